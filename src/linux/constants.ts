@@ -1,0 +1,106 @@
+/**
+ * Numbers of the kernel's interface, by the names and headers they have there (Linux uapi, 64-bit,
+ * the generic numbering that x86-64 and arm64 share).
+ */
+
+// <fcntl.h>, <sys/eventfd.h>
+export const O_RDONLY = 0o0
+export const O_RDWR = 0o2
+export const O_NONBLOCK = 0o4000
+export const O_CLOEXEC = 0o2000000
+export const EFD_NONBLOCK = O_NONBLOCK
+export const EFD_CLOEXEC = O_CLOEXEC
+
+// <poll.h>
+export const POLLIN = 0x1
+export const POLLOUT = 0x4
+export const POLLERR = 0x8
+export const POLLHUP = 0x10
+export const POLLNVAL = 0x20
+
+// <sys/socket.h>
+export const AF_UNSPEC = 0
+export const AF_INET = 2
+export const AF_INET6 = 10
+export const AF_NETLINK = 16
+export const SOCK_DGRAM = 2
+export const SOCK_RAW = 3
+export const SOCK_NONBLOCK = O_NONBLOCK
+export const SOCK_CLOEXEC = O_CLOEXEC
+export const SOL_SOCKET = 1
+export const SO_SNDBUF = 7
+export const SO_RCVBUF = 8
+export const SO_SNDBUFFORCE = 32
+export const SO_RCVBUFFORCE = 33
+export const SO_MEMINFO = 55
+/** Index of the drop count in what `SO_MEMINFO` returns, an array of u32 (<linux/sock_diag.h>). */
+export const SK_MEMINFO_DROPS = 8
+export const MSG_TRUNC = 0x20
+export const MSG_DONTWAIT = 0x40
+export const MSG_ERRQUEUE = 0x2000
+
+// <linux/in.h>, <linux/in6.h>
+export const SOL_IP = 0
+export const IP_MTU_DISCOVER = 10
+export const IP_RECVERR = 11
+export const IP_PMTUDISC_PROBE = 3
+export const SOL_IPV6 = 41
+export const IPV6_MTU_DISCOVER = 23
+export const IPV6_RECVERR = 25
+export const IPV6_V6ONLY = 26
+export const IPV6_PMTUDISC_PROBE = 3
+
+// <linux/errqueue.h>
+export const SO_EE_ORIGIN_LOCAL = 1
+export const SO_EE_ORIGIN_ICMP = 2
+export const SO_EE_ORIGIN_ICMP6 = 3
+
+// <linux/if_tun.h>, <linux/if.h>
+export const TUNSETIFF = 0x400454ca
+export const IFF_TUN = 0x0001
+export const IFF_TAP = 0x0002
+export const IFF_NO_PI = 0x1000
+export const IFNAMSIZ = 16
+export const IFF_UP = 0x1
+
+// <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>
+export const NETLINK_ROUTE = 0
+export const NLMSG_ERROR = 2
+export const NLMSG_DONE = 3
+export const NLM_F_REQUEST = 0x1
+export const NLM_F_ACK = 0x4
+export const NLM_F_DUMP = 0x300
+export const NLM_F_EXCL = 0x200
+export const NLM_F_CREATE = 0x400
+export const RTM_NEWLINK = 16
+export const RTM_DELLINK = 17
+export const RTM_GETLINK = 18
+export const RTM_NEWADDR = 20
+export const RTM_GETADDR = 22
+export const RTM_NEWROUTE = 24
+export const RTM_GETROUTE = 26
+export const IFLA_ADDRESS = 1
+export const IFLA_IFNAME = 3
+export const IFLA_MTU = 4
+export const IFLA_MASTER = 10
+export const IFLA_LINKINFO = 18
+export const IFLA_STATS64 = 23
+export const IFLA_NET_NS_FD = 28
+export const IFLA_INFO_KIND = 1
+export const IFLA_INFO_DATA = 2
+export const VETH_INFO_PEER = 1
+export const IFA_ADDRESS = 1
+export const IFA_LOCAL = 2
+export const IFA_FLAGS = 8
+export const IFA_F_NODAD = 0x02
+export const RTA_DST = 1
+export const RTA_OIF = 4
+export const RTA_GATEWAY = 5
+export const RT_TABLE_MAIN = 254
+export const RTPROT_STATIC = 4
+export const RT_SCOPE_UNIVERSE = 0
+export const RTN_UNICAST = 1
+
+// <linux/sched.h>, <linux/prctl.h>
+export const CLONE_NEWNET = 0x40000000
+export const PR_SET_PDEATHSIG = 1

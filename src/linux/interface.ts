@@ -1,0 +1,206 @@
+import ipaddr from 'ipaddr.js'
+import {
+  AF_INET,
+  AF_INET6,
+  IFA_ADDRESS,
+  IFA_F_NODAD,
+  IFA_FLAGS,
+  IFA_LOCAL,
+  IFF_UP,
+  IFLA_ADDRESS,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_LINKINFO,
+  IFLA_MASTER,
+  IFLA_MTU,
+  IFLA_NET_NS_FD,
+  IFLA_STATS64,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RTA_DST,
+  RTA_GATEWAY,
+  RTA_OIF,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_GETROUTE,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWROUTE,
+  RTN_UNICAST,
+  RTPROT_STATIC,
+  VETH_INFO_PEER,
+} from './constants.js'
+import { EHOSTUNREACH, ENETUNREACH, KernelError } from './errno.js'
+import { type Attribute, cString, decodeAttributes, encodeAttributes, type Netlink, u32 } from './netlink.js'
+import { ifaddrmsg, ifinfomsg, rtmsg, rtnl_link_stats64 } from './structs.js'
+
+/** What the kernel says of a network interface. */
+export interface Link {
+  readonly index: number
+  readonly name: string
+  readonly mtuBytes: number
+  readonly up: boolean
+  /** Colon-separated, or undefined where the interface has none (tun). */
+  readonly mac: string | undefined
+  readonly statistics: LinkStatistics
+}
+
+/** The kernel's own counts (`rtnl_link_stats64`), seen from the host: what a program writes to a tap is rx. */
+export interface LinkStatistics {
+  readonly rxDropped: number
+  readonly txDropped: number
+  readonly rxErrors: number
+  readonly txErrors: number
+}
+
+function linkMessage(index: number, flags = 0, change = 0): Buffer {
+  const message = Buffer.alloc(ifinfomsg.size)
+  message.writeInt32LE(index, ifinfomsg.ifi_index)
+  message.writeUInt32LE(flags, ifinfomsg.ifi_flags)
+  message.writeUInt32LE(change, ifinfomsg.ifi_change)
+  return message
+}
+
+function parseLink(body: Buffer): Link {
+  const attributes = decodeAttributes(body.subarray(ifinfomsg.size))
+  const stats = attributes.get(IFLA_STATS64)
+  const mac = attributes.get(IFLA_ADDRESS)
+  const counter = (at: number) => (stats === undefined ? 0 : Number(stats.readBigUInt64LE(at)))
+  return {
+    index: body.readInt32LE(ifinfomsg.ifi_index),
+    name: attributes.get(IFLA_IFNAME)?.toString('latin1').replace(/\0.*$/s, '') ?? '',
+    mtuBytes: attributes.get(IFLA_MTU)?.readUInt32LE() ?? 0,
+    up: (body.readUInt32LE(ifinfomsg.ifi_flags) & IFF_UP) !== 0,
+    mac: mac?.length === 6 ? [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':') : undefined,
+    statistics: {
+      rxDropped: counter(rtnl_link_stats64.rx_dropped),
+      txDropped: counter(rtnl_link_stats64.tx_dropped),
+      rxErrors: counter(rtnl_link_stats64.rx_errors),
+      txErrors: counter(rtnl_link_stats64.tx_errors),
+    },
+  }
+}
+
+/** The interface of this name or index. @throws KernelError (ENODEV) */
+export function getLink(netlink: Netlink, which: string | number): Link {
+  const byName = typeof which === 'string'
+  const attributes: Attribute[] = byName ? [[IFLA_IFNAME, cString(which)]] : []
+  const replies = netlink.request('RTM_GETLINK', RTM_GETLINK, 0, linkMessage(byName ? 0 : which), attributes)
+  return parseLink(replies[0].body)
+}
+
+export interface LinkChange {
+  readonly mtuBytes?: number
+  readonly up?: boolean
+  /** Six bytes. */
+  readonly mac?: Uint8Array
+  /** Index of the bridge to put it into. */
+  readonly master?: number
+}
+
+/** Changes what is given and nothing else. @throws KernelError */
+export function setLink(netlink: Netlink, index: number, change: LinkChange): void {
+  const attributes: Attribute[] = []
+  if (change.mtuBytes !== undefined) attributes.push([IFLA_MTU, u32(change.mtuBytes)])
+  if (change.mac !== undefined) attributes.push([IFLA_ADDRESS, change.mac])
+  if (change.master !== undefined) attributes.push([IFLA_MASTER, u32(change.master)])
+  const flags = change.up === true ? IFF_UP : 0
+  const mask = change.up === undefined ? 0 : IFF_UP
+  netlink.request('RTM_NEWLINK', RTM_NEWLINK, 0, linkMessage(index, flags, mask), attributes)
+}
+
+export function deleteLink(netlink: Netlink, index: number): void {
+  netlink.request('RTM_DELLINK', RTM_DELLINK, 0, linkMessage(index), [])
+}
+
+/**
+ * Gives an interface an address, IPv6 ready at once: without duplicate address detection (`IFA_F_NODAD`).
+ * @throws KernelError (EEXIST when the interface has it already)
+ */
+export function addAddress(netlink: Netlink, index: number, address: string, prefixLength: number): void {
+  const bytes = Buffer.from(ipaddr.parse(address).toByteArray())
+  const message = Buffer.alloc(ifaddrmsg.size)
+  message.writeUInt8(bytes.length === 4 ? AF_INET : AF_INET6, ifaddrmsg.ifa_family)
+  message.writeUInt8(prefixLength, ifaddrmsg.ifa_prefixlen)
+  message.writeUInt8(RT_SCOPE_UNIVERSE, ifaddrmsg.ifa_scope)
+  message.writeUInt32LE(index, ifaddrmsg.ifa_index)
+  const attributes: Attribute[] = [
+    [IFA_LOCAL, bytes],
+    [IFA_ADDRESS, bytes],
+  ]
+  if (bytes.length === 16) attributes.push([IFA_FLAGS, u32(IFA_F_NODAD)])
+  netlink.request('RTM_NEWADDR', RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, message, attributes)
+}
+
+function routeMessage(address: Uint8Array, prefixLength: number): Buffer {
+  const message = Buffer.alloc(rtmsg.size)
+  message.writeUInt8(address.length === 4 ? AF_INET : AF_INET6, rtmsg.rtm_family)
+  message.writeUInt8(prefixLength, rtmsg.rtm_dst_len)
+  return message
+}
+
+/** The interface that packets to `address` leave by, or undefined while there is no route. */
+export function egressLink(netlink: Netlink, address: string): Link | undefined {
+  const [text, zone] = address.split('%') as [string, string?]
+  if (zone !== undefined) return getLink(netlink, /^\d+$/.test(zone) ? Number(zone) : zone)
+  const bytes = Buffer.from(ipaddr.parse(text).toByteArray())
+  try {
+    const message = routeMessage(bytes, bytes.length * 8)
+    const [reply] = netlink.request('RTM_GETROUTE', RTM_GETROUTE, 0, message, [[RTA_DST, bytes]])
+    const oif = decodeAttributes(reply.body.subarray(rtmsg.size)).get(RTA_OIF)
+    return oif === undefined ? undefined : getLink(netlink, oif.readUInt32LE())
+  } catch (error) {
+    if (error instanceof KernelError && (error.errno === ENETUNREACH || error.errno === EHOSTUNREACH))
+      return undefined
+    throw error
+  }
+}
+
+/** A route by `gateway` to `destination/prefixLength`. @throws KernelError */
+export function addRoute(netlink: Netlink, destination: string, prefixLength: number, gateway: string): void {
+  const bytes = Buffer.from(ipaddr.parse(destination).toByteArray())
+  const message = routeMessage(bytes, prefixLength)
+  message.writeUInt8(RT_TABLE_MAIN, rtmsg.rtm_table)
+  message.writeUInt8(RTPROT_STATIC, rtmsg.rtm_protocol)
+  message.writeUInt8(RTN_UNICAST, rtmsg.rtm_type)
+  netlink.request('RTM_NEWROUTE', RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, message, [
+    [RTA_DST, bytes],
+    [RTA_GATEWAY, Buffer.from(ipaddr.parse(gateway).toByteArray())],
+  ])
+}
+
+/** One end of a veth pair: its name and the namespace (an fd, see netns.ts) it is born in. */
+export interface VethEnd {
+  readonly name: string
+  readonly namespaceFd: number
+}
+
+/** Makes a veth pair, each end in its namespace. @throws KernelError */
+export function createVeth(netlink: Netlink, near: VethEnd, far: VethEnd): void {
+  const end = ({ name, namespaceFd }: VethEnd): Attribute[] => [
+    [IFLA_IFNAME, cString(name)],
+    [IFLA_NET_NS_FD, u32(namespaceFd)],
+  ]
+  const peer = Buffer.concat([linkMessage(0), encodeAttributes(end(far))])
+  netlink.request('RTM_NEWLINK', RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, linkMessage(0), [
+    ...end(near),
+    [
+      IFLA_LINKINFO,
+      [
+        [IFLA_INFO_KIND, cString('veth')],
+        [IFLA_INFO_DATA, [[VETH_INFO_PEER, peer]]],
+      ],
+    ],
+  ])
+}
+
+/** Makes a link of a kind that needs no more than its name: `bridge`, `dummy`. @throws KernelError */
+export function createLink(netlink: Netlink, kind: string, name: string): void {
+  netlink.request('RTM_NEWLINK', RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, linkMessage(0), [
+    [IFLA_IFNAME, cString(name)],
+    [IFLA_LINKINFO, [[IFLA_INFO_KIND, cString(kind)]]],
+  ])
+}

@@ -1,0 +1,93 @@
+/**
+ * libc's functions as koffi calls them. Every call here is synchronous: a worker may block in one, main
+ * must only make those that return at once.
+ *
+ * Pointers are taken as a typed array or as an address (see memory.ts). On the data path pass addresses
+ * that were made at start: each call costs about 200 ns of conversion, and nothing is allocated.
+ * All return -1 on error, with the reason in {@link lastErrno}, read right after the call.
+ */
+import koffi from 'koffi'
+import { EINTR, KernelError } from './errno.js'
+
+/** A typed array (its first byte is pointed at), an address, or null. */
+export type Pointer = ArrayBufferView | bigint | number | null
+
+const libc = koffi.load('libc.so.6')
+
+export const open: (path: string, flags: number, mode: number) => number = libc.func(
+  'int open(const char *path, int flags, int mode)',
+)
+export const close: (fd: number) => number = libc.func('int close(int fd)')
+export const read: (fd: number, buf: Pointer, count: number) => number = libc.func(
+  'int64_t read(int fd, void *buf, size_t count)',
+)
+export const write: (fd: number, buf: Pointer, count: number) => number = libc.func(
+  'int64_t write(int fd, void *buf, size_t count)',
+)
+export const readv: (fd: number, iov: Pointer, iovcnt: number) => number = libc.func(
+  'int64_t readv(int fd, void *iov, int iovcnt)',
+)
+export const writev: (fd: number, iov: Pointer, iovcnt: number) => number = libc.func(
+  'int64_t writev(int fd, void *iov, int iovcnt)',
+)
+export const ioctl: (fd: number, request: number, arg: Pointer) => number = libc.func(
+  'int ioctl(int fd, unsigned long request, void *arg)',
+)
+export const poll: (fds: Pointer, nfds: number, timeoutMs: number) => number = libc.func(
+  'int poll(void *fds, unsigned long nfds, int timeout)',
+)
+export const eventfd: (initval: number, flags: number) => number = libc.func(
+  'int eventfd(unsigned int initval, int flags)',
+)
+export const socket: (domain: number, type: number, protocol: number) => number = libc.func(
+  'int socket(int domain, int type, int protocol)',
+)
+export const bind: (fd: number, addr: Pointer, addrlen: number) => number = libc.func(
+  'int bind(int fd, void *addr, unsigned int addrlen)',
+)
+export const getsockname: (fd: number, addr: Pointer, addrlen: Pointer) => number = libc.func(
+  'int getsockname(int fd, void *addr, void *addrlen)',
+)
+export const setsockopt: (fd: number, level: number, name: number, val: Pointer, len: number) => number =
+  libc.func('int setsockopt(int fd, int level, int name, void *val, unsigned int len)')
+export const getsockopt: (fd: number, level: number, name: number, val: Pointer, len: Pointer) => number =
+  libc.func('int getsockopt(int fd, int level, int name, void *val, void *len)')
+export const send: (fd: number, buf: Pointer, len: number, flags: number) => number = libc.func(
+  'int64_t send(int fd, void *buf, size_t len, int flags)',
+)
+export const recv: (fd: number, buf: Pointer, len: number, flags: number) => number = libc.func(
+  'int64_t recv(int fd, void *buf, size_t len, int flags)',
+)
+export const recvmsg: (fd: number, msg: Pointer, flags: number) => number = libc.func(
+  'int64_t recvmsg(int fd, void *msg, int flags)',
+)
+export const sendmmsg: (fd: number, vec: Pointer, vlen: number, flags: number) => number = libc.func(
+  'int sendmmsg(int fd, void *vec, unsigned int vlen, int flags)',
+)
+export const recvmmsg: (fd: number, vec: Pointer, vlen: number, flags: number, timeout: Pointer) => number =
+  libc.func('int recvmmsg(int fd, void *vec, unsigned int vlen, int flags, void *timeout)')
+export const if_nametoindex: (name: string) => number = libc.func(
+  'unsigned int if_nametoindex(const char *name)',
+)
+export const unshare: (flags: number) => number = libc.func('int unshare(int flags)')
+export const setns: (fd: number, nstype: number) => number = libc.func('int setns(int fd, int nstype)')
+export const prctl: (option: number, arg2: number, arg3: number, arg4: number, arg5: number) => number =
+  libc.func(
+    'int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)',
+  )
+
+/** errno of this thread's last failed call. */
+export const lastErrno: () => number = () => koffi.errno()
+
+/**
+ * For control paths: the result of `call`, tried again while interrupted.
+ * @throws KernelError naming `syscall` when it is negative
+ */
+export function must(syscall: string, call: () => number): number {
+  for (;;) {
+    const result = call()
+    if (result >= 0) return result
+    const errno = lastErrno()
+    if (errno !== EINTR) throw new KernelError(syscall, errno)
+  }
+}

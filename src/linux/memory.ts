@@ -1,0 +1,59 @@
+import koffi from 'koffi'
+
+/**
+ * Memory that threads share and the kernel reads and writes: a WebAssembly memory, whose buffer never moves.
+ * Its address is good for as long as the memory is referenced: keep this object while any address derived
+ * from it is in use.
+ */
+export class NativeMemory {
+  readonly memory: WebAssembly.Memory
+  readonly u8: Uint8Array
+  readonly u16: Uint16Array
+  readonly u32: Uint32Array
+  readonly i32: Int32Array
+  readonly f64: Float64Array
+  readonly view: DataView
+  readonly #base: bigint
+  readonly #baseLow: number
+  readonly #baseHigh: number
+
+  /** @param memory a shared memory; must never grow */
+  constructor(memory: WebAssembly.Memory) {
+    const buffer = memory.buffer
+    this.memory = memory
+    this.u8 = new Uint8Array(buffer)
+    this.u16 = new Uint16Array(buffer)
+    this.u32 = new Uint32Array(buffer)
+    this.i32 = new Int32Array(buffer)
+    this.f64 = new Float64Array(buffer)
+    this.view = new DataView(buffer)
+    this.#base = koffi.address(this.u8)
+    this.#baseLow = Number(this.#base & 0xffffffffn)
+    this.#baseHigh = Number(this.#base >> 32n)
+  }
+
+  /** A new memory of at least `bytes`, zeroed. */
+  static allocate(bytes: number): NativeMemory {
+    const pages = Math.ceil(bytes / 65536)
+    return new NativeMemory(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }))
+  }
+
+  get byteLength(): number {
+    return this.u8.byteLength
+  }
+
+  /**
+   * The address of byte `offset`, to be made once at start and kept: what is passed to a call over and over
+   * must not be computed there, or it is garbage per frame.
+   */
+  address(offset: number): bigint {
+    return this.#base + BigInt(offset)
+  }
+
+  /** Writes the address of byte `target` as a 64-bit pointer (little-endian) at byte `at`, a multiple of 4. */
+  writePointer(at: number, target: number): void {
+    const low = this.#baseLow + target
+    this.u32[at >>> 2] = low
+    this.u32[(at >>> 2) + 1] = low > 0xffffffff ? this.#baseHigh + 1 : this.#baseHigh
+  }
+}

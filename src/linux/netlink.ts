@@ -1,0 +1,136 @@
+import {
+  AF_NETLINK,
+  NETLINK_ROUTE,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+} from './constants.js'
+import { KernelError } from './errno.js'
+import { close, must, recv, send, socket } from './libc.js'
+import { nlmsgerr, nlmsghdr, rtattr } from './structs.js'
+
+/** One attribute: type, then a value in host byte order or a nest of attributes. */
+export type Attribute = readonly [type: number, value: Uint8Array | readonly Attribute[]]
+
+/** A message the kernel sent back: its fixed part (after `nlmsghdr`) and everything behind. */
+export interface NetlinkReply {
+  readonly type: number
+  readonly body: Buffer
+}
+
+const align4 = (bytes: number) => (bytes + 3) & ~3
+
+export function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value >>> 0)
+  return bytes
+}
+
+export function cString(text: string): Buffer {
+  return Buffer.from(`${text}\0`, 'latin1')
+}
+
+/** Attributes in the kernel's layout (`struct rtattr`, each padded to 4 bytes; netlink(7)). */
+export function encodeAttributes(attributes: readonly Attribute[]): Buffer {
+  const parts = attributes.map(([type, value]) => {
+    const payload = value instanceof Uint8Array ? value : encodeAttributes(value)
+    const bytes = Buffer.alloc(align4(rtattr.size + payload.length))
+    bytes.writeUInt16LE(rtattr.size + payload.length, rtattr.rta_len)
+    bytes.writeUInt16LE(type, rtattr.rta_type)
+    bytes.set(payload, rtattr.size)
+    return bytes
+  })
+  return Buffer.concat(parts)
+}
+
+/** The attributes in `bytes`, by type (the nest and byte order flags taken off); the last of a type wins. */
+export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
+  const attributes = new Map<number, Buffer>()
+  for (let at = 0; at + rtattr.size <= bytes.length; ) {
+    const length = bytes.readUInt16LE(at + rtattr.rta_len)
+    if (length < rtattr.size || at + length > bytes.length) break
+    attributes.set(
+      bytes.readUInt16LE(at + rtattr.rta_type) & 0x3fff,
+      bytes.subarray(at + rtattr.size, at + length),
+    )
+    at += align4(length)
+  }
+  return attributes
+}
+
+/**
+ * A route netlink socket of the calling thread's network namespace (rtnetlink(7)). The kernel answers a
+ * request before `send` returns, so nothing here waits.
+ */
+export class Netlink {
+  readonly #fd: number
+  #sequence = 0
+
+  constructor() {
+    this.#fd = must('socket', () =>
+      socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE),
+    )
+  }
+
+  /**
+   * Sends one request and returns what came back before its acknowledgement.
+   * @param fixed the type's fixed part (`ifinfomsg`, …), a multiple of 4 bytes
+   * @param what names the request in an error
+   * @throws KernelError with the errno the kernel acknowledged with
+   */
+  request(
+    what: string,
+    type: number,
+    flags: number,
+    fixed: Buffer,
+    attributes: readonly Attribute[],
+  ): NetlinkReply[] {
+    const payload = encodeAttributes(attributes)
+    const header = Buffer.alloc(nlmsghdr.size)
+    const sequence = ++this.#sequence
+    const dump = (flags & NLM_F_DUMP) === NLM_F_DUMP
+    header.writeUInt32LE(nlmsghdr.size + fixed.length + payload.length, nlmsghdr.nlmsg_len)
+    header.writeUInt16LE(type, nlmsghdr.nlmsg_type)
+    header.writeUInt16LE(flags | NLM_F_REQUEST | (dump ? 0 : NLM_F_ACK), nlmsghdr.nlmsg_flags)
+    header.writeUInt32LE(sequence, nlmsghdr.nlmsg_seq)
+    const message = Buffer.concat([header, fixed, payload])
+    must(what, () => send(this.#fd, message, message.length, 0))
+    return this.#replies(what, sequence)
+  }
+
+  #replies(what: string, sequence: number): NetlinkReply[] {
+    const replies: NetlinkReply[] = []
+    for (;;) {
+      const buffer = Buffer.alloc(65536)
+      const received = must(what, () => recv(this.#fd, buffer, buffer.length, 0))
+      for (let at = 0; at + nlmsghdr.size <= received; ) {
+        const length = buffer.readUInt32LE(at + nlmsghdr.nlmsg_len)
+        const type = buffer.readUInt16LE(at + nlmsghdr.nlmsg_type)
+        const body = buffer.subarray(at + nlmsghdr.size, at + length)
+        const mine = buffer.readUInt32LE(at + nlmsghdr.nlmsg_seq) === sequence
+        at += align4(length)
+        if (!mine) continue
+        if (type === NLMSG_DONE) return replies
+        if (type === NLMSG_ERROR) {
+          const error = body.readInt32LE(nlmsgerr.error)
+          if (error !== 0) throw new KernelError(what, -error)
+          return replies
+        }
+        replies.push({ type, body })
+      }
+    }
+  }
+
+  close(): void {
+    close(this.#fd)
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}

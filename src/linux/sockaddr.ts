@@ -1,0 +1,65 @@
+import ipaddr from 'ipaddr.js'
+import { AF_INET, type AF_INET6 } from './constants.js'
+import { if_nametoindex } from './libc.js'
+import { sockaddr_in, sockaddr_in6 } from './structs.js'
+
+/** Where a UDP socket can be reached. */
+export interface Endpoint {
+  /** An IPv4 or IPv6 address; a link-local one carries its interface: `fe80::1%eth0`. */
+  readonly address: string
+  readonly port: number
+}
+
+/** `AF_INET6` sockets here are dual-stack: they hold IPv4 endpoints as IPv4-mapped addresses (RFC 4291, 2.5.5.2). */
+export type SocketFamily = typeof AF_INET | typeof AF_INET6
+
+/** Bytes in an encoded name, whatever its family: room for the longest, zeros after a shorter one. */
+export const SOCKADDR_BYTES = sockaddr_in6.size
+
+/** The length the kernel is told for an address of this family. */
+export function sockaddrLength(family: SocketFamily): number {
+  return family === AF_INET ? sockaddr_in.size : sockaddr_in6.size
+}
+
+/**
+ * `endpoint` as a socket of `family` names it, padded to {@link SOCKADDR_BYTES}: two names are the same
+ * endpoint exactly when all these bytes are equal.
+ * @throws RangeError for an IPv6 endpoint on an `AF_INET` socket, or a zone that names no interface
+ */
+export function encodeSockaddr(family: SocketFamily, endpoint: Endpoint): Uint8Array {
+  const [text, zone] = endpoint.address.split('%') as [string, string?]
+  const parsed = ipaddr.parse(text)
+  const bytes = new Uint8Array(SOCKADDR_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(sockaddr_in.sin_family, family, true)
+  view.setUint16(sockaddr_in.sin_port, endpoint.port)
+  if (family === AF_INET) {
+    if (parsed.kind() === 'ipv6') throw new RangeError(`${endpoint.address}: this host has no IPv6`)
+    bytes.set(parsed.toByteArray(), sockaddr_in.sin_addr)
+    return bytes
+  }
+  const v6 = parsed.kind() === 'ipv6' ? parsed : (parsed as ipaddr.IPv4).toIPv4MappedAddress()
+  bytes.set(v6.toByteArray(), sockaddr_in6.sin6_addr)
+  if (zone !== undefined) {
+    const index = /^\d+$/.test(zone) ? Number(zone) : if_nametoindex(zone)
+    if (index === 0) throw new RangeError(`${endpoint.address}: there is no interface ${zone}`)
+    view.setUint32(sockaddr_in6.sin6_scope_id, index, true)
+  }
+  return bytes
+}
+
+/** The endpoint that the kernel (or {@link encodeSockaddr}) wrote; IPv4-mapped addresses come back as IPv4. */
+export function decodeSockaddr(bytes: Uint8Array): Endpoint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const port = view.getUint16(sockaddr_in.sin_port)
+  if (view.getUint16(sockaddr_in.sin_family, true) === AF_INET) {
+    const address = ipaddr.fromByteArray([...bytes.subarray(sockaddr_in.sin_addr, sockaddr_in.sin_addr + 4)])
+    return { address: address.toString(), port }
+  }
+  const address = ipaddr.fromByteArray([
+    ...bytes.subarray(sockaddr_in6.sin6_addr, sockaddr_in6.sin6_addr + 16),
+  ]) as ipaddr.IPv6
+  if (address.isIPv4MappedAddress()) return { address: address.toIPv4Address().toString(), port }
+  const zone = view.getUint32(sockaddr_in6.sin6_scope_id, true)
+  return { address: zone === 0 ? address.toString() : `${address.toString()}%${zone}`, port }
+}

@@ -1,0 +1,126 @@
+/**
+ * Byte layouts of the kernel's structures on 64-bit Linux: the size of each and the offset of every field
+ * this program touches, under the C names. A test has the C compiler confirm each number.
+ */
+
+export interface StructLayout {
+  /** The header that declares it. */
+  readonly header: string
+  /** `sizeof`, in bytes. */
+  readonly size: number
+  /** `offsetof` of each field, in bytes. */
+  readonly fields: Readonly<Record<string, number>>
+}
+
+function layout<F extends Record<string, number>>(header: string, size: number, fields: F) {
+  return { header, size, fields, ...fields } as const
+}
+
+export const pollfd = layout('poll.h', 8, { fd: 0, events: 4, revents: 6 })
+
+export const iovec = layout('sys/uio.h', 16, { iov_base: 0, iov_len: 8 })
+
+export const msghdr = layout('sys/socket.h', 56, {
+  msg_name: 0,
+  msg_namelen: 8,
+  msg_iov: 16,
+  msg_iovlen: 24,
+  msg_control: 32,
+  msg_controllen: 40,
+  msg_flags: 48,
+})
+
+export const mmsghdr = layout('sys/socket.h', 64, { msg_hdr: 0, msg_len: 56 })
+
+export const cmsghdr = layout('sys/socket.h', 16, { cmsg_len: 0, cmsg_level: 8, cmsg_type: 12 })
+
+export const sockaddr_in = layout('netinet/in.h', 16, { sin_family: 0, sin_port: 2, sin_addr: 4 })
+
+export const sockaddr_in6 = layout('netinet/in.h', 28, {
+  sin6_family: 0,
+  sin6_port: 2,
+  sin6_flowinfo: 4,
+  sin6_addr: 8,
+  sin6_scope_id: 24,
+})
+
+export const sock_extended_err = layout('linux/errqueue.h', 16, {
+  ee_errno: 0,
+  ee_origin: 4,
+  ee_type: 5,
+  ee_code: 6,
+  ee_info: 8,
+})
+
+export const ifreq = layout('net/if.h', 40, { ifr_name: 0, ifr_flags: 16 })
+
+export const nlmsghdr = layout('linux/netlink.h', 16, {
+  nlmsg_len: 0,
+  nlmsg_type: 4,
+  nlmsg_flags: 6,
+  nlmsg_seq: 8,
+  nlmsg_pid: 12,
+})
+
+export const nlmsgerr = layout('linux/netlink.h', 20, { error: 0 })
+
+export const rtattr = layout('linux/rtnetlink.h', 4, { rta_len: 0, rta_type: 2 })
+
+export const ifinfomsg = layout('linux/rtnetlink.h', 16, {
+  ifi_family: 0,
+  ifi_type: 2,
+  ifi_index: 4,
+  ifi_flags: 8,
+  ifi_change: 12,
+})
+
+export const ifaddrmsg = layout('linux/if_addr.h', 8, {
+  ifa_family: 0,
+  ifa_prefixlen: 1,
+  ifa_flags: 2,
+  ifa_scope: 3,
+  ifa_index: 4,
+})
+
+export const rtmsg = layout('linux/rtnetlink.h', 12, {
+  rtm_family: 0,
+  rtm_dst_len: 1,
+  rtm_src_len: 2,
+  rtm_tos: 3,
+  rtm_table: 4,
+  rtm_protocol: 5,
+  rtm_scope: 6,
+  rtm_type: 7,
+  rtm_flags: 8,
+})
+
+export const rtnl_link_stats64 = layout('linux/if_link.h', 200, {
+  rx_packets: 0,
+  tx_packets: 8,
+  rx_bytes: 16,
+  tx_bytes: 24,
+  rx_errors: 32,
+  tx_errors: 40,
+  rx_dropped: 48,
+  tx_dropped: 56,
+})
+
+/** All of them, for the test that asks the compiler. `rtnl_link_stats64` grows at its end with the kernel. */
+export const STRUCTS: Readonly<Record<string, StructLayout>> = {
+  pollfd,
+  iovec,
+  msghdr,
+  mmsghdr,
+  cmsghdr,
+  sockaddr_in,
+  sockaddr_in6,
+  sock_extended_err,
+  ifreq,
+  nlmsghdr,
+  nlmsgerr,
+  rtattr,
+  ifinfomsg,
+  ifaddrmsg,
+  rtmsg,
+  rtnl_link_stats64,
+}

@@ -1,0 +1,112 @@
+import {
+  AF_INET,
+  AF_INET6,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_PROBE,
+  IP_RECVERR,
+  IPV6_MTU_DISCOVER,
+  IPV6_PMTUDISC_PROBE,
+  IPV6_RECVERR,
+  IPV6_V6ONLY,
+  SK_MEMINFO_DROPS,
+  SO_MEMINFO,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_SOCKET,
+} from './constants.js'
+import { EAFNOSUPPORT, KernelError } from './errno.js'
+import { bind, close, getsockname, getsockopt, lastErrno, must, setsockopt, socket } from './libc.js'
+import {
+  decodeSockaddr,
+  type Endpoint,
+  encodeSockaddr,
+  SOCKADDR_BYTES,
+  type SocketFamily,
+  sockaddrLength,
+} from './sockaddr.js'
+
+export interface UdpSocket {
+  /** Non-blocking. */
+  readonly fd: number
+  readonly family: SocketFamily
+  /** What it is bound to. */
+  readonly local: Endpoint
+}
+
+export interface UdpOptions {
+  /** `undefined` address: every address of this host, IPv6 and IPv4. */
+  readonly listen: { readonly address: string | undefined; readonly port: number }
+  /** Bytes asked for; the kernel doubles them for its own book-keeping (socket(7)). */
+  readonly receiveBufferBytes: number
+  readonly sendBufferBytes: number
+}
+
+/**
+ * Opens the one unconnected socket that all peers share: dual-stack where the host has IPv6, don't-fragment
+ * set and the kernel's path MTU cache ignored (`IP_PMTUDISC_PROBE`: one forged ICMP could fill that), ICMP
+ * errors queued (`IP_RECVERR`; ip(7), ipv6(7)).
+ * @throws KernelError from `socket`, `setsockopt` or `bind` (EADDRINUSE, EADDRNOTAVAIL)
+ */
+export function openUdp(options: UdpOptions): UdpSocket {
+  const { fd, family } = openDualStack()
+  try {
+    if (family === AF_INET6) {
+      setOption(fd, SOL_IPV6, IPV6_V6ONLY, 0)
+      setOption(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
+      setOption(fd, SOL_IPV6, IPV6_RECVERR, 1)
+    }
+    setOption(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+    setOption(fd, SOL_IP, IP_RECVERR, 1)
+    setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBufferBytes)
+    setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes)
+    const any = family === AF_INET6 ? '::' : '0.0.0.0'
+    const { address = any, port } = options.listen
+    const name = encodeSockaddr(family, { address, port })
+    must('bind', () => bind(fd, name, sockaddrLength(family)))
+    return { fd, family, local: localEndpoint(fd) }
+  } catch (error) {
+    close(fd)
+    throw error
+  }
+}
+
+function openDualStack(): { fd: number; family: SocketFamily } {
+  const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC
+  const fd = socket(AF_INET6, type, 0)
+  if (fd >= 0) return { fd, family: AF_INET6 }
+  const errno = lastErrno()
+  if (errno !== EAFNOSUPPORT) throw new KernelError('socket', errno)
+  return { fd: must('socket', () => socket(AF_INET, type, 0)), family: AF_INET }
+}
+
+function setOption(fd: number, level: number, name: number, value: number): void {
+  must('setsockopt', () => setsockopt(fd, level, name, new Int32Array([value]), 4))
+}
+
+/** Beyond the system's limit where the capability allows it, up to that limit else. */
+function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
+  if (setsockopt(fd, SOL_SOCKET, force, new Int32Array([bytes]), 4) < 0) {
+    setOption(fd, SOL_SOCKET, plain, bytes)
+  }
+}
+
+function localEndpoint(fd: number): Endpoint {
+  const name = new Uint8Array(SOCKADDR_BYTES)
+  must('getsockname', () => getsockname(fd, name, new Uint32Array([SOCKADDR_BYTES])))
+  return decodeSockaddr(name)
+}
+
+/** Datagrams the kernel dropped at this socket, its receive buffer being full (`SO_MEMINFO`, Linux 4.12). */
+export function receiveDrops(fd: number): number {
+  const info = new Uint32Array(16)
+  const length = new Uint32Array([info.byteLength])
+  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, length) < 0) return 0
+  return info[SK_MEMINFO_DROPS]
+}
