@@ -7,6 +7,8 @@ import { close, eventfd, must, read, write } from './libc.js'
  */
 export class Doorbell {
   readonly fd: number
+  /** How often this object has rung it. */
+  rings = 0
   readonly #one = new BigUint64Array([1n])
   readonly #value = new BigUint64Array(1)
 
@@ -19,6 +21,7 @@ export class Doorbell {
   }
 
   ring(): void {
+    this.rings++
     write(this.fd, this.#one, 8)
   }
 

@@ -1,3 +1,4 @@
+import type { DeviceMode } from '../wire/mode.js'
 import {
   IFF_NO_PI,
   IFF_TAP,
@@ -11,9 +12,6 @@ import {
 import { KernelError } from './errno.js'
 import { close, ioctl, lastErrno, must, open } from './libc.js'
 import { ifreq } from './structs.js'
-
-/** `tap` carries Ethernet frames, `tun` bare IP packets. */
-export type DeviceMode = 'tap' | 'tun'
 
 export interface TapDevice {
   /** Non-blocking: a read with nothing to read fails with EAGAIN, so poll first. */

@@ -1,0 +1,88 @@
+import { constants } from 'node:os'
+import { type Command, Option } from 'commander'
+import { loadSettings, readConfigFile } from '../config/load.js'
+import { LOG_LEVELS, settingsSchema } from '../config/schema.js'
+import { Tunnel } from '../control/tunnel.js'
+import { usageError } from '../errors.js'
+import { signalOnParentDeath } from '../linux/process.js'
+import { createLog } from './log.js'
+
+const EXAMPLES = `
+Examples:
+  udptun-fast start 10.9.0.1 198.51.100.2               on one host, and
+  udptun-fast start 10.9.0.2 198.51.100.1               on the other: they share 10.9.0.0/24
+  udptun-fast start 10.9.0.1 fd00:9::1/64 host-b:7000   IPv4 and IPv6 inside, a name and a port
+  udptun-fast start 10.9.0.1 host-b --mode tun          IP packets instead of Ethernet frames
+  udptun-fast start --config tunnel.yaml --mtu safe     settings from a file; a flag wins
+`
+
+export function addStart(program: Command): void {
+  const about = (key: keyof typeof settingsSchema.shape) => settingsSchema.shape[key].description ?? ''
+  program
+    .command('start')
+    .summary('join this host to the remote')
+    .description(
+      'Makes a device, gives it the overlay addresses and carries its frames to the remote, until SIGTERM or SIGINT.',
+    )
+    .argument(
+      '[addresses...]',
+      'overlay addresses of this host, such as 10.9.0.1/24, then the remote, a name or address with an optional :port',
+    )
+    .addOption(new Option('--mode <mode>', about('mode')).choices(['tap', 'tun']))
+    .option('--dev <name>', about('dev'))
+    .option('--listen <[addr:]port>', about('listen'))
+    .option('--mac <mac>', about('mac'))
+    .option('--mtu <bytes|safe>', about('mtu'))
+    .option('--accept-any', about('accept_any'))
+    .option('--config <file.yaml>', 'read settings from a YAML file')
+    .addOption(new Option('--log-level <level>', about('log_level')).choices(LOG_LEVELS))
+    .option('--json', about('json'))
+    .addHelpText('after', EXAMPLES)
+    .action(start)
+}
+
+interface Flags {
+  mode?: string
+  dev?: string
+  listen?: string
+  mac?: string
+  mtu?: string
+  acceptAny?: boolean
+  config?: string
+  logLevel?: string
+  json?: boolean
+}
+
+async function start(addresses: string[], flags: Flags): Promise<void> {
+  if (addresses.length === 1) {
+    throw usageError(
+      `"${addresses[0]}" alone is not enough; give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2`,
+    )
+  }
+  const { config, acceptAny, logLevel, ...rest } = flags
+  const file = config === undefined ? undefined : readConfigFile(config)
+  const local = addresses.length === 0 ? undefined : addresses.slice(0, -1)
+  const remote = addresses.at(-1)
+  const settings = loadSettings({ ...rest, local, remote, accept_any: acceptAny, log_level: logLevel }, file)
+
+  if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
+  const log = createLog(settings)
+  const abort = new AbortController()
+  const asked = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      process.on(signal, () => {
+        abort.abort()
+        resolve(signal)
+      })
+    }
+  })
+  const tunnel = await Tunnel.start(settings, log, abort.signal).catch((error: unknown) => {
+    if (abort.signal.aborted) process.exit(0)
+    throw error
+  })
+  const reason = await Promise.race([asked, tunnel.died])
+  await tunnel.stop()
+  if (reason instanceof Error) throw reason
+  log.info({ signal: reason }, `stopped by ${reason}`)
+  process.exit(0)
+}

@@ -1,0 +1,120 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Command } from 'commander'
+import { createLogUpdate } from 'log-update'
+import pc from 'picocolors'
+import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
+import { askStatus, listDevices } from '../control/status-socket.js'
+import { UserError } from '../errors.js'
+import { duration, si, table } from './table.js'
+
+const WATCH_MS = 1_000
+
+const EXAMPLES = `
+Examples:
+  udptun-fast status                 the one tunnel of this host
+  udptun-fast status --watch         its rates, every second
+  udptun-fast status --json | jq .drops
+`
+
+export function addStatus(program: Command): void {
+  program
+    .command('status')
+    .summary('show a running tunnel')
+    .description('Shows what a running tunnel does and what it dropped, and why. JSON when piped.')
+    .option('--dev <name>', 'the device (default: the only one)')
+    .option('--json', 'print JSON also on a terminal')
+    .option('--watch', 'again every second, with rates')
+    .addHelpText('after', EXAMPLES)
+    .action(status)
+}
+
+async function status(flags: { dev?: string; json?: boolean; watch?: boolean }): Promise<void> {
+  const device = flags.dev ?? onlyDevice()
+  const json = flags.json === true || !process.stdout.isTTY
+  if (flags.watch !== true) {
+    const report = await askStatus(device)
+    process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${render(report)}\n`)
+    return
+  }
+  const screen = createLogUpdate(process.stdout)
+  for (let before: StatusReport | undefined; ; ) {
+    const report = await askStatus(device)
+    if (json) process.stdout.write(`${JSON.stringify(report)}\n`)
+    else screen(render(report, before))
+    before = report
+    await sleep(WATCH_MS)
+  }
+}
+
+function onlyDevice(): string {
+  const devices = listDevices()
+  if (devices.length === 1) return devices[0]
+  throw new UserError(
+    devices.length === 0
+      ? 'no tunnel runs here; start one with: udptun-fast start <local-ip> <remote>'
+      : `several tunnels run here (${devices.join(', ')}); choose one with --dev`,
+  )
+}
+
+/** The report for a person; with an earlier one, rates between the two as well. */
+export function render(report: StatusReport, before?: StatusReport): string {
+  const { remote, underlay } = report
+  const heard = remote.heard_s === null ? pc.yellow('not heard yet') : `heard ${duration(remote.heard_s)} ago`
+  const lines = [
+    `${pc.bold(report.device)} ${report.mode}  ${report.local.join(', ')}  MTU ${report.mtu_bytes}  up ${duration(report.uptime_s)}`,
+    `${pc.dim('to')} ${remote.endpoint} ${pc.dim('by')} ${underlay.interface ?? pc.red('no route')} (MTU ${underlay.mtu_bytes})  ${heard}`,
+    '',
+    trafficTable(report, before),
+    '',
+    workerTable(report),
+    '',
+    dropTable(report, before),
+  ]
+  return lines.join('\n')
+}
+
+function trafficTable(report: StatusReport, before?: StatusReport): string {
+  const seconds = before === undefined ? undefined : report.uptime_s - before.uptime_s
+  const row = (name: string, key: 'outbound' | 'inbound') => {
+    const now = report[key]
+    const cells = [name, si(now.frames, ''), si(now.bytes, 'B')]
+    if (before === undefined || seconds === undefined) return cells
+    const frames = (now.frames - before[key].frames) / seconds
+    const bits = ((now.bytes - before[key].bytes) * 8) / seconds
+    return [...cells, si(frames, '/s'), si(bits, 'bit/s')]
+  }
+  const head = ['traffic', 'frames', 'bytes', ...(before === undefined ? [] : ['frames', 'rate'])]
+  return table([head, row('outbound', 'outbound'), row('inbound', 'inbound')])
+}
+
+function workerTable({ workers, rings }: StatusReport): string {
+  const row = (name: 'tap' | 'udp', ring: 'outbound' | 'inbound') => {
+    const { syscalls, wake_ups, doorbells, ring_full } = workers[name]
+    const { used_bytes, high_water_bytes, bytes } = rings[ring]
+    const use = `${Math.round((used_bytes / bytes) * 100)} %, most ${Math.round((high_water_bytes / bytes) * 100)} %`
+    return [name, si(syscalls, ''), si(wake_ups, ''), si(doorbells, ''), si(ring_full, ''), use]
+  }
+  return table([
+    ['worker', 'syscalls', 'wake-ups', 'doorbells', 'ring full', 'ring it fills'],
+    row('tap', 'outbound'),
+    row('udp', 'inbound'),
+  ])
+}
+
+function dropTable(report: StatusReport, before?: StatusReport): string {
+  const reasons = (Object.keys(report.drops) as DropReason[]).filter((reason) => report.drops[reason] > 0)
+  const { unreachable, too_big, other } = report.icmp
+  const icmp = `ICMP errors: ${unreachable} unreachable, ${too_big} too big, ${other} other`
+  if (reasons.length === 0) return `${pc.green('nothing dropped')}  ${pc.dim(icmp)}`
+  const rows = reasons.map((reason) => {
+    const fresh = before === undefined ? 0 : report.drops[reason] - before.drops[reason]
+    const count = fresh > 0 ? pc.red(`${report.drops[reason]} (+${fresh})`) : `${report.drops[reason]}`
+    return [reason, count, describe(reason)]
+  })
+  return `${table([['dropped', 'frames', 'because'], ...rows])}\n${pc.dim(icmp)}`
+}
+
+function describe(reason: DropReason): string {
+  if (reason in DROP_REASONS) return DROP_REASONS[reason as keyof typeof DROP_REASONS][1]
+  return KERNEL_DROP_REASONS[reason as keyof typeof KERNEL_DROP_REASONS]
+}

@@ -1,0 +1,56 @@
+import Table from 'cli-table3'
+import pc from 'picocolors'
+
+/** A borderless table; the first row is the head, the first column left, the others right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const [head, ...body] = rows
+  const none = Object.fromEntries(
+    [
+      'top',
+      'top-mid',
+      'top-left',
+      'top-right',
+      'bottom',
+      'bottom-mid',
+      'bottom-left',
+      'bottom-right',
+      'left',
+      'left-mid',
+      'mid',
+      'mid-mid',
+      'right',
+      'right-mid',
+    ].map((part) => [part, '']),
+  )
+  const out = new Table({
+    head: head.map((cell) => pc.dim(cell)),
+    chars: { ...none, middle: '  ' },
+    colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
+    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
+  })
+  for (const row of body) out.push([...row])
+  return out.toString()
+}
+
+const UNITS = ['', 'k', 'M', 'G', 'T'] as const
+
+/** A number in at most five characters and an SI prefix: `1.23 G`. */
+export function si(value: number, unit: string): string {
+  let scaled = value
+  let prefix = 0
+  while (scaled >= 999.5 && prefix < UNITS.length - 1) {
+    scaled /= 1000
+    prefix++
+  }
+  const digits = prefix === 0 || scaled >= 99.95 ? 0 : scaled >= 9.995 ? 1 : 2
+  return `${scaled.toFixed(digits)} ${UNITS[prefix]}${unit}`
+}
+
+/** `42 s`, `3 min 20 s`, `5 h 3 min`, `2 d 4 h`. */
+export function duration(seconds: number): string {
+  const s = Math.floor(seconds)
+  if (s < 60) return `${s} s`
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`
+  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`
+  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`
+}

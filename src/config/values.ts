@@ -1,0 +1,133 @@
+import ipaddr from 'ipaddr.js'
+import { isGroupMac, type Mac, parseMac } from '../wire/ethernet.js'
+
+/** The texts a person writes, and what they stand for. Each parser returns a value or throws a RangeError
+ * whose message is the rest of a sentence that starts with the setting's name. */
+
+/** An overlay address with its network's prefix length. */
+export interface LocalAddress {
+  readonly address: string
+  readonly family: 'ipv4' | 'ipv6'
+  readonly prefixLength: number
+}
+
+/** Where the remote is: a host name or an address, and its UDP port. */
+export interface Remote {
+  readonly host: string
+  readonly port: number
+}
+
+/** Where to listen; without an address, on all. */
+export interface Listen {
+  readonly address: string | undefined
+  readonly port: number
+}
+
+export const DEFAULT_PORT = 5149
+
+const HOST_NAME =
+  /^(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i
+
+export function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(port >= 1 && port <= 65535))
+    throw new RangeError(`"${text}" is not a port; use a number from 1 to 65535`)
+  return port
+}
+
+/** Whether `text` is an address; IPv4 only as four decimal numbers, IPv6 with or without a zone. */
+export function isAddress(text: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text)
+}
+
+/** `10.9.0.1`, `10.9.0.1/24`, `fd00::1/64`; without a prefix, /24 and /64. */
+export function parseLocalAddress(text: string): LocalAddress {
+  const [address, prefix, ...rest] = text.split('/')
+  if (rest.length > 0 || !isAddress(address) || address.includes('%')) {
+    throw new RangeError(`"${text}" is not an overlay address; write one such as 10.9.0.1/24 or fd00::1/64`)
+  }
+  const family = ipaddr.parse(address).kind()
+  const longest = family === 'ipv4' ? 32 : 128
+  const fallback = family === 'ipv4' ? 24 : 64
+  const prefixLength =
+    prefix === undefined ? fallback : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
+  if (!(prefixLength >= 1 && prefixLength <= longest)) {
+    throw new RangeError(
+      `"${text}" has the prefix "${prefix}"; for ${address} use a number from 1 to ${longest}`,
+    )
+  }
+  const range = ipaddr.parse(address).range()
+  if (range === 'multicast' || range === 'broadcast' || range === 'unspecified' || range === 'loopback') {
+    throw new RangeError(`"${text}" is a ${range} address, which no host can have on a network`)
+  }
+  return { address, family, prefixLength }
+}
+
+/** `host-b`, `198.51.100.2:5149`, `2001:db8::2`, `[2001:db8::2]:5149`. */
+export function parseRemote(text: string): Remote {
+  const { host, port } = splitPort(text)
+  if (host === '' || !(isAddress(host) || (HOST_NAME.test(host) && !/^[\d.]+$/.test(host)))) {
+    throw new RangeError(
+      `"${text}" is not a remote; write a host name or an address, such as host-b, 198.51.100.2:${DEFAULT_PORT} or [2001:db8::2]:${DEFAULT_PORT}`,
+    )
+  }
+  return { host, port: port === undefined ? DEFAULT_PORT : parsePort(port) }
+}
+
+/** `5149`, `192.0.2.1:5149`, `[2001:db8::1]:5149`. */
+export function parseListen(text: string): Listen {
+  if (/^\d+$/.test(text)) return { address: undefined, port: parsePort(text) }
+  const { host, port } = splitPort(text)
+  if (!isAddress(host) || port === undefined) {
+    throw new RangeError(
+      `"${text}" is not a place to listen; write a port or an address and a port, such as ${DEFAULT_PORT} or 192.0.2.1:${DEFAULT_PORT}`,
+    )
+  }
+  return { address: host, port: parsePort(port) }
+}
+
+function splitPort(text: string): { host: string; port: string | undefined } {
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text)
+  if (bracketed !== null) return { host: bracketed[1], port: bracketed[2] }
+  const colons = text.split(':').length - 1
+  if (colons !== 1) return { host: text, port: undefined }
+  const [host, port] = text.split(':')
+  return { host, port }
+}
+
+/** A MAC a single device can have. */
+export function parseOwnMac(text: string): Mac {
+  const mac = parseMac(text)
+  if (mac === undefined)
+    throw new RangeError(`"${text}" is not a MAC; write six bytes such as 02:00:00:00:00:01`)
+  if (isGroupMac(mac)) {
+    throw new RangeError(
+      `"${text}" is a group address, which no device can have; make the first byte even, such as 02`,
+    )
+  }
+  if (mac.every((byte) => byte === 0))
+    throw new RangeError(`"${text}" is all zeros, which no device can have`)
+  return mac
+}
+
+/** A network device's name, as the kernel wants it (`dev_valid_name`). */
+export function parseDeviceName(text: string): string {
+  if (!/^[^\s/:%]{1,15}$/.test(text) || text === '.' || text === '..') {
+    throw new RangeError(
+      `"${text}" is not a device name; use 1 to 15 characters without spaces, "/", ":" and "%"`,
+    )
+  }
+  return text
+}
+
+/** The longest MTU that a tap takes (the kernel's `ETH_MAX_MTU` less an Ethernet header). */
+export const MAX_MTU_BYTES = 65_521
+
+export function parseMtu(text: string): number | 'safe' {
+  if (text === 'safe') return 'safe'
+  const bytes = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
+  if (!(bytes >= 68 && bytes <= MAX_MTU_BYTES)) {
+    throw new RangeError(`"${text}" is not an MTU; write bytes from 68 to ${MAX_MTU_BYTES}, or safe`)
+  }
+  return bytes
+}

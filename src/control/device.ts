@@ -1,0 +1,102 @@
+import { writeFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import ipaddr from 'ipaddr.js'
+import type { Settings } from '../config/schema.js'
+import type { LocalAddress } from '../config/values.js'
+import { UserError } from '../errors.js'
+import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, EPERM, KernelError } from '../linux/errno.js'
+import { addAddress, getLink, setLink } from '../linux/interface.js'
+import { close } from '../linux/libc.js'
+import type { Netlink } from '../linux/netlink.js'
+import { openTap, type TapDevice } from '../linux/tap.js'
+import { stableMac } from './mac.js'
+
+export interface Device extends TapDevice {
+  readonly index: number
+}
+
+/**
+ * Makes the device, gives it its MAC, MTU and addresses, and sets it up. It is gone when its fd is closed.
+ * @throws UserError, with nothing left behind
+ */
+export function openDevice(netlink: Netlink, settings: Settings, mtuBytes: number): Device {
+  const { mode, local } = settings
+  const wanted = settings.dev ?? `${mode}0`
+  for (const address of local) refuseTaken(address)
+  const device = open(mode, wanted)
+  try {
+    const { index } = getLink(netlink, device.name)
+    const mac = mode === 'tap' ? { mac: Uint8Array.from(settings.mac ?? stableMac(local)) } : {}
+    setLink(netlink, index, { mtuBytes, ...mac })
+    for (const { address, prefixLength } of local) addAddress(netlink, index, address, prefixLength)
+    if (mode === 'tap') announceWhenUp(device.name)
+    setLink(netlink, index, { up: true })
+    return { ...device, index }
+  } catch (error) {
+    close(device.fd)
+    if (!(error instanceof KernelError)) throw error
+    throw new UserError(
+      `the kernel refused to set up ${wanted} (${error.message}); check its addresses and MTU of ${mtuBytes} bytes`,
+    )
+  }
+}
+
+/**
+ * Has the kernel tell the neighbours its addresses when the device comes up, so that a host that has been
+ * asking for them need not wait for its next try. A read-only /proc/sys (in a container) loses only that.
+ */
+function announceWhenUp(device: string): void {
+  for (const knob of [`ipv4/conf/${device}/arp_notify`, `ipv6/conf/${device}/ndisc_notify`]) {
+    try {
+      writeFileSync(`/proc/sys/net/${knob}`, '1')
+    } catch {}
+  }
+}
+
+function open(mode: Settings['mode'], name: string): TapDevice {
+  try {
+    return openTap(mode, name)
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
+    throw explain(error, mode, name)
+  }
+}
+
+function explain({ syscall, errno, message }: KernelError, mode: string, name: string): UserError {
+  if (errno === ENOENT || errno === ENODEV) {
+    return new UserError(
+      '/dev/net/tun is missing, so no device can be made; load the driver with: modprobe tun',
+    )
+  }
+  if (errno === EPERM || errno === EACCES) {
+    return new UserError(
+      `making the device ${name} needs the capability CAP_NET_ADMIN; run as root, such as with sudo`,
+    )
+  }
+  if (errno === EBUSY) {
+    return new UserError(
+      `the device ${name} is taken by another program; stop that or choose another name with --dev`,
+    )
+  }
+  if (syscall === 'TUNSETIFF' && errno === EINVAL) {
+    return new UserError(
+      `there is a device ${name} already, and it is not a free ${mode} device; choose another name with --dev`,
+    )
+  }
+  return new UserError(`the device ${name} cannot be made (${message})`)
+}
+
+/** An address twice on one host would have the kernel answer the tunnel's traffic itself. */
+function refuseTaken({ address }: LocalAddress): void {
+  const wanted = ipaddr.parse(address).toNormalizedString()
+  for (const [device, addresses] of Object.entries(networkInterfaces())) {
+    const taken = addresses?.some(
+      (it) => ipaddr.parse(it.address.split('%')[0]).toNormalizedString() === wanted,
+    )
+    if (taken === true) {
+      throw new UserError(
+        `the overlay address ${address} is taken: ${device} of this host has it; choose another or remove it there`,
+      )
+    }
+  }
+}

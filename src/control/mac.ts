@@ -1,0 +1,25 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { LocalAddress } from '../config/values.js'
+import type { Mac } from '../wire/ethernet.js'
+
+/**
+ * A MAC that is this host's in this network again after a restart, so that what its neighbours remember
+ * stays true: from the machine's identity and the overlay addresses. Locally administered, unicast.
+ */
+export function stableMac(local: readonly LocalAddress[], machine = machineIdentity()): Mac {
+  const hash = createHash('sha256').update(machine)
+  for (const { address, prefixLength } of local) hash.update(`|${address}/${prefixLength}`)
+  const [a, b, c, d, e, f] = hash.digest()
+  return [(a & 0xfc) | 0x02, b, c, d, e, f]
+}
+
+/** machine-id(5) where the system has one, else the host's name. */
+function machineIdentity(): string {
+  try {
+    return readFileSync('/etc/machine-id', 'utf8').trim() || hostname()
+  } catch {
+    return hostname()
+  }
+}

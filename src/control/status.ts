@@ -1,0 +1,103 @@
+import { COUNTERS, type CounterName } from '../forward/counters.js'
+import type { LinkStatistics } from '../linux/interface.js'
+import type { DeviceMode } from '../wire/mode.js'
+
+/** Why something was dropped: who counts it, and what to say of it to a person. */
+export const DROP_REASONS = {
+  send_buffer_full: ['dropSendBufferFull', "the socket's send buffer stayed full"],
+  too_big: ['dropTooBig', 'longer than the underlay interface takes'],
+  unreachable: ['dropUnreachable', 'no way to the remote'],
+  forbidden: ['dropForbidden', 'a firewall of this host forbids it'],
+  send_failed: ['dropSendFailed', 'the kernel refused to send it'],
+  foreign: ['dropForeign', 'from somebody else than the remote'],
+  empty: ['dropEmpty', 'a datagram without content'],
+  runt: ['dropRunt', 'shorter than an Ethernet header'],
+  oversize: ['dropOversize', 'longer than any frame of this network'],
+  not_ip: ['dropNotIp', 'not an IP packet'],
+  device_down: ['dropDeviceDown', 'the device was down'],
+  device_refused: ['dropDeviceRefused', 'the device refused the frame'],
+} as const satisfies Record<string, readonly [CounterName, string]>
+
+/** Drops that the kernel counts, before a frame reaches this program or after. */
+export const KERNEL_DROP_REASONS = {
+  device_queue_full: "the device's queue was full, the worker not fast enough",
+  device_receive: "the host's own network stack dropped it",
+  socket_buffer_full: "the socket's receive buffer was full, the worker not fast enough",
+} as const
+
+export type DropReason = keyof typeof DROP_REASONS | keyof typeof KERNEL_DROP_REASONS
+
+export interface WorkerStatus {
+  readonly syscalls: number
+  /** Times it came back from a poll. */
+  readonly wake_ups: number
+  /** Times it woke the other worker. */
+  readonly doorbells: number
+  /** Times its ring was full, so that it left its fd alone for a while. */
+  readonly ring_full: number
+}
+
+export interface RingStatus {
+  readonly bytes: number
+  readonly used_bytes: number
+  readonly high_water_bytes: number
+}
+
+/** What `udptun-fast status` shows. Counts are since the start. */
+export interface StatusReport {
+  readonly version: string
+  readonly pid: number
+  readonly device: string
+  readonly mode: DeviceMode
+  readonly uptime_s: number
+  readonly local: readonly string[]
+  readonly listen: string
+  readonly remote: {
+    readonly host: string
+    readonly endpoint: string
+    /** Seconds since something came from it; null when nothing has. */
+    readonly heard_s: number | null
+  }
+  readonly underlay: { readonly interface: string | null; readonly mtu_bytes: number }
+  readonly mtu_bytes: number
+  /** Frames (in tun mode: packets) from the device to the remote. */
+  readonly outbound: { readonly frames: number; readonly bytes: number }
+  /** Frames from the remote to the device. */
+  readonly inbound: { readonly frames: number; readonly bytes: number }
+  readonly drops: Readonly<Record<DropReason, number>>
+  /** ICMP errors that came back for what was sent. */
+  readonly icmp: { readonly unreachable: number; readonly too_big: number; readonly other: number }
+  readonly workers: { readonly tap: WorkerStatus; readonly udp: WorkerStatus }
+  readonly rings: { readonly outbound: RingStatus; readonly inbound: RingStatus }
+}
+
+export type Counts = Readonly<Record<CounterName, number>>
+
+/** One worker's counters by name, and those of several added up. */
+export function sumCounters(...blocks: readonly Float64Array[]): Counts {
+  const sum = (index: number) => blocks.reduce((total, block) => total + block[index], 0)
+  return Object.fromEntries(COUNTERS.map((name, index) => [name, sum(index)])) as unknown as Counts
+}
+
+export function workerStatus(counts: Counts): WorkerStatus {
+  return {
+    syscalls: counts.syscalls + counts.doorbells,
+    wake_ups: counts.wakeUps,
+    doorbells: counts.doorbells,
+    ring_full: counts.ringFull,
+  }
+}
+
+/** @param kernel the device's statistics: what this program failed to read in time is its tx */
+export function dropsOf(
+  counts: Counts,
+  kernel: { readonly link: LinkStatistics; readonly socketDrops: number },
+): Record<DropReason, number> {
+  const own = Object.entries(DROP_REASONS).map(([reason, [counter]]) => [reason, counts[counter]])
+  return {
+    ...(Object.fromEntries(own) as Record<keyof typeof DROP_REASONS, number>),
+    device_queue_full: kernel.link.txDropped,
+    device_receive: kernel.link.rxDropped,
+    socket_buffer_full: kernel.socketDrops,
+  }
+}

@@ -1,0 +1,83 @@
+import { Piscina } from 'piscina'
+import { StateWord } from '../forward/plan.js'
+import type { WorkerReady, WorkerRole, WorkerTask } from '../forward/worker.js'
+import { Doorbell } from '../linux/eventfd.js'
+import type { NativeMemory } from '../linux/memory.js'
+
+export type WorkersOptions = Omit<WorkerTask, 'role' | 'memory' | 'tapBellFd' | 'udpBellFd'> & {
+  readonly memory: NativeMemory
+}
+
+/**
+ * The worker threads: a pool of as many as there are roles, each with one task that lasts until
+ * {@link Workers.stop}.
+ */
+export class Workers {
+  /** Resolves when a worker has ended that was not asked to, with the reason; never rejects. */
+  readonly died: Promise<Error>
+  readonly #memory: NativeMemory
+  readonly #stopWord: number
+  readonly #pool: Piscina
+  readonly #bells: readonly Doorbell[]
+  readonly #tasks: readonly Promise<void>[]
+
+  private constructor(options: WorkersOptions, pool: Piscina, bells: { tap: Doorbell; udp: Doorbell }) {
+    this.#memory = options.memory
+    this.#stopWord = (options.plan.state >>> 2) + StateWord.stop
+    this.#pool = pool
+    this.#bells = [bells.tap, bells.udp]
+    const task = (role: WorkerRole): Promise<void> =>
+      pool.run({
+        ...options,
+        role,
+        memory: options.memory.memory,
+        tapBellFd: bells.tap.fd,
+        udpBellFd: bells.udp.fd,
+      } satisfies WorkerTask)
+    const tap = task('tap')
+    const udp = task('udp')
+    this.#tasks = [tap, udp]
+    this.died = Promise.race([ending('tap', tap), ending('udp', udp)])
+  }
+
+  /** Starts the workers; resolves when both are in their loops. @throws the reason why one is not */
+  static async start(options: WorkersOptions): Promise<Workers> {
+    const pool = new Piscina({
+      filename: new URL('../forward/worker.js', import.meta.url).href,
+      minThreads: 2,
+      maxThreads: 2,
+      concurrentTasksPerWorker: 1,
+    })
+    const bells = { tap: Doorbell.open(), udp: Doorbell.open() }
+    const waiting = new Set<WorkerRole>(['tap', 'udp'])
+    const ready = new Promise<undefined>((resolve) => {
+      pool.on('message', (message: WorkerReady) => {
+        waiting.delete(message.ready)
+        if (waiting.size === 0) resolve(undefined)
+      })
+    })
+    const workers = new Workers(options, pool, bells)
+    const failure = await Promise.race([ready, workers.died])
+    if (failure === undefined) return workers
+    await workers.stop()
+    throw failure
+  }
+
+  /** Has both workers leave their poll and return, and ends their threads. */
+  async stop(): Promise<void> {
+    Atomics.store(this.#memory.i32, this.#stopWord, 1)
+    for (const bell of this.#bells) bell.ring()
+    await Promise.allSettled(this.#tasks)
+    await this.#pool.destroy()
+    for (const bell of this.#bells) bell.close()
+  }
+}
+
+async function ending(role: WorkerRole, task: Promise<void>): Promise<Error> {
+  try {
+    await task
+    return new Error(`the ${role} worker has ended`)
+  } catch (error) {
+    return new Error(`the ${role} worker has ended: ${(error as Error).message}`, { cause: error })
+  }
+}

@@ -1,0 +1,34 @@
+/** Ethernet II frames (IEEE 802.3): destination and source MAC, type, payload; no trailer (FCS) on a tap. */
+
+/** Bytes before the payload of an untagged frame. */
+export const ETHERNET_HEADER_BYTES = 14
+
+/** Bytes that an 802.1Q tag adds. */
+export const VLAN_TAG_BYTES = 4
+
+/** The longest frame of a network with this MTU: header, one VLAN tag, payload. */
+export function maxFrameBytes(mtuBytes: number): number {
+  return ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES + mtuBytes
+}
+
+export type Mac = readonly [number, number, number, number, number, number]
+
+const MAC_TEXT =
+  /^([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})$/i
+
+/** The six bytes of a MAC written with colons or dashes, or undefined where it is none. */
+export function parseMac(text: string): Mac | undefined {
+  const match = MAC_TEXT.exec(text)
+  return match === null
+    ? undefined
+    : (match.slice(1).map((hex) => Number.parseInt(hex, 16)) as unknown as Mac)
+}
+
+export function formatMac(mac: Iterable<number>): string {
+  return [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
+}
+
+/** A group address (multicast or broadcast) can be nobody's own (IEEE 802, the I/G bit). */
+export function isGroupMac(mac: ArrayLike<number>): boolean {
+  return (mac[0] & 0x01) !== 0
+}

@@ -1,0 +1,15 @@
+/** IPv4 (RFC 791) and IPv6 (RFC 8200), as far as frames are sized and told apart by them. */
+
+export const IPV4_HEADER_BYTES = 20
+export const IPV6_HEADER_BYTES = 40
+export const UDP_HEADER_BYTES = 8
+
+/** The least MTU an IPv4 (RFC 791, 3.2) and an IPv6 (RFC 8200, 5) link can have. */
+export const IPV4_MIN_MTU_BYTES = 68
+export const IPV6_MIN_MTU_BYTES = 1280
+
+/** Whether `bytes` at `offset` can begin an IP packet: version 4 or 6, and room for that version's header. */
+export function looksLikeIp(u8: Uint8Array, offset: number, bytes: number): boolean {
+  const version = u8[offset] >>> 4
+  return (version === 4 && bytes >= IPV4_HEADER_BYTES) || (version === 6 && bytes >= IPV6_HEADER_BYTES)
+}
