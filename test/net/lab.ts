@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { StatusReport } from '../../src/control/status.js'
+import { askStatus } from '../../src/control/status-socket.js'
+import { connect, Host } from '../../src/lab/host.js'
+
+/** The program as it is built, to be run with node. */
+export const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+
+export interface Pair extends Disposable {
+  readonly a: Host
+  readonly b: Host
+  /** Underlay addresses of each. */
+  readonly underlay: { readonly a: string; readonly b: string; readonly a6: string; readonly b6: string }
+}
+
+/** Two hosts joined by a cable between their `eth0`, with IPv4 and IPv6. */
+export function twoHosts(mtuBytes = 1500): Pair {
+  const a = new Host('a')
+  const b = new Host('b')
+  const underlay = { a: '192.0.2.1', b: '192.0.2.2', a6: '2001:db8::1', b6: '2001:db8::2' }
+  connect(
+    { host: a, device: 'eth0', addresses: [`${underlay.a}/24`, `${underlay.a6}/64`] },
+    { host: b, device: 'eth0', addresses: [`${underlay.b}/24`, `${underlay.b6}/64`] },
+    mtuBytes,
+  )
+  const close = () => {
+    a.close()
+    b.close()
+  }
+  return { a, b, underlay, [Symbol.dispose]: close }
+}
+
+export interface Finished {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+  /** From the start of the program to its end. */
+  readonly tookMs: number
+}
+
+/** Runs a program in a host (or here, without one) to its end. */
+export async function run(
+  host: Host | undefined,
+  command: string,
+  args: readonly string[],
+  timeoutMs = 60_000,
+): Promise<Finished> {
+  const startedMs = performance.now()
+  const child = host === undefined ? spawn(command, args) : host.spawn(command, args)
+  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr?.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const [code, signal] = await once(child, 'close')
+  clearTimeout(timer)
+  return { code, signal, stdout, stderr, tookMs: performance.now() - startedMs }
+}
+
+/** Runs a program that must succeed, and returns what it printed. */
+export async function ok(host: Host, command: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(host, command, args)
+  if (code !== 0)
+    throw new Error(`${command} ${args.join(' ')} in ${host.name}: exit ${code}: ${stderr || stdout}`)
+  return stdout
+}
+
+/** A tunnel process in a host. */
+export class RunningTunnel {
+  readonly host: Host
+  readonly child: ChildProcess
+  /** Every line of its log so far, parsed. */
+  readonly log: Record<string, unknown>[] = []
+  stderr = ''
+  readonly ended: Promise<Finished>
+  readonly #startedMs = performance.now()
+
+  constructor(host: Host, args: readonly string[], nodeArgs: readonly string[] = []) {
+    this.host = host
+    this.child = host.spawn(process.execPath, [...nodeArgs, PROGRAM, 'start', ...args])
+    if (this.child.stdout === null) throw new Error('no standard output')
+    createInterface(this.child.stdout).on('line', (line) => this.log.push(JSON.parse(line)))
+    this.child.stderr?.on('data', (chunk) => {
+      this.stderr += chunk
+    })
+    this.ended = once(this.child, 'close').then(([code, signal]) => ({
+      code,
+      signal,
+      stdout: JSON.stringify(this.log),
+      stderr: this.stderr,
+      tookMs: performance.now() - this.#startedMs,
+    }))
+  }
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error('the tunnel has not started')
+    return this.child.pid
+  }
+
+  /** Waits for a line of its log that matches. */
+  async said(pattern: RegExp, withinMs = 5_000): Promise<Record<string, unknown>> {
+    for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(10)) {
+      const line = this.log.find(({ msg }) => pattern.test(String(msg)))
+      if (line !== undefined) return line
+      if (this.child.exitCode !== null) break
+    }
+    throw new Error(
+      `${this.host.name} did not say ${pattern} within ${withinMs} ms; it said ${JSON.stringify(this.log)} ${this.stderr}`,
+    )
+  }
+
+  /** What its status socket answers. */
+  status(device = 'tap0'): Promise<StatusReport> {
+    return this.host.run(() => askStatus(device))
+  }
+
+  /** Sends the signal and waits for the end; `tookMs` is from the signal. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
+    const sentMs = performance.now()
+    this.child.kill(signal)
+    return { ...(await this.ended), tookMs: performance.now() - sentMs }
+  }
+}
+
+/** Starts a tunnel and waits until it is up. */
+export async function startTunnel(host: Host, ...args: string[]): Promise<RunningTunnel> {
+  const tunnel = new RunningTunnel(host, args)
+  await tunnel.said(/ is up: /)
+  return tunnel
+}
+
+/** Whether one ping comes back. */
+export async function pings(host: Host, address: string, ...args: string[]): Promise<boolean> {
+  return (await run(host, 'ping', ['-c', '1', '-W', '1', ...args, address])).code === 0
+}
+
+/** Waits until a ping comes back; returns how long that took in ms. */
+export async function untilPing(host: Host, address: string, withinMs = 5_000): Promise<number> {
+  const startedMs = performance.now()
+  while (performance.now() - startedMs < withinMs) {
+    const { code } = await run(host, 'ping', ['-c', '1', '-W', '0.1', address])
+    if (code === 0) return performance.now() - startedMs
+  }
+  throw new Error(`${host.name} had no answer from ${address} within ${withinMs} ms`)
+}
+
+/** Calls `check` until it is true. */
+export async function until(
+  what: string,
+  check: () => boolean | Promise<boolean>,
+  withinMs = 5_000,
+): Promise<void> {
+  for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(20)) {
+    if (await check()) return
+  }
+  throw new Error(`not within ${withinMs} ms: ${what}`)
+}
