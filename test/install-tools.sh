@@ -1,0 +1,19 @@
+#!/bin/sh
+# Installs what the tests need beside Node: Debian packages, those that are missing and no others.
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+
+packages='iproute2 iputils-ping iperf3 socat tcpdump tshark nftables ethtool procps util-linux libcap2-bin dnsmasq-base bsdutils gcc libc6-dev'
+missing=''
+for package in $packages; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "these Debian packages are missing and only root can install them:$missing" >&2
+  exit 1
+fi
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+apt-get install -y -qq --no-install-recommends $missing
