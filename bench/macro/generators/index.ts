@@ -1,0 +1,13 @@
+import { UserError } from '../../../src/errors.js'
+import type { Generator } from './generator.js'
+import { iperf3 } from './iperf3.js'
+import { own } from './own.js'
+
+/** The generator asked for, or iperf3 where it is installed and the own one else. @throws UserError */
+export async function chooseGenerator(wanted: 'iperf3' | 'own' | undefined): Promise<Generator> {
+  const installed = wanted === 'own' ? undefined : await iperf3()
+  if (installed !== undefined) return installed
+  if (wanted === 'iperf3')
+    throw new UserError('iperf3 is not installed; leave --generator out to do without it')
+  return own
+}

@@ -1,0 +1,17 @@
+/** The few functions of jStat that are used here (https://jstat.github.io); it brings no types. */
+declare module 'jstat' {
+  interface JStat {
+    median(values: readonly number[]): number
+    mean(values: readonly number[]): number
+    /** With `true`: of a sample, divided by n - 1. */
+    variance(values: readonly number[], sample: boolean): number
+    /** Linear interpolation between the closest ranks, `share` from 0 to 1. */
+    percentile(values: readonly number[], share: number): number
+    readonly studentt: {
+      cdf(x: number, degreesOfFreedom: number): number
+      inv(probability: number, degreesOfFreedom: number): number
+    }
+  }
+  const module: { readonly jStat: JStat }
+  export default module
+}

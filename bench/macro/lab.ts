@@ -1,0 +1,181 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect, Host } from '../../src/lab/host.js'
+import { Daemon, runIn } from './processes.js'
+import type { UnderlaySpec } from './underlay.js'
+
+/** One of the two hosts and its addresses. */
+export interface Site {
+  readonly host: Host
+  readonly name: 'near' | 'far'
+  readonly underlay: string
+  /** What the tunnel gives it, in a network of {@link OVERLAY_PREFIX} bits. */
+  readonly overlay: string
+}
+
+export const OVERLAY_PREFIX = 24
+const UNDERLAY_PREFIX = 24
+/** The cable's end, in both hosts. */
+export const UNDERLAY_DEVICE = 'eth0'
+
+/** What a cable may do for its host, by ethtool(8)'s names. */
+const OFFLOADS = [
+  'tx-checksumming',
+  'tcp-segmentation-offload',
+  'tx-udp-segmentation',
+  'tx-udp_tnl-segmentation',
+  'tx-udp_tnl-csum-segmentation',
+  'generic-segmentation-offload',
+  'generic-receive-offload',
+  'rx-gro-list',
+  'rx-udp-gro-forwarding',
+]
+
+/**
+ * Two hosts with a cable between them, for one tunnel: everything started or written in here ends and vanishes
+ * with it.
+ */
+export class Lab {
+  readonly spec: UnderlaySpec
+  readonly near: Site
+  readonly far: Site
+  readonly signal: AbortSignal
+  readonly directory: string
+  readonly #daemons: Daemon[] = []
+  readonly #undo: (() => void)[] = []
+  readonly #onExit = () => this.#vanish()
+
+  private constructor(spec: UnderlaySpec, signal: AbortSignal) {
+    this.spec = spec
+    this.signal = signal
+    this.near = { host: new Host('near'), name: 'near', underlay: '192.0.2.1', overlay: '198.51.100.1' }
+    this.far = { host: new Host('far'), name: 'far', underlay: '192.0.2.2', overlay: '198.51.100.2' }
+    this.directory = mkdtempSync(join(tmpdir(), 'udptun-bench-'))
+    process.once('exit', this.#onExit)
+  }
+
+  static async create(spec: UnderlaySpec, signal: AbortSignal): Promise<Lab> {
+    const lab = new Lab(spec, signal)
+    try {
+      await lab.#cable()
+      return lab
+    } catch (error) {
+      await lab[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async #cable(): Promise<void> {
+    const end = ({ host, underlay }: Site) => ({
+      host,
+      device: UNDERLAY_DEVICE,
+      addresses: [`${underlay}/${UNDERLAY_PREFIX}`],
+    })
+    connect(end(this.near), end(this.far), this.spec.mtuBytes)
+    for (const { host } of this.sites) {
+      // Halves of lost datagrams fill the memory for reassembly for so many seconds, 30 unless told otherwise:
+      // after a flood over a small MTU nothing fragmented would arrive in the measurements that follow.
+      host.run(() => writeFileSync('/proc/sys/net/ipv4/ipfrag_time', '1'))
+      if (!this.spec.offload) await this.#disableOffloads(host)
+      if (this.spec.rate !== undefined) await this.#limit(host, this.spec.rate)
+    }
+  }
+
+  async #disableOffloads(host: Host): Promise<void> {
+    const changes = (await this.offloads(host)).flatMap((name) => [name, 'off'])
+    if (changes.length > 0) await this.run(host, 'ethtool', ['-K', UNDERLAY_DEVICE, ...changes])
+  }
+
+  /** Or a first ARP request that finds the other end not yet up would put off the first ping by a second. */
+  repeatArpSoon(): void {
+    const tables = '/proc/sys/net/ipv4/neigh'
+    for (const { host } of this.sites) {
+      host.run(() => {
+        for (const device of readdirSync(tables)) writeFileSync(`${tables}/${device}/retrans_time_ms`, '20')
+      })
+    }
+  }
+
+  /** The cable's offloads that are on. */
+  async offloads(host: Host): Promise<string[]> {
+    const features = await this.run(host, 'ethtool', ['-k', UNDERLAY_DEVICE])
+    return OFFLOADS.filter((name) => new RegExp(`^\\s*${name}: on`, 'm').test(features))
+  }
+
+  async #limit(host: Host, rate: string): Promise<void> {
+    // A bucket must hold a super-frame of 64 KiB, and what flows in one tick of the kernel's clock.
+    const bucket = ['burst', '256kb', 'latency', '50ms']
+    await this.run(host, 'tc', [
+      'qdisc',
+      'add',
+      'dev',
+      UNDERLAY_DEVICE,
+      'root',
+      'tbf',
+      'rate',
+      rate,
+      ...bucket,
+    ])
+  }
+
+  get sites(): readonly [Site, Site] {
+    return [this.near, this.far]
+  }
+
+  other(site: Site): Site {
+    return site === this.near ? this.far : this.near
+  }
+
+  /** Runs a program to its end and returns what it printed. @throws Error with its last words */
+  run(host: Host, command: string, args: readonly string[], input?: string): Promise<string> {
+    return runIn(host, command, args, { signal: this.signal, ...(input === undefined ? {} : { input }) })
+  }
+
+  /** Starts a program that is stopped with the lab. */
+  daemon(host: Host, command: string, args: readonly string[], env?: Record<string, string>): Daemon {
+    const daemon = new Daemon(host, command, args, env)
+    this.#daemons.push(daemon)
+    return daemon
+  }
+
+  /** Writes a file that only root may read, and returns its path. */
+  file(name: string, content: string, mode = 0o600): string {
+    const path = join(this.directory, name)
+    writeFileSync(path, content, { mode })
+    return path
+  }
+
+  /** Has `undo` called when the lab vanishes: for what programs leave outside of it. Synchronous. */
+  defer(undo: () => void): void {
+    this.#undo.push(undo)
+  }
+
+  /** Waits until `ready` says so. @throws Error when a program ended or it takes longer than 10 s */
+  async until(what: string, ready: () => boolean | Promise<boolean>): Promise<void> {
+    const deadline = performance.now() + 10_000
+    while (!(await ready())) {
+      this.check()
+      if (performance.now() > deadline) throw new Error(`${what} did not happen within 10 s`)
+      await sleep(3, undefined, { signal: this.signal })
+    }
+  }
+
+  /** @throws Error when a program started here has ended by itself */
+  check(): void {
+    for (const daemon of this.#daemons) daemon.check()
+  }
+
+  #vanish(): void {
+    for (const { host } of this.sites) host.close()
+    for (const undo of this.#undo.splice(0)) undo()
+    rmSync(this.directory, { recursive: true, force: true })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    process.off('exit', this.#onExit)
+    await Promise.all(this.#daemons.map((daemon) => daemon.stop()))
+    this.#vanish()
+  }
+}

@@ -1,0 +1,16 @@
+import { article, nativeOffload } from './baseline.js'
+import { fastd } from './fastd.js'
+import { openvpn } from './openvpn.js'
+import type { Peer } from './peer.js'
+import { socat } from './socat.js'
+import { tinc } from './tinc.js'
+import { udptunFast } from './udptun-fast.js'
+import { underlay } from './underlay.js'
+import { vxlan } from './vxlan.js'
+import { wireguardGo } from './wireguard-go.js'
+
+export const DEFAULT_PEERS: readonly Peer[] = [underlay, vxlan, article, wireguardGo, udptunFast]
+
+export const PEERS: readonly Peer[] = [...DEFAULT_PEERS, nativeOffload, socat, openvpn, fastd, tinc]
+
+export const QUICK_PEERS: readonly Peer[] = [underlay, article, udptunFast]

@@ -1,0 +1,47 @@
+import type { Load } from './loads/load.js'
+import type { Peer } from './peers/peer.js'
+import type { UnderlaySpec } from './underlay.js'
+
+/** What is measured, how often and how long. */
+export interface Plan {
+  readonly rounds: number
+  /** Of each throughput measurement. */
+  readonly seconds: number
+  readonly underlays: readonly UnderlaySpec[]
+  readonly peers: readonly Peer[]
+  readonly loads: readonly Load[]
+}
+
+/** One tunnel, started once: all loads are put on it, one after the other. */
+export interface Step {
+  /** From 1. */
+  readonly round: number
+  readonly underlay: UnderlaySpec
+  readonly peer: Peer
+  readonly estimateSeconds: number
+}
+
+/** Making the hosts, warming up, and taking it all down again. */
+const LAB_SECONDS = 0.45
+
+/** All steps in their order: within a round every peer has its turn, so that what drifts drifts for all. */
+export function steps({ rounds, seconds, underlays, peers, loads }: Plan): Step[] {
+  const loadSeconds = loads.reduce((sum, load) => sum + load.estimateSeconds(seconds), 0)
+  return Array.from({ length: rounds }, (_, index) => index + 1).flatMap((round) =>
+    underlays.flatMap((underlay) =>
+      peers.map((peer) => ({
+        round,
+        underlay,
+        peer,
+        estimateSeconds: LAB_SECONDS + peer.startSeconds + loadSeconds,
+      })),
+    ),
+  )
+}
+
+/** How long the steps take by their estimates, corrected by how long those done took. */
+export function remainingSeconds(all: readonly Step[], done: number, elapsedSeconds: number): number {
+  const sum = (part: readonly Step[]) => part.reduce((total, step) => total + step.estimateSeconds, 0)
+  const pace = done === 0 ? 1 : elapsedSeconds / sum(all.slice(0, done))
+  return sum(all.slice(done)) * pace
+}

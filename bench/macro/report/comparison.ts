@@ -1,0 +1,50 @@
+import pc from 'picocolors'
+import { table } from '../../../src/cli/table.js'
+import type { ChangeRow, Comparison, Verdict } from '../compare.js'
+import { METRICS } from '../metrics.js'
+import type { Change } from '../statistics.js'
+
+const COLOURS: Record<Verdict, (text: string) => string> = {
+  better: pc.green,
+  worse: pc.red,
+  'no change seen': pc.dim,
+  'too few rounds': pc.yellow,
+}
+
+/** A change with its 95% interval: `-12% (-15% to -9%)`. */
+function percent(change: Change | undefined): string {
+  if (change === undefined) return ''
+  const of = (factor: number) => {
+    const value = (factor - 1) * 100
+    const text = Math.abs(value) >= 999 ? '>999' : value.toFixed(Math.abs(value) < 9.95 ? 1 : 0)
+    return `${value > 0 ? '+' : ''}${text}%`
+  }
+  return `${of(change.factor)} (${of(change.low)} to ${of(change.high)})`
+}
+
+/** The comparison for a terminal: a line a figure. */
+export function comparisonReport({ before, rows, differences, regressions }: Comparison): string {
+  const line = ({ underlay, load, metric, before, after, raw, judged, verdict }: ChangeRow) => [
+    `${load}, ${METRICS[metric].title} (${underlay})`,
+    METRICS[metric].format(before),
+    METRICS[metric].format(after),
+    percent(raw),
+    percent(judged),
+    COLOURS[verdict](verdict),
+  ]
+  const head = ['', 'before', 'now', 'change', 'beside the other peers', '']
+  const verdict =
+    regressions === 0
+      ? pc.green('No regression beyond the noise.')
+      : pc.red(
+          `${regressions} ${regressions === 1 ? 'figure has' : 'figures have'} become worse beyond the noise.`,
+        )
+  return [
+    `Compared with the run of ${before.startedAt} (changes with their 95% intervals):`,
+    table([head, ...rows.map(line)]),
+    ...differences.map(
+      (difference) => `${pc.yellow('!')} The runs differ in more than the program: ${difference}.`,
+    ),
+    verdict,
+  ].join('\n')
+}

@@ -1,0 +1,109 @@
+import type { MetricName } from '../metrics.js'
+import { SUBJECT } from '../peers/udptun-fast.js'
+import type { Results } from '../results.js'
+import { valuesByRound } from '../results.js'
+import { ratiosByRound, relativeSpread, type Summary, straddlesOne, summarize } from '../statistics.js'
+
+/** What a report says of one peer under one load: the figures that tables, charts and warnings share. */
+export interface Figure {
+  readonly underlay: string
+  readonly load: string
+  readonly peer: string
+  readonly metric: MetricName
+  readonly value: Summary
+  /** The subject's value divided by this peer's, within each round; undefined for the subject itself. */
+  readonly ratio: Summary | undefined
+}
+
+/** The peer that the others are compared with: this tunnel, or the first where it took no part. */
+export function subjectOf({ peers }: Results): string {
+  return peers.some(({ name }) => name === SUBJECT) ? SUBJECT : peers[0].name
+}
+
+export function figure(
+  results: Results,
+  underlay: string,
+  load: string,
+  peer: string,
+  metric: MetricName,
+): Figure | undefined {
+  const values = valuesByRound(results, { underlay, load, peer, metric })
+  if (values.size === 0) return undefined
+  const subject = subjectOf(results)
+  const ratios =
+    peer === subject
+      ? []
+      : ratiosByRound(valuesByRound(results, { underlay, load, peer: subject, metric }), values)
+  return {
+    underlay,
+    load,
+    peer,
+    metric,
+    value: summarize([...values.values()]),
+    ratio: ratios.length === 0 ? undefined : summarize(ratios),
+  }
+}
+
+/** The figures of all peers in the run's order, for what a load is judged by or another metric. */
+export function figuresOf(results: Results, underlay: string, load: string, metric: MetricName): Figure[] {
+  return results.peers.flatMap(({ name }) => figure(results, underlay, load, name, metric) ?? [])
+}
+
+/** A median whose rounds lie further apart than this share of it is unsteady. */
+export const WIDE_SPREAD = 0.4
+const FEW_ROUNDS = 3
+const BUSY_LOAD = 0.5
+
+/** The rounds lie too far apart for the median to mean much. */
+export function unsteady({ value }: Figure): boolean {
+  return value.count > 1 && relativeSpread(value) > WIDE_SPREAD
+}
+
+/** The rounds do not agree which of subject and peer is ahead. */
+export function undecided({ ratio }: Figure): boolean {
+  return ratio !== undefined && ratio.count > 1 && straddlesOne(ratio)
+}
+
+/** What keeps somebody from trusting the figures, in sentences. */
+export function warnings(results: Results): string[] {
+  const { rounds, machine, peers, loads, underlays } = results
+  const found: string[] = []
+  if (rounds < FEW_ROUNDS) {
+    found.push(
+      `${rounds === 1 ? 'One round shows' : `${rounds} rounds show`} no spread to speak of: take this as a first look.`,
+    )
+  }
+  if (machine.loadAverage > BUSY_LOAD) {
+    found.push(
+      `The machine was busy before the run (load average ${machine.loadAverage.toFixed(1)}): repeat it on an idle one.`,
+    )
+  }
+  const title = (list: readonly { name: string; title: string }[], wanted: string) =>
+    list.find(({ name }) => name === wanted)?.title ?? wanted
+  for (const underlay of underlays) {
+    const figures = loads.flatMap((load) => figuresOf(results, underlay.name, load.name, load.metric))
+    const list = (which: (figure: Figure) => boolean) =>
+      loads
+        .map((load) => ({
+          load,
+          names: figures
+            .filter((figure) => figure.load === load.name && which(figure))
+            .map(({ peer }) => title(peers, peer)),
+        }))
+        .filter(({ names }) => names.length > 0)
+        .map(({ load, names }) => `${load.title} (${names.join(', ')})`)
+        .join('; ')
+    const ahead = list(undecided)
+    const wide = list(unsteady)
+    const subject = title(peers, subjectOf(results))
+    if (ahead !== '') {
+      found.push(
+        `${underlay.title}: the rounds do not agree whether ${subject} is ahead or behind in ${ahead}.`,
+      )
+    }
+    if (wide !== '') {
+      found.push(`${underlay.title}: the rounds lie more than ${WIDE_SPREAD * 100}% apart in ${wide}.`)
+    }
+  }
+  return found
+}

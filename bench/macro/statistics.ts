@@ -1,0 +1,92 @@
+import jstat from 'jstat'
+
+const { jStat } = jstat
+
+/** The middle of some repeated measurements and how far they lie apart. */
+export interface Summary {
+  readonly count: number
+  readonly median: number
+  /** Smallest and largest: of five, they hold the true median between them 94 times in 100. */
+  readonly low: number
+  readonly high: number
+}
+
+/** @param values at least one */
+export function summarize(values: readonly number[]): Summary {
+  return {
+    count: values.length,
+    median: jStat.median(values),
+    low: Math.min(...values),
+    high: Math.max(...values),
+  }
+}
+
+/** The value below which `share` (0 to 1) of the values lie. */
+export function quantile(values: readonly number[], share: number): number {
+  return jStat.percentile(values, share)
+}
+
+/**
+ * `a / b` of every round that has both. Neighbours in time share the machine's mood: these ratios hold still
+ * where the values themselves do not.
+ */
+export function ratiosByRound(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): number[] {
+  return [...a].flatMap(([round, value]) => {
+    const other = b.get(round)
+    return other === undefined || other === 0 ? [] : [value / other]
+  })
+}
+
+/** Width of the spread as a share of the median. */
+export function relativeSpread({ low, high, median }: Summary): number {
+  return median === 0 ? 0 : (high - low) / Math.abs(median)
+}
+
+/** Whether the rounds disagree on which of two is the larger, so that the median of their ratios says nothing. */
+export function straddlesOne(ratios: Summary): boolean {
+  return ratios.low <= 1 && ratios.high >= 1
+}
+
+/** By which factor something has changed between two sets of measurements. */
+export interface Change {
+  /** Of the geometric means, new to old. */
+  readonly factor: number
+  /** The 95% confidence interval of the factor. */
+  readonly low: number
+  readonly high: number
+  /** The probability of a factor as low (as high), or lower (higher), had nothing changed. */
+  readonly chanceOfLower: number
+  readonly chanceOfHigher: number
+}
+
+/**
+ * Welch's t-test on logarithms: noise in speeds is a matter of per cent.
+ * @param before, after logarithms of the values; with fewer than two on either side nothing can be said
+ */
+export function changeOfLogs(before: readonly number[], after: readonly number[]): Change | undefined {
+  if (before.length < 2 || after.length < 2) return undefined
+  const difference = jStat.mean(after) - jStat.mean(before)
+  const a = jStat.variance(before, true) / before.length
+  const b = jStat.variance(after, true) / after.length
+  const error = Math.sqrt(a + b)
+  if (error === 0) {
+    const factor = Math.exp(difference)
+    return {
+      factor,
+      low: factor,
+      high: factor,
+      chanceOfLower: difference < 0 ? 0 : 1,
+      chanceOfHigher: difference > 0 ? 0 : 1,
+    }
+  }
+  const degrees = (a + b) ** 2 / (a ** 2 / (before.length - 1) + b ** 2 / (after.length - 1))
+  const reach = jStat.studentt.inv(0.975, degrees) * error
+  const chanceOfLower = jStat.studentt.cdf(difference / error, degrees)
+  return {
+    factor: Math.exp(difference),
+    low: Math.exp(difference - reach),
+    high: Math.exp(difference + reach),
+    chanceOfLower,
+    chanceOfHigher: 1 - chanceOfLower,
+  }
+}
