@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
+import pc from 'picocolors'
 import { version } from '../version.js'
 import { addDemo } from './demo.js'
 import { fail } from './fail.js'
@@ -11,9 +12,21 @@ const program = new Command('udptun-fast')
     'A private Ethernet over any IP network: a tap device on each host, its frames carried in UDP.',
   )
   .version(version)
-  .showHelpAfterError('(see udptun-fast --help)')
+  .configureOutput({ outputError: (text, write) => write(asSentence(text)) })
   .enablePositionalOptions()
   .exitOverride()
+
+/** Commander's `error: …`, over one line or two, the way everything else here is said. */
+function asSentence(text: string): string {
+  const said = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll('\n', ' ')
+    .replace(/\. ([A-Z])/, (_, letter) => `: ${letter.toLowerCase()}`)
+    .replace(/\.$/, '')
+  return `${pc.red('udptun-fast:')} ${said}; see udptun-fast --help\n`
+}
+
 addStart(program)
 addStatus(program)
 addDemo(program)

@@ -1,10 +1,10 @@
 import { constants } from 'node:os'
 import { type Command, Option } from 'commander'
 import { loadSettings, readConfigFile } from '../config/load.js'
-import { LOG_LEVELS, settingsSchema } from '../config/schema.js'
+import { LOG_LEVELS, MODES, settingsSchema } from '../config/schema.js'
 import { Tunnel } from '../control/tunnel.js'
 import { usageError } from '../errors.js'
-import { signalOnParentDeath } from '../linux/process.js'
+import { exitNow, signalOnParentDeath } from '../linux/process.js'
 import { createLog } from './log.js'
 
 const EXAMPLES = `
@@ -28,7 +28,7 @@ export function addStart(program: Command): void {
       '[addresses...]',
       'overlay addresses of this host, such as 10.9.0.1/24, then the remote, a name or address with an optional :port',
     )
-    .addOption(new Option('--mode <mode>', about('mode')).choices(['tap', 'tun']))
+    .addOption(new Option('--mode <mode>', about('mode')).choices(MODES))
     .option('--dev <name>', about('dev'))
     .option('--listen <[addr:]port>', about('listen'))
     .option('--mac <mac>', about('mac'))
@@ -77,12 +77,12 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     }
   })
   const tunnel = await Tunnel.start(settings, log, abort.signal).catch((error: unknown) => {
-    if (abort.signal.aborted) process.exit(0)
+    if (abort.signal.aborted) exitNow(0)
     throw error
   })
   const reason = await Promise.race([asked, tunnel.died])
   await tunnel.stop()
   if (reason instanceof Error) throw reason
   log.info({ signal: reason }, `stopped by ${reason}`)
-  process.exit(0)
+  exitNow(0)
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { createLogUpdate } from 'log-update'
 import pc from 'picocolors'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
-import { askStatus, listDevices } from '../control/status-socket.js'
+import { askStatus, listRunning } from '../control/status-socket.js'
 import { UserError } from '../errors.js'
 import { duration, si, table } from './table.js'
 
@@ -29,7 +29,7 @@ export function addStatus(program: Command): void {
 }
 
 async function status(flags: { dev?: string; json?: boolean; watch?: boolean }): Promise<void> {
-  const device = flags.dev ?? onlyDevice()
+  const device = flags.dev ?? (await onlyDevice())
   const json = flags.json === true || !process.stdout.isTTY
   if (flags.watch !== true) {
     const report = await askStatus(device)
@@ -46,8 +46,8 @@ async function status(flags: { dev?: string; json?: boolean; watch?: boolean }):
   }
 }
 
-function onlyDevice(): string {
-  const devices = listDevices()
+async function onlyDevice(): Promise<string> {
+  const devices = await listRunning()
   if (devices.length === 1) return devices[0]
   throw new UserError(
     devices.length === 0

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { isMap, LineCounter, parseDocument, type YAMLMap } from 'yaml'
+import { type Document, isMap, LineCounter, parseDocument, type Scalar } from 'yaml'
 import { usageError } from '../errors.js'
 import { conflict, type Settings, settingsSchema } from './schema.js'
 
@@ -22,18 +22,27 @@ export function readConfigFile(path: string): ConfigFile {
   const document = parseDocument(source, { lineCounter: lines, prettyErrors: false })
   if (document.errors.length > 0) {
     const [first] = document.errors
-    throw usageError(`${path}:${lines.linePos(first.pos[0]).line}: ${first.message}`)
+    const { line } = lines.linePos(first.pos[0])
+    throw usageError(`${path}:${line}: this is not valid YAML (${first.message}); mend it`)
   }
-  const { contents } = document
-  if (contents !== null && !isMap(contents)) {
+  const values = plainValues(document, path)
+  const keys = new Map<string, number>()
+  if (isMap<Scalar>(document.contents)) {
+    for (const { key } of document.contents.items) {
+      if (key.range) keys.set(String(key.value), lines.linePos(key.range[0]).line)
+    }
+  } else if (values !== null) {
     throw usageError(`${path} must hold "key: value" lines, such as "remote: host-b"`)
   }
-  const keys = new Map<string, number>()
-  for (const { key } of (contents as YAMLMap<{ value: unknown; range?: [number, number, number] }> | null)
-    ?.items ?? []) {
-    if (key.range !== undefined) keys.set(String(key.value), lines.linePos(key.range[0]).line)
+  return { path, values: values ?? {}, lineOf: (key) => keys.get(key) }
+}
+
+function plainValues(document: Document, path: string): Record<string, unknown> | null {
+  try {
+    return document.toJS()
+  } catch (error) {
+    throw usageError(`${path}: this is not valid YAML (${(error as Error).message}); mend it`)
   }
-  return { path, values: document.toJS() ?? {}, lineOf: (key) => keys.get(key) }
 }
 
 /**
@@ -49,7 +58,9 @@ export function loadSettings(flags: Readonly<Record<string, unknown>>, file?: Co
     if (wrong !== undefined) throw usageError(`${name(wrong[0])}: ${wrong[1]}`)
     return parsed.data
   }
-  const [issue] = parsed.error.issues
+  // A misspelt key is what is wrong, not that the right one is missing.
+  const { issues } = parsed.error
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
   if (issue.code === 'unrecognized_keys') {
     const [key] = issue.keys
     const known = Object.keys(settingsSchema.shape).join(', ')
@@ -57,8 +68,10 @@ export function loadSettings(flags: Readonly<Record<string, unknown>>, file?: Co
   }
   const key = String(issue.path[0] ?? '')
   const value = { ...file?.values, ...given }[key]
-  if (value === undefined) throw usageError(`${key} is missing; ${MISSING[key] ?? 'give it'}`)
-  throw usageError(`${name(key)}: ${explain(issue.message, value, key)}`)
+  if (value === undefined || value === null) {
+    throw usageError(`${name(key)} is missing; ${MISSING[key] ?? 'give it a value or leave it out'}`)
+  }
+  throw usageError(`${name(key)}: ${explain(issue.message, value)}`)
 }
 
 const MISSING: Readonly<Record<string, string>> = {
@@ -66,19 +79,15 @@ const MISSING: Readonly<Record<string, string>> = {
   remote: 'give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2',
 }
 
-/** Messages from values.ts name the value and what to do; those of zod itself name neither. */
-function explain(message: string, value: unknown, key: string): string {
-  if (message.startsWith('"') || message.startsWith('needs')) return message
-  const options = (settingsSchema.shape as Record<string, { def?: { innerType?: { options?: string[] } } }>)[
-    key
-  ]?.def?.innerType?.options
-  const wanted = options === undefined ? '' : `; use ${options.slice(0, -1).join(', ')} or ${options.at(-1)}`
-  return `${JSON.stringify(value)} is not right (${message})${wanted}`
+/** Messages from values.ts name the value and what to do; those of the schema itself only what to do. */
+function explain(message: string, value: unknown): string {
+  return message.startsWith('"') ? message : `${JSON.stringify(value)} is not right; ${message}`
 }
 
 /** How the person wrote the setting: `file.yaml:3: mtu` or `--mtu`, or the bare key for an argument. */
 function nameOf(key: string, flags: Readonly<Record<string, unknown>>, file: ConfigFile | undefined): string {
-  if (key in flags) return key === 'local' || key === 'remote' ? key : `--${key.replaceAll('_', '-')}`
+  if (Object.hasOwn(flags, key))
+    return key === 'local' || key === 'remote' ? key : `--${key.replaceAll('_', '-')}`
   const line = file?.lineOf(key)
   return file === undefined || line === undefined ? key : `${file.path}:${line}: ${key}`
 }

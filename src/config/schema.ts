@@ -14,7 +14,7 @@ import {
 /** A setting that is written as a text (or, in YAML, a bare number) and parsed by one of values.ts. */
 function text<T>(parse: (text: string) => T, description: string) {
   return z
-    .union([z.string(), z.number()])
+    .union([z.string(), z.number()], { error: 'write a text or a number' })
     .transform((value, context) => {
       try {
         return parse(String(value))
@@ -26,6 +26,13 @@ function text<T>(parse: (text: string) => T, description: string) {
     .describe(description)
 }
 
+function choice<const T extends readonly string[]>(options: T) {
+  return z.enum(options, { error: `use ${options.slice(0, -1).join(', ')} or ${options.at(-1)}` })
+}
+
+const flag = () => z.boolean({ error: 'use true or false' })
+
+export const MODES = ['tap', 'tun'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /**
@@ -34,11 +41,11 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
  */
 export const settingsSchema = z.strictObject({
   local: z
-    .array(text(parseLocalAddress, ''))
-    .min(1, 'needs at least one overlay address')
+    .array(text(parseLocalAddress, ''), { error: 'write a list, such as [10.9.0.1/24]' })
+    .min(1, 'give at least one overlay address, such as [10.9.0.1/24]')
     .describe('overlay addresses of this host, with prefix'),
   remote: text(parseRemote, 'the other host: name or address, and port'),
-  mode: z.enum(['tap', 'tun']).default('tap').describe('tap: Ethernet frames; tun: IP packets'),
+  mode: choice(MODES).default('tap').describe('tap: Ethernet frames; tun: IP packets'),
   dev: text(parseDeviceName, 'name of the device (default: tap0 or tun0)').optional(),
   listen: text(
     parseListen,
@@ -55,9 +62,9 @@ export const settingsSchema = z.strictObject({
     parseMtu,
     'the device\'s MTU in bytes, or "safe" (default: what the egress interface carries)',
   ).optional(),
-  accept_any: z.boolean().default(false).describe('take datagrams from any source, not the remote alone'),
-  log_level: z.enum(LOG_LEVELS).default('info').describe('how much to say'),
-  json: z.boolean().default(false).describe('log JSON also on a terminal'),
+  accept_any: flag().default(false).describe('take datagrams from any source, not the remote alone'),
+  log_level: choice(LOG_LEVELS).default('info').describe('how much to say'),
+  json: flag().default(false).describe('log JSON also on a terminal'),
 })
 
 /** What the tunnel is started with: every value parsed, every default filled in. */

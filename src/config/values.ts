@@ -56,11 +56,18 @@ export function parseLocalAddress(text: string): LocalAddress {
       `"${text}" has the prefix "${prefix}"; for ${address} use a number from 1 to ${longest}`,
     )
   }
-  const range = ipaddr.parse(address).range()
-  if (range === 'multicast' || range === 'broadcast' || range === 'unspecified' || range === 'loopback') {
-    throw new RangeError(`"${text}" is a ${range} address, which no host can have on a network`)
-  }
+  refuseRanges(text, address, ['multicast', 'broadcast', 'unspecified', 'loopback'])
   return { address, family, prefixLength }
+}
+
+/** Refuses an address of these ranges (as ipaddr.js names them), which stand for no single host. */
+function refuseRanges(text: string, address: string, ranges: readonly string[]): void {
+  const range = ipaddr.parse(address).range()
+  if (!ranges.includes(range)) return
+  const article = range === 'unspecified' ? 'an' : 'a'
+  throw new RangeError(
+    `"${text}" is ${article} ${range} address, which no host can have on a network; choose another`,
+  )
 }
 
 /** `host-b`, `198.51.100.2:5149`, `2001:db8::2`, `[2001:db8::2]:5149`. */
@@ -71,6 +78,7 @@ export function parseRemote(text: string): Remote {
       `"${text}" is not a remote; write a host name or an address, such as host-b, 198.51.100.2:${DEFAULT_PORT} or [2001:db8::2]:${DEFAULT_PORT}`,
     )
   }
+  if (isAddress(host)) refuseRanges(text, host, ['multicast', 'broadcast', 'unspecified'])
   return { host, port: port === undefined ? DEFAULT_PORT : parsePort(port) }
 }
 
@@ -106,15 +114,17 @@ export function parseOwnMac(text: string): Mac {
     )
   }
   if (mac.every((byte) => byte === 0))
-    throw new RangeError(`"${text}" is all zeros, which no device can have`)
+    throw new RangeError(
+      `"${text}" is all zeros, which no device can have; write another such as 02:00:00:00:00:01`,
+    )
   return mac
 }
 
 /** A network device's name, as the kernel wants it (`dev_valid_name`). */
 export function parseDeviceName(text: string): string {
-  if (!/^[^\s/:%]{1,15}$/.test(text) || text === '.' || text === '..') {
+  if (!/^[!-~]{1,15}$/.test(text) || /[/:%]/.test(text) || text === '.' || text === '..') {
     throw new RangeError(
-      `"${text}" is not a device name; use 1 to 15 characters without spaces, "/", ":" and "%"`,
+      `"${text}" is not a device name; use 1 to 15 ASCII characters without spaces, "/", ":" and "%"`,
     )
   }
   return text

@@ -1,11 +1,9 @@
 import { writeFileSync } from 'node:fs'
-import { networkInterfaces } from 'node:os'
 import ipaddr from 'ipaddr.js'
 import type { Settings } from '../config/schema.js'
-import type { LocalAddress } from '../config/values.js'
 import { UserError } from '../errors.js'
 import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, EPERM, KernelError } from '../linux/errno.js'
-import { addAddress, getLink, setLink } from '../linux/interface.js'
+import { addAddress, getLink, listAddresses, setLink } from '../linux/interface.js'
 import { close } from '../linux/libc.js'
 import type { Netlink } from '../linux/netlink.js'
 import { openTap, type TapDevice } from '../linux/tap.js'
@@ -22,7 +20,7 @@ export interface Device extends TapDevice {
 export function openDevice(netlink: Netlink, settings: Settings, mtuBytes: number): Device {
   const { mode, local } = settings
   const wanted = settings.dev ?? `${mode}0`
-  for (const address of local) refuseTaken(address)
+  for (const { address } of local) refuseTaken(netlink, address)
   const device = open(mode, wanted)
   try {
     const { index } = getLink(netlink, device.name)
@@ -87,16 +85,12 @@ function explain({ syscall, errno, message }: KernelError, mode: string, name: s
 }
 
 /** An address twice on one host would have the kernel answer the tunnel's traffic itself. */
-function refuseTaken({ address }: LocalAddress): void {
-  const wanted = ipaddr.parse(address).toNormalizedString()
-  for (const [device, addresses] of Object.entries(networkInterfaces())) {
-    const taken = addresses?.some(
-      (it) => ipaddr.parse(it.address.split('%')[0]).toNormalizedString() === wanted,
-    )
-    if (taken === true) {
-      throw new UserError(
-        `the overlay address ${address} is taken: ${device} of this host has it; choose another or remove it there`,
-      )
-    }
-  }
+function refuseTaken(netlink: Netlink, address: string): void {
+  const wanted = ipaddr.parse(address).toString()
+  const taken = listAddresses(netlink).find((it) => it.address === wanted)
+  if (taken === undefined) return
+  const { name } = getLink(netlink, taken.index)
+  throw new UserError(
+    `the overlay address ${address} is taken: ${name} of this host has it; choose another or remove it there`,
+  )
 }

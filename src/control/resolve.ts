@@ -8,6 +8,9 @@ import type { Endpoint, SocketFamily } from '../linux/sockaddr.js'
 
 const RETRY_MS = 2_000
 
+/** How long a look-up may take before the wait for it is spoken of. */
+const PATIENCE_MS = 1_000
+
 /** The remote's endpoint by a look-up now. @throws the system's error, with its `code` */
 export async function resolveOnce(remote: Remote, family: SocketFamily): Promise<Endpoint> {
   if (isAddress(remote.host)) return { address: remote.host, port: remote.port }
@@ -17,8 +20,9 @@ export async function resolveOnce(remote: Remote, family: SocketFamily): Promise
 }
 
 /**
- * The remote's endpoint, waiting while the name service cannot be asked, and saying so.
- * @throws UserError for a name that does not exist
+ * The remote's endpoint, waiting while the name service does not answer, and saying so.
+ * @param signal ends the wait, but not a look-up that is under way: nothing can
+ * @throws UserError for a name that does not exist; the signal's reason
  */
 export async function resolveRemote(
   remote: Remote,
@@ -26,20 +30,35 @@ export async function resolveRemote(
   log: Logger,
   signal: AbortSignal,
 ): Promise<Endpoint> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await resolveOnce(remote, family)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code !== 'EAI_AGAIN' && code !== 'ETIMEOUT') {
-        throw new UserError(
-          `the host name "${remote.host}" does not resolve (${code}); check its spelling and this host's DNS`,
-        )
+  const { host } = remote
+  signal.throwIfAborted()
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  let said = false
+  const say = () => {
+    if (!said) log.warn({ host }, `waiting for DNS, which does not answer, to resolve ${host}`)
+    said = true
+  }
+  const impatience = setTimeout(say, PATIENCE_MS)
+  try {
+    for (;;) {
+      try {
+        return await Promise.race([resolveOnce(remote, family), aborted])
+      } catch (error) {
+        signal.throwIfAborted()
+        const { code } = error as NodeJS.ErrnoException
+        if (code !== 'EAI_AGAIN') {
+          throw new UserError(
+            `the host name "${host}" does not resolve (${code}); check its spelling and this host's DNS`,
+          )
+        }
+        say()
       }
-      if (attempt === 1)
-        log.warn({ host: remote.host }, `waiting for DNS, which does not answer, to resolve ${remote.host}`)
+      await sleep(RETRY_MS, undefined, { signal })
     }
-    await sleep(RETRY_MS, undefined, { signal })
+  } finally {
+    clearTimeout(impatience)
   }
 }
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { basename, join } from 'node:path'
@@ -18,32 +19,64 @@ export function statusSocketPath(device: string): string {
   return join(DIRECTORY, `${namespaceInode()}-${device}.sock`)
 }
 
-/** Devices of tunnels that run, or ran, in this network namespace. */
+/**
+ * Devices of tunnels that run in this network namespace, or did until they were killed.
+ * @throws UserError for anybody but root
+ */
 export function listDevices(): string[] {
   const prefix = `${namespaceInode()}-`
   try {
     return readdirSync(DIRECTORY)
       .filter((name) => name.startsWith(prefix) && name.endsWith('.sock'))
       .map((name) => basename(name, '.sock').slice(prefix.length))
-  } catch {
-    return []
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return []
+    throw new UserError(`${DIRECTORY}, where tunnels are asked, cannot be read (${code}); run as root`)
   }
 }
 
-/** Answers every connection with `report()`. The device's name is this process's, so an old socket is stale. */
+/** Those of {@link listDevices} whose tunnel runs. */
+export async function listRunning(): Promise<string[]> {
+  const devices = listDevices()
+  const runs = await Promise.all(devices.map((device) => isListening(statusSocketPath(device))))
+  return devices.filter((_, index) => runs[index])
+}
+
+async function isListening(path: string): Promise<boolean> {
+  const socket = connect(path)
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+/**
+ * Answers every connection with `report()`. The device's name is this process's, so an old socket is stale.
+ * @returns what ends it
+ * @throws UserError where no socket can be made
+ */
 export async function serveStatus(device: string, report: () => StatusReport): Promise<() => Promise<void>> {
   const path = statusSocketPath(device)
-  mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 })
-  rmSync(path, { force: true })
   const server: Server = createServer((socket: Socket) => {
     socket.on('error', () => socket.destroy())
     socket.end(`${JSON.stringify(report())}\n`)
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(path, resolve)
-  })
-  chmodSync(path, 0o600)
+  try {
+    mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 })
+    rmSync(path, { force: true })
+    server.listen(path)
+    await once(server, 'listening')
+    chmodSync(path, 0o600)
+  } catch (error) {
+    server.close()
+    const { code } = error as NodeJS.ErrnoException
+    throw new UserError(`the status socket ${path} cannot be made (${code}); make /run a place to write to`)
+  }
   server.unref()
   return async () => {
     server.close()

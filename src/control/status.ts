@@ -88,16 +88,22 @@ export function workerStatus(counts: Counts): WorkerStatus {
   }
 }
 
-/** @param kernel the device's statistics: what this program failed to read in time is its tx */
+/**
+ * @param kernel the device's statistics, where it has any: what this program failed to read in time is its
+ * tx; its rx counts again what the device did not take from this program
+ */
 export function dropsOf(
   counts: Counts,
-  kernel: { readonly link: LinkStatistics; readonly socketDrops: number },
+  kernel: { readonly link: LinkStatistics | undefined; readonly socketDrops: number },
 ): Record<DropReason, number> {
   const own = Object.entries(DROP_REASONS).map(([reason, [counter]]) => [reason, counts[counter]])
   return {
     ...(Object.fromEntries(own) as Record<keyof typeof DROP_REASONS, number>),
-    device_queue_full: kernel.link.txDropped,
-    device_receive: kernel.link.rxDropped,
+    device_queue_full: kernel.link?.txDropped ?? 0,
+    device_receive: Math.max(
+      0,
+      (kernel.link?.rxDropped ?? 0) - counts.dropDeviceDown - counts.dropDeviceRefused,
+    ),
     socket_buffer_full: kernel.socketDrops,
   }
 }

@@ -6,7 +6,8 @@ import { counterBlock } from '../forward/counters.js'
 import { PeerTable } from '../forward/peers.js'
 import { planMemory, StateWord } from '../forward/plan.js'
 import { Ring } from '../forward/ring.js'
-import { getLink, setLink } from '../linux/interface.js'
+import { ENODEV, KernelError } from '../linux/errno.js'
+import { getLink, type LinkStatistics, setLink } from '../linux/interface.js'
 import { close } from '../linux/libc.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink } from '../linux/netlink.js'
@@ -21,7 +22,7 @@ import { Resources } from './resources.js'
 import { openSocket } from './socket.js'
 import { dropsOf, type StatusReport, sumCounters, workerStatus } from './status.js'
 import { serveStatus } from './status-socket.js'
-import { deviceMtuBytes, type Underlay, underlayTo } from './underlay.js'
+import { deviceMtuBytes, ETHERNET_MTU_BYTES, type Underlay, underlayTo } from './underlay.js'
 import { Workers } from './workers.js'
 
 /** Each ring: small, so that what waits in it is still in the cores' caches. */
@@ -51,6 +52,8 @@ export class Tunnel {
   #mtuBytes: number
   #heardMs: number | undefined
   #received = 0
+  /** What was last complained of, until it is over. */
+  #trouble: string | undefined
   #silence: SilenceWatch
 
   private constructor(parts: Parts) {
@@ -138,7 +141,6 @@ export class Tunnel {
   status(): StatusReport {
     const { tap, udp } = this.#counters
     const all = sumCounters(tap, udp)
-    const link = getLink(this.#netlink, this.#device.index).statistics
     const ring = (it: Ring, filledBy: Float64Array) => ({
       bytes: RING_DATA_BYTES,
       used_bytes: it.usedBytes,
@@ -161,10 +163,20 @@ export class Tunnel {
       mtu_bytes: this.#mtuBytes,
       outbound: { frames: all.sentFrames, bytes: all.sentBytes },
       inbound: { frames: all.writtenFrames, bytes: all.writtenBytes },
-      drops: dropsOf(all, { link, socketDrops: receiveDrops(this.#socket.fd) }),
+      drops: dropsOf(all, { link: this.#linkStatistics(), socketDrops: receiveDrops(this.#socket.fd) }),
       icmp: { unreachable: all.icmpUnreachable, too_big: all.icmpTooBig, other: all.icmpOther },
       workers: { tap: workerStatus(sumCounters(tap)), udp: workerStatus(sumCounters(udp)) },
       rings: { outbound: ring(this.#rings.outbound, tap), inbound: ring(this.#rings.inbound, udp) },
+    }
+  }
+
+  /** None where the device has been moved to another network namespace, or deleted just now. */
+  #linkStatistics(): LinkStatistics | undefined {
+    try {
+      return getLink(this.#netlink, this.#device.index).statistics
+    } catch (error) {
+      if (error instanceof KernelError && error.errno === ENODEV) return undefined
+      throw error
     }
   }
 
@@ -202,8 +214,21 @@ export class Tunnel {
       this.#received = traffic.receivedFrames
       this.#heardMs = traffic.nowMs
     }
-    this.#followUnderlay()
+    try {
+      this.#followUnderlay()
+      this.#trouble = undefined
+    } catch (error) {
+      this.#complain(error)
+    }
     if (this.#silence.isTime(traffic)) void this.#resolveAgain()
+  }
+
+  /** What the kernel refuses now it may grant later: said once, and tried again every second. */
+  #complain(error: unknown): void {
+    if (!(error instanceof KernelError)) throw error
+    if (error.message === this.#trouble) return
+    this.#trouble = error.message
+    this.#log.warn(`the kernel refused to change ${this.#device.name} (${error.message}); trying on`)
   }
 
   /** The way to the remote, or its interface's MTU, may change at any time. */
@@ -235,15 +260,14 @@ export class Tunnel {
     try {
       const endpoint = await resolveOnce(this.#settings.remote, this.#socket.family)
       if (endpoint.address === this.#remote.address) return
+      refuseLoop(this.#settings, endpoint)
       this.#peers.setAddress(PEER, encodeRemote(this.#socket, endpoint))
       this.#remote = endpoint
       this.#log.info({ remote: formatEndpoint(endpoint) }, `${host} has moved to ${formatEndpoint(endpoint)}`)
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      this.#log.warn(
-        { host, code },
-        `${host} is silent and does not resolve (${code}); keeping ${this.#remote.address}`,
-      )
+      const { code, message } = error as NodeJS.ErrnoException
+      const why = error instanceof UserError ? message : `${host} is silent and does not resolve (${code})`
+      this.#log.warn({ host }, `${why}; keeping ${this.#remote.address}`)
     }
   }
 }
@@ -274,9 +298,12 @@ function mtuFor(settings: Settings, remote: Endpoint, underlay: Underlay): numbe
   })
 }
 
-/** The other end's device may take longer frames than this one's: whatever the underlay carries is taken. */
+/**
+ * The other end's device may take longer frames than this one's: whatever the underlay carries is taken, and
+ * what an end sends (in fragments) that has left its device at Ethernet's own MTU, as the article's does.
+ */
 function receiveBytes(settings: Settings, mtuBytes: number, underlay: Underlay): number {
-  const longest = Math.max(mtuBytes, underlay.mtuBytes)
+  const longest = Math.max(mtuBytes, underlay.mtuBytes, ETHERNET_MTU_BYTES)
   return settings.mode === 'tap' ? maxFrameBytes(longest) : longest
 }
 

@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js'
 import { MAX_MTU_BYTES } from '../config/values.js'
 import { egressLink } from '../linux/interface.js'
 import type { Netlink } from '../linux/netlink.js'
-import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
+import { IPV4_MIN_MTU_BYTES, IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { overheadBytes } from '../wire/overhead.js'
 
@@ -13,8 +13,8 @@ export interface Underlay {
   readonly mtuBytes: number
 }
 
-/** What is assumed while there is no route to ask. */
-const ETHERNET_MTU_BYTES = 1500
+/** What is assumed while there is no route to ask, and of an end that has not been told of the overhead. */
+export const ETHERNET_MTU_BYTES = 1500
 
 /** No IP packet is longer, whatever an interface's MTU (loopback's is 65,536). */
 const MAX_PACKET_BYTES = 65_535
@@ -40,7 +40,8 @@ export interface DeviceMtuInput {
 
 /**
  * The device's MTU: what the underlay carries less the encapsulation's overhead, unless the setting says
- * otherwise; never below what IPv6 inside needs, or the kernel would delete its addresses for good.
+ * otherwise; never below what IP inside needs, or the kernel would refuse it, or delete the device's IPv6
+ * addresses for good.
  */
 export function deviceMtuBytes(input: DeviceMtuInput): number {
   const { mode, remoteAddress, underlayMtuBytes, wanted, overlayHasIpv6 } = input
@@ -48,5 +49,5 @@ export function deviceMtuBytes(input: DeviceMtuInput): number {
   const outer = ipaddr.parse(remoteAddress.split('%')[0]).kind()
   const carried = wanted === 'safe' ? Math.min(SAFE_BYTES, underlayMtuBytes) : underlayMtuBytes
   const mtuBytes = Math.min(carried - overheadBytes(mode, outer), MAX_MTU_BYTES)
-  return overlayHasIpv6 ? Math.max(mtuBytes, IPV6_MIN_MTU_BYTES) : mtuBytes
+  return Math.max(mtuBytes, overlayHasIpv6 ? IPV6_MIN_MTU_BYTES : IPV4_MIN_MTU_BYTES)
 }

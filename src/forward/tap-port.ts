@@ -1,4 +1,4 @@
-import { EAGAIN, EBADFD, EIO } from '../linux/errno.js'
+import { EBADFD, EIO } from '../linux/errno.js'
 import { lastErrno, readv, writev } from '../linux/libc.js'
 import { iovec } from '../linux/structs.js'
 import { C } from './counters.js'
@@ -47,7 +47,7 @@ export class TapPort implements Port {
       if (bytes < 0) {
         const errno = lastErrno()
         if (errno === EBADFD) throw new Error('the device has been deleted')
-        if (errno === EAGAIN) progress = DONE
+        progress = DONE
         break
       }
       this.#records.setEntry(record, count++, at, bytes, 0, 0)

@@ -111,11 +111,10 @@ export class UdpPort implements Port {
     return received === this.#slots ? MORE : DONE
   }
 
-  /** Nothing there, or an ICMP error was: that one is taken off, and the next call goes on. */
+  /** Nothing there, or an ICMP error was: that one is taken off, and poll tells whether there is more. */
   #receiveFailed(): Progress {
-    if (lastErrno() === EAGAIN) return DONE
-    this.handleError()
-    return MORE
+    if (lastErrno() !== EAGAIN) this.handleError()
+    return DONE
   }
 
   #accept(message: number, offset: number, bytes: number): boolean {

@@ -17,6 +17,7 @@ import {
   IFLA_NET_NS_FD,
   IFLA_STATS64,
   NLM_F_CREATE,
+  NLM_F_DUMP,
   NLM_F_EXCL,
   RT_SCOPE_UNIVERSE,
   RT_TABLE_MAIN,
@@ -24,6 +25,7 @@ import {
   RTA_GATEWAY,
   RTA_OIF,
   RTM_DELLINK,
+  RTM_GETADDR,
   RTM_GETLINK,
   RTM_GETROUTE,
   RTM_NEWADDR,
@@ -33,7 +35,7 @@ import {
   RTPROT_STATIC,
   VETH_INFO_PEER,
 } from './constants.js'
-import { EHOSTUNREACH, ENETUNREACH, KernelError } from './errno.js'
+import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, ENODEV, KernelError } from './errno.js'
 import { type Attribute, cString, decodeAttributes, encodeAttributes, type Netlink, u32 } from './netlink.js'
 import { ifaddrmsg, ifinfomsg, rtmsg, rtnl_link_stats64 } from './structs.js'
 
@@ -135,6 +137,25 @@ export function addAddress(netlink: Netlink, index: number, address: string, pre
   netlink.request('RTM_NEWADDR', RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, message, attributes)
 }
 
+/** An address of an interface of this host. */
+export interface InterfaceAddress {
+  /** The interface's. */
+  readonly index: number
+  /** In its shortest form. */
+  readonly address: string
+}
+
+/** Every address of this host, those of interfaces that are down included. */
+export function listAddresses(netlink: Netlink): InterfaceAddress[] {
+  const all = Buffer.alloc(ifaddrmsg.size)
+  return netlink.request('RTM_GETADDR', RTM_GETADDR, NLM_F_DUMP, all, []).flatMap(({ body }) => {
+    const attributes = decodeAttributes(body.subarray(ifaddrmsg.size))
+    const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
+    const index = body.readUInt32LE(ifaddrmsg.ifa_index)
+    return bytes === undefined ? [] : [{ index, address: ipaddr.fromByteArray([...bytes]).toString() }]
+  })
+}
+
 function routeMessage(address: Uint8Array, prefixLength: number): Buffer {
   const message = Buffer.alloc(rtmsg.size)
   message.writeUInt8(address.length === 4 ? AF_INET : AF_INET6, rtmsg.rtm_family)
@@ -142,19 +163,24 @@ function routeMessage(address: Uint8Array, prefixLength: number): Buffer {
   return message
 }
 
+/**
+ * What the kernel answers where there is no route, or one of type unreachable, prohibit (EACCES) or blackhole
+ * (EINVAL), or where its interface has just gone (ENODEV).
+ */
+const NO_ROUTE: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, ENODEV])
+
 /** The interface that packets to `address` leave by, or undefined while there is no route. */
 export function egressLink(netlink: Netlink, address: string): Link | undefined {
   const [text, zone] = address.split('%') as [string, string?]
-  if (zone !== undefined) return getLink(netlink, /^\d+$/.test(zone) ? Number(zone) : zone)
   const bytes = Buffer.from(ipaddr.parse(text).toByteArray())
   try {
+    if (zone !== undefined) return getLink(netlink, /^\d+$/.test(zone) ? Number(zone) : zone)
     const message = routeMessage(bytes, bytes.length * 8)
     const [reply] = netlink.request('RTM_GETROUTE', RTM_GETROUTE, 0, message, [[RTA_DST, bytes]])
     const oif = decodeAttributes(reply.body.subarray(rtmsg.size)).get(RTA_OIF)
     return oif === undefined ? undefined : getLink(netlink, oif.readUInt32LE())
   } catch (error) {
-    if (error instanceof KernelError && (error.errno === ENETUNREACH || error.errno === EHOSTUNREACH))
-      return undefined
+    if (error instanceof KernelError && NO_ROUTE.has(error.errno)) return undefined
     throw error
   }
 }

@@ -45,6 +45,9 @@ export const socket: (domain: number, type: number, protocol: number) => number 
 export const bind: (fd: number, addr: Pointer, addrlen: number) => number = libc.func(
   'int bind(int fd, void *addr, unsigned int addrlen)',
 )
+export const connect: (fd: number, addr: Pointer, addrlen: number) => number = libc.func(
+  'int connect(int fd, void *addr, unsigned int addrlen)',
+)
 export const getsockname: (fd: number, addr: Pointer, addrlen: Pointer) => number = libc.func(
   'int getsockname(int fd, void *addr, void *addrlen)',
 )
@@ -75,6 +78,8 @@ export const prctl: (option: number, arg2: number, arg3: number, arg4: number, a
   libc.func(
     'int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)',
   )
+export const getpgid: (pid: number) => number = libc.func('int getpgid(int pid)')
+export const _exit: (status: number) => void = libc.func('void _exit(int status)')
 
 /** errno of this thread's last failed call. */
 export const lastErrno: () => number = () => koffi.errno()

@@ -1,7 +1,24 @@
 import { PR_SET_PDEATHSIG } from './constants.js'
-import { must, prctl } from './libc.js'
+import { _exit, getpgid, must, prctl } from './libc.js'
 
-/** Has the kernel send this process `signal` (a number) when its parent ends (prctl(2), `PR_SET_PDEATHSIG`). */
+/**
+ * Has the kernel send this process `signal` (a number) when its parent ends, at once when that has ended
+ * already (prctl(2), `PR_SET_PDEATHSIG`). A leader of its own process group was started to live on, and is
+ * left alone.
+ */
 export function signalOnParentDeath(signal: number): void {
+  const group = getpgid(0)
+  if (group === process.pid) return
   must('prctl', () => prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0))
+  // An orphan's new parent is of another group than what its old parent started it in.
+  if (getpgid(process.ppid) !== group) process.kill(process.pid, signal)
+}
+
+/**
+ * Ends the process like `process.exit`, but without waiting for a name look-up that is under way in libuv's
+ * thread pool, which can take ten seconds and cannot be cancelled.
+ */
+export function exitNow(code: number): never {
+  process.emit('exit', code)
+  return _exit(code) as never
 }

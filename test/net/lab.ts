@@ -1,14 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { StatusReport } from '../../src/control/status.js'
-import { askStatus } from '../../src/control/status-socket.js'
+import { askStatus, listDevices, statusSocketPath } from '../../src/control/status-socket.js'
 import { connect, Host } from '../../src/lab/host.js'
 
 /** The program as it is built, to be run with node. */
 export const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+
+/**
+ * Comes before a command so that it starts as a person would start it: tap gives every node process under its
+ * own a loader (by NODE_OPTIONS), and with it another thread, exit handlers and 150 ms more to start.
+ */
+export const PLAIN = ['/usr/bin/env', '-u', 'NODE_OPTIONS'] as const
 
 export interface Pair extends Disposable {
   readonly a: Host
@@ -28,8 +35,10 @@ export function twoHosts(mtuBytes = 1500): Pair {
     mtuBytes,
   )
   const close = () => {
-    a.close()
-    b.close()
+    for (const host of [a, b]) {
+      host.run(() => listDevices().map((device) => rmSync(statusSocketPath(device), { force: true })))
+      host.close()
+    }
   }
   return { a, b, underlay, [Symbol.dispose]: close }
 }
@@ -51,7 +60,8 @@ export async function run(
   timeoutMs = 60_000,
 ): Promise<Finished> {
   const startedMs = performance.now()
-  const child = host === undefined ? spawn(command, args) : host.spawn(command, args)
+  const [env, ...rest] = [...PLAIN, command, ...args]
+  const child = host === undefined ? spawn(env, rest) : host.spawn(env, rest)
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
   let stdout = ''
   let stderr = ''
@@ -74,6 +84,12 @@ export async function ok(host: Host, command: string, ...args: string[]): Promis
   return stdout
 }
 
+/** How a tunnel process is started, where not by node with {@link PROGRAM} in this process's environment. */
+export interface Launch extends Pick<SpawnOptions, 'cwd' | 'env' | 'stdio'> {
+  /** What takes the program's place: a command and its first arguments. */
+  readonly command?: readonly [string, ...string[]]
+}
+
 /** A tunnel process in a host. */
 export class RunningTunnel {
   readonly host: Host
@@ -84,9 +100,11 @@ export class RunningTunnel {
   readonly ended: Promise<Finished>
   readonly #startedMs = performance.now()
 
-  constructor(host: Host, args: readonly string[], nodeArgs: readonly string[] = []) {
+  constructor(host: Host, args: readonly string[], nodeArgs: readonly string[] = [], launch: Launch = {}) {
+    const { command = [process.execPath, ...nodeArgs, PROGRAM], ...options } = launch
+    const [env, ...rest] = [...PLAIN, ...command, 'start', ...args]
     this.host = host
-    this.child = host.spawn(process.execPath, [...nodeArgs, PROGRAM, 'start', ...args])
+    this.child = host.spawn(env, rest, options)
     if (this.child.stdout === null) throw new Error('no standard output')
     createInterface(this.child.stdout).on('line', (line) => this.log.push(JSON.parse(line)))
     this.child.stderr?.on('data', (chunk) => {

@@ -1,0 +1,19 @@
+/** The part of asciichart (1.5, without types of its own) used here. */
+declare module 'asciichart' {
+  interface PlotConfig {
+    readonly min?: number
+    readonly max?: number
+    /** In rows. */
+    readonly height?: number
+    /** Columns before the plot: labels, and the axis. */
+    readonly offset?: number
+    readonly format?: (value: number) => string
+    /** An ANSI sequence for each series. */
+    readonly colors?: readonly (string | undefined)[]
+  }
+  const asciichart: {
+    plot(series: readonly number[], config: PlotConfig): string
+    readonly cyan: string
+  }
+  export default asciichart
+}

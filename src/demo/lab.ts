@@ -1,0 +1,126 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { StatusReport } from '../control/status.js'
+import { askStatus } from '../control/status-socket.js'
+import { UserError } from '../errors.js'
+import { connect, Host } from '../lab/host.js'
+import { EACCES, EPERM, KernelError } from '../linux/errno.js'
+
+const PROGRAM = fileURLToPath(new URL('../cli/main.js', import.meta.url))
+const LEASH = new URL('./leash.js', import.meta.url).href
+
+/** What has not ended by itself after this is killed. */
+const PATIENCE_MS = 2_000
+
+/** Each host's address on the cable between them, and in the tunnel's network. */
+export const ADDRESSES = {
+  a: { underlay: '198.51.100.1', overlay: '10.9.0.1' },
+  b: { underlay: '198.51.100.2', overlay: '10.9.0.2' },
+} as const
+
+export type Side = keyof typeof ADDRESSES
+
+export interface Running {
+  readonly child: ChildProcess
+  /** The next line it prints. @throws the reason of the abort, or that there is none */
+  readonly line: () => Promise<string>
+}
+
+/** Two hosts on this machine, joined by a cable. Nothing of them is left after {@link Lab.close}. */
+export class Lab {
+  readonly #hosts: Readonly<Record<Side, Host>>
+  readonly #abort: AbortController
+  readonly #children = new Map<ChildProcess, Promise<unknown>>()
+  #closing = false
+
+  private constructor(hosts: Record<Side, Host>, abort: AbortController) {
+    this.#hosts = hosts
+    this.#abort = abort
+  }
+
+  /**
+   * @param abort is aborted with the reason when a program in a host fails
+   * @throws UserError without the right to make hosts
+   */
+  static open(abort: AbortController): Lab {
+    const hosts = { a: makeHost('a'), b: makeHost('b') }
+    const end = (side: Side) => ({
+      host: hosts[side],
+      device: 'eth0',
+      addresses: [`${ADDRESSES[side].underlay}/24`],
+    })
+    connect(end('a'), end('b'))
+    return new Lab(hosts, abort)
+  }
+
+  /** Starts the tunnels, and resolves when both are up. */
+  async startTunnels(): Promise<void> {
+    const start = async (side: Side, other: Side) => {
+      const from = ADDRESSES[side].overlay
+      const tunnel = this.spawn(side, PROGRAM, ['start', from, ADDRESSES[other].underlay, '--json'])
+      await tunnel.line()
+      tunnel.child.stdout?.resume()
+    }
+    await Promise.all([start('a', 'b'), start('b', 'a')])
+  }
+
+  /** Runs one of this program's own modules in a host. */
+  spawn(side: Side, file: string, args: readonly string[]): Running {
+    const child = this.#hosts[side].spawn(process.execPath, ['--import', LEASH, file, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let stderr = ''
+    child.stderr?.on('data', (chunk) => {
+      stderr += chunk
+    })
+    const ended = once(child, 'close').then(([code, signal]) => {
+      this.#children.delete(child)
+      if (code === 0 || this.#closing) return
+      const why = stderr.trim().replace(/^udptun-fast: /, '') || (signal ?? `exit code ${code}`)
+      this.#abort.abort(new UserError(`a program in the demo's host ${side} has ended: ${why}`))
+    })
+    this.#children.set(child, ended)
+    return { child, line: lineReader(child, ended, this.#abort.signal) }
+  }
+
+  async status(): Promise<Record<Side, StatusReport>> {
+    const ask = (side: Side) => this.#hosts[side].run(() => askStatus('tap0'))
+    const [a, b] = await Promise.all([ask('a'), ask('b')])
+    return { a, b }
+  }
+
+  /** Ends every program, and removes the hosts. */
+  async close(): Promise<void> {
+    this.#closing = true
+    for (const child of this.#children.keys()) child.kill('SIGTERM')
+    await Promise.race([Promise.all(this.#children.values()), sleep(PATIENCE_MS, undefined, { ref: false })])
+    for (const host of Object.values(this.#hosts)) host.close()
+    await Promise.all(this.#children.values())
+  }
+}
+
+function lineReader(child: ChildProcess, ended: Promise<unknown>, signal: AbortSignal) {
+  if (child.stdout === null) throw new Error('no standard output')
+  const lines = createInterface({ input: child.stdout, signal })[Symbol.asyncIterator]()
+  return async () => {
+    const { value, done } = await lines.next()
+    if (done !== true) return value
+    if (!signal.aborted) await ended
+    signal.throwIfAborted()
+    throw new Error('a program has ended too soon')
+  }
+}
+
+function makeHost(name: string): Host {
+  try {
+    return new Host(name)
+  } catch (error) {
+    if (!(error instanceof KernelError) || (error.errno !== EPERM && error.errno !== EACCES)) throw error
+    throw new UserError(
+      'the demo makes two hosts out of network namespaces, which needs root; run it with sudo, or as root',
+    )
+  }
+}

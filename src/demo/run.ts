@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { DropReason, StatusReport } from '../control/status.js'
+import { UserError } from '../errors.js'
+import { ADDRESSES, Lab, type Side } from './lab.js'
+import type { Received } from './tcp.js'
+
+const PING = fileURLToPath(new URL('./ping.js', import.meta.url))
+const TCP = fileURLToPath(new URL('./tcp.js', import.meta.url))
+const TCP_PORT = 5201
+
+const PING_INTERVAL_MS = 100
+const IDLE_PINGS = 10
+const SAMPLE_MS = 200
+
+export interface Frames {
+  readonly a_to_b: number
+  readonly b_to_a: number
+}
+
+/** What the demo found, at its end. */
+export interface DemoResult {
+  /** What the receiver got of one TCP stream from a to b. */
+  readonly tcp: { readonly gbit_per_s: number; readonly bytes: number; readonly seconds: number }
+  /** Medians, before and while TCP ran; null when none came back. */
+  readonly round_trip_ms: { readonly idle: number | null; readonly loaded: number | null }
+  readonly frames: Frames
+  /** Frames dropped on both hosts, by reason; none where there is no key. */
+  readonly drops: Partial<Record<DropReason, number>>
+}
+
+/** What the demo does, as it does it. */
+export type DemoEvent =
+  | { readonly event: 'hosts'; readonly addresses: typeof ADDRESSES }
+  | { readonly event: 'tunnels'; readonly took_s: number; readonly mtu_bytes: number }
+  | { readonly event: 'ping'; readonly round_trip_ms: number | null }
+  | {
+      readonly event: 'sample'
+      readonly elapsed_s: number
+      readonly seconds: number
+      /** Of Ethernet frames that came out at b since the sample before. */
+      readonly gbit_per_s: number
+      readonly frames: Frames
+      readonly dropped: number
+    }
+  | ({ readonly event: 'result' } & DemoResult)
+
+/**
+ * Two hosts, a tunnel between them, a ping through it and `seconds` of TCP; all of it is removed again,
+ * however this ends.
+ * @param abort ends it early
+ * @throws the reason of the abort; UserError
+ */
+export async function* runDemo(seconds: number, abort: AbortController): AsyncGenerator<DemoEvent, void> {
+  const lab = Lab.open(abort)
+  try {
+    yield { event: 'hosts', addresses: ADDRESSES }
+    const startedMs = performance.now()
+    await lab.startTunnels()
+    const took_s = (performance.now() - startedMs) / 1000
+    yield { event: 'tunnels', took_s, mtu_bytes: (await lab.status()).a.mtu_bytes }
+
+    const ping = pinging(lab)
+    for (let i = 0; i < IDLE_PINGS; i++) yield { event: 'ping', round_trip_ms: await ping.next() }
+    if (ping.median() === null) throw new UserError('no ping came back through the tunnel')
+    const idle = ping.median()
+    ping.goOn()
+
+    const tcp = yield* transfer(lab, seconds, abort.signal)
+    const reports = await lab.status()
+    const round_trip_ms = { idle, loaded: ping.median() }
+    yield { event: 'result', tcp, round_trip_ms, frames: framesOf(reports), drops: dropsOf(reports) }
+  } catch (error) {
+    throw abort.signal.aborted ? abort.signal.reason : error
+  } finally {
+    await lab.close()
+  }
+}
+
+/** Pings from a to b: one by one at first, then on their own. */
+function pinging(lab: Lab) {
+  const { line } = lab.spawn('a', PING, [ADDRESSES.b.overlay, String(PING_INTERVAL_MS)])
+  let times: number[] = []
+  const next = async () => {
+    const roundTripMs = JSON.parse(await line()) as number | null
+    if (roundTripMs !== null) times.push(roundTripMs)
+    return roundTripMs
+  }
+  return {
+    next,
+    /** Forgets what was, and goes on by itself until the end. */
+    goOn() {
+      times = []
+      const again = (): Promise<void> => next().then(again)
+      again().catch(() => {})
+    },
+    median: () => (times.length === 0 ? null : times.toSorted((a, b) => a - b)[times.length >>> 1]),
+  }
+}
+
+async function* transfer(
+  lab: Lab,
+  seconds: number,
+  signal: AbortSignal,
+): AsyncGenerator<DemoEvent, DemoResult['tcp']> {
+  const address = ADDRESSES.a.overlay
+  const sender = lab.spawn('a', TCP, ['send', address, String(TCP_PORT), String(seconds)])
+  await sender.line()
+  const receiver = lab.spawn('b', TCP, ['receive', address, String(TCP_PORT)])
+  let received: Received | undefined
+  const done = receiver.line().then((line) => {
+    received = JSON.parse(line) as Received
+  })
+  done.catch(() => {})
+
+  const startedMs = performance.now()
+  for (let before = await lab.status(); ; ) {
+    await Promise.race([done, sleep(SAMPLE_MS, undefined, { signal })])
+    if (received !== undefined) break
+    const now = await lab.status()
+    const bytes = now.b.inbound.bytes - before.b.inbound.bytes
+    yield {
+      event: 'sample',
+      elapsed_s: (performance.now() - startedMs) / 1000,
+      seconds,
+      gbit_per_s: (bytes * 8) / 1e9 / (now.b.uptime_s - before.b.uptime_s),
+      frames: framesOf(now),
+      dropped: Object.values(dropsOf(now)).reduce((sum, count) => sum + count, 0),
+    }
+    before = now
+  }
+  return { gbit_per_s: (received.bytes * 8) / 1e9 / received.seconds, ...received }
+}
+
+type Reports = Readonly<Record<Side, StatusReport>>
+
+function framesOf({ a, b }: Reports): Frames {
+  return { a_to_b: b.inbound.frames, b_to_a: a.inbound.frames }
+}
+
+function dropsOf({ a, b }: Reports): DemoResult['drops'] {
+  const reasons = Object.keys(a.drops) as DropReason[]
+  const sums = reasons.map((reason) => [reason, a.drops[reason] + b.drops[reason]] as const)
+  return Object.fromEntries(sums.filter(([, count]) => count > 0))
+}
