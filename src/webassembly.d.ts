@@ -13,4 +13,12 @@ declare namespace WebAssembly {
     constructor(descriptor: MemoryDescriptor)
     readonly buffer: SharedArrayBuffer
   }
+  class Module {
+    constructor(bytes: Uint8Array)
+  }
+  class Instance {
+    constructor(module: Module, imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>)
+    readonly exports: Readonly<Record<string, unknown>>
+  }
+  class CompileError extends Error {}
 }

@@ -1,4 +1,76 @@
+import { constants } from 'node:os'
 import type { Command } from 'commander'
+import { createLogUpdate } from 'log-update'
+import pc from 'picocolors'
+import { type DemoEvent, runDemo } from '../demo/run.js'
+import { usageError } from '../errors.js'
+import { signalOnParentDeath } from '../linux/process.js'
+import { advance, draw, drawResult, EMPTY_SCENE } from './demo-picture.js'
+
+const MAX_SECONDS = 600
+
+const EXAMPLES = `
+Examples:
+  sudo udptun-fast demo                      see it work
+  sudo udptun-fast demo --seconds 20
+  sudo udptun-fast demo --json | tail -n 1   the figures alone
+`
+
 export function addDemo(program: Command): void {
-  program.command('demo')
+  program
+    .command('demo')
+    .summary('see it work, on this machine alone')
+    .description(
+      'Makes two hosts out of network namespaces, a tunnel between them, a ping and some TCP through it, and removes it all again. JSON when piped.',
+    )
+    .option('--seconds <n>', 'how long TCP runs', '5')
+    .option('--json', 'print JSON also on a terminal: an event a line, the figures in the last')
+    .addHelpText('after', EXAMPLES)
+    .action(demo)
+}
+
+async function demo(flags: { seconds: string; json?: boolean }): Promise<void> {
+  const seconds = parseSeconds(flags.seconds)
+  if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
+  const abort = new AbortController()
+  let asked: NodeJS.Signals | undefined
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      asked = signal
+      abort.abort()
+    })
+  }
+  const show = flags.json === true || !process.stdout.isTTY ? printEvent : painter()
+  try {
+    for await (const event of runDemo(seconds, abort)) show(event)
+  } catch (error) {
+    // A Ctrl-C reaches the demo's own programs as well, and may be noticed by their end first.
+    if (asked === undefined) throw error
+    process.stderr.write(`${pc.red('udptun-fast:')} stopped by ${asked}, and everything removed again\n`)
+    process.exit(128 + constants.signals[asked])
+  }
+}
+
+function parseSeconds(text: string): number {
+  const seconds = /^\d{1,3}$/.test(text) ? Number(text) : Number.NaN
+  if (seconds >= 1 && seconds <= MAX_SECONDS) return seconds
+  throw usageError(`--seconds: "${text}" is not how long TCP can run; write seconds from 1 to ${MAX_SECONDS}`)
+}
+
+function printEvent(event: DemoEvent): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`)
+}
+
+/** Draws what has happened so far over what it drew before; the figures below, at the end. */
+function painter(): (event: DemoEvent) => void {
+  const screen = createLogUpdate(process.stdout)
+  let scene = EMPTY_SCENE
+  screen(draw(scene, process.stdout.columns))
+  return (event) => {
+    scene = advance(scene, event)
+    screen(draw(scene, process.stdout.columns))
+    if (event.event !== 'result') return
+    screen.done()
+    process.stdout.write(`${drawResult(event)}\n`)
+  }
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { type Command, Option } from 'commander'
 import { loadSettings, readConfigFile } from '../config/load.js'
-import { LOG_LEVELS, MODES, settingsSchema } from '../config/schema.js'
+import { LOG_LEVELS, MODES, OFFLOAD_MODES, settingsSchema } from '../config/schema.js'
 import { Tunnel } from '../control/tunnel.js'
 import { usageError } from '../errors.js'
 import { exitNow, signalOnParentDeath } from '../linux/process.js'
@@ -33,6 +33,7 @@ export function addStart(program: Command): void {
     .option('--listen <[addr:]port>', about('listen'))
     .option('--mac <mac>', about('mac'))
     .option('--mtu <bytes|safe>', about('mtu'))
+    .addOption(new Option('--offload <mode>', about('offload')).choices(OFFLOAD_MODES))
     .option('--accept-any', about('accept_any'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .addOption(new Option('--log-level <level>', about('log_level')).choices(LOG_LEVELS))
@@ -47,6 +48,7 @@ interface Flags {
   listen?: string
   mac?: string
   mtu?: string
+  offload?: string
   acceptAny?: boolean
   config?: string
   logLevel?: string

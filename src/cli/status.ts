@@ -5,6 +5,7 @@ import pc from 'picocolors'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
 import { askStatus, listRunning } from '../control/status-socket.js'
 import { UserError } from '../errors.js'
+import { OFFLOADS } from '../forward/offloads.js'
 import { duration, si, table } from './table.js'
 
 const WATCH_MS = 1_000
@@ -63,6 +64,7 @@ export function render(report: StatusReport, before?: StatusReport): string {
   const lines = [
     `${pc.bold(report.device)} ${report.mode}  ${report.local.join(', ')}  MTU ${report.mtu_bytes}  up ${duration(report.uptime_s)}`,
     `${pc.dim('to')} ${remote.endpoint} ${pc.dim('by')} ${underlay.interface ?? pc.red('no route')} (MTU ${underlay.mtu_bytes})  ${heard}`,
+    offloadLine(report),
     '',
     trafficTable(report, before),
     '',
@@ -71,6 +73,13 @@ export function render(report: StatusReport, before?: StatusReport): string {
     dropTable(report, before),
   ]
   return lines.join('\n')
+}
+
+function offloadLine({ offloads, super_frames }: StatusReport): string {
+  const names = (on: boolean) => OFFLOADS.filter((offload) => offloads[offload] === on).join(' ')
+  const off = names(false)
+  const counts = `super-frames: ${si(super_frames.read, '')} read, ${si(super_frames.written, '')} written`
+  return `${pc.dim('offloads')} ${names(true) || 'none'}${off === '' ? '' : pc.yellow(`  off: ${off}`)}  ${pc.dim(counts)}`
 }
 
 function trafficTable(report: StatusReport, before?: StatusReport): string {

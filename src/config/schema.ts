@@ -33,6 +33,7 @@ function choice<const T extends readonly string[]>(options: T) {
 const flag = () => z.boolean({ error: 'use true or false' })
 
 export const MODES = ['tap', 'tun'] as const
+export const OFFLOAD_MODES = ['auto', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /**
@@ -62,6 +63,9 @@ export const settingsSchema = z.strictObject({
     parseMtu,
     'the device\'s MTU in bytes, or "safe" (default: what the egress interface carries)',
   ).optional(),
+  offload: choice(OFFLOAD_MODES)
+    .default('auto')
+    .describe("auto: the kernel's offloads as far as they go; off: a frame at a time"),
   accept_any: flag().default(false).describe('take datagrams from any source, not the remote alone'),
   log_level: choice(LOG_LEVELS).default('info').describe('how much to say'),
   json: flag().default(false).describe('log JSON also on a terminal'),

@@ -60,7 +60,7 @@ async function isListening(path: string): Promise<boolean> {
  * @returns what ends it
  * @throws UserError where no socket can be made
  */
-export async function serveStatus(device: string, report: () => StatusReport): Promise<() => Promise<void>> {
+export async function serveStatus(device: string, report: () => StatusReport): Promise<() => void> {
   const path = statusSocketPath(device)
   const server: Server = createServer((socket: Socket) => {
     socket.on('error', () => socket.destroy())
@@ -78,10 +78,8 @@ export async function serveStatus(device: string, report: () => StatusReport): P
     throw new UserError(`the status socket ${path} cannot be made (${code}); make /run a place to write to`)
   }
   server.unref()
-  return async () => {
-    server.close()
-    rmSync(path, { force: true })
-  }
+  // That removes the file, too.
+  return () => void server.close()
 }
 
 /** Asks the tunnel on `device` of this network namespace. @throws UserError when there is none */

@@ -1,6 +1,7 @@
 import { COUNTERS, type CounterName } from '../forward/counters.js'
 import type { LinkStatistics } from '../linux/interface.js'
 import type { DeviceMode } from '../wire/mode.js'
+import type { OffloadStatus } from './offload.js'
 
 /** Why something was dropped: who counts it, and what to say of it to a person. */
 export const DROP_REASONS = {
@@ -15,6 +16,7 @@ export const DROP_REASONS = {
   oversize: ['dropOversize', 'longer than any frame of this network'],
   not_ip: ['dropNotIp', 'not an IP packet'],
   device_down: ['dropDeviceDown', 'the device was down'],
+  malformed: ['dropMalformed', 'a super-frame of the device that makes no sense'],
   device_refused: ['dropDeviceRefused', 'the device refused the frame'],
 } as const satisfies Record<string, readonly [CounterName, string]>
 
@@ -60,6 +62,10 @@ export interface StatusReport {
   }
   readonly underlay: { readonly interface: string | null; readonly mtu_bytes: number }
   readonly mtu_bytes: number
+  /** Which of the kernel's offloads are in use. */
+  readonly offloads: OffloadStatus
+  /** Super-frames from the device and to it; each stands for many frames. */
+  readonly super_frames: { readonly read: number; readonly written: number }
   /** Frames (in tun mode: packets) from the device to the remote. */
   readonly outbound: { readonly frames: number; readonly bytes: number }
   /** Frames from the remote to the device. */

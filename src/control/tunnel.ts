@@ -3,6 +3,7 @@ import type { Settings } from '../config/schema.js'
 import { contains } from '../config/schema.js'
 import { UserError } from '../errors.js'
 import { counterBlock } from '../forward/counters.js'
+import { Offloads } from '../forward/offloads.js'
 import { PeerTable } from '../forward/peers.js'
 import { planMemory, StateWord } from '../forward/plan.js'
 import { Ring } from '../forward/ring.js'
@@ -17,6 +18,7 @@ import { version } from '../version.js'
 import { maxFrameBytes } from '../wire/ethernet.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
+import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
 import { resolveOnce, resolveRemote, SilenceWatch } from './resolve.js'
 import { Resources } from './resources.js'
 import { openSocket } from './socket.js'
@@ -24,9 +26,6 @@ import { dropsOf, type StatusReport, sumCounters, workerStatus } from './status.
 import { serveStatus } from './status-socket.js'
 import { deviceMtuBytes, ETHERNET_MTU_BYTES, type Underlay, underlayTo } from './underlay.js'
 import { Workers } from './workers.js'
-
-/** Each ring: small, so that what waits in it is still in the cores' caches. */
-const RING_DATA_BYTES = 512 * 1024
 
 const TICK_MS = 1_000
 
@@ -44,6 +43,8 @@ export class Tunnel {
   readonly #socket: UdpSocket
   readonly #device: Device
   readonly #peers: PeerTable
+  readonly #offloads: Offloads
+  readonly #offloadWatch: OffloadWatch
   readonly #counters: { readonly tap: Float64Array; readonly udp: Float64Array }
   readonly #rings: { readonly outbound: Ring; readonly inbound: Ring }
   readonly #startedMs = performance.now()
@@ -66,6 +67,8 @@ export class Tunnel {
     this.#socket = parts.socket
     this.#device = parts.device
     this.#peers = parts.peers
+    this.#offloads = parts.offloads
+    this.#offloadWatch = new OffloadWatch(parts.offloads, parts.settings.offload === 'auto', parts.log)
     this.#remote = parts.remote
     this.#underlay = parts.underlay
     this.#mtuBytes = parts.mtuBytes
@@ -74,8 +77,8 @@ export class Tunnel {
       udp: counterBlock(memory, plan.udp.counters),
     }
     this.#rings = {
-      outbound: new Ring(memory, plan.outbound, plan.ringDataBytes),
-      inbound: new Ring(memory, plan.inbound, plan.ringDataBytes),
+      outbound: new Ring(memory, plan.outbound.at, plan.outbound.dataBytes),
+      inbound: new Ring(memory, plan.inbound.at, plan.inbound.dataBytes),
     }
     this.#silence = new SilenceWatch(this.#traffic())
     const timer = setInterval(() => this.#tick(), TICK_MS)
@@ -105,8 +108,8 @@ export class Tunnel {
     const remote = await resolveRemote(settings.remote, socket.family, log, signal)
     refuseLoop(settings, remote)
 
-    const memory = NativeMemory.allocate(planMemory(RING_DATA_BYTES, 1).bytes)
-    const plan = planMemory(RING_DATA_BYTES, 1)
+    const plan = planMemory(1)
+    const memory = NativeMemory.allocate(plan.bytes)
     memory.i32[(plan.state >>> 2) + StateWord.acceptAny] = settings.accept_any ? 1 : 0
     const peers = new PeerTable(memory, plan.peers)
     peers.setAddress(PEER, encodeRemote(socket, remote))
@@ -115,6 +118,8 @@ export class Tunnel {
     const mtuBytes = mtuFor(settings, remote, underlay)
     const device = openDevice(netlink, settings, mtuBytes)
     resources.defer(() => void close(device.fd))
+    const offloads = new Offloads(memory, plan.offloads)
+    enableOffloads(offloads, device, socket, settings.offload === 'auto')
 
     const workers = await Workers.start({
       memory,
@@ -126,10 +131,23 @@ export class Tunnel {
       maxFrameBytes: receiveBytes(settings, mtuBytes, underlay),
     })
     resources.defer(() => workers.stop())
-    const parts = { settings, log, resources, netlink, socket, device, peers, workers, memory, plan }
+    const parts = {
+      settings,
+      log,
+      resources,
+      netlink,
+      socket,
+      device,
+      peers,
+      offloads,
+      workers,
+      memory,
+      plan,
+    }
     const tunnel = new Tunnel({ ...parts, remote, underlay, mtuBytes })
     resources.defer(await serveStatus(device.name, () => tunnel.status()))
     tunnel.#announce()
+    tunnel.#offloadWatch.look()
     return tunnel
   }
 
@@ -142,7 +160,7 @@ export class Tunnel {
     const { tap, udp } = this.#counters
     const all = sumCounters(tap, udp)
     const ring = (it: Ring, filledBy: Float64Array) => ({
-      bytes: RING_DATA_BYTES,
+      bytes: it.dataBytes,
       used_bytes: it.usedBytes,
       high_water_bytes: sumCounters(filledBy).ringHighWaterBytes,
     })
@@ -161,6 +179,8 @@ export class Tunnel {
       },
       underlay: { interface: this.#underlay.interface ?? null, mtu_bytes: this.#underlay.mtuBytes },
       mtu_bytes: this.#mtuBytes,
+      offloads: offloadStatus(this.#offloads),
+      super_frames: { read: all.superFramesRead, written: all.superFramesWritten },
       outbound: { frames: all.sentFrames, bytes: all.sentBytes },
       inbound: { frames: all.writtenFrames, bytes: all.writtenBytes },
       drops: dropsOf(all, { link: this.#linkStatistics(), socketDrops: receiveDrops(this.#socket.fd) }),
@@ -220,6 +240,7 @@ export class Tunnel {
     } catch (error) {
       this.#complain(error)
     }
+    this.#offloadWatch.look()
     if (this.#silence.isTime(traffic)) void this.#resolveAgain()
   }
 
@@ -280,6 +301,7 @@ interface Parts {
   readonly socket: UdpSocket
   readonly device: Device
   readonly peers: PeerTable
+  readonly offloads: Offloads
   readonly workers: Workers
   readonly memory: NativeMemory
   readonly plan: ReturnType<typeof planMemory>

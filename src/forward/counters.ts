@@ -13,6 +13,8 @@ export const COUNTERS = [
   'receivedBytes',
   'writtenFrames',
   'writtenBytes',
+  'superFramesRead',
+  'superFramesWritten',
   'syscalls',
   'wakeUps',
   'doorbells',
@@ -33,6 +35,7 @@ export const COUNTERS = [
   'dropNotIp',
   'dropDeviceDown',
   'dropDeviceRefused',
+  'dropMalformed',
 ] as const
 
 export type CounterName = (typeof COUNTERS)[number]

@@ -1,20 +1,24 @@
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT } from '../linux/constants.js'
 import type { Doorbell } from '../linux/eventfd.js'
-import { poll } from '../linux/libc.js'
-import type { NativeMemory } from '../linux/memory.js'
-import { pollfd } from '../linux/structs.js'
 import { C } from './counters.js'
 import { StateWord } from './plan.js'
-import { BLOCKED, DONE, MORE, type Port, type Progress } from './port.js'
+import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from './port.js'
 import type { Ring } from './ring.js'
 import type { Scratch } from './scratch.js'
+import { Sleeper } from './sleeper.js'
+
+/** A way through the tunnel: from one fd into a ring and out of it to the other. */
+export interface Way {
+  readonly ring: Ring
+  readonly sink: Sink
+}
 
 export interface LoopOptions {
-  readonly port: Port
-  /** What this worker fills. */
-  readonly out: Ring
-  /** What this worker drains. */
-  readonly in: Ring
+  readonly source: Source
+  /** Where this worker's source goes. */
+  readonly own: Way
+  /** Where the other worker's goes. */
+  readonly other: Way
   /** Wakes this worker. */
   readonly bell: Doorbell
   /** Wakes the other one; rung by the rings, counted here. */
@@ -29,70 +33,68 @@ export interface LoopOptions {
 const BLOCKED_POLL_MS = 50
 
 /**
- * A worker's life: fill one ring from its fd, drain the other into it, a record at a time by turns; sleep in
- * poll on {fd, doorbell} when there is nothing to do; return when main says stop and rings.
- * @throws Error when the fd is of no more use
+ * A worker's life: fill its ring from its source, a record at a time, and drain that record at once, while it
+ * is in this core's cache and nobody need be woken for it, unless the other worker is draining the ring
+ * already; help the other one in the same way; sleep in poll when there is nothing to do. Returns when main
+ * says stop and rings.
+ * @throws Error when an fd is of no more use
  */
 export function runLoop(options: LoopOptions): void {
-  const { port, out, in: inRing, bell, otherBell, counters } = options
+  const { source, bell, otherBell, counters } = options
   const { i32 } = options.scratch.memory
+  const { ring } = options.own
   const stop = (options.state >>> 2) + StateWord.stop
-  const sleeper = new Sleeper(options.scratch, port.fd, bell, counters)
-  let fdMayHave = true
+  const sleeper = new Sleeper(options.scratch, source.fd, bell.fd, options.own.sink.fd)
+  const own = new Drain(options.own)
+  const other = new Drain(options.other)
+  let sourceMayHave = true
   while (Atomics.load(i32, stop) === 0) {
-    const filled: Progress = fdMayHave ? port.fill(out) : DONE
-    fdMayHave = true
-    const drained = port.drain(inRing)
-    if (filled === MORE || drained === MORE) continue
+    const filled: Progress = sourceMayHave && !own.blocked ? source.fill(ring) : DONE
+    sourceMayHave = true
+    own.run()
+    other.run()
+    if (filled === MORE && !own.blocked) continue
 
     const full: boolean = filled === BLOCKED
-    const blocked: boolean = drained === BLOCKED
     if (full) counters[C.ringFull]++
-    counters[C.ringHighWaterBytes] = out.highWaterBytes
+    counters[C.ringHighWaterBytes] = ring.highWaterBytes
     counters[C.doorbells] = otherBell.rings
-    if (!blocked && !inRing.consumerMaySleep()) continue
-    if (!full || out.producerMaySleep(port.recordBytes)) {
-      const events = (full ? 0 : POLLIN) | (blocked ? POLLOUT : 0)
-      const found = sleeper.sleep(events, blocked ? BLOCKED_POLL_MS : -1)
-      counters[C.wakeUps]++
-      if ((found & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
-      if ((found & POLLERR) !== 0) port.handleError()
-      fdMayHave = full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
+    if (full && !ring.producerMaySleep(source.recordBytes)) continue
+    // What the other worker's sink writes to is what this worker's source reads from.
+    const sourceEvents = (full || own.blocked ? 0 : POLLIN) | (other.blocked ? POLLOUT : 0)
+    const timeoutMs = own.blocked || other.blocked ? BLOCKED_POLL_MS : -1
+    const found = sleeper.sleep(sourceEvents, own.blocked ? POLLOUT : 0, timeoutMs)
+    counters[C.wakeUps]++
+    counters[C.syscalls]++
+    if (sleeper.rung) {
+      bell.silence()
+      counters[C.syscalls]++
     }
-    inRing.consumerWoke()
-    out.producerWoke()
+    if ((found & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
+    if ((found & POLLERR) !== 0) source.handleError()
+    sourceMayHave = full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
+    ring.producerWoke()
   }
 }
 
-/** poll(2) on an fd and a doorbell. */
-class Sleeper {
-  readonly #memory: NativeMemory
-  readonly #bell: Doorbell
-  readonly #counters: Float64Array
-  readonly #fds: number
-  readonly #address: bigint
+/** One worker's part in draining a ring that either worker may drain, one at a time. */
+class Drain {
+  /** The sink takes no more now; its record, and the ring's lock, stay with this worker until it does. */
+  blocked = false
+  readonly #ring: Ring
+  readonly #sink: Sink
 
-  constructor(scratch: Scratch, fd: number, bell: Doorbell, counters: Float64Array) {
-    this.#memory = scratch.memory
-    this.#counters = counters
-    this.#bell = bell
-    this.#fds = scratch.take(2 * pollfd.size)
-    this.#address = this.#memory.address(this.#fds)
-    this.#memory.i32[(this.#fds + pollfd.fd) >>> 2] = fd
-    this.#memory.i32[(this.#fds + pollfd.size + pollfd.fd) >>> 2] = bell.fd
-    this.#memory.u16[(this.#fds + pollfd.size + pollfd.events) >>> 1] = POLLIN
+  constructor({ ring, sink }: Way) {
+    this.#ring = ring
+    this.#sink = sink
   }
 
-  /** Returns what poll found on the fd (`revents`); silences the doorbell. `timeoutMs` -1 is forever. */
-  sleep(events: number, timeoutMs: number): number {
-    const { u16 } = this.#memory
-    u16[(this.#fds + pollfd.events) >>> 1] = events
-    this.#counters[C.syscalls]++
-    if (poll(this.#address, 2, timeoutMs) <= 0) return 0
-    if (u16[(this.#fds + pollfd.size + pollfd.revents) >>> 1] !== 0) {
-      this.#bell.silence()
-      this.#counters[C.syscalls]++
+  /** Drains what is there, unless the other worker does. */
+  run(): void {
+    while (this.blocked || (this.#ring.usedBytes !== 0 && this.#ring.tryLock())) {
+      this.blocked = this.#sink.drain(this.#ring) === BLOCKED
+      if (this.blocked) return
+      this.#ring.unlock()
     }
-    return u16[(this.#fds + pollfd.revents) >>> 1]
   }
 }

@@ -8,13 +8,19 @@ export interface MemoryPlan {
   /** Control words, i32 each: see {@link StateWord}. */
   readonly state: number
   readonly peers: number
-  readonly ringDataBytes: number
+  /** Words of the offloads in use. */
+  readonly offloads: number
   /** Tap to network. */
-  readonly outbound: number
+  readonly outbound: RingPlan
   /** Network to tap. */
-  readonly inbound: number
+  readonly inbound: RingPlan
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
+}
+
+export interface RingPlan {
+  readonly at: number
+  readonly dataBytes: number
 }
 
 export interface WorkerPlan {
@@ -27,9 +33,16 @@ export interface WorkerPlan {
 export const StateWord = { stop: 0, acceptAny: 1 } as const
 
 /** Bytes of each worker's scratch. */
-export const SCRATCH_BYTES = 64 * 1024
+export const SCRATCH_BYTES = 256 * 1024
 
-export function planMemory(ringDataBytes: number, peers: number): MemoryPlan {
+/**
+ * Room in the rings. Outbound: small, so that a super-frame is sent on while it is still in the core's cache.
+ * Inbound: a receive asks for more than it fills, and only what is filled is ever touched.
+ */
+const OUTBOUND_DATA_BYTES = 512 * 1024
+const INBOUND_DATA_BYTES = 4 * 1024 * 1024
+
+export function planMemory(peers: number): MemoryPlan {
   let next = 0
   const take = (bytes: number) => {
     const at = next
@@ -37,11 +50,13 @@ export function planMemory(ringDataBytes: number, peers: number): MemoryPlan {
     return at
   }
   const worker = () => ({ counters: take(COUNTER_BLOCK_BYTES), scratch: take(SCRATCH_BYTES) })
+  const ring = (dataBytes: number) => ({ at: take(ringBytes(dataBytes)), dataBytes })
   const state = take(64)
+  const offloads = take(64)
   const peerTable = take(peerTableBytes(peers))
   const tap = worker()
   const udp = worker()
-  const outbound = take(ringBytes(ringDataBytes))
-  const inbound = take(ringBytes(ringDataBytes))
-  return { bytes: next, state, peers: peerTable, ringDataBytes, outbound, inbound, tap, udp }
+  const outbound = ring(OUTBOUND_DATA_BYTES)
+  const inbound = ring(INBOUND_DATA_BYTES)
+  return { bytes: next, state, offloads, peers: peerTable, outbound, inbound, tap, udp }
 }

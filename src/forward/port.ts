@@ -1,6 +1,6 @@
 import type { Ring } from './ring.js'
 
-/** What a port found when it was asked to fill a ring or drain one. */
+/** What was found when a ring was to be filled or drained. */
 export const DONE = 0
 /** A record's worth was moved; there may be more. */
 export const MORE = 1
@@ -9,17 +9,22 @@ export const BLOCKED = -1
 export type Progress = typeof DONE | typeof MORE | typeof BLOCKED
 
 /**
- * One of the tunnel's two fds, as its worker sees it. Neither method ever blocks, throws for anything that
- * the network or a slow kernel can cause, or allocates.
+ * Where frames come from. Like a {@link Sink} it never blocks, throws for nothing that the network or a slow
+ * kernel can cause, and allocates nothing.
  */
-export interface Port {
+export interface Source {
   readonly fd: number
-  /** The room {@link fill} asks of a ring, in bytes. */
+  /** The room that {@link fill} asks of a ring at the most, in bytes. */
   readonly recordBytes: number
   /** Reads what the fd has, up to one record, into the ring. */
   fill(ring: Ring): Progress
-  /** Writes the ring's oldest record to the fd. */
-  drain(ring: Ring): Progress
   /** Called when poll reports POLLERR. */
   handleError(): void
+}
+
+/** Where frames go. */
+export interface Sink {
+  readonly fd: number
+  /** Writes the ring's oldest record to the fd; called again after BLOCKED, it goes on where it was. */
+  drain(ring: Ring): Progress
 }

@@ -2,16 +2,20 @@
 import { parentPort } from 'node:worker_threads'
 import { Doorbell } from '../linux/eventfd.js'
 import { NativeMemory } from '../linux/memory.js'
+import { byteOperations } from '../offload/bytes.js'
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { counterBlock } from './counters.js'
 import { runLoop } from './loop.js'
+import { Offloads } from './offloads.js'
 import { PeerTable } from './peers.js'
 import type { MemoryPlan } from './plan.js'
-import type { Port } from './port.js'
 import { Ring } from './ring.js'
 import { Scratch } from './scratch.js'
-import { TapPort } from './tap-port.js'
-import { UdpPort } from './udp-port.js'
+import { TapSink } from './tap-sink.js'
+import { TapSource } from './tap-source.js'
+import { UdpSink } from './udp-sink.js'
+import { UdpSource } from './udp-source.js'
 
 export type WorkerRole = 'tap' | 'udp'
 
@@ -35,33 +39,36 @@ export interface WorkerReady {
 }
 
 export default function work(task: WorkerTask): void {
-  const { plan } = task
+  const { plan, tapFd, udpFd, sockaddrBytes, maxFrameBytes } = task
   const memory = new NativeMemory(task.memory)
-  const own = plan[task.role]
-  const scratch = new Scratch(memory, own.scratch)
-  const counters = counterBlock(memory, own.counters)
+  const scratch = new Scratch(memory, plan[task.role].scratch)
+  const counters = counterBlock(memory, plan[task.role].counters)
   const tapBell = new Doorbell(task.tapBellFd)
   const udpBell = new Doorbell(task.udpBellFd)
-  const outbound = new Ring(memory, plan.outbound, plan.ringDataBytes, {
-    producer: tapBell,
-    consumer: udpBell,
-  })
-  const inbound = new Ring(memory, plan.inbound, plan.ringDataBytes, { producer: udpBell, consumer: tapBell })
+  const { outbound: o, inbound: i } = plan
+  const outbound = new Ring(memory, o.at, o.dataBytes, tapBell)
+  const inbound = new Ring(memory, i.at, i.dataBytes, udpBell)
+  const bytes = byteOperations(memory)
+  const peers = new PeerTable(memory, plan.peers)
+  const offloads = new Offloads(memory, plan.offloads)
+  const l2Bytes = task.mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
+  const udpSink = new UdpSink(
+    { fd: udpFd, l2Bytes, sockaddrBytes, peers, offloads },
+    scratch,
+    bytes,
+    counters,
+  )
+  const tapSink = new TapSink({ fd: tapFd, l2Bytes, offloads }, scratch, bytes, counters)
+  const outboundWay = { ring: outbound, sink: udpSink }
+  const inboundWay = { ring: inbound, sink: tapSink }
   const common = { scratch, counters, state: plan.state }
   const ready: WorkerReady = { ready: task.role }
   parentPort?.postMessage(ready)
   if (task.role === 'tap') {
-    const port = new TapPort(task.tapFd, scratch, counters)
-    runLoop({ ...common, port, out: outbound, in: inbound, bell: tapBell, otherBell: udpBell })
+    const source = new TapSource(tapFd, scratch, counters)
+    runLoop({ ...common, source, own: outboundWay, other: inboundWay, bell: tapBell, otherBell: udpBell })
   } else {
-    const port = udpPort(task, memory, scratch, counters)
-    runLoop({ ...common, port, out: inbound, in: outbound, bell: udpBell, otherBell: tapBell })
+    const source = new UdpSource({ fd: udpFd, maxFrameBytes, peers, state: plan.state }, scratch, counters)
+    runLoop({ ...common, source, own: inboundWay, other: outboundWay, bell: udpBell, otherBell: tapBell })
   }
-}
-
-function udpPort(task: WorkerTask, memory: NativeMemory, scratch: Scratch, counters: Float64Array): Port {
-  const { udpFd: fd, mode, sockaddrBytes, maxFrameBytes, plan } = task
-  const peers = new PeerTable(memory, plan.peers)
-  const options = { fd, mode, sockaddrBytes, maxFrameBytes, peers, state: plan.state }
-  return new UdpPort(options, scratch, counters)
 }

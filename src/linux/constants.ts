@@ -61,8 +61,30 @@ export const TUNSETIFF = 0x400454ca
 export const IFF_TUN = 0x0001
 export const IFF_TAP = 0x0002
 export const IFF_NO_PI = 0x1000
+export const IFF_VNET_HDR = 0x4000
+export const TUNSETOFFLOAD = 0x400454d0
+export const TUNSETVNETHDRSZ = 0x400454d8
+export const TUN_F_CSUM = 0x01
+export const TUN_F_TSO4 = 0x02
+export const TUN_F_TSO6 = 0x04
+export const TUN_F_TSO_ECN = 0x08
+export const TUN_F_USO4 = 0x20
+export const TUN_F_USO6 = 0x40
 export const IFNAMSIZ = 16
 export const IFF_UP = 0x1
+
+// <linux/virtio_net.h>
+export const VIRTIO_NET_HDR_F_NEEDS_CSUM = 1
+export const VIRTIO_NET_HDR_GSO_NONE = 0
+export const VIRTIO_NET_HDR_GSO_TCPV4 = 1
+export const VIRTIO_NET_HDR_GSO_TCPV6 = 4
+export const VIRTIO_NET_HDR_GSO_UDP_L4 = 5
+export const VIRTIO_NET_HDR_GSO_ECN = 0x80
+
+// <linux/udp.h>
+export const SOL_UDP = 17
+export const UDP_SEGMENT = 103
+export const UDP_GRO = 104
 
 // <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>
 export const NETLINK_ROUTE = 0

@@ -54,6 +54,16 @@ export const sock_extended_err = layout('linux/errqueue.h', 16, {
 
 export const ifreq = layout('net/if.h', 40, { ifr_name: 0, ifr_flags: 16 })
 
+/** The short form, without `num_buffers`; native byte order. */
+export const virtio_net_hdr = layout('linux/virtio_net.h', 10, {
+  flags: 0,
+  gso_type: 1,
+  hdr_len: 2,
+  gso_size: 4,
+  csum_start: 6,
+  csum_offset: 8,
+})
+
 export const nlmsghdr = layout('linux/netlink.h', 16, {
   nlmsg_len: 0,
   nlmsg_type: 4,
@@ -116,6 +126,7 @@ export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   sockaddr_in6,
   sock_extended_err,
   ifreq,
+  virtio_net_hdr,
   nlmsghdr,
   nlmsgerr,
   rtattr,

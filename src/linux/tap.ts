@@ -3,15 +3,24 @@ import {
   IFF_NO_PI,
   IFF_TAP,
   IFF_TUN,
+  IFF_VNET_HDR,
   IFNAMSIZ,
   O_CLOEXEC,
   O_NONBLOCK,
   O_RDWR,
+  TUN_F_CSUM,
+  TUN_F_TSO_ECN,
+  TUN_F_TSO4,
+  TUN_F_TSO6,
+  TUN_F_USO4,
+  TUN_F_USO6,
   TUNSETIFF,
+  TUNSETOFFLOAD,
+  TUNSETVNETHDRSZ,
 } from './constants.js'
 import { KernelError } from './errno.js'
 import { close, ioctl, lastErrno, must, open } from './libc.js'
-import { ifreq } from './structs.js'
+import { ifreq, virtio_net_hdr } from './structs.js'
 
 export interface TapDevice {
   /** Non-blocking: a read with nothing to read fails with EAGAIN, so poll first. */
@@ -21,8 +30,8 @@ export interface TapDevice {
 }
 
 /**
- * Opens /dev/net/tun and makes a device (`TUNSETIFF`, `IFF_NO_PI`: what is read and written is the frame or
- * packet and nothing else). The device lives for as long as the fd.
+ * Opens /dev/net/tun and makes a device (`TUNSETIFF`, `IFF_NO_PI`, `IFF_VNET_HDR`): what is read and written
+ * is a `virtio_net_hdr` of 10 bytes and the frame or packet. The device lives for as long as the fd.
  * See the kernel's Documentation/networking/tuntap.rst.
  * @throws KernelError from `open` (ENOENT, ENODEV, EACCES) or `TUNSETIFF` (EPERM, EBUSY, EINVAL)
  */
@@ -30,12 +39,38 @@ export function openTap(mode: DeviceMode, name: string): TapDevice {
   const fd = must('open', () => open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC, 0))
   const request = Buffer.alloc(ifreq.size)
   request.write(name, ifreq.ifr_name, IFNAMSIZ - 1, 'latin1')
-  request.writeInt16LE((mode === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI, ifreq.ifr_flags)
-  if (ioctl(fd, TUNSETIFF, request) < 0) {
+  request.writeInt16LE((mode === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR, ifreq.ifr_flags)
+  if (ioctl(fd, TUNSETIFF, request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, HEADER_SIZE) < 0) {
     const errno = lastErrno()
     close(fd)
     throw new KernelError('TUNSETIFF', errno)
   }
   const end = request.indexOf(0, ifreq.ifr_name)
   return { fd, name: request.toString('latin1', ifreq.ifr_name, Math.min(end, IFNAMSIZ)) }
+}
+
+const HEADER_SIZE = new Int32Array([virtio_net_hdr.size])
+
+const TSO = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN
+const USO = TUN_F_USO4 | TUN_F_USO6
+
+/** Which super-frames a device hands over. */
+export interface DeviceOffloads {
+  /** TCP. */
+  readonly tso: boolean
+  /** UDP: Linux 6.2. */
+  readonly uso: boolean
+}
+
+/**
+ * Has the device hand over super-frames and leave checksums to the program (`TUNSETOFFLOAD`): the most that
+ * the kernel takes of what is wanted.
+ * @param call the system call, for a test to come between
+ */
+export function setDeviceOffloads(fd: number, wanted: boolean, call: typeof ioctl = ioctl): DeviceOffloads {
+  const set = (flags: number) => call(fd, TUNSETOFFLOAD, flags) === 0
+  if (wanted && set(TSO | USO)) return { tso: true, uso: true }
+  if (wanted && set(TSO)) return { tso: true, uso: false }
+  set(0)
+  return { tso: false, uso: false }
 }

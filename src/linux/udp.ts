@@ -20,6 +20,8 @@ import {
   SOL_IP,
   SOL_IPV6,
   SOL_SOCKET,
+  SOL_UDP,
+  UDP_GRO,
 } from './constants.js'
 import { EAFNOSUPPORT, KernelError } from './errno.js'
 import { bind, close, getsockname, getsockopt, lastErrno, must, setsockopt, socket } from './libc.js'
@@ -75,6 +77,11 @@ export function openUdp(options: UdpOptions): UdpSocket {
     close(fd)
     throw error
   }
+}
+
+/** Has the kernel put datagrams of one sender together (`UDP_GRO`, Linux 5.0); false where it cannot. */
+export function enableGro(fd: number): boolean {
+  return setsockopt(fd, SOL_UDP, UDP_GRO, new Int32Array([1]), 4) === 0
 }
 
 function openDualStack(): { fd: number; family: SocketFamily } {

@@ -32,3 +32,12 @@ export function formatMac(mac: Iterable<number>): string {
 export function isGroupMac(mac: ArrayLike<number>): boolean {
   return (mac[0] & 0x01) !== 0
 }
+
+/** Field offsets in bytes; fields are big-endian. In a tagged frame the tag stands where the type was. */
+export const ETHERNET = { destination: 0, source: 6, type: 12 } as const
+
+export const ETHERTYPE_IPV4 = 0x0800
+export const ETHERTYPE_IPV6 = 0x86dd
+/** 802.1Q and 802.1ad tags. */
+export const ETHERTYPE_VLAN = 0x8100
+export const ETHERTYPE_QINQ = 0x88a8

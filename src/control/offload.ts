@@ -1,0 +1,48 @@
+import type { Logger } from 'pino'
+import { OFFLOAD_MEANING, OFFLOADS, type Offload, type Offloads } from '../forward/offloads.js'
+import { setDeviceOffloads, type TapDevice } from '../linux/tap.js'
+import { enableGro, type UdpSocket } from '../linux/udp.js'
+
+/** Turns on what the kernel offers; the workers turn off again what turns out not to work. */
+export function enableOffloads(
+  offloads: Offloads,
+  device: TapDevice,
+  socket: UdpSocket,
+  wanted: boolean,
+): void {
+  const { tso, uso } = setDeviceOffloads(device.fd, wanted)
+  offloads.set('device_tso', tso)
+  offloads.set('device_uso', uso)
+  offloads.set('udp_segment', wanted)
+  offloads.set('udp_gro', wanted && enableGro(socket.fd))
+}
+
+export type OffloadStatus = Readonly<Record<Offload, boolean>>
+
+export function offloadStatus(offloads: Offloads): OffloadStatus {
+  return Object.fromEntries(OFFLOADS.map((offload) => [offload, offloads.isOn(offload)])) as OffloadStatus
+}
+
+/** Says once of each offload that it is off though it was wanted. */
+export class OffloadWatch {
+  readonly #offloads: Offloads
+  readonly #log: Logger
+  readonly #expected: Set<Offload>
+
+  constructor(offloads: Offloads, wanted: boolean, log: Logger) {
+    this.#offloads = offloads
+    this.#log = log
+    this.#expected = new Set(wanted ? OFFLOADS : [])
+  }
+
+  look(): void {
+    for (const offload of this.#expected) {
+      if (this.#offloads.isOn(offload)) continue
+      this.#expected.delete(offload)
+      this.#log.warn(
+        { offload },
+        `the kernel refuses ${OFFLOAD_MEANING[offload]}; carrying on without, slower`,
+      )
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import type { NativeMemory } from '../linux/memory.js'
+
+/**
+ * The kernel's offloads in use, each a word of the state area: 1 while it works. Main sets them before the
+ * workers start; a worker that is refused one clears it, and it stays off.
+ */
+export const OFFLOADS = ['udp_segment', 'udp_gro', 'device_tso', 'device_uso'] as const
+
+export type Offload = (typeof OFFLOADS)[number]
+
+/** What each is for, to tell a person who reads that it is off. */
+export const OFFLOAD_MEANING: Readonly<Record<Offload, string>> = {
+  udp_segment: 'many datagrams sent in one call (UDP_SEGMENT)',
+  udp_gro: 'many datagrams received in one call (UDP_GRO)',
+  device_tso: 'TCP super-frames from and to the device (TSO)',
+  device_uso: 'UDP super-frames from and to the device (USO)',
+}
+
+export class Offloads {
+  readonly #i32: Int32Array
+  readonly #word: number
+
+  /** @param at offset of the words in `memory`, a multiple of 4 */
+  constructor(memory: NativeMemory, at: number) {
+    this.#i32 = memory.i32
+    this.#word = at >>> 2
+  }
+
+  set(offload: Offload, on: boolean): void {
+    Atomics.store(this.#i32, this.#word + OFFLOADS.indexOf(offload), on ? 1 : 0)
+  }
+
+  isOn(offload: Offload): boolean {
+    return Atomics.load(this.#i32, this.#word + OFFLOADS.indexOf(offload)) === 1
+  }
+}

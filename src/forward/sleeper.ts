@@ -1,0 +1,48 @@
+import { POLLIN } from '../linux/constants.js'
+import { poll } from '../linux/libc.js'
+import type { NativeMemory } from '../linux/memory.js'
+import { pollfd } from '../linux/structs.js'
+import type { Scratch } from './scratch.js'
+
+const FDS = 3
+
+/** poll(2) on a source's fd, a doorbell and, when it is waited for, a sink's fd. */
+export class Sleeper {
+  readonly #memory: NativeMemory
+  readonly #source: number
+  readonly #bell: number
+  readonly #sink: number
+  readonly #address: bigint
+
+  constructor(scratch: Scratch, sourceFd: number, bellFd: number, sinkFd: number) {
+    const { memory } = scratch
+    this.#memory = memory
+    this.#source = scratch.take(FDS * pollfd.size)
+    this.#bell = this.#source + pollfd.size
+    this.#sink = this.#bell + pollfd.size
+    this.#address = memory.address(this.#source)
+    memory.i32[(this.#source + pollfd.fd) >>> 2] = sourceFd
+    memory.i32[(this.#bell + pollfd.fd) >>> 2] = bellFd
+    memory.i32[(this.#sink + pollfd.fd) >>> 2] = sinkFd
+    memory.u16[(this.#bell + pollfd.events) >>> 1] = POLLIN
+  }
+
+  /**
+   * Sleeps until one of the events comes.
+   * @param timeoutMs -1 is forever
+   * @returns what came on the source's fd (`revents`), 0 for nothing
+   */
+  sleep(sourceEvents: number, sinkEvents: number, timeoutMs: number): number {
+    const { u16 } = this.#memory
+    u16[(this.#source + pollfd.events) >>> 1] = sourceEvents
+    u16[(this.#sink + pollfd.events) >>> 1] = sinkEvents
+    u16[(this.#bell + pollfd.revents) >>> 1] = 0
+    if (poll(this.#address, sinkEvents === 0 ? FDS - 1 : FDS, timeoutMs) <= 0) return 0
+    return u16[(this.#source + pollfd.revents) >>> 1]
+  }
+
+  /** Whether the doorbell was what ended the last sleep. */
+  get rung(): boolean {
+    return this.#memory.u16[(this.#bell + pollfd.revents) >>> 1] !== 0
+  }
+}

@@ -1,0 +1,129 @@
+import { EBADFD, EINVAL, EIO } from '../linux/errno.js'
+import { lastErrno, writev } from '../linux/libc.js'
+import { iovec, virtio_net_hdr } from '../linux/structs.js'
+import type { ByteOperations } from '../offload/bytes.js'
+import { Joiner, type JoinTarget } from '../offload/join.js'
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
+import { looksLikeIp } from '../wire/ip.js'
+import { C } from './counters.js'
+import type { Offloads } from './offloads.js'
+import { DONE, MORE, type Progress, type Sink } from './port.js'
+import { KIND_RUN, Records } from './record.js'
+import type { Ring } from './ring.js'
+import type { Scratch } from './scratch.js'
+
+export interface TapSinkOptions {
+  readonly fd: number
+  /** Bytes of a frame before the IP header: 14, or 0 in tun mode. */
+  readonly l2Bytes: number
+  readonly offloads: Offloads
+  /** The system call, for a test to come between. */
+  readonly writev?: typeof writev
+}
+
+/** Writes to the device what the network gave, runs of a flow's segments joined into super-frames. */
+export class TapSink implements Sink, JoinTarget {
+  readonly fd: number
+  readonly #l2Bytes: number
+  readonly #offloads: Offloads
+  readonly #writev: typeof writev
+  readonly #counters: Float64Array
+  readonly #scratch: Scratch
+  readonly #records: Records
+  readonly #joiner: Joiner
+  readonly #joinedAddress: bigint
+  /** Two `struct iovec`: a `virtio_net_hdr` that asks for nothing, and a frame. */
+  readonly #iov: number
+  readonly #iovAddress: bigint
+  #joins = true
+
+  constructor(options: TapSinkOptions, scratch: Scratch, bytes: ByteOperations, counters: Float64Array) {
+    const { memory } = scratch
+    this.fd = options.fd
+    this.#l2Bytes = options.l2Bytes
+    this.#offloads = options.offloads
+    this.#writev = options.writev ?? writev
+    this.#counters = counters
+    this.#scratch = scratch
+    this.#records = new Records(memory)
+    this.#joiner = new Joiner(memory, bytes, scratch.take(Joiner.BYTES), options.l2Bytes, this)
+    this.#joinedAddress = memory.address(this.#joiner.iovecs)
+    this.#iov = scratch.take(2 * iovec.size)
+    this.#iovAddress = memory.address(this.#iov)
+    memory.writePointer(this.#iov + iovec.iov_base, scratch.take(virtio_net_hdr.size))
+    memory.u32[(this.#iov + iovec.iov_len) >>> 2] = virtio_net_hdr.size
+  }
+
+  drain(ring: Ring): Progress {
+    const record = ring.peek()
+    if (record < 0) return DONE
+    if (this.#records.kind(record) === KIND_RUN) {
+      this.#joins = this.#offloads.isOn('device_tso')
+      this.#joiner.joinsUdp = this.#offloads.isOn('device_uso')
+      const count = this.#records.count(record)
+      for (let i = 0; i < count; i++) this.#takeEntry(record, i)
+      this.#joiner.flush()
+    }
+    ring.release()
+    return MORE
+  }
+
+  #takeEntry(record: number, index: number): void {
+    const offset = this.#records.offset(record, index)
+    const bytes = this.#records.bytes(record, index)
+    const step = this.#records.gsoSize(record, index) || bytes
+    for (let done = 0; done < bytes; done += step)
+      this.#takeFrame(offset + done, Math.min(step, bytes - done))
+  }
+
+  #takeFrame(frame: number, bytes: number): void {
+    if (this.#l2Bytes !== 0) {
+      if (bytes < ETHERNET_HEADER_BYTES) {
+        this.#counters[C.dropRunt]++
+        return
+      }
+    } else if (!looksLikeIp(this.#scratch.memory.u8, frame, bytes)) {
+      this.#counters[C.dropNotIp]++
+      return
+    }
+    if (this.#joins) this.#joiner.add(frame, bytes)
+    else this.writeFrame(frame, bytes)
+  }
+
+  writeFrame(frame: number, bytes: number): void {
+    const { memory } = this.#scratch
+    const at = this.#iov + iovec.size
+    memory.writePointer(at + iovec.iov_base, frame)
+    memory.u32[(at + iovec.iov_len) >>> 2] = bytes
+    this.#counters[C.syscalls]++
+    if (this.#writev(this.fd, this.#iovAddress, 2) >= 0) {
+      this.#counters[C.writtenFrames]++
+      this.#counters[C.writtenBytes] += bytes
+    } else this.#refused(lastErrno(), 1)
+  }
+
+  writeSuperFrame(iovecs: number, frames: number, bytes: number): void {
+    this.#counters[C.syscalls]++
+    if (this.#writev(this.fd, this.#joinedAddress, iovecs) >= 0) {
+      this.#counters[C.writtenFrames] += frames
+      this.#counters[C.writtenBytes] += bytes
+      this.#counters[C.superFramesWritten]++
+      return
+    }
+    const errno = lastErrno()
+    if (errno === EINVAL) this.#giveUpJoining()
+    this.#refused(errno, frames)
+  }
+
+  /** The device takes no such super-frames (kernels without USO; Linux 6.6.44 took some for malformed). */
+  #giveUpJoining(): void {
+    this.#offloads.set(this.#joiner.joinedUdp ? 'device_uso' : 'device_tso', false)
+    this.#joins = this.#offloads.isOn('device_tso')
+    this.#joiner.joinsUdp = this.#offloads.isOn('device_uso')
+  }
+
+  #refused(errno: number, frames: number): void {
+    if (errno === EBADFD) throw new Error('the device has been deleted')
+    this.#counters[errno === EIO ? C.dropDeviceDown : C.dropDeviceRefused] += frames
+  }
+}

@@ -1,0 +1,134 @@
+import { MSG_DONTWAIT, MSG_TRUNC, SO_EE_ORIGIN_LOCAL } from '../linux/constants.js'
+import { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH } from '../linux/errno.js'
+import { ErrorQueue } from '../linux/errqueue.js'
+import { lastErrno, recvmmsg } from '../linux/libc.js'
+import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { C } from './counters.js'
+import type { PeerTable } from './peers.js'
+import { StateWord } from './plan.js'
+import { BLOCKED, DONE, MORE, type Progress, type Source } from './port.js'
+import { ReceiveVector } from './receive-vector.js'
+import { framesOffset, KIND_RUN, Records } from './record.js'
+import type { Ring } from './ring.js'
+import type { Scratch } from './scratch.js'
+
+/** Messages that one call receives at the most, while each is a single datagram. */
+const BATCH = 16
+
+/** What `UDP_GRO` may make of many datagrams: no longer than one IP packet. */
+const MESSAGE_BYTES = 65_536
+
+/**
+ * Not a power of two, and odd in cache lines: single datagrams then come to lie in different sets of the
+ * caches. Ends on 2 in 4, so that an IP header behind an Ethernet header lies on a word.
+ */
+const SLOT_BYTES = MESSAGE_BYTES + 27 * 64
+const SLOT_SKEW = 2
+
+export interface UdpSourceOptions {
+  readonly fd: number
+  /** The longest frame or packet taken from the network. */
+  readonly maxFrameBytes: number
+  readonly peers: PeerTable
+  /** Offset of the state words. */
+  readonly state: number
+}
+
+/**
+ * Receives datagrams into the ring: of each message, its segment size goes into the record, so that what
+ * `UDP_GRO` has put together is a run of frames where it lies.
+ */
+export class UdpSource implements Source {
+  readonly fd: number
+  readonly recordBytes = framesOffset(BATCH) + BATCH * SLOT_BYTES
+  readonly #options: UdpSourceOptions
+  readonly #counters: Float64Array
+  readonly #records: Records
+  readonly #i32: Int32Array
+  readonly #receive: ReceiveVector
+  readonly #errors: ErrorQueue
+  /**
+   * Messages to ask for next: many while they are single datagrams that come fast; one while each is a long
+   * run, to pass it on while it is cached; one after a sleep, to pass it on at once.
+   */
+  #slots = 1
+
+  constructor(options: UdpSourceOptions, scratch: Scratch, counters: Float64Array) {
+    this.fd = options.fd
+    this.#options = options
+    this.#counters = counters
+    this.#records = new Records(scratch.memory)
+    this.#i32 = scratch.memory.i32
+    this.#receive = new ReceiveVector(scratch, BATCH, SOCKADDR_BYTES)
+    this.#errors = new ErrorQueue(scratch.memory, scratch.take(ErrorQueue.BYTES))
+  }
+
+  fill(ring: Ring): Progress {
+    const slots = this.#slots
+    const record = ring.reserve(framesOffset(BATCH) + slots * SLOT_BYTES)
+    if (record < 0) return BLOCKED
+    const first = record + framesOffset(BATCH) + SLOT_SKEW
+    for (let i = 0; i < slots; i++) this.#receive.prepare(i, first + i * SLOT_BYTES, MESSAGE_BYTES)
+    const received = recvmmsg(this.fd, this.#receive.address, slots, MSG_DONTWAIT, null)
+    this.#counters[C.syscalls]++
+    if (received < 0) return this.#receiveFailed()
+    let count = 0
+    let end = first
+    let run = false
+    for (let i = 0; i < received; i++) {
+      const offset = first + i * SLOT_BYTES
+      const bytes = this.#receive.bytes(i)
+      const gsoSize = this.#receive.gsoSize(i)
+      if (gsoSize !== 0) run = true
+      if (!this.#accept(i, bytes, gsoSize)) continue
+      this.#records.setEntry(record, count++, offset, bytes, gsoSize, 0)
+      this.#counters[C.receivedFrames] += gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
+      this.#counters[C.receivedBytes] += bytes
+      end = offset + bytes
+    }
+    this.#slots = run || received < slots ? 1 : BATCH
+    if (count > 0) {
+      this.#records.setCount(record, count)
+      ring.commit(end - record, KIND_RUN)
+    }
+    return received === slots ? MORE : DONE
+  }
+
+  /** Nothing there, or an ICMP error was: that one is taken off, and poll tells whether there is more. */
+  #receiveFailed(): Progress {
+    if (lastErrno() !== EAGAIN) this.handleError()
+    return DONE
+  }
+
+  #accept(message: number, bytes: number, gsoSize: number): boolean {
+    const { peers, state, maxFrameBytes } = this.#options
+    const frameBytes = gsoSize === 0 ? bytes : gsoSize
+    const frames = gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
+    if (
+      !peers.isFrom(0, this.#receive.name(message)) &&
+      Atomics.load(this.#i32, (state >>> 2) + StateWord.acceptAny) === 0
+    ) {
+      this.#counters[C.dropForeign] += frames
+    } else if (bytes === 0) {
+      this.#counters[C.dropEmpty]++
+    } else if (frameBytes > maxFrameBytes || (this.#receive.flags(message) & MSG_TRUNC) !== 0) {
+      this.#counters[C.dropOversize] += frames
+    } else {
+      return true
+    }
+    return false
+  }
+
+  handleError(): void {
+    while (this.#errors.next(this.fd)) {
+      const { errno, origin } = this.#errors.error
+      this.#counters[C.syscalls]++
+      if (origin === SO_EE_ORIGIN_LOCAL) continue
+      if (errno === EMSGSIZE) this.#counters[C.icmpTooBig]++
+      else if (errno === ECONNREFUSED || errno === EHOSTUNREACH || errno === ENETUNREACH) {
+        this.#counters[C.icmpUnreachable]++
+      } else this.#counters[C.icmpOther]++
+    }
+    this.#counters[C.syscalls]++
+  }
+}

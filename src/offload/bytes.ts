@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs'
+import type { NativeMemory } from '../linux/memory.js'
+
+/** What is done to many bytes at a time, over the shared memory; `at`, `to` and `from` are offsets into it. */
+export interface ByteOperations {
+  /**
+   * The Internet checksum's sum (RFC 1071) of 16-bit words in this machine's byte order (little-endian),
+   * begun with `seed` (below 2^32), folded to 16 bits and not complemented. It is written to packets as a
+   * little-endian word and comes out right, for the sum does not mind the byte order.
+   */
+  sum(at: number, bytes: number, seed: number): number
+  /** Copies `bytes` bytes, and up to 15 more; the two places must not overlap. */
+  copy(to: number, from: number, bytes: number): void
+}
+
+/** SIMD where this machine and Node can, plain JavaScript else. */
+export function byteOperations(memory: NativeMemory): ByteOperations {
+  return wasmOperations(memory) ?? scalarOperations(memory)
+}
+
+/** The WebAssembly build of wasm/bytes.ts; undefined where the engine or the processor lacks SIMD. */
+export function wasmOperations({ memory }: NativeMemory): ByteOperations | undefined {
+  const bytes = readFileSync(new URL('./bytes.wasm', import.meta.url))
+  try {
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
+    return exports as unknown as ByteOperations
+  } catch (error) {
+    if (error instanceof WebAssembly.CompileError) return undefined
+    throw error
+  }
+}
+
+export function scalarOperations({ view, u8 }: NativeMemory): ByteOperations {
+  return {
+    sum(at, bytes, seed) {
+      let total = seed
+      const even = at + (bytes & ~1)
+      for (let i = at; i < even; i += 2) total += view.getUint16(i, true)
+      if ((bytes & 1) !== 0) total += u8[even]
+      return fold(total)
+    },
+    copy(to, from, bytes) {
+      for (let i = 0; i < bytes; i++) u8[to + i] = u8[from + i]
+    },
+  }
+}
+
+/** Adds the carries of a sum below 2^53 back in, down to 16 bits. */
+export function fold(total: number): number {
+  let folded = total
+  while (folded > 0xffff) folded = (folded & 0xffff) + Math.floor(folded / 0x10000)
+  return folded
+}
+
+/** A 16-bit number in the other byte order. */
+export function swap16(value: number): number {
+  return ((value & 0xff) << 8) | (value >>> 8)
+}

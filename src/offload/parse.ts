@@ -1,0 +1,19 @@
+import {
+  ETHERNET,
+  ETHERNET_HEADER_BYTES,
+  ETHERTYPE_QINQ,
+  ETHERTYPE_VLAN,
+  VLAN_TAG_BYTES,
+} from '../wire/ethernet.js'
+
+/** Where the IP header begins in a frame at `frame`, from its start: behind up to two VLAN tags; 0 in tun mode. */
+export function l3Offset(view: DataView, frame: number, l2Bytes: number): number {
+  if (l2Bytes === 0) return 0
+  let l3 = ETHERNET_HEADER_BYTES
+  for (let tags = 0; tags < 2; tags++) {
+    const type = view.getUint16(frame + l3 - ETHERNET_HEADER_BYTES + ETHERNET.type)
+    if (type !== ETHERTYPE_VLAN && type !== ETHERTYPE_QINQ) break
+    l3 += VLAN_TAG_BYTES
+  }
+  return l3
+}

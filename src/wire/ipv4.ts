@@ -1,0 +1,16 @@
+/** IPv4 header (RFC 791, 3.1): field offsets in bytes; fields are big-endian. */
+export const IPV4 = {
+  versionIhl: 0,
+  tos: 1,
+  totalLength: 2,
+  id: 4,
+  flagsFragment: 6,
+  ttl: 8,
+  protocol: 9,
+  checksum: 10,
+  source: 12,
+  destination: 16,
+} as const
+
+/** What `flagsFragment` says of a packet that is no fragment, the don't-fragment bit aside. */
+export const IPV4_NOT_DF = 0xbfff
