@@ -1,14 +1,14 @@
 /**
  * Sends UDP datagrams over IPv4 as fast as the kernel takes them, of random size and content and from any
- * source: packets made whole and sent by a raw socket (raw(7), `IPPROTO_RAW`). The argument is a {@link Flood}
- * in JSON; the last line of its output a {@link FloodReport}.
+ * source: packets made whole here, and sent by a raw socket (raw(7), `IPPROTO_RAW`). The argument is a
+ * {@link Flood} in JSON, as is the {@link FloodReport} that it prints at the end.
  */
-import { createHash } from 'node:crypto'
-import { Scratch, MessageVector } from '../../src/forward/scratch.js'
-import { AF_INET, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, SO_SNDBUFFORCE } from '../../src/linux/constants.js'
-import { must, sendmmsg, setsockopt, socket } from '../../src/linux/libc.js'
+import { Scratch } from '../../src/forward/scratch.js'
+import { SendBatch } from '../../src/forward/send-batch.js'
+import { AF_INET, SOCK_CLOEXEC, SOCK_RAW } from '../../src/linux/constants.js'
+import { must, sendmmsg, socket } from '../../src/linux/libc.js'
 import { NativeMemory } from '../../src/linux/memory.js'
-import { encodeSockaddr, type Endpoint, SOCKADDR_BYTES, sockaddrLength } from '../../src/linux/sockaddr.js'
+import { type Endpoint, encodeSockaddr, sockaddrLength } from '../../src/linux/sockaddr.js'
 import { IPV4_HEADER_BYTES, UDP_HEADER_BYTES } from '../../src/wire/ip.js'
 import { Noise } from './noise.js'
 
@@ -17,7 +17,68 @@ export interface Flood {
   /** Taken by turns. */
   readonly from: readonly Endpoint[]
   readonly datagrams: number
-  /** Payload bytes, both included. */
-  readonly bytes: readonly [least: number, most: number]
+  /** The longest payload. The shortest is empty. */
+  readonly maxBytes: number
   readonly seed: number
 }
+
+export interface FloodReport {
+  readonly sent: number
+  readonly tookMs: number
+}
+
+const IPPROTO_RAW = 255
+const IPPROTO_UDP = 17
+const HEADER_BYTES = IPV4_HEADER_BYTES + UDP_HEADER_BYTES
+const BATCH = 64
+const SLOT_BYTES = 2048
+/** Payloads are taken from anywhere in as many random bytes. */
+const NOISE_BYTES = 1 << 20
+
+const { to, from, datagrams, maxBytes, seed }: Flood = JSON.parse(process.argv[2])
+const noise = new Noise(seed)
+const contents = noise.bytes(NOISE_BYTES + maxBytes)
+const memory = NativeMemory.allocate(1 << 20)
+const slots = 0
+const name = BATCH * SLOT_BYTES
+const batch = new SendBatch(new Scratch(memory, name + 64), sockaddrLength(AF_INET))
+batch.segments = false
+memory.u8.set(encodeSockaddr(AF_INET, { ...to, port: 0 }), name)
+
+/** The kernel fills in the lengths and the checksum of the IPv4 header; UDP goes without one. */
+function writeHeaders(at: number, source: Endpoint): void {
+  const { view, u8 } = memory
+  const udp = at + IPV4_HEADER_BYTES
+  u8[at] = 0x45
+  u8[at + 8] = 64
+  u8[at + 9] = IPPROTO_UDP
+  u8.set(source.address.split('.').map(Number), at + 12)
+  u8.set(to.address.split('.').map(Number), at + 16)
+  view.setUint16(udp, source.port)
+  view.setUint16(udp + 2, to.port)
+}
+for (let i = 0; i < BATCH; i++) writeHeaders(slots + i * SLOT_BYTES, from[i % from.length])
+
+const fd = must('socket', () => socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW))
+const startedMs = performance.now()
+let sent = 0
+while (sent < datagrams) {
+  const count = Math.min(BATCH, datagrams - sent)
+  const dice = noise.bytes(count * 8)
+  for (let i = 0; i < count; i++) {
+    const at = slots + i * SLOT_BYTES
+    const bytes = dice.readUInt32LE(i * 8) % (maxBytes + 1)
+    const where = dice.readUInt32LE(i * 8 + 4) % NOISE_BYTES
+    memory.u8.set(contents.subarray(where, where + bytes), at + HEADER_BYTES)
+    memory.view.setUint16(at + IPV4_HEADER_BYTES + 4, UDP_HEADER_BYTES + bytes)
+    batch.addFrame(at, HEADER_BYTES + bytes, 0, name)
+  }
+  batch.seal()
+  for (let done = 0; done < count; ) {
+    done += must('sendmmsg', () => sendmmsg(fd, batch.addressOf(done), count - done, 0))
+  }
+  batch.clear()
+  sent += count
+}
+const report: FloodReport = { sent, tookMs: performance.now() - startedMs }
+process.stdout.write(`${JSON.stringify(report)}\n`)
