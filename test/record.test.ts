@@ -2,9 +2,12 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import { SCRATCH_BYTES } from '../src/forward/plan.js'
+import { ReceiveVector } from '../src/forward/receive-vector.js'
 import { framesOffset, KIND_CONTROL, KIND_RUN, MAX_FRAME_BYTES, Records } from '../src/forward/record.js'
 import { RECORD_ALIGN, Ring, ringBytes } from '../src/forward/ring.js'
-import { MessageVector, Scratch } from '../src/forward/scratch.js'
+import { Scratch } from '../src/forward/scratch.js'
+import { SendBatch } from '../src/forward/send-batch.js'
 import { MSG_DONTWAIT, POLLIN } from '../src/linux/constants.js'
 import { close, must, poll, readv, recvmmsg, sendmmsg, writev } from '../src/linux/libc.js'
 import { NativeMemory } from '../src/linux/memory.js'
@@ -18,7 +21,7 @@ const SCRATCH_AT = 2 * ringBytes(RING_DATA_BYTES)
 
 /** Two rings and scratch in one memory, as two workers have them. */
 function twoRings() {
-  const memory = NativeMemory.allocate(SCRATCH_AT + 128 * 1024)
+  const memory = NativeMemory.allocate(SCRATCH_AT + SCRATCH_BYTES)
   const ring = (index: number) => new Ring(memory, index * ringBytes(RING_DATA_BYTES), RING_DATA_BYTES)
   return {
     memory,
@@ -183,11 +186,8 @@ function receiveInto(
 ): number {
   const { memory, records, scratch } = tools
   const record = ring.reserve(framesOffset(count) + count * slotBytes)
-  const vector = new MessageVector(scratch, count)
-  for (let i = 0; i < count; i++) {
-    vector.setBuffer(i, record + framesOffset(count) + i * slotBytes, slotBytes)
-    vector.setName(i, scratch.take(SOCKADDR_BYTES), SOCKADDR_BYTES)
-  }
+  const vector = new ReceiveVector(scratch, count, SOCKADDR_BYTES)
+  for (let i = 0; i < count; i++) vector.prepare(i, record + framesOffset(count) + i * slotBytes, slotBytes)
   const polled = scratch.take(pollfd.size)
   memory.i32[(polled + pollfd.fd) >>> 2] = fd
   memory.u16[(polled + pollfd.events) >>> 1] = POLLIN
@@ -198,7 +198,7 @@ function receiveInto(
   }
   for (let i = 0; i < count; i++) {
     const offset = record + framesOffset(count) + i * slotBytes
-    records.setEntry(record, i, offset, vector.receivedBytes(i), 0, 0)
+    records.setEntry(record, i, offset, vector.bytes(i), 0, 0)
   }
   records.setCount(record, count)
   ring.commit(framesOffset(count) + count * slotBytes, KIND_RUN)
@@ -221,12 +221,13 @@ t.test(
     commitRun(first, records, memory, entries)
 
     const run = first.peek()
-    const vector = new MessageVector(scratch, entries.length)
+    const batch = new SendBatch(scratch, sockaddrLength(a.family))
     for (let i = 0; i < records.count(run); i++) {
-      vector.setBuffer(i, records.offset(run, i), records.bytes(run, i))
-      vector.setName(i, name, sockaddrLength(a.family))
+      batch.addFrame(records.offset(run, i), records.bytes(run, i), records.peer(run, i), name)
     }
-    t.equal(sendmmsg(a.fd, vector.address, entries.length, 0), entries.length)
+    batch.seal()
+    t.equal(batch.count, entries.length, 'each is longer than the one before, so none follows it in a run')
+    t.equal(sendmmsg(a.fd, batch.addressOf(0), batch.count, 0), entries.length)
     first.release()
 
     const record = receiveInto(second, tools, b.fd, entries.length, 1536)

@@ -1,185 +1,202 @@
 /**
  * One of the two threads of test/ring.test.ts: the loop that the tunnel's workers run (src/forward/loop.ts),
- * with a port that makes records up and checks those that come instead of reading and writing an fd.
+ * with a source that makes records up and sinks that check them instead of a tap and a socket.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { C, counterBlock } from '../src/forward/counters.js'
 import { runLoop } from '../src/forward/loop.js'
-import type { MemoryPlan } from '../src/forward/plan.js'
-import { BLOCKED, DONE, MORE, type Port, type Progress } from '../src/forward/port.js'
+import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from '../src/forward/port.js'
 import { RECORD_ALIGN, Ring } from '../src/forward/ring.js'
 import { Scratch } from '../src/forward/scratch.js'
 import { Doorbell } from '../src/linux/eventfd.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { type Pace, type RingTask, type WayPlan, Word } from './ring-task.js'
 
-/** What one thread is to do. */
-export interface Side {
-  /** Records to send. */
-  readonly records: number
-  /** How many more it may have sent than received: `Infinity` streams, 1 asks, 0 answers. */
-  readonly lead: number
-  /** Turns of an idle loop before a record is made, and before one is taken: a random number up to these. */
-  readonly fillIdle: number
-  readonly drainIdle: number
-  /** Turns between finding a ring full or empty and saying so: what comes in between must not be missed. */
-  readonly gapIdle: number
-  /** Makes its records, and the other side's expectation of them. */
-  readonly seed: number
-}
-
-export type Role = 'tap' | 'udp'
-
-export interface RingTask {
-  readonly role: Role
-  readonly memory: WebAssembly.Memory
-  readonly plan: MemoryPlan
-  readonly own: Side
-  readonly other: Side
-  readonly bellFds: Readonly<Record<Role, number>>
-  /** An eventfd that nobody rings: a port's fd that never has anything. */
-  readonly idleFd: number
-}
+const SMALL_BYTES = 512
 
 /** One record in this many is as large as the ring allows. */
 const LARGEST_EVERY = 32
-const SMALL_BYTES = 512
 
-/** The sequence of records a seed stands for, the same in the thread that makes them and the one that checks. */
-class Sequence {
-  readonly #maxBytes: number
-  #random: number
-  index = -1
-  /** Of the present record: true length in bytes (a multiple of 4, the ring's two words included), kind. */
-  bytes = 0
-  kind = 0
+/** A hash of two numbers (the finalizer of MurmurHash3). */
+function mix(a: number, b: number): number {
+  let x = Math.imul(a, 0x9e3779b1) ^ b
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b)
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
+  return (x ^ (x >>> 16)) >>> 0
+}
 
-  constructor(seed: number, maxBytes: number) {
-    this.#random = seed
-    this.#maxBytes = maxBytes
+/** True length in bytes of a way's record: a multiple of 4, the ring's two words included. */
+function recordBytes(seed: number, index: number, maxBytes: number): number {
+  const random = mix(index, seed)
+  const most = Math.min(SMALL_BYTES, maxBytes)
+  return random % LARGEST_EVERY === 0 ? maxBytes : 8 + (((random >>> 8) % (most - 7)) & -4)
+}
+
+const recordKind = (seed: number, index: number) => 1 + (mix(index, seed) >>> 30)
+
+const content = (index: number, word: number) =>
+  (Math.imul(index, 0x9e3779b1) ^ Math.imul(word, 0x85ebca6b)) >>> 0
+
+/** Long enough for the other thread to get a core. */
+const DOZE_MS = 0.05
+
+/** A thread's own chance. */
+class Chance {
+  #count = 0
+  readonly #seed: number
+  readonly #bed = new Int32Array(new SharedArrayBuffer(4))
+
+  constructor(seed: number) {
+    this.#seed = seed
   }
 
-  /** xorshift32 (Marsaglia, 2003). */
   random(): number {
-    let x = this.#random
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    this.#random = x
-    return x >>> 0
+    return mix(++this.#count, this.#seed)
   }
 
-  next(): void {
-    this.index++
-    const random = this.random()
-    const most = Math.min(SMALL_BYTES, this.#maxBytes)
-    this.bytes = random % LARGEST_EVERY === 0 ? this.#maxBytes : 8 + (((random >>> 8) % (most - 7)) & -4)
-    this.kind = 1 + (random >>> 30)
+  /** True one time in so many; 0 is never. */
+  strikes(every: number): boolean {
+    return every > 0 && this.random() % every === 0
   }
 
-  /** What the record's word `word` holds. */
-  word(word: number): number {
-    return (Math.imul(this.index, 0x9e3779b1) ^ Math.imul(word, 0x85ebca6b)) >>> 0
+  doze(every: number): void {
+    if (this.strikes(every)) Atomics.wait(this.#bed, 0, 0, DOZE_MS)
   }
 }
 
-class CheckingPort implements Port {
+class MakingSource implements Source {
   readonly fd: number
   readonly recordBytes: number
   readonly #task: RingTask
-  readonly #u32: Uint32Array
-  readonly #made: Sequence
-  readonly #expected: Sequence
-  /** Idles by chance of its own, so that the sequences stay as they are. */
-  readonly #chance: Sequence
+  readonly #memory: NativeMemory
+  readonly #supply: Doorbell
+  readonly #chance: Chance
   #sent = 0
-  #received = 0
 
-  constructor(task: RingTask, memory: NativeMemory, maxRecordBytes: number) {
-    this.fd = task.idleFd
-    this.recordBytes = maxRecordBytes
+  constructor(task: RingTask, memory: NativeMemory, chance: Chance) {
+    this.fd = task.own.supplyFd
+    this.recordBytes = task.dataBytes / 2
     this.#task = task
-    this.#u32 = memory.u32
-    this.#made = new Sequence(task.own.seed, maxRecordBytes)
-    this.#expected = new Sequence(task.other.seed, maxRecordBytes)
-    this.#chance = new Sequence(task.own.seed + 1, maxRecordBytes)
-    this.#made.next()
-    this.#expected.next()
+    this.#memory = memory
+    this.#supply = new Doorbell(task.own.supplyFd)
+    this.#chance = chance
   }
 
   fill(ring: Ring): Progress {
-    const { records, lead, fillIdle } = this.#task.own
-    if (this.#sent === records || this.#sent >= this.#received + lead) return DONE
-    this.#idle(fillIdle)
-    const { bytes, kind } = this.#made
+    const { own, pace } = this.#task
+    if (!this.#maySend()) {
+      this.#supply.silence()
+      if (!this.#maySend()) return DONE
+    }
+    this.#chance.doze(pace.fill)
+    const bytes = recordBytes(own.seed, this.#sent, this.recordBytes)
     const least = (bytes + RECORD_ALIGN - 1) & -RECORD_ALIGN
     const spare = (this.#chance.random() % (this.recordBytes - least + 1)) & -RECORD_ALIGN
     const record = ring.reserve(least + spare)
-    if (record < 0) return this.#after(BLOCKED)
-    for (let word = 2; word < bytes >>> 2; word++) this.#u32[(record >>> 2) + word] = this.#made.word(word)
-    ring.commit(bytes, kind)
-    this.#made.next()
-    this.#sent++
-    this.#finish()
-    return MORE
-  }
-
-  drain(ring: Ring): Progress {
-    const record = ring.peek()
-    if (record < 0) return this.#after(DONE)
-    this.#idle(this.#task.own.drainIdle)
-    this.#check(record >>> 2)
-    ring.release()
-    this.#expected.next()
-    this.#received++
-    this.#finish()
-    return MORE
-  }
-
-  #check(at: number): void {
-    const { index, bytes, kind } = this.#expected
-    const length = (bytes + RECORD_ALIGN - 1) & -RECORD_ALIGN
-    let same = index < this.#task.other.records && this.#u32[at] === length && this.#u32[at + 1] === kind
-    for (let word = 2; same && word < bytes >>> 2; word++) {
-      same = this.#u32[at + word] === this.#expected.word(word)
+    if (record < 0) {
+      this.#chance.doze(pace.gap)
+      return BLOCKED
     }
-    if (!same) throw new Error(`the ${this.#task.role} thread did not get record ${index} as it was made`)
+    const { u32 } = this.#memory
+    for (let word = 2; word < bytes >>> 2; word++) u32[(record >>> 2) + word] = content(this.#sent, word)
+    ring.commit(bytes, recordKind(own.seed, this.#sent))
+    this.#sent++
+    this.#chance.doze(pace.handOver)
+    return MORE
   }
 
-  #idle(turns: number): void {
-    if (turns > 0) for (let left = this.#chance.random() % turns; left > 0; left--) Atomics.load(this.#u32, 0)
-  }
-
-  #after(progress: Progress): Progress {
-    this.#idle(this.#task.own.gapIdle)
-    return progress
-  }
-
-  #finish(): void {
-    const { own, other, role } = this.#task
-    if (this.#sent === own.records && this.#received === other.records) parentPort?.postMessage(role)
+  #maySend(): boolean {
+    const { own, other } = this.#task
+    const received = Atomics.load(this.#memory.i32, (other.words >>> 2) + Word.taken)
+    return this.#sent < own.records && this.#sent < received + own.lead
   }
 
   handleError(): void {}
 }
 
+/** Takes a way's records in either thread: each must be the next, whole, and taken by one thread at a time. */
+class CheckingSink implements Sink {
+  /** An eventfd can always be written to. */
+  readonly fd: number
+  readonly #way: WayPlan
+  readonly #memory: NativeMemory
+  readonly #pace: Pace
+  readonly #maxBytes: number
+  /** Whether the ring's producer is the other thread. */
+  readonly #helps: boolean
+  /** The source that may have waited for a record of this way. */
+  readonly #wakes: Doorbell | undefined
+  readonly #chance: Chance
+  #stays = false
+
+  constructor(task: RingTask, way: WayPlan, memory: NativeMemory, chance: Chance) {
+    this.fd = way.bellFd
+    this.#way = way
+    this.#memory = memory
+    this.#pace = task.pace
+    this.#maxBytes = task.dataBytes / 2
+    this.#helps = way === task.other
+    const back = way === task.own ? task.other : task.own
+    this.#wakes = Number.isFinite(back.lead) ? new Doorbell(back.supplyFd) : undefined
+    this.#chance = chance
+  }
+
+  drain(ring: Ring): Progress {
+    const { i32 } = this.#memory
+    const words = this.#way.words >>> 2
+    if (!this.#stays && Atomics.exchange(i32, words + Word.busy, 1) !== 0) throw new Error('two at a time')
+    this.#stays = false
+    const record = ring.peek()
+    if (record >= 0) {
+      this.#chance.doze(this.#pace.drain)
+      if (this.#chance.strikes(this.#pace.block)) {
+        this.#stays = true
+        return BLOCKED
+      }
+      const index = i32[words + Word.taken]
+      this.#check(record >>> 2, index)
+      ring.release()
+      if (this.#helps) i32[words + Word.takenByOther]++
+      Atomics.store(i32, words + Word.taken, index + 1)
+      if (index + 1 === this.#way.records) parentPort?.postMessage('all have come')
+      this.#wakes?.ring()
+    }
+    Atomics.store(i32, words + Word.busy, 0)
+    return record < 0 ? DONE : MORE
+  }
+
+  #check(at: number, index: number): void {
+    const { seed, records } = this.#way
+    const { u32 } = this.#memory
+    const bytes = recordBytes(seed, index, this.#maxBytes)
+    const length = (bytes + RECORD_ALIGN - 1) & -RECORD_ALIGN
+    let same = index < records && u32[at] === length && u32[at + 1] === recordKind(seed, index)
+    for (let word = 2; same && word < bytes >>> 2; word++) same = u32[at + word] === content(index, word)
+    if (!same) throw new Error(`record ${index} did not come as it was made`)
+  }
+}
+
 const task = workerData as RingTask
-const { role, plan } = task
 const memory = new NativeMemory(task.memory)
-const tapBell = new Doorbell(task.bellFds.tap)
-const udpBell = new Doorbell(task.bellFds.udp)
-const outbound = new Ring(memory, plan.outbound, plan.ringDataBytes, { producer: tapBell, consumer: udpBell })
-const inbound = new Ring(memory, plan.inbound, plan.ringDataBytes, { producer: udpBell, consumer: tapBell })
-const [out, from, bell, otherBell] =
-  role === 'tap' ? [outbound, inbound, tapBell, udpBell] : [inbound, outbound, udpBell, tapBell]
-const counters = counterBlock(memory, plan[role].counters)
+const chance = new Chance(task.own.seed + 1)
+const way = (plan: WayPlan) => ({
+  ring: new Ring(memory, plan.ring, task.dataBytes, new Doorbell(plan.bellFd)),
+  sink: new CheckingSink(task, plan, memory, chance),
+})
+const otherBell = new Doorbell(task.other.bellFd)
+const other = {
+  ...way(task.other),
+  ring: new Ring(memory, task.other.ring, task.dataBytes, otherBell),
+}
+const counters = counterBlock(memory, task.counters)
 runLoop({
-  port: new CheckingPort(task, memory, out.maxRecordBytes),
-  out,
-  in: from,
-  bell,
+  source: new MakingSource(task, memory, chance),
+  own: way(task.own),
+  other,
+  bell: new Doorbell(task.own.bellFd),
   otherBell,
-  scratch: new Scratch(memory, plan[role].scratch),
+  scratch: new Scratch(memory, task.scratch),
   counters,
-  state: plan.state,
+  state: task.state,
 })
 counters[C.doorbells] = otherBell.rings

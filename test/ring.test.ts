@@ -1,75 +1,95 @@
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import t from 'tap'
-import { C, counterBlock } from '../src/forward/counters.js'
-import { type MemoryPlan, planMemory, StateWord } from '../src/forward/plan.js'
+import { C, COUNTER_BLOCK_BYTES, counterBlock } from '../src/forward/counters.js'
+import { SCRATCH_BYTES, StateWord } from '../src/forward/plan.js'
 import { RECORD_ALIGN, Ring, ringBytes } from '../src/forward/ring.js'
 import { Doorbell } from '../src/linux/eventfd.js'
 import { NativeMemory } from '../src/linux/memory.js'
-import type { RingTask, Role, Side } from './ring-worker.js'
+import { type Pace, type RingTask, type WayPlan, Word } from './ring-task.js'
 
 /** Generous for a loaded machine: a missed wake-up lasts for ever. */
 const WATCHDOG_MS = 30_000
 
 /** What a loaded machine still comes to: how often threads meet is the scheduler's choice. */
-const OFTEN = 100
+const OFTEN = 50
 
-const STREAM: Side = {
-  records: 0,
-  lead: Number.POSITIVE_INFINITY,
-  fillIdle: 0,
-  drainIdle: 0,
-  gapIdle: 0,
-  seed: 0x2545f491,
-}
-const SILENT: Side = { ...STREAM, seed: 0x6c078965 }
+const AT_ONCE: Pace = { fill: 0, handOver: 0, drain: 0, gap: 0, block: 0 }
 
 interface Exchange {
   readonly dataBytes: number
   /** Where both rings' heads and tails start, in bytes: they count modulo 2^32. */
   readonly startBytes?: number
-  readonly tap: Side
-  readonly udp: Side
+  /** Of each thread: how many records it sends, and with what lead ({@link WayPlan}). */
+  readonly sends: readonly [Pick<WayPlan, 'records' | 'lead'>, Pick<WayPlan, 'records' | 'lead'>]
+  readonly paces: readonly [Pace, Pace]
 }
 
-interface SideCounts {
+/** What a thread did. */
+interface ThreadCounts {
   readonly wakeUps: number
   readonly doorbells: number
   readonly ringFull: number
+  /** Of its records, those that the other thread took out of its ring. */
+  readonly takenByOther: number
 }
 
 /** Lets two threads do what they are to; rejects when one finds a record wrong or they do not come to an end. */
-async function exchange(options: Exchange): Promise<Record<Role, SideCounts>> {
-  const plan = planMemory(options.dataBytes, 1)
-  const memory = NativeMemory.allocate(plan.bytes)
-  for (const ring of [plan.outbound, plan.inbound]) startAt(memory, ring, options.startBytes ?? 0)
-  const bells = { tap: Doorbell.open(), udp: Doorbell.open() }
-  const idle = Doorbell.open()
-  const start = (role: Role, own: Side, other: Side) => {
-    const bellFds = { tap: bells.tap.fd, udp: bells.udp.fd }
-    const task: RingTask = { role, memory: memory.memory, plan, own, other, bellFds, idleFd: idle.fd }
-    return new Worker(new URL('./ring-worker.js', import.meta.url), { workerData: task })
+async function exchange(options: Exchange): Promise<ThreadCounts[]> {
+  const { dataBytes, startBytes = 0, paces } = options
+  let bytes = 0
+  const take = (more: number) => {
+    bytes += more
+    return bytes - more
   }
-  const workers = [start('tap', options.tap, options.udp), start('udp', options.udp, options.tap)]
+  const state = take(64)
+  const bells = [Doorbell.open(), Doorbell.open()]
+  const supplies = [Doorbell.open(), Doorbell.open()]
+  const ways = options.sends.map((sends, index) => ({
+    ...sends,
+    ring: take(ringBytes(dataBytes)),
+    words: take(64),
+    seed: 0x2545f491 + index,
+    supplyFd: supplies[index].fd,
+    bellFd: bells[index].fd,
+  }))
+  const own = ways.map(() => ({ counters: take(COUNTER_BLOCK_BYTES), scratch: take(SCRATCH_BYTES) }))
+  const memory = NativeMemory.allocate(bytes)
+  for (const { ring } of ways) startAt(memory, ring, startBytes)
+  for (const supply of supplies) supply.ring()
+
+  const workers = ways.map((way, index) => {
+    const common = { memory: memory.memory, dataBytes, state, ...own[index] }
+    const task: RingTask = { ...common, own: way, other: ways[1 - index], pace: paces[index] }
+    return new Worker(new URL('./ring-worker.js', import.meta.url), { workerData: task })
+  })
   const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
   let watchdog: NodeJS.Timeout | undefined
   try {
-    const late = new Promise<never>((_, reject) => {
-      watchdog = setTimeout(() => reject(new Error(`stuck: ${describe(memory, plan)}`)), WATCHDOG_MS)
+    await new Promise<void>((resolve, reject) => {
+      let underWay = ways.filter(({ records }) => records > 0).length
+      const come = () => {
+        if (--underWay === 0) resolve()
+      }
+      for (const worker of workers) worker.on('message', come).once('error', reject)
+      watchdog = setTimeout(() => reject(new Error(`stuck: ${describe(memory, ways)}`)), WATCHDOG_MS)
     })
-    const finished = workers.map(
-      (worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)),
-    )
-    await Promise.race([Promise.all(finished), late])
   } finally {
     clearTimeout(watchdog)
-    Atomics.store(memory.i32, (plan.state >>> 2) + StateWord.stop, 1)
-    bells.tap.ring()
-    bells.udp.ring()
+    Atomics.store(memory.i32, (state >>> 2) + StateWord.stop, 1)
+    for (const bell of bells) bell.ring()
     await Promise.all(exits)
-    for (const bell of [bells.tap, bells.udp, idle]) bell.close()
+    for (const bell of [...bells, ...supplies]) bell.close()
   }
-  return { tap: counts(memory, plan, 'tap'), udp: counts(memory, plan, 'udp') }
+  return ways.map(({ words }, index) => {
+    const counters = counterBlock(memory, own[index].counters)
+    return {
+      wakeUps: counters[C.wakeUps],
+      doorbells: counters[C.doorbells],
+      ringFull: counters[C.ringFull],
+      takenByOther: memory.u32[(words >>> 2) + Word.takenByOther],
+    }
+  })
 }
 
 /** Sets the head and the tail, the first words of the ring's first two cache lines. */
@@ -78,56 +98,83 @@ function startAt(memory: NativeMemory, ring: number, bytes: number): void {
   memory.u32[(ring + 64) >>> 2] = bytes
 }
 
-function counts(memory: NativeMemory, plan: MemoryPlan, role: Role): SideCounts {
-  const block = counterBlock(memory, plan[role].counters)
-  return { wakeUps: block[C.wakeUps], doorbells: block[C.doorbells], ringFull: block[C.ringFull] }
+function describe({ u32 }: NativeMemory, ways: readonly WayPlan[]): string {
+  return ways
+    .map(({ ring, words, records }) => {
+      const [head, tail, sleeps, lock] = [0, 16, 32, 33].map((word) => u32[(ring >>> 2) + word])
+      const taken = u32[(words >>> 2) + Word.taken]
+      return `${taken} of ${records} taken, head ${head}, tail ${tail}, sleeps ${sleeps}, lock ${lock}`
+    })
+    .join('; ')
 }
 
-function describe(memory: NativeMemory, plan: MemoryPlan): string {
-  const words = (ring: number) => [0, 16, 32, 33].map((word) => memory.u32[(ring >>> 2) + word]).join(' ')
-  return `head, tail, consumer sleeps, producer sleeps: out ${words(plan.outbound)}; in ${words(plan.inbound)}`
-}
+const stream = (records: number) => ({ records, lead: Number.POSITIVE_INFINITY })
 
 t.test('two threads, two million records at full speed both ways, counting past 2^32', async (t) => {
   const dataBytes = 16 * 1024
-  const side = { ...STREAM, records: 1_000_000 }
-  const startBytes = 2 ** 32 - 10 * dataBytes + 64
-  const { tap, udp } = await exchange({ dataBytes, startBytes, tap: side, udp: { ...side, seed: 99 } })
-  t.ok(tap.ringFull + udp.ringFull > 0, 'a ring was full')
-  t.ok(tap.wakeUps + udp.wakeUps > 0, 'a thread slept')
+  const pace = { ...AT_ONCE, handOver: 2_000 }
+  const [a, b] = await exchange({
+    dataBytes,
+    startBytes: 2 ** 32 - 10 * dataBytes + 64,
+    sends: [stream(1_000_000), stream(1_000_000)],
+    paces: [pace, pace],
+  })
+  t.ok(a.takenByOther > OFTEN && b.takenByOther > OFTEN, 'each took many of the other')
 })
 
 t.test('the smallest ring there is, full after two records, counting past 2^31', async (t) => {
-  const producer = { ...STREAM, records: 150_000, gapIdle: 300 }
-  const startBytes = 2 ** 31 - 128 * 1000 + 64
-  const consumer = { ...SILENT, gapIdle: 300 }
-  const { tap, udp } = await exchange({ dataBytes: 128, startBytes, tap: producer, udp: consumer })
-  t.ok(tap.ringFull > OFTEN, 'the ring was full again and again')
-  t.ok(tap.wakeUps > OFTEN && udp.wakeUps > OFTEN, 'both threads slept')
+  const pace = { ...AT_ONCE, handOver: 5, drain: 5, gap: 2 }
+  const [a, b] = await exchange({
+    dataBytes: 128,
+    startBytes: 2 ** 31 - 128 * 1000 + 64,
+    sends: [stream(30_000), stream(30_000)],
+    paces: [pace, pace],
+  })
+  t.ok(a.ringFull + b.ringFull > OFTEN, 'the rings were full again and again')
 })
 
-t.test('a slow producer: the consumer sleeps on an empty ring, and is woken', async (t) => {
-  const producer = { ...STREAM, records: 60_000, fillIdle: 6_000 }
-  const { tap, udp } = await exchange({ dataBytes: 16 * 1024, tap: producer, udp: SILENT })
-  t.ok(udp.wakeUps > OFTEN, 'the consumer slept often')
-  t.ok(tap.doorbells >= udp.wakeUps - 1, 'each wake-up but that to stop is by the bell')
+t.test('a slow sink: who produces sleeps while the other drains its full ring, and is woken', async (t) => {
+  const pace = { ...AT_ONCE, handOver: 5, drain: 5, gap: 5 }
+  const [a, b] = await exchange({
+    dataBytes: 1024,
+    sends: [stream(30_000), stream(30_000)],
+    paces: [pace, pace],
+  })
+  t.ok(a.takenByOther > OFTEN && b.takenByOther > OFTEN, 'each took many of the other')
+  t.ok(a.wakeUps + b.wakeUps > OFTEN, 'they slept often')
+  t.ok(b.doorbells <= a.ringFull && a.doorbells <= b.ringFull, 'a bell rings only for one that waits')
 })
 
-t.test('a slow consumer: the producer sleeps on a full ring, and is woken', async (t) => {
-  const producer = { ...STREAM, records: 60_000 }
-  const consumer = { ...SILENT, drainIdle: 6_000 }
-  const { tap, udp } = await exchange({ dataBytes: 16 * 1024, tap: producer, udp: consumer })
-  t.ok(tap.wakeUps > OFTEN, 'the producer slept often')
-  t.ok(udp.doorbells >= tap.wakeUps - 1, 'each wake-up but that to stop is by the bell')
-  t.ok(udp.doorbells <= tap.ringFull, 'the bell rings only for a producer that waits')
+t.test('a sink that takes nothing for a while keeps its record and its place', async (t) => {
+  const pace = { ...AT_ONCE, handOver: 20, drain: 20, gap: 5, block: 20 }
+  const [a, b] = await exchange({
+    dataBytes: 4096,
+    sends: [stream(30_000), stream(30_000)],
+    paces: [pace, pace],
+  })
+  t.ok(a.wakeUps > OFTEN && b.wakeUps > OFTEN, 'both waited for it')
 })
 
-t.test('question and answer: both threads sleep for each record, and each is woken', async (t) => {
-  const asks = { ...STREAM, records: 25_000, lead: 1, fillIdle: 300, drainIdle: 300, gapIdle: 20_000 }
-  const answers = { ...asks, lead: 0, seed: 99 }
-  const { tap, udp } = await exchange({ dataBytes: 16 * 1024, tap: asks, udp: answers })
-  t.ok(tap.wakeUps > OFTEN && udp.wakeUps > OFTEN, 'both slept often')
-  t.ok(tap.doorbells > OFTEN && udp.doorbells > OFTEN, 'both woke the other often')
+t.test('a slow source: the thread sleeps until there is something to send, and sends it', async (t) => {
+  const [, b] = await exchange({
+    dataBytes: 16 * 1024,
+    sends: [stream(10_000), { records: 10_000, lead: 0 }],
+    paces: [{ ...AT_ONCE, fill: 2 }, AT_ONCE],
+  })
+  t.ok(b.wakeUps > OFTEN, 'it slept often')
+})
+
+t.test('questions and answers: no record stays behind unseen in a ring that another drains', async (t) => {
+  const pace = { ...AT_ONCE, handOver: 5, drain: 5 }
+  const [a, b] = await exchange({
+    dataBytes: 16 * 1024,
+    sends: [
+      { records: 10_000, lead: 3 },
+      { records: 10_000, lead: 0 },
+    ],
+    paces: [pace, pace],
+  })
+  t.ok(a.wakeUps > OFTEN && b.wakeUps > OFTEN, 'both slept often')
 })
 
 interface ModelRecord {
@@ -141,13 +188,18 @@ interface ModelRecord {
 
 type Step =
   | { readonly do: 'reserve' | 'commit'; readonly share: number }
-  | { readonly do: 'release' | 'consumer sleeps' | 'producer sleeps' }
+  | { readonly do: 'release' | 'producer sleeps' | 'lock' | 'unlock' }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('reserve' as const), share: share() }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('commit' as const), share: share() }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('release' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('consumer sleeps', 'producer sleeps') }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('producer sleeps' as const, 'lock' as const, 'unlock' as const),
+    }),
+  },
 )
 
 /** How much of the most possible is asked for; the extremes often. */
@@ -167,8 +219,9 @@ class Modelled {
   readonly #records: ModelRecord[] = []
   #reserved: { offset: number; bytes: number } | undefined
   #fill = 0
-  /** Who has said that it sleeps, and has not been rung for since. */
-  #sleeps = { consumer: false, producer: false }
+  /** The producer has said that it sleeps, and has not been rung for since. */
+  #sleeps = false
+  #locked = false
 
   constructor(memory: NativeMemory, dataBytes: number, startBytes: number) {
     const ring = 64
@@ -176,23 +229,21 @@ class Modelled {
     this.#dataBytes = dataBytes
     this.#data = ring + ringBytes(0)
     startAt(memory, ring, startBytes)
-    this.ring = new Ring(memory, ring, dataBytes, {
-      consumer: { ring: () => this.#wake('consumer') },
-      producer: { ring: () => this.#wake('producer') },
-    })
+    this.ring = new Ring(memory, ring, dataBytes, { ring: () => this.#wake() })
   }
 
-  #wake(side: 'consumer' | 'producer'): void {
-    check(this.#sleeps[side], `the ${side}'s bell rang and it did not sleep`)
-    this.#sleeps[side] = false
+  #wake(): void {
+    check(this.#sleeps, 'the bell rang and nobody slept')
+    this.#sleeps = false
   }
 
   take(step: Step): void {
     if (step.do === 'reserve') this.#reserve(step.share)
     else if (step.do === 'commit') this.#commit(step.share)
     else if (step.do === 'release') this.#release()
-    else if (step.do === 'consumer sleeps') this.#consumerSleeps()
-    else this.#producerSleeps()
+    else if (step.do === 'producer sleeps') this.#producerSleeps()
+    else if (step.do === 'lock') this.#lock()
+    else this.#unlock()
     this.#compare()
   }
 
@@ -241,7 +292,6 @@ class Modelled {
     const length = Math.ceil(bytes / RECORD_ALIGN) * RECORD_ALIGN
     this.#records.push({ offset, bytes, length, kind, fill: this.#fill })
     this.#reserved = undefined
-    check(!this.#sleeps.consumer, 'the consumer sleeps on')
   }
 
   #release(): void {
@@ -261,22 +311,24 @@ class Modelled {
     )
     this.ring.release()
     this.#records.shift()
-    check(!(this.#sleeps.producer && this.ring.usedBytes * 2 <= this.#dataBytes), 'the producer sleeps on')
+    check(!(this.#sleeps && this.ring.usedBytes * 2 <= this.#dataBytes), 'the producer sleeps on')
   }
 
-  #consumerSleeps(): void {
-    this.#sleeps.consumer = this.ring.consumerMaySleep()
-    check(
-      this.#sleeps.consumer === (this.#records.length === 0),
-      'the consumer sleeps exactly when it is empty',
-    )
+  #lock(): void {
+    check(this.ring.tryLock() === !this.#locked, 'the lock is had exactly when nobody has it')
+    this.#locked = true
+  }
+
+  #unlock(): void {
+    this.ring.unlock()
+    this.#locked = false
   }
 
   #producerSleeps(): void {
     this.ring.peek()
-    this.#sleeps.producer = this.ring.producerMaySleep(this.ring.maxRecordBytes)
+    this.#sleeps = this.ring.producerMaySleep(this.ring.maxRecordBytes)
     const fits = this.#fits(this.ring.maxRecordBytes)
-    check(this.#sleeps.producer === !fits, 'the producer sleeps exactly when there is no room')
+    check(this.#sleeps === !fits, 'the producer sleeps exactly when there is no room')
     this.#reserved = undefined
   }
 

@@ -68,11 +68,17 @@ export async function runIn(
 
 function lastWords(command: string, error: ExecaError): string {
   if (error.timedOut) return `${command} did not end in time`
-  const said = `${error.stderr ?? ''}\n${error.stdout ?? ''}`
-    .trim()
+  const said = telling(`${error.stderr ?? ''}\n${error.stdout ?? ''}`)
+  return said === '' ? error.shortMessage : `${command}: ${said}`
+}
+
+/** Of what a program said, the line that tells most: the last that speaks of an error, or the last. */
+function telling(output: string): string {
+  const lines = output
     .split('\n')
-    .findLast((line) => line !== '')
-  return said === undefined ? error.shortMessage : `${command}: ${said.slice(-300)}`
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+  return (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1) ?? '').slice(0, 300)
 }
 
 /** How long a program may take to end after SIGTERM. */
@@ -116,8 +122,8 @@ export class Daemon {
   /** @throws Error with its last words when it has ended by itself */
   check(): void {
     if (!this.#ended) return
-    const words = this.#said.trim().split('\n').at(-1)
-    throw new Error(`${this.#name} ended by itself${words ? `: ${words}` : ''}`)
+    const words = telling(this.#said)
+    throw new Error(`${this.#name} ended by itself${words === '' ? '' : `: ${words}`}`)
   }
 
   async stop(): Promise<void> {

@@ -57,7 +57,8 @@ function drawHosts({ hosts, tunnels, samples, result }: Scene): string {
   const line = (left: string, middle: string, right: string) => `  │ ${left} │${middle}│ ${right} │`
   const edge = (from: string, to: string) => `  ${from}${'─'.repeat(21)}${to}`
   const gap = ' '.repeat(22)
-  const tunnel = tunnels === undefined ? gap : paint(busy ? '━━━━ Ethernet ━━━━━━━▶' : '━━━━━ Ethernet ━━━━━━━')
+  const tunnel =
+    tunnels === undefined ? gap : paint(busy ? '━━━━ Ethernet ━━━━━━━▶' : '━━━━━ Ethernet ━━━━━━━')
   return [
     `   ${pc.bold('host a')}${' '.repeat(17)}${gap}  ${pc.bold('host b')}`,
     `${edge('┌', '┐')}${gap}${edge('┌', '┐').trimStart()}`,
@@ -148,11 +149,16 @@ export function drawResult({ tcp, round_trip_ms, frames, drops }: DemoResult): s
       `one TCP stream, ${tcp.seconds.toFixed(1)} s, ${si(tcp.bytes, 'B')}`,
     ],
     ['round trip', ms(round_trip_ms.idle), `with TCP beside it ${ms(round_trip_ms.loaded)}`],
-    ['frames', si(frames.a_to_b + frames.b_to_a, ''), `${si(frames.a_to_b, '')} there, ${si(frames.b_to_a, '')} back`],
+    [
+      'frames',
+      si(frames.a_to_b + frames.b_to_a, ''),
+      `${si(frames.a_to_b, '')} there, ${si(frames.b_to_a, '')} back`,
+    ],
     ['dropped', dropped.length === 0 ? 'none' : dropped.join(', '), ''],
   ]
   const lines = rows.map(
-    ([name, figure, detail]) => `  ${pc.dim(name.padEnd(12))}${pc.bold(figure.trim().padEnd(14))}${pc.dim(detail)}`,
+    ([name, figure, detail]) =>
+      `  ${pc.dim(name.padEnd(12))}${pc.bold(figure.trim().padEnd(14))}${pc.dim(detail)}`,
   )
   return `${lines.map((line) => line.trimEnd()).join('\n')}
 

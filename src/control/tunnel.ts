@@ -43,6 +43,8 @@ export class Tunnel {
   readonly #socket: UdpSocket
   readonly #device: Device
   readonly #peers: PeerTable
+  /** The state words that the workers look at. */
+  readonly #state: Int32Array
   readonly #offloads: Offloads
   readonly #offloadWatch: OffloadWatch
   readonly #counters: { readonly tap: Float64Array; readonly udp: Float64Array }
@@ -67,6 +69,7 @@ export class Tunnel {
     this.#socket = parts.socket
     this.#device = parts.device
     this.#peers = parts.peers
+    this.#state = memory.i32.subarray(plan.state >>> 2)
     this.#offloads = parts.offloads
     this.#offloadWatch = new OffloadWatch(parts.offloads, parts.settings.offload === 'auto', parts.log)
     this.#remote = parts.remote
@@ -116,6 +119,7 @@ export class Tunnel {
 
     const underlay = underlayTo(netlink, remote.address)
     const mtuBytes = mtuFor(settings, remote, underlay)
+    memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = receiveBytes(settings, mtuBytes, underlay)
     const device = openDevice(netlink, settings, mtuBytes)
     resources.defer(() => void close(device.fd))
     const offloads = new Offloads(memory, plan.offloads)
@@ -128,7 +132,6 @@ export class Tunnel {
       tapFd: device.fd,
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
-      maxFrameBytes: receiveBytes(settings, mtuBytes, underlay),
     })
     resources.defer(() => workers.stop())
     const parts = {
@@ -266,7 +269,11 @@ export class Tunnel {
       )
     }
     if (underlay.interface === undefined) return
+    // A zone's interface may have been made anew, and have another index.
+    if (this.#remote.address.includes('%'))
+      this.#peers.setAddress(PEER, encodeRemote(this.#socket, this.#remote))
     const mtuBytes = mtuFor(this.#settings, this.#remote, underlay)
+    Atomics.store(this.#state, StateWord.maxFrameBytes, receiveBytes(this.#settings, mtuBytes, underlay))
     if (mtuBytes === this.#mtuBytes) return
     setLink(this.#netlink, this.#device.index, { mtuBytes })
     this.#log.info(

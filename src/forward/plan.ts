@@ -29,8 +29,11 @@ export interface WorkerPlan {
   readonly scratch: number
 }
 
-/** Words of the state area, each written by main alone. */
-export const StateWord = { stop: 0, acceptAny: 1 } as const
+/**
+ * Words of the state area, each written by main alone. `maxFrameBytes` is the longest frame or packet taken
+ * from the network; it changes with the underlay's MTU.
+ */
+export const StateWord = { stop: 0, acceptAny: 1, maxFrameBytes: 2 } as const
 
 /** Bytes of each worker's scratch. */
 export const SCRATCH_BYTES = 256 * 1024

@@ -4,10 +4,13 @@ import {
   EAGAIN,
   ECONNREFUSED,
   EHOSTUNREACH,
+  EINVAL,
+  EIO,
   EMSGSIZE,
   ENETDOWN,
   ENETUNREACH,
   ENOBUFS,
+  EOPNOTSUPP,
   EPERM,
 } from '../linux/errno.js'
 import { lastErrno, sendmmsg } from '../linux/libc.js'
@@ -26,6 +29,9 @@ import { SendBatch } from './send-batch.js'
 
 /** How long a full send buffer is waited for before the frames in hand are dropped. */
 const SEND_PATIENCE_MS = 100
+
+/** What the kernel refuses `UDP_SEGMENT` with: EIO without checksum offload (before 6.11). */
+const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL, EOPNOTSUPP])
 
 export interface UdpSinkOptions {
   readonly fd: number
@@ -202,23 +208,27 @@ export class UdpSink implements Sink {
   }
 
   /**
-   * A run was refused. Its frames alone tell why: where they are taken it was the offload, which is given up;
-   * where they are refused for the same reason it was the way.
+   * A run was refused. Its frames alone tell why: where the first, as long as any, is taken, and the errno is
+   * one of the offload's, it was the offload, which is given up; else it was the way, as when ICMP errors come
+   * thick.
    */
   #sendOneByOne(errno: number): void {
     const frames = this.#batch.framesIn(this.#sent)
     const bytes = this.#batch.bytesIn(this.#sent)
     let delivered = 0
+    let firstTaken = false
     for (let i = 0; i < frames; i++) {
       this.#batch.single(this.#sent, i)
       const sent = this.#sendmmsg(this.fd, this.#batch.addressOf(this.#sent), 1, MSG_DONTWAIT)
       this.#counters[C.syscalls]++
-      if (sent === 1) delivered++
-      else this.#drop(lastErrno(), 1)
+      if (sent === 1) {
+        delivered++
+        if (i === 0) firstTaken = true
+      } else this.#drop(lastErrno(), 1)
     }
     this.#counters[C.sentFrames] += delivered
     this.#counters[C.sentBytes] += Math.round((bytes * delivered) / frames)
-    if (delivered > 0 && errno !== ENOBUFS) this.#offloads.set('udp_segment', false)
+    if (firstTaken && OFFLOAD_ERRORS.has(errno)) this.#offloads.set('udp_segment', false)
   }
 
   #drop(errno: number, frames: number): void {

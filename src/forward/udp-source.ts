@@ -27,8 +27,6 @@ const SLOT_SKEW = 2
 
 export interface UdpSourceOptions {
   readonly fd: number
-  /** The longest frame or packet taken from the network. */
-  readonly maxFrameBytes: number
   readonly peers: PeerTable
   /** Offset of the state words. */
   readonly state: number
@@ -101,17 +99,21 @@ export class UdpSource implements Source {
   }
 
   #accept(message: number, bytes: number, gsoSize: number): boolean {
-    const { peers, state, maxFrameBytes } = this.#options
+    const { peers } = this.#options
+    const state = this.#options.state >>> 2
     const frameBytes = gsoSize === 0 ? bytes : gsoSize
     const frames = gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
     if (
       !peers.isFrom(0, this.#receive.name(message)) &&
-      Atomics.load(this.#i32, (state >>> 2) + StateWord.acceptAny) === 0
+      Atomics.load(this.#i32, state + StateWord.acceptAny) === 0
     ) {
       this.#counters[C.dropForeign] += frames
     } else if (bytes === 0) {
       this.#counters[C.dropEmpty]++
-    } else if (frameBytes > maxFrameBytes || (this.#receive.flags(message) & MSG_TRUNC) !== 0) {
+    } else if (
+      frameBytes > Atomics.load(this.#i32, state + StateWord.maxFrameBytes) ||
+      (this.#receive.flags(message) & MSG_TRUNC) !== 0
+    ) {
       this.#counters[C.dropOversize] += frames
     } else {
       return true

@@ -30,7 +30,6 @@ export interface WorkerTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
-  readonly maxFrameBytes: number
 }
 
 /** Posted to main once, right before the loop begins. */
@@ -39,7 +38,7 @@ export interface WorkerReady {
 }
 
 export default function work(task: WorkerTask): void {
-  const { plan, tapFd, udpFd, sockaddrBytes, maxFrameBytes } = task
+  const { plan, tapFd, udpFd, sockaddrBytes } = task
   const memory = new NativeMemory(task.memory)
   const scratch = new Scratch(memory, plan[task.role].scratch)
   const counters = counterBlock(memory, plan[task.role].counters)
@@ -68,7 +67,7 @@ export default function work(task: WorkerTask): void {
     const source = new TapSource(tapFd, scratch, counters)
     runLoop({ ...common, source, own: outboundWay, other: inboundWay, bell: tapBell, otherBell: udpBell })
   } else {
-    const source = new UdpSource({ fd: udpFd, maxFrameBytes, peers, state: plan.state }, scratch, counters)
+    const source = new UdpSource({ fd: udpFd, peers, state: plan.state }, scratch, counters)
     runLoop({ ...common, source, own: inboundWay, other: outboundWay, bell: udpBell, otherBell: tapBell })
   }
 }

@@ -14,6 +14,7 @@ export const EINVAL = 22
 export const ENOBUFS = 105
 export const EBADFD = 77
 export const EMSGSIZE = 90
+export const EOPNOTSUPP = 95
 export const EAFNOSUPPORT = 97
 export const EADDRINUSE = 98
 export const EADDRNOTAVAIL = 99

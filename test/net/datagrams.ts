@@ -3,8 +3,8 @@
  * is a {@link Datagrams} in JSON.
  */
 import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Host } from '../../src/lab/host.js'
 import type { Endpoint } from '../../src/linux/sockaddr.js'
 import { ok } from './lab.js'
@@ -30,9 +30,10 @@ export async function sendDatagrams(
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { from, to, payloads }: Datagrams = JSON.parse(process.argv[2])
   const socket = createSocket(from.address.includes(':') ? 'udp6' : 'udp4')
-  socket.bind(from.port, from.address, async () => {
-    const send = promisify<Buffer, number, string>(socket.send.bind(socket) as never)
-    for (const payload of payloads) await send(Buffer.from(payload, 'base64'), to.port, to.address)
-    socket.close()
-  })
+  socket.bind(from.port, from.address)
+  await once(socket, 'listening')
+  for (const payload of payloads) {
+    await new Promise((resolve) => socket.send(Buffer.from(payload, 'base64'), to.port, to.address, resolve))
+  }
+  socket.close()
 }

@@ -8,7 +8,7 @@ export const BROADCAST: Mac = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
 export const STRANGER: Mac = [0x02, 0x5a, 0, 0, 0, 0x01]
 export const NOBODY: Mac = [0x02, 0x5a, 0, 0, 0, 0x02]
 /** IEEE 802.1D: the group that bridges speak in, and the LLC header of what they say. */
-export const STP_GROUP: Mac = [0x01, 0x80, 0xc2, 0, 0, 0]
+const STP_GROUP: Mac = [0x01, 0x80, 0xc2, 0, 0, 0]
 const STP_LLC = [0x42, 0x42, 0x03]
 
 export const ETHERTYPE = {

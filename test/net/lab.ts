@@ -125,7 +125,7 @@ export class RunningTunnel {
   }
 
   /** Waits for a line of its log that matches. */
-  async said(pattern: RegExp, withinMs = 5_000): Promise<Record<string, unknown>> {
+  async said(pattern: RegExp, withinMs = 20_000): Promise<Record<string, unknown>> {
     for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(10)) {
       const line = this.log.find(({ msg }) => pattern.test(String(msg)))
       if (line !== undefined) return line

@@ -1,17 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Host } from '../../src/lab/host.js'
 import { getLink } from '../../src/linux/interface.js'
-import { ok, PROGRAM, pings, RunningTunnel, run, startTunnel, twoHosts, until, untilPing } from './lab.js'
-
-/** The checkout that this file was compiled in. */
-const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url))
+import { ok, PROGRAM, pings, RunningTunnel, startTunnel, twoHosts, untilPing } from './lab.js'
 
 const linkOf = (host: Host, device: string) => host.netlink((netlink) => getLink(netlink, device))
 
@@ -159,28 +153,4 @@ t.test('it needs no other program', async (t) => {
   await Promise.all([a.said(/is up/), b.said(/is up/)])
   await untilPing(pair.a, '10.9.0.2')
   t.ok(await pings(pair.a, 'fd00:9::2'))
-})
-
-t.test('npx starts it in a checkout that has been built, without a network', async (t) => {
-  using pair = twoHosts()
-  const checkout = mkdtempSync(join(tmpdir(), 'udptun-fast-checkout-'))
-  t.teardown(() => rmSync(checkout, { recursive: true, force: true }))
-  for (const file of ['package.json', 'package-lock.json', 'tsconfig.json', 'src', 'dist/src'])
-    cpSync(join(CHECKOUT, file), join(checkout, file), { recursive: true, dereference: true })
-  symlinkSync(join(CHECKOUT, 'node_modules'), join(checkout, 'node_modules'))
-
-  const env = { ...process.env, HOME: checkout, npm_config_cache: join(checkout, 'npm-cache') }
-  const launch = { command: ['npx', 'udptun-fast'], cwd: checkout, env } as const
-  const a = new RunningTunnel(pair.a, ['10.9.0.1', pair.underlay.b], [], launch)
-  await a.said(/is up/, 15_000)
-  const b = new RunningTunnel(pair.b, ['10.9.0.2', pair.underlay.a], [], launch)
-  await b.said(/is up/, 15_000)
-  t.ok(await untilPing(pair.a, '10.9.0.2'))
-  const { pid } = await a.status()
-  t.not(pid, a.pid, 'the program is a child of npx')
-  await Promise.all([a.stop(), b.stop()])
-  await until(
-    'the device is gone',
-    async () => (await run(pair.a, 'ip', ['link', 'show', 'tap0'])).code !== 0,
-  )
 })

@@ -14,7 +14,7 @@ export const udptunFast: Peer = {
   name: SUBJECT,
   title: 'udptun-fast',
   encrypts: false,
-  startSeconds: 0.6,
+  startSeconds: 0.9,
   available: async () => ({ version }),
   prepare: async (lab) => async () => {
     const pids = lab.sites.map((site) => {

@@ -64,9 +64,8 @@ export function undecided({ ratio }: Figure): boolean {
   return ratio !== undefined && ratio.count > 1 && straddlesOne(ratio)
 }
 
-/** What keeps somebody from trusting the figures, in sentences. */
-export function warnings(results: Results): string[] {
-  const { rounds, machine, peers, loads, underlays } = results
+/** What speaks against relying on a whole run, in sentences. */
+export function reservations({ rounds, machine, skipped }: Results): string[] {
   const found: string[] = []
   if (rounds < FEW_ROUNDS) {
     found.push(
@@ -78,32 +77,30 @@ export function warnings(results: Results): string[] {
       `The machine was busy before the run (load average ${machine.loadAverage.toFixed(1)}): repeat it on an idle one.`,
     )
   }
-  const title = (list: readonly { name: string; title: string }[], wanted: string) =>
-    list.find(({ name }) => name === wanted)?.title ?? wanted
-  for (const underlay of underlays) {
-    const figures = loads.flatMap((load) => figuresOf(results, underlay.name, load.name, load.metric))
-    const list = (which: (figure: Figure) => boolean) =>
-      loads
-        .map((load) => ({
-          load,
-          names: figures
-            .filter((figure) => figure.load === load.name && which(figure))
-            .map(({ peer }) => title(peers, peer)),
-        }))
-        .filter(({ names }) => names.length > 0)
-        .map(({ load, names }) => `${load.title} (${names.join(', ')})`)
-        .join('; ')
-    const ahead = list(undecided)
-    const wide = list(unsteady)
-    const subject = title(peers, subjectOf(results))
-    if (ahead !== '') {
+  for (const { title, reason } of skipped) found.push(`${title} took no part: ${reason}.`)
+  return found
+}
+
+/** Where the spread makes a comparison meaningless: how often, on each underlay, in sentences. */
+export function spreadWarnings(results: Results): string[] {
+  const { peers, loads, underlays } = results
+  const subject = peers.find(({ name }) => name === subjectOf(results))?.title
+  return underlays.flatMap(({ name, title }) => {
+    const figures = loads.flatMap((load) => figuresOf(results, name, load.name, load.metric))
+    const compared = figures.filter(({ ratio }) => ratio !== undefined)
+    const found: string[] = []
+    const open = figures.filter(undecided).length
+    const wide = figures.filter(unsteady).length
+    if (open > 0) {
       found.push(
-        `${underlay.title}: the rounds do not agree whether ${subject} is ahead or behind in ${ahead}.`,
+        `${title}: in ${open} of ${compared.length} comparisons the rounds do not agree whether ${subject} is ahead or behind ("undecided" below).`,
       )
     }
-    if (wide !== '') {
-      found.push(`${underlay.title}: the rounds lie more than ${WIDE_SPREAD * 100}% apart in ${wide}.`)
+    if (wide > 0) {
+      found.push(
+        `${title}: in ${wide} of ${figures.length} figures the rounds lie more than ${WIDE_SPREAD * 100}% apart ("(!)" below).`,
+      )
     }
-  }
-  return found
+    return found
+  })
 }

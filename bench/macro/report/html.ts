@@ -1,5 +1,5 @@
 import { Marked } from 'marked'
-import type { Chart } from './charts.js'
+import type { Chart } from './svg.js'
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1f2328; --dim: #59636e; --line: #d1d9e0; --page: #fff; --soft: #f6f8fa;

@@ -2,35 +2,50 @@ import pc from 'picocolors'
 import { table } from '../../../src/cli/table.js'
 import { METRICS } from '../metrics.js'
 import type { Results } from '../results.js'
-import { figuresOf, subjectOf, undecided, unsteady, warnings } from './figures.js'
+import {
+  type Figure,
+  figuresOf,
+  reservations,
+  spreadWarnings,
+  subjectOf,
+  undecided,
+  unsteady,
+} from './figures.js'
 
-/** The medians as tables, one for each underlay, and what to beware of. */
+/** The medians as tables, one for each underlay: a row a peer, a column a load. */
 export function terminalReport(results: Results): string {
   const subject = subjectOf(results)
+  const head = ['', ...results.loads.map(({ name }) => name)]
   const tables = results.underlays.map((underlay) => {
-    const rows = results.loads.map((load) => {
-      const figures = figuresOf(results, underlay.name, load.name, load.metric)
-      return [
-        load.title,
-        ...results.peers.map(({ name }) => {
-          const found = figures.find(({ peer }) => peer === name)
-          if (found === undefined) return ''
-          const doubt = undecided(found) ? pc.yellow('?') : unsteady(found) ? pc.yellow('~') : ' '
-          const text = `${METRICS[load.metric].format(found.value.median)}${doubt}`
-          return name === subject ? pc.bold(text) : text
-        }),
-      ]
+    const columns = results.loads.map((load) => figuresOf(results, underlay.name, load.name, load.metric))
+    const rows = results.peers.map(({ name, title }) => {
+      const strong = name === subject ? pc.bold : (text: string) => text
+      return [strong(title), ...columns.map((figures) => cell(figures, name, strong))]
     })
-    return `${pc.bold(underlay.title)}\n${table([['', ...results.peers.map(({ title }) => title)], ...rows])}`
+    return `${pc.bold(underlay.title)}\n${table([head, ...rows])}`
   })
-  const cautions = [
-    ...warnings(results),
-    ...results.skipped.map(({ title, reason }) => `${title} took no part: ${reason}.`),
+  const notes = [
+    ...reservations(results),
+    ...(spreadWarnings(results).length > 0
+      ? [
+          `${UNDECIDED} the rounds do not agree which is ahead, ${UNSTEADY} they lie far apart; the report has more.`,
+        ]
+      : []),
     ...(results.failures.length > 0
-      ? [`${results.failures.length} measurements failed; see the report.`]
+      ? [`${results.failures.length} measurements failed; the report has which.`]
       : []),
   ]
-  return [...tables, cautions.map((line) => `${pc.yellow('!')} ${line}`).join('\n')]
+  return [...tables, notes.map((note) => `${pc.yellow('!')} ${note}`).join('\n')]
     .filter((part) => part !== '')
     .join('\n\n')
+}
+
+const UNDECIDED = pc.yellow('?')
+const UNSTEADY = pc.yellow('~')
+
+function cell(figures: readonly Figure[], peer: string, strong: (text: string) => string): string {
+  const found = figures.find((figure) => figure.peer === peer)
+  if (found === undefined) return ''
+  const doubt = undecided(found) ? UNDECIDED : unsteady(found) ? UNSTEADY : ' '
+  return `${strong(METRICS[found.metric].format(found.value.median))}${doubt}`
 }
