@@ -12,6 +12,8 @@ export interface WayPlan {
   readonly seed: number
   /** How many more may have gone this way than come the other: `Infinity` streams, 1 asks, 0 answers. */
   readonly lead: number
+  /** How many it sends before it waits until all have been taken, by whichever thread. */
+  readonly burst: number
   /** An eventfd that says that there is something to send, like a tap's or a socket's POLLIN. */
   readonly supplyFd: number
   /** The producer's bell. */

@@ -107,8 +107,10 @@ class MakingSource implements Source {
 
   #maySend(): boolean {
     const { own, other } = this.#task
-    const received = Atomics.load(this.#memory.i32, (other.words >>> 2) + Word.taken)
-    return this.#sent < own.records && this.#sent < received + own.lead
+    const { i32 } = this.#memory
+    if (this.#sent === own.records) return false
+    if (this.#sent >= Atomics.load(i32, (other.words >>> 2) + Word.taken) + own.lead) return false
+    return this.#sent % own.burst !== 0 || this.#sent === Atomics.load(i32, (own.words >>> 2) + Word.taken)
   }
 
   handleError(): void {}
@@ -124,8 +126,9 @@ class CheckingSink implements Sink {
   readonly #maxBytes: number
   /** Whether the ring's producer is the other thread. */
   readonly #helps: boolean
-  /** The source that may have waited for a record of this way. */
-  readonly #wakes: Doorbell | undefined
+  readonly #supply: Doorbell
+  /** Of the other way, where that waits for records of this one. */
+  readonly #backSupply: Doorbell | undefined
   readonly #chance: Chance
   #stays = false
 
@@ -137,7 +140,8 @@ class CheckingSink implements Sink {
     this.#maxBytes = task.dataBytes / 2
     this.#helps = way === task.other
     const back = way === task.own ? task.other : task.own
-    this.#wakes = Number.isFinite(back.lead) ? new Doorbell(back.supplyFd) : undefined
+    this.#supply = new Doorbell(way.supplyFd)
+    this.#backSupply = Number.isFinite(back.lead) ? new Doorbell(back.supplyFd) : undefined
     this.#chance = chance
   }
 
@@ -159,7 +163,8 @@ class CheckingSink implements Sink {
       if (this.#helps) i32[words + Word.takenByOther]++
       Atomics.store(i32, words + Word.taken, index + 1)
       if (index + 1 === this.#way.records) parentPort?.postMessage('all have come')
-      this.#wakes?.ring()
+      if ((index + 1) % this.#way.burst === 0) this.#supply.ring()
+      this.#backSupply?.ring()
     }
     Atomics.store(i32, words + Word.busy, 0)
     return record < 0 ? DONE : MORE

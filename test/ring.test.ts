@@ -16,12 +16,14 @@ const OFTEN = 50
 
 const AT_ONCE: Pace = { fill: 0, handOver: 0, drain: 0, gap: 0, block: 0 }
 
+type Sends = Pick<WayPlan, 'records' | 'lead' | 'burst'>
+
 interface Exchange {
   readonly dataBytes: number
   /** Where both rings' heads and tails start, in bytes: they count modulo 2^32. */
   readonly startBytes?: number
-  /** Of each thread: how many records it sends, and with what lead ({@link WayPlan}). */
-  readonly sends: readonly [Pick<WayPlan, 'records' | 'lead'>, Pick<WayPlan, 'records' | 'lead'>]
+  /** Of each thread: what it sends. */
+  readonly sends: readonly [Sends, Sends]
   readonly paces: readonly [Pace, Pace]
 }
 
@@ -108,7 +110,10 @@ function describe({ u32 }: NativeMemory, ways: readonly WayPlan[]): string {
     .join('; ')
 }
 
-const stream = (records: number) => ({ records, lead: Number.POSITIVE_INFINITY })
+const ENDLESS = Number.POSITIVE_INFINITY
+const stream = (records: number): Sends => ({ records, lead: ENDLESS, burst: ENDLESS })
+const answers = (records: number, lead: number): Sends => ({ records, lead, burst: ENDLESS })
+const bursts = (records: number, burst: number): Sends => ({ records, lead: ENDLESS, burst })
 
 t.test('two threads, two million records at full speed both ways, counting past 2^32', async (t) => {
   const dataBytes = 16 * 1024
@@ -158,22 +163,30 @@ t.test('a sink that takes nothing for a while keeps its record and its place', a
 t.test('a slow source: the thread sleeps until there is something to send, and sends it', async (t) => {
   const [, b] = await exchange({
     dataBytes: 16 * 1024,
-    sends: [stream(10_000), { records: 10_000, lead: 0 }],
+    sends: [stream(10_000), answers(10_000, 0)],
     paces: [{ ...AT_ONCE, fill: 2 }, AT_ONCE],
   })
   t.ok(b.wakeUps > OFTEN, 'it slept often')
 })
 
-t.test('questions and answers: no record stays behind unseen in a ring that another drains', async (t) => {
+t.test('questions and answers: each thread sleeps until the other has said something', async (t) => {
   const pace = { ...AT_ONCE, handOver: 5, drain: 5 }
   const [a, b] = await exchange({
     dataBytes: 16 * 1024,
-    sends: [
-      { records: 10_000, lead: 3 },
-      { records: 10_000, lead: 0 },
-    ],
+    sends: [answers(10_000, 3), answers(10_000, 0)],
     paces: [pace, pace],
   })
+  t.ok(a.wakeUps > OFTEN && b.wakeUps > OFTEN, 'both slept often')
+})
+
+t.test('bursts: what comes into a ring that another drains does not stay behind unseen', async (t) => {
+  const pace = { ...AT_ONCE, handOver: 5, drain: 5 }
+  const [a, b] = await exchange({
+    dataBytes: 16 * 1024,
+    sends: [bursts(30_000, 3), bursts(30_000, 2)],
+    paces: [pace, pace],
+  })
+  t.ok(a.takenByOther > OFTEN && b.takenByOther > OFTEN, 'each took many of the other')
   t.ok(a.wakeUps > OFTEN && b.wakeUps > OFTEN, 'both slept often')
 })
 
