@@ -2,10 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
 import { version } from '../version.js'
-import { addDemo } from './demo.js'
 import { fail } from './fail.js'
-import { addStart } from './start.js'
-import { addStatus } from './status.js'
 
 const program = new Command('udptun-fast')
   .description(
@@ -27,9 +24,14 @@ function asSentence(text: string): string {
   return `${pc.red('udptun-fast:')} ${said}; see udptun-fast --help\n`
 }
 
-addStart(program)
-addStatus(program)
-addDemo(program)
+/** Loaded only where they are meant, all for the help: `start` should not wait for what draws the demo. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  start: async () => (await import('./start.js')).addStart,
+  status: async () => (await import('./status.js')).addStatus,
+  demo: async () => (await import('./demo.js')).addDemo,
+}
+const [, , asked = ''] = process.argv
+for (const name of asked in COMMANDS ? [asked] : Object.keys(COMMANDS)) (await COMMANDS[name]())(program)
 
 try {
   await program.parseAsync()

@@ -68,7 +68,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
   const settings = loadSettings({ ...rest, local, remote, accept_any: acceptAny, log_level: logLevel }, file)
 
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
-  const log = createLog(settings)
+  const log = await createLog(settings)
   const abort = new AbortController()
   const asked = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {

@@ -18,7 +18,7 @@ export interface LoopDelay {
 
 const addresses = process.argv.slice(3)
 const settings = loadSettings({ local: addresses.slice(0, -1), remote: addresses.at(-1) })
-const tunnel = await Tunnel.start(settings, createLog(settings), new AbortController().signal)
+const tunnel = await Tunnel.start(settings, await createLog(settings), new AbortController().signal)
 
 const delay = monitorEventLoopDelay({ resolution: 1 })
 delay.enable()
