@@ -8,6 +8,8 @@ declare module 'asciichart' {
     /** Columns before the plot: labels, and the axis. */
     readonly offset?: number
     readonly format?: (value: number) => string
+    /** Ten, in asciichart's order. */
+    readonly symbols?: readonly string[]
     /** An ANSI sequence for each series. */
     readonly colors?: readonly (string | undefined)[]
   }

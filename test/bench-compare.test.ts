@@ -68,7 +68,7 @@ t.test('noise alone seldom raises an alarm', async (t) => {
   for (let seed = 0; seed < runs; seed++) {
     if (compare(runOf(2 * seed + 100, 0.1), runOf(2 * seed + 101, 0.1)).regressions > 0) alarms++
   }
-  // One in twenty would call something a change, half of them for the worse.
+  // One in twenty may call something a change, half of them for the worse.
   t.ok(alarms <= runs * 0.05, `${alarms} of ${runs}`)
 })
 

@@ -69,20 +69,20 @@ t.test('ratios on both sides of one leave the order open', async (t) => {
 
 t.test("a change has the interval of Welch's t-test", async (t) => {
   // Both variances 2, two values each: two degrees of freedom, t(0.975) = 4.3027, error = sqrt(2).
-  const change = changeOfLogs([0, 2], [1, 3])
+  const change = changeOfLogs([0, 2], [1, 3], 0.95)
   t.ok(change)
   if (change === undefined) return
   t.ok(near(change.factor, Math.E))
   t.ok(near(change.low, Math.exp(1 - 4.30265 * Math.SQRT2)), `low is ${change.low}`)
   t.ok(near(change.high, Math.exp(1 + 4.30265 * Math.SQRT2)), `high is ${change.high}`)
-  // P(T > 1 / sqrt(2)) with two degrees of freedom: 1/2 - x / (2 sqrt(2 + x^2)), x = 1 / sqrt(2).
-  t.ok(near(change.chanceOfHigher, 0.5 - Math.SQRT1_2 / (2 * Math.sqrt(2.5))), `${change.chanceOfHigher}`)
-  t.ok(near(change.chanceOfLower, 1 - change.chanceOfHigher))
+  // With two degrees of freedom t(0.995) = 9.9248.
+  const surer = changeOfLogs([0, 2], [1, 3], 0.99)
+  t.ok(surer !== undefined && near(surer.low, Math.exp(1 - 9.92484 * Math.SQRT2)), `${surer?.low}`)
 })
 
 t.test('one value says nothing, and equal values say everything', async (t) => {
-  t.equal(changeOfLogs([1], [2, 3]), undefined)
-  t.equal(changeOfLogs([1, 2], [3]), undefined)
-  t.match(changeOfLogs([0, 0], [0, 0]), { factor: 1, low: 1, high: 1, chanceOfLower: 1, chanceOfHigher: 1 })
-  t.match(changeOfLogs([1, 1], [0, 0]), { chanceOfLower: 0, chanceOfHigher: 1 })
+  t.equal(changeOfLogs([1], [2, 3], 0.95), undefined)
+  t.equal(changeOfLogs([1, 2], [3], 0.95), undefined)
+  t.same(changeOfLogs([0, 0], [0, 0], 0.95), { factor: 1, low: 1, high: 1 })
+  t.same(changeOfLogs([0, 0], [1, 1], 0.95), { factor: Math.E, low: Math.E, high: Math.E })
 })

@@ -263,6 +263,7 @@ t.test('defaults', async (t) => {
     remote: { host: 'host-b', port: 5149 },
     mode: 'tap',
     listen: { address: undefined, port: 5149 },
+    offload: 'auto',
     accept_any: false,
     log_level: 'info',
     json: false,
@@ -279,9 +280,10 @@ t.test('a file may say everything', async (t) => {
       'remote: "[2001:db8::2]:7000"',
       'mode: tap',
       'dev: tap7',
-      'listen: 192.0.2.1:7001',
+      'listen: "[2001:db8::1]:7001"',
       'mac: 02:00:00:00:00:07',
       'mtu: 1400',
+      'offload: off',
       'accept_any: true',
       'log_level: debug',
       'json: true',
@@ -295,9 +297,10 @@ t.test('a file may say everything', async (t) => {
     remote: { host: '2001:db8::2', port: 7000 },
     mode: 'tap',
     dev: 'tap7',
-    listen: { address: '192.0.2.1', port: 7001 },
+    listen: { address: '2001:db8::1', port: 7001 },
     mac: [2, 0, 0, 0, 0, 7],
     mtu: 1400,
+    offload: 'off',
     accept_any: true,
     log_level: 'debug',
     json: true,
@@ -328,7 +331,7 @@ t.test('an empty file is as good as none', async (t) => {
   t.strictSame(loadSettings(LEAST, file(t, '# nothing', '---')), loadSettings(LEAST))
 })
 
-const THERE_ARE = 'there are local, remote, mode, dev, listen, mac, mtu, accept_any, log_level, json'
+const THERE_ARE = 'there are local, remote, mode, dev, listen, mac, mtu, offload, accept_any, log_level, json'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
@@ -352,6 +355,7 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
     ['local: [10.9.0.1]', 'remote: [host-b]'],
     ':2: remote: ["host-b"] is not right; write a text or a number',
   ],
+  [['offload: some', 'local: [10.9.0.1]', 'remote: b'], ':1: offload: "some" is not right; use auto or off'],
   [['mode: bridge', 'local: [10.9.0.1]', 'remote: b'], ':1: mode: "bridge" is not right; use tap or tun'],
   [
     ['local: [10.9.0.1]', 'remote: b', 'log_level: loud'],
@@ -381,6 +385,10 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   [
     ['mtu: safe', 'local: ["fd00::1"]', 'remote: b'],
     ":1: mtu: safe is below IPv6's least MTU of 1280 bytes, and fd00::1 is IPv6; give a number or leave one of them out",
+  ],
+  [
+    ['local: [10.9.0.1]', 'remote: "2001:db8::2"', 'listen: 192.0.2.1:7001'],
+    `:3: listen: "192.0.2.1" and the remote "2001:db8::2" are not of one family, IPv4 or IPv6; leave the address out, or give one like the remote's`,
   ],
   [
     ['local: ["fd00::1", "FD00:0::1/60"]', 'remote: b'],
@@ -470,6 +478,13 @@ t.test('the one to blame is named: the flag that wins, or the line of the file',
     /^--mtu: "13"/,
   )
   t.doesNotThrow(() => loadSettings({ mtu: '1300' }, config))
+})
+
+t.test('who listens on every address reaches a remote of either family', async (t) => {
+  for (const remote of ['198.51.100.2', '2001:db8::2', 'host-b']) {
+    t.doesNotThrow(() => loadSettings({ ...LEAST, remote, listen: '[::]:7001' }), remote)
+  }
+  t.throws(() => loadSettings({ ...LEAST, remote: '2001:db8::2', listen: '0.0.0.0:7001' }))
 })
 
 t.test('an overlay network contains its addresses and no others', async (t) => {

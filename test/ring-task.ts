@@ -28,6 +28,8 @@ export const Word = { taken: 0, takenByOther: 1, busy: 2 } as const
  * never), so that the other comes to every point of its own meanwhile, however many cores there are.
  */
 export interface Pace {
+  /** It does not sleep, but wakes the other, as if something had come on that one's fd, and was nothing. */
+  readonly poke: number
   /** Before a record is made. */
   readonly fill: number
   /** After a record has been committed: the other may be the one to take it. */

@@ -70,6 +70,7 @@ class MakingSource implements Source {
   readonly #task: RingTask
   readonly #memory: NativeMemory
   readonly #supply: Doorbell
+  readonly #otherSupply: Doorbell
   readonly #chance: Chance
   #sent = 0
 
@@ -79,6 +80,7 @@ class MakingSource implements Source {
     this.#task = task
     this.#memory = memory
     this.#supply = new Doorbell(task.own.supplyFd)
+    this.#otherSupply = new Doorbell(task.other.supplyFd)
     this.#chance = chance
   }
 
@@ -101,6 +103,7 @@ class MakingSource implements Source {
     for (let word = 2; word < bytes >>> 2; word++) u32[(record >>> 2) + word] = content(this.#sent, word)
     ring.commit(bytes, recordKind(own.seed, this.#sent))
     this.#sent++
+    if (this.#chance.strikes(pace.poke)) this.#otherSupply.ring()
     this.#chance.doze(pace.handOver)
     return MORE
   }

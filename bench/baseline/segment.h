@@ -211,92 +211,122 @@ struct segment {
 	uint8_t *frame;
 	size_t payload_bytes;
 	size_t header_bytes;
-	size_t tcp_at;
+	size_t transport_at;
+	uint8_t protocol;
 	bool ipv6;
 	bool push;
 };
 
-/* Is this a plain TCP segment with payload, no flags but ACK and PSH, and every checksum right? */
-static bool parse_segment(struct segment *segment, uint8_t *frame, size_t length)
+/* Reads the IP header, and whether it is plain. */
+static bool parse_ip(struct segment *segment, uint8_t *frame, size_t length)
 {
-	uint8_t *ip = frame + ETH_BYTES;
+	const uint8_t *ip = frame + ETH_BYTES;
 
-	if (length < ETH_BYTES + IPV4_BYTES + 20)
-		return false;
+	segment->frame = frame;
 	segment->ipv6 = get16(frame + ETH_TYPE) == 0x86dd;
 	if (segment->ipv6) {
-		if (ip[IPV6_NEXT] != IPPROTO_TCP || length < ETH_BYTES + IPV6_BYTES + 20 ||
-		    ETH_BYTES + IPV6_BYTES + (size_t)get16(ip + IPV6_LENGTH) != length)
-			return false;
-		segment->tcp_at = ETH_BYTES + IPV6_BYTES;
-	} else {
-		if (get16(frame + ETH_TYPE) != 0x0800 || ip[0] != 0x45 || ip[IPV4_PROTOCOL] != IPPROTO_TCP ||
-		    (get16(ip + IPV4_FRAGMENT) & ~0x4000) != 0 || ETH_BYTES + (size_t)get16(ip + IPV4_LENGTH) != length ||
-		    fold(sum_bytes(ip, IPV4_BYTES)) != 0xffff)
-			return false;
-		segment->tcp_at = ETH_BYTES + IPV4_BYTES;
+		segment->transport_at = ETH_BYTES + IPV6_BYTES;
+		segment->protocol = ip[IPV6_NEXT];
+		return length > segment->transport_at && segment->transport_at + get16(ip + IPV6_LENGTH) == length;
 	}
-	const uint8_t *tcp = frame + segment->tcp_at;
-	segment->frame = frame;
-	segment->header_bytes = segment->tcp_at + (tcp[TCP_DATA_OFFSET] >> 4) * 4;
-	if (segment->header_bytes < segment->tcp_at + 20 || segment->header_bytes >= length)
-		return false;
-	segment->payload_bytes = length - segment->header_bytes;
-	segment->push = tcp[TCP_FLAGS] & TCP_PSH;
-	if ((tcp[TCP_FLAGS] & ~TCP_PSH) != TCP_ACK)
-		return false;
-	size_t transport_bytes = length - segment->tcp_at;
-	return fold(pseudo_sum(ip, segment->ipv6, IPPROTO_TCP, transport_bytes) + sum_bytes(tcp, transport_bytes)) ==
-	       0xffff;
+	segment->transport_at = ETH_BYTES + IPV4_BYTES;
+	segment->protocol = ip[IPV4_PROTOCOL];
+	return length > segment->transport_at && get16(frame + ETH_TYPE) == 0x0800 && ip[0] == 0x45 &&
+	       (get16(ip + IPV4_FRAGMENT) & ~0x4000) == 0 && ETH_BYTES + (size_t)get16(ip + IPV4_LENGTH) == length &&
+	       fold(sum_bytes(ip, IPV4_BYTES)) == 0xffff;
 }
 
 /*
- * Does `next` follow `last` in the flow that `first` began, with headers that cutting the two apart again would
- * give back: all equal but for lengths, checksums, sequence number, an IPv4 ID that counts up, and PSH?
+ * Is this a plain TCP segment with no flags but ACK and PSH, or a plain UDP datagram, with payload and every
+ * checksum there and right?
  */
-static bool follows(const struct segment *first, const struct segment *last, int count, const struct segment *next)
+static bool parse_segment(struct segment *segment, uint8_t *frame, size_t length)
 {
-	const uint8_t *a = first->frame;
-	const uint8_t *b = next->frame;
-	const uint8_t *tcp_a = a + first->tcp_at;
-	const uint8_t *tcp_b = b + next->tcp_at;
-
-	if (first->header_bytes != next->header_bytes || first->tcp_at != next->tcp_at ||
-	    next->payload_bytes > first->payload_bytes ||
-	    get32(last->frame + last->tcp_at + TCP_SEQUENCE) + last->payload_bytes != get32(tcp_b + TCP_SEQUENCE))
+	if (!parse_ip(segment, frame, length))
 		return false;
-	/* Ethernet, and IP up to the length. */
-	if (memcmp(a, b, ETH_BYTES + (first->ipv6 ? IPV6_LENGTH : IPV4_LENGTH)) != 0)
-		return false;
-	const uint8_t *ip_a = a + ETH_BYTES;
-	const uint8_t *ip_b = b + ETH_BYTES;
-	if (first->ipv6) {
-		if (memcmp(ip_a + IPV6_NEXT, ip_b + IPV6_NEXT, IPV6_BYTES - IPV6_NEXT) != 0)
+	const uint8_t *transport = frame + segment->transport_at;
+	size_t transport_bytes = length - segment->transport_at;
+	size_t header_bytes;
+	if (segment->protocol == IPPROTO_TCP && transport_bytes > 20) {
+		header_bytes = (transport[TCP_DATA_OFFSET] >> 4) * 4;
+		segment->push = transport[TCP_FLAGS] & TCP_PSH;
+		if (header_bytes < 20 || (transport[TCP_FLAGS] & ~TCP_PSH) != TCP_ACK)
 			return false;
-	} else if ((uint16_t)(get16(ip_a + IPV4_ID) + count) != get16(ip_b + IPV4_ID) ||
-		   memcmp(ip_a + IPV4_FRAGMENT, ip_b + IPV4_FRAGMENT, IPV4_CHECKSUM - IPV4_FRAGMENT) != 0 ||
-		   memcmp(ip_a + IPV4_ADDRESSES, ip_b + IPV4_ADDRESSES, 8) != 0) {
+	} else if (segment->protocol == IPPROTO_UDP && transport_bytes > 8) {
+		header_bytes = 8;
+		segment->push = false;
+		if (get16(transport + UDP_LENGTH) != transport_bytes || get16(transport + UDP_CHECKSUM) == 0)
+			return false;
+	} else {
 		return false;
 	}
-	/* Ports; acknowledgement and data offset; window; urgent pointer and options. */
-	return memcmp(tcp_a, tcp_b, TCP_SEQUENCE) == 0 &&
-	       memcmp(tcp_a + TCP_ACKNOWLEDGED, tcp_b + TCP_ACKNOWLEDGED, TCP_FLAGS - TCP_ACKNOWLEDGED) == 0 &&
-	       memcmp(tcp_a + TCP_FLAGS + 1, tcp_b + TCP_FLAGS + 1, TCP_CHECKSUM - TCP_FLAGS - 1) == 0 &&
-	       memcmp(tcp_a + TCP_CHECKSUM + 2, tcp_b + TCP_CHECKSUM + 2,
-		      first->header_bytes - first->tcp_at - TCP_CHECKSUM - 2) == 0;
+	if (header_bytes >= transport_bytes)
+		return false;
+	segment->header_bytes = segment->transport_at + header_bytes;
+	segment->payload_bytes = transport_bytes - header_bytes;
+	return fold(pseudo_sum(frame + ETH_BYTES, segment->ipv6, segment->protocol, transport_bytes) +
+		    sum_bytes(transport, transport_bytes)) == 0xffff;
+}
+
+/* Are the IP headers equal but for lengths, checksums and an IPv4 ID that counts up, `count` later? */
+static bool same_path(const struct segment *first, int count, const struct segment *next)
+{
+	const uint8_t *a = first->frame + ETH_BYTES;
+	const uint8_t *b = next->frame + ETH_BYTES;
+
+	if (memcmp(first->frame, next->frame, ETH_BYTES + (first->ipv6 ? IPV6_LENGTH : IPV4_LENGTH)) != 0)
+		return false;
+	if (first->ipv6)
+		return memcmp(a + IPV6_NEXT, b + IPV6_NEXT, IPV6_BYTES - IPV6_NEXT) == 0;
+	return (uint16_t)(get16(a + IPV4_ID) + count) == get16(b + IPV4_ID) &&
+	       memcmp(a + IPV4_FRAGMENT, b + IPV4_FRAGMENT, IPV4_CHECKSUM - IPV4_FRAGMENT) == 0 &&
+	       memcmp(a + IPV4_ADDRESSES, b + IPV4_ADDRESSES, 8) == 0;
+}
+
+/* Are the TCP headers equal but for the checksum, PSH and a sequence number that goes on after `last`? */
+static bool same_tcp(const struct segment *first, const struct segment *last, const struct segment *next)
+{
+	const uint8_t *a = first->frame + first->transport_at;
+	const uint8_t *b = next->frame + next->transport_at;
+	size_t options = first->header_bytes - first->transport_at - TCP_CHECKSUM - 2;
+
+	return get32(last->frame + last->transport_at + TCP_SEQUENCE) + last->payload_bytes ==
+		       get32(b + TCP_SEQUENCE) &&
+	       memcmp(a + TCP_ACKNOWLEDGED, b + TCP_ACKNOWLEDGED, TCP_FLAGS - TCP_ACKNOWLEDGED) == 0 &&
+	       memcmp(a + TCP_FLAGS + 1, b + TCP_FLAGS + 1, TCP_CHECKSUM - TCP_FLAGS - 1) == 0 &&
+	       memcmp(a + TCP_CHECKSUM + 2, b + TCP_CHECKSUM + 2, options) == 0;
+}
+
+/* Does `next` follow `last` in the run that `first` began, so that cutting would give back what was joined? */
+static bool follows(const struct segment *first, const struct segment *last, int count, const struct segment *next)
+{
+	const uint8_t *ports = first->frame + first->transport_at;
+
+	return first->protocol == next->protocol && first->header_bytes == next->header_bytes &&
+	       first->transport_at == next->transport_at && next->payload_bytes <= first->payload_bytes &&
+	       same_path(first, count, next) && memcmp(ports, next->frame + next->transport_at, 4) == 0 &&
+	       (first->protocol == IPPROTO_UDP || same_tcp(first, last, next));
+}
+
+static size_t checksum_offset(const struct segment *segment)
+{
+	return segment->protocol == IPPROTO_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
 }
 
 /* Makes the first segment's headers those of a super-frame of `bytes`, its checksum left to the kernel. */
 static void join_headers(const struct segment *first, size_t bytes, bool push)
 {
 	uint8_t *ip = first->frame + ETH_BYTES;
-	uint8_t *tcp = first->frame + first->tcp_at;
-	size_t transport_bytes = bytes - first->tcp_at;
+	uint8_t *transport = first->frame + first->transport_at;
+	size_t transport_bytes = bytes - first->transport_at;
 
 	write_ip_length(ip, first->ipv6, transport_bytes);
 	if (!first->ipv6)
 		write_ipv4_checksum(ip);
-	if (push)
-		tcp[TCP_FLAGS] |= TCP_PSH;
-	store_sum(tcp + TCP_CHECKSUM, fold(pseudo_sum(ip, first->ipv6, IPPROTO_TCP, transport_bytes)));
+	if (first->protocol == IPPROTO_UDP)
+		put16(transport + UDP_LENGTH, transport_bytes);
+	else if (push)
+		transport[TCP_FLAGS] |= TCP_PSH;
+	store_sum(transport + checksum_offset(first),
+		  fold(pseudo_sum(ip, first->ipv6, first->protocol, transport_bytes)));
 }

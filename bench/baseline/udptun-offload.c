@@ -46,6 +46,8 @@
 static int tap;
 static int udp;
 static struct sockaddr_in remote;
+/* Whether the tap takes super-frames of UDP. */
+static bool uso;
 
 static void await(int fd)
 {
@@ -188,11 +190,13 @@ static void write_run(void)
 	if (run.count > 1) {
 		join_headers(&run.first, run.bytes, run.last.push);
 		run.vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		run.vnet.gso_type = run.first.ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+		run.vnet.gso_type = run.first.protocol == IPPROTO_UDP ? VIRTIO_NET_HDR_GSO_UDP_L4
+				    : run.first.ipv6		      ? VIRTIO_NET_HDR_GSO_TCPV6
+								      : VIRTIO_NET_HDR_GSO_TCPV4;
 		run.vnet.gso_size = run.first.payload_bytes;
 		run.vnet.hdr_len = run.first.header_bytes;
-		run.vnet.csum_start = run.first.tcp_at;
-		run.vnet.csum_offset = TCP_CHECKSUM;
+		run.vnet.csum_start = run.first.transport_at;
+		run.vnet.csum_offset = checksum_offset(&run.first);
 	} else {
 		run.vnet.flags = VIRTIO_NET_HDR_F_DATA_VALID;
 	}
@@ -213,7 +217,8 @@ static void take_frame(uint8_t *frame, size_t length)
 		writev(tap, iov, 2);
 		return;
 	}
-	if (run.count > 0 && (run.bytes + segment.payload_bytes > SUPER_BYTES || run.count == JOIN_SEGMENTS ||
+	int most = segment.protocol == IPPROTO_TCP ? JOIN_SEGMENTS : uso ? SEND_SEGMENTS : 1;
+	if (run.count > 0 && (run.bytes + segment.payload_bytes > SUPER_BYTES || run.count >= most ||
 			      !follows(&run.first, &run.last, run.count, &segment)))
 		write_run();
 	if (run.count == 0) {
@@ -285,16 +290,12 @@ static void *udp_to_tap(void *unused)
 /* Turns on what this kernel accepts, most wanted first. */
 static void enable_offloads(void)
 {
-	static const unsigned offers[] = {
-		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
-		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
-		TUN_F_CSUM,
-	};
+	unsigned tso = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 	int on = 1;
 
-	for (size_t i = 0; i < sizeof offers / sizeof *offers; i++)
-		if (ioctl(tap, TUNSETOFFLOAD, offers[i]) == 0)
-			break;
+	uso = ioctl(tap, TUNSETOFFLOAD, tso | TUN_F_USO4 | TUN_F_USO6) == 0;
+	if (!uso && ioctl(tap, TUNSETOFFLOAD, tso) < 0)
+		warn("TUNSETOFFLOAD");
 	if (setsockopt(udp, IPPROTO_UDP, UDP_GRO, &on, sizeof on) < 0)
 		warn("UDP_GRO");
 }

@@ -33,14 +33,12 @@ export interface Comparison {
   readonly regressions: number
 }
 
-/** The chance of calling anything in a whole comparison a change when nothing has changed. */
+/** The chance that any of a comparison's intervals does not hold the truth. */
 const FALSE_ALARM = 0.05
-/** A smaller change is of no interest even if it is certain. */
-const SMALLEST_CHANGE = 0.02
 
 /**
- * What has become of this tunnel between two runs. A figure counts as changed when chance would seldom do it,
- * allowing for how many figures are looked at (Bonferroni).
+ * What has become of this tunnel between two runs. The intervals hold all together, however many there are
+ * (Bonferroni); a figure counts as changed when no change at all lies outside of its interval.
  * @throws UserError when the runs have nothing in common
  */
 export function compare(before: Results, after: Results): Comparison {
@@ -48,17 +46,18 @@ export function compare(before: Results, after: Results): Comparison {
   if (shared.length === 0) {
     throw new UserError(`the two runs have no figure of ${SUBJECT} in common: there is nothing to compare`, 2)
   }
+  const confidence = 1 - FALSE_ALARM / shared.length
   const rows = shared.map((series): ChangeRow => {
     const values = [before, after].map((results) => valuesByRound(results, series))
     const logs = values.map(
       (byRound) => new Map([...byRound].map(([round, value]) => [round, Math.log(value)])),
     )
-    const raw = changeOfLogs([...logs[0].values()], [...logs[1].values()])
+    const raw = changeOfLogs([...logs[0].values()], [...logs[1].values()], confidence)
     const yardsticks = yardsticksOf(before, after, series)
     const judged =
       yardsticks.length === 0
         ? raw
-        : changeOfLogs(relative(before, series, yardsticks), relative(after, series, yardsticks))
+        : changeOfLogs(relative(before, series, yardsticks), relative(after, series, yardsticks), confidence)
     return {
       underlay: series.underlay,
       load: series.load,
@@ -67,7 +66,7 @@ export function compare(before: Results, after: Results): Comparison {
       after: quantile([...values[1].values()], 0.5),
       raw,
       judged,
-      verdict: judge(judged, series.metric, FALSE_ALARM / shared.length),
+      verdict: judge(judged, series.metric),
     }
   })
   return {
@@ -117,15 +116,11 @@ function relative(results: Results, series: Series, yardsticks: readonly string[
   })
 }
 
-function judge(change: Change | undefined, metric: MetricName, chance: number): Verdict {
+function judge(change: Change | undefined, metric: MetricName): Verdict {
   if (change === undefined) return 'too few rounds'
-  const higherIsBetter = METRICS[metric].better === 'higher'
-  if (change.chanceOfLower < chance && change.factor < 1 - SMALLEST_CHANGE) {
-    return higherIsBetter ? 'worse' : 'better'
-  }
-  if (change.chanceOfHigher < chance && change.factor > 1 + SMALLEST_CHANGE) {
-    return higherIsBetter ? 'better' : 'worse'
-  }
+  const { better, smallestChange } = METRICS[metric]
+  if (change.high < 1 && change.factor < 1 - smallestChange) return better === 'higher' ? 'worse' : 'better'
+  if (change.low > 1 && change.factor > 1 + smallestChange) return better === 'higher' ? 'better' : 'worse'
   return 'no change seen'
 }
 

@@ -8,7 +8,6 @@ declare module 'jstat' {
     /** Linear interpolation between the closest ranks, `share` from 0 to 1. */
     percentile(values: readonly number[], share: number): number
     readonly studentt: {
-      cdf(x: number, degreesOfFreedom: number): number
       inv(probability: number, degreesOfFreedom: number): number
     }
   }

@@ -51,42 +51,30 @@ export function straddlesOne(ratios: Summary): boolean {
 export interface Change {
   /** Of the geometric means, new to old. */
   readonly factor: number
-  /** The 95% confidence interval of the factor. */
+  /** The confidence interval of the factor. */
   readonly low: number
   readonly high: number
-  /** The probability of a factor as low (as high), or lower (higher), had nothing changed. */
-  readonly chanceOfLower: number
-  readonly chanceOfHigher: number
 }
 
 /**
- * Welch's t-test on logarithms: noise in speeds is a matter of per cent.
+ * Welch's t-interval on logarithms: noise in speeds is a matter of per cent.
  * @param before, after logarithms of the values; with fewer than two on either side nothing can be said
+ * @param confidence from 0 to 1: how often such an interval holds the true factor
  */
-export function changeOfLogs(before: readonly number[], after: readonly number[]): Change | undefined {
+export function changeOfLogs(
+  before: readonly number[],
+  after: readonly number[],
+  confidence: number,
+): Change | undefined {
   if (before.length < 2 || after.length < 2) return undefined
   const difference = jStat.mean(after) - jStat.mean(before)
   const a = jStat.variance(before, true) / before.length
   const b = jStat.variance(after, true) / after.length
-  const error = Math.sqrt(a + b)
-  if (error === 0) {
-    const factor = Math.exp(difference)
-    return {
-      factor,
-      low: factor,
-      high: factor,
-      chanceOfLower: difference < 0 ? 0 : 1,
-      chanceOfHigher: difference > 0 ? 0 : 1,
-    }
-  }
   const degrees = (a + b) ** 2 / (a ** 2 / (before.length - 1) + b ** 2 / (after.length - 1))
-  const reach = jStat.studentt.inv(0.975, degrees) * error
-  const chanceOfLower = jStat.studentt.cdf(difference / error, degrees)
+  const reach = a + b === 0 ? 0 : jStat.studentt.inv((1 + confidence) / 2, degrees) * Math.sqrt(a + b)
   return {
     factor: Math.exp(difference),
     low: Math.exp(difference - reach),
     high: Math.exp(difference + reach),
-    chanceOfLower,
-    chanceOfHigher: 1 - chanceOfLower,
   }
 }

@@ -38,6 +38,9 @@ const WIDTH = 72
 const CHART_ROWS = 7
 const LABEL_COLUMNS = 8
 
+/** asciichart's, but for the first, a cross where the axis begins at the top. */
+const CHART_SYMBOLS = ['┤', '┤', '╶', '╴', '─', '╰', '╭', '╮', '╯', '│']
+
 /** The scene as text for a terminal so many columns wide. */
 export function draw(scene: Scene, columns: number): string {
   const parts = [
@@ -117,15 +120,17 @@ function bars(values: readonly (number | null)[]): string {
 function drawChart({ samples }: Scene, width: number): string {
   const columns = width - LABEL_COLUMNS - 2
   const rates = stretch(samples, columns)
+  const most = Math.max(...rates, 0.01)
   const plot = asciichart.plot(rates, {
     min: 0,
-    max: Math.max(...rates, 0.01),
+    max: most,
     height: CHART_ROWS,
     offset: 2,
-    format: (value) => value.toFixed(2).padStart(LABEL_COLUMNS - 2),
+    symbols: CHART_SYMBOLS,
+    format: (value) => value.toFixed(most < 10 ? 2 : 1).padStart(LABEL_COLUMNS - 1),
     colors: [pc.isColorSupported ? asciichart.cyan : undefined],
   })
-  return `  ${pc.dim('Gbit/s')}\n${plot}`
+  return `  ${pc.dim('Gbit/s')}\n\n${plot}`
 }
 
 /** One rate a column for as much of the time as has passed, each that of the sample nearest before. */
@@ -160,7 +165,8 @@ export function drawResult({ tcp, round_trip_ms, frames, drops }: DemoResult): s
     ([name, figure, detail]) =>
       `  ${pc.dim(name.padEnd(12))}${pc.bold(figure.trim().padEnd(14))}${pc.dim(detail)}`,
   )
-  return `${lines.map((line) => line.trimEnd()).join('\n')}
+  return `
+${lines.map((line) => line.trimEnd()).join('\n')}
 
   Both hosts are gone again. The same between two of yours:
     ${pc.cyan('udptun-fast start 10.9.0.1 <address of b>')}  on a

@@ -9,6 +9,9 @@ import { advance, draw, drawResult, EMPTY_SCENE } from './demo-picture.js'
 
 const MAX_SECONDS = 600
 
+/** Of a terminal that does not say. */
+const DEFAULT_COLUMNS = 80
+
 const EXAMPLES = `
 Examples:
   sudo udptun-fast demo                      see it work
@@ -34,19 +37,23 @@ async function demo(flags: { seconds: string; json?: boolean }): Promise<void> {
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
   const abort = new AbortController()
   let asked: NodeJS.Signals | undefined
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      asked = signal
-      abort.abort()
-    })
+  const stop = (signal: NodeJS.Signals) => {
+    asked = signal
+    abort.abort()
   }
-  const show = flags.json === true || !process.stdout.isTTY ? printEvent : painter()
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
+  // Whoever read what is printed has gone.
+  process.stdout.on('error', () => stop('SIGPIPE'))
+  const viewer = flags.json === true || !process.stdout.isTTY ? PRINTER : painter()
   try {
-    for await (const event of runDemo(seconds, abort)) show(event)
+    for await (const event of runDemo(seconds, abort)) viewer.show(event)
+    viewer.end()
   } catch (error) {
     // A Ctrl-C reaches the demo's own programs as well, and may be noticed by their end first.
     if (asked === undefined) throw error
-    process.stderr.write(`${pc.red('udptun-fast:')} stopped by ${asked}, and everything removed again\n`)
+    const line = `${pc.red('udptun-fast:')} stopped by ${asked}, everything is removed again\n`
+    // Behind the terminal's own ^C.
+    process.stderr.write(process.stderr.isTTY ? `\n${line}` : line)
     process.exit(128 + constants.signals[asked])
   }
 }
@@ -57,20 +64,31 @@ function parseSeconds(text: string): number {
   throw usageError(`--seconds: "${text}" is not how long TCP can run; write seconds from 1 to ${MAX_SECONDS}`)
 }
 
-function printEvent(event: DemoEvent): void {
-  process.stdout.write(`${JSON.stringify(event)}\n`)
+interface Viewer {
+  show(event: DemoEvent): void
+  /** When all is over, and everything removed. */
+  end(): void
+}
+
+const PRINTER: Viewer = {
+  show: (event) => process.stdout.write(`${JSON.stringify(event)}\n`),
+  end() {},
 }
 
 /** Draws what has happened so far over what it drew before; the figures below, at the end. */
-function painter(): (event: DemoEvent) => void {
+function painter(): Viewer {
   const screen = createLogUpdate(process.stdout)
   let scene = EMPTY_SCENE
-  screen(draw(scene, process.stdout.columns))
-  return (event) => {
-    scene = advance(scene, event)
-    screen(draw(scene, process.stdout.columns))
-    if (event.event !== 'result') return
-    screen.done()
-    process.stdout.write(`${drawResult(event)}\n`)
+  const paint = () => screen(draw(scene, process.stdout.columns || DEFAULT_COLUMNS))
+  paint()
+  return {
+    show(event) {
+      scene = advance(scene, event)
+      paint()
+    },
+    end() {
+      screen.done()
+      if (scene.result !== undefined) process.stdout.write(`${drawResult(scene.result)}\n`)
+    },
   }
 }

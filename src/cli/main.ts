@@ -31,7 +31,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   demo: async () => (await import('./demo.js')).addDemo,
 }
 const [, , asked = ''] = process.argv
-for (const name of asked in COMMANDS ? [asked] : Object.keys(COMMANDS)) (await COMMANDS[name]())(program)
+for (const name of Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS))
+  (await COMMANDS[name]())(program)
 
 try {
   await program.parseAsync()

@@ -6,6 +6,7 @@ import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport }
 import { askStatus, listRunning } from '../control/status-socket.js'
 import { UserError } from '../errors.js'
 import { OFFLOADS } from '../forward/offloads.js'
+import { exitNow } from '../linux/process.js'
 import { duration, si, table } from './table.js'
 
 const WATCH_MS = 1_000
@@ -32,11 +33,15 @@ export function addStatus(program: Command): void {
 async function status(flags: { dev?: string; json?: boolean; watch?: boolean }): Promise<void> {
   const device = flags.dev ?? (await onlyDevice())
   const json = flags.json === true || !process.stdout.isTTY
+  // Whoever reads this in a pipe may have read enough.
+  process.stdout.on('error', () => exitNow(0))
   if (flags.watch !== true) {
     const report = await askStatus(device)
     process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${render(report)}\n`)
     return
   }
+  // A serial console does not know its size, and nothing would be shown on none.
+  if (process.stdout.rows === 0) Object.assign(process.stdout, { rows: 24, columns: 80 })
   const screen = createLogUpdate(process.stdout)
   for (let before: StatusReport | undefined; ; ) {
     const report = await askStatus(device)

@@ -78,7 +78,7 @@ export type Settings = z.output<typeof settingsSchema>
  * What is wrong between settings that are each right, as [key, sentence's rest]; undefined when nothing is.
  */
 export function conflict(settings: Settings): [key: string, message: string] | undefined {
-  const { local, mode, mac, mtu, remote } = settings
+  const { listen, local, mode, mac, mtu, remote } = settings
   if (mode === 'tun' && mac !== undefined)
     return ['mac', 'makes no sense with mode tun, which has no Ethernet; leave one of them out']
   const ipv6 = local.find(({ family }) => family === 'ipv6')
@@ -101,6 +101,12 @@ export function conflict(settings: Settings): [key: string, message: string] | u
     seen.add(key)
   }
   if (ipaddr.isValid(remote.host)) {
+    if (listen.address !== undefined && !reaches(listen.address, remote.host)) {
+      return [
+        'listen',
+        `"${listen.address}" and the remote "${remote.host}" are not of one family, IPv4 or IPv6; leave the address out, or give one like the remote's`,
+      ]
+    }
     const inside = local.find((it) => contains(it, remote.host))
     if (inside !== undefined) {
       return [
@@ -110,6 +116,12 @@ export function conflict(settings: Settings): [key: string, message: string] | u
     }
   }
   return undefined
+}
+
+/** Whether a socket that listens on `own` can send to `other`: one of the same family, or on `::`, any. */
+function reaches(own: string, other: string): boolean {
+  const [a, b] = [own, other].map((address) => ipaddr.parse(address.split('%')[0]))
+  return a.kind() === b.kind() || (a.kind() === 'ipv6' && a.range() === 'unspecified')
 }
 
 /** Whether `address` is in the network of an overlay address. */

@@ -18,7 +18,7 @@ export function openSocket(listen: Listen): UdpSocket {
       sendBufferBytes: SEND_BUFFER_BYTES,
     })
   } catch (error) {
-    if (error instanceof RangeError) throw new UserError(`cannot listen on ${error.message}`)
+    if (error instanceof RangeError) throw new UserError(`cannot listen on ${error.message}; check --listen`)
     if (!(error instanceof KernelError)) throw error
     if (error.errno === EADDRINUSE) {
       throw new UserError(

@@ -340,7 +340,7 @@ function encodeRemote(socket: UdpSocket, remote: Endpoint): Uint8Array {
   try {
     return encodeSockaddr(socket.family, remote)
   } catch (error) {
-    throw new UserError(`the remote cannot be reached: ${(error as Error).message}`)
+    throw new UserError(`the remote cannot be reached: ${(error as Error).message}; check its address`)
   }
 }
 

@@ -80,7 +80,7 @@ export class Lab {
       this.#children.delete(child)
       if (code === 0 || this.#closing) return
       const why = stderr.trim().replace(/^udptun-fast: /, '') || (signal ?? `exit code ${code}`)
-      this.#abort.abort(new UserError(`a program in the demo's host ${side} has ended: ${why}`))
+      this.#abort.abort(new UserError(`host ${side} of the demo failed: ${why}`))
     })
     this.#children.set(child, ended)
     return { child, line: lineReader(child, ended, this.#abort.signal) }

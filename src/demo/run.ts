@@ -11,7 +11,10 @@ const TCP_PORT = 5201
 
 const PING_INTERVAL_MS = 100
 const IDLE_PINGS = 10
-const SAMPLE_MS = 200
+
+/** Samples of the whole time that TCP runs, about one a column of a chart. */
+const SAMPLES = 60
+const MIN_SAMPLE_MS = 80
 
 export interface Frames {
   readonly a_to_b: number
@@ -57,7 +60,7 @@ export async function* runDemo(seconds: number, abort: AbortController): AsyncGe
     yield { event: 'hosts', addresses: ADDRESSES }
     const startedMs = performance.now()
     await lab.startTunnels()
-    const took_s = (performance.now() - startedMs) / 1000
+    const took_s = round((performance.now() - startedMs) / 1000)
     yield { event: 'tunnels', took_s, mtu_bytes: (await lab.status()).a.mtu_bytes }
 
     const ping = pinging(lab)
@@ -83,8 +86,9 @@ function pinging(lab: Lab) {
   let times: number[] = []
   const next = async () => {
     const roundTripMs = JSON.parse(await line()) as number | null
-    if (roundTripMs !== null) times.push(roundTripMs)
-    return roundTripMs
+    if (roundTripMs === null) return null
+    times.push(round(roundTripMs))
+    return round(roundTripMs)
   }
   return {
     next,
@@ -113,24 +117,31 @@ async function* transfer(
   })
   done.catch(() => {})
 
+  const sampleMs = Math.max(MIN_SAMPLE_MS, (seconds * 1000) / SAMPLES)
   const startedMs = performance.now()
   for (let before = await lab.status(); ; ) {
-    await Promise.race([done, sleep(SAMPLE_MS, undefined, { signal })])
+    await Promise.race([done, sleep(sampleMs, undefined, { signal })])
     if (received !== undefined) break
     const now = await lab.status()
     const bytes = now.b.inbound.bytes - before.b.inbound.bytes
     yield {
       event: 'sample',
-      elapsed_s: (performance.now() - startedMs) / 1000,
+      elapsed_s: round((performance.now() - startedMs) / 1000),
       seconds,
-      gbit_per_s: (bytes * 8) / 1e9 / (now.b.uptime_s - before.b.uptime_s),
+      gbit_per_s: gbitPerSecond(bytes, now.b.uptime_s - before.b.uptime_s),
       frames: framesOf(now),
       dropped: Object.values(dropsOf(now)).reduce((sum, count) => sum + count, 0),
     }
     before = now
   }
-  return { gbit_per_s: (received.bytes * 8) / 1e9 / received.seconds, ...received }
+  const { bytes, seconds: took } = received
+  return { gbit_per_s: gbitPerSecond(bytes, took), bytes, seconds: round(took) }
 }
+
+const gbitPerSecond = (bytes: number, seconds: number) => round((bytes * 8) / 1e9 / seconds)
+
+/** Three decimals are more than is meant. */
+const round = (value: number) => Math.round(value * 1000) / 1000
 
 type Reports = Readonly<Record<Side, StatusReport>>
 

@@ -14,6 +14,7 @@ import { parseUnderlay } from '../../bench/macro/underlay.js'
 
 const BENCH = fileURLToPath(new URL('../../bench/macro/main.js', import.meta.url))
 const UNDERLAY = 'mtu=1500,offload=off'
+
 /** Options of a test that cannot do without these programs. */
 function needs(...programs: string[]): { skip?: string } {
   const missing = programs.filter((name) => findProgram(name) === undefined)
@@ -178,42 +179,46 @@ t.test('without iperf3 there is a generator of its own', async (t) => {
   t.match(readFileSync(join(run.out, 'report.md'), 'utf8'), /Traffic by own generator/)
 })
 
-t.test(
-  'the two baselines understand each other, and their checksums are right',
-  needs('cc', 'iperf3'),
-  async (t) => {
-    for (const peer of [article, nativeOffload])
-      t.match(await peer.available(), { version: /bench\/baseline/ })
-    const generator = await chooseGenerator('iperf3')
-    const { signal } = new AbortController()
-    await using lab = await Lab.create(parseUnderlay(UNDERLAY), signal)
-    lab.daemon(lab.near.host, `${BUILT}udptun-offload`, [lab.near.overlay, lab.far.underlay])
-    lab.daemon(lab.far.host, `${BUILT}udptun`, [lab.far.overlay, lab.near.underlay])
-    lab.repeatArpSoon()
-    await lab.until('a ping', () =>
-      lab.run(lab.near.host, 'ping', ['-c', '1', '-W', '1', lab.far.overlay]).then(
-        () => true,
-        () => false,
-      ),
-    )
-    const route = {
-      near: lab.near,
-      far: lab.far,
-      nearAddress: lab.near.overlay,
-      farAddress: lab.far.overlay,
-      signal,
-    }
-    const tcp = await generator.tcp(route, { seconds: 1, streams: 2, bothWays: true })
-    t.ok(tcp.deliveredBytes > 1e6, `${tcp.deliveredBytes} bytes by TCP`)
-    const udp = await generator.udp(route, { seconds: 1, payloadBytes: 333, datagramsPerSecond: 2000 })
-    t.ok(udp.delivered > 0.9 * udp.sent, `${udp.delivered} of ${udp.sent} datagrams`)
-    for (const { host, name } of lab.sites) {
-      const snmp = host.run(() => readFileSync('/proc/thread-self/net/snmp', 'latin1'))
-      for (const protocol of ['Tcp', 'Udp'])
-        t.equal(counter(snmp, protocol, 'InCsumErrors'), 0, `${name}: ${protocol}`)
-    }
-  },
-)
+t.test('the baselines understand each other, with right checksums', needs('cc', 'iperf3'), async (t) => {
+  for (const peer of [article, nativeOffload]) t.match(await peer.available(), { version: /bench\/baseline/ })
+  const generator = await chooseGenerator('iperf3')
+  const { signal } = new AbortController()
+  await using lab = await Lab.create(parseUnderlay(UNDERLAY), signal)
+  lab.daemon(lab.near.host, `${BUILT}udptun-offload`, [lab.near.overlay, lab.far.underlay])
+  lab.daemon(lab.far.host, `${BUILT}udptun`, [lab.far.overlay, lab.near.underlay])
+  lab.repeatArpSoon()
+  await lab.until('a ping', () =>
+    lab.run(lab.near.host, 'ping', ['-c', '1', '-W', '1', lab.far.overlay]).then(
+      () => true,
+      () => false,
+    ),
+  )
+  const route = {
+    near: lab.near,
+    far: lab.far,
+    nearAddress: lab.near.overlay,
+    farAddress: lab.far.overlay,
+    signal,
+  }
+  const tcp = await generator.tcp(route, { seconds: 1, streams: 2, bothWays: true })
+  t.ok(tcp.deliveredBytes > 1e6, `${tcp.deliveredBytes} bytes by TCP`)
+  const back = {
+    ...route,
+    near: lab.far,
+    far: lab.near,
+    nearAddress: lab.far.overlay,
+    farAddress: lab.near.overlay,
+  }
+  for (const way of [route, back]) {
+    const udp = await generator.udp(way, { seconds: 1, payloadBytes: 333, datagramsPerSecond: 2000 })
+    t.ok(udp.delivered > 0.9 * udp.sent, `from ${way.near.name}: ${udp.delivered} of ${udp.sent} datagrams`)
+  }
+  for (const { host, name } of lab.sites) {
+    const snmp = host.run(() => readFileSync('/proc/thread-self/net/snmp', 'latin1'))
+    for (const protocol of ['Tcp', 'Udp'])
+      t.equal(counter(snmp, protocol, 'InCsumErrors'), 0, `${name}: ${protocol}`)
+  }
+})
 
 /** A counter of /proc/net/snmp: a line of names, then one of values. */
 function counter(snmp: string, protocol: string, name: string): number {

@@ -33,8 +33,10 @@ export const fastd: Peer = {
     const mtuBytes = lab.spec.mtuBytes - UDP_IPV4_BYTES - METHOD_BYTES - ETHERNET_BYTES
 
     return async () => {
-      const pids = lab.sites.map((site) => {
+      // Only one end calls: two handshakes that cross can leave each with a session that the other has not.
+      const pids = lab.sites.toReversed().map((site) => {
         const other = lab.other(site)
+        const remote = site === lab.near ? `remote ${other.underlay}:${PORT};` : ''
         const config = lab.file(
           `${site.name}.conf`,
           `log level warn;
@@ -44,7 +46,7 @@ export const fastd: Peer = {
            mtu ${mtuBytes};
            bind ${site.underlay}:${PORT};
            secret "${keys[site.name].secret}";
-           peer "${other.name}" { key "${keys[other.name].public}"; remote ${other.underlay}:${PORT}; }`,
+           peer "${other.name}" { key "${keys[other.name].public}"; ${remote} }`,
         )
         return lab.daemon(site.host, 'fastd', ['--config', config]).pid
       })

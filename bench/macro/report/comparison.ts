@@ -11,7 +11,7 @@ const COLOURS: Record<Verdict, (text: string) => string> = {
   'too few rounds': pc.yellow,
 }
 
-/** A change with its 95% interval: `-12% (-15% to -9%)`. */
+/** A change with its interval: `-12% (-15% to -9%)`. */
 function percent(change: Change | undefined): string {
   if (change === undefined) return ''
   const of = (factor: number) => {
@@ -40,7 +40,7 @@ export function comparisonReport({ before, rows, differences, regressions }: Com
           `${regressions} ${regressions === 1 ? 'figure has' : 'figures have'} become worse beyond the noise.`,
         )
   return [
-    `Compared with the run of ${before.startedAt} (changes with their 95% intervals):`,
+    `Compared with the run of ${before.startedAt} (intervals hold all together 95 times in 100):`,
     table([head, ...rows.map(line)]),
     ...differences.map(
       (difference) => `${pc.yellow('!')} The runs differ in more than the program: ${difference}.`,

@@ -1,0 +1,46 @@
+import type { ChildProcess } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { Host } from '../../src/lab/host.js'
+import { type Launch, ok, PROGRAM, until } from './lab.js'
+
+/** The one name that {@link serveNames} knows. */
+export const NAME = 'host-b.test'
+
+/** A name server on a host's loopback, for `NAME` and, with an answer that there is none, for the rest of `.test`. */
+export async function serveNames(host: Host, address: string): Promise<ChildProcess> {
+  const server = host.spawn('dnsmasq', [
+    '--keep-in-foreground',
+    '--conf-file=/dev/null',
+    '--no-resolv',
+    '--no-hosts',
+    '--pid-file=',
+    '--user=root',
+    '--local=/test/',
+    '--listen-address=127.0.0.1',
+    '--bind-interfaces',
+    `--host-record=${NAME},${address}`,
+  ])
+  await until(
+    'the name server listens',
+    async () => (await ok(host, 'ss', '-Hlun', 'sport', '=', '53')).length > 0,
+  )
+  return server
+}
+
+/** How the program is started so that it asks the name server of its own host. */
+export function asksItsHost(t: Test): Launch {
+  const file = join(t.testdir(), 'resolv.conf')
+  writeFileSync(file, 'nameserver 127.0.0.1\n')
+  return inMountNamespace(`mount --bind '${file}' /etc/resolv.conf`)
+}
+
+/**
+ * How the program is started in a mount namespace of its own, changed by a line of shell first.
+ * @param wrap a command with its arguments, to run the program
+ */
+export function inMountNamespace(change: string, ...wrap: string[]): Launch {
+  const script = `${change} && exec "$@"`
+  return { command: ['unshare', '-m', 'sh', '-c', script, 'sh', ...wrap, process.execPath, PROGRAM] }
+}
