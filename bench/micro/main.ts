@@ -8,10 +8,11 @@ import { describeMachine } from '../macro/machine.js'
 import { checksums } from './checksum.js'
 import { koffiCalls } from './koffi.js'
 import type { Micro } from './micro.js'
+import { offloads } from './offload.js'
 import { rings } from './ring.js'
 
 /** Whoever adds to the hot path adds here. */
-const MICROS: readonly Micro[] = [...koffiCalls, ...rings, ...checksums]
+const MICROS: readonly Micro[] = [...koffiCalls, ...rings, ...checksums, ...offloads]
 
 /** So many at a time that reading the clock is nothing beside them. */
 const BATCH = 1000

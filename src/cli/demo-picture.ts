@@ -101,7 +101,7 @@ function pingText(pings: readonly (number | null)[]): string {
 
 function tcpText({ gbit_per_s, elapsed_s, seconds, frames, dropped }: EventOf<'sample'>): string {
   const drops = dropped === 0 ? 'none dropped' : pc.yellow(`${dropped} dropped`)
-  const counts = `${si(frames.a_to_b + frames.b_to_a, '').trim()} frames, ${drops}`
+  const counts = `${si(frames.a_to_b + frames.b_to_a, '')} frames, ${drops}`
   const time = `${Math.min(elapsed_s, seconds).toFixed(1)} of ${seconds} s`
   return `${pc.bold(`${gbit_per_s.toFixed(2)} Gbit/s`)}  ${time}  ${counts}`
 }

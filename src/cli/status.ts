@@ -80,25 +80,26 @@ export function render(report: StatusReport, before?: StatusReport): string {
   return lines.join('\n')
 }
 
-function offloadLine({ offloads, super_frames }: StatusReport): string {
+function offloadLine({ offloads }: StatusReport): string {
   const names = (on: boolean) => OFFLOADS.filter((offload) => offloads[offload] === on).join(' ')
   const off = names(false)
-  const counts = `super-frames: ${si(super_frames.read, '')} read, ${si(super_frames.written, '')} written`
-  return `${pc.dim('offloads')} ${names(true) || 'none'}${off === '' ? '' : pc.yellow(`  off: ${off}`)}  ${pc.dim(counts)}`
+  return `${pc.dim('offloads')} ${names(true) || 'none'}${off === '' ? '' : pc.yellow(`  off: ${off}`)}`
 }
 
 function trafficTable(report: StatusReport, before?: StatusReport): string {
   const seconds = before === undefined ? undefined : report.uptime_s - before.uptime_s
-  const row = (name: string, key: 'outbound' | 'inbound') => {
+  const row = (key: 'outbound' | 'inbound', superFrames: number) => {
     const now = report[key]
-    const cells = [name, si(now.frames, ''), si(now.bytes, 'B')]
+    const cells = [key, si(now.frames, ''), si(now.bytes, 'B'), si(superFrames, '')]
     if (before === undefined || seconds === undefined) return cells
     const frames = (now.frames - before[key].frames) / seconds
     const bits = ((now.bytes - before[key].bytes) * 8) / seconds
     return [...cells, si(frames, '/s'), si(bits, 'bit/s')]
   }
-  const head = ['traffic', 'frames', 'bytes', ...(before === undefined ? [] : ['frames', 'rate'])]
-  return table([head, row('outbound', 'outbound'), row('inbound', 'inbound')])
+  const rates = before === undefined ? [] : ['frames', 'rate']
+  const { read, written } = report.super_frames
+  const head = ['traffic', 'frames', 'bytes', 'super-frames', ...rates]
+  return table([head, row('outbound', read), row('inbound', written)])
 }
 
 function workerTable({ workers, rings }: StatusReport): string {

@@ -43,7 +43,7 @@ export function si(value: number, unit: string): string {
     prefix++
   }
   const digits = prefix === 0 || scaled >= 99.95 ? 0 : scaled >= 9.995 ? 1 : 2
-  return `${scaled.toFixed(digits)} ${UNITS[prefix]}${unit}`
+  return `${scaled.toFixed(digits)} ${UNITS[prefix]}${unit}`.trimEnd()
 }
 
 /** `42 s`, `3 min 20 s`, `5 h 3 min`, `2 d 4 h`. */

@@ -20,7 +20,10 @@ export const DROP_REASONS = {
   device_refused: ['dropDeviceRefused', 'the device refused the frame'],
 } as const satisfies Record<string, readonly [CounterName, string]>
 
-/** Drops that the kernel counts, before a frame reaches this program or after. */
+/**
+ * Drops that the kernel counts, before a frame reaches this program or after. It counts its own buffers: a
+ * super-frame, or a run of datagrams for a socket with `UDP_GRO`, is one.
+ */
 export const KERNEL_DROP_REASONS = {
   device_queue_full: "the device's queue was full, the worker not fast enough",
   device_receive: "the host's own network stack dropped it",

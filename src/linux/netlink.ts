@@ -110,6 +110,7 @@ export class Netlink {
       const received = must(what, () => recv(this.#fd, buffer, buffer.length, 0))
       for (let at = 0; at + nlmsghdr.size <= received; ) {
         const length = buffer.readUInt32LE(at + nlmsghdr.nlmsg_len)
+        if (length < nlmsghdr.size) break
         const type = buffer.readUInt16LE(at + nlmsghdr.nlmsg_type)
         const body = buffer.subarray(at + nlmsghdr.size, at + length)
         const mine = buffer.readUInt32LE(at + nlmsghdr.nlmsg_seq) === sequence
