@@ -20,6 +20,24 @@ export interface Flow {
   readonly ece: boolean
 }
 
+/** TCP over IPv4 with timestamps, as Linux sends it. */
+export const PLAIN_FLOW: Flow = {
+  ip: 4,
+  protocol: 'tcp',
+  l2: 14,
+  hosts: [1, 4],
+  ports: [1000, 2000],
+  tos: 0,
+  ttl: 64,
+  id: 100,
+  df: true,
+  sequence: 5000,
+  acknowledgment: 77,
+  window: 500,
+  options: Uint8Array.from([1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]),
+  ece: false,
+}
+
 export interface Piece {
   readonly payload: Uint8Array
   readonly flags: number

@@ -12,7 +12,7 @@ import { byteOperations, scalarOperations, wasmOperations } from '../src/offload
 import { Joiner, type JoinTarget } from '../src/offload/join.js'
 import { l3Offset } from '../src/offload/parse.js'
 import { MAX_HEADER_BYTES, Segmenter } from '../src/offload/segment.js'
-import { type Flow, framesOf, headerBytes, type Piece, superFrameOf } from './frames.js'
+import { type Flow, framesOf, headerBytes, type Piece, PLAIN_FLOW, superFrameOf } from './frames.js'
 
 const memory = NativeMemory.allocate(8 * 1024 * 1024)
 const bytes = byteOperations(memory)
@@ -221,22 +221,6 @@ t.test('joined frames, cut again, are the frames that came, in their order', asy
   t.ok(joined > 100, `${joined} super-frames were made`)
 })
 
-const plain: Flow = {
-  ip: 4,
-  protocol: 'tcp',
-  l2: 14,
-  hosts: [1, 4],
-  ports: [1000, 2000],
-  tos: 0,
-  ttl: 64,
-  id: 100,
-  df: true,
-  sequence: 5000,
-  acknowledgment: 77,
-  window: 500,
-  options: Uint8Array.from([1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]),
-  ece: false,
-}
 const three = (flags = [TCP_PLAIN, TCP_PLAIN, TCP_PLAIN], size = 1000): Piece[] =>
   flags.map((it, index) => ({ payload: new Uint8Array(size).fill(index + 1), flags: it }))
 const shape = (written: readonly Written[]) => written.map((it) => it.frames.length)
@@ -244,19 +228,19 @@ const shape = (written: readonly Written[]) => written.map((it) => it.frames.len
 t.test('a run of one flow becomes one super-frame', async (t) => {
   for (const ip of [4, 6] as const) {
     for (const l2 of [0, 14] as const) {
-      t.same(shape(join(framesOf({ ...plain, ip, l2 }, three()), l2)), [3])
+      t.same(shape(join(framesOf({ ...PLAIN_FLOW, ip, l2 }, three()), l2)), [3])
       const udp = three([0, 0, 0])
-      t.same(shape(join(framesOf({ ...plain, ip, l2, protocol: 'udp' }, udp), l2)), [3])
-      t.same(shape(join(framesOf({ ...plain, ip, l2, protocol: 'udp' }, udp), l2, false)), [1, 1, 1])
+      t.same(shape(join(framesOf({ ...PLAIN_FLOW, ip, l2, protocol: 'udp' }, udp), l2)), [3])
+      t.same(shape(join(framesOf({ ...PLAIN_FLOW, ip, l2, protocol: 'udp' }, udp), l2, false)), [1, 1, 1])
     }
   }
 })
 
 t.test('what does not continue a flow is not joined to it', async (t) => {
   const next = (change: Partial<Flow>, id = 101, sequence = 6000) =>
-    framesOf({ ...plain, id, sequence, ...change }, three().slice(0, 1))
+    framesOf({ ...PLAIN_FLOW, id, sequence, ...change }, three().slice(0, 1))
   const after = (frames: Uint8Array[]) =>
-    shape(join([...framesOf(plain, three().slice(0, 1)), ...frames], 14))
+    shape(join([...framesOf(PLAIN_FLOW, three().slice(0, 1)), ...frames], 14))
   t.same(after(next({})), [2], 'the very next one is')
   const differences: [string, Uint8Array[]][] = [
     ['another host', next({ hosts: [2, 4] })],
@@ -272,32 +256,35 @@ t.test('what does not continue a flow is not joined to it', async (t) => {
     ['another acknowledgment', next({ acknowledgment: 78 })],
     ['another window', next({ window: 501 })],
     ['another timestamp', next({ options: Uint8Array.from([1, 1, 8, 10, 0, 0, 0, 2, 0, 0, 0, 2]) })],
-    ['more options', next({ options: Uint8Array.from([...plain.options, 1, 1, 1, 1]) })],
+    ['more options', next({ options: Uint8Array.from([...PLAIN_FLOW.options, 1, 1, 1, 1]) })],
     ['another protocol', next({ protocol: 'udp' })],
     ['IPv6', next({ ip: 6 })],
     ['a VLAN tag', next({ l2: 18 })],
-    ['a longer payload', framesOf({ ...plain, id: 101, sequence: 6000 }, three(undefined, 1001).slice(0, 1))],
+    [
+      'a longer payload',
+      framesOf({ ...PLAIN_FLOW, id: 101, sequence: 6000 }, three(undefined, 1001).slice(0, 1)),
+    ],
   ]
   for (const flags of [0x11, 0x12, 0x14, 0x30, 0x90, 0x00]) {
     const piece = { payload: new Uint8Array(1000), flags }
     differences.push([
       `the flags 0x${flags.toString(16)}`,
-      framesOf({ ...plain, id: 101, sequence: 6000 }, [piece]),
+      framesOf({ ...PLAIN_FLOW, id: 101, sequence: 6000 }, [piece]),
     ])
   }
   for (const [what, frames] of differences) t.same(after(frames), [1, 1], what)
 })
 
 t.test('nothing follows a pushed segment or a short one', async (t) => {
-  t.same(shape(join(framesOf(plain, three([TCP_PLAIN, TCP_PUSHED, TCP_PLAIN])), 14)), [2, 1])
+  t.same(shape(join(framesOf(PLAIN_FLOW, three([TCP_PLAIN, TCP_PUSHED, TCP_PLAIN])), 14)), [2, 1])
   const short = three().map((piece, index) =>
     index === 1 ? { ...piece, payload: piece.payload.subarray(0, 999) } : piece,
   )
-  t.same(shape(join(framesOf(plain, short), 14)), [2, 1])
+  t.same(shape(join(framesOf(PLAIN_FLOW, short), 14)), [2, 1])
 })
 
 t.test('fragments, IP options, padding and TCP without payload pass as they are', async (t) => {
-  const [frame] = framesOf(plain, three().slice(0, 1))
+  const [frame] = framesOf(PLAIN_FLOW, three().slice(0, 1))
   const changed = (at: number, value: number) => {
     const copy = frame.slice()
     copy[at] = value
@@ -309,7 +296,7 @@ t.test('fragments, IP options, padding and TCP without payload pass as they are'
     Uint8Array.from([...frame, 0, 0]),
     changed(46, 0x40),
     changed(46, 0xf0),
-    framesOf(plain, [{ payload: new Uint8Array(0), flags: TCP_PLAIN }])[0],
+    framesOf(PLAIN_FLOW, [{ payload: new Uint8Array(0), flags: TCP_PLAIN }])[0],
     frame.slice(0, 30),
     frame.slice(0, 14),
   ]
@@ -364,8 +351,12 @@ t.test('nonsense in place of a super-frame is refused, not cut', async (t) => {
     ),
     { numRuns: 1000 },
   )
-  const { bytes: whole, l4 } = superFrameOf(plain, three())
+  const { bytes: whole, l4 } = superFrameOf(PLAIN_FLOW, three())
   memory.u8.set(whole, INPUT)
   t.equal(segment(INPUT, whole.length, 14, l4, VIRTIO_NET_HDR_GSO_TCPV4, 0), undefined, 'no segment size')
-  t.equal(segment(INPUT, headerBytes(plain), 14, l4, VIRTIO_NET_HDR_GSO_TCPV4, 1000), undefined, 'no payload')
+  t.equal(
+    segment(INPUT, headerBytes(PLAIN_FLOW), 14, l4, VIRTIO_NET_HDR_GSO_TCPV4, 1000),
+    undefined,
+    'no payload',
+  )
 })

@@ -22,7 +22,7 @@ import { mmsghdr, msghdr, virtio_net_hdr } from '../../src/linux/structs.js'
 import { openTap, setDeviceOffloads } from '../../src/linux/tap.js'
 import { enableGro, openUdp } from '../../src/linux/udp.js'
 import { byteOperations } from '../../src/offload/bytes.js'
-import { type Flow, framesOf } from '../frames.js'
+import { framesOf, PLAIN_FLOW } from '../frames.js'
 
 /** The workers' memory, a ring to drain, and counters, all in this thread. */
 function bench() {
@@ -157,23 +157,6 @@ t.test('a run too long for its interface is no missing offload', async (t) => {
   close(to.fd)
 })
 
-const flow: Flow = {
-  ip: 4,
-  protocol: 'tcp',
-  l2: 14,
-  hosts: [1, 4],
-  ports: [1000, 2000],
-  tos: 0,
-  ttl: 64,
-  id: 1,
-  df: true,
-  sequence: 1,
-  acknowledgment: 1,
-  window: 1,
-  options: new Uint8Array(0),
-  ece: false,
-}
-
 t.test('a super-frame refused by the device ends joining for its protocol alone', async (t) => {
   using host = new Host('tap')
   const device = host.run(() => openTap('tap', 'tap0'))
@@ -196,7 +179,7 @@ t.test('a super-frame refused by the device ends joining for its protocol alone'
   )
   const run = (protocol: 'tcp' | 'udp') =>
     framesOf(
-      { ...flow, protocol },
+      { ...PLAIN_FLOW, protocol },
       frames(4, 100).map((payload) => ({ payload, flags: protocol === 'tcp' ? 0x10 : 0 })),
     )
   put(made, [...run('udp'), ...run('tcp')])
@@ -229,7 +212,7 @@ t.test('the device takes what is joined', async (t) => {
       put(
         made,
         framesOf(
-          { ...flow, protocol, ip },
+          { ...PLAIN_FLOW, protocol, ip },
           frames(4, 100).map((payload) => ({ payload, flags: protocol === 'tcp' ? 0x10 : 0 })),
         ),
       )
