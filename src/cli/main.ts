@@ -34,6 +34,9 @@ const [, , asked = ''] = process.argv
 for (const name of Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS))
   (await COMMANDS[name]())(program)
 
+// Node's own end of the process would wait for the workers, which nobody stops any more.
+process.on('uncaughtException', fail)
+
 try {
   await program.parseAsync()
 } catch (error) {

@@ -1,9 +1,11 @@
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { getLink, setLink } from '../../src/linux/interface.js'
+import type { FailedStart } from './failing-starts.js'
 import { type Finished, type Launch, ok, type Pair, PROGRAM, run, startTunnel, twoHosts } from './lab.js'
 import { leftIn } from './leftovers.js'
-import { asksItsHost, inMountNamespace, serveNames } from './names.js'
+import { asksItsHost, inMountNamespace, mountResolver, NAME, serveNames } from './names.js'
 
 /** Cases at once: what takes the time is the start of node. */
 const AT_ONCE = 3
@@ -369,4 +371,41 @@ t.test('names', async (t) => {
       launch,
     },
   ])
+})
+
+t.test('a start that fails leaves no file open and no thread, however far it came', async (t) => {
+  using pair = twoHosts()
+  await ok(pair.a, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1')
+  const program = fileURLToPath(new URL('./failing-starts.js', import.meta.url))
+  const start = { local: ['10.9.0.1'], remote: REMOTE }
+  const starts: readonly (readonly [settings: object, says: RegExp])[] = [
+    [{ ...start, listen: '192.0.2.99:5149' }, /is not an address of this host/],
+    [{ ...start, remote: 'nobody.test' }, /does not resolve/],
+    [{ ...start, remote: NAME }, /lies inside the overlay network/],
+    [{ ...start, remote: 'fe80::2%eth9' }, /there is no interface eth9/],
+    [{ ...start, local: [pair.underlay.a] }, /is taken: eth0/],
+    [{ ...start, dev: 'eth0' }, /there is a device eth0 already/],
+    [{ ...start, local: ['10.9.0.1', 'fd00::1'] }, /the kernel refused to set up tap0/],
+    [start, /the status socket .* cannot be made/],
+  ]
+  await serveNames(pair.a, '10.9.0.9')
+  const script = `mount -t tmpfs -o ro none /run && ${mountResolver(t)} && exec "$@"`
+  const list = JSON.stringify(starts.map(([settings]) => settings))
+  const { stdout, stderr } = await run(pair.a, 'unshare', [
+    '-m',
+    'sh',
+    '-c',
+    script,
+    'sh',
+    process.execPath,
+    program,
+    list,
+  ])
+  t.equal(stderr, '')
+  const failed: FailedStart[] = JSON.parse(stdout)
+  for (const [index, { message, files, threads }] of failed.entries()) {
+    t.match(message, starts[index][1])
+    t.same({ files, threads }, { files: [], threads: 0 }, message)
+  }
+  t.equal(failed.length, starts.length)
 })

@@ -29,11 +29,16 @@ export async function serveNames(host: Host, address: string): Promise<ChildProc
   return server
 }
 
-/** How the program is started so that it asks the name server of its own host. */
-export function asksItsHost(t: Test): Launch {
+/** A line of shell that makes a mount namespace ask the name server of its own host. */
+export function mountResolver(t: Test): string {
   const file = join(t.testdir(), 'resolv.conf')
   writeFileSync(file, 'nameserver 127.0.0.1\n')
-  return inMountNamespace(`mount --bind '${file}' /etc/resolv.conf`)
+  return `mount --bind '${file}' /etc/resolv.conf`
+}
+
+/** How the program is started so that it asks the name server of its own host. */
+export function asksItsHost(t: Test): Launch {
+  return inMountNamespace(mountResolver(t))
 }
 
 /**

@@ -264,34 +264,70 @@ for (const load of [false, true]) {
   )
 }
 
-for (const role of ['tap', 'udp'] as const) {
+t.test('an error that nobody foresaw in the main thread ends it, with one sentence', async (t) => {
+  using pair = twoHosts()
+  const thrower = 'data:text/javascript,process.on("SIGUSR2", () => { throw new Error("unforeseen") })'
+  const tunnel = new RunningTunnel(pair.a, ['10.9.0.1', pair.underlay.b], ['--import', thrower])
+  await tunnel.said(/is up/)
+  const { code, stderr, tookMs } = await tunnel.stop('SIGUSR2')
+  t.equal(code, 1)
+  t.equal(stderr, 'udptun-fast: unforeseen\n')
+  t.ok(tookMs < STOP_MS, `it ended ${Math.round(tookMs)} ms after it`)
+  t.notOk(leftIn(pair.a).includes('tap0'), 'the device is gone')
+})
+
+/** Two sockets in the place of the fds, and what workers are started with on them. */
+function onSockets() {
+  const listen = { address: '127.0.0.1', port: 0 }
+  const open = () => openUdp({ listen, receiveBufferBytes: 65536, sendBufferBytes: 65536 })
+  const [tap, udp] = [open(), open()]
+  const plan = planMemory(1)
+  const options = {
+    memory: NativeMemory.allocate(plan.bytes),
+    plan,
+    mode: 'tap' as const,
+    tapFd: tap.fd,
+    udpFd: udp.fd,
+    sockaddrBytes: sockaddrLength(udp.family),
+  }
+  return { sockets: { tap, udp }, options }
+}
+
+for (const [role, other, fdOf] of [
+  ['tap', 'udp', 'tapFd'],
+  ['udp', 'tap', 'udpFd'],
+] as const) {
+  const message = `the ${role} worker has ended: the file descriptor has been closed`
+
   t.test(`a ${role} worker whose fd is closed under it dies with the reason, the other stops`, async (t) => {
-    const listen = { address: '127.0.0.1', port: 0 }
-    const open = () => openUdp({ listen, receiveBufferBytes: 65536, sendBufferBytes: 65536 })
-    const sockets = { tap: open(), udp: open() }
-    const plan = planMemory(1)
-    const workers = await Workers.start({
-      memory: NativeMemory.allocate(plan.bytes),
-      plan,
-      mode: 'tap',
-      tapFd: sockets.tap.fd,
-      udpFd: sockets.udp.fd,
-      sockaddrBytes: sockaddrLength(sockets.udp.family),
-    })
-    const sender = createSocket('udp4').bind(0, listen.address)
+    const { sockets, options } = onSockets()
+    const workers = await Workers.start(options)
+    const sender = createSocket('udp4').bind(0, '127.0.0.1')
     await once(sender, 'listening')
     // The worker's poll still holds the closed socket: a datagram ends the poll, and the fd is nobody's.
     const { fd, local } = sockets[role]
     close(fd)
     sender.send('wake', local.port, local.address)
-    t.match(await workers.died, {
-      message: `the ${role} worker has ended: the file descriptor has been closed`,
-    })
+    t.match(await workers.died, { message })
     const startedMs = performance.now()
     await workers.stop()
     t.ok(performance.now() - startedMs < STOP_MS, 'the other one has stopped')
-    close(sockets[role === 'tap' ? 'udp' : 'tap'].fd)
+    close(sockets[other].fd)
     sender.close()
+  })
+
+  t.test(`a ${role} worker whose fd is none dies with the reason, and does not try for ever`, async (t) => {
+    const { sockets, options } = onSockets()
+    const reason = await Workers.start({ ...options, [fdOf]: 1_000_000 }).then(
+      async (workers) => {
+        const died = await workers.died
+        await workers.stop()
+        return died
+      },
+      (error) => error,
+    )
+    t.match(reason, { message })
+    for (const { fd } of Object.values(sockets)) close(fd)
   })
 }
 
