@@ -33,7 +33,7 @@ export const fastd: Peer = {
     const mtuBytes = lab.spec.mtuBytes - UDP_IPV4_BYTES - METHOD_BYTES - ETHERNET_BYTES
 
     return async () => {
-      // Only one end calls: two handshakes that cross can leave each with a session that the other has not.
+      // Only one end calls: two handshakes that cross can leave each with keys that the other has not.
       const pids = lab.sites.toReversed().map((site) => {
         const other = lab.other(site)
         const remote = site === lab.near ? `remote ${other.underlay}:${PORT};` : ''
