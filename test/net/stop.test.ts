@@ -17,6 +17,7 @@ import {
   type Finished,
   ok,
   type Pair,
+  PLAIN,
   PROGRAM,
   RunningTunnel,
   run,
@@ -230,7 +231,7 @@ t.test('the end of a shell that started it in the background does not end it', a
   using pair = twoHosts()
   const env = { ...process.env }
   delete env.npm_command
-  const command = `${process.execPath} ${PROGRAM} start 10.9.0.1 ${pair.underlay.b} >/dev/null 2>&1 &`
+  const command = `${PLAIN.join(' ')} ${process.execPath} ${PROGRAM} start 10.9.0.1 ${pair.underlay.b} >/dev/null 2>&1 &`
   const shell = pair.a.spawn('sh', ['-c', command], { env })
   const ask = () => pair.a.run(() => askStatus('tap0')).catch(() => undefined)
   await until('it is up', async () => (await ask()) !== undefined)
