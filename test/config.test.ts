@@ -260,7 +260,9 @@ const LEAST = { local: ['10.9.0.1'], remote: 'host-b' }
 t.test('defaults', async (t) => {
   t.strictSame(loadSettings(LEAST), {
     local: [{ address: '10.9.0.1', family: 'ipv4', prefixLength: 24 }],
-    remote: { host: 'host-b', port: 5149 },
+    peers: [
+      { name: 'host-b', endpoint: { host: 'host-b', port: 5149 }, addresses: [], prefixes: [], macs: [] },
+    ],
     mode: 'tap',
     listen: { address: undefined, port: 5149 },
     offload: 'auto',
@@ -294,7 +296,15 @@ t.test('a file may say everything', async (t) => {
       { address: '10.9.0.1', family: 'ipv4', prefixLength: 16 },
       { address: 'fd00:9::1', family: 'ipv6', prefixLength: 64 },
     ],
-    remote: { host: '2001:db8::2', port: 7000 },
+    peers: [
+      {
+        name: '[2001:db8::2]:7000',
+        endpoint: { host: '2001:db8::2', port: 7000 },
+        addresses: [],
+        prefixes: [],
+        macs: [],
+      },
+    ],
     mode: 'tap',
     dev: 'tap7',
     listen: { address: '2001:db8::1', port: 7001 },
@@ -305,7 +315,8 @@ t.test('a file may say everything', async (t) => {
     log_level: 'debug',
     json: true,
   })
-  t.strictSame(Object.keys(settings).sort(), Object.keys(settingsSchema.shape).sort(), 'that is all there is')
+  const all = Object.keys(settingsSchema.shape).filter((key) => key !== 'remote')
+  t.strictSame(Object.keys(settings).sort(), all.sort(), 'that is all there is')
 })
 
 t.test('numbers need no quotes in a file', async (t) => {
@@ -318,7 +329,7 @@ t.test('a flag wins over the file, one that was not given does not', async (t) =
   const flags = { ...LEAST, mode: 'tap', mtu: undefined, log_level: undefined, accept_any: true }
   t.match(loadSettings(flags, config), {
     local: [{ address: '10.9.0.1' }],
-    remote: { host: 'host-b' },
+    peers: [{ endpoint: { host: 'host-b' } }],
     mode: 'tap',
     mtu: 1400,
     log_level: 'warn',
@@ -326,12 +337,68 @@ t.test('a flag wins over the file, one that was not given does not', async (t) =
   } satisfies Partial<Record<keyof Settings, unknown>>)
 })
 
+t.test('a file may have several peers, each as long or as short as it likes', async (t) => {
+  const { peers } = loadSettings(
+    {},
+    file(
+      t,
+      'local: [10.9.0.1]',
+      'peers:',
+      '  - host-b',
+      '  - 198.51.100.3:7000',
+      '  - name: office',
+      '    endpoint: "[2001:db8::4]"',
+      '    addresses: [10.9.0.4, "FD00:9:0::4"]',
+      '    macs: [02-00-00-00-00-04]',
+    ),
+  )
+  const none = { addresses: [], prefixes: [], macs: [] }
+  t.strictSame(peers, [
+    { name: 'host-b', endpoint: { host: 'host-b', port: 5149 }, ...none },
+    { name: '198.51.100.3:7000', endpoint: { host: '198.51.100.3', port: 7000 }, ...none },
+    {
+      name: 'office',
+      endpoint: { host: '2001:db8::4', port: 5149 },
+      addresses: ['10.9.0.4', 'fd00:9::4'],
+      prefixes: [],
+      macs: [[2, 0, 0, 0, 0, 4]],
+    },
+  ])
+})
+
+t.test('in mode tun a peer has prefixes, whose bits behind the length do not matter', async (t) => {
+  const { peers } = loadSettings(
+    { mode: 'tun' },
+    file(
+      t,
+      'local: [10.9.0.1]',
+      'peers:',
+      '  - {endpoint: b, prefixes: [10.9.130.77/18, "fd00:9:8::ffff/45", 0.0.0.0/0]}',
+      '  - {endpoint: c, addresses: [10.9.0.3]}',
+    ),
+  )
+  t.strictSame(peers[0].prefixes, [
+    { address: '10.9.128.0', family: 'ipv4', prefixLength: 18 },
+    { address: 'fd00:9:8::', family: 'ipv6', prefixLength: 45 },
+    { address: '0.0.0.0', family: 'ipv4', prefixLength: 0 },
+  ])
+})
+
+t.test('peers on the command line take the place of those in the file, remote or peers', async (t) => {
+  const names = (settings: Settings) => settings.peers.map(({ name }) => name)
+  const flags = { local: ['10.9.0.1'], peers: ['host-x', 'host-y:7'] }
+  t.strictSame(names(loadSettings(flags, file(t, 'peers: [host-b]'))), ['host-x', 'host-y:7'])
+  t.strictSame(names(loadSettings(flags, file(t, 'remote: host-b'))), ['host-x', 'host-y:7'])
+  t.strictSame(names(loadSettings(LEAST, file(t, 'peers: [host-x, host-y]'))), ['host-b'])
+})
+
 t.test('an empty file is as good as none', async (t) => {
   t.strictSame(loadSettings(LEAST, file(t)), loadSettings(LEAST))
   t.strictSame(loadSettings(LEAST, file(t, '# nothing', '---')), loadSettings(LEAST))
 })
 
-const THERE_ARE = 'there are local, remote, mode, dev, listen, mac, mtu, offload, accept_any, log_level, json'
+const THERE_ARE =
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, offload, accept_any, log_level, json'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
@@ -401,6 +468,65 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   [
     ['local: [10.9.0.1]', '', 'remote: b', 'local: [10.9.0.2]'],
     ':4: this is not valid YAML (Map keys must be unique); mend it',
+  ],
+  [
+    ['local: [10.9.0.1]', 'remote: b', 'peers: [c]'],
+    ':3: peers: the remote is one peer already; write all of them as peers, or the remote alone',
+  ],
+  [
+    ['local: [10.9.0.1]', 'peers: []'],
+    ':2: peers: [] is not right; give at least one peer, such as [host-b]',
+  ],
+  [
+    ['local: [10.9.0.1]', 'peers: host-b'],
+    ':2: peers: "host-b" is not right; write a list, such as [host-b, host-c]',
+  ],
+  [['local: [10.9.0.1]', 'peers:', '  - host-b', '  - host:c'], `:4: peers[1].endpoint: "c" ${NO_PORT}`],
+  [
+    ['local: [10.9.0.1]', 'peers:', '  - endpoint: b', '    endpont: c'],
+    ':4: peers[0].endpont: there is no setting "endpont"; there are name, endpoint, addresses, prefixes, macs',
+  ],
+  [
+    ['local: [10.9.0.1]', 'peers:', '  - endpoint: b', '  - name: c'],
+    ':4: peers[1].endpoint is missing; give it a value or leave it out',
+  ],
+  [
+    ['local: [10.9.0.1]', 'peers:', '  - 7'],
+    ':3: peers[0]: 7 is not right; write an endpoint, such as host-b, or settings of a peer, such as {endpoint: host-b}',
+  ],
+  [
+    [
+      'local: [10.9.0.1]',
+      'peers:',
+      '  - {endpoint: b, addresses: [10.9.0.2]}',
+      '  - {endpoint: c, addresses: [10.9.0.2]}',
+    ],
+    ':4: peers[1].addresses: "10.9.0.2" is given twice; leave one of them out',
+  ],
+  [['local: [10.9.0.1]', 'peers: [b, b]'], ':2: peers[1]: "b" is given twice; leave one of them out'],
+  [
+    ['local: [10.9.0.1]', 'peers: [b, {name: c, endpoint: b}]'],
+    ':2: peers[1].endpoint: "b" is given twice; leave one of them out',
+  ],
+  [
+    ['local: [10.9.0.1]', 'peers: [b, 10.9.0.9]'],
+    `:2: peers[1]: "10.9.0.9" lies inside the overlay network 10.9.0.1/24, so the tunnel's own datagrams would go into the tunnel; choose another overlay network`,
+  ],
+  [
+    ['local: [10.9.0.1]', 'mode: tun', 'peers: [b, c]'],
+    ':3: peers[0]: "b" has neither addresses nor prefixes, and in mode tun those decide where a packet goes; give it some',
+  ],
+  [
+    ['local: [10.9.0.1]', 'peers:', '  - {endpoint: b, prefixes: [10.9.1.0/24]}'],
+    ':3: peers[0].prefixes: are for mode tun; in mode tap MACs are learnt, so leave them out',
+  ],
+  [
+    ['local: [10.9.0.1]', 'mode: tun', 'peers: [{endpoint: b, prefixes: [10.9.1.0/33]}]'],
+    ':3: peers[0].prefixes: "10.9.1.0/33" has the prefix "33"; for 10.9.1.0 use a number from 0 to 32',
+  ],
+  [
+    ['local: [10.9.0.1]', 'accept_any: true', 'peers: [b, c]'],
+    ':2: accept_any: makes no sense with several peers, which their addresses tell apart; leave it out',
   ],
   [['- local', '- remote'], ' must hold "key: value" lines, such as "remote: host-b"'],
   [['host-b'], ' must hold "key: value" lines, such as "remote: host-b"'],

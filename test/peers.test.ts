@@ -11,7 +11,7 @@ const NAME = peerTableBytes(ROWS)
 /** A table for a few peers, and room behind it for a name that the kernel would write. */
 function tableAndName() {
   const memory = NativeMemory.allocate(NAME + 64)
-  return { memory, table: new PeerTable(memory, 0) }
+  return { memory, table: new PeerTable(memory, 0, ROWS) }
 }
 
 const endpoint = fc.record({
@@ -86,4 +86,71 @@ t.test('a new address is written beside the one in use, which a reader may be us
   table.setAddress(0, encodeSockaddr(AF_INET6, { address: '198.51.100.2', port: 7000 }))
   t.not(table.address(0), inUse)
   t.same(decodeSockaddr(memory.u8.subarray(inUse, inUse + SOCKADDR_BYTES)), first)
+})
+
+t.test('of many peers the sender is found, and nobody else is', async (t) => {
+  const rows = 256
+  const name = peerTableBytes(rows)
+  const memory = NativeMemory.allocate(name + 64)
+  const table = new PeerTable(memory, 0, rows)
+  const nameOf = (number: number) =>
+    encodeSockaddr(AF_INET6, { address: `10.${number >>> 8}.${number & 0xff}.1`, port: 5149 })
+  const find = (number: number) => {
+    memory.u8.set(nameOf(number), name)
+    return table.find(name)
+  }
+  t.equal(find(0), -1, 'there is nobody yet')
+  memory.u8.fill(0, name, name + 64)
+  t.equal(table.find(name), -1, 'a row without an address is nobody')
+  for (let row = 0; row < rows; row++) table.setAddress(row, nameOf(row))
+  t.equal(table.rowsInUse, rows)
+  for (let row = 0; row < rows; row++) if (find(row) !== row) t.fail(`peer ${row} is taken for ${find(row)}`)
+  for (let other = rows; other < 4 * rows; other++) if (find(other) !== -1) t.fail(`${other} is nobody's`)
+  table.setAddress(7, nameOf(1000))
+  t.equal(find(1000), 7, 'one that has moved')
+  t.equal(find(7), -1, 'is not where it was')
+  table.clear(255)
+  table.clear(254)
+  t.equal(find(255), -1)
+  t.notOk(table.inUse(255))
+  t.equal(table.rowsInUse, 254)
+})
+
+t.test('a peer that is removed right after it was heard is nobody', async (t) => {
+  const { memory, table } = tableAndName()
+  const sockaddr = encodeSockaddr(AF_INET6, { address: '2001:db8::2', port: 5149 })
+  table.setAddress(2, sockaddr)
+  memory.u8.set(sockaddr, NAME)
+  t.equal(table.find(NAME), 2)
+  table.clear(2)
+  t.equal(table.find(NAME), -1)
+})
+
+t.test('whatever comes, goes and moves, each is found where it is now', async (t) => {
+  const change = fc.oneof(
+    fc.record({ row: fc.nat(ROWS - 1), to: fc.nat(9) }),
+    fc.record({ row: fc.nat(ROWS - 1), to: fc.constant(undefined) }),
+  )
+  const property = fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+    const { memory, table } = tableAndName()
+    const places = new Map<number, number>()
+    const nameOf = (at: number) => encodeSockaddr(AF_INET6, { address: `192.0.2.${at}`, port: 1 })
+    for (const { row, to } of changes) {
+      // Two peers are never at one place: main sees to that.
+      if (to === undefined) {
+        table.clear(row)
+        places.delete(row)
+      } else if (![...places].some(([other, at]) => other !== row && at === to)) {
+        table.setAddress(row, nameOf(to))
+        places.set(row, to)
+      }
+      for (let at = 0; at <= 9; at++) {
+        memory.u8.set(nameOf(at), NAME)
+        const expected = [...places].find(([, place]) => place === at)?.[0] ?? -1
+        if (table.find(NAME) !== expected) return false
+      }
+    }
+    return true
+  })
+  t.doesNotThrow(() => fc.assert(property, { numRuns: 300 }))
 })

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import { loadSettings, readConfigFile } from '../config/load.js'
 import { LOG_LEVELS, MODES, OFFLOAD_MODES, settingsSchema } from '../config/schema.js'
 import { Tunnel } from '../control/tunnel.js'
-import { usageError } from '../errors.js'
+import { UserError, usageError } from '../errors.js'
 import { exitNow, signalOnParentDeath } from '../linux/process.js'
 import { createLog } from './log.js'
 
@@ -13,6 +13,7 @@ Examples:
   udptun-fast start 10.9.0.2 198.51.100.1               on the other: they share 10.9.0.0/24
   udptun-fast start 10.9.0.1 fd00:9::1/64 host-b:7000   IPv4 and IPv6 inside, a name and a port
   udptun-fast start 10.9.0.1 host-b --mode tun          IP packets instead of Ethernet frames
+  udptun-fast start 10.9.0.1 --peer host-b --peer 198.51.100.3   three hosts, each with the other two
   udptun-fast start --config tunnel.yaml --mtu safe     settings from a file; a flag wins
 `
 
@@ -28,6 +29,7 @@ export function addStart(program: Command): void {
       '[addresses...]',
       'overlay addresses of this host, such as 10.9.0.1/24, then the remote, a name or address with an optional :port',
     )
+    .option('--peer <endpoint>', 'one of the other hosts, where they are several; give it for each', collect)
     .addOption(new Option('--mode <mode>', about('mode')).choices(MODES))
     .option('--dev <name>', about('dev'))
     .option('--listen <[addr:]port>', about('listen'))
@@ -42,7 +44,12 @@ export function addStart(program: Command): void {
     .action(start)
 }
 
+function collect(endpoint: string, before: readonly string[] = []): readonly string[] {
+  return [...before, endpoint]
+}
+
 interface Flags {
+  peer?: readonly string[]
   mode?: string
   dev?: string
   listen?: string
@@ -56,32 +63,52 @@ interface Flags {
 }
 
 async function start(addresses: string[], flags: Flags): Promise<void> {
-  if (addresses.length === 1) {
+  if (addresses.length === 1 && flags.peer === undefined) {
     throw usageError(
       `"${addresses[0]}" alone is not enough; give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2`,
     )
   }
-  const { config, acceptAny, logLevel, ...rest } = flags
-  const file = config === undefined ? undefined : readConfigFile(config)
-  const local = addresses.length === 0 ? undefined : addresses.slice(0, -1)
-  const remote = addresses.at(-1)
-  const settings = loadSettings({ ...rest, local, remote, accept_any: acceptAny, log_level: logLevel }, file)
+  const { config, acceptAny, logLevel, peer, ...rest } = flags
+  const [local, remote] = peer === undefined ? [addresses.slice(0, -1), addresses.at(-1)] : [addresses]
+  const given = {
+    ...rest,
+    local: addresses.length === 0 ? undefined : local,
+    remote,
+    peers: peer,
+    accept_any: acceptAny,
+    log_level: logLevel,
+  }
+  const read = () => loadSettings(given, config === undefined ? undefined : readConfigFile(config))
+  const settings = read()
 
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
   const log = await createLog(settings)
   const abort = new AbortController()
+  const reread = config === undefined ? undefined : read
+  // With a file, SIGHUP is to read it again; without, the terminal is gone.
+  const ends = ['SIGTERM', 'SIGINT', ...(reread === undefined ? (['SIGHUP'] as const) : [])] as const
   const asked = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    for (const signal of ends) {
       process.on(signal, () => {
         abort.abort()
         resolve(signal)
       })
     }
   })
-  const tunnel = await Tunnel.start(settings, log, abort.signal).catch((error: unknown) => {
+  let reload = () => {}
+  if (reread !== undefined) process.on('SIGHUP', () => reload())
+  const tunnel = await Tunnel.start(settings, log, abort.signal, reread).catch((error: unknown) => {
     if (abort.signal.aborted) exitNow(0)
     throw error
   })
+  reload = () => {
+    try {
+      tunnel.reload()
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      log.warn(`not reloaded: ${error.message}`)
+    }
+  }
   const reason = await Promise.race([asked, tunnel.died])
   await tunnel.stop()
   if (reason instanceof Error) throw reason

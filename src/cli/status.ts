@@ -3,10 +3,10 @@ import type { Command } from 'commander'
 import { createLogUpdate } from 'log-update'
 import pc from 'picocolors'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
-import { askStatus, listRunning } from '../control/status-socket.js'
-import { UserError } from '../errors.js'
+import { askStatus } from '../control/status-socket.js'
 import { OFFLOADS } from '../forward/offloads.js'
 import { exitNow } from '../linux/process.js'
+import { onlyDevice } from './device.js'
 import { duration, si, table } from './table.js'
 
 const WATCH_MS = 1_000
@@ -52,23 +52,11 @@ async function status(flags: { dev?: string; json?: boolean; watch?: boolean }):
   }
 }
 
-async function onlyDevice(): Promise<string> {
-  const devices = await listRunning()
-  if (devices.length === 1) return devices[0]
-  throw new UserError(
-    devices.length === 0
-      ? 'no tunnel runs here; start one with: udptun-fast start <local-ip> <remote>'
-      : `several tunnels run here (${devices.join(', ')}); choose one with --dev`,
-  )
-}
-
 /** The report for a person; with an earlier one, rates between the two as well. */
 export function render(report: StatusReport, before?: StatusReport): string {
-  const { remote, underlay } = report
-  const heard = remote.heard_s === null ? pc.yellow('not heard yet') : `heard ${duration(remote.heard_s)} ago`
   const lines = [
     `${pc.bold(report.device)} ${report.mode}  ${report.local.join(', ')}  MTU ${report.mtu_bytes}  up ${duration(report.uptime_s)}`,
-    `${pc.dim('to')} ${remote.endpoint} ${pc.dim('by')} ${underlay.interface ?? pc.red('no route')} (MTU ${underlay.mtu_bytes})  ${heard}`,
+    peersLine(report),
     offloadLine(report),
     '',
     trafficTable(report, before),
@@ -78,6 +66,19 @@ export function render(report: StatusReport, before?: StatusReport): string {
     dropTable(report, before),
   ]
   return lines.join('\n')
+}
+
+/** The one peer, or how many there are and are heard: `udptun-fast peers` shows each. */
+function peersLine({ peers }: StatusReport): string {
+  if (peers.length !== 1) {
+    const heard = peers.filter(({ heard_s }) => heard_s !== null).length
+    return `${pc.dim('to')} ${peers.length} peers, ${heard} of them heard`
+  }
+  const [{ endpoint, underlay, heard_s }] = peers
+  const by =
+    underlay === null ? '' : `${underlay.interface ?? pc.red('no route')} (MTU ${underlay.mtu_bytes})`
+  const heard = heard_s === null ? pc.yellow('not heard yet') : `heard ${duration(heard_s)} ago`
+  return `${pc.dim('to')} ${endpoint ?? pc.yellow('not found yet')} ${pc.dim('by')} ${by}  ${heard}`
 }
 
 function offloadLine({ offloads }: StatusReport): string {

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs'
-import { type Document, isMap, LineCounter, parseDocument, type Scalar } from 'yaml'
+import { type Document, isMap, isNode, isSeq, LineCounter, parseDocument, type Scalar } from 'yaml'
+import type { z } from 'zod'
 import { usageError } from '../errors.js'
-import { conflict, type Settings, settingsSchema } from './schema.js'
+import { isConflict, PEER_KEYS, type SettingPath, type Settings, settingsSchema, settle } from './schema.js'
 
-/** A configuration file as it was read: plain values, and the line each key stands on. */
+/** A configuration file as it was read: plain values, and the line each setting stands on. */
 export interface ConfigFile {
   readonly path: string
   readonly values: Readonly<Record<string, unknown>>
-  lineOf(key: string): number | undefined
+  lineOf(path: SettingPath): number | undefined
 }
 
 /** Reads a YAML file. @throws UserError (exit code 2), with the line where there is one */
@@ -26,15 +27,28 @@ export function readConfigFile(path: string): ConfigFile {
     throw usageError(`${path}:${line}: this is not valid YAML (${first.message}); mend it`)
   }
   const values = plainValues(document, path)
-  const keys = new Map<string, number>()
-  if (isMap<Scalar>(document.contents)) {
-    for (const { key } of document.contents.items) {
-      if (key.range) keys.set(String(key.value), lines.linePos(key.range[0]).line)
-    }
-  } else if (values !== null) {
+  if (!isMap(document.contents) && values !== null) {
     throw usageError(`${path} must hold "key: value" lines, such as "remote: host-b"`)
   }
-  return { path, values: values ?? {}, lineOf: (key) => keys.get(key) }
+  const lineOf = (wanted: SettingPath) => {
+    const at = offsetOf(document, wanted)
+    return at === undefined ? undefined : lines.linePos(at).line
+  }
+  return { path, values: values ?? {}, lineOf }
+}
+
+/** Where a setting begins: at its key, or in a list at its value; or else what it would stand in does. */
+function offsetOf(document: Document, path: SettingPath): number | undefined {
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
+  const last = path[path.length - 1]
+  if (isMap<Scalar>(parent)) {
+    const pair = parent.items.find(({ key }) => String(key.value) === String(last))
+    if (pair?.key.range) return pair.key.range[0]
+  } else if (isSeq(parent)) {
+    const item = parent.items[Number(last)]
+    if (isNode(item) && item.range) return item.range[0]
+  }
+  return path.length > 1 ? offsetOf(document, path.slice(0, -1)) : undefined
 }
 
 function plainValues(document: Document, path: string): Record<string, unknown> | null {
@@ -51,32 +65,46 @@ function plainValues(document: Document, path: string): Record<string, unknown> 
  */
 export function loadSettings(flags: Readonly<Record<string, unknown>>, file?: ConfigFile): Settings {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
-  const parsed = settingsSchema.safeParse({ ...file?.values, ...given })
-  const name = (key: string) => nameOf(key, given, file)
-  if (parsed.success) {
-    const wrong = conflict(parsed.data)
-    if (wrong !== undefined) throw usageError(`${name(wrong[0])}: ${wrong[1]}`)
-    return parsed.data
-  }
-  // A misspelt key is what is wrong, not that the right one is missing.
-  const { issues } = parsed.error
-  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
-  if (issue.code === 'unrecognized_keys') {
-    const [key] = issue.keys
-    const known = Object.keys(settingsSchema.shape).join(', ')
-    throw usageError(`${name(key)}: there is no setting "${key}"; there are ${known}`)
-  }
-  const key = String(issue.path[0] ?? '')
-  const value = { ...file?.values, ...given }[key]
-  if (value === undefined || value === null) {
-    throw usageError(`${name(key)} is missing; ${MISSING[key] ?? 'give it a value or leave it out'}`)
-  }
-  throw usageError(`${name(key)}: ${explain(issue.message, value)}`)
+  // The other hosts are one setting with two forms: a flag's wins over either.
+  const others = Object.hasOwn(given, 'peers') || Object.hasOwn(given, 'remote') ? OTHERS_UNSAID : {}
+  const values: Record<string, unknown> = { ...file?.values, ...others, ...given }
+  const name = (path: SettingPath) => nameOf(path, given, file)
+  const parsed = settingsSchema.safeParse(values)
+  if (!parsed.success) throw usageError(explainIssue(parsed.error.issues, values, name))
+  const settled = settle(parsed.data)
+  if (isConflict(settled)) throw usageError(`${name(settled[0])}: ${settled[1]}`)
+  if (settled.peers.length === 0) throw usageError(`${name(['remote'])} is missing; ${MISSING}`)
+  return settled
 }
 
-const MISSING: Readonly<Record<string, string>> = {
-  local: 'give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2',
-  remote: 'give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2',
+const OTHERS_UNSAID = { peers: undefined, remote: undefined }
+
+const MISSING = 'give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2'
+
+function explainIssue(
+  issues: readonly z.core.$ZodIssue[],
+  values: Readonly<Record<string, unknown>>,
+  name: (path: SettingPath) => string,
+): string {
+  // A misspelt key is what is wrong, not that the right one is missing.
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
+  const path = issue.path as SettingPath
+  if (issue.code === 'unrecognized_keys') {
+    const [key] = issue.keys
+    const known = path.length === 0 ? Object.keys(settingsSchema.shape) : PEER_KEYS
+    return `${name([...path, key])}: there is no setting "${key}"; there are ${known.join(', ')}`
+  }
+  // A list is named as a whole, a peer's setting by itself; a peer that is a bare text is its endpoint.
+  const named = path[0] === 'peers' ? path.slice(0, 3) : path.slice(0, 1)
+  const value = named.reduce<unknown>(
+    (it, key) => (typeof it === 'string' ? it : (it as Record<string, unknown> | undefined)?.[key]),
+    values,
+  )
+  if (value === undefined || value === null) {
+    const what = named[0] === 'local' || named[0] === 'remote' ? MISSING : 'give it a value or leave it out'
+    return `${name(named)} is missing; ${what}`
+  }
+  return `${name(named)}: ${explain(issue.message, value)}`
 }
 
 /** Messages from values.ts name the value and what to do; those of the schema itself only what to do. */
@@ -85,9 +113,20 @@ function explain(message: string, value: unknown): string {
 }
 
 /** How the person wrote the setting: `file.yaml:3: mtu` or `--mtu`, or the bare key for an argument. */
-function nameOf(key: string, flags: Readonly<Record<string, unknown>>, file: ConfigFile | undefined): string {
-  if (Object.hasOwn(flags, key))
-    return key === 'local' || key === 'remote' ? key : `--${key.replaceAll('_', '-')}`
-  const line = file?.lineOf(key)
-  return file === undefined || line === undefined ? key : `${file.path}:${line}: ${key}`
+function nameOf(
+  path: SettingPath,
+  flags: Readonly<Record<string, unknown>>,
+  file: ConfigFile | undefined,
+): string {
+  const [key] = path
+  if (Object.hasOwn(flags, key)) {
+    if (key === 'peers') return '--peer'
+    return key === 'local' || key === 'remote' ? key : `--${String(key).replaceAll('_', '-')}`
+  }
+  const written = path
+    .map((it) => (typeof it === 'number' ? `[${it}]` : `.${it}`))
+    .join('')
+    .slice(1)
+  const line = file?.lineOf(path)
+  return file === undefined || line === undefined ? written : `${file.path}:${line}: ${written}`
 }

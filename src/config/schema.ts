@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import {
   DEFAULT_PORT,
@@ -8,7 +9,11 @@ import {
   parseLocalAddress,
   parseMtu,
   parseOwnMac,
+  parsePeerAddress,
+  parsePeerName,
+  parsePrefix,
   parseRemote,
+  type Remote,
 } from './values.js'
 
 /** A setting that is written as a text (or, in YAML, a bare number) and parsed by one of values.ts. */
@@ -36,6 +41,36 @@ export const MODES = ['tap', 'tun'] as const
 export const OFFLOAD_MODES = ['auto', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
+/** Peers at the most: what the tables in shared memory have rows for. */
+export const MAX_PEERS = 256
+
+const list = <T>(item: z.ZodType<T>, example: string) =>
+  z.array(item, { error: `write a list, such as [${example}]` })
+
+/** One of the other hosts. A bare text is its endpoint. */
+export const peerSchema = z.preprocess(
+  (value) => (typeof value === 'string' ? { endpoint: value } : value),
+  z.strictObject(
+    {
+      name: text(parsePeerName, 'what status and the log call it (default: its endpoint)').optional(),
+      endpoint: text(parseRemote, 'its name or address, and port'),
+      addresses: list(text(parsePeerAddress, ''), '10.9.0.3')
+        .default([])
+        .describe('its overlay addresses: what asks for them is sent to it alone'),
+      prefixes: list(text(parsePrefix, ''), '10.9.3.0/24')
+        .default([])
+        .describe('mode tun: overlay networks behind it, beside its addresses'),
+      macs: list(text(parseOwnMac, ''), '"02:00:00:00:00:03"')
+        .default([])
+        .describe('mode tap: MACs that are always its own'),
+    },
+    { error: 'write an endpoint, such as host-b, or settings of a peer, such as {endpoint: host-b}' },
+  ),
+)
+
+/** The keys of a peer in the file. */
+export const PEER_KEYS = Object.keys(peerSchema.out.shape)
+
 /**
  * Every setting there is: the keys of the YAML file, and the flags, where a key's `_` is a flag's `-`.
  * The two are one schema; a flag wins over the file.
@@ -45,7 +80,12 @@ export const settingsSchema = z.strictObject({
     .array(text(parseLocalAddress, ''), { error: 'write a list, such as [10.9.0.1/24]' })
     .min(1, 'give at least one overlay address, such as [10.9.0.1/24]')
     .describe('overlay addresses of this host, with prefix'),
-  remote: text(parseRemote, 'the other host: name or address, and port'),
+  remote: text(parseRemote, 'the other host: name or address, and port').optional(),
+  peers: list(peerSchema, 'host-b, host-c')
+    .min(1, 'give at least one peer, such as [host-b]')
+    .max(MAX_PEERS, `give at most ${MAX_PEERS} peers`)
+    .describe('the other hosts, where they are several')
+    .optional(),
   mode: choice(MODES).default('tap').describe('tap: Ethernet frames; tun: IP packets'),
   dev: text(parseDeviceName, 'name of the device (default: tap0 or tun0)').optional(),
   listen: text(
@@ -71,51 +111,135 @@ export const settingsSchema = z.strictObject({
   json: flag().default(false).describe('log JSON also on a terminal'),
 })
 
-/** What the tunnel is started with: every value parsed, every default filled in. */
-export type Settings = z.output<typeof settingsSchema>
+type Parsed = z.output<typeof settingsSchema>
 
-/**
- * What is wrong between settings that are each right, as [key, sentence's rest]; undefined when nothing is.
- */
-export function conflict(settings: Settings): [key: string, message: string] | undefined {
-  const { listen, local, mode, mac, mtu, remote } = settings
+export type PeerSettings = Omit<z.output<typeof peerSchema>, 'name'> & {
+  readonly name: string
+  readonly endpoint: Remote
+}
+
+/** What the tunnel is started with: every value parsed, every default filled in, the remote one of its peers. */
+export type Settings = Omit<Parsed, 'remote' | 'peers'> & { readonly peers: readonly PeerSettings[] }
+
+/** A setting's place: its key, and for a peer's the peer's index and key. */
+export type SettingPath = readonly (string | number)[]
+
+/** What is wrong between settings that are each right: where, and the rest of the sentence. */
+export type Conflict = readonly [path: SettingPath, message: string]
+
+/** @returns the settings, or what is wrong between them */
+export function settle({ remote, peers, ...rest }: Parsed): Settings | Conflict {
+  if (remote !== undefined && peers !== undefined)
+    return [['peers'], 'the remote is one peer already; write all of them as peers, or the remote alone']
+  const given = peers ?? (remote === undefined ? [] : [{ endpoint: remote, ...NO_PEER_SETTINGS }])
+  const settings = {
+    ...rest,
+    peers: given.map((peer) => ({ ...peer, name: peer.name ?? nameOf(peer.endpoint) })),
+  }
+  const pathOf = (index: number): SettingPath => (peers === undefined ? ['remote'] : ['peers', index])
+  return conflictOfDevice(settings) ?? conflictOfPeers(settings, pathOf) ?? settings
+}
+
+export function isConflict(settled: Settings | Conflict): settled is Conflict {
+  return Array.isArray(settled)
+}
+
+const NO_PEER_SETTINGS = { name: undefined, addresses: [], prefixes: [], macs: [] }
+
+function nameOf({ host, port }: Remote): string {
+  if (port === DEFAULT_PORT) return host
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+function conflictOfDevice({ local, mode, mac, mtu, peers, accept_any }: Settings): Conflict | undefined {
   if (mode === 'tun' && mac !== undefined)
-    return ['mac', 'makes no sense with mode tun, which has no Ethernet; leave one of them out']
+    return [['mac'], 'makes no sense with mode tun, which has no Ethernet; leave one of them out']
+  if (accept_any && peers.length > 1)
+    return [
+      ['accept_any'],
+      'makes no sense with several peers, which their addresses tell apart; leave it out',
+    ]
   const ipv6 = local.find(({ family }) => family === 'ipv6')
   if (ipv6 !== undefined && mtu === 'safe') {
     return [
-      'mtu',
+      ['mtu'],
       `safe is below IPv6's least MTU of ${IPV6_MIN_MTU_BYTES} bytes, and ${ipv6.address} is IPv6; give a number or leave one of them out`,
     ]
   }
   if (ipv6 !== undefined && typeof mtu === 'number' && mtu < IPV6_MIN_MTU_BYTES) {
     return [
-      'mtu',
+      ['mtu'],
       `${mtu} is below IPv6's least MTU of ${IPV6_MIN_MTU_BYTES} bytes, and ${ipv6.address} is IPv6; give at least ${IPV6_MIN_MTU_BYTES} or leave one of them out`,
     ]
   }
-  const seen = new Set<string>()
-  for (const { address } of local) {
-    const key = ipaddr.parse(address).toNormalizedString()
-    if (seen.has(key)) return ['local', `"${address}" is given twice; leave one of them out`]
-    seen.add(key)
-  }
-  if (ipaddr.isValid(remote.host)) {
-    if (listen.address !== undefined && !reaches(listen.address, remote.host)) {
-      return [
-        'listen',
-        `"${listen.address}" and the remote "${remote.host}" are not of one family, IPv4 or IPv6; leave the address out, or give one like the remote's`,
-      ]
-    }
-    const inside = local.find((it) => contains(it, remote.host))
-    if (inside !== undefined) {
-      return [
-        'remote',
-        `"${remote.host}" lies inside the overlay network ${inside.address}/${inside.prefixLength}, so the tunnel's own datagrams would go into the tunnel; choose another overlay network`,
-      ]
-    }
-  }
+  const again = firstTwice(local.map(({ address }) => ipaddr.parse(address).toNormalizedString()))
+  if (again >= 0) return [['local'], `"${local[again].address}" is given twice; leave one of them out`]
   return undefined
+}
+
+function conflictOfPeers(settings: Settings, pathOf: (index: number) => SettingPath): Conflict | undefined {
+  const { peers, mode } = settings
+  for (const [index, peer] of peers.entries()) {
+    const path = pathOf(index)
+    const wrong = conflictOfEndpoint(settings, peer.endpoint.host, path)
+    if (wrong !== undefined) return wrong
+    if (mode === 'tun' && peers.length > 1 && peer.addresses.length + peer.prefixes.length === 0) {
+      return [
+        path,
+        `"${peer.name}" has neither addresses nor prefixes, and in mode tun those decide where a packet goes; give it some`,
+      ]
+    }
+    if (mode === 'tun' && peer.macs.length > 0)
+      return [[...path, 'macs'], 'make no sense with mode tun, which has no Ethernet; leave them out']
+    if (mode === 'tap' && peer.prefixes.length > 0)
+      return [[...path, 'prefixes'], 'are for mode tun; in mode tap MACs are learnt, so leave them out']
+  }
+  return (
+    twice(peers, pathOf, [], ({ name }) => [name]) ??
+    twice(peers, pathOf, ['endpoint'], ({ endpoint }) => [nameOf(endpoint)]) ??
+    twice(peers, pathOf, ['addresses'], ({ addresses }) => addresses) ??
+    twice(peers, pathOf, ['prefixes'], (it) => it.prefixes.map((p) => `${p.address}/${p.prefixLength}`)) ??
+    twice(peers, pathOf, ['macs'], ({ macs }) => macs.map(formatMac))
+  )
+}
+
+/** What only one peer can have. */
+function twice(
+  peers: readonly PeerSettings[],
+  pathOf: (index: number) => SettingPath,
+  key: readonly string[],
+  valuesOf: (peer: PeerSettings) => readonly string[],
+): Conflict | undefined {
+  const all = peers.flatMap((peer, index) => valuesOf(peer).map((value) => ({ value, index })))
+  const again = firstTwice(all.map(({ value }) => value))
+  if (again < 0) return undefined
+  const { value, index } = all[again]
+  return [[...pathOf(index), ...key], `"${value}" is given twice; leave one of them out`]
+}
+
+/** The index of the first text that stands before, too; -1 where all are different. */
+function firstTwice(texts: readonly string[]): number {
+  return texts.findIndex((it, index) => texts.indexOf(it) < index)
+}
+
+function conflictOfEndpoint(
+  { listen, local }: Settings,
+  host: string,
+  path: SettingPath,
+): Conflict | undefined {
+  if (!ipaddr.isValid(host)) return undefined
+  if (listen.address !== undefined && !reaches(listen.address, host)) {
+    return [
+      ['listen'],
+      `"${listen.address}" and the remote "${host}" are not of one family, IPv4 or IPv6; leave the address out, or give one like the remote's`,
+    ]
+  }
+  const inside = local.find((it) => contains(it, host))
+  if (inside === undefined) return undefined
+  return [
+    path,
+    `"${host}" lies inside the overlay network ${inside.address}/${inside.prefixLength}, so the tunnel's own datagrams would go into the tunnel; choose another overlay network`,
+  ]
 }
 
 /** Whether a socket that listens on `own` can send to `other`: one of the same family, or on `::`, any. */

@@ -82,6 +82,53 @@ export function parseRemote(text: string): Remote {
   return { host, port: port === undefined ? DEFAULT_PORT : parsePort(port) }
 }
 
+/** A network of addresses, written `10.9.3.0/24`; a bare address is a network of one. */
+export interface Prefix {
+  /** Its first address: the bits behind the prefix are zero. */
+  readonly address: string
+  readonly family: 'ipv4' | 'ipv6'
+  readonly prefixLength: number
+}
+
+/** `10.9.3.0/24`, `fd00:9:3::/64`, `0.0.0.0/0`, `10.9.0.3`. */
+export function parsePrefix(text: string): Prefix {
+  const [address, prefix, ...rest] = text.split('/')
+  if (rest.length > 0 || !isAddress(address) || address.includes('%')) {
+    throw new RangeError(`"${text}" is not a prefix; write one such as 10.9.3.0/24 or fd00:9:3::/64`)
+  }
+  const parsed = ipaddr.parse(address)
+  const longest = parsed.kind() === 'ipv4' ? 32 : 128
+  const prefixLength = prefix === undefined ? longest : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
+  if (!(prefixLength <= longest)) {
+    throw new RangeError(
+      `"${text}" has the prefix "${prefix}"; for ${address} use a number from 0 to ${longest}`,
+    )
+  }
+  const bytes = parsed.toByteArray().map((byte, index) => {
+    const bits = Math.min(Math.max(prefixLength - index * 8, 0), 8)
+    return byte & (0xff << (8 - bits))
+  })
+  const first = ipaddr.fromByteArray(bytes)
+  return { address: first.toString(), family: first.kind(), prefixLength }
+}
+
+/** An overlay address of a peer, in its shortest form. */
+export function parsePeerAddress(text: string): string {
+  if (!isAddress(text) || text.includes('%')) {
+    throw new RangeError(`"${text}" is not an overlay address of a peer; write one such as 10.9.0.3`)
+  }
+  refuseRanges(text, text, ['multicast', 'broadcast', 'unspecified', 'loopback'])
+  return ipaddr.parse(text).toString()
+}
+
+/** A peer's name: what status and the log call it. */
+export function parsePeerName(text: string): string {
+  if (!/^[!-~]{1,63}$/.test(text)) {
+    throw new RangeError(`"${text}" is not a peer's name; use 1 to 63 ASCII characters without spaces`)
+  }
+  return text
+}
+
 /** `5149`, `192.0.2.1:5149`, `[2001:db8::1]:5149`. */
 export function parseListen(text: string): Listen {
   if (/^\d+$/.test(text)) return { address: undefined, port: parsePort(text) }

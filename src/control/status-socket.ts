@@ -6,10 +6,14 @@ import { UserError } from '../errors.js'
 import type { StatusReport } from './status.js'
 
 /**
- * The Unix socket by which a running tunnel is asked for its status: one line of JSON, then the end. Network
- * namespaces share /run, so it is named by the namespace's inode and the device.
+ * The Unix socket by which a running tunnel is asked: a line of JSON in, `{"command": …}`, and one out, with
+ * `result` or `error`, a sentence. Network namespaces share /run, so it is named by the namespace's inode and
+ * the device.
  */
 const DIRECTORY = '/run/udptun-fast'
+
+/** A command may take a while: a new discovery of path MTUs is one. */
+const ANSWER_WITHIN_MS = 30_000
 
 function namespaceInode(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0] ?? '0'
@@ -55,16 +59,30 @@ async function isListening(path: string): Promise<boolean> {
   }
 }
 
+/** What a tunnel does for whoever asks, by the command's name. */
+export type Commands = Readonly<Record<string, (request: Readonly<Record<string, unknown>>) => unknown>>
+
+/** Longer requests than this are nobody's who knows what to ask. */
+const MAX_REQUEST_BYTES = 4_096
+
 /**
- * Answers every connection with `report()`. The device's name is this process's, so an old socket is stale.
+ * Answers every connection. The device's name is this process's, so an old socket is stale.
  * @returns what ends it
  * @throws UserError where no socket can be made
  */
-export async function serveStatus(device: string, report: () => StatusReport): Promise<() => void> {
+export async function serveCommands(device: string, commands: Commands): Promise<() => void> {
   const path = statusSocketPath(device)
   const server: Server = createServer((socket: Socket) => {
     socket.on('error', () => socket.destroy())
-    socket.end(`${JSON.stringify(report())}\n`)
+    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy())
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk
+      const end = text.indexOf('\n')
+      if (end < 0 && text.length < MAX_REQUEST_BYTES) return
+      socket.removeAllListeners('data')
+      void answer(commands, text.slice(0, end)).then((line) => socket.end(`${line}\n`))
+    })
   })
   try {
     mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 })
@@ -82,15 +100,51 @@ export async function serveStatus(device: string, report: () => StatusReport): P
   return () => void server.close()
 }
 
-/** Asks the tunnel on `device` of this network namespace. @throws UserError when there is none */
+async function answer(commands: Commands, request: string): Promise<string> {
+  try {
+    const parsed: unknown = JSON.parse(request)
+    const { command } = Object(parsed)
+    if (typeof command !== 'string' || !Object.hasOwn(commands, command)) {
+      throw new UserError(
+        `there is no command ${JSON.stringify(command)} in this version; restart the tunnel`,
+      )
+    }
+    return JSON.stringify({ result: (await commands[command](Object(parsed))) ?? null })
+  } catch (error) {
+    return JSON.stringify({ error: (error as Error).message })
+  }
+}
+
+/** Asks the tunnel on `device` of this network namespace for its status. @throws UserError when there is none */
 export async function askStatus(device: string): Promise<StatusReport> {
+  return (await ask(device, { command: 'status' })) as StatusReport
+}
+
+/**
+ * Has the tunnel on `device` of this network namespace do something.
+ * @returns its command's result
+ * @throws UserError when there is none, or with what the tunnel says is wrong
+ */
+export async function ask(
+  device: string,
+  request: Readonly<{ command: string } & Record<string, unknown>>,
+): Promise<unknown> {
+  const { result, error } = await exchange(device, JSON.stringify(request))
+  if (error !== undefined) throw new UserError(error)
+  return result
+}
+
+async function exchange(device: string, request: string): Promise<{ result?: unknown; error?: string }> {
   const path = statusSocketPath(device)
   try {
     const chunks: Buffer[] = []
     const socket = connect(path)
-    socket.setTimeout(5_000, () => socket.destroy(new Error('no answer within 5 s')))
+    socket.setTimeout(ANSWER_WITHIN_MS, () => {
+      socket.destroy(new Error(`no answer within ${ANSWER_WITHIN_MS / 1000} s`))
+    })
+    socket.write(`${request}\n`)
     for await (const chunk of socket) chunks.push(chunk as Buffer)
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as StatusReport
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'EACCES')

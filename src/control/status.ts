@@ -48,6 +48,31 @@ export interface RingStatus {
   readonly high_water_bytes: number
 }
 
+/** One of the other hosts. Counts are since it became a peer. */
+export interface PeerStatus {
+  readonly name: string
+  readonly host: string
+  /** Null until it has been found. */
+  readonly endpoint: string | null
+  /** Seconds since something came from it; null when nothing has. */
+  readonly heard_s: number | null
+  /** How datagrams leave for it; a null interface is no route. */
+  readonly underlay: { readonly interface: string | null; readonly mtu_bytes: number } | null
+  /** The MTU that the device may have for its sake. */
+  readonly mtu_bytes: number | null
+  /** Its overlay addresses and prefixes, as far as the settings say. */
+  readonly overlay: readonly string[]
+  readonly outbound: PeerTraffic
+  readonly inbound: PeerTraffic
+}
+
+export interface PeerTraffic {
+  readonly frames: number
+  readonly bytes: number
+  /** Frames, for the reasons that the tunnel's drops have. */
+  readonly dropped: number
+}
+
 /** What `udptun-fast status` shows. Counts are since the start. */
 export interface StatusReport {
   readonly version: string
@@ -57,13 +82,7 @@ export interface StatusReport {
   readonly uptime_s: number
   readonly local: readonly string[]
   readonly listen: string
-  readonly remote: {
-    readonly host: string
-    readonly endpoint: string
-    /** Seconds since something came from it; null when nothing has. */
-    readonly heard_s: number | null
-  }
-  readonly underlay: { readonly interface: string | null; readonly mtu_bytes: number }
+  readonly peers: readonly PeerStatus[]
   readonly mtu_bytes: number
   /** Which of the kernel's offloads are in use. */
   readonly offloads: OffloadStatus

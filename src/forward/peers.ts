@@ -5,40 +5,90 @@ import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
  * The peers' socket addresses in shared memory: main writes, workers read and hand the rows to the kernel.
  *
  * A row is a cache line for each of two addresses, and a word that says which holds: a change is written to
- * the other one and then switched to, so that no reader ever sees half of it. An address is all zero, family
- * included, until there is one.
+ * the other one and then switched to, so that no reader ever sees half of it. A second word says whether the
+ * row is a peer's that can be sent to. An address is all zero, family included, until there is one.
+ *
+ * Before the rows, an index from addresses to rows: two hash tables and a word that says which holds. A
+ * reader that is overtaken by two changes may miss a row, but never takes one for another.
  */
 const SLOT_BYTES = 64
 const ROW_BYTES = 3 * SLOT_BYTES
 const SOCKADDR_WORDS = SOCKADDR_BYTES / 4
 
+const HEADER_BYTES = 64
+/** Words of the header: which index holds, and the rows up to the last that is in use. */
+const WHICH_INDEX = 0
+const ROWS_IN_USE = 1
+/** Words of a row's last line. */
+const WHICH_ADDRESS = 0
+const IN_USE = 1
+
+/** Places of an index for each row: at most half of them are taken. */
+const PLACES_PER_ROW = 4
+
 export function peerTableBytes(rows: number): number {
-  return rows * ROW_BYTES
+  return HEADER_BYTES + 2 * indexBytes(rows) + rows * ROW_BYTES
+}
+
+function indexBytes(rows: number): number {
+  return Math.max(SLOT_BYTES, rows * PLACES_PER_ROW * 4)
 }
 
 export class PeerTable {
+  /** Rows there are room for: a power of two. */
+  readonly rows: number
   readonly #memory: NativeMemory
+  readonly #header: number
+  readonly #indexes: number
+  readonly #places: number
   readonly #at: number
+  #last = 0
 
-  /** @param at offset of the table in `memory`, a multiple of 64 */
-  constructor(memory: NativeMemory, at: number) {
+  /**
+   * @param at offset of the table in `memory`, a multiple of 64
+   * @param rows a power of two
+   */
+  constructor(memory: NativeMemory, at: number, rows: number) {
+    this.rows = rows
     this.#memory = memory
-    this.#at = at
+    this.#header = at >>> 2
+    this.#indexes = (at + HEADER_BYTES) >>> 2
+    this.#places = indexBytes(rows) >>> 2
+    this.#at = at + HEADER_BYTES + 2 * indexBytes(rows)
   }
 
   /** Main: gives peer `index` this address, as `encodeSockaddr` makes it. */
   setAddress(index: number, sockaddr: Uint8Array): void {
+    const { i32, u8 } = this.#memory
     const row = this.#at + index * ROW_BYTES
-    const which = (row + 2 * SLOT_BYTES) >>> 2
-    const next = 1 - Atomics.load(this.#memory.i32, which)
-    this.#memory.u8.set(sockaddr, row + next * SLOT_BYTES)
-    Atomics.store(this.#memory.i32, which, next)
+    const words = (row + 2 * SLOT_BYTES) >>> 2
+    const next = 1 - Atomics.load(i32, words + WHICH_ADDRESS)
+    u8.set(sockaddr, row + next * SLOT_BYTES)
+    Atomics.store(i32, words + WHICH_ADDRESS, next)
+    Atomics.store(i32, words + IN_USE, 1)
+    this.#reindex()
+  }
+
+  /** Main: peer `index` is no more, or has no address. */
+  clear(index: number): void {
+    Atomics.store(this.#memory.i32, this.#words(index) + IN_USE, 0)
+    this.#reindex()
+  }
+
+  /** Whether row `index` is a peer's that has an address. */
+  inUse(index: number): boolean {
+    return Atomics.load(this.#memory.i32, this.#words(index) + IN_USE) === 1
+  }
+
+  /** All rows in use are below this. */
+  get rowsInUse(): number {
+    return Atomics.load(this.#memory.i32, this.#header + ROWS_IN_USE)
   }
 
   /** Offset in the memory of peer `index`'s present address. */
   address(index: number): number {
     const row = this.#at + index * ROW_BYTES
-    return row + Atomics.load(this.#memory.i32, (row + 2 * SLOT_BYTES) >>> 2) * SLOT_BYTES
+    return row + Atomics.load(this.#memory.i32, this.#words(index) + WHICH_ADDRESS) * SLOT_BYTES
   }
 
   /** Whether the name at offset `name` in the memory, zeros behind a short one, is peer `index`'s address. */
@@ -48,5 +98,58 @@ export class PeerTable {
     const b = name >>> 2
     for (let word = 0; word < SOCKADDR_WORDS; word++) if (u32[a + word] !== u32[b + word]) return false
     return true
+  }
+
+  /** The peer whose address is the name at offset `name`, -1 where it is nobody's. */
+  find(name: number): number {
+    if (this.isFrom(this.#last, name) && this.inUse(this.#last)) return this.#last
+    const { i32 } = this.#memory
+    const index = this.#indexes + Atomics.load(i32, this.#header + WHICH_INDEX) * this.#places
+    const mask = this.#places - 1
+    let place = this.#hash(name) & mask
+    for (let tries = 0; tries <= mask; tries++) {
+      const row = Atomics.load(i32, index + place) - 1
+      if (row < 0) return -1
+      if (this.isFrom(row, name)) {
+        this.#last = row
+        return row
+      }
+      place = (place + 1) & mask
+    }
+    return -1
+  }
+
+  #words(index: number): number {
+    return (this.#at + index * ROW_BYTES + 2 * SLOT_BYTES) >>> 2
+  }
+
+  #hash(name: number): number {
+    const u32 = this.#memory.u32
+    const at = name >>> 2
+    let hash = 0
+    for (let word = 0; word < SOCKADDR_WORDS; word++) {
+      hash = Math.imul(hash ^ u32[at + word], 0x9e3779b1)
+      hash ^= hash >>> 15
+    }
+    return hash
+  }
+
+  /** Makes the index anew in the table that does not hold, and switches to it. */
+  #reindex(): void {
+    const { i32 } = this.#memory
+    const which = 1 - Atomics.load(i32, this.#header + WHICH_INDEX)
+    const index = this.#indexes + which * this.#places
+    const mask = this.#places - 1
+    i32.fill(0, index, index + this.#places)
+    let rowsInUse = 0
+    for (let row = 0; row < this.rows; row++) {
+      if (!this.inUse(row)) continue
+      rowsInUse = row + 1
+      let place = this.#hash(this.address(row)) & mask
+      while (i32[index + place] !== 0) place = (place + 1) & mask
+      i32[index + place] = row + 1
+    }
+    Atomics.store(i32, this.#header + WHICH_INDEX, which)
+    Atomics.store(i32, this.#header + ROWS_IN_USE, rowsInUse)
   }
 }

@@ -1,4 +1,5 @@
 import { COUNTER_BLOCK_BYTES } from './counters.js'
+import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peers.js'
 import { ringBytes } from './ring.js'
 
@@ -7,7 +8,9 @@ export interface MemoryPlan {
   readonly bytes: number
   /** Control words, i32 each: see {@link StateWord}. */
   readonly state: number
+  /** The peer table, and the rows it has: a power of two. */
   readonly peers: number
+  readonly peerRows: number
   /** Words of the offloads in use. */
   readonly offloads: number
   /** Tap to network. */
@@ -25,6 +28,7 @@ export interface RingPlan {
 
 export interface WorkerPlan {
   readonly counters: number
+  readonly peerCounters: number
   /** Memory of the worker's own, for what it hands to the kernel beside the frames. */
   readonly scratch: number
 }
@@ -45,21 +49,26 @@ export const SCRATCH_BYTES = 256 * 1024
 const OUTBOUND_DATA_BYTES = 512 * 1024
 const INBOUND_DATA_BYTES = 4 * 1024 * 1024
 
-export function planMemory(peers: number): MemoryPlan {
+/** @param peerRows a power of two */
+export function planMemory(peerRows: number): MemoryPlan {
   let next = 0
   const take = (bytes: number) => {
     const at = next
     next += (bytes + 63) & -64
     return at
   }
-  const worker = () => ({ counters: take(COUNTER_BLOCK_BYTES), scratch: take(SCRATCH_BYTES) })
+  const worker = () => ({
+    counters: take(COUNTER_BLOCK_BYTES),
+    peerCounters: take(peerCounterBytes(peerRows)),
+    scratch: take(SCRATCH_BYTES),
+  })
   const ring = (dataBytes: number) => ({ at: take(ringBytes(dataBytes)), dataBytes })
   const state = take(64)
   const offloads = take(64)
-  const peerTable = take(peerTableBytes(peers))
+  const peers = take(peerTableBytes(peerRows))
   const tap = worker()
   const udp = worker()
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
-  return { bytes: next, state, offloads, peers: peerTable, outbound, inbound, tap, udp }
+  return { bytes: next, state, offloads, peers, peerRows, outbound, inbound, tap, udp }
 }

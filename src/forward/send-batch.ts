@@ -156,6 +156,10 @@ export class SendBatch {
     return this.#frames[index]
   }
 
+  peerOf(index: number): number {
+    return this.#peers[index]
+  }
+
   bytesIn(index: number): number {
     return this.#bytes[index]
   }

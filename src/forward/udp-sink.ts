@@ -20,6 +20,7 @@ import { l3Offset } from '../offload/parse.js'
 import { Segmenter } from '../offload/segment.js'
 import { C } from './counters.js'
 import type { Offloads } from './offloads.js'
+import { P, PEER_STRIDE } from './peer-counters.js'
 import type { PeerTable } from './peers.js'
 import { BLOCKED, DONE, MORE, type Progress, type Sink } from './port.js'
 import { KIND_RUN, Records } from './record.js'
@@ -40,6 +41,7 @@ export interface UdpSinkOptions {
   /** Length of a socket address of the socket's family. */
   readonly sockaddrBytes: number
   readonly peers: PeerTable
+  readonly peerCounters: Float64Array
   readonly offloads: Offloads
   /** The system call, for a test to come between. */
   readonly sendmmsg?: typeof sendmmsg
@@ -53,6 +55,7 @@ export class UdpSink implements Sink {
   readonly fd: number
   readonly #l2Bytes: number
   readonly #peers: PeerTable
+  readonly #peerCounters: Float64Array
   readonly #offloads: Offloads
   readonly #sendmmsg: typeof sendmmsg
   readonly #counters: Float64Array
@@ -78,6 +81,7 @@ export class UdpSink implements Sink {
     this.fd = options.fd
     this.#l2Bytes = options.l2Bytes
     this.#peers = options.peers
+    this.#peerCounters = options.peerCounters
     this.#offloads = options.offloads
     this.#sendmmsg = options.sendmmsg ?? sendmmsg
     this.#counters = counters
@@ -178,12 +182,20 @@ export class UdpSink implements Sink {
 
   #countSent(sent: number): void {
     for (let i = 0; i < sent; i++) {
-      this.#counters[C.sentFrames] += this.#batch.framesIn(this.#sent + i)
-      this.#counters[C.sentBytes] += this.#batch.bytesIn(this.#sent + i)
+      const message = this.#sent + i
+      this.#count(this.#batch.peerOf(message), this.#batch.framesIn(message), this.#batch.bytesIn(message))
     }
     this.#sent += sent
     this.#retried = -1
     this.#blockedSinceMs = 0
+  }
+
+  #count(peer: number, frames: number, bytes: number): void {
+    this.#counters[C.sentFrames] += frames
+    this.#counters[C.sentBytes] += bytes
+    const at = peer * PEER_STRIDE
+    this.#peerCounters[at + P.sentFrames] += frames
+    this.#peerCounters[at + P.sentBytes] += bytes
   }
 
   /** Deals with the failure of the next message's send; false when it is to be tried again after a poll. */
@@ -226,13 +238,14 @@ export class UdpSink implements Sink {
         if (i === 0) firstTaken = true
       } else this.#drop(lastErrno(), 1)
     }
-    this.#counters[C.sentFrames] += delivered
-    this.#counters[C.sentBytes] += Math.round((bytes * delivered) / frames)
+    this.#count(this.#batch.peerOf(this.#sent), delivered, Math.round((bytes * delivered) / frames))
     if (firstTaken && OFFLOAD_ERRORS.has(errno)) this.#offloads.set('udp_segment', false)
   }
 
+  /** Frames of the message that is being sent. */
   #drop(errno: number, frames: number): void {
     this.#counters[dropCounter(errno)] += frames
+    this.#peerCounters[this.#batch.peerOf(this.#sent) * PEER_STRIDE + P.droppedOutbound] += frames
   }
 }
 

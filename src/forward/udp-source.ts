@@ -4,6 +4,7 @@ import { ErrorQueue } from '../linux/errqueue.js'
 import { lastErrno, recvmmsg } from '../linux/libc.js'
 import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { C } from './counters.js'
+import { P, PEER_STRIDE } from './peer-counters.js'
 import type { PeerTable } from './peers.js'
 import { StateWord } from './plan.js'
 import { BLOCKED, DONE, MORE, type Progress, type Source } from './port.js'
@@ -28,6 +29,7 @@ const SLOT_SKEW = 2
 export interface UdpSourceOptions {
   readonly fd: number
   readonly peers: PeerTable
+  readonly peerCounters: Float64Array
   /** Offset of the state words. */
   readonly state: number
 }
@@ -78,10 +80,11 @@ export class UdpSource implements Source {
       const bytes = this.#receive.bytes(i)
       const gsoSize = this.#receive.gsoSize(i)
       if (gsoSize !== 0) run = true
-      if (!this.#accept(i, bytes, gsoSize)) continue
-      this.#records.setEntry(record, count++, offset, bytes, gsoSize, 0)
-      this.#counters[C.receivedFrames] += gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
-      this.#counters[C.receivedBytes] += bytes
+      const frames = gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
+      const peer = this.#sender(i, frames)
+      if (peer < 0 || !this.#accept(i, peer, bytes, gsoSize, frames)) continue
+      this.#records.setEntry(record, count++, offset, bytes, gsoSize, peer)
+      this.#countReceived(peer, frames, bytes)
       end = offset + bytes
     }
     this.#slots = run || received < slots ? 1 : BATCH
@@ -98,17 +101,28 @@ export class UdpSource implements Source {
     return DONE
   }
 
-  #accept(message: number, bytes: number, gsoSize: number): boolean {
-    const { peers } = this.#options
+  /** The peer that sent a message, -1 for a stranger, who is counted. */
+  #sender(message: number, frames: number): number {
+    const peer = this.#options.peers.find(this.#receive.name(message))
+    if (peer >= 0) return peer
+    const acceptAny = (this.#options.state >>> 2) + StateWord.acceptAny
+    if (Atomics.load(this.#i32, acceptAny) !== 0) return 0
+    this.#counters[C.dropForeign] += frames
+    return -1
+  }
+
+  #countReceived(peer: number, frames: number, bytes: number): void {
+    this.#counters[C.receivedFrames] += frames
+    this.#counters[C.receivedBytes] += bytes
+    const at = peer * PEER_STRIDE
+    this.#options.peerCounters[at + P.receivedFrames] += frames
+    this.#options.peerCounters[at + P.receivedBytes] += bytes
+  }
+
+  #accept(message: number, peer: number, bytes: number, gsoSize: number, frames: number): boolean {
     const state = this.#options.state >>> 2
     const frameBytes = gsoSize === 0 ? bytes : gsoSize
-    const frames = gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
-    if (
-      !peers.isFrom(0, this.#receive.name(message)) &&
-      Atomics.load(this.#i32, state + StateWord.acceptAny) === 0
-    ) {
-      this.#counters[C.dropForeign] += frames
-    } else if (bytes === 0) {
+    if (bytes === 0) {
       this.#counters[C.dropEmpty]++
     } else if (
       frameBytes > Atomics.load(this.#i32, state + StateWord.maxFrameBytes) ||
@@ -118,6 +132,7 @@ export class UdpSource implements Source {
     } else {
       return true
     }
+    this.#options.peerCounters[peer * PEER_STRIDE + P.droppedInbound] += frames
     return false
   }
 

@@ -8,6 +8,7 @@ import type { DeviceMode } from '../wire/mode.js'
 import { counterBlock } from './counters.js'
 import { runLoop } from './loop.js'
 import { Offloads } from './offloads.js'
+import { peerCounterBlock } from './peer-counters.js'
 import { PeerTable } from './peers.js'
 import type { MemoryPlan } from './plan.js'
 import { Ring } from './ring.js'
@@ -48,11 +49,12 @@ export default function work(task: WorkerTask): void {
   const outbound = new Ring(memory, o.at, o.dataBytes, tapBell)
   const inbound = new Ring(memory, i.at, i.dataBytes, udpBell)
   const bytes = byteOperations(memory)
-  const peers = new PeerTable(memory, plan.peers)
+  const peers = new PeerTable(memory, plan.peers, plan.peerRows)
+  const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
   const offloads = new Offloads(memory, plan.offloads)
   const l2Bytes = task.mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
   const udpSink = new UdpSink(
-    { fd: udpFd, l2Bytes, sockaddrBytes, peers, offloads },
+    { fd: udpFd, l2Bytes, sockaddrBytes, peers, peerCounters, offloads },
     scratch,
     bytes,
     counters,
@@ -67,7 +69,7 @@ export default function work(task: WorkerTask): void {
     const source = new TapSource(tapFd, scratch, counters)
     runLoop({ ...common, source, own: outboundWay, other: inboundWay, bell: tapBell, otherBell: udpBell })
   } else {
-    const source = new UdpSource({ fd: udpFd, peers, state: plan.state }, scratch, counters)
+    const source = new UdpSource({ fd: udpFd, peers, peerCounters, state: plan.state }, scratch, counters)
     runLoop({ ...common, source, own: inboundWay, other: outboundWay, bell: udpBell, otherBell: tapBell })
   }
 }

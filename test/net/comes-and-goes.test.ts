@@ -77,7 +77,7 @@ t.test('a name is resolved again after 30 s of silence, and followed', { buffere
   const tookMs = performance.now() - lostMs
   t.ok(tookMs > 28_000 && tookMs < 34_000, `noticed after ${(tookMs / 1000).toFixed(1)} s`)
   t.ok((await untilPing(pair.a, '10.9.0.2', RECOVERY_MS)) < RECOVERY_MS)
-  t.match((await a.status()).remote, { host: 'host-b.test', endpoint: `${moved}:5149` })
+  t.match((await a.status()).peers[0], { host: 'host-b.test', endpoint: `${moved}:5149` })
   carriesOn(t, a, b)
 })
 
@@ -234,10 +234,10 @@ for (const kind of ['none', 'unreachable', 'prohibit', 'blackhole'] as const) {
     )
     await a.said(/there is no route to 192\.0\.2\.2 any more; carrying on/)
     await a.said(/the route to 192\.0\.2\.2 is by eth0/)
-    const { drops, underlay } = await a.status()
+    const { drops, peers } = await a.status()
     const reason = kind === 'prohibit' ? 'forbidden' : kind === 'blackhole' ? 'send_failed' : 'unreachable'
     t.ok(drops[reason] > 10, `${drops[reason]} frames are counted as ${reason}`)
-    t.equal(underlay.interface, 'eth0')
+    t.equal(peers[0].underlay?.interface, 'eth0')
     carriesOn(t, a, b)
   })
 }

@@ -126,7 +126,7 @@ const USAGE: readonly Case[] = [
 const FILES: readonly (readonly [text: string, says: string])[] = [
   [
     'remote: host-b\n\ncolour: red\n',
-    ':3: colour: there is no setting "colour"; there are local, remote, mode, dev, …',
+    ':3: colour: there is no setting "colour"; there are local, remote, peers, mode, …',
   ],
   ['mtu: 1400\nlog-level: info\n', ':2: log-level: there is no setting "log-level"; there are …'],
   [

@@ -4,6 +4,7 @@ import t from 'tap'
 import { OffloadWatch } from '../../src/control/offload.js'
 import { C, COUNTERS } from '../../src/forward/counters.js'
 import { OFFLOADS, Offloads } from '../../src/forward/offloads.js'
+import { peerCounterBlock } from '../../src/forward/peer-counters.js'
 import { PeerTable } from '../../src/forward/peers.js'
 import { planMemory } from '../../src/forward/plan.js'
 import { framesOffset, KIND_RUN, Records } from '../../src/forward/record.js'
@@ -35,7 +36,8 @@ function bench() {
     memory,
     offloads,
     counters,
-    peers: new PeerTable(memory, plan.peers),
+    peers: new PeerTable(memory, plan.peers, plan.peerRows),
+    peerCounters: peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows),
     scratch: new Scratch(memory, plan.tap.scratch),
     bytes: byteOperations(memory),
     ring: new Ring(memory, plan.inbound.at, plan.inbound.dataBytes),
@@ -105,6 +107,7 @@ t.test('UDP_SEGMENT refused: nothing is lost, and it is not asked for again', as
         l2Bytes: 14,
         sockaddrBytes: sockaddrLength(from.family),
         peers: made.peers,
+        peerCounters: made.peerCounters,
         offloads: made.offloads,
         sendmmsg: refusingSegments(made.memory, errno, calls),
       },
@@ -141,6 +144,7 @@ t.test('a run too long for its interface is no missing offload', async (t) => {
     l2Bytes: 14,
     sockaddrBytes: sockaddrLength(family),
     peers: made.peers,
+    peerCounters: made.peerCounters,
     offloads: made.offloads,
   }
   const sink = new UdpSink(options, made.scratch, made.bytes, made.counters)

@@ -75,11 +75,18 @@ t.test('a table on a terminal, JSON in a pipe or when asked', async (t) => {
     mode: 'tap',
     local: ['10.9.0.1/24'],
     listen: '[::]:5149',
-    remote: { host: '192.0.2.2', endpoint: '192.0.2.2:5149' },
-    underlay: { interface: 'eth0', mtu_bytes: 1500 },
+    peers: [
+      {
+        name: '192.0.2.2',
+        host: '192.0.2.2',
+        endpoint: '192.0.2.2:5149',
+        underlay: { interface: 'eth0', mtu_bytes: 1500 },
+        mtu_bytes: 1458,
+      },
+    ],
     mtu_bytes: 1458,
   })
-  await until('it has heard of the remote', async () => (await a.status()).remote.heard_s !== null)
+  await until('it has heard of the remote', async () => (await a.status()).peers[0].heard_s !== null)
 
   const { code, stdout } = await run(pair.a, 'env', ['-u', 'NO_COLOR', 'script', ...onTerminal('status')])
   t.equal(code, 0)

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { resolveOnce, SilenceWatch, type Traffic } from '../src/control/resolve.js'
-import { AF_INET, AF_INET6 } from '../src/linux/constants.js'
+import { SilenceWatch, type Traffic } from '../src/control/silence.js'
 
 const START: Traffic = { nowMs: 1_000_000, sentFrames: 10, receivedFrames: 10 }
 
@@ -47,15 +46,4 @@ t.test('while the silence lasts it is time once in 30 s, and no oftener', async 
   const times: number[] = []
   for (let seconds = 1; seconds <= 100; seconds++) if (isTime(seconds, seconds, 0)) times.push(seconds)
   t.same(times, [30, 60, 90])
-})
-
-t.test('an address resolves to itself, also with a zone', async (t) => {
-  const at = (host: string) => resolveOnce({ host, port: 7 }, AF_INET6)
-  t.same(await at('192.0.2.1'), { address: '192.0.2.1', port: 7 })
-  t.same(await at('2001:db8::1'), { address: '2001:db8::1', port: 7 })
-  t.same(await at('fe80::1%eth0'), { address: 'fe80::1%eth0', port: 7 })
-})
-
-t.test('a name resolves to an address of the family that the socket has', async (t) => {
-  t.same(await resolveOnce({ host: 'localhost', port: 7 }, AF_INET), { address: '127.0.0.1', port: 7 })
 })

@@ -1,0 +1,13 @@
+import { listRunning } from '../control/status-socket.js'
+import { UserError } from '../errors.js'
+
+/** The device that a command means which was given none: the only one there is. @throws UserError */
+export async function onlyDevice(): Promise<string> {
+  const devices = await listRunning()
+  if (devices.length === 1) return devices[0]
+  throw new UserError(
+    devices.length === 0
+      ? 'no tunnel runs here; start one with: udptun-fast start <local-ip> <remote>'
+      : `several tunnels run here (${devices.join(', ')}); choose one with --dev`,
+  )
+}

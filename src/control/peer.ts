@@ -1,0 +1,280 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { contains, type PeerSettings, type Settings } from '../config/schema.js'
+import { UserError } from '../errors.js'
+import { type PeerCounts, sumPeerCounters } from '../forward/peer-counters.js'
+import type { PeerTable } from '../forward/peers.js'
+import type { Netlink } from '../linux/netlink.js'
+import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
+import type { UdpSocket } from '../linux/udp.js'
+import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
+import { formatEndpoint } from './endpoint.js'
+import { SilenceWatch } from './silence.js'
+import type { PeerStatus } from './status.js'
+import { deviceMtuBytes, type Underlay, underlayTo } from './underlay.js'
+
+const DNS_RETRY_MS = 2_000
+
+/** How long a look-up may take before the wait for it is spoken of. */
+const DNS_PATIENCE_MS = 1_000
+
+/** What a peer needs of the tunnel. */
+export interface PeerContext {
+  readonly settings: Settings
+  readonly socket: UdpSocket
+  readonly netlink: Netlink
+  readonly table: PeerTable
+  /** The workers' blocks of peer counters. */
+  readonly counters: readonly Float64Array[]
+  readonly log: Logger
+  /** The name of another peer that is there already. */
+  nameAt(endpoint: Endpoint): string | undefined
+}
+
+/** One of the other hosts, as main sees it: where it is, how to get there, whether it is heard. */
+export class Peer {
+  /** Its row in the peer table. */
+  readonly index: number
+  readonly settings: PeerSettings
+  readonly #context: PeerContext
+  readonly #discovery: Discovery
+  /** Counters of the row at the start: a row may have had another peer. */
+  readonly #base: PeerCounts
+  #endpoint: Endpoint | undefined
+  #underlay: Underlay | undefined
+  #heardMs: number | undefined
+  #received: number
+  #silence: SilenceWatch
+  #locatedMs = 0
+  #locating = false
+  #removed = false
+  /** What was last complained of, until it is over. */
+  #trouble: string | undefined
+
+  constructor(index: number, settings: PeerSettings, context: PeerContext) {
+    this.index = index
+    this.settings = settings
+    this.#context = context
+    this.#discovery = discoveryOf(settings.endpoint, context.socket.family)
+    this.#base = sumPeerCounters(index, ...context.counters)
+    this.#received = this.#base.receivedFrames
+    this.#silence = new SilenceWatch(this.#traffic())
+  }
+
+  get name(): string {
+    return this.settings.name
+  }
+
+  /** Undefined until it has been found. */
+  get endpoint(): Endpoint | undefined {
+    return this.#endpoint
+  }
+
+  /** How datagrams go there; undefined until it has been found. */
+  get underlay(): Underlay | undefined {
+    return this.#underlay
+  }
+
+  /** The MTU that the device may have for this peer's sake; undefined while there is no way to it. */
+  get mtuBytes(): number | undefined {
+    if (this.#endpoint === undefined || this.#underlay === undefined) return undefined
+    const { settings } = this.#context
+    return deviceMtuBytes({
+      mode: settings.mode,
+      remoteAddress: this.#endpoint.address,
+      underlayMtuBytes: this.#underlay.mtuBytes,
+      wanted: settings.mtu,
+      overlayHasIpv6: settings.local.some(({ family }) => family === 'ipv6'),
+    })
+  }
+
+  /**
+   * Finds it, waiting while the name service does not answer, and saying so.
+   * @param signal ends the wait, but not a look-up that is under way: nothing can
+   * @throws UserError where it cannot be found or reached; the signal's reason
+   */
+  async find(signal: AbortSignal): Promise<void> {
+    const { host } = this.settings.endpoint
+    signal.throwIfAborted()
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
+    let said = false
+    const say = () => {
+      if (!said) {
+        this.#context.log.warn({ host }, `waiting for DNS, which does not answer, to resolve ${host}`)
+      }
+      said = true
+    }
+    const impatience = setTimeout(say, DNS_PATIENCE_MS)
+    try {
+      for (;;) {
+        try {
+          const [first] = await Promise.race([this.#discovery.locate(), aborted])
+          this.#locatedMs = performance.now()
+          if (!this.#removed) this.#moveTo(first)
+          return
+        } catch (error) {
+          signal.throwIfAborted()
+          if (error instanceof UserError) throw error
+          const { code } = error as NodeJS.ErrnoException
+          if (code !== 'EAI_AGAIN') {
+            throw new UserError(
+              `the host name "${host}" does not resolve (${code}); check its spelling and this host's DNS`,
+            )
+          }
+          say()
+        }
+        await sleep(DNS_RETRY_MS, undefined, { signal })
+      }
+    } finally {
+      clearTimeout(impatience)
+    }
+  }
+
+  /** To be called once a second. @throws KernelError from rtnetlink */
+  tick(): void {
+    const traffic = this.#traffic()
+    if (traffic.receivedFrames !== this.#received) {
+      this.#received = traffic.receivedFrames
+      this.#heardMs = traffic.nowMs
+    }
+    this.#followUnderlay()
+    const { refreshMs } = this.#discovery
+    const due = refreshMs !== undefined && traffic.nowMs - this.#locatedMs >= refreshMs
+    const silent = this.#silence.isTime(traffic)
+    const lost = this.#endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
+    if (due || silent || lost) void this.#findAgain(silent)
+  }
+
+  /** It is no peer any more. */
+  remove(): void {
+    this.#removed = true
+    this.#context.table.clear(this.index)
+  }
+
+  status(): PeerStatus {
+    const counts = sumPeerCounters(this.index, ...this.#context.counters)
+    const since = (name: keyof PeerCounts) => counts[name] - this.#base[name]
+    const { addresses, prefixes } = this.settings
+    return {
+      name: this.name,
+      host: this.settings.endpoint.host,
+      endpoint: this.#endpoint === undefined ? null : formatEndpoint(this.#endpoint),
+      heard_s: this.#heardMs === undefined ? null : (performance.now() - this.#heardMs) / 1000,
+      underlay:
+        this.#underlay === undefined
+          ? null
+          : { interface: this.#underlay.interface ?? null, mtu_bytes: this.#underlay.mtuBytes },
+      mtu_bytes: this.mtuBytes ?? null,
+      overlay: [...addresses, ...prefixes.map(({ address, prefixLength }) => `${address}/${prefixLength}`)],
+      outbound: {
+        frames: since('sentFrames'),
+        bytes: since('sentBytes'),
+        dropped: since('droppedOutbound'),
+      },
+      inbound: {
+        frames: since('receivedFrames'),
+        bytes: since('receivedBytes'),
+        dropped: since('droppedInbound'),
+      },
+    }
+  }
+
+  #traffic() {
+    const { sentFrames, receivedFrames } = sumPeerCounters(this.index, ...this.#context.counters)
+    return { nowMs: performance.now(), sentFrames, receivedFrames }
+  }
+
+  /** @throws UserError where it cannot be sent to */
+  #moveTo(endpoint: Endpoint): void {
+    const { settings, socket, table, netlink } = this.#context
+    const { host } = this.settings.endpoint
+    refuseLoop(settings, host, endpoint)
+    const other = this.#context.nameAt(endpoint)
+    if (other !== undefined && other !== this.name) {
+      throw new UserError(
+        `${host} is at ${formatEndpoint(endpoint)}, where the peer ${other} is already; give each an endpoint of its own`,
+      )
+    }
+    table.setAddress(this.index, encode(socket, endpoint))
+    this.#endpoint = endpoint
+    this.#underlay = underlayTo(netlink, endpoint.address)
+  }
+
+  /** The way there, or its interface's MTU, may change at any time. */
+  #followUnderlay(): void {
+    const { log, netlink, socket, table } = this.#context
+    if (this.#endpoint === undefined || this.#underlay === undefined) return
+    const { address } = this.#endpoint
+    const before = this.#underlay.interface
+    this.#underlay = underlayTo(netlink, address)
+    const now = this.#underlay.interface
+    if (now !== before) {
+      log.info(
+        { peer: this.name, interface: now ?? null, before: before ?? null },
+        now === undefined
+          ? `there is no route to ${address} any more; carrying on, and looking again every second`
+          : `the route to ${address} is by ${now}`,
+      )
+    }
+    // A zone's interface may have been made anew, and have another index.
+    if (now !== undefined && address.includes('%'))
+      table.setAddress(this.index, encode(socket, this.#endpoint))
+  }
+
+  async #findAgain(silent: boolean): Promise<void> {
+    if (this.#locating) return
+    this.#locating = true
+    const { log } = this.#context
+    const { host } = this.settings.endpoint
+    try {
+      const candidates = await this.#discovery.locate()
+      const before = this.#endpoint
+      const next = chooseEndpoint(candidates, before, silent)
+      if (this.#removed || (before !== undefined && same(next, before))) return
+      this.#moveTo(next)
+      this.#trouble = undefined
+      const text = formatEndpoint(next)
+      log.info(
+        { peer: this.name, remote: text },
+        before === undefined ? `${host} is at ${text}` : `${host} has moved to ${text}`,
+      )
+    } catch (error) {
+      if (this.#endpoint !== undefined && !silent) return
+      const { code, message } = error as NodeJS.ErrnoException
+      const [state, then] =
+        this.#endpoint === undefined
+          ? ['has not been found', 'trying on']
+          : ['is silent', `keeping ${this.#endpoint.address}`]
+      const why = error instanceof UserError ? message : `${host} ${state} and does not resolve (${code})`
+      if (!silent && this.#trouble === why) return
+      this.#trouble = why
+      log.warn({ peer: this.name, host }, `${why}; ${then}`)
+    } finally {
+      this.#locating = false
+      this.#locatedMs = performance.now()
+    }
+  }
+}
+
+function same(a: Endpoint, b: Endpoint): boolean {
+  return a.address === b.address && a.port === b.port
+}
+
+function encode(socket: UdpSocket, remote: Endpoint): Uint8Array {
+  try {
+    return encodeSockaddr(socket.family, remote)
+  } catch (error) {
+    throw new UserError(`the remote cannot be reached: ${(error as Error).message}; check its address`)
+  }
+}
+
+/** What the settings alone could tell of an address holds for what a name resolves to as well. */
+function refuseLoop({ local }: Settings, host: string, { address }: Endpoint): void {
+  const inside = local.find((it) => contains(it, address))
+  if (inside === undefined) return
+  throw new UserError(
+    `${host} resolves to ${address}, which lies inside the overlay network ${inside.address}/${inside.prefixLength}; choose another overlay network`,
+  )
+}

@@ -1,0 +1,143 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { PeerSettings, Settings } from '../config/schema.js'
+import type { Endpoint } from '../linux/sockaddr.js'
+import { formatEndpoint } from './endpoint.js'
+import { Peer, type PeerContext } from './peer.js'
+import type { PeerStatus } from './status.js'
+
+/** Names of peers that came, went, and are set to something else than before. */
+export interface PeerChanges {
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+  readonly changed: readonly string[]
+}
+
+/** All the other hosts. Each has a row of the peer table, and keeps it for as long as it is a peer. */
+export class Peers {
+  readonly #context: Omit<PeerContext, 'nameAt'>
+  readonly #peers = new Map<string, Peer>()
+  #settings: Settings
+  /** The row to try first for the next one: a row left is not taken again at once. */
+  #nextRow = 0
+
+  constructor(context: Omit<PeerContext, 'nameAt'>) {
+    this.#context = context
+    this.#settings = context.settings
+    for (const settings of context.settings.peers) this.#add(settings)
+  }
+
+  /**
+   * Waits until the first of them has been found; the others are looked for in the background.
+   * @param signal ends the wait
+   * @throws UserError where none can be found
+   */
+  async find(signal: AbortSignal): Promise<void> {
+    const searches = [...this.#peers.values()].map((peer) => peer.find(signal))
+    if (searches.length === 1) return searches[0]
+    try {
+      await Promise.any(searches)
+    } catch (error) {
+      throw (error as AggregateError).errors[0]
+    }
+    for (const [index, search] of searches.entries()) {
+      search.catch((error: Error) => {
+        if (signal.aborted) return
+        const { name } = this.#settings.peers[index]
+        this.#context.log.warn({ peer: name }, `${error.message}; carrying on without ${name}, and trying on`)
+      })
+    }
+  }
+
+  /** The least that a way to any of them carries; undefined while there is none to any. */
+  get mtuBytes(): number | undefined {
+    const mtus = [...this.#peers.values()].flatMap(({ mtuBytes }) => mtuBytes ?? [])
+    return mtus.length === 0 ? undefined : Math.min(...mtus)
+  }
+
+  /** The greatest MTU of the interfaces to them. */
+  get longestUnderlayBytes(): number {
+    return Math.max(0, ...[...this.#peers.values()].map(({ underlay }) => underlay?.mtuBytes ?? 0))
+  }
+
+  /** To be called once a second. @throws KernelError from rtnetlink */
+  tick(): void {
+    for (const peer of this.#peers.values()) peer.tick()
+  }
+
+  /**
+   * Makes the peers those of `settings`. Those that stay, by their name and all they are set to, notice nothing.
+   */
+  apply(settings: Settings): PeerChanges {
+    const wanted = new Map(settings.peers.map((peer) => [peer.name, peer]))
+    const removed: string[] = []
+    const changed: string[] = []
+    for (const [name, peer] of this.#peers) {
+      const now = wanted.get(name)
+      if (now !== undefined && isDeepStrictEqual(now, peer.settings)) continue
+      ;(now === undefined ? removed : changed).push(name)
+      peer.remove()
+      this.#peers.delete(name)
+    }
+    const fresh = settings.peers.filter(({ name }) => !this.#peers.has(name))
+    for (const peer of fresh) this.#add(peer)
+    this.#settings = settings
+    const added = fresh.map(({ name }) => name).filter((name) => !changed.includes(name))
+    return { added, removed, changed }
+  }
+
+  status(): PeerStatus[] {
+    return this.#settings.peers.flatMap(({ name }) => this.#peers.get(name)?.status() ?? [])
+  }
+
+  /** What is said of them when the tunnel is up. */
+  summary(): string {
+    const [first, ...others] = this.#peers.values()
+    return others.length === 0 && first.endpoint !== undefined
+      ? formatEndpoint(first.endpoint)
+      : `${this.#peers.size} peers`
+  }
+
+  /** The same for the log's fields. */
+  announcement(): Record<string, unknown> {
+    const [first, ...others] = this.#peers.values()
+    if (others.length === 0 && first.endpoint !== undefined)
+      return { remote: formatEndpoint(first.endpoint), underlay: first.underlay?.interface }
+    return { peers: this.status().map(({ name, endpoint }) => ({ name, endpoint })) }
+  }
+
+  warnOfMissingRoutes(): void {
+    for (const { name, endpoint, underlay } of this.#peers.values()) {
+      if (endpoint === undefined || underlay?.interface !== undefined) continue
+      this.#context.log.warn(
+        { peer: name },
+        `there is no route to ${endpoint.address} yet; carrying on, and looking again every second`,
+      )
+    }
+  }
+
+  close(): void {
+    for (const peer of this.#peers.values()) peer.remove()
+    this.#peers.clear()
+  }
+
+  #add(settings: PeerSettings): void {
+    const nameAt = (endpoint: Endpoint) => this.#nameAt(endpoint)
+    this.#peers.set(settings.name, new Peer(this.#freeRow(), settings, { ...this.#context, nameAt }))
+  }
+
+  #nameAt({ address, port }: Endpoint): string | undefined {
+    const found = [...this.#peers.values()].find(
+      ({ endpoint }) => endpoint?.address === address && endpoint.port === port,
+    )
+    return found?.name
+  }
+
+  #freeRow(): number {
+    const taken = new Set([...this.#peers.values()].map(({ index }) => index))
+    const { rows } = this.#context.table
+    let row = this.#nextRow
+    while (taken.has(row)) row = (row + 1) % rows
+    this.#nextRow = (row + 1) % rows
+    return row
+  }
+}

@@ -1,0 +1,43 @@
+import type { NativeMemory } from '../linux/memory.js'
+
+/**
+ * What the workers count of each peer, beside what they count of all. As with counters.ts, each worker has a
+ * block of its own and is its only writer: for each row of the peer table a cache line of 64-bit floats.
+ */
+export const PEER_COUNTERS = [
+  'sentFrames',
+  'sentBytes',
+  'receivedFrames',
+  'receivedBytes',
+  /** Frames for it that were dropped, and frames from it. */
+  'droppedOutbound',
+  'droppedInbound',
+] as const
+
+export type PeerCounterName = (typeof PEER_COUNTERS)[number]
+
+/** Floats from one peer's counters to the next one's. */
+export const PEER_STRIDE = 8
+
+/** The place of each counter among a peer's. */
+export const P = Object.fromEntries(PEER_COUNTERS.map((name, index) => [name, index])) as Readonly<
+  Record<PeerCounterName, number>
+>
+
+export function peerCounterBytes(rows: number): number {
+  return rows * PEER_STRIDE * 8
+}
+
+/** The block at offset `at`, a multiple of 64. */
+export function peerCounterBlock(memory: NativeMemory, at: number, rows: number): Float64Array {
+  return memory.f64.subarray(at >>> 3, (at >>> 3) + rows * PEER_STRIDE)
+}
+
+export type PeerCounts = Readonly<Record<PeerCounterName, number>>
+
+/** Peer `index`'s counters by name, several blocks added up. */
+export function sumPeerCounters(index: number, ...blocks: readonly Float64Array[]): PeerCounts {
+  const sum = (place: number) =>
+    blocks.reduce((total, block) => total + block[index * PEER_STRIDE + place], 0)
+  return Object.fromEntries(PEER_COUNTERS.map((name, place) => [name, sum(place)])) as unknown as PeerCounts
+}
