@@ -28,6 +28,7 @@ function asSentence(text: string): string {
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   start: async () => (await import('./start.js')).addStart,
   status: async () => (await import('./status.js')).addStatus,
+  peers: async () => (await import('./peers.js')).addPeers,
   reload: async () => (await import('./reload.js')).addReload,
   demo: async () => (await import('./demo.js')).addDemo,
 }

@@ -1,15 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { createLogUpdate } from 'log-update'
 import pc from 'picocolors'
+import { PEER_STATES } from '../control/peer-life.js'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
 import { askStatus } from '../control/status-socket.js'
 import { OFFLOADS } from '../forward/offloads.js'
-import { exitNow } from '../linux/process.js'
 import { onlyDevice } from './device.js'
 import { duration, si, table } from './table.js'
-
-const WATCH_MS = 1_000
+import { show, type WatchFlags } from './watch.js'
 
 const EXAMPLES = `
 Examples:
@@ -30,26 +27,9 @@ export function addStatus(program: Command): void {
     .action(status)
 }
 
-async function status(flags: { dev?: string; json?: boolean; watch?: boolean }): Promise<void> {
+async function status(flags: WatchFlags & { dev?: string }): Promise<void> {
   const device = flags.dev ?? (await onlyDevice())
-  const json = flags.json === true || !process.stdout.isTTY
-  // Whoever reads this in a pipe may have read enough.
-  process.stdout.on('error', () => exitNow(0))
-  if (flags.watch !== true) {
-    const report = await askStatus(device)
-    process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${render(report)}\n`)
-    return
-  }
-  // A serial console does not know its size, and nothing would be shown on none.
-  if (process.stdout.rows === 0) Object.assign(process.stdout, { rows: 24, columns: 80 })
-  const screen = createLogUpdate(process.stdout)
-  for (let before: StatusReport | undefined; ; ) {
-    const report = await askStatus(device)
-    if (json) process.stdout.write(`${JSON.stringify(report)}\n`)
-    else screen(render(report, before))
-    before = report
-    await sleep(WATCH_MS)
-  }
+  await show(flags, () => askStatus(device), render)
 }
 
 /** The report for a person; with an earlier one, rates between the two as well. */
@@ -68,11 +48,14 @@ export function render(report: StatusReport, before?: StatusReport): string {
   return lines.join('\n')
 }
 
-/** The one peer, or how many there are and are heard: `udptun-fast peers` shows each. */
+/** The one peer, or how many there are of each state. */
 function peersLine({ peers }: StatusReport): string {
   if (peers.length !== 1) {
-    const heard = peers.filter(({ heard_s }) => heard_s !== null).length
-    return `${pc.dim('to')} ${peers.length} peers, ${heard} of them heard`
+    const states = PEER_STATES.map(
+      (state) => [state, peers.filter((peer) => peer.state === state).length] as const,
+    )
+    const counts = states.filter(([, count]) => count > 0).map(([state, count]) => `${count} ${state}`)
+    return `${pc.dim('to')} ${peers.length} peers: ${counts.join(', ')}  ${pc.dim('(udptun-fast peers shows each)')}`
   }
   const [{ endpoint, underlay, heard_s }] = peers
   const by =

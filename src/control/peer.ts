@@ -9,7 +9,7 @@ import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { formatEndpoint } from './endpoint.js'
-import { SilenceWatch } from './silence.js'
+import { PeerLife, type PeerState } from './peer-life.js'
 import type { PeerStatus } from './status.js'
 import { deviceMtuBytes, type Underlay, underlayTo } from './underlay.js'
 
@@ -42,9 +42,7 @@ export class Peer {
   readonly #base: PeerCounts
   #endpoint: Endpoint | undefined
   #underlay: Underlay | undefined
-  #heardMs: number | undefined
-  #received: number
-  #silence: SilenceWatch
+  readonly #life: PeerLife
   #locatedMs = 0
   #locating = false
   #removed = false
@@ -57,8 +55,7 @@ export class Peer {
     this.#context = context
     this.#discovery = discoveryOf(settings.endpoint, context.socket.family)
     this.#base = sumPeerCounters(index, ...context.counters)
-    this.#received = this.#base.receivedFrames
-    this.#silence = new SilenceWatch(this.#traffic())
+    this.#life = new PeerLife(this.#traffic())
   }
 
   get name(): string {
@@ -135,16 +132,18 @@ export class Peer {
   /** To be called once a second. @throws KernelError from rtnetlink */
   tick(): void {
     const traffic = this.#traffic()
-    if (traffic.receivedFrames !== this.#received) {
-      this.#received = traffic.receivedFrames
-      this.#heardMs = traffic.nowMs
-    }
+    const before = this.#life.state
+    const { locate } = this.#life.tick(traffic)
+    this.#tellChange(before)
     this.#followUnderlay()
     const { refreshMs } = this.#discovery
     const due = refreshMs !== undefined && traffic.nowMs - this.#locatedMs >= refreshMs
-    const silent = this.#silence.isTime(traffic)
     const lost = this.#endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
-    if (due || silent || lost) void this.#findAgain(silent)
+    if (due || locate || lost) void this.#findAgain(locate)
+  }
+
+  get state(): PeerState {
+    return this.#life.state
   }
 
   /** It is no peer any more. */
@@ -161,7 +160,9 @@ export class Peer {
       name: this.name,
       host: this.settings.endpoint.host,
       endpoint: this.#endpoint === undefined ? null : formatEndpoint(this.#endpoint),
-      heard_s: this.#heardMs === undefined ? null : (performance.now() - this.#heardMs) / 1000,
+      state: this.state,
+      heard_s: this.#life.heardMs === undefined ? null : (performance.now() - this.#life.heardMs) / 1000,
+      keepalives: this.#life.answersHello ?? null,
       underlay:
         this.#underlay === undefined
           ? null
@@ -179,6 +180,16 @@ export class Peer {
         dropped: since('droppedInbound'),
       },
     }
+  }
+
+  #tellChange(before: PeerState): void {
+    const { state } = this
+    if (state === before) return
+    const { name } = this
+    const fields = { peer: name, state, before }
+    if (state === 'down') this.#context.log.warn(fields, `${name} is down: it answers no more`)
+    else if (state === 'silent') this.#context.log.info(fields, `${name} is silent`)
+    else this.#context.log.info(fields, `${name} ${before === 'new' ? 'is heard' : 'is heard again'}`)
   }
 
   #traffic() {
@@ -200,6 +211,7 @@ export class Peer {
     table.setAddress(this.index, encode(socket, endpoint))
     this.#endpoint = endpoint
     this.#underlay = underlayTo(netlink, endpoint.address)
+    this.#life.moved()
   }
 
   /** The way there, or its interface's MTU, may change at any time. */

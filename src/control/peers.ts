@@ -48,9 +48,12 @@ export class Peers {
     }
   }
 
-  /** The least that a way to any of them carries; undefined while there is none to any. */
+  /** The least that a way to any of them carries that is not down; undefined while there is none to any. */
   get mtuBytes(): number | undefined {
-    const mtus = [...this.#peers.values()].flatMap(({ mtuBytes }) => mtuBytes ?? [])
+    const all = [...this.#peers.values()]
+    const alive = all.filter(({ state }) => state !== 'down')
+    // Where all are down, the way to them is as good a guess as any.
+    const mtus = (alive.length === 0 ? all : alive).flatMap(({ mtuBytes }) => mtuBytes ?? [])
     return mtus.length === 0 ? undefined : Math.min(...mtus)
   }
 

@@ -2,6 +2,7 @@ import { COUNTERS, type CounterName } from '../forward/counters.js'
 import type { LinkStatistics } from '../linux/interface.js'
 import type { DeviceMode } from '../wire/mode.js'
 import type { OffloadStatus } from './offload.js'
+import type { PeerState } from './peer-life.js'
 
 /** Why something was dropped: who counts it, and what to say of it to a person. */
 export const DROP_REASONS = {
@@ -54,6 +55,9 @@ export interface PeerStatus {
   readonly host: string
   /** Null until it has been found. */
   readonly endpoint: string | null
+  readonly state: PeerState
+  /** Whether it answers keepalives; null while that is not known. */
+  readonly keepalives: boolean | null
   /** Seconds since something came from it; null when nothing has. */
   readonly heard_s: number | null
   /** How datagrams leave for it; a null interface is no route. */

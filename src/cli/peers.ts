@@ -1,0 +1,69 @@
+import type { Command } from 'commander'
+import pc from 'picocolors'
+import type { PeerState } from '../control/peer-life.js'
+import type { PeerStatus, StatusReport } from '../control/status.js'
+import { askStatus } from '../control/status-socket.js'
+import { onlyDevice } from './device.js'
+import { duration, si, table } from './table.js'
+import { show, type WatchFlags } from './watch.js'
+
+export function addPeers(program: Command): void {
+  program
+    .command('peers')
+    .summary('show the other hosts')
+    .description('Shows each peer of a running tunnel: where it is, how it is, and what went to and fro.')
+    .option('--dev <name>', 'the device (default: the only one)')
+    .option('--json', 'print JSON also on a terminal')
+    .option('--watch', 'again every second')
+    .action(peers)
+}
+
+async function peers(flags: WatchFlags & { dev?: string }): Promise<void> {
+  const device = flags.dev ?? (await onlyDevice())
+  await show(
+    flags,
+    () => askStatus(device),
+    renderPeers,
+    ({ peers }) => peers,
+  )
+}
+
+const COLOURS: Readonly<Record<PeerState, (text: string) => string>> = {
+  new: pc.dim,
+  up: pc.green,
+  silent: pc.yellow,
+  down: pc.red,
+}
+
+/** The peers for a person, with a line for each thing that is not as it should be. */
+export function renderPeers({ peers, mtu_bytes }: StatusReport): string {
+  const rows = peers.map((peer) => [
+    peer.name,
+    COLOURS[peer.state](peer.state),
+    peer.heard_s === null ? '' : `${duration(peer.heard_s)} ago`,
+    peer.endpoint ?? '',
+    peer.mtu_bytes === null ? '' : String(peer.mtu_bytes),
+    `${si(peer.outbound.frames, '')} ${si(peer.outbound.bytes, 'B')}`,
+    `${si(peer.inbound.frames, '')} ${si(peer.inbound.bytes, 'B')}`,
+    String(peer.outbound.dropped + peer.inbound.dropped),
+  ])
+  const head = ['peer', 'state', 'heard', 'endpoint', 'MTU', 'to it', 'from it', 'dropped']
+  const wrong = peers.flatMap((peer) => complaints(peer, mtu_bytes).map((text) => `${peer.name}: ${text}`))
+  return [table([head, ...rows]), ...wrong.map((text) => pc.yellow(`! ${text}`))].join('\n')
+}
+
+/** What is not as it should be with a peer, each a sentence without its end. */
+export function complaints(peer: PeerStatus, deviceMtuBytes: number): string[] {
+  const { host, endpoint, underlay, state, heard_s, mtu_bytes, keepalives } = peer
+  if (endpoint === null) return [`${host} has not been found: its name does not resolve`]
+  const found: string[] = []
+  if (underlay?.interface === null) found.push('there is no route to it')
+  if (state === 'new') found.push('nothing has come from it yet')
+  if (state === 'down' && heard_s !== null)
+    found.push(`it answers no keepalives, and was last heard ${duration(heard_s)} ago`)
+  if (state === 'silent' && keepalives !== true)
+    found.push('frames went to it, and nothing came back for a while')
+  if (mtu_bytes !== null && mtu_bytes < deviceMtuBytes)
+    found.push(`its path carries ${mtu_bytes} bytes, less than the device's MTU of ${deviceMtuBytes}`)
+  return found
+}

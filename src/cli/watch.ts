@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLogUpdate } from 'log-update'
+import { exitNow } from '../linux/process.js'
+
+const WATCH_MS = 1_000
+
+export interface WatchFlags {
+  readonly json?: boolean
+  readonly watch?: boolean
+}
+
+/**
+ * Shows what `ask` answers, once or every second: as JSON in a pipe, for a person on a terminal.
+ * @param render the answer for a person, given the one before as well while watching
+ * @param toJson what of the answer is printed as JSON
+ */
+export async function show<T>(
+  flags: WatchFlags,
+  ask: () => Promise<T>,
+  render: (answer: T, before?: T) => string,
+  toJson: (answer: T) => unknown = (answer) => answer,
+): Promise<void> {
+  const json = flags.json === true || !process.stdout.isTTY
+  // Whoever reads this in a pipe may have read enough.
+  process.stdout.on('error', () => exitNow(0))
+  if (flags.watch !== true) {
+    const answer = await ask()
+    process.stdout.write(json ? `${JSON.stringify(toJson(answer), null, 2)}\n` : `${render(answer)}\n`)
+    return
+  }
+  // A serial console does not know its size, and nothing would be shown on none.
+  if (process.stdout.rows === 0) Object.assign(process.stdout, { rows: 24, columns: 80 })
+  const screen = createLogUpdate(process.stdout)
+  for (let before: T | undefined; ; ) {
+    const answer = await ask()
+    if (json) process.stdout.write(`${JSON.stringify(toJson(answer))}\n`)
+    else screen(render(answer, before))
+    before = answer
+    await sleep(WATCH_MS)
+  }
+}
