@@ -7,6 +7,8 @@ import type { PeerTable } from '../forward/peers.js'
 import type { Netlink } from '../linux/netlink.js'
 import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
+import type { ControlMessage } from '../wire/control.js'
+import { newToken } from './control-channel.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { formatEndpoint } from './endpoint.js'
 import { PeerLife, type PeerState } from './peer-life.js'
@@ -27,6 +29,8 @@ export interface PeerContext {
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
   readonly log: Logger
+  /** Sends it a control frame; returns 0 or an errno. */
+  send(to: Endpoint, message: ControlMessage): number
   /** The name of another peer that is there already. */
   nameAt(endpoint: Endpoint): string | undefined
 }
@@ -44,6 +48,8 @@ export class Peer {
   #underlay: Underlay | undefined
   readonly #life: PeerLife
   #locatedMs = 0
+  /** Of the last keepalive: its answer has the same. */
+  #helloToken = 0n
   #locating = false
   #removed = false
   /** What was last complained of, until it is over. */
@@ -133,13 +139,29 @@ export class Peer {
   tick(): void {
     const traffic = this.#traffic()
     const before = this.#life.state
-    const { locate } = this.#life.tick(traffic)
+    const { hello, locate } = this.#life.tick(traffic)
+    if (hello) this.#greet()
     this.#tellChange(before)
     this.#followUnderlay()
     const { refreshMs } = this.#discovery
     const due = refreshMs !== undefined && traffic.nowMs - this.#locatedMs >= refreshMs
     const lost = this.#endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
     if (due || locate || lost) void this.#findAgain(locate)
+  }
+
+  /** It has sent a control frame. */
+  said({ type, token }: ControlMessage): void {
+    const before = this.#life.state
+    const nowMs = performance.now()
+    if (type === 'hello') this.#life.greeted(nowMs)
+    if (type === 'hello_ack' && token === this.#helloToken) this.#life.answered(nowMs)
+    this.#tellChange(before)
+  }
+
+  #greet(): void {
+    if (this.#endpoint === undefined) return
+    this.#helloToken = newToken()
+    this.#context.send(this.#endpoint, { type: 'hello', token: this.#helloToken, sizeBytes: 0 })
   }
 
   get state(): PeerState {

@@ -62,6 +62,12 @@ export class Peers {
     return Math.max(0, ...[...this.#peers.values()].map(({ underlay }) => underlay?.mtuBytes ?? 0))
   }
 
+  /** The peer of a row, unless it has none now. */
+  at(row: number): Peer | undefined {
+    for (const peer of this.#peers.values()) if (peer.index === row) return peer
+    return undefined
+  }
+
   /** To be called once a second. @throws KernelError from rtnetlink */
   tick(): void {
     for (const peer of this.#peers.values()) peer.tick()

@@ -18,6 +18,9 @@ export const DROP_REASONS = {
   not_ip: ['dropNotIp', 'not an IP packet'],
   device_down: ['dropDeviceDown', 'the device was down'],
   malformed: ['dropMalformed', 'a super-frame of the device that makes no sense'],
+  control_full: ['dropControlFull', 'more control frames than this program can keep up with'],
+  control_malformed: ['dropControlMalformed', 'a control frame that makes no sense to this version'],
+  control_local: ['dropControlLocal', 'a control frame from this host, where only this program may send any'],
   device_refused: ['dropDeviceRefused', 'the device refused the frame'],
 } as const satisfies Record<string, readonly [CounterName, string]>
 

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
-import { counterBlock } from '../forward/counters.js'
+import { ControlQueue } from '../forward/control-queue.js'
+import { C, COUNTERS, counterBlock } from '../forward/counters.js'
 import { Offloads } from '../forward/offloads.js'
 import { peerCounterBlock } from '../forward/peer-counters.js'
 import { PeerTable } from '../forward/peers.js'
@@ -17,6 +18,7 @@ import { sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
 import { version } from '../version.js'
 import { maxFrameBytes } from '../wire/ethernet.js'
+import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
@@ -46,7 +48,7 @@ export class Tunnel {
   readonly #state: Int32Array
   readonly #offloads: Offloads
   readonly #offloadWatch: OffloadWatch
-  readonly #counters: { readonly tap: Float64Array; readonly udp: Float64Array }
+  readonly #counters: Record<'tap' | 'udp' | 'own', Float64Array>
   readonly #rings: { readonly outbound: Ring; readonly inbound: Ring }
   readonly #startedMs = performance.now()
   #mtuBytes: number
@@ -71,6 +73,7 @@ export class Tunnel {
     this.#counters = {
       tap: counterBlock(memory, plan.tap.counters),
       udp: counterBlock(memory, plan.udp.counters),
+      own: parts.ownCounters,
     }
     this.#rings = {
       outbound: new Ring(memory, plan.outbound.at, plan.outbound.dataBytes),
@@ -119,7 +122,15 @@ export class Tunnel {
     const counters = [plan.tap, plan.udp].map((worker) =>
       peerCounterBlock(memory, worker.peerCounters, plan.peerRows),
     )
-    const peers = new Peers({ settings, socket, netlink, table, counters, log })
+    const ownCounters = new Float64Array(COUNTERS.length)
+    const queue = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
+    const channel = new ControlChannel(settings.mode, socket, queue, {
+      endpointOf: (row) => peers.at(row)?.endpoint,
+      said: (row, message) => peers.at(row)?.said(message),
+      malformed: () => void ownCounters[C.dropControlMalformed]++,
+    })
+    const send = channel.send.bind(channel)
+    const peers: Peers = new Peers({ settings, socket, netlink, table, counters, send, log })
     await peers.find(signal)
     resources.defer(() => peers.close())
 
@@ -138,9 +149,11 @@ export class Tunnel {
       tapFd: device.fd,
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
+      onControl: () => channel.wake(),
     })
     resources.defer(() => workers.stop())
-    const parts = { settings, log, resources, netlink, socket, device, peers, offloads, workers }
+    resources.defer(() => channel.close())
+    const parts = { settings, log, resources, netlink, socket, device, peers, offloads, workers, ownCounters }
     const tunnel = new Tunnel({ ...parts, memory, plan, mtuBytes, reread })
     const commands = {
       status: () => tunnel.status(),
@@ -158,8 +171,8 @@ export class Tunnel {
   }
 
   status(): StatusReport {
-    const { tap, udp } = this.#counters
-    const all = sumCounters(tap, udp)
+    const { tap, udp, own } = this.#counters
+    const all = sumCounters(tap, udp, own)
     const ring = (it: Ring, filledBy: Float64Array) => ({
       bytes: it.dataBytes,
       used_bytes: it.usedBytes,
@@ -285,6 +298,8 @@ interface Parts {
   readonly device: Device
   readonly peers: Peers
   readonly offloads: Offloads
+  /** What main itself counts. */
+  readonly ownCounters: Float64Array
   readonly workers: Workers
   readonly memory: NativeMemory
   readonly plan: ReturnType<typeof planMemory>

@@ -1,11 +1,13 @@
 import { Piscina } from 'piscina'
 import { StateWord } from '../forward/plan.js'
-import type { WorkerReady, WorkerRole, WorkerTask } from '../forward/worker.js'
+import type { WorkerMessage, WorkerRole, WorkerTask } from '../forward/worker.js'
 import { Doorbell } from '../linux/eventfd.js'
 import type { NativeMemory } from '../linux/memory.js'
 
 export type WorkersOptions = Omit<WorkerTask, 'role' | 'memory' | 'tapBellFd' | 'udpBellFd'> & {
   readonly memory: NativeMemory
+  /** Called when a worker has put something into the control queue. */
+  readonly onControl: () => void
 }
 
 /**
@@ -26,9 +28,10 @@ export class Workers {
     this.#stopWord = (options.plan.state >>> 2) + StateWord.stop
     this.#pool = pool
     this.#bells = [bells.tap, bells.udp]
+    const { onControl: _, ...shared } = options
     const task = (role: WorkerRole): Promise<void> =>
       pool.run({
-        ...options,
+        ...shared,
         role,
         memory: options.memory.memory,
         tapBellFd: bells.tap.fd,
@@ -51,7 +54,11 @@ export class Workers {
     const bells = { tap: Doorbell.open(), udp: Doorbell.open() }
     const waiting = new Set<WorkerRole>(['tap', 'udp'])
     const ready = new Promise<undefined>((resolve) => {
-      pool.on('message', (message: WorkerReady) => {
+      pool.on('message', (message: WorkerMessage) => {
+        if ('control' in message) {
+          options.onControl()
+          return
+        }
         waiting.delete(message.ready)
         if (waiting.size === 0) resolve(undefined)
       })

@@ -36,6 +36,9 @@ export const COUNTERS = [
   'dropDeviceDown',
   'dropDeviceRefused',
   'dropMalformed',
+  'dropControlFull',
+  'dropControlMalformed',
+  'dropControlLocal',
 ] as const
 
 export type CounterName = (typeof COUNTERS)[number]

@@ -1,3 +1,4 @@
+import { CONTROL_DATA_BYTES } from './control-queue.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
 import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peers.js'
@@ -17,6 +18,8 @@ export interface MemoryPlan {
   readonly outbound: RingPlan
   /** Network to tap. */
   readonly inbound: RingPlan
+  /** Workers to main: see control-queue.ts. */
+  readonly control: number
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
 }
@@ -34,10 +37,10 @@ export interface WorkerPlan {
 }
 
 /**
- * Words of the state area, each written by main alone. `maxFrameBytes` is the longest frame or packet taken
+ * Words of the state area, each written by main alone but `controlTold` (control-queue.ts). `maxFrameBytes` is the longest frame or packet taken
  * from the network; it changes with the underlay's MTU.
  */
-export const StateWord = { stop: 0, acceptAny: 1, maxFrameBytes: 2 } as const
+export const StateWord = { stop: 0, acceptAny: 1, maxFrameBytes: 2, controlTold: 3 } as const
 
 /** Bytes of each worker's scratch. */
 export const SCRATCH_BYTES = 256 * 1024
@@ -68,7 +71,8 @@ export function planMemory(peerRows: number): MemoryPlan {
   const peers = take(peerTableBytes(peerRows))
   const tap = worker()
   const udp = worker()
+  const control = take(ringBytes(CONTROL_DATA_BYTES))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
-  return { bytes: next, state, offloads, peers, peerRows, outbound, inbound, tap, udp }
+  return { bytes: next, state, offloads, peers, peerRows, outbound, inbound, control, tap, udp }
 }

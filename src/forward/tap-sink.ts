@@ -3,8 +3,10 @@ import { lastErrno, writev } from '../linux/libc.js'
 import { iovec, virtio_net_hdr } from '../linux/structs.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { Joiner, type JoinTarget } from '../offload/join.js'
+import { isControl } from '../wire/control.js'
 import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import { looksLikeIp } from '../wire/ip.js'
+import type { ControlQueue } from './control-queue.js'
 import { C } from './counters.js'
 import type { Offloads } from './offloads.js'
 import { DONE, MORE, type Progress, type Sink } from './port.js'
@@ -17,6 +19,9 @@ export interface TapSinkOptions {
   /** Bytes of a frame before the IP header: 14, or 0 in tun mode. */
   readonly l2Bytes: number
   readonly offloads: Offloads
+  readonly control: ControlQueue
+  /** Wakes main, which has not been told since it last looked into `control`. */
+  readonly tellMain: () => void
   /** The system call, for a test to come between. */
   readonly writev?: typeof writev
 }
@@ -26,6 +31,8 @@ export class TapSink implements Sink, JoinTarget {
   readonly fd: number
   readonly #l2Bytes: number
   readonly #offloads: Offloads
+  readonly #control: ControlQueue
+  readonly #tellMain: () => void
   readonly #writev: typeof writev
   readonly #counters: Float64Array
   readonly #scratch: Scratch
@@ -42,6 +49,8 @@ export class TapSink implements Sink, JoinTarget {
     this.fd = options.fd
     this.#l2Bytes = options.l2Bytes
     this.#offloads = options.offloads
+    this.#control = options.control
+    this.#tellMain = options.tellMain
     this.#writev = options.writev ?? writev
     this.#counters = counters
     this.#scratch = scratch
@@ -71,12 +80,13 @@ export class TapSink implements Sink, JoinTarget {
   #takeEntry(record: number, index: number): void {
     const offset = this.#records.offset(record, index)
     const bytes = this.#records.bytes(record, index)
+    const peer = this.#records.peer(record, index)
     const step = this.#records.gsoSize(record, index) || bytes
     for (let done = 0; done < bytes; done += step)
-      this.#takeFrame(offset + done, Math.min(step, bytes - done))
+      this.#takeFrame(offset + done, Math.min(step, bytes - done), peer)
   }
 
-  #takeFrame(frame: number, bytes: number): void {
+  #takeFrame(frame: number, bytes: number, peer: number): void {
     if (this.#l2Bytes !== 0) {
       if (bytes < ETHERNET_HEADER_BYTES) {
         this.#counters[C.dropRunt]++
@@ -84,6 +94,11 @@ export class TapSink implements Sink, JoinTarget {
       }
     } else if (!looksLikeIp(this.#scratch.memory.u8, frame, bytes)) {
       this.#counters[C.dropNotIp]++
+      return
+    }
+    if (isControl(this.#scratch.memory.view, frame, bytes, this.#l2Bytes !== 0)) {
+      if (!this.#control.put(frame, bytes, peer)) this.#counters[C.dropControlFull]++
+      if (this.#control.mustTell()) this.#tellMain()
       return
     }
     if (this.#joins) this.#joiner.add(frame, bytes)

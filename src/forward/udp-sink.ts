@@ -18,6 +18,7 @@ import { virtio_net_hdr } from '../linux/structs.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { l3Offset } from '../offload/parse.js'
 import { Segmenter } from '../offload/segment.js'
+import { isControl } from '../wire/control.js'
 import { C } from './counters.js'
 import type { Offloads } from './offloads.js'
 import { P, PEER_STRIDE } from './peer-counters.js'
@@ -117,9 +118,13 @@ export class UdpSink implements Sink {
     const peer = this.#records.peer(record, this.#entry)
     const name = this.#peers.address(peer)
     if (this.#records.gsoSize(record, this.#entry) === 0) {
+      this.#entry++
+      if (isControl(this.#view, frame, bytes, this.#l2Bytes !== 0)) {
+        this.#counters[C.dropControlLocal]++
+        return
+      }
       this.#completeChecksum(frame, bytes)
       this.#batch.addFrame(frame, bytes, peer, name)
-      this.#entry++
       return
     }
     if (this.#segment === 0 && !this.#begin(frame, bytes)) {

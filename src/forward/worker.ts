@@ -5,12 +5,13 @@ import { NativeMemory } from '../linux/memory.js'
 import { byteOperations } from '../offload/bytes.js'
 import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import type { DeviceMode } from '../wire/mode.js'
+import { ControlQueue } from './control-queue.js'
 import { counterBlock } from './counters.js'
 import { runLoop } from './loop.js'
 import { Offloads } from './offloads.js'
 import { peerCounterBlock } from './peer-counters.js'
 import { PeerTable } from './peers.js'
-import type { MemoryPlan } from './plan.js'
+import { type MemoryPlan, StateWord } from './plan.js'
 import { Ring } from './ring.js'
 import { Scratch } from './scratch.js'
 import { TapSink } from './tap-sink.js'
@@ -33,10 +34,8 @@ export interface WorkerTask {
   readonly sockaddrBytes: number
 }
 
-/** Posted to main once, right before the loop begins. */
-export interface WorkerReady {
-  readonly ready: WorkerRole
-}
+/** Posted to main: once, right before the loop begins; and when there is something in the control queue. */
+export type WorkerMessage = { readonly ready: WorkerRole } | { readonly control: true }
 
 export default function work(task: WorkerTask): void {
   const { plan, tapFd, udpFd, sockaddrBytes } = task
@@ -59,12 +58,13 @@ export default function work(task: WorkerTask): void {
     bytes,
     counters,
   )
-  const tapSink = new TapSink({ fd: tapFd, l2Bytes, offloads }, scratch, bytes, counters)
+  const control = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
+  const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
+  const tapSink = new TapSink({ fd: tapFd, l2Bytes, offloads, control, tellMain }, scratch, bytes, counters)
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
   const common = { scratch, counters, state: plan.state }
-  const ready: WorkerReady = { ready: task.role }
-  parentPort?.postMessage(ready)
+  parentPort?.postMessage({ ready: task.role } satisfies WorkerMessage)
   if (task.role === 'tap') {
     const source = new TapSource(tapFd, scratch, counters)
     runLoop({ ...common, source, own: outboundWay, other: inboundWay, bell: tapBell, otherBell: udpBell })

@@ -61,6 +61,16 @@ export const send: (fd: number, buf: Pointer, len: number, flags: number) => num
 export const recv: (fd: number, buf: Pointer, len: number, flags: number) => number = libc.func(
   'int64_t recv(int fd, void *buf, size_t len, int flags)',
 )
+export const sendto: (
+  fd: number,
+  buf: Pointer,
+  len: number,
+  flags: number,
+  addr: Pointer,
+  addrlen: number,
+) => number = libc.func(
+  'int64_t sendto(int fd, void *buf, size_t len, int flags, void *addr, unsigned int addrlen)',
+)
 export const recvmsg: (fd: number, msg: Pointer, flags: number) => number = libc.func(
   'int64_t recvmsg(int fd, void *msg, int flags)',
 )

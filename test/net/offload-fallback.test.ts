@@ -2,6 +2,7 @@ import koffi from 'koffi'
 import { pino } from 'pino'
 import t from 'tap'
 import { OffloadWatch } from '../../src/control/offload.js'
+import { ControlQueue } from '../../src/forward/control-queue.js'
 import { C, COUNTERS } from '../../src/forward/counters.js'
 import { OFFLOADS, Offloads } from '../../src/forward/offloads.js'
 import { peerCounterBlock } from '../../src/forward/peer-counters.js'
@@ -38,6 +39,7 @@ function bench() {
     counters,
     peers: new PeerTable(memory, plan.peers, plan.peerRows),
     peerCounters: peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows),
+    toMain: { control: new ControlQueue(memory, plan.control, plan.state), tellMain: () => {} },
     scratch: new Scratch(memory, plan.tap.scratch),
     bytes: byteOperations(memory),
     ring: new Ring(memory, plan.inbound.at, plan.inbound.dataBytes),
@@ -176,7 +178,7 @@ t.test('a super-frame refused by the device ends joining for its protocol alone'
   }
   const { offloads } = made
   const sink = new TapSink(
-    { fd: device.fd, l2Bytes: 14, offloads, writev: refusing },
+    { ...made.toMain, fd: device.fd, l2Bytes: 14, offloads, writev: refusing },
     made.scratch,
     made.bytes,
     made.counters,
@@ -206,7 +208,7 @@ t.test('the device takes what is joined', async (t) => {
   const made = bench()
   t.same(setDeviceOffloads(device.fd, true), { tso: true, uso: true })
   const sink = new TapSink(
-    { fd: device.fd, l2Bytes: 14, offloads: made.offloads },
+    { ...made.toMain, fd: device.fd, l2Bytes: 14, offloads: made.offloads },
     made.scratch,
     made.bytes,
     made.counters,

@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto'
+import type { ControlQueue } from '../forward/control-queue.js'
+import { lastErrno, sendto } from '../linux/libc.js'
+import { type Endpoint, encodeSockaddr, sockaddrLength } from '../linux/sockaddr.js'
+import type { UdpSocket } from '../linux/udp.js'
+import { type ControlMessage, controlAnswer, readControl, writeControl } from '../wire/control.js'
+import type { DeviceMode } from '../wire/mode.js'
+
+/** Frames taken in one turn of the event loop, and how long the next turn is put off while there are more. */
+const TURN_FRAMES = 64
+const TURN_PAUSE_MS = 2
+
+/** What main does with control frames. */
+export interface ControlListener {
+  /** Where peer `index` is; undefined for one that is no more. */
+  endpointOf(index: number): Endpoint | undefined
+  /** A peer has said something; what asks for an answer has been given one. */
+  said(index: number, message: ControlMessage): void
+  /** Something that is no control frame of this version. */
+  malformed(): void
+}
+
+/** Main's talk with other ends by control frames, over the data socket; never blocks. */
+export class ControlChannel {
+  readonly #mode: DeviceMode
+  readonly #socket: UdpSocket
+  readonly #queue: ControlQueue
+  readonly #listener: ControlListener
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(mode: DeviceMode, socket: UdpSocket, queue: ControlQueue, listener: ControlListener) {
+    this.#mode = mode
+    this.#socket = socket
+    this.#queue = queue
+    this.#listener = listener
+  }
+
+  /**
+   * Sends a control frame.
+   * @param bytes of the frame; without, the shortest
+   * @returns 0, or the errno of a send that failed
+   */
+  send(to: Endpoint, message: ControlMessage, bytes?: number): number {
+    const frame = writeControl(this.#mode, message, bytes)
+    const { fd, family } = this.#socket
+    const name = encodeSockaddr(family, to)
+    const length = sockaddrLength(family)
+    // A pending ICMP error fails one unrelated send: it is tried once more.
+    for (let tries = 0; tries < 2; tries++)
+      if (sendto(fd, frame, frame.length, 0, name, length) >= 0) return 0
+    return lastErrno()
+  }
+
+  /** To be called when a worker says that there is something. */
+  wake(): void {
+    if (this.#timer === undefined && !this.#closed) this.#turn()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  #turn(): void {
+    this.#timer = undefined
+    const more = this.#queue.take(TURN_FRAMES, (peer, head, bytes) => this.#hear(peer, head, bytes))
+    if (more) this.#timer = setTimeout(() => this.#turn(), TURN_PAUSE_MS)
+  }
+
+  #hear(peer: number, head: Uint8Array, bytes: number): void {
+    const message = readControl(this.#mode, head, bytes)
+    if (message === undefined) {
+      this.#listener.malformed()
+      return
+    }
+    const endpoint = this.#listener.endpointOf(peer)
+    if (endpoint === undefined) return
+    const answer = controlAnswer(message, bytes)
+    if (answer !== undefined) this.send(endpoint, answer)
+    this.#listener.said(peer, message)
+  }
+}
+
+/** 64 random bits, by which an answer is known to be to this question. */
+export function newToken(): bigint {
+  return randomBytes(8).readBigUInt64BE()
+}

@@ -1,0 +1,136 @@
+import { internetChecksum } from './checksum.js'
+import { ETHERNET, ETHERNET_HEADER_BYTES } from './ethernet.js'
+import { IPV4_HEADER_BYTES } from './ip.js'
+import { IPV4 } from './ipv4.js'
+import type { DeviceMode } from './mode.js'
+
+/**
+ * Control frames: what two ends say to each other, on the wire a frame like any other, so that an end that
+ * does not know them hands them to its device, where the kernel ignores them.
+ *
+ * In tap mode an Ethernet frame of EtherType 0x88B5 (local experimental, IEEE 802) to the link-local group
+ * 01:80:c2:00:00:0e, which no bridge forwards (IEEE 802.1Q, 8.6.3). In tun mode an IPv4 packet of protocol
+ * 253 (RFC 3692 experiments, RFC 3692 and 4727) from and to 127.0.0.1, which every kernel drops as a martian.
+ *
+ * Behind that header, big-endian: magic `udpt` (4 bytes), version (1), type (1), size (2), token (8), then
+ * zeros to the frame's length. `size` is 0 but in an acknowledgement, where it is the length in bytes of the
+ * whole frame that it answers, as it was received.
+ */
+export const ETHERTYPE_CONTROL = 0x88b5
+export const IPPROTO_CONTROL = 253
+
+const DESTINATION = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e]
+/** Locally administered: no device's, so that no bridge learns a wrong place for one. */
+const SOURCE = [0x02, 0x75, 0x64, 0x70, 0x74, 0x00]
+const LOOPBACK = 0x7f000001
+const TTL = 1
+
+const MAGIC = 0x75647074
+const VERSION = 1
+const BODY = { magic: 0, version: 4, type: 5, size: 6, token: 8, bytes: 16 } as const
+
+export const CONTROL_TYPES = ['hello', 'hello_ack', 'probe', 'probe_ack'] as const
+/** A keepalive and its answer; a probe, padded to the size that is tried, and its answer. On the wire from 1. */
+export type ControlType = (typeof CONTROL_TYPES)[number]
+
+export interface ControlMessage {
+  readonly type: ControlType
+  /** 64 random bits; an answer repeats those of what it answers. */
+  readonly token: bigint
+  /** Of an acknowledgement: bytes of the frame that it answers; else 0. */
+  readonly sizeBytes: number
+}
+
+function headerBytes(mode: DeviceMode): number {
+  return mode === 'tap' ? ETHERNET_HEADER_BYTES : IPV4_HEADER_BYTES
+}
+
+/** The shortest control frame: in tap mode 30 bytes, in tun mode 36. */
+export function controlFrameBytes(mode: DeviceMode): number {
+  return headerBytes(mode) + BODY.bytes
+}
+
+/** A control frame of `bytes` bytes. @throws RangeError when that is too short or more than 65,535 */
+export function writeControl(
+  mode: DeviceMode,
+  message: ControlMessage,
+  bytes = controlFrameBytes(mode),
+): Uint8Array {
+  if (bytes < controlFrameBytes(mode) || bytes > 0xffff)
+    throw new RangeError(`a control frame cannot have ${bytes} bytes`)
+  const frame = new Uint8Array(bytes)
+  const view = new DataView(frame.buffer)
+  if (mode === 'tap') {
+    frame.set(DESTINATION, ETHERNET.destination)
+    frame.set(SOURCE, ETHERNET.source)
+    view.setUint16(ETHERNET.type, ETHERTYPE_CONTROL)
+  } else {
+    view.setUint8(IPV4.versionIhl, 0x45)
+    view.setUint16(IPV4.totalLength, bytes)
+    view.setUint8(IPV4.ttl, TTL)
+    view.setUint8(IPV4.protocol, IPPROTO_CONTROL)
+    view.setUint32(IPV4.source, LOOPBACK)
+    view.setUint32(IPV4.destination, LOOPBACK)
+    view.setUint16(IPV4.checksum, internetChecksum(frame, 0, IPV4_HEADER_BYTES))
+  }
+  const body = headerBytes(mode)
+  view.setUint32(body + BODY.magic, MAGIC)
+  view.setUint8(body + BODY.version, VERSION)
+  view.setUint8(body + BODY.type, 1 + CONTROL_TYPES.indexOf(message.type))
+  view.setUint16(body + BODY.size, message.sizeBytes)
+  view.setBigUint64(body + BODY.token, message.token)
+  return frame
+}
+
+/**
+ * Whether the frame of `bytes` at `frame` is a control frame by its header, whatever its body. One comparison
+ * tells almost any other frame.
+ */
+export function isControl(view: DataView, frame: number, bytes: number, tap: boolean): boolean {
+  if (tap) {
+    return (
+      bytes >= ETHERNET_HEADER_BYTES &&
+      view.getUint16(frame + ETHERNET.type) === ETHERTYPE_CONTROL &&
+      view.getUint16(frame + 4) === 0x000e &&
+      view.getUint32(frame) === 0x0180c200
+    )
+  }
+  return (
+    bytes >= IPV4_HEADER_BYTES &&
+    view.getUint8(frame + IPV4.protocol) === IPPROTO_CONTROL &&
+    view.getUint32(frame + IPV4.source) === LOOPBACK &&
+    view.getUint32(frame + IPV4.destination) === LOOPBACK &&
+    view.getUint8(frame) >>> 4 === 4
+  )
+}
+
+/**
+ * What the control frame says whose first bytes (at least {@link controlFrameBytes} where it has so many) are
+ * `head` and which is `bytes` long in all; undefined for one that is malformed, or of another version.
+ */
+export function readControl(mode: DeviceMode, head: Uint8Array, bytes: number): ControlMessage | undefined {
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength)
+  const body = headerBytes(mode)
+  if (bytes < body + BODY.bytes || head.length < body + BODY.bytes) return undefined
+  if (!isControl(view, 0, bytes, mode === 'tap')) return undefined
+  if (mode === 'tun') {
+    if (view.getUint8(0) !== 0x45 || view.getUint16(IPV4.totalLength) !== bytes) return undefined
+    if (internetChecksum(head, 0, IPV4_HEADER_BYTES) !== 0) return undefined
+  }
+  if (view.getUint32(body + BODY.magic) !== MAGIC || view.getUint8(body + BODY.version) !== VERSION)
+    return undefined
+  const type = CONTROL_TYPES[view.getUint8(body + BODY.type) - 1]
+  if (type === undefined) return undefined
+  return {
+    type,
+    token: view.getBigUint64(body + BODY.token),
+    sizeBytes: view.getUint16(body + BODY.size),
+  }
+}
+
+/** The answer to a hello or probe of `bytes` bytes; undefined for what is an answer itself. */
+export function controlAnswer({ type, token }: ControlMessage, bytes: number): ControlMessage | undefined {
+  if (type === 'hello') return { type: 'hello_ack', token, sizeBytes: bytes }
+  if (type === 'probe') return { type: 'probe_ack', token, sizeBytes: bytes }
+  return undefined
+}
