@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ControlQueue } from '../forward/control-queue.js'
+import { ENODEV } from '../linux/errno.js'
 import { lastErrno, sendto } from '../linux/libc.js'
 import { type Endpoint, encodeSockaddr, sockaddrLength } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
@@ -44,8 +45,14 @@ export class ControlChannel {
   send(to: Endpoint, message: ControlMessage, bytes?: number): number {
     const frame = writeControl(this.#mode, message, bytes)
     const { fd, family } = this.#socket
-    const name = encodeSockaddr(family, to)
     const length = sockaddrLength(family)
+    let name: Uint8Array
+    try {
+      name = encodeSockaddr(family, to)
+    } catch {
+      // The interface of a link-local address is gone for now.
+      return ENODEV
+    }
     // A pending ICMP error fails one unrelated send: it is tried once more.
     for (let tries = 0; tries < 2; tries++)
       if (sendto(fd, frame, frame.length, 0, name, length) >= 0) return 0

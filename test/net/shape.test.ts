@@ -44,7 +44,7 @@ t.test('two threads sleep in poll, one on the tap, one on the socket, each with 
   )
 })
 
-t.test('an idle tunnel uses next to no CPU time, its workers none', async (t) => {
+t.test('an idle tunnel uses next to no CPU time, its workers for keepalives alone', async (t) => {
   const sum = (times: Map<number, number>) => [...times.values()].reduce((total, ms) => total + ms, 0)
   const before = await b.status()
   const workers = pollers(b.pid).map(({ tid }) => tid)
@@ -54,12 +54,11 @@ t.test('an idle tunnel uses next to no CPU time, its workers none', async (t) =>
   const after = await b.status()
   const usedMs = sum(end) - sum(start)
   t.ok(usedMs < 30, `${usedMs.toFixed(1)} ms of CPU time in 2 s`)
-  t.same(
-    workers.map((tid) => end.get(tid)),
-    workers.map((tid) => start.get(tid)),
-    'the workers have not run at all',
-  )
-  t.same(after.workers, before.workers, 'nor made a system call')
+  const workersMs = workers.map((tid) => (end.get(tid) ?? 0) - (start.get(tid) ?? 0))
+  t.ok(Math.max(...workersMs) < 10, `of which its workers ${workersMs.map((ms) => ms.toFixed(1))}`)
+  t.same(after.workers.tap, before.workers.tap, 'the tap worker has made no system call')
+  const woken = after.workers.udp.wake_ups - before.workers.udp.wake_ups
+  t.ok(woken <= 4, `a keepalive and an answer to one: the udp worker was woken ${woken} times`)
 })
 
 t.test('each frame wakes one worker and crosses in its ring', async (t) => {

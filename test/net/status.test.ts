@@ -370,6 +370,7 @@ const PROVOCATIONS: readonly Provocation[] = [
   },
   {
     reason: 'device_queue_full',
+    beside: 'send_buffer_full',
     provoke: async (pair) => {
       await shape(pair, '1mbit')
       await blast(pair)
