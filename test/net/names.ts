@@ -9,7 +9,7 @@ import { type Launch, ok, PROGRAM, until } from './lab.js'
 export const NAME = 'host-b.test'
 
 /** A name server on a host's loopback, for `NAME` and, with an answer that there is none, for the rest of `.test`. */
-export async function serveNames(host: Host, address: string): Promise<ChildProcess> {
+export async function serveNames(host: Host, ...addresses: string[]): Promise<ChildProcess> {
   const server = host.spawn('dnsmasq', [
     '--keep-in-foreground',
     '--conf-file=/dev/null',
@@ -20,7 +20,7 @@ export async function serveNames(host: Host, address: string): Promise<ChildProc
     '--local=/test/',
     '--listen-address=127.0.0.1',
     '--bind-interfaces',
-    `--host-record=${NAME},${address}`,
+    ...addresses.map((address) => `--host-record=${NAME},${address}`),
   ])
   await until(
     'the name server listens',
