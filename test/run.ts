@@ -22,29 +22,55 @@ interface Tally {
   failed: number
 }
 
-/** The named tests of a TAP 14 stream of files: the results one level (4 spaces) in. */
-function tally(tap: string): Tally {
-  const results = tap.match(/^ {4}(not )?ok \d+/gm) ?? []
-  const failed = results.filter((line) => line.includes('not ')).length
-  return { passed: results.length - failed, failed }
+/** The named tests of each file in a TAP 14 stream: the results one level (4 spaces) in. */
+function tally(tap: string): Map<string, Tally> {
+  const files = new Map<string, Tally>()
+  let file: Tally = { passed: 0, failed: 0 }
+  for (const line of tap.split('\n')) {
+    const begins = /^# Subtest: (\S+)$/.exec(line)
+    if (begins !== null) {
+      file = { passed: 0, failed: 0 }
+      files.set(begins[1], file)
+    } else if (/^ {4}ok \d/.test(line)) file.passed++
+    else if (/^ {4}not ok \d/.test(line)) file.failed++
+    // A file that ends badly outside of a test, such as by its time limit, has no failed test to count.
+    else if (/^not ok /.test(line) && file.failed === 0) file.failed = 1
+  }
+  return files
 }
 
-async function runSuite(suite: Suite): Promise<Tally> {
-  const { folder, jobs, timeoutSeconds } = SUITES[suite]
-  const files = readdirSync(folder)
-    .filter((name) => name.endsWith('.test.js'))
-    .map((name) => relative(process.cwd(), join(folder, name)))
-  const output = join(tmpdir(), `udptun-fast-${process.pid}-${suite}.tap`)
+async function runFiles(suite: Suite, files: readonly string[], name: string): Promise<Map<string, Tally>> {
+  const { jobs, timeoutSeconds } = SUITES[suite]
+  const output = join(tmpdir(), `udptun-fast-${process.pid}-${name}.tap`)
   const reporter = process.stdout.isTTY ? 'default' : 'terse'
   const { exitCode } = await execa({
     stdio: 'inherit',
     reject: false,
     preferLocal: true,
   })`tap --disable-coverage --reporter=${reporter} --jobs=${jobs} --timeout=${timeoutSeconds} --output-file=${output} ${files}`
-  const result = tally(readFileSync(output, 'utf8'))
-  // A file that ends badly outside of a test, such as by its time limit, has no failed test to count.
-  if (exitCode !== 0 && result.failed === 0) result.failed = 1
-  return result
+  const results = tally(readFileSync(output, 'utf8'))
+  if (exitCode !== 0 && ![...results.values()].some(({ failed }) => failed > 0))
+    results.set('the run', { passed: 0, failed: 1 })
+  return results
+}
+
+/**
+ * Runs a suite. A file that measures time on hosts may fail because of what else the machine does: it is run
+ * once more by itself, and said to have been.
+ */
+async function runSuite(suite: Suite): Promise<Tally> {
+  const { folder } = SUITES[suite]
+  const files = readdirSync(folder)
+    .filter((name) => name.endsWith('.test.js'))
+    .map((name) => relative(process.cwd(), join(folder, name)))
+  const results = await runFiles(suite, files, suite)
+  const again = suite === 'net' ? files.filter((file) => (results.get(file)?.failed ?? 1) > 0) : []
+  if (again.length > 0) {
+    process.stdout.write(`failed, and run once more: ${again.join(', ')}\n`)
+    for (const [file, result] of await runFiles(suite, again, `${suite}-again`)) results.set(file, result)
+  }
+  const sum = (key: keyof Tally) => [...results.values()].reduce((total, result) => total + result[key], 0)
+  return { passed: sum('passed'), failed: sum('failed') }
 }
 
 const suites = process.argv.length > 2 ? (process.argv.slice(2) as Suite[]) : (Object.keys(SUITES) as Suite[])
