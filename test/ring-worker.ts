@@ -4,7 +4,8 @@
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { C, counterBlock } from '../src/forward/counters.js'
-import { runLoop } from '../src/forward/loop.js'
+import { Loop } from '../src/forward/loop.js'
+import { StateWord } from '../src/forward/plan.js'
 import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from '../src/forward/port.js'
 import { RECORD_ALIGN, Ring } from '../src/forward/ring.js'
 import { Scratch } from '../src/forward/scratch.js'
@@ -197,7 +198,7 @@ const other = {
   ring: new Ring(memory, task.other.ring, task.dataBytes, otherBell),
 }
 const counters = counterBlock(memory, task.counters)
-runLoop({
+const loop = new Loop({
   source: new MakingSource(task, memory, chance),
   own: way(task.own),
   other,
@@ -205,6 +206,7 @@ runLoop({
   otherBell,
   scratch: new Scratch(memory, task.scratch),
   counters,
-  state: task.state,
 })
+const stop = (task.state >>> 2) + StateWord.stop
+while (Atomics.load(memory.i32, stop) === 0) loop.turn(-1)
 counters[C.doorbells] = otherBell.rings

@@ -1,7 +1,6 @@
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT } from '../linux/constants.js'
 import type { Doorbell } from '../linux/eventfd.js'
 import { C } from './counters.js'
-import { StateWord } from './plan.js'
 import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from './port.js'
 import type { Ring } from './ring.js'
 import type { Scratch } from './scratch.js'
@@ -25,55 +24,80 @@ export interface LoopOptions {
   readonly otherBell: Doorbell
   readonly scratch: Scratch
   readonly counters: Float64Array
-  /** Offset of the state words. */
-  readonly state: number
 }
 
 /** How long a worker with a full send buffer sleeps before it looks again by itself. */
 const BLOCKED_POLL_MS = 50
 
 /**
- * A worker's life: fill its ring from its source, a record at a time, and drain that record at once, while it
- * is in this core's cache and nobody need be woken for it, unless the other worker is draining the ring
- * already; help the other one in the same way; sleep in poll when there is nothing to do. Returns when main
- * says stop and rings.
- * @throws Error when an fd is of no more use
+ * What a worker does over and over: fill its ring from its source, a record at a time, and drain that record at
+ * once, while it is in this core's cache and nobody need be woken for it, unless the other worker is draining
+ * the ring already; help the other one in the same way; sleep in poll when there is nothing to do.
  */
-export function runLoop(options: LoopOptions): void {
-  const { source, bell, otherBell, counters } = options
-  const { i32 } = options.scratch.memory
-  const { ring } = options.own
-  const stop = (options.state >>> 2) + StateWord.stop
-  const sleeper = new Sleeper(options.scratch, source.fd, bell.fd, options.own.sink.fd)
-  const own = new Drain(options.own)
-  const other = new Drain(options.other)
-  let sourceMayHave = true
-  while (Atomics.load(i32, stop) === 0) {
-    const filled: Progress = sourceMayHave && !own.blocked ? source.fill(ring) : DONE
-    sourceMayHave = true
+export class Loop {
+  readonly #source: Source
+  readonly #ring: Ring
+  readonly #own: Drain
+  readonly #other: Drain
+  readonly #bell: Doorbell
+  readonly #otherBell: Doorbell
+  readonly #sleeper: Sleeper
+  readonly #counters: Float64Array
+  #sourceMayHave = true
+
+  constructor(options: LoopOptions) {
+    const { source, own, other, bell } = options
+    this.#source = source
+    this.#ring = own.ring
+    this.#own = new Drain(own)
+    this.#other = new Drain(other)
+    this.#bell = bell
+    this.#otherBell = options.otherBell
+    this.#sleeper = new Sleeper(options.scratch, source.fd, bell.fd, own.sink.fd)
+    this.#counters = options.counters
+  }
+
+  /**
+   * One time around: at the most a record filled, what is there drained, or a sleep.
+   * @param idleMs how long to sleep when there is nothing to do: -1 is until there is
+   * @returns false when nothing has come in that time, which is not counted either
+   * @throws Error when an fd is of no more use
+   */
+  turn(idleMs: number): boolean {
+    const ring = this.#ring
+    const own = this.#own
+    const other = this.#other
+    const counters = this.#counters
+    const filled: Progress = this.#sourceMayHave && !own.blocked ? this.#source.fill(ring) : DONE
+    this.#sourceMayHave = true
     own.run()
     other.run()
-    if (filled === MORE && !own.blocked) continue
+    if (filled === MORE && !own.blocked) return true
 
     const full: boolean = filled === BLOCKED
     if (full) counters[C.ringFull]++
     counters[C.ringHighWaterBytes] = ring.highWaterBytes
-    counters[C.doorbells] = otherBell.rings
-    if (full && !ring.producerMaySleep(source.recordBytes)) continue
+    counters[C.doorbells] = this.#otherBell.rings
+    if (full && !ring.producerMaySleep(this.#source.recordBytes)) return true
     // What the other worker's sink writes to is what this worker's source reads from.
     const sourceEvents = (full || own.blocked ? 0 : POLLIN) | (other.blocked ? POLLOUT : 0)
-    const timeoutMs = own.blocked || other.blocked ? BLOCKED_POLL_MS : -1
-    const found = sleeper.sleep(sourceEvents, own.blocked ? POLLOUT : 0, timeoutMs)
+    const blocked = own.blocked || other.blocked
+    const timeoutMs = blocked ? BLOCKED_POLL_MS : full ? -1 : idleMs
+    const found = this.#sleeper.sleep(sourceEvents, own.blocked ? POLLOUT : 0, timeoutMs)
+    const { rung } = this.#sleeper
+    ring.producerWoke()
+    this.#sourceMayHave = full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
+    if (found === 0 && !rung && timeoutMs === idleMs) return false
+
     counters[C.wakeUps]++
     counters[C.syscalls]++
-    if (sleeper.rung) {
-      bell.silence()
+    if (rung) {
+      this.#bell.silence()
       counters[C.syscalls]++
     }
     if ((found & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
-    if ((found & POLLERR) !== 0) source.handleError()
-    sourceMayHave = full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
-    ring.producerWoke()
+    if ((found & POLLERR) !== 0) this.#source.handleError()
+    return true
   }
 }
 

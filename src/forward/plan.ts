@@ -5,8 +5,16 @@ import { peerTableBytes } from './peers.js'
 import { ringBytes } from './ring.js'
 
 /** Where everything lies in the one shared memory. Offsets in bytes, multiples of 64. */
-export interface MemoryPlan {
+export interface MemoryPlan extends TunnelPlan {
   readonly bytes: number
+  /** A small tunnel of each worker's own, to warm up with. */
+  readonly warmUp: { readonly tap: TunnelPlan; readonly udp: TunnelPlan }
+}
+
+/** What one tunnel needs. */
+export interface TunnelPlan {
+  /** Where it ends. */
+  readonly end: number
   /** Control words, i32 each: see {@link StateWord}. */
   readonly state: number
   /** The peer table, and the rows it has: a power of two. */
@@ -37,8 +45,8 @@ export interface WorkerPlan {
 }
 
 /**
- * Words of the state area, each written by main alone but `controlTold` (control-queue.ts). `maxFrameBytes` is the longest frame or packet taken
- * from the network; it changes with the underlay's MTU.
+ * Words of the state area, each written by main alone but `controlTold` (control-queue.ts). `maxFrameBytes` is
+ * the longest frame or packet taken from the network; it changes with the underlay's MTU.
  */
 export const StateWord = { stop: 0, acceptAny: 1, maxFrameBytes: 2, controlTold: 3 } as const
 
@@ -54,7 +62,14 @@ const INBOUND_DATA_BYTES = 4 * 1024 * 1024
 
 /** @param peerRows a power of two */
 export function planMemory(peerRows: number): MemoryPlan {
-  let next = 0
+  const tunnel = planTunnel(peerRows, 0)
+  const tap = planTunnel(1, tunnel.end)
+  const udp = planTunnel(1, tap.end)
+  return { ...tunnel, warmUp: { tap, udp }, bytes: udp.end }
+}
+
+function planTunnel(peerRows: number, at: number): TunnelPlan {
+  let next = at
   const take = (bytes: number) => {
     const at = next
     next += (bytes + 63) & -64
@@ -74,5 +89,5 @@ export function planMemory(peerRows: number): MemoryPlan {
   const control = take(ringBytes(CONTROL_DATA_BYTES))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
-  return { bytes: next, state, offloads, peers, peerRows, outbound, inbound, control, tap, udp }
+  return { state, offloads, peers, peerRows, outbound, inbound, control, tap, udp, end: next }
 }

@@ -6,6 +6,11 @@ import type { Scratch } from './scratch.js'
 const NAME_BYTES = 64
 const CONTROL_BYTES = 64
 
+/** How many datagrams a message is that has `bytes` and this {@link ReceiveVector.gsoSize}. */
+export function datagramsIn(bytes: number, gsoSize: number): number {
+  return gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
+}
+
 /** An array of `struct mmsghdr` for recvmmsg(2), each with a buffer, the sender's name and `UDP_GRO`'s word. */
 export class ReceiveVector {
   /** Address of the array. */
@@ -63,11 +68,13 @@ export class ReceiveVector {
   gsoSize(index: number): number {
     const u32 = this.#memory.u32
     const at = this.#messages + index * mmsghdr.size
-    if (u32[(at + msghdr.msg_controllen) >>> 2] < cmsghdr.size + 4) return 0
     const control = (this.#controls + index * CONTROL_BYTES) >>> 2
-    if (u32[control + (cmsghdr.cmsg_level >>> 2)] !== SOL_UDP) return 0
-    if (u32[control + (cmsghdr.cmsg_type >>> 2)] !== UDP_GRO) return 0
+    // No step depends on another's outcome: V8 takes back what it has compiled where a first run leads off its way.
+    const short = u32[(at + msghdr.msg_controllen) >>> 2] < cmsghdr.size + 4 ? 1 : 0
+    const level = u32[control + (cmsghdr.cmsg_level >>> 2)] ^ SOL_UDP
+    const type = u32[control + (cmsghdr.cmsg_type >>> 2)] ^ UDP_GRO
     const size = u32[control + (cmsghdr.size >>> 2)]
-    return size < this.bytes(index) ? size : 0
+    const run = size < this.bytes(index) ? size : 0
+    return (short | level | type) === 0 ? run : 0
   }
 }

@@ -8,7 +8,7 @@ import { P, PEER_STRIDE } from './peer-counters.js'
 import type { PeerTable } from './peers.js'
 import { StateWord } from './plan.js'
 import { BLOCKED, DONE, MORE, type Progress, type Source } from './port.js'
-import { ReceiveVector } from './receive-vector.js'
+import { datagramsIn, ReceiveVector } from './receive-vector.js'
 import { framesOffset, KIND_RUN, Records } from './record.js'
 import type { Ring } from './ring.js'
 import type { Scratch } from './scratch.js'
@@ -80,7 +80,7 @@ export class UdpSource implements Source {
       const bytes = this.#receive.bytes(i)
       const gsoSize = this.#receive.gsoSize(i)
       if (gsoSize !== 0) run = true
-      const frames = gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
+      const frames = datagramsIn(bytes, gsoSize)
       const peer = this.#sender(i, frames)
       if (peer < 0 || !this.#accept(i, peer, bytes, gsoSize, frames)) continue
       this.#records.setEntry(record, count++, offset, bytes, gsoSize, peer)

@@ -2,30 +2,39 @@
 import { parentPort } from 'node:worker_threads'
 import { Doorbell } from '../linux/eventfd.js'
 import { NativeMemory } from '../linux/memory.js'
-import { byteOperations } from '../offload/bytes.js'
+import { type ByteOperations, byteOperations } from '../offload/bytes.js'
 import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { ControlQueue } from './control-queue.js'
 import { counterBlock } from './counters.js'
-import { runLoop } from './loop.js'
+import { Loop } from './loop.js'
 import { Offloads } from './offloads.js'
 import { peerCounterBlock } from './peer-counters.js'
 import { PeerTable } from './peers.js'
-import { type MemoryPlan, StateWord } from './plan.js'
+import { type MemoryPlan, StateWord, type TunnelPlan } from './plan.js'
 import { Ring } from './ring.js'
 import { Scratch } from './scratch.js'
 import { TapSink } from './tap-sink.js'
 import { TapSource } from './tap-source.js'
 import { UdpSink } from './udp-sink.js'
 import { UdpSource } from './udp-source.js'
+import { WarmUp } from './warm-up.js'
+
+/** How long a worker sleeps between two slices of warming up: others have work, too. */
+const WARM_UP_REST_MS = 1
 
 export type WorkerRole = 'tap' | 'udp'
 
 /** All of it survives a structured clone: the memory is shared, not copied. */
-export interface WorkerTask {
-  readonly role: WorkerRole
+export interface WorkerTask extends LoopTask {
   readonly memory: WebAssembly.Memory
   readonly plan: MemoryPlan
+}
+
+/** What one worker's loop is made of. */
+export interface LoopTask {
+  readonly role: WorkerRole
+  readonly plan: TunnelPlan
   readonly mode: DeviceMode
   readonly tapFd: number
   readonly udpFd: number
@@ -37,9 +46,32 @@ export interface WorkerTask {
 /** Posted to main: once, right before the loop begins; and when there is something in the control queue. */
 export type WorkerMessage = { readonly ready: WorkerRole } | { readonly control: true }
 
+/**
+ * A worker's life, its first idle moments spent on warming up. Returns when main says stop and rings.
+ * @throws Error when an fd is of no more use
+ */
 export default function work(task: WorkerTask): void {
-  const { plan, tapFd, udpFd, sockaddrBytes } = task
   const memory = new NativeMemory(task.memory)
+  const bytes = byteOperations(memory)
+  const loop = assemble(task, memory, bytes)
+  const warmUp = new WarmUp(memory, task, (small) => assemble(small, memory, bytes))
+  parentPort?.postMessage({ ready: task.role } satisfies WorkerMessage)
+  const stop = (task.plan.state >>> 2) + StateWord.stop
+  try {
+    while (Atomics.load(memory.i32, stop) === 0) {
+      const idle = !loop.turn(warmUp.done ? -1 : WARM_UP_REST_MS)
+      if (idle && !warmUp.done) warmUp.slice()
+    }
+  } finally {
+    warmUp.close()
+  }
+}
+
+/** One function for all that call it, so that V8 may rely on it. */
+const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
+
+function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): Loop {
+  const { plan, tapFd, udpFd, sockaddrBytes } = task
   const scratch = new Scratch(memory, plan[task.role].scratch)
   const counters = counterBlock(memory, plan[task.role].counters)
   const tapBell = new Doorbell(task.tapBellFd)
@@ -47,7 +79,6 @@ export default function work(task: WorkerTask): void {
   const { outbound: o, inbound: i } = plan
   const outbound = new Ring(memory, o.at, o.dataBytes, tapBell)
   const inbound = new Ring(memory, i.at, i.dataBytes, udpBell)
-  const bytes = byteOperations(memory)
   const peers = new PeerTable(memory, plan.peers, plan.peerRows)
   const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
   const offloads = new Offloads(memory, plan.offloads)
@@ -59,17 +90,16 @@ export default function work(task: WorkerTask): void {
     counters,
   )
   const control = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
-  const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
   const tapSink = new TapSink({ fd: tapFd, l2Bytes, offloads, control, tellMain }, scratch, bytes, counters)
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
-  const common = { scratch, counters, state: plan.state }
-  parentPort?.postMessage({ ready: task.role } satisfies WorkerMessage)
+  const common = { scratch, counters }
   if (task.role === 'tap') {
     const source = new TapSource(tapFd, scratch, counters)
-    runLoop({ ...common, source, own: outboundWay, other: inboundWay, bell: tapBell, otherBell: udpBell })
-  } else {
-    const source = new UdpSource({ fd: udpFd, peers, peerCounters, state: plan.state }, scratch, counters)
-    runLoop({ ...common, source, own: inboundWay, other: outboundWay, bell: udpBell, otherBell: tapBell })
+    const ways = { own: outboundWay, other: inboundWay }
+    return new Loop({ ...common, ...ways, source, bell: tapBell, otherBell: udpBell })
   }
+  const source = new UdpSource({ fd: udpFd, peers, peerCounters, state: plan.state }, scratch, counters)
+  const ways = { own: inboundWay, other: outboundWay }
+  return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })
 }

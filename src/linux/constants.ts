@@ -11,6 +11,9 @@ export const O_CLOEXEC = 0o2000000
 export const EFD_NONBLOCK = O_NONBLOCK
 export const EFD_CLOEXEC = O_CLOEXEC
 
+// <sys/mman.h>
+export const MADV_DONTNEED = 4
+
 // <poll.h>
 export const POLLIN = 0x1
 export const POLLOUT = 0x4
@@ -20,6 +23,7 @@ export const POLLNVAL = 0x20
 
 // <sys/socket.h>
 export const AF_UNSPEC = 0
+export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
 export const AF_NETLINK = 16
@@ -41,6 +45,7 @@ export const MSG_ERRQUEUE = 0x2000
 
 // <linux/in.h>, <linux/in6.h>
 export const IPPROTO_ICMP = 1
+export const IPPROTO_ICMPV6 = 58
 export const SOL_IP = 0
 export const IP_MTU_DISCOVER = 10
 export const IP_RECVERR = 11

@@ -42,6 +42,9 @@ export const eventfd: (initval: number, flags: number) => number = libc.func(
 export const socket: (domain: number, type: number, protocol: number) => number = libc.func(
   'int socket(int domain, int type, int protocol)',
 )
+export const socketpair: (domain: number, type: number, protocol: number, fds: Pointer) => number = libc.func(
+  'int socketpair(int domain, int type, int protocol, void *fds)',
+)
 export const bind: (fd: number, addr: Pointer, addrlen: number) => number = libc.func(
   'int bind(int fd, void *addr, unsigned int addrlen)',
 )
@@ -79,6 +82,9 @@ export const sendmmsg: (fd: number, vec: Pointer, vlen: number, flags: number) =
 )
 export const recvmmsg: (fd: number, vec: Pointer, vlen: number, flags: number, timeout: Pointer) => number =
   libc.func('int recvmmsg(int fd, void *vec, unsigned int vlen, int flags, void *timeout)')
+export const madvise: (address: Pointer, length: number, advice: number) => number = libc.func(
+  'int madvise(void *address, size_t length, int advice)',
+)
 export const if_nametoindex: (name: string) => number = libc.func(
   'unsigned int if_nametoindex(const char *name)',
 )

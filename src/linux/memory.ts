@@ -1,4 +1,9 @@
 import koffi from 'koffi'
+import { MADV_DONTNEED } from './constants.js'
+import { madvise } from './libc.js'
+
+/** Of WebAssembly: a multiple of what any kernel's page is. */
+const PAGE_BYTES = 65_536
 
 /**
  * Memory that threads share and the kernel reads and writes: a WebAssembly memory, whose buffer never moves.
@@ -34,7 +39,7 @@ export class NativeMemory {
 
   /** A new memory of at least `bytes`, zeroed. */
   static allocate(bytes: number): NativeMemory {
-    const pages = Math.ceil(bytes / 65536)
+    const pages = Math.ceil(bytes / PAGE_BYTES)
     return new NativeMemory(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }))
   }
 
@@ -48,6 +53,13 @@ export class NativeMemory {
    */
   address(offset: number): bigint {
     return this.#base + BigInt(offset)
+  }
+
+  /** Gives the pages that lie wholly in this part back to the kernel; they are zero again (madvise(2)). */
+  release(offset: number, bytes: number): void {
+    const start = Math.ceil(offset / PAGE_BYTES) * PAGE_BYTES
+    const end = Math.floor((offset + bytes) / PAGE_BYTES) * PAGE_BYTES
+    if (end > start) madvise(this.address(start), end - start, MADV_DONTNEED)
   }
 
   /** Writes the address of byte `target` as a 64-bit pointer (little-endian) at byte `at`, a multiple of 4. */
