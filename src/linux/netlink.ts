@@ -69,6 +69,8 @@ export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
  */
 export class Netlink {
   readonly #fd: number
+  /** Kept: main asks every second, and what it left behind would be megabytes before it is collected. */
+  readonly #buffer = Buffer.alloc(65536)
   #sequence = 0
 
   constructor() {
@@ -104,15 +106,15 @@ export class Netlink {
   }
 
   #replies(what: string, sequence: number): NetlinkReply[] {
+    const buffer = this.#buffer
     const replies: NetlinkReply[] = []
     for (;;) {
-      const buffer = Buffer.alloc(65536)
       const received = must(what, () => recv(this.#fd, buffer, buffer.length, 0))
       for (let at = 0; at + nlmsghdr.size <= received; ) {
         const length = buffer.readUInt32LE(at + nlmsghdr.nlmsg_len)
         if (length < nlmsghdr.size) break
         const type = buffer.readUInt16LE(at + nlmsghdr.nlmsg_type)
-        const body = buffer.subarray(at + nlmsghdr.size, at + length)
+        const body = Buffer.from(buffer.subarray(at + nlmsghdr.size, at + length))
         const mine = buffer.readUInt32LE(at + nlmsghdr.nlmsg_seq) === sequence
         at += align4(length)
         if (!mine) continue

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { LoopDelay } from './in-process.js'
 import { ok, RunningTunnel, startTunnel, twoHosts, until, untilPing } from './lab.js'
-import { occurrences, pollers, runMs, writableMappings } from './threads.js'
+import { occurrences, pollers, runMs, workersSleep, writableMappings } from './threads.js'
 
 const IN_PROCESS = fileURLToPath(new URL('./in-process.js', import.meta.url))
 
@@ -32,7 +32,7 @@ async function loopDelay(): Promise<LoopDelay> {
 }
 
 t.test('two threads sleep in poll, one on the tap, one on the socket, each with its doorbell', async (t) => {
-  await until('both are asleep', () => pollers(b.pid).length === 2)
+  await until('both are asleep', () => workersSleep(b.pid))
   const found = pollers(b.pid)
   t.same(found.map(({ files }) => files.map((file) => file.replace(/\d+/, 'N'))).sort(), [
     ['/dev/net/tun', 'anon_inode:[eventfd]'],

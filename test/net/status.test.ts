@@ -21,7 +21,7 @@ import {
   until,
   untilPing,
 } from './lab.js'
-import { pollers } from './threads.js'
+import { pollers, workersSleep } from './threads.js'
 import { transfer } from './transfer.js'
 
 function status(host: Host, ...args: string[]): Promise<Finished> {
@@ -256,6 +256,7 @@ function threadOf(pid: number, file: string) {
 t.test('syscalls and wake-ups are those that the kernel sees', async (t) => {
   using pair = twoHosts()
   const { a } = await joined(pair)
+  await until('its workers are warm and sleep', () => workersSleep(a.pid))
   await atRest(a)
   const look = async () => {
     const { workers } = await a.status()

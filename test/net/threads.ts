@@ -32,6 +32,12 @@ export function pollers(pid: number): Poller[] {
   })
 }
 
+/** Whether both workers of a tunnel sleep until something happens: they are warm by then. */
+export function workersSleep(pid: number): boolean {
+  const found = pollers(pid)
+  return found.length === 2 && found.every(({ forever }) => forever)
+}
+
 function polledForInput(pid: number, address: number, count: number): string[] {
   const bytes = readMemory(pid, address, count * pollfd.size)
   return Array.from({ length: count }, (_, index) => index * pollfd.size)
