@@ -39,6 +39,9 @@ const SLICE_MS = 1
 /** Rounds for each ring of the doorbell, and for each control frame from the network. */
 const SELDOM = 16
 
+/** Rounds for each time that main is told of one: it looks into its own queue, and finds nothing. */
+const RARELY = 512
+
 /**
  * Runs the data path before it is needed: V8 interprets what has not run some thousand times, which costs a
  * frame tens of microseconds a hop instead of two, for as long as a tunnel carries only now and then one.
@@ -131,6 +134,7 @@ class SmallTunnel {
     for (const frame of bursts[index % bursts.length]) write(this.#overlay, frame, frame.length)
     if (index % SELDOM === 0) {
       this.#bell.ring()
+      if (index % RARELY === 0) this.#memory.i32[(this.#plan.state >>> 2) + StateWord.controlTold] = 0
       write(this.#near, this.#control, this.#control.length)
     }
     let busy: boolean
