@@ -25,7 +25,7 @@ t.test('two arguments on each host and they share an Ethernet; one line says wha
   t.ok(await pings(pair.b, '10.9.0.1'))
   t.same(await addressesOf(pair.a, 'tap0'), ['10.9.0.1/24'])
   t.match(linkOf(pair.a, 'tap0'), { up: true, mtuBytes: 1458 })
-  t.equal(a.log.length, 1)
+  t.equal(a.log.filter(({ msg }) => !/ is heard/.test(String(msg))).length, 1)
   t.match(a.log[0], {
     level: 30,
     device: 'tap0',

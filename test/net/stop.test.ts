@@ -27,6 +27,7 @@ import {
   untilPing,
 } from './lab.js'
 import { leftIn } from './leftovers.js'
+import { workersSleep } from './threads.js'
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -304,6 +305,8 @@ for (const [role, other, fdOf] of [
   t.test(`a ${role} worker whose fd is closed under it dies with the reason, the other stops`, async (t) => {
     const { sockets, options } = onSockets()
     const workers = await Workers.start(options)
+    // Warming up it opens sockets, of which one could get the closed one's number.
+    await until('both workers are warm', () => workersSleep(process.pid), 20_000)
     const sender = createSocket('udp4').bind(0, '127.0.0.1')
     await once(sender, 'listening')
     // The worker's poll still holds the closed socket: a datagram ends the poll, and the fd is nobody's.
