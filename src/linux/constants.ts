@@ -44,11 +44,15 @@ export const IPPROTO_ICMP = 1
 export const SOL_IP = 0
 export const IP_MTU_DISCOVER = 10
 export const IP_RECVERR = 11
+export const IP_MTU = 14
 export const IP_PMTUDISC_PROBE = 3
+export const IP_PMTUDISC_OMIT = 5
 export const SOL_IPV6 = 41
 export const IPV6_MTU_DISCOVER = 23
+export const IPV6_MTU = 24
 export const IPV6_RECVERR = 25
 export const IPV6_V6ONLY = 26
+export const IPV6_PMTUDISC_DONT = 0
 export const IPV6_PMTUDISC_PROBE = 3
 
 // <linux/errqueue.h>
