@@ -59,6 +59,8 @@ interface Stage {
   readonly spacingMs: number
   /** Of `verify`: look upwards afterwards. */
   readonly thenRaise: boolean
+  /** The last round before it. */
+  readonly after: number
   /** Rounds that counted, and rounds without an answer since. */
   counted: number
   silent: number
@@ -167,11 +169,14 @@ export class PathMtuSearch {
       if (round?.number === probe.round) round.answeredMs ??= nowMs
     }
     if (stage !== undefined) stage.silent = 0
+    // From before the interface was narrowed, or what passed before something made that doubtful.
+    if (probe.sizeBytes > this.#ceiling) return
+    if (stage?.purpose === 'verify' && probe.round <= stage.after) return
     if (probe.sizeBytes > this.#lower) this.#lower = probe.sizeBytes
     if (probe.sizeBytes >= this.#upper) this.#upper = this.#ceiling + 1
     if (stage === undefined) {
       if (this.state === 'complete' && this.#lower > this.mtuBytes) this.#raise(nowMs)
-    } else if (stage.sizes.length > 0 && this.#pending(stage).length === 0) {
+    } else if (stage.purpose === 'base' || (stage.sizes.length > 0 && this.#pending(stage).length === 0)) {
       this.#conclude(stage, nowMs)
     }
   }
@@ -277,6 +282,7 @@ export class PathMtuSearch {
       thenRaise,
       rounds: purpose === 'base' ? 1 : slow ? RAISE_ROUNDS : ROUNDS,
       spacingMs: slow ? RAISE_SPACING_MS : purpose === 'verify' ? VERIFY_SPACING_MS : 0,
+      after: this.#rounds,
       counted: 0,
       silent: 0,
       nextMs: nowMs,

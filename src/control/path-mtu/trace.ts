@@ -141,6 +141,11 @@ export class PathMtuTrace {
     const below = commonBetween(this.#floor - 1, probe.sizeBytes).at(-1) ?? this.#floor
     const said = mtuBytes > 0 && mtuBytes < probe.sizeBytes ? mtuBytes : below
     this.#told = true
+    if (probe.sizeBytes <= this.#floor) {
+      this.#candidate = this.#floor
+      this.#end('told')
+      return
+    }
     this.#candidate = Math.max(this.#floor, Math.min(said, this.#candidate))
     this.#upper = Math.max(
       Math.min(this.#upper, mtuBytes > 0 ? this.#candidate + 1 : probe.sizeBytes),
