@@ -40,7 +40,6 @@ export const MSG_DONTWAIT = 0x40
 export const MSG_ERRQUEUE = 0x2000
 
 // <linux/in.h>, <linux/in6.h>
-export const IPPROTO_ICMP = 1
 export const SOL_IP = 0
 export const IP_MTU_DISCOVER = 10
 export const IP_RECVERR = 11

@@ -118,6 +118,11 @@ export class PathMtuTrace {
     return probes
   }
 
+  /** Whether an answer to this probe would still tell something. */
+  waitsFor(id: number): boolean {
+    return this.#waiting.has(id)
+  }
+
   /** The far end has answered this probe: it arrived. */
   arrived(id: number, nowMs: number): void {
     const probe = this.#waiting.get(id)
