@@ -30,7 +30,7 @@ const NO_REMOTE =
 const NO_LISTEN =
   'is not a place to listen; write a port or an address and a port, such as 5149 or 192.0.2.1:5149'
 const NO_DEVICE = 'is not a device name; use 1 to 15 ASCII characters without spaces, "/", ":" and "%"'
-const NO_MTU = 'is not an MTU; write bytes from 68 to 65521, or safe'
+const NO_MTU = 'is not an MTU; write bytes from 68 to 65521, auto or safe'
 const NO_MAC = 'is not a MAC; write six bytes such as 02:00:00:00:00:01'
 const NOBODY = 'address, which no host can have on a network; choose another'
 
@@ -398,7 +398,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, offload, accept_any, log_level, json'
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, vlan, mss_clamp, offload, accept_any, log_level, json'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

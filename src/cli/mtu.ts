@@ -9,7 +9,6 @@ import type { RefreshReport } from '../control/tunnel.js'
 import { familyOf, underlayTo } from '../control/underlay.js'
 import { UserError, usageError } from '../errors.js'
 import { AF_INET6 } from '../linux/constants.js'
-import { KernelError } from '../linux/errno.js'
 import { Netlink } from '../linux/netlink.js'
 import { kernelPathMtu } from '../linux/probe-socket.js'
 import { exitNow } from '../linux/process.js'
@@ -79,16 +78,20 @@ async function trace(remote: string, json: boolean): Promise<void> {
   const estimateBytes = kernelPathMtu(family, address)
   if (!json) {
     process.stdout.write(
-      `${pc.bold(name)} ${pc.dim(address)} by ${(pc.bold(ceilingBytes.device))}, whose MTU is ${ceilingBytes.bytes}\n`,
+      `${pc.bold(name)} ${pc.dim(address)} by ${pc.bold(ceilingBytes.device)}, whose MTU is ${ceilingBytes.bytes}\n`,
     )
   }
-  const onEvent = (event: TraceEvent) => process.stdout.write(`${json ? JSON.stringify(event) : line(event)}\n`)
+  const onEvent = (event: TraceEvent) =>
+    process.stdout.write(`${json ? JSON.stringify(event) : line(event)}\n`)
   const options = { family, address, ceilingBytes: ceilingBytes.bytes, onEvent }
   const result = await new Promise<TraceResult>((onEnd) => {
     new Tracer({ ...options, ...(estimateBytes === undefined ? {} : { estimateBytes }), onEnd })
   })
   const { mtuBytes, basis } = result
-  const overlay = { tap: mtuBytes - overheadBytes('tap', family), tun: mtuBytes - overheadBytes('tun', family) }
+  const overlay = {
+    tap: mtuBytes - overheadBytes('tap', family),
+    tun: mtuBytes - overheadBytes('tun', family),
+  }
   process.stdout.write(
     json
       ? `${JSON.stringify({ remote: address, path_mtu_bytes: mtuBytes, basis, overlay_mtu_bytes: overlay })}\n`

@@ -9,6 +9,8 @@ import { ControlQueue } from './control-queue.js'
 import { counterBlock } from './counters.js'
 import { runLoop } from './loop.js'
 import { Offloads } from './offloads.js'
+import { Passage } from './passage.js'
+import { PathLimits } from './path-limits.js'
 import { peerCounterBlock } from './peer-counters.js'
 import { PeerTable } from './peers.js'
 import { type MemoryPlan, StateWord } from './plan.js'
@@ -52,24 +54,41 @@ export default function work(task: WorkerTask): void {
   const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
   const offloads = new Offloads(memory, plan.offloads)
   const l2Bytes = task.mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
-  const udpSink = new UdpSink(
-    { fd: udpFd, l2Bytes, sockaddrBytes, peers, peerCounters, offloads },
+  const { state } = plan
+  const limits = new PathLimits(memory, plan.pathLimits)
+  const passage = new Passage(
+    { limits, udpFd, sockaddrBytes, tapFd, l2Bytes, state },
     scratch,
     bytes,
     counters,
   )
-  const control = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
+  const udpSink = new UdpSink(
+    { fd: udpFd, l2Bytes, sockaddrBytes, peers, peerCounters, offloads, passage, state },
+    scratch,
+    bytes,
+    counters,
+  )
+  const control = new ControlQueue(memory, plan.control, state + StateWord.controlTold * 4)
   const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
-  const tapSink = new TapSink({ fd: tapFd, l2Bytes, offloads, control, tellMain }, scratch, bytes, counters)
+  const tapSink = new TapSink(
+    { fd: tapFd, l2Bytes, offloads, control, tellMain, state },
+    scratch,
+    bytes,
+    counters,
+  )
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
-  const common = { scratch, counters, state: plan.state }
+  const common = { scratch, counters, state }
   parentPort?.postMessage({ ready: task.role } satisfies WorkerMessage)
   if (task.role === 'tap') {
     const source = new TapSource(tapFd, scratch, counters)
     runLoop({ ...common, source, own: outboundWay, other: inboundWay, bell: tapBell, otherBell: udpBell })
   } else {
-    const source = new UdpSource({ fd: udpFd, peers, peerCounters, state: plan.state }, scratch, counters)
+    const onTooBig = (peer: number, mtuBytes: number) => {
+      limits.hint(peer, mtuBytes)
+      if (control.mustTell()) tellMain()
+    }
+    const source = new UdpSource({ fd: udpFd, peers, peerCounters, state, onTooBig }, scratch, counters)
     runLoop({ ...common, source, own: inboundWay, other: outboundWay, bell: udpBell, otherBell: tapBell })
   }
 }

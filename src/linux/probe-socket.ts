@@ -57,17 +57,21 @@ function setOption(fd: number, level: number, name: number, value: number): void
 
 /**
  * What the kernel believes to be the path MTU to `address`: the `IP_MTU` of a connected socket (ip(7),
- * ipv6(7)), from its cache or the route; undefined while there is no route.
+ * ipv6(7)), from its cache or the route; undefined while there is no route, or no interface of its zone.
  */
 export function kernelPathMtu(family: IpFamily, address: string): number | undefined {
   const fd = open(family)
   try {
+    // Of no account: nothing is sent.
     const name = encodeSockaddr(socketFamily(family), { address, port: 9 })
     if (connect(fd, name, sockaddrLength(socketFamily(family))) < 0) return undefined
     const value = new Int32Array(1)
     const [level, option] = family === 'ipv4' ? [SOL_IP, IP_MTU] : [SOL_IPV6, IPV6_MTU]
     if (getsockopt(fd, level, option, value, new Uint32Array([4])) < 0) return undefined
     return value[0]
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
   } finally {
     close(fd)
   }

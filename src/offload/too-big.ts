@@ -55,24 +55,36 @@ export class TooBigAnswer {
 
   /**
    * Writes the answer to the frame at `frame`.
-   * @param bytes the frame's, or as many of its first as are there
+   * @param available how many of its first bytes are there
+   * @param bytes how many it has
    * @param l2Bytes bytes before the IP header: 14, VLAN tags aside, or 0 in tun mode
    * @param longestFrameBytes the longest frame that would have passed
+   * @param deviceMtuBytes longer packets are not this answer's business: the device takes none any more
    * @returns the answer's length; 0 where none is to be given
    */
-  write(frame: number, bytes: number, l2Bytes: number, longestFrameBytes: number): number {
+  write(
+    frame: number,
+    available: number,
+    bytes: number,
+    l2Bytes: number,
+    longestFrameBytes: number,
+    deviceMtuBytes: number,
+  ): number {
     const { view, u8 } = this.#memory
+    if (available < l2Bytes + IPV4_HEADER_BYTES) return 0
     const l3 = l3Offset(view, frame, l2Bytes)
-    if (bytes < l3 + IPV4_HEADER_BYTES || longestFrameBytes <= l3) return 0
+    if (available < l3 + IPV4_HEADER_BYTES || longestFrameBytes <= l3 || bytes - l3 > deviceMtuBytes) return 0
     // Group addresses of Ethernet.
     if (l2Bytes !== 0 && ((u8[frame] | u8[frame + 6]) & 1) !== 0) return 0
     const type = l2Bytes === 0 ? 0 : view.getUint16(frame + l3 - 2)
     const version = u8[frame + l3] >>> 4
     const mtuBytes = longestFrameBytes - l3
     if (version === 4 && (l2Bytes === 0 || type === ETHERTYPE_IPV4))
-      return this.#writeIpv4(frame, l3, bytes, l2Bytes, mtuBytes)
-    if (version === 6 && (l2Bytes === 0 || type === ETHERTYPE_IPV6))
-      return this.#writeIpv6(frame, l3, bytes, l2Bytes, Math.max(mtuBytes, IPV6_MIN_MTU_BYTES))
+      return this.#writeIpv4(frame, l3, available, l2Bytes, mtuBytes)
+    // IPv6 is told of nothing below its least MTU.
+    if (version !== 6 || bytes - l3 <= IPV6_MIN_MTU_BYTES) return 0
+    if (l2Bytes === 0 || type === ETHERTYPE_IPV6)
+      return this.#writeIpv6(frame, l3, available, l2Bytes, Math.max(mtuBytes, IPV6_MIN_MTU_BYTES))
     return 0
   }
 

@@ -69,12 +69,9 @@ export class PathMtu {
     this.#options = options
     this.#ceiling = options.ceilingBytes
     this.mtuBytes = options.ceilingBytes
-    const estimateBytes = this.#estimate()
-    const { family, ceilingBytes } = options
-    this.#search = new PathMtuSearch(
-      { family, ceilingBytes, ...(estimateBytes === undefined ? {} : { estimateBytes }) },
-      performance.now(),
-    )
+    const { family, address, ceilingBytes } = options
+    const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
+    this.#search = new PathMtuSearch({ family, ceilingBytes, estimateBytes }, performance.now())
     this.#trace()
     this.#run()
   }
@@ -123,6 +120,7 @@ export class PathMtu {
 
   /** Looks again, now. */
   refresh(): void {
+    this.#tracedMs = Number.NEGATIVE_INFINITY
     this.#search.refresh(performance.now())
     if (!this.#acknowledges) this.#trace()
     this.#run()
@@ -215,34 +213,22 @@ export class PathMtu {
     if (this.#tracer !== undefined || nowMs < this.#tracedMs + TRACE_PAUSE_MS) return
     this.#tracedMs = nowMs
     const { family, address } = this.#options
-    const estimateBytes = this.#estimate()
+    const ceilingBytes = this.#ceiling
+    const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
+    const onEnd = (result: TraceResult) => this.#traceEnded(result)
     try {
-      const tracer = new Tracer({
-        family,
-        address,
-        ceilingBytes: this.#ceiling,
-        ...(estimateBytes === undefined ? {} : { estimateBytes }),
-        onEnd: (result) => this.#traceEnded(result),
-      })
-      this.#tracer = tracer
-    } catch {
-      // No route, no interface of that zone: it is tried again when there is.
+      this.#tracer = new Tracer({ family, address, ceilingBytes, estimateBytes, onEnd })
+    } catch (error) {
+      // The interface of its zone is gone: it is tried again when there is another.
+      if (!(error instanceof RangeError)) throw error
     }
   }
 
   #traceEnded(result: TraceResult): void {
     this.#tracer = undefined
-    if (this.#acknowledges) return
+    // That nobody answers this time does not make wrong what was said before.
+    if (this.#acknowledges || (result.basis === 'silent' && this.#traced !== undefined)) return
     this.#traced = result
     this.#take()
-  }
-
-  #estimate(): number | undefined {
-    const { family, address } = this.#options
-    try {
-      return kernelPathMtu(family, address)
-    } catch {
-      return undefined
-    }
   }
 }

@@ -59,7 +59,6 @@ export class Tracer {
     this.#socket = new ProbeSocket(options.family, options.address)
     this.#trace = new PathMtuTrace(options, performance.now())
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
-    this.#look()
   }
 
   close(): void {
@@ -68,7 +67,8 @@ export class Tracer {
   }
 
   #look(): void {
-    for (let answer = this.#socket.next(); answer !== undefined; answer = this.#socket.next()) this.#take(answer)
+    for (let answer = this.#socket.next(); answer !== undefined; answer = this.#socket.next())
+      this.#take(answer)
     for (const probe of this.#trace.poll(performance.now())) this.#send(probe)
     for (const sent of this.#sent.values()) {
       if (this.#trace.waitsFor(sent.id)) continue
