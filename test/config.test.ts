@@ -180,7 +180,7 @@ const TABLES: Readonly<Record<string, Table>> = {
     parse: parseMtu,
     taken: { '68': 68, '1458': 1458, '65521': 65_521, safe: 'safe' },
     refused: Object.fromEntries(
-      ['', '67', '65522', '1500.5', '1e3', ' 1500', '-1500', 'Safe', 'auto'].map((text) => [
+      ['', '67', '65522', '1500.5', '1e3', ' 1500', '-1500', 'Safe', 'Auto'].map((text) => [
         text,
         `"${text}" ${NO_MTU}`,
       ]),
@@ -265,6 +265,9 @@ t.test('defaults', async (t) => {
     ],
     mode: 'tap',
     listen: { address: undefined, port: 5149 },
+    mtu: 'auto',
+    vlan: false,
+    mss_clamp: false,
     offload: 'auto',
     accept_any: false,
     log_level: 'info',
@@ -285,6 +288,8 @@ t.test('a file may say everything', async (t) => {
       'listen: "[2001:db8::1]:7001"',
       'mac: 02:00:00:00:00:07',
       'mtu: 1400',
+      'vlan: true',
+      'mss_clamp: true',
       'offload: off',
       'accept_any: true',
       'log_level: debug',
@@ -310,6 +315,8 @@ t.test('a file may say everything', async (t) => {
     listen: { address: '2001:db8::1', port: 7001 },
     mac: [2, 0, 0, 0, 0, 7],
     mtu: 1400,
+    vlan: true,
+    mss_clamp: true,
     offload: 'off',
     accept_any: true,
     log_level: 'debug',

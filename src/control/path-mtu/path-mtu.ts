@@ -215,13 +215,21 @@ export class PathMtu {
     const { family, address } = this.#options
     const ceilingBytes = this.#ceiling
     const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
+    const onTold = (mtuBytes: number) => this.#told(mtuBytes)
     const onEnd = (result: TraceResult) => this.#traceEnded(result)
     try {
-      this.#tracer = new Tracer({ family, address, ceilingBytes, estimateBytes, onEnd })
+      this.#tracer = new Tracer({ family, address, ceilingBytes, estimateBytes, onTold, onEnd })
     } catch (error) {
       // The interface of its zone is gone: it is tried again when there is another.
       if (!(error instanceof RangeError)) throw error
     }
+  }
+
+  /** Less is taken at once. */
+  #told(mtuBytes: number): void {
+    if (this.#acknowledges || mtuBytes >= this.mtuBytes) return
+    this.#traced = { mtuBytes, basis: 'told' }
+    this.#take()
   }
 
   #traceEnded(result: TraceResult): void {

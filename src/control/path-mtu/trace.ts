@@ -118,6 +118,11 @@ export class PathMtuTrace {
     return probes
   }
 
+  /** What was said to pass, before it is known to; undefined while nothing was. */
+  get toldBytes(): number | undefined {
+    return this.#told ? this.#candidate : undefined
+  }
+
   /** Whether an answer to this probe would still tell something. */
   waitsFor(id: number): boolean {
     return this.#waiting.has(id)

@@ -36,6 +36,8 @@ export interface TracerOptions {
   readonly ceilingBytes: number
   readonly estimateBytes?: number
   readonly onEvent?: (event: TraceEvent) => void
+  /** Called with what is said to pass, before it is known to. */
+  readonly onTold?: (mtuBytes: number) => void
   /** Called once, unless the tracer is closed before. */
   readonly onEnd: (result: TraceResult) => void
 }
@@ -52,6 +54,7 @@ export class Tracer {
   readonly #sent = new Map<number, Sent>()
   readonly #firstPort = Math.floor(Math.random() * PORTS)
   readonly #timer: NodeJS.Timeout
+  #toldBytes: number | undefined
 
   /** @throws KernelError; RangeError for an address whose zone names no interface */
   constructor(options: TracerOptions) {
@@ -74,7 +77,9 @@ export class Tracer {
       if (this.#trace.waitsFor(sent.id)) continue
       this.#tell(sent, 'none')
     }
-    const { result } = this.#trace
+    const { result, toldBytes } = this.#trace
+    if (toldBytes !== this.#toldBytes && toldBytes !== undefined) this.#options.onTold?.(toldBytes)
+    this.#toldBytes = toldBytes
     if (result === undefined) return
     this.close()
     this.#options.onEnd(result)
