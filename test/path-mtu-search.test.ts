@@ -251,6 +251,18 @@ t.test('a confirmation under steady traffic does not put off the refresh', async
   t.equal(world.search.mtuBytes, 1500)
 })
 
+t.test('an interface below what every host takes is a fact', async (t) => {
+  const world = new World(path(1500), 1500)
+  world.complete()
+  world.search.setCeiling(80, world.nowMs)
+  t.equal(world.search.mtuBytes, 80)
+  world.complete()
+  t.match(world.search, { mtuBytes: 80, confirmed: true })
+  world.search.setCeiling(1500, world.nowMs)
+  world.complete()
+  t.equal(world.search.mtuBytes, 1500)
+})
+
 t.test("the interface's MTU: less is taken at once, more is looked for", async (t) => {
   const world = new World(path(9000), 1500)
   world.complete()
@@ -277,7 +289,7 @@ t.test(
           world.run(random() * 3_000, undefined, random() < 0.5)
           if (random() < 0.3) world.search.hint(Math.floor(random() * 70_000), world.nowMs)
           if (random() < 0.2) world.search.refresh(world.nowMs)
-          if (random() < 0.2) world.search.setCeiling(Math.floor(random() * 10_000), world.nowMs)
+          if (random() < 0.2) world.search.setCeiling(576 + Math.floor(random() * 9_000), world.nowMs)
           if (random() < 0.2) world.search.heard(world.nowMs)
           if (random() < 0.2) world.search.larger(Math.floor(random() * 10_000), world.nowMs)
           const { search } = world

@@ -95,7 +95,7 @@ export class PathMtuSearch {
   confirmedMs = 0
   /** When it is looked for again. */
   refreshAtMs: number
-  readonly #floor: number
+  readonly #family: IpFamily
   readonly #random: () => number
   readonly #refreshMs: number
   readonly #estimate: number
@@ -113,8 +113,8 @@ export class PathMtuSearch {
   #restartedMs = Number.NEGATIVE_INFINITY
 
   constructor(options: SearchOptions, nowMs: number) {
-    this.#floor = floorBytes(options.family)
-    this.#ceiling = Math.max(options.ceilingBytes, this.#floor)
+    this.#family = options.family
+    this.#ceiling = options.ceilingBytes
     this.#estimate = options.estimateBytes ?? this.#ceiling
     this.#random = options.random ?? Math.random
     this.#refreshMs = options.refreshMs ?? REFRESH_MS
@@ -123,6 +123,11 @@ export class PathMtuSearch {
     this.#upper = this.#ceiling + 1
     this.refreshAtMs = nowMs + this.#refreshMs
     this.#begin('base', [], nowMs)
+  }
+
+  /** The least that is believed; an interface narrower than that is a fact. */
+  get #floor(): number {
+    return Math.min(floorBytes(this.#family), this.#ceiling)
   }
 
   /** When {@link poll} is to be called at the latest. */
@@ -230,13 +235,12 @@ export class PathMtuSearch {
 
   /** The egress interface's MTU is another: less is taken at once, more is looked for. */
   setCeiling(ceilingBytes: number, nowMs: number): void {
-    const ceiling = Math.max(ceilingBytes, this.#floor)
-    if (ceiling === this.#ceiling) return
-    this.#ceiling = ceiling
-    this.#upper = ceiling + 1
-    this.#lower = Math.min(this.#lower, ceiling)
+    if (ceilingBytes === this.#ceiling) return
+    this.#ceiling = ceilingBytes
+    this.#upper = ceilingBytes + 1
+    this.#lower = Math.min(this.#lower, ceilingBytes)
     const assumed = !this.confirmed && this.state !== 'error'
-    if (assumed || ceiling < this.mtuBytes) this.#use(ceiling, nowMs, this.confirmed)
+    if (assumed || ceilingBytes < this.mtuBytes) this.#use(ceilingBytes, nowMs, this.confirmed)
     if (this.state === 'searching') this.#searchAll(nowMs)
     else this.refresh(nowMs)
   }

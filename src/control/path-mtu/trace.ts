@@ -74,8 +74,8 @@ export class PathMtuTrace {
   #refilledMs: number
 
   constructor(options: TraceOptions, nowMs: number) {
-    this.#floor = floorBytes(options.family)
-    this.#ceiling = Math.max(options.ceilingBytes, this.#floor)
+    this.#ceiling = options.ceilingBytes
+    this.#floor = Math.min(floorBytes(options.family), this.#ceiling)
     this.#upper = this.#ceiling + 1
     this.#candidate = this.#ceiling
     this.#refilledMs = nowMs
