@@ -1,7 +1,8 @@
 import { rmSync, writeFileSync } from 'node:fs'
+import type { PathMtuHow } from '../../src/control/path-mtu/path-mtu.js'
 import { listDevices, statusSocketPath } from '../../src/control/status-socket.js'
 import { connect, Host } from '../../src/lab/host.js'
-import { ok } from './lab.js'
+import { ok, type RunningTunnel, startTunnel, until } from './lab.js'
 
 /** Two hosts with routers between: links in a row, each with an MTU of its own. */
 export interface Path extends Disposable {
@@ -25,6 +26,9 @@ const LEFT = 'left'
 export function pathOf(...mtus: readonly number[]): Path {
   const hosts = Array.from({ length: mtus.length + 1 }, (_, index) => new Host(`h${index}`))
   const last = hosts.length - 1
+  // Or an address is of no use for its first second.
+  for (const host of hosts)
+    host.run(() => writeFileSync('/proc/sys/net/ipv6/conf/default/dad_transmits', '0'))
   const rightOf = (index: number) => (index === 0 ? 'eth0' : RIGHT)
   const leftOf = (index: number) => (index === last ? 'eth0' : LEFT)
   mtus.forEach((mtuBytes, link) => {
@@ -83,4 +87,47 @@ export async function lose(router: Host, percent: number): Promise<void> {
   await ok(router, 'nft', 'add', 'table', 'inet', 'loss')
   await ok(router, 'nft', 'add chain inet loss forward { type filter hook forward priority 10; }')
   await ok(router, 'nft', `add rule inet loss forward numgen random mod 1000 < ${percent * 10} drop`)
+}
+
+export interface Ends {
+  readonly a: RunningTunnel
+  readonly b: RunningTunnel
+}
+
+/** Starts a tunnel at both ends of a path, over IPv4 or IPv6, with more overlay addresses and flags as told. */
+export async function startEnds(
+  { a, b, underlay }: Path,
+  { ipv6 = false, local = (_: 1 | 2): string[] => [], flags = [] as readonly string[] } = {},
+): Promise<Ends> {
+  const start = (host: Host, which: 1 | 2, remote: string) =>
+    startTunnel(host, `10.9.0.${which}`, ...local(which), remote, ...flags)
+  const [near, far] = await Promise.all([
+    start(a, 1, ipv6 ? underlay.b6 : underlay.b),
+    start(b, 2, ipv6 ? underlay.a6 : underlay.a),
+  ])
+  return { a: near, b: far }
+}
+
+/** Waits until an end has found out what its path carries. */
+export async function untilPathMtu(
+  end: RunningTunnel,
+  bytes: number,
+  how: PathMtuHow = 'acknowledged',
+  withinMs = 5_000,
+): Promise<void> {
+  const known = async () => {
+    const { path_mtu } = (await end.status()).peers[0]
+    return path_mtu?.bytes === bytes && path_mtu.how === how && path_mtu.state !== 'searching'
+  }
+  await until(`the path of ${end.host.name} is known (${how}) to carry ${bytes}`, known, withinMs)
+}
+
+const timeOf = (line: Record<string, unknown> | undefined) => Date.parse(String(line?.time))
+
+/** When an end said that it was up, and when it last set its MTU, to `mtuBytes`; in ms since the epoch. */
+export function settledAt({ log }: RunningTunnel, mtuBytes: number): { upMs: number; setMs: number } {
+  const up = log.find(({ msg }) => / is up: /.test(String(msg)))
+  const set = log.findLast(({ mtu_bytes }) => mtu_bytes !== undefined)
+  if (set?.mtu_bytes !== mtuBytes) throw new Error(`its MTU is ${set?.mtu_bytes}, not ${mtuBytes}`)
+  return { upMs: timeOf(up), setMs: timeOf(set) }
 }

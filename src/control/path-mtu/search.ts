@@ -43,7 +43,8 @@ export const REFRESH_MS = 600_000
 const REFRESH_JITTER = 0.2
 /** Hints are followed so often at the most: somebody may forge them. */
 const HINT_MS = 500
-const LARGER_MS = 5_000
+/** What comes from the far end may be wider than what goes there: no reason to look again and again. */
+const LARGER_MS = 60_000
 const ERROR_RETRY_MS = 30_000
 const RETRY_MS = 5_000
 /** Rounds without any answer after which the far end is silent. */
@@ -109,7 +110,9 @@ export class PathMtuSearch {
   #rttMs = 0
   #hintedMs = Number.NEGATIVE_INFINITY
   #hint: number | undefined
-  #raisedMs = Number.NEGATIVE_INFINITY
+  /** The longest packet from the far end that was no reason to look upwards yet, and when one last was. */
+  #larger = 0
+  #largerMs = Number.NEGATIVE_INFINITY
   #restartedMs = Number.NEGATIVE_INFINITY
 
   constructor(options: SearchOptions, nowMs: number) {
@@ -133,11 +136,7 @@ export class PathMtuSearch {
   /** When {@link poll} is to be called at the latest. */
   get nextMs(): number {
     const stage = this.#stage
-    if (stage === undefined)
-      return Math.min(
-        this.refreshAtMs,
-        this.#hint === undefined ? Number.POSITIVE_INFINITY : this.#hintedMs + HINT_MS,
-      )
+    if (stage === undefined) return this.#dueMs
     const round = this.#round
     if (round === undefined) return stage.nextMs
     return round.answeredMs === undefined
@@ -159,9 +158,23 @@ export class PathMtuSearch {
     return this.#beginRound(stage, nowMs)
   }
 
+  /** When something is to be done, while nothing is. */
+  get #dueMs(): number {
+    const never = Number.POSITIVE_INFINITY
+    const hintMs = this.#hint === undefined ? never : this.#hintedMs + HINT_MS
+    const wider = this.state === 'complete' && this.#larger > this.mtuBytes
+    return Math.min(this.refreshAtMs, hintMs, wider ? this.#largerMs + LARGER_MS : never)
+  }
+
   #wakeUp(nowMs: number): void {
+    if (nowMs < this.#dueMs) return
     if (this.#hint !== undefined && nowMs >= this.#hintedMs + HINT_MS) this.#followHint(this.#hint, nowMs)
     else if (nowMs >= this.refreshAtMs) this.refresh(nowMs)
+    else {
+      this.#largerMs = nowMs
+      this.#larger = 0
+      this.#raise(nowMs)
+    }
   }
 
   /** The far end has acknowledged this probe. */
@@ -215,9 +228,8 @@ export class PathMtuSearch {
 
   /** A packet of so many bytes has come from the far end: the path may carry more than was thought. */
   larger(sizeBytes: number, nowMs: number): void {
-    if (this.state !== 'complete' || this.#stage !== undefined) return
-    if (sizeBytes <= this.mtuBytes || nowMs < this.#raisedMs + LARGER_MS) return
-    this.#raise(nowMs)
+    this.#larger = Math.max(this.#larger, sizeBytes)
+    if (this.#stage === undefined) this.#wakeUp(nowMs)
   }
 
   /** The far end has spoken: it may acknowledge by now. */
@@ -270,7 +282,6 @@ export class PathMtuSearch {
   }
 
   #raise(nowMs: number): void {
-    this.#raisedMs = nowMs
     this.#lower = Math.max(this.#lower, this.mtuBytes)
     this.#upper = this.#ceiling + 1
     if (this.#lower >= this.#ceiling) this.#complete(nowMs)
@@ -409,6 +420,11 @@ export class PathMtuSearch {
 
   #use(mtuBytes: number, nowMs: number, confirmed: boolean): void {
     if (mtuBytes !== this.mtuBytes || confirmed !== this.confirmed) this.foundMs = nowMs
+    if (mtuBytes < this.mtuBytes) {
+      // What came before it was narrowed, or thought to be, tells nothing of what comes after.
+      this.#larger = 0
+      this.#largerMs = Number.NEGATIVE_INFINITY
+    }
     this.mtuBytes = mtuBytes
     this.confirmed = confirmed
   }
