@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ControlQueue } from '../forward/control-queue.js'
-import { ENODEV } from '../linux/errno.js'
+import { EAGAIN, ENOBUFS, ENODEV } from '../linux/errno.js'
 import { lastErrno, sendto } from '../linux/libc.js'
 import { type Endpoint, encodeSockaddr, sockaddrLength } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
@@ -75,13 +75,15 @@ export class ControlChannel {
 
   /**
    * Sends a control frame of `bytes` in one datagram.
-   * @returns false where it could not be told that it was not in fragments, for a worker sends such just now
+   * @returns false where it could not be told that it was not in fragments, for a worker sends such just now, or
+   * where there was no room for it
    */
   sendWhole(to: Endpoint, message: ControlMessage, bytes: number): boolean {
     for (let tries = 0; tries < WHOLE_TRIES; tries++) {
       const before = Atomics.load(this.#fragmenting, 0)
       if ((before & 1) !== 0) continue
-      this.send(to, message, bytes)
+      const errno = this.send(to, message, bytes)
+      if (errno === EAGAIN || errno === ENOBUFS) return false
       if (Atomics.load(this.#fragmenting, 0) === before) return true
     }
     return false

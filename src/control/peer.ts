@@ -68,8 +68,8 @@ export class Peer {
   #pathMtu: PathMtu | undefined
   #started = false
   #sent = 0
-  /** What the path was last said to be too narrow for. */
-  #narrow: string | undefined
+  /** What the path has been said to be too narrow for, since it last was wide enough. */
+  readonly #narrow = new Set<string>()
   readonly #life: PeerLife
   #locatedMs = 0
   /** Of the last keepalive: its answer has the same. */
@@ -358,8 +358,9 @@ export class Peer {
     const ipv6 = settings.local.some(({ family }) => family === 'ipv6') && carried < IPV6_MIN_MTU_BYTES
     const pinned = typeof settings.mtu === 'number' && settings.mtu > carried
     const what = ipv6 ? `ipv6 ${fragments}` : pinned ? `pinned ${carried}` : undefined
-    if (what === this.#narrow) return
-    this.#narrow = what
+    if (what === undefined) this.#narrow.clear()
+    if (what === undefined || this.#narrow.has(what)) return
+    this.#narrow.add(what)
     const fields = { peer: name, path_mtu_bytes: pathBytes, carried_mtu_bytes: carried }
     if (ipv6) {
       const then = fragments

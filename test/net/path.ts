@@ -22,7 +22,7 @@ const v6 = (link: number, end: 1 | 2) => `2001:db8:${link + 1}::${end}`
 const RIGHT = 'right'
 const LEFT = 'left'
 
-/** @param mtus of the links, in bytes; there is a router between each two of them */
+/** @param mtus of the links, in bytes, with a router between each two; one below 1280 and there is no IPv6 */
 export function pathOf(...mtus: readonly number[]): Path {
   const hosts = Array.from({ length: mtus.length + 1 }, (_, index) => new Host(`h${index}`))
   const last = hosts.length - 1
@@ -31,11 +31,12 @@ export function pathOf(...mtus: readonly number[]): Path {
     host.run(() => writeFileSync('/proc/sys/net/ipv6/conf/default/dad_transmits', '0'))
   const rightOf = (index: number) => (index === 0 ? 'eth0' : RIGHT)
   const leftOf = (index: number) => (index === last ? 'eth0' : LEFT)
+  const ipv6 = mtus.every((mtuBytes) => mtuBytes >= 1280)
   mtus.forEach((mtuBytes, link) => {
     const end = (host: Host, device: string, which: 1 | 2) => ({
       host,
       device,
-      addresses: [`${v4(link, which)}/24`, `${v6(link, which)}/64`],
+      addresses: [`${v4(link, which)}/24`, ...(ipv6 ? [`${v6(link, which)}/64`] : [])],
     })
     connect(end(hosts[link], rightOf(link), 1), end(hosts[link + 1], leftOf(link + 1), 2), mtuBytes)
   })
@@ -47,8 +48,8 @@ export function pathOf(...mtus: readonly number[]): Path {
     mtus.forEach((_, link) => {
       if (link < index - 1) host.route(`198.18.${link}.0/24`, v4(index - 1, 1))
       if (link > index) host.route(`198.18.${link}.0/24`, v4(index, 2))
-      if (link < index - 1) host.route(`2001:db8:${link + 1}::/64`, v6(index - 1, 1))
-      if (link > index) host.route(`2001:db8:${link + 1}::/64`, v6(index, 2))
+      if (ipv6 && link < index - 1) host.route(`2001:db8:${link + 1}::/64`, v6(index - 1, 1))
+      if (ipv6 && link > index) host.route(`2001:db8:${link + 1}::/64`, v6(index, 2))
     })
   })
   const [a, b] = [hosts[0], hosts[last]]

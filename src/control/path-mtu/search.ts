@@ -9,9 +9,11 @@ export type SearchState = 'disabled' | 'base' | 'searching' | 'complete' | 'erro
 
 /** One packet to be sent now. The object itself is handed back when the far end has acknowledged it. */
 export interface Probe {
-  /** Of the whole IP packet, in bytes; 0 for the shortest there is. */
+  /** Of the whole IP packet, in bytes; 0 for the shortest there is, a marker. */
   readonly sizeBytes: number
   readonly round: number
+  /** Whether it is the last of its round. */
+  readonly last: boolean
   readonly sentMs: number
 }
 
@@ -35,6 +37,11 @@ const RAISE_ROUNDS = 4
 const RAISE_SPACING_MS = 100
 /** A size in use is not given up within one burst of loss either. */
 const VERIFY_SPACING_MS = 100
+const SEARCH_SPACING_MS = 25
+/** Markers stand at both ends of a round and between so many probes. */
+const MARKER_EVERY = 6
+/** A round whose markers were lost in part counts only so often: it was congestion that lost what it lost. */
+const MUDDY_ROUNDS = 5
 /** Sizes between two known ones that are tried at a time. */
 const FAN = 20
 /** While traffic flows, the size in use is confirmed so often. */
@@ -62,8 +69,9 @@ interface Stage {
   readonly thenRaise: boolean
   /** The last round before it. */
   readonly after: number
-  /** Rounds that counted, and rounds without an answer since. */
+  /** Rounds that counted, those that were too lossy to, and rounds without an answer since. */
   counted: number
+  muddy: number
   silent: number
   /** When the next round may begin. */
   nextMs: number
@@ -72,16 +80,20 @@ interface Stage {
 interface Round {
   readonly number: number
   readonly sentMs: number
+  /** Markers that were sent, and answered; when the last one was. */
+  readonly markers: number
+  answered: number
   answeredMs: number | undefined
 }
 
 /**
  * Finds the path MTU towards an end that acknowledges probes, as RFC 8899 has it, with several sizes in flight.
  *
- * Probes go out in rounds: the sizes under test, then two of the shortest packet. When one of the latter is
- * answered, what went before it has arrived or is lost, so that a round takes a round trip; when neither is,
- * the far end is silent or slow, and the round tells nothing about sizes. A size is too big when it went
- * unanswered in three rounds that count. An answer always counts, however late.
+ * Probes go out in rounds: the sizes under test, and markers between them, the shortest packets there are. When
+ * the last marker is answered, what went before it has arrived or is lost, so that a round takes a round trip;
+ * when it is not, the far end is silent or slow; and when others are not, the path is losing packets of any
+ * size: then the round tells nothing about sizes. A size is too big when it went unanswered in three rounds
+ * that count. An answer always counts, however late.
  *
  * Pure: the clock is passed in, what is to be sent is returned.
  */
@@ -184,7 +196,10 @@ export class PathMtuSearch {
     if (probe.sizeBytes === 0) {
       const rttMs = nowMs - probe.sentMs
       this.#rttMs = this.#rttMs === 0 ? rttMs : 0.75 * this.#rttMs + 0.25 * rttMs
-      if (round?.number === probe.round) round.answeredMs ??= nowMs
+      if (round?.number === probe.round) {
+        round.answered++
+        if (probe.last) round.answeredMs ??= nowMs
+      }
     }
     if (stage !== undefined) stage.silent = 0
     // From before the interface was narrowed, or what passed before something made that doubtful.
@@ -296,9 +311,10 @@ export class PathMtuSearch {
       sizes,
       thenRaise,
       rounds: purpose === 'base' ? 1 : slow ? RAISE_ROUNDS : ROUNDS,
-      spacingMs: slow ? RAISE_SPACING_MS : purpose === 'verify' ? VERIFY_SPACING_MS : 0,
+      spacingMs: slow ? RAISE_SPACING_MS : purpose === 'verify' ? VERIFY_SPACING_MS : SEARCH_SPACING_MS,
       after: this.#rounds,
       counted: 0,
+      muddy: 0,
       silent: 0,
       nextMs: nowMs,
     }
@@ -310,16 +326,23 @@ export class PathMtuSearch {
   }
 
   #beginRound(stage: Stage, nowMs: number): Probe[] {
-    const number = ++this.#rounds
-    this.#round = { number, sentMs: nowMs, answeredMs: undefined }
+    const round = ++this.#rounds
     if (stage.purpose === 'verify' && stage.counted === 1) {
       // Once it looks bad, find at the same time what does pass.
       stage.sizes = [...new Set([...stage.sizes, ...commonBetween(this.#floor - 1, this.mtuBytes)])]
     }
-    const probe = (sizeBytes: number): Probe => ({ sizeBytes, round: number, sentMs: nowMs })
     const copies = stage.purpose === 'raise' ? 1 : COPIES[Math.min(stage.counted, COPIES.length - 1)]
-    const sizes = this.#pending(stage)
-    return [...Array.from({ length: copies }, () => sizes).flat(), 0, 0].map(probe)
+    const pending = this.#pending(stage)
+    const tested = Array.from({ length: copies }, () => pending).flat()
+    const sizes = [
+      0,
+      ...tested.flatMap((size, index) => ((index + 1) % MARKER_EVERY === 0 ? [size, 0] : size)),
+      0,
+    ]
+    const markers = sizes.filter((size) => size === 0).length
+    this.#round = { number: round, sentMs: nowMs, markers, answered: 0, answeredMs: undefined }
+    const last = sizes.length - 1
+    return sizes.map((sizeBytes, index) => ({ sizeBytes, round, sentMs: nowMs, last: index === last }))
   }
 
   #endRound(round: Round, nowMs: number): void {
@@ -332,8 +355,10 @@ export class PathMtuSearch {
       if (stage.silent >= SILENT_ROUNDS) this.#giveUp(stage, nowMs)
       return
     }
-    stage.counted++
     stage.nextMs = Math.max(nowMs, round.sentMs + stage.spacingMs)
+    const muddy = round.answered < Math.ceil(round.markers * 0.8)
+    if (muddy && ++stage.muddy % MUDDY_ROUNDS !== 0) return
+    stage.counted++
     if (stage.counted >= stage.rounds) this.#conclude(stage, nowMs)
   }
 
