@@ -30,7 +30,7 @@ const NO_REMOTE =
 const NO_LISTEN =
   'is not a place to listen; write a port or an address and a port, such as 5149 or 192.0.2.1:5149'
 const NO_DEVICE = 'is not a device name; use 1 to 15 ASCII characters without spaces, "/", ":" and "%"'
-const NO_MTU = 'is not an MTU; write bytes from 68 to 65521, or safe'
+const NO_MTU = 'is not an MTU; write bytes from 68 to 65521, auto or safe'
 const NO_MAC = 'is not a MAC; write six bytes such as 02:00:00:00:00:01'
 const NOBODY = 'address, which no host can have on a network; choose another'
 
@@ -180,7 +180,7 @@ const TABLES: Readonly<Record<string, Table>> = {
     parse: parseMtu,
     taken: { '68': 68, '1458': 1458, '65521': 65_521, safe: 'safe' },
     refused: Object.fromEntries(
-      ['', '67', '65522', '1500.5', '1e3', ' 1500', '-1500', 'Safe', 'auto'].map((text) => [
+      ['', '67', '65522', '1500.5', '1e3', ' 1500', '-1500', 'Safe', 'Auto'].map((text) => [
         text,
         `"${text}" ${NO_MTU}`,
       ]),
@@ -265,6 +265,9 @@ t.test('defaults', async (t) => {
     ],
     mode: 'tap',
     listen: { address: undefined, port: 5149 },
+    mtu: 'auto',
+    vlan: false,
+    mss_clamp: false,
     offload: 'auto',
     accept_any: false,
     log_level: 'info',
@@ -285,6 +288,8 @@ t.test('a file may say everything', async (t) => {
       'listen: "[2001:db8::1]:7001"',
       'mac: 02:00:00:00:00:07',
       'mtu: 1400',
+      'vlan: true',
+      'mss_clamp: true',
       'offload: off',
       'accept_any: true',
       'log_level: debug',
@@ -310,6 +315,8 @@ t.test('a file may say everything', async (t) => {
     listen: { address: '2001:db8::1', port: 7001 },
     mac: [2, 0, 0, 0, 0, 7],
     mtu: 1400,
+    vlan: true,
+    mss_clamp: true,
     offload: 'off',
     accept_any: true,
     log_level: 'debug',
@@ -398,7 +405,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, offload, accept_any, log_level, json'
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, vlan, mss_clamp, offload, accept_any, log_level, json'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

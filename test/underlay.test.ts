@@ -8,7 +8,8 @@ const ETHERNET: DeviceMtuInput = {
   mode: 'tap',
   remoteAddress: '192.0.2.2',
   underlayMtuBytes: 1500,
-  wanted: undefined,
+  wanted: 'auto',
+  vlan: false,
   overlayHasIpv6: false,
 }
 
@@ -18,6 +19,7 @@ t.test("the device's MTU is what the underlay carries less what the encapsulatio
   t.equal(deviceMtuBytes({ ...ETHERNET, remoteAddress: '2001:db8::2' }), 1438)
   t.equal(deviceMtuBytes({ ...ETHERNET, remoteAddress: 'fe80::2%eth0', mode: 'tun' }), 1452)
   t.equal(deviceMtuBytes({ ...ETHERNET, underlayMtuBytes: 9000 }), 8958)
+  t.equal(deviceMtuBytes({ ...ETHERNET, vlan: true }), 1454, 'with room for a tag')
 })
 
 t.test('what the setting says holds, whatever the underlay', async (t) => {
@@ -43,7 +45,8 @@ t.test('whatever the underlay, the kernel takes the MTU', async (t) => {
     mode: fc.constantFrom('tap' as const, 'tun' as const),
     remoteAddress: fc.oneof(fc.ipV4(), fc.ipV6()),
     underlayMtuBytes: fc.integer({ min: 68, max: 65_535 }),
-    wanted: fc.constantFrom(undefined, 'safe' as const),
+    wanted: fc.constantFrom('auto' as const, 'safe' as const),
+    vlan: fc.boolean(),
     overlayHasIpv6: fc.boolean(),
   })
   const property = fc.property(input, (input) => {

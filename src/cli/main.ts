@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   status: async () => (await import('./status.js')).addStatus,
   peers: async () => (await import('./peers.js')).addPeers,
   reload: async () => (await import('./reload.js')).addReload,
+  mtu: async () => (await import('./mtu.js')).addMtu,
   demo: async () => (await import('./demo.js')).addDemo,
 }
 const [, , asked = ''] = process.argv

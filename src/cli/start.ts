@@ -34,7 +34,9 @@ export function addStart(program: Command): void {
     .option('--dev <name>', about('dev'))
     .option('--listen <[addr:]port>', about('listen'))
     .option('--mac <mac>', about('mac'))
-    .option('--mtu <bytes|safe>', about('mtu'))
+    .option('--mtu <auto|safe|bytes>', about('mtu'))
+    .option('--vlan', about('vlan'))
+    .option('--mss-clamp', about('mss_clamp'))
     .addOption(new Option('--offload <mode>', about('offload')).choices(OFFLOAD_MODES))
     .option('--accept-any', about('accept_any'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
@@ -55,6 +57,8 @@ interface Flags {
   listen?: string
   mac?: string
   mtu?: string
+  vlan?: boolean
+  mssClamp?: boolean
   offload?: string
   acceptAny?: boolean
   config?: string
@@ -68,7 +72,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
       `"${addresses[0]}" alone is not enough; give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2`,
     )
   }
-  const { config, acceptAny, logLevel, peer, ...rest } = flags
+  const { config, acceptAny, mssClamp, logLevel, peer, ...rest } = flags
   const [local, remote] = peer === undefined ? [addresses.slice(0, -1), addresses.at(-1)] : [addresses]
   const given = {
     ...rest,
@@ -76,6 +80,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     remote,
     peers: peer,
     accept_any: acceptAny,
+    mss_clamp: mssClamp,
     log_level: logLevel,
   }
   const read = () => loadSettings(given, config === undefined ? undefined : readConfigFile(config))

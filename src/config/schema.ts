@@ -101,8 +101,14 @@ export const settingsSchema = z.strictObject({
   ).optional(),
   mtu: text(
     parseMtu,
-    'the device\'s MTU in bytes, or "safe" (default: what the egress interface carries)',
-  ).optional(),
+    "the device's MTU: auto, what the path is found to carry; safe, what any does; or bytes",
+  ).default('auto'),
+  vlan: flag().default(false).describe('leave room in the MTU for a VLAN tag'),
+  mss_clamp: flag()
+    .default(false)
+    .describe(
+      'lower the MSS of TCP connections that pass to what the path carries, for hosts behind a bridge',
+    ),
   offload: choice(OFFLOAD_MODES)
     .default('auto')
     .describe("auto: the kernel's offloads as far as they go; off: a frame at a time"),
@@ -151,7 +157,15 @@ function nameOf({ host, port }: Remote): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-function conflictOfDevice({ local, mode, mac, mtu, peers, accept_any }: Settings): Conflict | undefined {
+function conflictOfDevice({
+  local,
+  mode,
+  mac,
+  mtu,
+  vlan,
+  peers,
+  accept_any,
+}: Settings): Conflict | undefined {
   if (mode === 'tun' && mac !== undefined)
     return [['mac'], 'makes no sense with mode tun, which has no Ethernet; leave one of them out']
   if (accept_any && peers.length > 1)
@@ -172,6 +186,8 @@ function conflictOfDevice({ local, mode, mac, mtu, peers, accept_any }: Settings
       `${mtu} is below IPv6's least MTU of ${IPV6_MIN_MTU_BYTES} bytes, and ${ipv6.address} is IPv6; give at least ${IPV6_MIN_MTU_BYTES} or leave one of them out`,
     ]
   }
+  if (mode === 'tun' && vlan)
+    return [['vlan'], 'makes no sense with mode tun, which has no Ethernet; leave one of them out']
   const again = firstTwice(local.map(({ address }) => ipaddr.parse(address).toNormalizedString()))
   if (again >= 0) return [['local'], `"${local[again].address}" is given twice; leave one of them out`]
   return undefined

@@ -180,11 +180,11 @@ export function parseDeviceName(text: string): string {
 /** The longest MTU that a tap takes (the kernel's `ETH_MAX_MTU` less an Ethernet header). */
 export const MAX_MTU_BYTES = 65_521
 
-export function parseMtu(text: string): number | 'safe' {
-  if (text === 'safe') return 'safe'
+export function parseMtu(text: string): number | 'safe' | 'auto' {
+  if (text === 'safe' || text === 'auto') return text
   const bytes = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
   if (!(bytes >= 68 && bytes <= MAX_MTU_BYTES)) {
-    throw new RangeError(`"${text}" is not an MTU; write bytes from 68 to ${MAX_MTU_BYTES}, or safe`)
+    throw new RangeError(`"${text}" is not an MTU; write bytes from 68 to ${MAX_MTU_BYTES}, auto or safe`)
   }
   return bytes
 }

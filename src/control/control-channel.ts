@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ControlQueue } from '../forward/control-queue.js'
-import { ENODEV } from '../linux/errno.js'
+import { EAGAIN, ENOBUFS, ENODEV } from '../linux/errno.js'
 import { lastErrno, sendto } from '../linux/libc.js'
 import { type Endpoint, encodeSockaddr, sockaddrLength } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
@@ -11,12 +11,17 @@ import type { DeviceMode } from '../wire/mode.js'
 const TURN_FRAMES = 64
 const TURN_PAUSE_MS = 2
 
+/** A worker that sends in fragments does so for some ten microseconds at a time. */
+const WHOLE_TRIES = 200
+
 /** What main does with control frames. */
 export interface ControlListener {
   /** Where peer `index` is; undefined for one that is no more. */
   endpointOf(index: number): Endpoint | undefined
-  /** A peer has said something; what asks for an answer has been given one. */
-  said(index: number, message: ControlMessage): void
+  /** A peer has said something in a frame of `bytes`; what asks for an answer has been given one. */
+  said(index: number, message: ControlMessage, bytes: number): void
+  /** A worker may have left word elsewhere, too. */
+  woken(): void
   /** Something that is no control frame of this version. */
   malformed(): void
 }
@@ -27,11 +32,20 @@ export class ControlChannel {
   readonly #socket: UdpSocket
   readonly #queue: ControlQueue
   readonly #listener: ControlListener
+  /** A word that changes whenever datagrams begin or end to be fragmented, odd while they may be (passage.ts). */
+  readonly #fragmenting: Int32Array
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(mode: DeviceMode, socket: UdpSocket, queue: ControlQueue, listener: ControlListener) {
+  constructor(
+    mode: DeviceMode,
+    socket: UdpSocket,
+    queue: ControlQueue,
+    fragmenting: Int32Array,
+    listener: ControlListener,
+  ) {
     this.#mode = mode
+    this.#fragmenting = fragmenting
     this.#socket = socket
     this.#queue = queue
     this.#listener = listener
@@ -59,6 +73,22 @@ export class ControlChannel {
     return lastErrno()
   }
 
+  /**
+   * Sends a control frame of `bytes` in one datagram.
+   * @returns false where it could not be told that it was not in fragments, for a worker sends such just now, or
+   * where there was no room for it
+   */
+  sendWhole(to: Endpoint, message: ControlMessage, bytes: number): boolean {
+    for (let tries = 0; tries < WHOLE_TRIES; tries++) {
+      const before = Atomics.load(this.#fragmenting, 0)
+      if ((before & 1) !== 0) continue
+      const errno = this.send(to, message, bytes)
+      if (errno === EAGAIN || errno === ENOBUFS) return false
+      if (Atomics.load(this.#fragmenting, 0) === before) return true
+    }
+    return false
+  }
+
   /** To be called when a worker says that there is something. */
   wake(): void {
     if (this.#timer === undefined && !this.#closed) this.#turn()
@@ -72,6 +102,7 @@ export class ControlChannel {
   #turn(): void {
     this.#timer = undefined
     const more = this.#queue.take(TURN_FRAMES, (peer, head, bytes) => this.#hear(peer, head, bytes))
+    this.#listener.woken()
     if (more) this.#timer = setTimeout(() => this.#turn(), TURN_PAUSE_MS)
   }
 
@@ -85,7 +116,7 @@ export class ControlChannel {
     if (endpoint === undefined) return
     const answer = controlAnswer(message, bytes)
     if (answer !== undefined) this.send(endpoint, answer)
-    this.#listener.said(peer, message)
+    this.#listener.said(peer, message, bytes)
   }
 }
 

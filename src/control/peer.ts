@@ -2,18 +2,31 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { contains, type PeerSettings, type Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
+import type { PathLimits } from '../forward/path-limits.js'
 import { type PeerCounts, sumPeerCounters } from '../forward/peer-counters.js'
 import type { PeerTable } from '../forward/peers.js'
 import type { Netlink } from '../linux/netlink.js'
+import { kernelPathMtu } from '../linux/probe-socket.js'
 import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
 import type { ControlMessage } from '../wire/control.js'
+import { maxFrameBytes } from '../wire/ethernet.js'
+import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import { newToken } from './control-channel.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { formatEndpoint } from './endpoint.js'
+import { PathMtu } from './path-mtu/path-mtu.js'
+import { headersBytes } from './path-mtu/sizes.js'
 import { PeerLife, type PeerState } from './peer-life.js'
 import type { PeerStatus } from './status.js'
-import { deviceMtuBytes, type Underlay, underlayTo } from './underlay.js'
+import {
+  carriedMtuBytes,
+  type DeviceMtuInput,
+  deviceMtuBytes,
+  familyOf,
+  type Underlay,
+  underlayTo,
+} from './underlay.js'
 
 const DNS_RETRY_MS = 2_000
 
@@ -29,8 +42,13 @@ export interface PeerContext {
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
   readonly log: Logger
+  readonly limits: PathLimits
   /** Sends it a control frame; returns 0 or an errno. */
   send(to: Endpoint, message: ControlMessage): number
+  /** Sends it a control frame of so many bytes, in one datagram; false where that cannot be told. */
+  sendWhole(to: Endpoint, message: ControlMessage, bytes: number): boolean
+  /** Called when {@link Peer.mtuBytes} may have changed. */
+  onMtu(): void
   /** The name of another peer that is there already. */
   nameAt(endpoint: Endpoint): string | undefined
 }
@@ -46,6 +64,12 @@ export class Peer {
   readonly #base: PeerCounts
   #endpoint: Endpoint | undefined
   #underlay: Underlay | undefined
+  /** Once the workers run, that answers may come. */
+  #pathMtu: PathMtu | undefined
+  #started = false
+  #sent = 0
+  /** What the path has been said to be too narrow for, since it last was wide enough. */
+  readonly #narrow = new Set<string>()
   readonly #life: PeerLife
   #locatedMs = 0
   /** Of the last keepalive: its answer has the same. */
@@ -80,15 +104,37 @@ export class Peer {
 
   /** The MTU that the device may have for this peer's sake; undefined while there is no way to it. */
   get mtuBytes(): number | undefined {
+    const input = this.#mtuInput()
+    return input === undefined ? undefined : deviceMtuBytes(input)
+  }
+
+  /** What the way to it carries in whole datagrams, whatever the settings say of the MTU. */
+  get carriedMtuBytes(): number | undefined {
+    const input = this.#mtuInput()
+    return input === undefined ? undefined : carriedMtuBytes({ ...input, wanted: 'auto' })
+  }
+
+  #mtuInput(): DeviceMtuInput | undefined {
     if (this.#endpoint === undefined || this.#underlay === undefined) return undefined
-    const { settings } = this.#context
-    return deviceMtuBytes({
-      mode: settings.mode,
+    const { mode, mtu, vlan, local } = this.#context.settings
+    return {
+      mode,
+      vlan,
       remoteAddress: this.#endpoint.address,
-      underlayMtuBytes: this.#underlay.mtuBytes,
-      wanted: settings.mtu,
-      overlayHasIpv6: settings.local.some(({ family }) => family === 'ipv6'),
-    })
+      underlayMtuBytes: this.#pathMtu?.mtuBytes ?? this.#underlay.mtuBytes,
+      wanted: mtu,
+      overlayHasIpv6: local.some(({ family }) => family === 'ipv6'),
+    }
+  }
+
+  /** The workers run: what the path carries can be found out. */
+  start(): void {
+    this.#started = true
+    this.#followPath()
+  }
+
+  get pathMtu(): PathMtu | undefined {
+    return this.#pathMtu
   }
 
   /**
@@ -142,20 +188,32 @@ export class Peer {
     const { hello, locate } = this.#life.tick(traffic)
     if (hello) this.#greet()
     this.#tellChange(before)
-    this.#followUnderlay()
+    this.followUnderlay()
+    if (traffic.sentFrames !== this.#sent) this.#pathMtu?.traffic()
+    this.#sent = traffic.sentFrames
+    this.#limit()
     const { refreshMs } = this.#discovery
     const due = refreshMs !== undefined && traffic.nowMs - this.#locatedMs >= refreshMs
     const lost = this.#endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
     if (due || locate || lost) void this.#findAgain(locate)
   }
 
-  /** It has sent a control frame. */
-  said({ type, token }: ControlMessage): void {
+  /** It has sent a control frame of `bytes`. */
+  said(message: ControlMessage, bytes: number): void {
+    const { type, token } = message
     const before = this.#life.state
     const nowMs = performance.now()
     if (type === 'hello') this.#life.greeted(nowMs)
     if (type === 'hello_ack' && token === this.#helloToken) this.#life.answered(nowMs)
     this.#tellChange(before)
+    if (type === 'probe_ack') this.#pathMtu?.answered(message)
+    else this.#pathMtu?.heard(bytes)
+  }
+
+  /** Follows what ICMP has said of the path to it. */
+  takeHint(): void {
+    const hint = this.#context.limits.takeHint(this.index)
+    if (hint !== undefined) this.#pathMtu?.hint(hint)
   }
 
   #greet(): void {
@@ -171,7 +229,9 @@ export class Peer {
   /** It is no peer any more. */
   remove(): void {
     this.#removed = true
+    this.#pathMtu?.close()
     this.#context.table.clear(this.index)
+    this.#context.limits.set(this.index, 0, 0)
   }
 
   status(): PeerStatus {
@@ -190,6 +250,7 @@ export class Peer {
           ? null
           : { interface: this.#underlay.interface ?? null, mtu_bytes: this.#underlay.mtuBytes },
       mtu_bytes: this.mtuBytes ?? null,
+      path_mtu: this.#pathMtu?.status() ?? null,
       overlay: [...addresses, ...prefixes.map(({ address, prefixLength }) => `${address}/${prefixLength}`)],
       outbound: {
         frames: since('sentFrames'),
@@ -234,16 +295,102 @@ export class Peer {
     this.#endpoint = endpoint
     this.#underlay = underlayTo(netlink, endpoint.address)
     this.#life.moved()
+    this.#pathMtu?.close()
+    this.#pathMtu = undefined
+    this.#followPath()
   }
 
-  /** The way there, or its interface's MTU, may change at any time. */
-  #followUnderlay(): void {
+  /** Finds out what the path carries, from now on. */
+  #followPath(): void {
+    const endpoint = this.#endpoint
+    if (endpoint === undefined || this.#underlay?.interface === undefined) return
+    if (!this.#started || this.#removed || this.#pathMtu !== undefined) return
+    const { send, sendWhole, onMtu } = this.#context
+    this.#pathMtu = new PathMtu({
+      family: familyOf(endpoint.address),
+      address: endpoint.address,
+      ceilingBytes: this.#underlay.mtuBytes,
+      send: (message, bytes) => {
+        if (bytes !== undefined) return sendWhole(endpoint, message, bytes)
+        send(endpoint, message)
+        return true
+      },
+      onChange: () => {
+        this.#limit()
+        onMtu()
+      },
+    })
+  }
+
+  /** Tells the workers what the path carries, and a person where that is too little. */
+  #limit(): void {
+    const path = this.#pathMtu
+    const input = this.#mtuInput()
+    if (path === undefined || input === undefined) return
+    const { limits, settings } = this.#context
+    if (path.how === 'assumed') {
+      limits.set(this.index, 0, 0)
+      return
+    }
+    const family = familyOf(input.remoteAddress)
+    const wholeBytes = path.mtuBytes - headersBytes(family)
+    const carried = carriedMtuBytes({ ...input, wanted: 'auto' })
+    let fragmentedBytes = 0
+    if (input.overlayHasIpv6 && carried < IPV6_MIN_MTU_BYTES && this.#mayFragment(path.mtuBytes))
+      fragmentedBytes = settings.mode === 'tap' ? maxFrameBytes(IPV6_MIN_MTU_BYTES) : IPV6_MIN_MTU_BYTES
+    limits.set(this.index, wholeBytes, fragmentedBytes)
+    this.#tellNarrow(path.mtuBytes, carried, fragmentedBytes > 0)
+  }
+
+  /** Whether this host can fragment what goes there: IPv6 only to what its cache knows of the path. */
+  #mayFragment(pathBytes: number): boolean {
+    if (this.#endpoint === undefined) return false
+    const { address } = this.#endpoint
+    if (familyOf(address) === 'ipv4') return true
+    const known = kernelPathMtu('ipv6', address)
+    return known !== undefined && known <= pathBytes
+  }
+
+  /** Once for each thing that is too much for the path. */
+  #tellNarrow(pathBytes: number, carried: number, fragments: boolean): void {
+    const { settings, log } = this.#context
+    const { name } = this
+    const ipv6 = settings.local.some(({ family }) => family === 'ipv6') && carried < IPV6_MIN_MTU_BYTES
+    const pinned = typeof settings.mtu === 'number' && settings.mtu > carried
+    const what = ipv6 ? `ipv6 ${fragments}` : pinned ? `pinned ${carried}` : undefined
+    if (what === undefined) this.#narrow.clear()
+    if (what === undefined || this.#narrow.has(what)) return
+    this.#narrow.add(what)
+    const fields = { peer: name, path_mtu_bytes: pathBytes, carried_mtu_bytes: carried }
+    if (ipv6) {
+      const then = fragments
+        ? 'what is longer is sent in fragments'
+        : 'what is longer is dropped, for this host does not learn by ICMPv6 that it is to be fragmented'
+      log.warn(
+        fields,
+        `the path to ${name} carries an MTU of ${carried}, and IPv6 needs ${IPV6_MIN_MTU_BYTES}: ${then}`,
+      )
+    } else if (pinned) {
+      log.warn(
+        fields,
+        `the path to ${name} carries an MTU of ${carried}, less than the ${settings.mtu} of --mtu: longer frames do not pass; give ${carried} or auto`,
+      )
+    }
+  }
+
+  /** Looks at the way there, which may change at any time, and its interface's MTU. */
+  followUnderlay(): void {
     const { log, netlink, socket, table } = this.#context
     if (this.#endpoint === undefined || this.#underlay === undefined) return
     const { address } = this.#endpoint
-    const before = this.#underlay.interface
+    const { interface: before, gateway } = this.#underlay
     this.#underlay = underlayTo(netlink, address)
     const now = this.#underlay.interface
+    if (now !== undefined && this.#pathMtu === undefined) this.#followPath()
+    else if (now !== undefined) {
+      this.#pathMtu?.setCeiling(this.#underlay.mtuBytes)
+      if (now !== before || gateway !== this.#underlay.gateway) this.#pathMtu?.refresh()
+    }
     if (now !== before) {
       log.info(
         { peer: this.name, interface: now ?? null, before: before ?? null },

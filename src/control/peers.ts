@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../config/schema.js'
 import type { Endpoint } from '../linux/sockaddr.js'
 import { formatEndpoint } from './endpoint.js'
 import { Peer, type PeerContext } from './peer.js'
 import type { PeerStatus } from './status.js'
+
+const REFRESH_LOOK_MS = 20
 
 /** Names of peers that came, went, and are set to something else than before. */
 export interface PeerChanges {
@@ -17,6 +20,7 @@ export class Peers {
   readonly #context: Omit<PeerContext, 'nameAt'>
   readonly #peers = new Map<string, Peer>()
   #settings: Settings
+  #started = false
   /** The row to try first for the next one: a row left is not taken again at once. */
   #nextRow = 0
 
@@ -48,13 +52,46 @@ export class Peers {
     }
   }
 
-  /** The least that a way to any of them carries that is not down; undefined while there is none to any. */
+  /** The least MTU that the device may have for any of them that is not down; undefined while there is no way. */
   get mtuBytes(): number | undefined {
+    return this.#least(({ mtuBytes }) => mtuBytes)
+  }
+
+  /** The least that the ways to them carry in whole datagrams, whatever the device's MTU. */
+  get carriedMtuBytes(): number | undefined {
+    return this.#least(({ carriedMtuBytes }) => carriedMtuBytes)
+  }
+
+  #least(of: (peer: Peer) => number | undefined): number | undefined {
     const all = [...this.#peers.values()]
     const alive = all.filter(({ state }) => state !== 'down')
     // Where all are down, the way to them is as good a guess as any.
-    const mtus = (alive.length === 0 ? all : alive).flatMap(({ mtuBytes }) => mtuBytes ?? [])
-    return mtus.length === 0 ? undefined : Math.min(...mtus)
+    const bytes = (alive.length === 0 ? all : alive).flatMap((peer) => of(peer) ?? [])
+    return bytes.length === 0 ? undefined : Math.min(...bytes)
+  }
+
+  /** The workers run: what the paths carry can be found out. */
+  start(): void {
+    this.#started = true
+    for (const peer of this.#peers.values()) peer.start()
+  }
+
+  /** Follows what ICMP has said of the paths. */
+  takeHints(): void {
+    for (const peer of this.#peers.values()) peer.takeHint()
+  }
+
+  /** Looks at the ways to them, of which one may have changed. @throws KernelError from rtnetlink */
+  followUnderlays(): void {
+    for (const peer of this.#peers.values()) peer.followUnderlay()
+  }
+
+  /** Has what the paths carry looked for again; resolves when that is known, or after `withinMs`. */
+  async refreshPaths(withinMs: number): Promise<void> {
+    for (const { pathMtu } of this.#peers.values()) pathMtu?.refresh()
+    const endMs = performance.now() + withinMs
+    const settled = () => [...this.#peers.values()].every(({ pathMtu }) => pathMtu?.settled ?? true)
+    while (!settled() && performance.now() < endMs) await sleep(REFRESH_LOOK_MS)
   }
 
   /** The greatest MTU of the interfaces to them. */
@@ -131,7 +168,9 @@ export class Peers {
 
   #add(settings: PeerSettings): void {
     const nameAt = (endpoint: Endpoint) => this.#nameAt(endpoint)
-    this.#peers.set(settings.name, new Peer(this.#freeRow(), settings, { ...this.#context, nameAt }))
+    const peer = new Peer(this.#freeRow(), settings, { ...this.#context, nameAt })
+    this.#peers.set(settings.name, peer)
+    if (this.#started) peer.start()
   }
 
   #nameAt({ address, port }: Endpoint): string | undefined {

@@ -2,6 +2,7 @@ import { COUNTERS, type CounterName } from '../forward/counters.js'
 import type { LinkStatistics } from '../linux/interface.js'
 import type { DeviceMode } from '../wire/mode.js'
 import type { OffloadStatus } from './offload.js'
+import type { PathMtuStatus } from './path-mtu/path-mtu.js'
 import type { PeerState } from './peer-life.js'
 
 /** Why something was dropped: who counts it, and what to say of it to a person. */
@@ -12,6 +13,7 @@ export const DROP_REASONS = {
   forbidden: ['dropForbidden', 'a firewall of this host forbids it'],
   send_failed: ['dropSendFailed', 'the kernel refused to send it'],
   foreign: ['dropForeign', 'from somebody else than the remote'],
+  over_path: ['dropOverPath', 'longer than the path to the peer carries'],
   empty: ['dropEmpty', 'a datagram without content'],
   runt: ['dropRunt', 'shorter than an Ethernet header'],
   oversize: ['dropOversize', 'longer than any frame of this network'],
@@ -67,6 +69,8 @@ export interface PeerStatus {
   readonly underlay: { readonly interface: string | null; readonly mtu_bytes: number } | null
   /** The MTU that the device may have for its sake. */
   readonly mtu_bytes: number | null
+  /** What the path carries, as MTUs of the underlay count; null while there is none. */
+  readonly path_mtu: PathMtuStatus | null
   /** Its overlay addresses and prefixes, as far as the settings say. */
   readonly overlay: readonly string[]
   readonly outbound: PeerTraffic
@@ -102,6 +106,14 @@ export interface StatusReport {
   readonly drops: Readonly<Record<DropReason, number>>
   /** ICMP errors that came back for what was sent. */
   readonly icmp: { readonly unreachable: number; readonly too_big: number; readonly other: number }
+  readonly path: {
+    /** Frames sent in datagrams that may be fragmented, the path being too narrow for IPv6 inside. */
+    readonly fragmented: number
+    /** Frames too long for the path that were answered with ICMP. */
+    readonly too_big_answers: number
+    /** TCP connections' SYNs whose MSS was lowered. */
+    readonly mss_clamped: number
+  }
   readonly workers: { readonly tap: WorkerStatus; readonly udp: WorkerStatus }
   readonly rings: { readonly outbound: RingStatus; readonly inbound: RingStatus }
 }

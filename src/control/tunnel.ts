@@ -5,6 +5,7 @@ import { UserError } from '../errors.js'
 import { ControlQueue } from '../forward/control-queue.js'
 import { C, COUNTERS, counterBlock } from '../forward/counters.js'
 import { Offloads } from '../forward/offloads.js'
+import { PathLimits } from '../forward/path-limits.js'
 import { peerCounterBlock } from '../forward/peer-counters.js'
 import { PeerTable } from '../forward/peers.js'
 import { planMemory, StateWord } from '../forward/plan.js'
@@ -13,11 +14,11 @@ import { ENODEV, KernelError } from '../linux/errno.js'
 import { getLink, type LinkStatistics, setLink } from '../linux/interface.js'
 import { close } from '../linux/libc.js'
 import { NativeMemory } from '../linux/memory.js'
-import { Netlink } from '../linux/netlink.js'
+import { Netlink, RouteMonitor } from '../linux/netlink.js'
 import { sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
 import { version } from '../version.js'
-import { maxFrameBytes } from '../wire/ethernet.js'
+import { ETHERNET_HEADER_BYTES, maxFrameBytes, VLAN_TAG_BYTES } from '../wire/ethernet.js'
 import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
@@ -25,12 +26,18 @@ import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
 import { type PeerChanges, Peers } from './peers.js'
 import { Resources } from './resources.js'
 import { openSocket } from './socket.js'
-import { dropsOf, type StatusReport, sumCounters, workerStatus } from './status.js'
+import { dropsOf, type PeerStatus, type StatusReport, sumCounters, workerStatus } from './status.js'
 import { serveCommands } from './status-socket.js'
 import { ETHERNET_MTU_BYTES } from './underlay.js'
 import { Workers } from './workers.js'
 
 const TICK_MS = 1_000
+
+/** How often rtnetlink is asked whether a route or interface has changed. */
+const ROUTES_MS = 200
+
+/** How long a new look at the paths is waited for. */
+const REFRESH_WITHIN_MS = 10_000
 
 /** A tunnel that is up, in this process. Main's side of it: control, never a data frame. */
 export class Tunnel {
@@ -81,6 +88,12 @@ export class Tunnel {
     }
     const timer = setInterval(() => this.#tick(), TICK_MS)
     this.#resources.defer(() => clearInterval(timer))
+    const routes = new RouteMonitor()
+    this.#resources.defer(() => routes.close())
+    const watch = setInterval(() => {
+      if (routes.changed()) this.#guard(() => this.#peers.followUnderlays())
+    }, ROUTES_MS)
+    this.#resources.defer(() => clearInterval(watch))
   }
 
   /**
@@ -124,13 +137,29 @@ export class Tunnel {
     )
     const ownCounters = new Float64Array(COUNTERS.length)
     const queue = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
-    const channel = new ControlChannel(settings.mode, socket, queue, {
+    const limits = new PathLimits(memory, plan.pathLimits)
+    const fragmenting = memory.i32.subarray((plan.state >>> 2) + StateWord.fragmenting)
+    const channel = new ControlChannel(settings.mode, socket, queue, fragmenting, {
       endpointOf: (row) => peers.at(row)?.endpoint,
-      said: (row, message) => peers.at(row)?.said(message),
+      said: (row, message, bytes) => peers.at(row)?.said(message, bytes),
+      woken: () => peers.takeHints(),
       malformed: () => void ownCounters[C.dropControlMalformed]++,
     })
     const send = channel.send.bind(channel)
-    const peers: Peers = new Peers({ settings, socket, netlink, table, counters, send, log })
+    const sendWhole = channel.sendWhole.bind(channel)
+    let onMtu = () => {}
+    const peers: Peers = new Peers({
+      settings,
+      socket,
+      netlink,
+      table,
+      limits,
+      counters,
+      send,
+      sendWhole,
+      onMtu: () => onMtu(),
+      log,
+    })
     await peers.find(signal)
     resources.defer(() => peers.close())
 
@@ -158,9 +187,13 @@ export class Tunnel {
     const commands = {
       status: () => tunnel.status(),
       reload: () => tunnel.reload(),
+      mtu_refresh: () => tunnel.refreshMtu(),
     }
+    onMtu = () => tunnel.#guard(() => {})
     resources.defer(await serveCommands(device.name, commands))
     tunnel.#announce()
+    tunnel.#tellWorkers(mtuBytes)
+    peers.start()
     tunnel.#offloadWatch.look()
     return tunnel
   }
@@ -194,6 +227,11 @@ export class Tunnel {
       inbound: { frames: all.writtenFrames, bytes: all.writtenBytes },
       drops: dropsOf(all, { link: this.#linkStatistics(), socketDrops: receiveDrops(this.#socket.fd) }),
       icmp: { unreachable: all.icmpUnreachable, too_big: all.icmpTooBig, other: all.icmpOther },
+      path: {
+        fragmented: all.fragmentedFrames,
+        too_big_answers: all.tooBigAnswers,
+        mss_clamped: all.mssClamped,
+      },
       workers: { tap: workerStatus(sumCounters(tap)), udp: workerStatus(sumCounters(udp)) },
       rings: { outbound: ring(this.#rings.outbound, tap), inbound: ring(this.#rings.inbound, udp) },
     }
@@ -217,6 +255,13 @@ export class Tunnel {
     this.#log.info({ ...changes, ignored }, `reloaded the peers: ${text.join(', ')}`)
     if (ignored.length > 0) this.#log.warn(`to change ${ignored.join(', ')} needs a restart`)
     return { ...changes, needs_restart: ignored }
+  }
+
+  /** Has what the paths to the peers carry looked for again, now. */
+  async refreshMtu(): Promise<RefreshReport> {
+    await this.#peers.refreshPaths(REFRESH_WITHIN_MS)
+    const peers = this.#peers.status().map(({ name, path_mtu }) => ({ name, path_mtu }))
+    return { device: this.#device.name, mtu_bytes: this.#mtuBytes, peers }
   }
 
   /** None where the device has been moved to another network namespace, or deleted just now. */
@@ -248,14 +293,20 @@ export class Tunnel {
   }
 
   #tick(): void {
+    this.#peers.takeHints()
+    this.#guard(() => this.#peers.tick())
+    this.#offloadWatch.look()
+  }
+
+  /** Does something that may change what the device's MTU is to be, and follows it. */
+  #guard(work: () => void): void {
     try {
-      this.#peers.tick()
+      work()
       this.#followMtu()
       this.#trouble = undefined
     } catch (error) {
       this.#complain(error)
     }
-    this.#offloadWatch.look()
   }
 
   /** What the kernel refuses now it may grant later: said once, and tried again every second. */
@@ -272,6 +323,7 @@ export class Tunnel {
     if (mtuBytes === undefined) return
     const longest = receiveBytes(this.#settings, mtuBytes, this.#peers)
     Atomics.store(this.#state, StateWord.maxFrameBytes, longest)
+    this.#tellWorkers(mtuBytes)
     if (mtuBytes === this.#mtuBytes) return
     setLink(this.#netlink, this.#device.index, { mtuBytes })
     this.#log.info(
@@ -280,6 +332,22 @@ export class Tunnel {
     )
     this.#mtuBytes = mtuBytes
   }
+
+  #tellWorkers(mtuBytes: number): void {
+    const { mode, vlan, mss_clamp } = this.#settings
+    Atomics.store(this.#state, StateWord.deviceMtuBytes, mtuBytes)
+    if (!mss_clamp) return
+    const carried = Math.min(mtuBytes, this.#peers.carriedMtuBytes ?? mtuBytes)
+    const l2Bytes = mode === 'tun' ? 0 : ETHERNET_HEADER_BYTES + (vlan ? VLAN_TAG_BYTES : 0)
+    Atomics.store(this.#state, StateWord.clampFrameBytes, carried + l2Bytes)
+  }
+}
+
+/** What `udptun-fast mtu --refresh` answers. */
+export interface RefreshReport {
+  readonly device: string
+  readonly mtu_bytes: number
+  readonly peers: readonly Pick<PeerStatus, 'name' | 'path_mtu'>[]
 }
 
 /** Names of peers, and keys of settings that were changed in vain. */

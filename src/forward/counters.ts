@@ -39,6 +39,10 @@ export const COUNTERS = [
   'dropControlFull',
   'dropControlMalformed',
   'dropControlLocal',
+  'dropOverPath',
+  'fragmentedFrames',
+  'tooBigAnswers',
+  'mssClamped',
 ] as const
 
 export type CounterName = (typeof COUNTERS)[number]

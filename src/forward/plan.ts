@@ -1,5 +1,6 @@
 import { CONTROL_DATA_BYTES } from './control-queue.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
+import { pathLimitBytes } from './path-limits.js'
 import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peers.js'
 import { ringBytes } from './ring.js'
@@ -19,6 +20,8 @@ export interface TunnelPlan {
   readonly state: number
   /** The peer table, and the rows it has: a power of two. */
   readonly peers: number
+  /** What the ways to the peers carry: see path-limits.ts. */
+  readonly pathLimits: number
   readonly peerRows: number
   /** Words of the offloads in use. */
   readonly offloads: number
@@ -45,10 +48,19 @@ export interface WorkerPlan {
 }
 
 /**
- * Words of the state area, each written by main alone but `controlTold` (control-queue.ts). `maxFrameBytes` is
- * the longest frame or packet taken from the network; it changes with the underlay's MTU.
+ * Words of the state area, each written by main alone but `controlTold` (control-queue.ts) and `fragmenting`
+ * (passage.ts). `maxFrameBytes` is the longest frame or packet taken from the network; it changes with the
+ * underlay's MTU. `clampFrameBytes` is the longest frame that the MSS of TCP connections is to allow, 0 for any.
  */
-export const StateWord = { stop: 0, acceptAny: 1, maxFrameBytes: 2, controlTold: 3 } as const
+export const StateWord = {
+  stop: 0,
+  acceptAny: 1,
+  maxFrameBytes: 2,
+  controlTold: 3,
+  fragmenting: 4,
+  deviceMtuBytes: 5,
+  clampFrameBytes: 6,
+} as const
 
 /** Bytes of each worker's scratch. */
 export const SCRATCH_BYTES = 256 * 1024
@@ -84,10 +96,11 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const state = take(64)
   const offloads = take(64)
   const peers = take(peerTableBytes(peerRows))
+  const pathLimits = take(pathLimitBytes(peerRows))
   const tap = worker()
   const udp = worker()
   const control = take(ringBytes(CONTROL_DATA_BYTES))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
-  return { state, offloads, peers, peerRows, outbound, inbound, control, tap, udp, end: next }
+  return { state, offloads, peers, peerRows, pathLimits, outbound, inbound, control, tap, udp, end: next }
 }

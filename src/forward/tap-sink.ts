@@ -3,12 +3,14 @@ import { lastErrno, writev } from '../linux/libc.js'
 import { iovec, virtio_net_hdr } from '../linux/structs.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { Joiner, type JoinTarget } from '../offload/join.js'
+import { clampMss } from '../offload/mss.js'
 import { isControl } from '../wire/control.js'
 import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import { looksLikeIp } from '../wire/ip.js'
 import type { ControlQueue } from './control-queue.js'
 import { C } from './counters.js'
 import type { Offloads } from './offloads.js'
+import { StateWord } from './plan.js'
 import { DONE, MORE, type Progress, type Sink } from './port.js'
 import { KIND_RUN, Records } from './record.js'
 import type { Ring } from './ring.js'
@@ -22,6 +24,8 @@ export interface TapSinkOptions {
   readonly control: ControlQueue
   /** Wakes main, which has not been told since it last looked into `control`. */
   readonly tellMain: () => void
+  /** Offset of the state words. */
+  readonly state: number
   /** The system call, for a test to come between. */
   readonly writev?: typeof writev
 }
@@ -33,6 +37,8 @@ export class TapSink implements Sink, JoinTarget {
   readonly #offloads: Offloads
   readonly #control: ControlQueue
   readonly #tellMain: () => void
+  /** Index of the word that says what the MSS of connections is to fit. */
+  readonly #clampWord: number
   readonly #writev: typeof writev
   readonly #counters: Float64Array
   readonly #scratch: Scratch
@@ -51,6 +57,7 @@ export class TapSink implements Sink, JoinTarget {
     this.#offloads = options.offloads
     this.#control = options.control
     this.#tellMain = options.tellMain
+    this.#clampWord = (options.state >>> 2) + StateWord.clampFrameBytes
     this.#writev = options.writev ?? writev
     this.#counters = counters
     this.#scratch = scratch
@@ -101,6 +108,10 @@ export class TapSink implements Sink, JoinTarget {
       if (this.#control.mustTell()) this.#tellMain()
       return
     }
+    const { memory } = this.#scratch
+    const clampBytes = memory.i32[this.#clampWord]
+    if (clampBytes !== 0 && clampMss(memory, frame, bytes, this.#l2Bytes, clampBytes))
+      this.#counters[C.mssClamped]++
     if (this.#joins) this.#joiner.add(frame, bytes)
     else this.writeFrame(frame, bytes)
   }

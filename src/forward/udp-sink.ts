@@ -14,15 +14,19 @@ import {
   EPERM,
 } from '../linux/errno.js'
 import { lastErrno, sendmmsg } from '../linux/libc.js'
+import type { NativeMemory } from '../linux/memory.js'
 import { virtio_net_hdr } from '../linux/structs.js'
 import type { ByteOperations } from '../offload/bytes.js'
+import { clampMss } from '../offload/mss.js'
 import { l3Offset } from '../offload/parse.js'
 import { Segmenter } from '../offload/segment.js'
 import { isControl } from '../wire/control.js'
 import { C } from './counters.js'
 import type { Offloads } from './offloads.js'
+import { FRAGMENTED, type Passage, type Passing, QUOTE_BYTES, REFUSED } from './passage.js'
 import { P, PEER_STRIDE } from './peer-counters.js'
 import type { PeerTable } from './peers.js'
+import { StateWord } from './plan.js'
 import { BLOCKED, DONE, MORE, type Progress, type Sink } from './port.js'
 import { KIND_RUN, Records } from './record.js'
 import type { Ring } from './ring.js'
@@ -44,6 +48,9 @@ export interface UdpSinkOptions {
   readonly peers: PeerTable
   readonly peerCounters: Float64Array
   readonly offloads: Offloads
+  readonly passage: Passage
+  /** Offset of the state words. */
+  readonly state: number
   /** The system call, for a test to come between. */
   readonly sendmmsg?: typeof sendmmsg
 }
@@ -58,6 +65,10 @@ export class UdpSink implements Sink {
   readonly #peers: PeerTable
   readonly #peerCounters: Float64Array
   readonly #offloads: Offloads
+  readonly #passage: Passage
+  readonly #memory: NativeMemory
+  /** Index of the word that says what the MSS of connections is to fit. */
+  readonly #clampWord: number
   readonly #sendmmsg: typeof sendmmsg
   readonly #counters: Float64Array
   readonly #records: Records
@@ -66,10 +77,12 @@ export class UdpSink implements Sink {
   readonly #bytes: ByteOperations
   readonly #segmenter: Segmenter
   readonly #batch: SendBatch
-  /** The entry of the ring's oldest record that comes next, and its segment; -1 before it is taken up. */
+  /** The entry of the ring's oldest record that comes next, and its segment, of so many once it is taken up. */
   #entry = 0
   #segment = 0
   #segments = 0
+  /** Whether the batch's datagrams may be fragmented. */
+  #fragmented = false
   /** Messages of the batch that are done with. */
   #sent = 0
   /** The message whose send has failed once: a pending ICMP error fails one unrelated send. */
@@ -84,6 +97,9 @@ export class UdpSink implements Sink {
     this.#peers = options.peers
     this.#peerCounters = options.peerCounters
     this.#offloads = options.offloads
+    this.#passage = options.passage
+    this.#memory = memory
+    this.#clampWord = (options.state >>> 2) + StateWord.clampFrameBytes
     this.#sendmmsg = options.sendmmsg ?? sendmmsg
     this.#counters = counters
     this.#records = new Records(memory)
@@ -99,11 +115,10 @@ export class UdpSink implements Sink {
     const record = ring.peek()
     if (record < 0) return DONE
     if (this.#records.kind(record) === KIND_RUN) {
-      this.#batch.segments = this.#offloads.isOn('udp_segment')
       const count = this.#records.count(record)
       while (this.#entry < count) {
-        this.#take(record)
-        if ((this.#batch.full || this.#entry === count) && !this.#flush()) return BLOCKED
+        const taken = this.#take(record)
+        if ((!taken || this.#batch.full || this.#entry === count) && !this.#flush()) return BLOCKED
       }
       this.#entry = 0
     }
@@ -111,38 +126,91 @@ export class UdpSink implements Sink {
     return MORE
   }
 
-  /** Puts as much of the next entry into the batch as there is room for, and moves on. */
-  #take(record: number): void {
+  /**
+   * Puts as much of the next entry into the batch as there is room for, and moves on.
+   * @returns false when the batch is to be sent first, for it goes otherwise
+   */
+  #take(record: number): boolean {
     const frame = this.#records.offset(record, this.#entry)
     const bytes = this.#records.bytes(record, this.#entry)
     const peer = this.#records.peer(record, this.#entry)
     const name = this.#peers.address(peer)
     if (this.#records.gsoSize(record, this.#entry) === 0) {
-      this.#entry++
       if (isControl(this.#view, frame, bytes, this.#l2Bytes !== 0)) {
         this.#counters[C.dropControlLocal]++
-        return
+        this.#entry++
+        return true
       }
+      const passing = this.#passage.judge(peer, bytes)
+      if (passing === REFUSED) {
+        this.#refuse(peer, frame, bytes, bytes, 1)
+        this.#entry++
+        return true
+      }
+      if (!this.#opens(passing)) return false
+      this.#entry++
       this.#completeChecksum(frame, bytes)
+      const clampBytes = this.#memory.i32[this.#clampWord]
+      if (clampBytes !== 0 && clampMss(this.#memory, frame, bytes, this.#l2Bytes, clampBytes))
+        this.#counters[C.mssClamped]++
       this.#batch.addFrame(frame, bytes, peer, name)
-      return
+      return true
     }
-    if (this.#segment === 0 && !this.#begin(frame, bytes)) {
+    if (this.#segments === 0 && !this.#begin(frame, bytes)) {
       this.#counters[C.dropMalformed]++
       this.#entry++
-      return
+      return true
     }
     const segmenter = this.#segmenter
+    const segmentBytes = segmenter.headerBytes + segmenter.payloadBytes(0)
+    const passing = this.#passage.judge(peer, segmentBytes)
+    if (passing === REFUSED) {
+      this.#refuseSegments(peer, segmentBytes, this.#segments - this.#segment)
+      this.#endSegments()
+      return true
+    }
+    if (!this.#opens(passing)) return false
     while (this.#segment < this.#segments && !this.#batch.full) {
       const segment = this.#segment++
       segmenter.writeHeader(segment, this.#batch.headerSlot)
       const payload = segmenter.payloadOffset(segment)
       this.#batch.addSegment(segmenter.headerBytes, payload, segmenter.payloadBytes(segment), peer, name)
     }
-    if (this.#segment === this.#segments) {
-      this.#segment = 0
-      this.#entry++
+    if (this.#segment === this.#segments) this.#endSegments()
+    return true
+  }
+
+  #endSegments(): void {
+    this.#segment = 0
+    this.#segments = 0
+    this.#entry++
+  }
+
+  /** Whether the batch takes frames that pass so; an empty one becomes one that does. */
+  #opens(passing: Passing): boolean {
+    const fragmented = passing === FRAGMENTED
+    if (this.#batch.count === 0) {
+      this.#fragmented = fragmented
+      this.#batch.segments = !fragmented && this.#offloads.isOn('udp_segment')
     }
+    return this.#fragmented === fragmented
+  }
+
+  #refuse(peer: number, frame: number, available: number, bytes: number, frames: number): void {
+    this.#passage.refuse(peer, frame, available, bytes, frames)
+    this.#peerCounters[peer * PEER_STRIDE + P.droppedOutbound] += frames
+  }
+
+  /** The first segment stands for all in an answer. */
+  #refuseSegments(peer: number, segmentBytes: number, segments: number): void {
+    const { quote } = this.#passage
+    const segmenter = this.#segmenter
+    const { headerBytes } = segmenter
+    segmenter.writeHeader(0, quote)
+    const payload = segmenter.payloadOffset(0)
+    const available = Math.min(segmentBytes, QUOTE_BYTES)
+    this.#u8.copyWithin(quote + headerBytes, payload, payload + available - headerBytes)
+    this.#refuse(peer, quote, available, segmentBytes, segments)
   }
 
   #begin(frame: number, bytes: number): boolean {
@@ -171,6 +239,14 @@ export class UdpSink implements Sink {
 
   /** Sends what is left of the batch; false when the send buffer is full and worth waiting for. */
   #flush(): boolean {
+    if (!this.#fragmented) return this.#send()
+    this.#passage.setFragmenting(true)
+    const sent = this.#send()
+    this.#passage.setFragmenting(false)
+    return sent
+  }
+
+  #send(): boolean {
     const batch = this.#batch
     if (this.#sent === 0) batch.seal()
     while (this.#sent < batch.count) {
@@ -198,6 +274,7 @@ export class UdpSink implements Sink {
   #count(peer: number, frames: number, bytes: number): void {
     this.#counters[C.sentFrames] += frames
     this.#counters[C.sentBytes] += bytes
+    if (this.#fragmented) this.#counters[C.fragmentedFrames] += frames
     const at = peer * PEER_STRIDE
     this.#peerCounters[at + P.sentFrames] += frames
     this.#peerCounters[at + P.sentBytes] += bytes

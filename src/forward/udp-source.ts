@@ -32,6 +32,8 @@ export interface UdpSourceOptions {
   readonly peerCounters: Float64Array
   /** Offset of the state words. */
   readonly state: number
+  /** Called with what an ICMP error says of the path to a peer: what passes, or 0. */
+  readonly onTooBig: (peer: number, mtuBytes: number) => void
 }
 
 /**
@@ -138,11 +140,14 @@ export class UdpSource implements Source {
 
   handleError(): void {
     while (this.#errors.next(this.fd)) {
-      const { errno, origin } = this.#errors.error
+      const { errno, origin, info, destination } = this.#errors.error
       this.#counters[C.syscalls]++
       if (origin === SO_EE_ORIGIN_LOCAL) continue
-      if (errno === EMSGSIZE) this.#counters[C.icmpTooBig]++
-      else if (errno === ECONNREFUSED || errno === EHOSTUNREACH || errno === ENETUNREACH) {
+      if (errno === EMSGSIZE) {
+        this.#counters[C.icmpTooBig]++
+        const peer = this.#options.peers.find(destination)
+        if (peer >= 0) this.#options.onTooBig(peer, info)
+      } else if (errno === ECONNREFUSED || errno === EHOSTUNREACH || errno === ENETUNREACH) {
         this.#counters[C.icmpUnreachable]++
       } else this.#counters[C.icmpOther]++
     }

@@ -1,7 +1,5 @@
 import {
   AF_UNIX,
-  IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_NONBLOCK,
@@ -17,6 +15,7 @@ import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { virtio_net_hdr } from '../linux/structs.js'
 import { writeControl } from '../wire/control.js'
 import { ETHERNET, ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.js'
+import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../wire/icmp.js'
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, UDP_HEADER_BYTES } from '../wire/ip.js'
 import { IPV4 } from '../wire/ipv4.js'
 import { IPV6 } from '../wire/ipv6.js'

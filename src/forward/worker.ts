@@ -9,6 +9,8 @@ import { ControlQueue } from './control-queue.js'
 import { counterBlock } from './counters.js'
 import { Loop } from './loop.js'
 import { Offloads } from './offloads.js'
+import { Passage } from './passage.js'
+import { PathLimits } from './path-limits.js'
 import { peerCounterBlock } from './peer-counters.js'
 import { PeerTable } from './peers.js'
 import { type MemoryPlan, StateWord, type TunnelPlan } from './plan.js'
@@ -83,14 +85,27 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
   const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
   const offloads = new Offloads(memory, plan.offloads)
   const l2Bytes = task.mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
-  const udpSink = new UdpSink(
-    { fd: udpFd, l2Bytes, sockaddrBytes, peers, peerCounters, offloads },
+  const { state } = plan
+  const limits = new PathLimits(memory, plan.pathLimits)
+  const passage = new Passage(
+    { limits, udpFd, sockaddrBytes, tapFd, l2Bytes, state },
     scratch,
     bytes,
     counters,
   )
-  const control = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
-  const tapSink = new TapSink({ fd: tapFd, l2Bytes, offloads, control, tellMain }, scratch, bytes, counters)
+  const udpSink = new UdpSink(
+    { fd: udpFd, l2Bytes, sockaddrBytes, peers, peerCounters, offloads, passage, state },
+    scratch,
+    bytes,
+    counters,
+  )
+  const control = new ControlQueue(memory, plan.control, state + StateWord.controlTold * 4)
+  const tapSink = new TapSink(
+    { fd: tapFd, l2Bytes, offloads, control, tellMain, state },
+    scratch,
+    bytes,
+    counters,
+  )
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
   const common = { scratch, counters }
@@ -99,7 +114,11 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
     const ways = { own: outboundWay, other: inboundWay }
     return new Loop({ ...common, ...ways, source, bell: tapBell, otherBell: udpBell })
   }
-  const source = new UdpSource({ fd: udpFd, peers, peerCounters, state: plan.state }, scratch, counters)
+  const onTooBig = (peer: number, mtuBytes: number) => {
+    limits.hint(peer, mtuBytes)
+    if (control.mustTell()) tellMain()
+  }
+  const source = new UdpSource({ fd: udpFd, peers, peerCounters, state, onTooBig }, scratch, counters)
   const ways = { own: inboundWay, other: outboundWay }
   return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })
 }

@@ -44,16 +44,18 @@ export const MSG_DONTWAIT = 0x40
 export const MSG_ERRQUEUE = 0x2000
 
 // <linux/in.h>, <linux/in6.h>
-export const IPPROTO_ICMP = 1
-export const IPPROTO_ICMPV6 = 58
 export const SOL_IP = 0
 export const IP_MTU_DISCOVER = 10
 export const IP_RECVERR = 11
+export const IP_MTU = 14
 export const IP_PMTUDISC_PROBE = 3
+export const IP_PMTUDISC_OMIT = 5
 export const SOL_IPV6 = 41
 export const IPV6_MTU_DISCOVER = 23
+export const IPV6_MTU = 24
 export const IPV6_RECVERR = 25
 export const IPV6_V6ONLY = 26
+export const IPV6_PMTUDISC_DONT = 0
 export const IPV6_PMTUDISC_PROBE = 3
 
 // <linux/errqueue.h>
@@ -100,6 +102,11 @@ export const NLM_F_ACK = 0x4
 export const NLM_F_DUMP = 0x300
 export const NLM_F_EXCL = 0x200
 export const NLM_F_CREATE = 0x400
+export const RTMGRP_LINK = 0x1
+export const RTMGRP_IPV4_IFADDR = 0x10
+export const RTMGRP_IPV4_ROUTE = 0x40
+export const RTMGRP_IPV6_IFADDR = 0x100
+export const RTMGRP_IPV6_ROUTE = 0x400
 export const RTM_NEWLINK = 16
 export const RTM_DELLINK = 17
 export const RTM_GETLINK = 18

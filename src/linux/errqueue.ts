@@ -1,6 +1,7 @@
 import { IP_RECVERR, IPV6_RECVERR, MSG_DONTWAIT, MSG_ERRQUEUE, SOL_IP, SOL_IPV6 } from './constants.js'
 import { recvmsg } from './libc.js'
 import type { NativeMemory } from './memory.js'
+import { SOCKADDR_BYTES } from './sockaddr.js'
 import { cmsghdr, iovec, msghdr, sock_extended_err } from './structs.js'
 
 /** One error from a socket's error queue (`struct sock_extended_err`, <linux/errqueue.h>). */
@@ -13,16 +14,21 @@ export interface ExtendedError {
   code: number
   /** The MTU, for EMSGSIZE. */
   info: number
+  /** Offsets in the memory of two socket addresses, zeros behind a short one: where the datagram went that it
+   * is about, and who says so (`SO_EE_OFFENDER`). */
+  readonly destination: number
+  readonly offender: number
 }
 
 const CONTROL_BYTES = 512
 const PAYLOAD_BYTES = 64
+const NAME_BYTES = 64
 
 /** Reads a socket's error queue (`MSG_ERRQUEUE`, ip(7)) into one object that is used again and again. */
 export class ErrorQueue {
   /** Bytes of memory it needs. */
-  static readonly BYTES = 64 + 64 + PAYLOAD_BYTES + CONTROL_BYTES
-  readonly error: ExtendedError = { errno: 0, origin: 0, type: 0, code: 0, info: 0 }
+  static readonly BYTES = 64 + 64 + PAYLOAD_BYTES + 2 * NAME_BYTES + CONTROL_BYTES
+  readonly error: ExtendedError
   readonly #memory: NativeMemory
   readonly #message: number
   readonly #control: number
@@ -34,8 +40,12 @@ export class ErrorQueue {
     this.#message = at
     const iov = at + 64
     const payload = at + 128
-    this.#control = payload + PAYLOAD_BYTES
+    const destination = payload + PAYLOAD_BYTES
+    const offender = destination + NAME_BYTES
+    this.#control = offender + NAME_BYTES
+    this.error = { errno: 0, origin: 0, type: 0, code: 0, info: 0, destination, offender }
     this.#address = memory.address(at)
+    memory.writePointer(at + msghdr.msg_name, destination)
     memory.writePointer(at + msghdr.msg_iov, iov)
     memory.u32[(at + msghdr.msg_iovlen) >>> 2] = 1
     memory.writePointer(at + msghdr.msg_control, this.#control)
@@ -45,7 +55,10 @@ export class ErrorQueue {
 
   /** Takes the oldest error off `fd`'s queue into {@link error}; false when there is none. */
   next(fd: number): boolean {
-    const u32 = this.#memory.u32
+    const { u8, u32 } = this.#memory
+    const { destination, offender } = this.error
+    u8.fill(0, destination, offender + NAME_BYTES)
+    u32[(this.#message + msghdr.msg_namelen) >>> 2] = SOCKADDR_BYTES
     u32[(this.#message + msghdr.msg_controllen) >>> 2] = CONTROL_BYTES
     if (recvmsg(fd, this.#address, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return false
     const end = this.#control + u32[(this.#message + msghdr.msg_controllen) >>> 2]
@@ -57,15 +70,17 @@ export class ErrorQueue {
       const level = u32[(at + cmsghdr.cmsg_level) >>> 2]
       const type = u32[(at + cmsghdr.cmsg_type) >>> 2]
       if ((level === SOL_IP && type === IP_RECVERR) || (level === SOL_IPV6 && type === IPV6_RECVERR)) {
-        this.#parse(at + cmsghdr.size)
+        this.#parse(at + cmsghdr.size, length - cmsghdr.size)
       }
       at += (length + 7) & -8
     }
     return true
   }
 
-  #parse(at: number): void {
+  #parse(at: number, bytes: number): void {
     const { u8, u32 } = this.#memory
+    const name = at + sock_extended_err.size
+    u8.copyWithin(this.error.offender, name, Math.min(at + bytes, name + SOCKADDR_BYTES))
     this.error.errno = u32[(at + sock_extended_err.ee_errno) >>> 2]
     this.error.origin = u8[at + sock_extended_err.ee_origin]
     this.error.type = u8[at + sock_extended_err.ee_type]

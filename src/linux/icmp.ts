@@ -1,5 +1,5 @@
-import { echoRequest, parseEchoReply } from '../wire/icmp.js'
-import { AF_INET, IPPROTO_ICMP, POLLIN, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from './constants.js'
+import { echoRequest, IPPROTO_ICMP, parseEchoReply } from '../wire/icmp.js'
+import { AF_INET, POLLIN, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from './constants.js'
 import { close, connect, must, poll, recv, send, socket } from './libc.js'
 import { encodeSockaddr, sockaddrLength } from './sockaddr.js'
 import { pollfd } from './structs.js'

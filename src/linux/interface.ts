@@ -169,16 +169,28 @@ function routeMessage(address: Uint8Array, prefixLength: number): Buffer {
  */
 const NO_ROUTE: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, ENODEV])
 
-/** The interface that packets to `address` leave by, or undefined while there is no route. */
-export function egressLink(netlink: Netlink, address: string): Link | undefined {
+/** How packets leave for an address. */
+export interface Egress {
+  readonly link: Link
+  /** The next router; undefined where the address is on the link. */
+  readonly gateway: string | undefined
+}
+
+/** How packets to `address` leave, or undefined while there is no route. */
+export function egressTo(netlink: Netlink, address: string): Egress | undefined {
   const [text, zone] = address.split('%') as [string, string?]
   const bytes = Buffer.from(ipaddr.parse(text).toByteArray())
   try {
-    if (zone !== undefined) return getLink(netlink, /^\d+$/.test(zone) ? Number(zone) : zone)
+    if (zone !== undefined)
+      return { link: getLink(netlink, /^\d+$/.test(zone) ? Number(zone) : zone), gateway: undefined }
     const message = routeMessage(bytes, bytes.length * 8)
     const [reply] = netlink.request('RTM_GETROUTE', RTM_GETROUTE, 0, message, [[RTA_DST, bytes]])
-    const oif = decodeAttributes(reply.body.subarray(rtmsg.size)).get(RTA_OIF)
-    return oif === undefined ? undefined : getLink(netlink, oif.readUInt32LE())
+    const attributes = decodeAttributes(reply.body.subarray(rtmsg.size))
+    const oif = attributes.get(RTA_OIF)
+    if (oif === undefined) return undefined
+    const via = attributes.get(RTA_GATEWAY)
+    const gateway = via === undefined ? undefined : ipaddr.fromByteArray([...via]).toString()
+    return { link: getLink(netlink, oif.readUInt32LE()), gateway }
   } catch (error) {
     if (error instanceof KernelError && NO_ROUTE.has(error.errno)) return undefined
     throw error

@@ -74,6 +74,16 @@ export const sendto: (
 ) => number = libc.func(
   'int64_t sendto(int fd, void *buf, size_t len, int flags, void *addr, unsigned int addrlen)',
 )
+export const recvfrom: (
+  fd: number,
+  buf: Pointer,
+  len: number,
+  flags: number,
+  addr: Pointer,
+  addrlen: Pointer,
+) => number = libc.func(
+  'int64_t recvfrom(int fd, void *buf, size_t len, int flags, void *addr, void *addrlen)',
+)
 export const recvmsg: (fd: number, msg: Pointer, flags: number) => number = libc.func(
   'int64_t recvmsg(int fd, void *msg, int flags)',
 )

@@ -6,13 +6,18 @@ import {
   NLM_F_REQUEST,
   NLMSG_DONE,
   NLMSG_ERROR,
+  RTMGRP_IPV4_IFADDR,
+  RTMGRP_IPV4_ROUTE,
+  RTMGRP_IPV6_IFADDR,
+  RTMGRP_IPV6_ROUTE,
+  RTMGRP_LINK,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_RAW,
 } from './constants.js'
-import { KernelError } from './errno.js'
-import { close, must, recv, send, socket } from './libc.js'
-import { nlmsgerr, nlmsghdr, rtattr } from './structs.js'
+import { EAGAIN, ENOBUFS, KernelError } from './errno.js'
+import { bind, close, lastErrno, must, recv, send, socket } from './libc.js'
+import { nlmsgerr, nlmsghdr, rtattr, sockaddr_nl } from './structs.js'
 
 /** One attribute: type, then a value in host byte order or a nest of attributes. */
 export type Attribute = readonly [type: number, value: Uint8Array | readonly Attribute[]]
@@ -135,5 +140,40 @@ export class Netlink {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+}
+
+/** Tells that interfaces, addresses or routes of this network namespace have changed, not how (rtnetlink(7)). */
+export class RouteMonitor {
+  readonly #fd: number
+  readonly #buffer = Buffer.alloc(65_536)
+
+  constructor() {
+    this.#fd = must('socket', () =>
+      socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE),
+    )
+    const name = Buffer.alloc(sockaddr_nl.size)
+    name.writeUInt16LE(AF_NETLINK, sockaddr_nl.nl_family)
+    name.writeUInt32LE(
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE,
+      sockaddr_nl.nl_groups,
+    )
+    must('bind', () => bind(this.#fd, name, name.length))
+  }
+
+  /** Whether anything has changed since the last call. Does not wait. */
+  changed(): boolean {
+    let changed = false
+    for (;;) {
+      if (recv(this.#fd, this.#buffer, this.#buffer.length, 0) >= 0) changed = true
+      else if (lastErrno() === EAGAIN) return changed
+      // ENOBUFS: more than the socket could hold.
+      else if (lastErrno() === ENOBUFS) changed = true
+      else return changed
+    }
+  }
+
+  close(): void {
+    close(this.#fd)
   }
 }

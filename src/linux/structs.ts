@@ -64,6 +64,8 @@ export const virtio_net_hdr = layout('linux/virtio_net.h', 10, {
   csum_offset: 8,
 })
 
+export const sockaddr_nl = layout('linux/netlink.h', 12, { nl_family: 0, nl_groups: 8 })
+
 export const nlmsghdr = layout('linux/netlink.h', 16, {
   nlmsg_len: 0,
   nlmsg_type: 4,
@@ -127,6 +129,7 @@ export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   sock_extended_err,
   ifreq,
   virtio_net_hdr,
+  sockaddr_nl,
   nlmsghdr,
   nlmsgerr,
   rtattr,

@@ -10,7 +10,7 @@ import { ETHERNET, ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from 
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, UDP_HEADER_BYTES } from '../wire/ip.js'
 import { IPV4, IPV4_NOT_DF } from '../wire/ipv4.js'
 import { IPV6 } from '../wire/ipv6.js'
-import { IPPROTO_TCP, TCP, TCP_ACK, TCP_PSH } from '../wire/tcp.js'
+import { IPPROTO_TCP, TCP, TCP_ACK, TCP_MIN_HEADER_BYTES, TCP_PSH } from '../wire/tcp.js'
 import { IPPROTO_UDP, UDP } from '../wire/udp.js'
 import { type ByteOperations, fold, swap16 } from './bytes.js'
 import { MAX_HEADER_BYTES } from './segment.js'
@@ -21,7 +21,6 @@ const MAX_FRAMES = 128
 /** An IP packet's greatest length. */
 const MAX_PACKET_BYTES = 65_535
 
-const TCP_MIN_HEADER_BYTES = 20
 const TCP_ECE = 0x40
 
 /** Where joined frames go. Offsets are into the memory; `frame` lies where it was given. */

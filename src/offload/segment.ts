@@ -8,14 +8,12 @@ import type { NativeMemory } from '../linux/memory.js'
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, UDP_HEADER_BYTES } from '../wire/ip.js'
 import { IPV4 } from '../wire/ipv4.js'
 import { IPV6 } from '../wire/ipv6.js'
-import { IPPROTO_TCP, TCP, TCP_CWR, TCP_FIN, TCP_PSH } from '../wire/tcp.js'
+import { IPPROTO_TCP, TCP, TCP_CWR, TCP_FIN, TCP_MIN_HEADER_BYTES, TCP_PSH } from '../wire/tcp.js'
 import { IPPROTO_UDP, UDP } from '../wire/udp.js'
 import { type ByteOperations, fold, swap16 } from './bytes.js'
 
 /** The longest headers a segment can have: Ethernet with two tags, IPv6 or full IPv4, full TCP. */
 export const MAX_HEADER_BYTES = 192
-
-const TCP_MIN_HEADER_BYTES = 20
 
 /**
  * Cuts a super-frame, as the kernel hands it over (`virtio_net_hdr`), into the frames it stands for. Only

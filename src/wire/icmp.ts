@@ -4,6 +4,24 @@ import { internetChecksum } from './checksum.js'
 
 export const ICMP_HEADER_BYTES = 8
 
+export const IPPROTO_ICMP = 1
+export const IPPROTO_ICMPV6 = 58
+
+/**
+ * "Fragmentation needed and DF set" (RFC 792, RFC 1191, 4) and "packet too big" (RFC 4443, 3.2): type, code,
+ * checksum; the MTU as the last 16 bits of the header, or all of its second word; then what they are about.
+ */
+export const ICMP_UNREACHABLE = 3
+export const ICMP_FRAGMENTATION_NEEDED = 4
+export const ICMPV6_PACKET_TOO_BIG = 2
+export const ICMP = { type: 0, code: 1, checksum: 2, mtu16: 6, mtu32: 4 } as const
+
+/** Messages about which no error may be sent (RFC 1122, 3.2.2): errors and redirects. */
+export const ICMP_ERRORS: ReadonlySet<number> = new Set([3, 4, 5, 11, 12])
+/** Likewise (RFC 4443, 2.4): errors are all below this, and redirects this. */
+export const ICMPV6_FIRST_INFORMATIONAL = 128
+export const ICMPV6_REDIRECT = 137
+
 const TYPE_ECHO_REPLY = 0
 const TYPE_ECHO = 8
 const CHECKSUM_AT = 2

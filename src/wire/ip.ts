@@ -4,6 +4,8 @@ export const IPV4_HEADER_BYTES = 20
 export const IPV6_HEADER_BYTES = 40
 export const UDP_HEADER_BYTES = 8
 
+export type IpFamily = 'ipv4' | 'ipv6'
+
 /** The least MTU an IPv4 (RFC 791, 3.2) and an IPv6 (RFC 8200, 5) link can have. */
 export const IPV4_MIN_MTU_BYTES = 68
 export const IPV6_MIN_MTU_BYTES = 1280

@@ -12,5 +12,9 @@ export const IPV4 = {
   destination: 16,
 } as const
 
+/** Bits of `flagsFragment`. */
+export const IPV4_DF = 0x4000
+export const IPV4_FRAGMENT_OFFSET = 0x1fff
+
 /** What `flagsFragment` says of a packet that is no fragment, the don't-fragment bit aside. */
 export const IPV4_NOT_DF = 0xbfff

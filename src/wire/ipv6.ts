@@ -1,3 +1,5 @@
+import { IPV6_HEADER_BYTES } from './ip.js'
+
 /** IPv6 header (RFC 8200, 3): field offsets in bytes; fields are big-endian. */
 export const IPV6 = {
   versionClassFlow: 0,
@@ -7,3 +9,30 @@ export const IPV6 = {
   source: 8,
   destination: 24,
 } as const
+
+/** Extension headers that may come before any transport header; all but the fragment header say their length. */
+const HOP_BY_HOP = 0
+const ROUTING = 43
+const FRAGMENT = 44
+const DESTINATION_OPTIONS = 60
+const FRAGMENT_HEADER_BYTES = 8
+const FRAGMENT_OFFSET = 0xfff8
+
+/**
+ * The first header that is no extension header (RFC 8200, 4) of the packet at `ip` that ends at `end`: its
+ * protocol in the low 8 bits, its offset from `ip` above; -1 for a fragment that is not the first, or where the
+ * packet ends before.
+ */
+export function ipv6Upper(view: DataView, ip: number, end: number): number {
+  let next = view.getUint8(ip + IPV6.nextHeader)
+  let at = ip + IPV6_HEADER_BYTES
+  for (;;) {
+    if (next !== FRAGMENT && next !== HOP_BY_HOP && next !== ROUTING && next !== DESTINATION_OPTIONS)
+      return ((at - ip) << 8) | next
+    if (at + FRAGMENT_HEADER_BYTES > end) return -1
+    if (next === FRAGMENT && (view.getUint16(at + 2) & FRAGMENT_OFFSET) !== 0) return -1
+    const bytes = next === FRAGMENT ? FRAGMENT_HEADER_BYTES : (view.getUint8(at + 1) + 1) * 8
+    next = view.getUint8(at)
+    at += bytes
+  }
+}

@@ -11,6 +11,11 @@ export const TCP = {
   options: 20,
 } as const
 
+export const TCP_MIN_HEADER_BYTES = 20
+
+/** Kinds of options (RFC 9293, 3.1): the first two a byte alone, others followed by their length in bytes. */
+export const TCP_OPTION = { end: 0, noOperation: 1, maximumSegmentSize: 2 } as const
+
 /** Bits of `flags`. */
 export const TCP_FIN = 0x01
 export const TCP_SYN = 0x02

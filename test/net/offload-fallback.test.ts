@@ -5,6 +5,8 @@ import { OffloadWatch } from '../../src/control/offload.js'
 import { ControlQueue } from '../../src/forward/control-queue.js'
 import { C, COUNTERS } from '../../src/forward/counters.js'
 import { OFFLOADS, Offloads } from '../../src/forward/offloads.js'
+import { Passage } from '../../src/forward/passage.js'
+import { PathLimits } from '../../src/forward/path-limits.js'
 import { peerCounterBlock } from '../../src/forward/peer-counters.js'
 import { PeerTable } from '../../src/forward/peers.js'
 import { planMemory } from '../../src/forward/plan.js'
@@ -22,7 +24,7 @@ import { NativeMemory } from '../../src/linux/memory.js'
 import { encodeSockaddr, sockaddrLength } from '../../src/linux/sockaddr.js'
 import { mmsghdr, msghdr, virtio_net_hdr } from '../../src/linux/structs.js'
 import { openTap, setDeviceOffloads } from '../../src/linux/tap.js'
-import { enableGro, openUdp } from '../../src/linux/udp.js'
+import { enableGro, openUdp, type UdpSocket } from '../../src/linux/udp.js'
 import { byteOperations } from '../../src/offload/bytes.js'
 import { framesOf, PLAIN_FLOW } from '../frames.js'
 
@@ -39,7 +41,12 @@ function bench() {
     counters,
     peers: new PeerTable(memory, plan.peers, plan.peerRows),
     peerCounters: peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows),
-    toMain: { control: new ControlQueue(memory, plan.control, plan.state), tellMain: () => {} },
+    toMain: {
+      control: new ControlQueue(memory, plan.control, plan.state),
+      tellMain: () => {},
+      state: plan.state,
+    },
+    plan,
     scratch: new Scratch(memory, plan.tap.scratch),
     bytes: byteOperations(memory),
     ring: new Ring(memory, plan.inbound.at, plan.inbound.dataBytes),
@@ -47,6 +54,15 @@ function bench() {
 }
 
 type Bench = ReturnType<typeof bench>
+
+/** What a sink to the socket needs beside. */
+function udpOptions(made: Bench, { fd, family }: UdpSocket) {
+  const { plan, memory, peers, peerCounters, offloads, scratch, bytes, counters } = made
+  const limits = new PathLimits(memory, plan.pathLimits)
+  const common = { l2Bytes: 14, sockaddrBytes: sockaddrLength(family), state: plan.state }
+  const passage = new Passage({ ...common, limits, udpFd: fd, tapFd: -1 }, scratch, bytes, counters)
+  return { ...common, fd, peers, peerCounters, offloads, passage }
+}
 
 /** Puts frames into the ring as one record, each with an empty `virtio_net_hdr` before it. */
 function put({ memory, ring }: Bench, frames: readonly Uint8Array[]): void {
@@ -104,15 +120,7 @@ t.test('UDP_SEGMENT refused: nothing is lost, and it is not asked for again', as
     made.peers.setAddress(0, encodeSockaddr(from.family, { address: '127.0.0.1', port: 7002 }))
     const calls = { count: 0 }
     const sink = new UdpSink(
-      {
-        fd: from.fd,
-        l2Bytes: 14,
-        sockaddrBytes: sockaddrLength(from.family),
-        peers: made.peers,
-        peerCounters: made.peerCounters,
-        offloads: made.offloads,
-        sendmmsg: refusingSegments(made.memory, errno, calls),
-      },
+      { ...udpOptions(made, from), sendmmsg: refusingSegments(made.memory, errno, calls) },
       made.scratch,
       made.bytes,
       made.counters,
@@ -140,16 +148,7 @@ t.test('a run too long for its interface is no missing offload', async (t) => {
   const made = bench()
   const { from, to } = udpPair(host)
   made.peers.setAddress(0, encodeSockaddr(from.family, { address: '127.0.0.1', port: 7002 }))
-  const { fd, family } = from
-  const options = {
-    fd,
-    l2Bytes: 14,
-    sockaddrBytes: sockaddrLength(family),
-    peers: made.peers,
-    peerCounters: made.peerCounters,
-    offloads: made.offloads,
-  }
-  const sink = new UdpSink(options, made.scratch, made.bytes, made.counters)
+  const sink = new UdpSink(udpOptions(made, from), made.scratch, made.bytes, made.counters)
   put(made, frames(10, 1473))
   sink.drain(made.ring)
   t.equal(made.counters[C.dropTooBig], 10, 'each is dropped for its length')

@@ -1,0 +1,134 @@
+import { errnoName, KernelError } from '../../linux/errno.js'
+import { type ProbeAnswer, ProbeSocket } from '../../linux/probe-socket.js'
+import type { IpFamily } from '../../wire/ip.js'
+import { headersBytes } from './sizes.js'
+import { PathMtuTrace, type TraceProbe, type TraceResult } from './trace.js'
+
+/** The ports that traceroute uses and nothing listens on; firewalls that let it through let these. */
+const FIRST_PORT = 33_434
+const PORTS = 256
+
+/** Node cannot poll the socket: it is looked at so often while answers are waited for. */
+const LOOK_MS = 3
+
+/** What became of one probe. */
+export interface TraceEvent {
+  /** Of the whole IP packet. */
+  readonly size_bytes: number
+  readonly port: number
+  /**
+   * `arrived`: the far end had it; `too_big`: `from` refused it; `refused`: `from` said something else; `unsent`:
+   * this host would not send it; `none`: nobody said anything.
+   */
+  readonly answer: 'arrived' | 'too_big' | 'refused' | 'unsent' | 'none'
+  /** Who said so; null where it was this host itself, or nobody. */
+  readonly from: string | null
+  /** Of `too_big`: what would pass, where that was said. */
+  readonly mtu_bytes: number | null
+  /** An errno's name, of `refused` and `unsent`. */
+  readonly error: string | null
+  readonly took_ms: number
+}
+
+export interface TracerOptions {
+  readonly family: IpFamily
+  readonly address: string
+  readonly ceilingBytes: number
+  readonly estimateBytes?: number
+  readonly onEvent?: (event: TraceEvent) => void
+  /** Called with what is said to pass, before it is known to. */
+  readonly onTold?: (mtuBytes: number) => void
+  /** Called once, unless the tracer is closed before. */
+  readonly onEnd: (result: TraceResult) => void
+}
+
+interface Sent extends TraceProbe {
+  readonly port: number
+}
+
+/** Runs a {@link PathMtuTrace} over a probe socket, on timers. */
+export class Tracer {
+  readonly #options: TracerOptions
+  readonly #socket: ProbeSocket
+  readonly #trace: PathMtuTrace
+  readonly #sent = new Map<number, Sent>()
+  readonly #firstPort = Math.floor(Math.random() * PORTS)
+  readonly #timer: NodeJS.Timeout
+  #toldBytes: number | undefined
+
+  /** @throws KernelError; RangeError for an address whose zone names no interface */
+  constructor(options: TracerOptions) {
+    this.#options = options
+    this.#socket = new ProbeSocket(options.family, options.address)
+    this.#trace = new PathMtuTrace(options, performance.now())
+    this.#timer = setInterval(() => this.#look(), LOOK_MS)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#socket.close()
+  }
+
+  #look(): void {
+    for (let answer = this.#socket.next(); answer !== undefined; answer = this.#socket.next())
+      this.#take(answer)
+    for (const probe of this.#trace.poll(performance.now())) this.#send(probe)
+    for (const sent of this.#sent.values()) {
+      if (this.#trace.waitsFor(sent.id)) continue
+      this.#tell(sent, 'none')
+    }
+    const { result, toldBytes } = this.#trace
+    if (toldBytes !== this.#toldBytes && toldBytes !== undefined) this.#options.onTold?.(toldBytes)
+    this.#toldBytes = toldBytes
+    if (result === undefined) return
+    this.close()
+    this.#options.onEnd(result)
+  }
+
+  #send(probe: TraceProbe): void {
+    const { family } = this.#options
+    const sent = { ...probe, port: FIRST_PORT + ((this.#firstPort + probe.id) % PORTS) }
+    this.#sent.set(probe.id, sent)
+    try {
+      if (this.#socket.send(sent.port, probe.sizeBytes - headersBytes(family))) return
+      let mtuBytes = 0
+      for (let answer = this.#socket.next(); answer !== undefined; answer = this.#socket.next()) {
+        if (answer.kind === 'local') mtuBytes = answer.mtuBytes
+        else this.#take(answer)
+      }
+      this.#tell(sent, 'too_big', { mtu_bytes: mtuBytes })
+      this.#trace.tooBig(sent.id, mtuBytes)
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error
+      this.#tell(sent, 'unsent', { error: errnoName(error.errno) })
+    }
+  }
+
+  #take(answer: ProbeAnswer): void {
+    if (answer.kind === 'local') return
+    const sent = [...this.#sent.values()].find(({ port }) => port === answer.port)
+    if (sent === undefined) return
+    const { from } = answer
+    if (answer.kind === 'arrived') {
+      this.#tell(sent, 'arrived', { from })
+      this.#trace.arrived(sent.id, performance.now())
+    } else if (answer.kind === 'too_big') {
+      this.#tell(sent, 'too_big', { from, mtu_bytes: answer.mtuBytes })
+      this.#trace.tooBig(sent.id, answer.mtuBytes)
+    } else this.#tell(sent, 'refused', { from, error: errnoName(answer.errno) })
+  }
+
+  #tell(sent: Sent, answer: TraceEvent['answer'], more: Partial<TraceEvent> = {}): void {
+    this.#sent.delete(sent.id)
+    this.#options.onEvent?.({
+      size_bytes: sent.sizeBytes,
+      port: sent.port,
+      answer,
+      from: null,
+      mtu_bytes: null,
+      error: null,
+      took_ms: performance.now() - sent.sentMs,
+      ...more,
+    })
+  }
+}

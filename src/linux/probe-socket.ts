@@ -1,0 +1,170 @@
+import type { IpFamily } from '../wire/ip.js'
+import {
+  AF_INET,
+  AF_INET6,
+  IP_MTU,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_PROBE,
+  IP_RECVERR,
+  IPV6_MTU,
+  IPV6_MTU_DISCOVER,
+  IPV6_PMTUDISC_PROBE,
+  IPV6_RECVERR,
+  MSG_DONTWAIT,
+  SO_EE_ORIGIN_ICMP,
+  SO_EE_ORIGIN_ICMP6,
+  SO_EE_ORIGIN_LOCAL,
+  SO_SNDBUF,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOL_IP,
+  SOL_IPV6,
+  SOL_SOCKET,
+} from './constants.js'
+import { EMSGSIZE, KernelError } from './errno.js'
+import { ErrorQueue } from './errqueue.js'
+import { close, connect, getsockopt, lastErrno, must, recvfrom, sendto, setsockopt, socket } from './libc.js'
+import { NativeMemory } from './memory.js'
+import {
+  decodeSockaddr,
+  encodeSockaddr,
+  SOCKADDR_BYTES,
+  type SocketFamily,
+  sockaddrLength,
+} from './sockaddr.js'
+
+/** What came back for a datagram to `port`. */
+export type ProbeAnswer =
+  /** This host's interface takes no more than `mtuBytes`. */
+  | { readonly kind: 'local'; readonly mtuBytes: number }
+  /** The router `from` passes no more than `mtuBytes`, 0 where it does not say. */
+  | { readonly kind: 'too_big'; readonly port: number; readonly mtuBytes: number; readonly from: string }
+  /** The far end had it: it says so itself. */
+  | { readonly kind: 'arrived'; readonly port: number; readonly from: string }
+  /** Another ICMP error. */
+  | { readonly kind: 'refused'; readonly port: number; readonly from: string; readonly errno: number }
+
+const socketFamily = (family: IpFamily): SocketFamily => (family === 'ipv4' ? AF_INET : AF_INET6)
+
+function open(family: IpFamily): number {
+  return must('socket', () => socket(socketFamily(family), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+}
+
+function setOption(fd: number, level: number, name: number, value: number): void {
+  must('setsockopt', () => setsockopt(fd, level, name, new Int32Array([value]), 4))
+}
+
+/**
+ * What the kernel believes to be the path MTU to `address`: the `IP_MTU` of a connected socket (ip(7),
+ * ipv6(7)), from its cache or the route; undefined while there is no route, or no interface of its zone.
+ */
+export function kernelPathMtu(family: IpFamily, address: string): number | undefined {
+  const fd = open(family)
+  try {
+    // Of no account: nothing is sent.
+    const name = encodeSockaddr(socketFamily(family), { address, port: 9 })
+    if (connect(fd, name, sockaddrLength(socketFamily(family))) < 0) return undefined
+    const value = new Int32Array(1)
+    const [level, option] = family === 'ipv4' ? [SOL_IP, IP_MTU] : [SOL_IPV6, IPV6_MTU]
+    if (getsockopt(fd, level, option, value, new Uint32Array([4])) < 0) return undefined
+    return value[0]
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  } finally {
+    close(fd)
+  }
+}
+
+/**
+ * Sends datagrams of chosen sizes to chosen ports of one address, with don't-fragment set and the kernel's path
+ * MTU cache ignored, and tells what ICMP said of each (`IP_RECVERR`, `MSG_ERRQUEUE`; ip(7), ipv6(7)). A socket
+ * of its own, unconnected, so that no error disturbs any other. Nothing here waits.
+ */
+export class ProbeSocket {
+  readonly #fd: number
+  readonly #family: IpFamily
+  readonly #address: string
+  readonly #memory = NativeMemory.allocate(ErrorQueue.BYTES)
+  readonly #errors = new ErrorQueue(this.#memory, 0)
+
+  /** @throws KernelError; RangeError for an address with a zone that names no interface */
+  constructor(family: IpFamily, address: string) {
+    this.#family = family
+    this.#address = address
+    encodeSockaddr(socketFamily(family), { address, port: 0 })
+    this.#fd = open(family)
+    if (family === 'ipv4') {
+      setOption(this.#fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+      setOption(this.#fd, SOL_IP, IP_RECVERR, 1)
+    } else {
+      setOption(this.#fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
+      setOption(this.#fd, SOL_IPV6, IPV6_RECVERR, 1)
+    }
+    setOption(this.#fd, SOL_SOCKET, SO_SNDBUF, 256 * 1024)
+  }
+
+  /**
+   * Sends a datagram with `payloadBytes` zeros.
+   * @returns false where this host's interface does not take it: the answer is in the queue
+   * @throws KernelError where the kernel refuses it otherwise (ENETUNREACH, EPERM)
+   */
+  send(port: number, payloadBytes: number): boolean {
+    const family = socketFamily(this.#family)
+    const name = encodeSockaddr(family, { address: this.#address, port })
+    const payload = new Uint8Array(payloadBytes)
+    // An error that waits fails one call that has nothing to do with it.
+    for (let attempt = 0; ; attempt++) {
+      if (sendto(this.#fd, payload, payloadBytes, MSG_DONTWAIT, name, sockaddrLength(family)) >= 0)
+        return true
+      const errno = lastErrno()
+      if (attempt === 0) continue
+      if (errno === EMSGSIZE) return false
+      throw new KernelError('sendto', errno)
+    }
+  }
+
+  /** The oldest answer that was not taken yet; of what no one asked for, none. */
+  next(): ProbeAnswer | undefined {
+    while (this.#errors.next(this.#fd)) {
+      const answer = this.#answer()
+      if (answer !== undefined) return answer
+    }
+    const from = new Uint8Array(SOCKADDR_BYTES)
+    while (
+      recvfrom(this.#fd, new Uint8Array(1), 1, MSG_DONTWAIT, from, new Uint32Array([from.length])) >= 0
+    ) {
+      const { address, port } = decodeSockaddr(from)
+      if (address === this.#bare) return { kind: 'arrived', port, from: address }
+    }
+    return undefined
+  }
+
+  #answer(): ProbeAnswer | undefined {
+    const { errno, origin, info, destination, offender } = this.#errors.error
+    if (origin === SO_EE_ORIGIN_LOCAL)
+      return errno === EMSGSIZE ? { kind: 'local', mtuBytes: info } : undefined
+    if (origin !== SO_EE_ORIGIN_ICMP && origin !== SO_EE_ORIGIN_ICMP6) return undefined
+    const at = (offset: number) => decodeSockaddr(this.#memory.u8.slice(offset, offset + SOCKADDR_BYTES))
+    const { address, port } = at(destination)
+    if (address.split('%')[0] !== this.#bare) return undefined
+    const from = at(offender).address.split('%')[0]
+    if (errno === EMSGSIZE) return { kind: 'too_big', port, mtuBytes: info, from }
+    return from === this.#bare ? { kind: 'arrived', port, from } : { kind: 'refused', port, from, errno }
+  }
+
+  /** The address as the kernel writes it, without its zone. */
+  get #bare(): string {
+    const name = encodeSockaddr(socketFamily(this.#family), { address: this.#address, port: 0 })
+    return decodeSockaddr(name).address.split('%')[0]
+  }
+
+  close(): void {
+    close(this.#fd)
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
