@@ -13,7 +13,7 @@ import { FLOOD } from './target.js'
  * ranges, IPv4 beginnings and owners, IPv6 beginnings and owners). The words of addresses have their highest
  * bit flipped, so that they compare as signed numbers. A change is written to the copy that is not in use and
  * then counted, which switches to it. A reader that finds a different count after its search than before looks
- * again, for its copy may have been written to.
+ * again, for its copy may have been written to. All words are read and written by Atomics, in one order for all.
  */
 export interface Route {
   /** 4 bytes or 16; what is behind the prefix does not matter. */
@@ -84,13 +84,13 @@ export class Routes {
       const copy = this.#copies + (changes & 1) * this.#copyWords
       const begins = copy + this.#begins4
       let low = 0
-      let high = i32[copy]
+      let high = Atomics.load(i32, copy)
       while (low < high) {
         const middle = (low + high) >>> 1
-        if (i32[begins + middle] <= key) low = middle + 1
+        if (Atomics.load(i32, begins + middle) <= key) low = middle + 1
         else high = middle
       }
-      const owner = low === 0 ? FLOOD : i32[copy + this.#owners4 + low - 1]
+      const owner = low === 0 ? FLOOD : Atomics.load(i32, copy + this.#owners4 + low - 1)
       if (Atomics.load(i32, this.#changes) === changes) return owner
     }
   }
@@ -104,15 +104,15 @@ export class Routes {
       const copy = this.#copies + (changes & 1) * this.#copyWords
       const begins = copy + this.#begins6
       let low = 0
-      let high = i32[copy + 1]
+      let high = Atomics.load(i32, copy + 1)
       while (low < high) {
         const middle = (low + high) >>> 1
         const begin = begins + middle * IPV6_WORDS
-        const word = i32[begin]
+        const word = Atomics.load(i32, begin)
         if (word < first || (word === first && this.#restBegins(begin, at))) low = middle + 1
         else high = middle
       }
-      const owner = low === 0 ? FLOOD : i32[copy + this.#owners6 + low - 1]
+      const owner = low === 0 ? FLOOD : Atomics.load(i32, copy + this.#owners6 + low - 1)
       if (Atomics.load(i32, this.#changes) === changes) return owner
     }
   }
@@ -121,7 +121,7 @@ export class Routes {
   #restBegins(begin: number, at: number): boolean {
     for (let word = 1; word < IPV6_WORDS; word++) {
       const key = this.#view.getInt32(at + 4 * word) ^ SIGN
-      const own = this.#i32[begin + word]
+      const own = Atomics.load(this.#i32, begin + word)
       if (own !== key) return own < key
     }
     return true
@@ -139,11 +139,12 @@ export class Routes {
     for (const [index, { begin, owner }] of ranges.entries()) {
       for (let word = 0; word < words; word++) {
         const shift = BigInt(32 * (words - 1 - word))
-        this.#i32[begins + index * words + word] = Number(BigInt.asIntN(32, begin >> shift)) ^ SIGN
+        const key = Number(BigInt.asIntN(32, begin >> shift)) ^ SIGN
+        Atomics.store(this.#i32, begins + index * words + word, key)
       }
-      this.#i32[owners + index] = owner
+      Atomics.store(this.#i32, owners + index, owner)
     }
-    this.#i32[count] = ranges.length
+    Atomics.store(this.#i32, count, ranges.length)
   }
 }
 
