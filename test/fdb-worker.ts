@@ -17,6 +17,9 @@ export interface FdbTask {
   readonly macs: readonly number[]
   readonly ports: readonly number[]
   readonly forMs: number
+  /** Counts the threads that have come to their beginning; they begin together. */
+  readonly beginning: Int32Array
+  readonly threads: number
 }
 
 export interface FdbTold {
@@ -30,7 +33,7 @@ const HIGH = 0x025a
 /** Between looks at the clock. */
 const ROUNDS = 100
 
-const { role, memory, peers, macs, ports, forMs } = workerData as FdbTask
+const { role, memory, peers, macs, ports, forMs, beginning, threads } = workerData as FdbTask
 const fdb = new Fdb(new NativeMemory(memory), 0, peers)
 const found = macs.map(() => 0)
 let done = 0
@@ -59,6 +62,8 @@ const work: Readonly<Record<typeof role, () => void>> = {
   },
 }
 
+Atomics.add(beginning, 0, 1)
+for (let here = 0; here < threads; here = Atomics.load(beginning, 0)) Atomics.wait(beginning, 0, here, 1)
 for (const endMs = performance.now() + forMs; performance.now() < endMs; ) {
   for (let round = 0; round < ROUNDS; round++) {
     work[role]()

@@ -15,6 +15,7 @@ import {
 import { DEVICE, FLOOD } from '../src/forward/target.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import type { FdbTask, FdbTold } from './fdb-worker.js'
+import { interrupted } from './interrupted.js'
 
 const PEERS = 4
 const WATCHDOG_MS = 30_000
@@ -215,10 +216,12 @@ t.test('a pinned address is where configuration says, in every VLAN, as long as 
 })
 
 /** Runs threads to their end; rejects when one fails or they do not come to an end. */
-async function threads(tasks: readonly FdbTask[]): Promise<FdbTold[]> {
-  const workers = tasks.map(
-    (task) => new Worker(new URL('./fdb-worker.js', import.meta.url), { workerData: task }),
-  )
+async function threads(tasks: readonly Omit<FdbTask, 'beginning' | 'threads'>[]): Promise<FdbTold[]> {
+  const beginning = new Int32Array(new SharedArrayBuffer(4))
+  const workers = tasks.map((it) => {
+    const task: FdbTask = { ...it, beginning, threads: tasks.length }
+    return new Worker(new URL('./fdb-worker.js', import.meta.url), { workerData: task })
+  })
   const watchdog = AbortSignal.timeout(WATCHDOG_MS)
   try {
     return await Promise.all(
@@ -235,70 +238,58 @@ async function threads(tasks: readonly FdbTask[]): Promise<FdbTold[]> {
   }
 }
 
-/** Calls `work`, and at its `nth` call of this function of Atomics first `interlude`. Whether it came to that. */
-function interrupted(which: 'load' | 'store', nth: number, interlude: () => void, work: () => void): boolean {
-  const atomics = Atomics as unknown as Record<string, (...args: number[]) => number>
-  const original = atomics[which]
-  let left = nth
-  atomics[which] = (...args) => {
-    if (left-- === 0) {
-      atomics[which] = original
-      interlude()
-    }
-    return original(...args)
-  }
-  try {
-    work()
-  } finally {
-    atomics[which] = original
-  }
-  return left < 0
-}
-
-t.test('a reader overtaken anywhere by a writer that comes to anywhere is never told wrong', async (t) => {
-  const { memory, fdb } = database()
-  const { first, second } = neighbours(memory, fdb)
-  const start = memory.u8.slice()
-  const stopped = new Error('the writer is put to sleep')
-  let cases = 0
-  /** What the writer does: the place of one address becomes the other's. */
-  const replace = () => {
-    fdb.learn(high(), key(first), 3)
-    fdb.learn(high(), key(second), 2)
-  }
-  const partly = (steps: number) => () => {
-    const stop = () => {
-      throw stopped
-    }
-    try {
-      interrupted('store', steps, stop, replace)
-    } catch (error) {
-      if (error !== stopped) throw error
-    }
-  }
-  for (const [mac, port] of [
-    [first, 1],
-    [second, 2],
-  ]) {
-    let reached = true
-    for (let load = 0; reached; load++) {
-      for (let store = 0; store < 20; store++) {
-        memory.u8.set(start)
-        fdb.learn(high(), key(first), 1)
-        let told: number = FLOOD
-        reached = interrupted('load', load, partly(store), () => {
-          told = fdb.find(high(), key(mac))
+t.test(
+  'a reader overtaken anywhere, twice, by a writer that comes to anywhere is never told wrong',
+  async (t) => {
+    const { memory, fdb } = database()
+    const { first, second } = neighbours(memory, fdb)
+    const start = memory.u8.slice()
+    const asleep = new Error('the writer is put to sleep')
+    /** The place of one address becomes another's; the writer gets so many stores far. */
+    const replace = (mac: number, by: number, port: number, steps: number) => () => {
+      const sleep = () => {
+        throw asleep
+      }
+      try {
+        interrupted('store', { [steps]: sleep }, () => {
+          fdb.learn(high(), key(mac), 3)
+          fdb.learn(high(), key(by), port)
         })
-        if (told !== FLOOD && told !== port) t.fail(`told ${told} at load ${load}, store ${store}`)
-        cases++
+      } catch (error) {
+        if (error !== asleep) throw error
       }
     }
-  }
-  t.ok(cases > 200, `${cases} cases`)
-})
+    const ports = { [first]: 1, [second]: 2 }
+    let cases = 0
+    const look = (mac: number, interludes: Record<number, () => void>) => {
+      memory.u8.set(start)
+      fdb.learn(high(), key(first), ports[first])
+      let told: number = FLOOD
+      const loads = interrupted('load', interludes, () => {
+        told = fdb.find(high(), key(mac))
+      })
+      if (told !== FLOOD && told !== ports[mac])
+        t.fail(`told ${told}, ${JSON.stringify(Object.keys(interludes))}`)
+      cases++
+      return loads
+    }
+    const there = replace(first, second, ports[second], Number.POSITIVE_INFINITY)
+    for (const mac of [first, second]) {
+      for (let load = 0; load < 12; load++) {
+        for (let later = load + 1; later < 12; later++) {
+          for (let steps = 0; steps < 20; steps++) {
+            look(mac, { [load]: there, [later]: replace(second, first, ports[first], steps) })
+          }
+        }
+      }
+    }
+    t.ok(cases > 1000, `${cases} cases`)
+  },
+)
 
 /** Fills port 3, and finds two addresses that are given the same place. */
 function neighbours(memory: NativeMemory, fdb: Fdb): { first: number; second: number } {
+  for (let mac = 1; mac <= PORT_LIMIT; mac++) fdb.learn(0x0200, key(mac), 3)
   const placeOf = (mac: number) => {
     fdb.learn(high(), key(mac), 0)
     const place = memory.i32.lastIndexOf(key(mac))
@@ -309,7 +300,6 @@ function neighbours(memory: NativeMemory, fdb: Fdb): { first: number; second: nu
   const place = placeOf(first)
   let second = first + 1
   while (placeOf(second) !== place) second++
-  for (let mac = 1; mac <= PORT_LIMIT; mac++) fdb.learn(0x0200, key(mac), 3)
   return { first, second }
 }
 

@@ -5,6 +5,7 @@ import t from 'tap'
 import { type Route, Routes, routesBytes } from '../src/forward/routes.js'
 import { FLOOD } from '../src/forward/target.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { interrupted } from './interrupted.js'
 import { ROUTES_AT, type RoutesTask, type RoutesTold } from './routes-worker.js'
 
 const LIMIT = 64
@@ -106,6 +107,33 @@ t.test('more routes than there is room for are refused, and those before stay', 
   routes.set(hosts(4))
   t.throws(() => routes.set(hosts(10)), { message: /more than 4 prefixes/ })
   t.equal(find(bytesOf('10.0.0.6')), 3)
+})
+
+t.test('a reader overtaken anywhere by two changes finds what holds now', async (t) => {
+  for (const [text, bits] of [
+    ['10.0.0.7', 32],
+    ['fd00::7', 128],
+  ] as const) {
+    const before = [route(`${text}/${bits}`, 1), route(`${text}/${bits - 1}`, 2)]
+    const between = [route(`${text}/${bits - 2}`, 3), route(`${text}/${bits - 3}`, 4)]
+    const after = [route(`${text}/${bits - 8}`, 5)]
+    let loads = 1
+    let load = 0
+    for (; load < loads; load++) {
+      const { routes, find } = tables()
+      routes.set(before)
+      let told: number = FLOOD
+      const change = () => {
+        routes.set(between)
+        routes.set(after)
+      }
+      loads = interrupted('load', { [load]: change }, () => {
+        told = find(bytesOf(text))
+      })
+      if (load < loads && told !== 5) t.fail(`told ${told} at load ${load}`)
+    }
+    t.ok(load > 5, `${load} cases`)
+  }
 })
 
 t.test('while routes change, a reader finds the old ones or the new ones', async (t) => {

@@ -288,6 +288,8 @@ export class Fdb {
   #portIn(bucket: number, high: number, low: number): number {
     const i32 = this.#i32
     for (let entry = bucket; entry < bucket + BUCKET_WORDS; entry += ENTRY_WORDS) {
+      // Most are passed over at a glance; what is being written at the moment may be.
+      if (i32[entry + LOW] !== low) continue
       let word = Atomics.load(i32, entry + PORT)
       while (Atomics.load(i32, entry + LOW) === low && Atomics.load(i32, entry + HIGH) === high) {
         const again = Atomics.load(i32, entry + PORT)
@@ -311,8 +313,8 @@ export class Fdb {
     const i32 = this.#i32
     for (let entry = bucket; entry < bucket + BUCKET_WORDS; entry += ENTRY_WORDS) {
       if (
-        Atomics.load(i32, entry + LOW) === low &&
-        Atomics.load(i32, entry + HIGH) === high &&
+        i32[entry + LOW] === low &&
+        i32[entry + HIGH] === high &&
         (Atomics.load(i32, entry + PORT) & PORT_MASK) !== 0
       ) {
         return entry
