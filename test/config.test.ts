@@ -266,6 +266,7 @@ t.test('defaults', async (t) => {
     mode: 'tap',
     listen: { address: undefined, port: 5149 },
     offload: 'auto',
+    relay: false,
     accept_any: false,
     log_level: 'info',
     json: false,
@@ -311,6 +312,7 @@ t.test('a file may say everything', async (t) => {
     mac: [2, 0, 0, 0, 0, 7],
     mtu: 1400,
     offload: 'off',
+    relay: false,
     accept_any: true,
     log_level: 'debug',
     json: true,
@@ -333,6 +335,7 @@ t.test('a flag wins over the file, one that was not given does not', async (t) =
     mode: 'tap',
     mtu: 1400,
     log_level: 'warn',
+    relay: false,
     accept_any: true,
   } satisfies Partial<Record<keyof Settings, unknown>>)
 })
@@ -398,7 +401,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, offload, accept_any, log_level, json'
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, offload, relay, accept_any, log_level, json'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

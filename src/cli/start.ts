@@ -36,6 +36,7 @@ export function addStart(program: Command): void {
     .option('--mac <mac>', about('mac'))
     .option('--mtu <bytes|safe>', about('mtu'))
     .addOption(new Option('--offload <mode>', about('offload')).choices(OFFLOAD_MODES))
+    .option('--relay', about('relay'))
     .option('--accept-any', about('accept_any'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .addOption(new Option('--log-level <level>', about('log_level')).choices(LOG_LEVELS))
@@ -56,6 +57,7 @@ interface Flags {
   mac?: string
   mtu?: string
   offload?: string
+  relay?: boolean
   acceptAny?: boolean
   config?: string
   logLevel?: string

@@ -31,6 +31,8 @@ export interface PeerContext {
   readonly log: Logger
   /** Sends it a control frame; returns 0 or an errno. */
   send(to: Endpoint, message: ControlMessage): number
+  /** What was learnt from a row's peer holds no more. */
+  forget(row: number): void
   /** The name of another peer that is there already. */
   nameAt(endpoint: Endpoint): string | undefined
 }
@@ -172,6 +174,7 @@ export class Peer {
   remove(): void {
     this.#removed = true
     this.#context.table.clear(this.index)
+    this.#context.forget(this.index)
   }
 
   status(): PeerStatus {
@@ -209,8 +212,10 @@ export class Peer {
     if (state === before) return
     const { name } = this
     const fields = { peer: name, state, before }
-    if (state === 'down') this.#context.log.warn(fields, `${name} is down: it answers no more`)
-    else if (state === 'silent') this.#context.log.info(fields, `${name} is silent`)
+    if (state === 'down') {
+      this.#context.forget(this.index)
+      this.#context.log.warn(fields, `${name} is down: it answers no more`)
+    } else if (state === 'silent') this.#context.log.info(fields, `${name} is silent`)
     else this.#context.log.info(fields, `${name} ${before === 'new' ? 'is heard' : 'is heard again'}`)
   }
 

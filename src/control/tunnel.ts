@@ -18,6 +18,7 @@ import { sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
 import { version } from '../version.js'
 import { maxFrameBytes } from '../wire/ethernet.js'
+import { Addresses, type FdbReport } from './addresses.js'
 import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
@@ -44,6 +45,7 @@ export class Tunnel {
   readonly #socket: UdpSocket
   readonly #device: Device
   readonly #peers: Peers
+  readonly #addresses: Addresses
   /** The state words that the workers look at. */
   readonly #state: Int32Array
   readonly #offloads: Offloads
@@ -66,6 +68,7 @@ export class Tunnel {
     this.#socket = parts.socket
     this.#device = parts.device
     this.#peers = parts.peers
+    this.#addresses = parts.addresses
     this.#state = memory.i32.subarray(plan.state >>> 2)
     this.#offloads = parts.offloads
     this.#offloadWatch = new OffloadWatch(parts.offloads, parts.settings.offload === 'auto', parts.log)
@@ -130,7 +133,9 @@ export class Tunnel {
       malformed: () => void ownCounters[C.dropControlMalformed]++,
     })
     const send = channel.send.bind(channel)
-    const peers: Peers = new Peers({ settings, socket, netlink, table, counters, send, log })
+    const addresses = new Addresses(memory, plan, settings.mode)
+    const forget = addresses.forget.bind(addresses)
+    const peers: Peers = new Peers({ settings, socket, netlink, table, counters, send, forget, log })
     await peers.find(signal)
     resources.defer(() => peers.close())
 
@@ -139,6 +144,7 @@ export class Tunnel {
     memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = receiveBytes(settings, mtuBytes, peers)
     const device = openDevice(netlink, settings, mtuBytes)
     resources.defer(() => void close(device.fd))
+    addresses.configure(peers.rows, device.mac)
     const offloads = new Offloads(memory, plan.offloads)
     enableOffloads(offloads, device, socket, settings.offload === 'auto')
 
@@ -146,6 +152,7 @@ export class Tunnel {
       memory,
       plan,
       mode: settings.mode,
+      relay: settings.relay,
       tapFd: device.fd,
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
@@ -154,9 +161,10 @@ export class Tunnel {
     resources.defer(() => workers.stop())
     resources.defer(() => channel.close())
     const parts = { settings, log, resources, netlink, socket, device, peers, offloads, workers, ownCounters }
-    const tunnel = new Tunnel({ ...parts, memory, plan, mtuBytes, reread })
+    const tunnel = new Tunnel({ ...parts, addresses, memory, plan, mtuBytes, reread })
     const commands = {
       status: () => tunnel.status(),
+      fdb: () => tunnel.fdb(),
       reload: () => tunnel.reload(),
     }
     resources.defer(await serveCommands(device.name, commands))
@@ -199,6 +207,10 @@ export class Tunnel {
     }
   }
 
+  fdb(): FdbReport {
+    return this.#addresses.report((row) => this.#peers.at(row)?.name)
+  }
+
   /**
    * Reads the configuration file again and makes the peers those that it names.
    * @returns what was changed
@@ -209,6 +221,7 @@ export class Tunnel {
       throw new UserError('this tunnel was started without --config, so there is no file to read again')
     const settings = this.#reread()
     const changes = this.#peers.apply(settings)
+    this.#addresses.configure(this.#peers.rows)
     const ignored = Object.keys(settings).filter(
       (key) => key !== 'peers' && !isDeepStrictEqual(pick(settings, key), pick(this.#settings, key)),
     )
@@ -248,6 +261,7 @@ export class Tunnel {
   }
 
   #tick(): void {
+    this.#addresses.tick()
     try {
       this.#peers.tick()
       this.#followMtu()
@@ -297,6 +311,7 @@ interface Parts {
   readonly socket: UdpSocket
   readonly device: Device
   readonly peers: Peers
+  readonly addresses: Addresses
   readonly offloads: Offloads
   /** What main itself counts. */
   readonly ownCounters: Float64Array

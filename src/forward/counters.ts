@@ -39,6 +39,10 @@ export const COUNTERS = [
   'dropControlFull',
   'dropControlMalformed',
   'dropControlLocal',
+  'dropStorm',
+  'dropNotAllowed',
+  'dropNoRoute',
+  'filtered',
 ] as const
 
 export type CounterName = (typeof COUNTERS)[number]

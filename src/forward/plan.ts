@@ -1,8 +1,11 @@
 import { CONTROL_DATA_BYTES } from './control-queue.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
+import { fdbBytes } from './fdb.js'
 import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peers.js'
 import { ringBytes } from './ring.js'
+import { routesBytes } from './routes.js'
+import { stormBytes } from './storm.js'
 
 /** Where everything lies in the one shared memory. Offsets in bytes, multiples of 64. */
 export interface MemoryPlan {
@@ -20,6 +23,11 @@ export interface MemoryPlan {
   readonly inbound: RingPlan
   /** Workers to main: see control-queue.ts. */
   readonly control: number
+  /** What is known of addresses: learnt (fdb.ts), and configured (routes.ts); and the limit on broadcasts. */
+  readonly fdb: number
+  readonly routes: number
+  readonly routeLimit: number
+  readonly storm: number
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
 }
@@ -43,7 +51,7 @@ export interface WorkerPlan {
 export const StateWord = { stop: 0, acceptAny: 1, maxFrameBytes: 2, controlTold: 3 } as const
 
 /** Bytes of each worker's scratch. */
-export const SCRATCH_BYTES = 256 * 1024
+export const SCRATCH_BYTES = 512 * 1024
 
 /**
  * Room in the rings. Outbound: small, so that a super-frame is sent on while it is still in the core's cache.
@@ -51,6 +59,9 @@ export const SCRATCH_BYTES = 256 * 1024
  */
 const OUTBOUND_DATA_BYTES = 512 * 1024
 const INBOUND_DATA_BYTES = 4 * 1024 * 1024
+
+/** Overlay addresses and prefixes for each peer, of each family, on the average. */
+const ROUTES_PER_PEER = 16
 
 /** @param peerRows a power of two */
 export function planMemory(peerRows: number): MemoryPlan {
@@ -74,5 +85,10 @@ export function planMemory(peerRows: number): MemoryPlan {
   const control = take(ringBytes(CONTROL_DATA_BYTES))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
-  return { bytes: next, state, offloads, peers, peerRows, outbound, inbound, control, tap, udp }
+  const routeLimit = peerRows * ROUTES_PER_PEER
+  const routes = take(routesBytes(routeLimit))
+  const storm = take(stormBytes(peerRows))
+  const fdb = take(fdbBytes(peerRows))
+  const tables = { peers, peerRows, fdb, routes, routeLimit, storm }
+  return { bytes: next, state, offloads, outbound, inbound, control, ...tables, tap, udp }
 }

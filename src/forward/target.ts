@@ -1,3 +1,5 @@
+import { C } from './counters.js'
+
 /**
  * Where a frame goes, or an address is: a peer, by its index (0 and up), or one of these.
  */
@@ -22,3 +24,19 @@ export const NOT_ALLOWED = -6
 
 /** Nowhere: what should be a packet or a frame is none. */
 export const MALFORMED = -7
+
+/** What counts the frames that go nowhere, by these. */
+export function dropCounterOf(target: number): number {
+  switch (target) {
+    case FILTERED:
+      return C.filtered
+    case STORM:
+      return C.dropStorm
+    case NO_ROUTE:
+      return C.dropNoRoute
+    case NOT_ALLOWED:
+      return C.dropNotAllowed
+    default:
+      return C.dropNotIp
+  }
+}

@@ -7,13 +7,20 @@ import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { ControlQueue } from './control-queue.js'
 import { counterBlock } from './counters.js'
+import { Fdb } from './fdb.js'
+import type { Forwarding } from './forwarding.js'
 import { runLoop } from './loop.js'
 import { Offloads } from './offloads.js'
 import { peerCounterBlock } from './peer-counters.js'
 import { PeerTable } from './peers.js'
 import { type MemoryPlan, StateWord } from './plan.js'
+import { Relay } from './relay.js'
 import { Ring } from './ring.js'
+import { Router } from './router.js'
+import { Routes } from './routes.js'
 import { Scratch } from './scratch.js'
+import { StormLimit } from './storm.js'
+import { Switch } from './switch.js'
 import { TapSink } from './tap-sink.js'
 import { TapSource } from './tap-source.js'
 import { UdpSink } from './udp-sink.js'
@@ -27,6 +34,8 @@ export interface WorkerTask {
   readonly memory: WebAssembly.Memory
   readonly plan: MemoryPlan
   readonly mode: DeviceMode
+  /** Whether frames are passed on between peers. */
+  readonly relay: boolean
   readonly tapFd: number
   readonly udpFd: number
   readonly tapBellFd: number
@@ -52,15 +61,14 @@ export default function work(task: WorkerTask): void {
   const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
   const offloads = new Offloads(memory, plan.offloads)
   const l2Bytes = task.mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
-  const udpSink = new UdpSink(
-    { fd: udpFd, l2Bytes, sockaddrBytes, peers, peerCounters, offloads },
-    scratch,
-    bytes,
-    counters,
-  )
+  const forwarding = makeForwarding(memory, task)
+  const sending = { fd: udpFd, sockaddrBytes, peers, peerCounters, offloads }
+  const udpSink = new UdpSink({ ...sending, l2Bytes, forwarding }, scratch, bytes, counters)
+  const relay = task.relay ? new Relay(sending, scratch, counters) : undefined
   const control = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
   const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
-  const tapSink = new TapSink({ fd: tapFd, l2Bytes, offloads, control, tellMain }, scratch, bytes, counters)
+  const writing = { fd: tapFd, l2Bytes, offloads, peerCounters, forwarding, relay, control, tellMain }
+  const tapSink = new TapSink(writing, scratch, bytes, counters)
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
   const common = { scratch, counters, state: plan.state }
@@ -72,4 +80,12 @@ export default function work(task: WorkerTask): void {
     const source = new UdpSource({ fd: udpFd, peers, peerCounters, state: plan.state }, scratch, counters)
     runLoop({ ...common, source, own: inboundWay, other: outboundWay, bell: udpBell, otherBell: tapBell })
   }
+}
+
+function makeForwarding(memory: NativeMemory, { mode, plan, relay }: WorkerTask): Forwarding {
+  const routes = new Routes(memory, plan.routes, plan.routeLimit)
+  if (mode === 'tun') return new Router(memory, routes)
+  const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+  const storm = new StormLimit(memory, plan.storm)
+  return new Switch(memory, { fdb, addresses: routes, storm, relay })
 }

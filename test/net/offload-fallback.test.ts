@@ -4,6 +4,7 @@ import t from 'tap'
 import { OffloadWatch } from '../../src/control/offload.js'
 import { ControlQueue } from '../../src/forward/control-queue.js'
 import { C, COUNTERS } from '../../src/forward/counters.js'
+import type { Forwarding } from '../../src/forward/forwarding.js'
 import { OFFLOADS, Offloads } from '../../src/forward/offloads.js'
 import { peerCounterBlock } from '../../src/forward/peer-counters.js'
 import { PeerTable } from '../../src/forward/peers.js'
@@ -12,6 +13,7 @@ import { framesOffset, KIND_RUN, Records } from '../../src/forward/record.js'
 import { Ring } from '../../src/forward/ring.js'
 import { Scratch } from '../../src/forward/scratch.js'
 import { TapSink } from '../../src/forward/tap-sink.js'
+import { DEVICE } from '../../src/forward/target.js'
 import { UdpSink } from '../../src/forward/udp-sink.js'
 import { Host } from '../../src/lab/host.js'
 import { MSG_DONTWAIT, TUN_F_USO4 } from '../../src/linux/constants.js'
@@ -39,12 +41,21 @@ function bench() {
     counters,
     peers: new PeerTable(memory, plan.peers, plan.peerRows),
     peerCounters: peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows),
-    toMain: { control: new ControlQueue(memory, plan.control, plan.state), tellMain: () => {} },
+    toMain: {
+      control: new ControlQueue(memory, plan.control, plan.state),
+      tellMain: () => {},
+      peerCounters: peerCounterBlock(memory, plan.udp.peerCounters, plan.peerRows),
+      forwarding: STRAIGHT,
+      relay: undefined,
+    },
     scratch: new Scratch(memory, plan.tap.scratch),
     bytes: byteOperations(memory),
     ring: new Ring(memory, plan.inbound.at, plan.inbound.dataBytes),
   }
 }
+
+/** Everything goes across: these frames have no addresses to speak of. */
+const STRAIGHT: Forwarding = { begin() {}, fromDevice: () => 0, fromPeer: () => DEVICE }
 
 type Bench = ReturnType<typeof bench>
 
@@ -110,6 +121,7 @@ t.test('UDP_SEGMENT refused: nothing is lost, and it is not asked for again', as
         sockaddrBytes: sockaddrLength(from.family),
         peers: made.peers,
         peerCounters: made.peerCounters,
+        forwarding: STRAIGHT,
         offloads: made.offloads,
         sendmmsg: refusingSegments(made.memory, errno, calls),
       },
@@ -147,6 +159,7 @@ t.test('a run too long for its interface is no missing offload', async (t) => {
     sockaddrBytes: sockaddrLength(family),
     peers: made.peers,
     peerCounters: made.peerCounters,
+    forwarding: STRAIGHT,
     offloads: made.offloads,
   }
   const sink = new UdpSink(options, made.scratch, made.bytes, made.counters)

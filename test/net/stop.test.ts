@@ -290,6 +290,7 @@ function onSockets() {
     tapFd: tap.fd,
     udpFd: udp.fd,
     sockaddrBytes: sockaddrLength(udp.family),
+    relay: false,
     onControl: () => {},
   }
   return { sockets: { tap, udp }, options }
