@@ -269,6 +269,7 @@ t.test('defaults', async (t) => {
     vlan: false,
     mss_clamp: false,
     offload: 'auto',
+    relay: false,
     accept_any: false,
     log_level: 'info',
     json: false,
@@ -318,6 +319,7 @@ t.test('a file may say everything', async (t) => {
     vlan: true,
     mss_clamp: true,
     offload: 'off',
+    relay: false,
     accept_any: true,
     log_level: 'debug',
     json: true,
@@ -340,6 +342,7 @@ t.test('a flag wins over the file, one that was not given does not', async (t) =
     mode: 'tap',
     mtu: 1400,
     log_level: 'warn',
+    relay: false,
     accept_any: true,
   } satisfies Partial<Record<keyof Settings, unknown>>)
 })
@@ -405,7 +408,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, vlan, mss_clamp, offload, accept_any, log_level, json'
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, vlan, mss_clamp, offload, relay, accept_any, log_level, json'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

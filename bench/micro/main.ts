@@ -6,13 +6,14 @@ import { fail } from '../../src/cli/fail.js'
 import { table } from '../../src/cli/table.js'
 import { describeMachine } from '../macro/machine.js'
 import { checksums } from './checksum.js'
+import { forwarding } from './forwarding.js'
 import { koffiCalls } from './koffi.js'
 import type { Micro } from './micro.js'
 import { offloads } from './offload.js'
 import { rings } from './ring.js'
 
 /** Whoever adds to the hot path adds here. */
-const MICROS: readonly Micro[] = [...koffiCalls, ...rings, ...checksums, ...offloads]
+const MICROS: readonly Micro[] = [...koffiCalls, ...rings, ...checksums, ...offloads, ...forwarding]
 
 /** So many at a time that reading the clock is nothing beside them. */
 const BATCH = 1000

@@ -29,6 +29,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   start: async () => (await import('./start.js')).addStart,
   status: async () => (await import('./status.js')).addStatus,
   peers: async () => (await import('./peers.js')).addPeers,
+  fdb: async () => (await import('./fdb.js')).addFdb,
   reload: async () => (await import('./reload.js')).addReload,
   mtu: async () => (await import('./mtu.js')).addMtu,
   demo: async () => (await import('./demo.js')).addDemo,

@@ -38,6 +38,7 @@ export function addStart(program: Command): void {
     .option('--vlan', about('vlan'))
     .option('--mss-clamp', about('mss_clamp'))
     .addOption(new Option('--offload <mode>', about('offload')).choices(OFFLOAD_MODES))
+    .option('--relay', about('relay'))
     .option('--accept-any', about('accept_any'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .addOption(new Option('--log-level <level>', about('log_level')).choices(LOG_LEVELS))
@@ -60,6 +61,7 @@ interface Flags {
   vlan?: boolean
   mssClamp?: boolean
   offload?: string
+  relay?: boolean
   acceptAny?: boolean
   config?: string
   logLevel?: string

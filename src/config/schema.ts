@@ -112,6 +112,9 @@ export const settingsSchema = z.strictObject({
   offload: choice(OFFLOAD_MODES)
     .default('auto')
     .describe("auto: the kernel's offloads as far as they go; off: a frame at a time"),
+  relay: flag()
+    .default(false)
+    .describe('mode tap: pass frames on between peers that cannot reach each other'),
   accept_any: flag().default(false).describe('take datagrams from any source, not the remote alone'),
   log_level: choice(LOG_LEVELS).default('info').describe('how much to say'),
   json: flag().default(false).describe('log JSON also on a terminal'),
@@ -164,10 +167,16 @@ function conflictOfDevice({
   mtu,
   vlan,
   peers,
+  relay,
   accept_any,
 }: Settings): Conflict | undefined {
   if (mode === 'tun' && mac !== undefined)
     return [['mac'], 'makes no sense with mode tun, which has no Ethernet; leave one of them out']
+  if (mode === 'tun' && relay)
+    return [
+      ['relay'],
+      'makes no sense with mode tun, where the kernel routes between peers (net.ipv4.ip_forward); leave it out',
+    ]
   if (accept_any && peers.length > 1)
     return [
       ['accept_any'],

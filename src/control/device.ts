@@ -7,10 +7,13 @@ import { addAddress, getLink, listAddresses, setLink } from '../linux/interface.
 import { close } from '../linux/libc.js'
 import type { Netlink } from '../linux/netlink.js'
 import { openTap, type TapDevice } from '../linux/tap.js'
+import type { Mac } from '../wire/ethernet.js'
 import { stableMac } from './mac.js'
 
 export interface Device extends TapDevice {
   readonly index: number
+  /** Undefined in tun mode. */
+  readonly mac: Mac | undefined
 }
 
 /**
@@ -24,12 +27,12 @@ export function openDevice(netlink: Netlink, settings: Settings, mtuBytes: numbe
   const device = open(mode, wanted)
   try {
     const { index } = getLink(netlink, device.name)
-    const mac = mode === 'tap' ? { mac: Uint8Array.from(settings.mac ?? stableMac(local)) } : {}
-    setLink(netlink, index, { mtuBytes, ...mac })
+    const mac = mode === 'tap' ? (settings.mac ?? stableMac(local)) : undefined
+    setLink(netlink, index, { mtuBytes, ...(mac === undefined ? {} : { mac: Uint8Array.from(mac) }) })
     for (const { address, prefixLength } of local) addAddress(netlink, index, address, prefixLength)
     if (mode === 'tap') announceWhenUp(device.name)
     setLink(netlink, index, { up: true })
-    return { ...device, index }
+    return { ...device, index, mac }
   } catch (error) {
     close(device.fd)
     if (!(error instanceof KernelError)) throw error

@@ -49,6 +49,8 @@ export interface PeerContext {
   sendWhole(to: Endpoint, message: ControlMessage, bytes: number): boolean
   /** Called when {@link Peer.mtuBytes} may have changed. */
   onMtu(): void
+  /** What was learnt from a row's peer holds no more. */
+  forget(row: number): void
   /** The name of another peer that is there already. */
   nameAt(endpoint: Endpoint): string | undefined
 }
@@ -232,6 +234,7 @@ export class Peer {
     this.#pathMtu?.close()
     this.#context.table.clear(this.index)
     this.#context.limits.set(this.index, 0, 0)
+    this.#context.forget(this.index)
   }
 
   status(): PeerStatus {
@@ -270,8 +273,10 @@ export class Peer {
     if (state === before) return
     const { name } = this
     const fields = { peer: name, state, before }
-    if (state === 'down') this.#context.log.warn(fields, `${name} is down: it answers no more`)
-    else if (state === 'silent') this.#context.log.info(fields, `${name} is silent`)
+    if (state === 'down') {
+      this.#context.forget(this.index)
+      this.#context.log.warn(fields, `${name} is down: it answers no more`)
+    } else if (state === 'silent') this.#context.log.info(fields, `${name} is silent`)
     else this.#context.log.info(fields, `${name} ${before === 'new' ? 'is heard' : 'is heard again'}`)
   }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../config/schema.js'
 import type { Endpoint } from '../linux/sockaddr.js'
+import type { PeerRow } from './addresses.js'
 import { formatEndpoint } from './endpoint.js'
 import { Peer, type PeerContext } from './peer.js'
 import type { PeerStatus } from './status.js'
@@ -103,6 +104,10 @@ export class Peers {
   at(row: number): Peer | undefined {
     for (const peer of this.#peers.values()) if (peer.index === row) return peer
     return undefined
+  }
+
+  get rows(): PeerRow[] {
+    return [...this.#peers.values()]
   }
 
   /** To be called once a second. @throws KernelError from rtnetlink */

@@ -19,6 +19,7 @@ import { sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
 import { version } from '../version.js'
 import { ETHERNET_HEADER_BYTES, maxFrameBytes, VLAN_TAG_BYTES } from '../wire/ethernet.js'
+import { Addresses, type FdbReport } from './addresses.js'
 import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
@@ -51,6 +52,7 @@ export class Tunnel {
   readonly #socket: UdpSocket
   readonly #device: Device
   readonly #peers: Peers
+  readonly #addresses: Addresses
   /** The state words that the workers look at. */
   readonly #state: Int32Array
   readonly #offloads: Offloads
@@ -73,6 +75,7 @@ export class Tunnel {
     this.#socket = parts.socket
     this.#device = parts.device
     this.#peers = parts.peers
+    this.#addresses = parts.addresses
     this.#state = memory.i32.subarray(plan.state >>> 2)
     this.#offloads = parts.offloads
     this.#offloadWatch = new OffloadWatch(parts.offloads, parts.settings.offload === 'auto', parts.log)
@@ -147,6 +150,7 @@ export class Tunnel {
     })
     const send = channel.send.bind(channel)
     const sendWhole = channel.sendWhole.bind(channel)
+    const addresses = new Addresses(memory, plan, settings.mode)
     let onMtu = () => {}
     const peers: Peers = new Peers({
       settings,
@@ -157,6 +161,7 @@ export class Tunnel {
       counters,
       send,
       sendWhole,
+      forget: (row) => addresses.forget(row),
       onMtu: () => onMtu(),
       log,
     })
@@ -168,6 +173,7 @@ export class Tunnel {
     memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = receiveBytes(settings, mtuBytes, peers)
     const device = openDevice(netlink, settings, mtuBytes)
     resources.defer(() => void close(device.fd))
+    addresses.configure(peers.rows, device.mac)
     const offloads = new Offloads(memory, plan.offloads)
     enableOffloads(offloads, device, socket, settings.offload === 'auto')
 
@@ -175,6 +181,7 @@ export class Tunnel {
       memory,
       plan,
       mode: settings.mode,
+      relay: settings.relay,
       tapFd: device.fd,
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
@@ -183,9 +190,10 @@ export class Tunnel {
     resources.defer(() => workers.stop())
     resources.defer(() => channel.close())
     const parts = { settings, log, resources, netlink, socket, device, peers, offloads, workers, ownCounters }
-    const tunnel = new Tunnel({ ...parts, memory, plan, mtuBytes, reread })
+    const tunnel = new Tunnel({ ...parts, addresses, memory, plan, mtuBytes, reread })
     const commands = {
       status: () => tunnel.status(),
+      fdb: () => tunnel.fdb(),
       reload: () => tunnel.reload(),
       mtu_refresh: () => tunnel.refreshMtu(),
     }
@@ -237,6 +245,10 @@ export class Tunnel {
     }
   }
 
+  fdb(): FdbReport {
+    return this.#addresses.report((row) => this.#peers.at(row)?.name)
+  }
+
   /**
    * Reads the configuration file again and makes the peers those that it names.
    * @returns what was changed
@@ -247,6 +259,7 @@ export class Tunnel {
       throw new UserError('this tunnel was started without --config, so there is no file to read again')
     const settings = this.#reread()
     const changes = this.#peers.apply(settings)
+    this.#addresses.configure(this.#peers.rows)
     const ignored = Object.keys(settings).filter(
       (key) => key !== 'peers' && !isDeepStrictEqual(pick(settings, key), pick(this.#settings, key)),
     )
@@ -293,6 +306,7 @@ export class Tunnel {
   }
 
   #tick(): void {
+    this.#addresses.tick()
     this.#peers.takeHints()
     this.#guard(() => this.#peers.tick())
     this.#offloadWatch.look()
@@ -365,6 +379,7 @@ interface Parts {
   readonly socket: UdpSocket
   readonly device: Device
   readonly peers: Peers
+  readonly addresses: Addresses
   readonly offloads: Offloads
   /** What main itself counts. */
   readonly ownCounters: Float64Array

@@ -43,6 +43,10 @@ export const COUNTERS = [
   'fragmentedFrames',
   'tooBigAnswers',
   'mssClamped',
+  'dropStorm',
+  'dropNotAllowed',
+  'dropNoRoute',
+  'filtered',
 ] as const
 
 export type CounterName = (typeof COUNTERS)[number]

@@ -16,9 +16,10 @@ const ROW_BYTES = 3 * SLOT_BYTES
 const SOCKADDR_WORDS = SOCKADDR_BYTES / 4
 
 const HEADER_BYTES = 64
-/** Words of the header: which index holds, and the rows up to the last that is in use. */
+/** Words of the header: which index holds, the rows up to the last that is in use, and how many are. */
 const WHICH_INDEX = 0
 const ROWS_IN_USE = 1
+const COUNT_IN_USE = 2
 /** Words of a row's last line. */
 const WHICH_ADDRESS = 0
 const IN_USE = 1
@@ -85,6 +86,11 @@ export class PeerTable {
     return Atomics.load(this.#memory.i32, this.#header + ROWS_IN_USE)
   }
 
+  /** How many rows are in use. */
+  get countInUse(): number {
+    return Atomics.load(this.#memory.i32, this.#header + COUNT_IN_USE)
+  }
+
   /** Offset in the memory of peer `index`'s present address. */
   address(index: number): number {
     const row = this.#at + index * ROW_BYTES
@@ -142,14 +148,17 @@ export class PeerTable {
     const mask = this.#places - 1
     i32.fill(0, index, index + this.#places)
     let rowsInUse = 0
+    let countInUse = 0
     for (let row = 0; row < this.rows; row++) {
       if (!this.inUse(row)) continue
       rowsInUse = row + 1
+      countInUse++
       let place = this.#hash(this.address(row)) & mask
       while (i32[index + place] !== 0) place = (place + 1) & mask
       i32[index + place] = row + 1
     }
     Atomics.store(i32, this.#header + WHICH_INDEX, which)
     Atomics.store(i32, this.#header + ROWS_IN_USE, rowsInUse)
+    Atomics.store(i32, this.#header + COUNT_IN_USE, countInUse)
   }
 }

@@ -1,9 +1,12 @@
 import { CONTROL_DATA_BYTES } from './control-queue.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
+import { fdbBytes } from './fdb.js'
 import { pathLimitBytes } from './path-limits.js'
 import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peers.js'
 import { ringBytes } from './ring.js'
+import { routesBytes } from './routes.js'
+import { stormBytes } from './storm.js'
 
 /** Where everything lies in the one shared memory. Offsets in bytes, multiples of 64. */
 export interface MemoryPlan extends TunnelPlan {
@@ -31,6 +34,11 @@ export interface TunnelPlan {
   readonly inbound: RingPlan
   /** Workers to main: see control-queue.ts. */
   readonly control: number
+  /** What is known of addresses: learnt (fdb.ts), and configured (routes.ts); and the limit on broadcasts. */
+  readonly fdb: number
+  readonly routes: number
+  readonly routeLimit: number
+  readonly storm: number
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
 }
@@ -63,7 +71,7 @@ export const StateWord = {
 } as const
 
 /** Bytes of each worker's scratch. */
-export const SCRATCH_BYTES = 256 * 1024
+export const SCRATCH_BYTES = 512 * 1024
 
 /**
  * Room in the rings. Outbound: small, so that a super-frame is sent on while it is still in the core's cache.
@@ -71,6 +79,9 @@ export const SCRATCH_BYTES = 256 * 1024
  */
 const OUTBOUND_DATA_BYTES = 512 * 1024
 const INBOUND_DATA_BYTES = 4 * 1024 * 1024
+
+/** Overlay addresses and prefixes for each peer, of each family, on the average. */
+const ROUTES_PER_PEER = 16
 
 /** @param peerRows a power of two */
 export function planMemory(peerRows: number): MemoryPlan {
@@ -102,5 +113,10 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const control = take(ringBytes(CONTROL_DATA_BYTES))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
-  return { state, offloads, peers, peerRows, pathLimits, outbound, inbound, control, tap, udp, end: next }
+  const routeLimit = peerRows * ROUTES_PER_PEER
+  const routes = take(routesBytes(routeLimit))
+  const storm = take(stormBytes(peerRows))
+  const fdb = take(fdbBytes(peerRows))
+  const tables = { peers, peerRows, fdb, routes, routeLimit, storm }
+  return { state, offloads, pathLimits, outbound, inbound, control, ...tables, tap, udp, end: next }
 }

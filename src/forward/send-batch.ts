@@ -10,9 +10,10 @@ const MAX_SEGMENTS = 64
 /** A UDP payload's greatest length over IPv4; a message is checked against it before it is cut. */
 const MAX_MESSAGE_BYTES = 65_507
 
-const MESSAGES = 64
+/** What one sendmmsg(2) takes at the most (`UIO_MAXIOV`): a few messages for each of as many peers as there can be. */
+const MESSAGES = 1024
 const FRAMES = 512
-const CONTROL_BYTES = 64
+const CONTROL_BYTES = 32
 
 /**
  * Frames on their way into one sendmmsg(2): an array of messages, each to one peer and each either one frame
@@ -69,6 +70,11 @@ export class SendBatch {
     return this.count === MESSAGES || this.#usedFrames === FRAMES
   }
 
+  /** Messages that may still be added. */
+  get room(): number {
+    return MESSAGES - this.count
+  }
+
   clear(): void {
     this.count = 0
     this.#usedIovecs = 0
@@ -95,6 +101,24 @@ export class SendBatch {
     this.#addIovec(payload, payloadBytes)
   }
 
+  /** The next frame begins a message of its own. */
+  close(): void {
+    this.#closed = true
+  }
+
+  /** The messages from index `first` up to `end` once more, for another peer: of the same frames where they lie. */
+  repeat(first: number, end: number, peer: number, name: number): void {
+    for (let message = first; message < end; message++) {
+      const index = this.count++
+      this.#frames[index] = this.#frames[message]
+      this.#bytes[index] = this.#bytes[message]
+      this.#segmentBytes[index] = this.#segmentBytes[message]
+      this.#pieces[index] = this.#pieces[message]
+      this.#address(index, peer, name, this.#firstIovec[message])
+    }
+    this.#closed = true
+  }
+
   #place(bytes: number, pieces: number, peer: number, name: number): void {
     const last = this.count - 1
     if (
@@ -116,17 +140,21 @@ export class SendBatch {
 
   #open(bytes: number, pieces: number, peer: number, name: number): void {
     const index = this.count++
-    const at = this.#messages + index * mmsghdr.size
     this.#frames[index] = 1
     this.#bytes[index] = bytes
     this.#segmentBytes[index] = bytes
     this.#pieces[index] = pieces
-    this.#peers[index] = peer
-    this.#firstIovec[index] = this.#usedIovecs
     this.#closed = !this.segments
+    this.#address(index, peer, name, this.#usedIovecs)
+  }
+
+  #address(index: number, peer: number, name: number, firstIovec: number): void {
+    const at = this.#messages + index * mmsghdr.size
+    this.#peers[index] = peer
+    this.#firstIovec[index] = firstIovec
     this.#memory.writePointer(at + msghdr.msg_name, name)
     this.#memory.u32[(at + msghdr.msg_namelen) >>> 2] = this.#sockaddrBytes
-    this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + this.#usedIovecs * iovec.size)
+    this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + firstIovec * iovec.size)
   }
 
   #addIovec(offset: number, bytes: number): void {

@@ -9,18 +9,26 @@ import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import { looksLikeIp } from '../wire/ip.js'
 import type { ControlQueue } from './control-queue.js'
 import { C } from './counters.js'
+import type { Forwarding } from './forwarding.js'
 import type { Offloads } from './offloads.js'
+import { P, PEER_STRIDE } from './peer-counters.js'
 import { StateWord } from './plan.js'
 import { DONE, MORE, type Progress, type Sink } from './port.js'
 import { KIND_RUN, Records } from './record.js'
+import type { Relay } from './relay.js'
 import type { Ring } from './ring.js'
 import type { Scratch } from './scratch.js'
+import { dropCounterOf, FLOOD } from './target.js'
 
 export interface TapSinkOptions {
   readonly fd: number
   /** Bytes of a frame before the IP header: 14, or 0 in tun mode. */
   readonly l2Bytes: number
   readonly offloads: Offloads
+  readonly peerCounters: Float64Array
+  readonly forwarding: Forwarding
+  /** On a hub: what passes frames on to other peers. */
+  readonly relay: Relay | undefined
   readonly control: ControlQueue
   /** Wakes main, which has not been told since it last looked into `control`. */
   readonly tellMain: () => void
@@ -30,11 +38,17 @@ export interface TapSinkOptions {
   readonly writev?: typeof writev
 }
 
-/** Writes to the device what the network gave, runs of a flow's segments joined into super-frames. */
+/**
+ * Writes to the device what the network gave and is for this side, runs of a flow's segments joined into
+ * super-frames. On a hub it hands what is for other peers on, frame by frame, as it came.
+ */
 export class TapSink implements Sink, JoinTarget {
   readonly fd: number
   readonly #l2Bytes: number
   readonly #offloads: Offloads
+  readonly #peerCounters: Float64Array
+  readonly #forwarding: Forwarding
+  readonly #relay: Relay | undefined
   readonly #control: ControlQueue
   readonly #tellMain: () => void
   /** Index of the word that says what the MSS of connections is to fit. */
@@ -55,6 +69,9 @@ export class TapSink implements Sink, JoinTarget {
     this.fd = options.fd
     this.#l2Bytes = options.l2Bytes
     this.#offloads = options.offloads
+    this.#peerCounters = options.peerCounters
+    this.#forwarding = options.forwarding
+    this.#relay = options.relay
     this.#control = options.control
     this.#tellMain = options.tellMain
     this.#clampWord = (options.state >>> 2) + StateWord.clampFrameBytes
@@ -77,8 +94,10 @@ export class TapSink implements Sink, JoinTarget {
       this.#joins = this.#offloads.isOn('device_tso')
       this.#joiner.joinsUdp = this.#offloads.isOn('device_uso')
       const count = this.#records.count(record)
+      this.#forwarding.begin()
       for (let i = 0; i < count; i++) this.#takeEntry(record, i)
       this.#joiner.flush()
+      this.#relay?.flush()
     }
     ring.release()
     return MORE
@@ -96,11 +115,11 @@ export class TapSink implements Sink, JoinTarget {
   #takeFrame(frame: number, bytes: number, peer: number): void {
     if (this.#l2Bytes !== 0) {
       if (bytes < ETHERNET_HEADER_BYTES) {
-        this.#counters[C.dropRunt]++
+        this.#drop(C.dropRunt, peer)
         return
       }
     } else if (!looksLikeIp(this.#scratch.memory.u8, frame, bytes)) {
-      this.#counters[C.dropNotIp]++
+      this.#drop(C.dropNotIp, peer)
       return
     }
     if (isControl(this.#scratch.memory.view, frame, bytes, this.#l2Bytes !== 0)) {
@@ -112,8 +131,23 @@ export class TapSink implements Sink, JoinTarget {
     const clampBytes = memory.i32[this.#clampWord]
     if (clampBytes !== 0 && clampMss(memory, frame, bytes, this.#l2Bytes, clampBytes))
       this.#counters[C.mssClamped]++
+    const target = this.#forwarding.fromPeer(frame, bytes, peer)
+    if (target < FLOOD) {
+      this.#drop(dropCounterOf(target), peer)
+      return
+    }
+    if (target >= 0) {
+      this.#relay?.toPeer(frame, bytes, target)
+      return
+    }
+    if (target === FLOOD) this.#relay?.toOthers(frame, bytes, peer)
     if (this.#joins) this.#joiner.add(frame, bytes)
     else this.writeFrame(frame, bytes)
+  }
+
+  #drop(counter: number, peer: number): void {
+    this.#counters[counter]++
+    this.#peerCounters[peer * PEER_STRIDE + P.droppedInbound]++
   }
 
   writeFrame(frame: number, bytes: number): void {

@@ -27,6 +27,7 @@ import { Offloads } from './offloads.js'
 import { PeerTable } from './peers.js'
 import { StateWord, type TunnelPlan } from './plan.js'
 import { datagramsIn } from './receive-vector.js'
+import { Routes } from './routes.js'
 import type { LoopTask, WorkerRole, WorkerTask } from './worker.js'
 
 /** Frames that go around before a worker is warm. */
@@ -108,6 +109,8 @@ class SmallTunnel {
     this.#plan = plan
     // Without a name a socket of a pair sends to the other one, and names no sender: zeros, the one peer's.
     new PeerTable(memory, plan.peers, plan.peerRows).setAddress(0, new Uint8Array(SOCKADDR_BYTES))
+    const everything = [4, 16].map((bytes) => ({ address: new Uint8Array(bytes), prefixLength: 0, peer: 0 }))
+    new Routes(memory, plan.routes, plan.routeLimit).set(everything)
     this.#offloads = new Offloads(memory, plan.offloads)
     this.#offloads.set('device_tso', true)
     this.#offloads.set('device_uso', true)
@@ -117,8 +120,9 @@ class SmallTunnel {
     this.#near = near
     this.#bell = Doorbell.open()
     const part = (role: WorkerRole, udpFd: number) => {
+      const { mode, relay } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
-      return assemble({ role, plan, mode: task.mode, tapFd: device, udpFd, ...bells, sockaddrBytes: 0 })
+      return assemble({ role, plan, mode, relay, tapFd: device, udpFd, ...bells, sockaddrBytes: 0 })
     }
     this.#tap = part('tap', near)
     this.#udp = part('udp', far)

@@ -7,6 +7,8 @@ import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { ControlQueue } from './control-queue.js'
 import { counterBlock } from './counters.js'
+import { Fdb } from './fdb.js'
+import type { Forwarding } from './forwarding.js'
 import { Loop } from './loop.js'
 import { Offloads } from './offloads.js'
 import { Passage } from './passage.js'
@@ -14,8 +16,13 @@ import { PathLimits } from './path-limits.js'
 import { peerCounterBlock } from './peer-counters.js'
 import { PeerTable } from './peers.js'
 import { type MemoryPlan, StateWord, type TunnelPlan } from './plan.js'
+import { Relay } from './relay.js'
 import { Ring } from './ring.js'
+import { Router } from './router.js'
+import { Routes } from './routes.js'
 import { Scratch } from './scratch.js'
+import { StormLimit } from './storm.js'
+import { Switch } from './switch.js'
 import { TapSink } from './tap-sink.js'
 import { TapSource } from './tap-source.js'
 import { UdpSink } from './udp-sink.js'
@@ -38,6 +45,8 @@ export interface LoopTask {
   readonly role: WorkerRole
   readonly plan: TunnelPlan
   readonly mode: DeviceMode
+  /** Whether frames are passed on between peers. */
+  readonly relay: boolean
   readonly tapFd: number
   readonly udpFd: number
   readonly tapBellFd: number
@@ -93,19 +102,13 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
     bytes,
     counters,
   )
-  const udpSink = new UdpSink(
-    { fd: udpFd, l2Bytes, sockaddrBytes, peers, peerCounters, offloads, passage, state },
-    scratch,
-    bytes,
-    counters,
-  )
+  const forwarding = makeForwarding(memory, task)
+  const sending = { fd: udpFd, sockaddrBytes, peers, peerCounters, offloads, passage }
+  const udpSink = new UdpSink({ ...sending, l2Bytes, forwarding, state }, scratch, bytes, counters)
+  const relay = task.relay ? new Relay(sending, scratch, counters) : undefined
   const control = new ControlQueue(memory, plan.control, state + StateWord.controlTold * 4)
-  const tapSink = new TapSink(
-    { fd: tapFd, l2Bytes, offloads, control, tellMain, state },
-    scratch,
-    bytes,
-    counters,
-  )
+  const writing = { fd: tapFd, l2Bytes, offloads, peerCounters, forwarding, relay, control, tellMain, state }
+  const tapSink = new TapSink(writing, scratch, bytes, counters)
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
   const common = { scratch, counters }
@@ -121,4 +124,12 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
   const source = new UdpSource({ fd: udpFd, peers, peerCounters, state, onTooBig }, scratch, counters)
   const ways = { own: inboundWay, other: outboundWay }
   return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })
+}
+
+function makeForwarding(memory: NativeMemory, { mode, plan, relay }: LoopTask): Forwarding {
+  const routes = new Routes(memory, plan.routes, plan.routeLimit)
+  if (mode === 'tun') return new Router(memory, routes)
+  const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+  const storm = new StormLimit(memory, plan.storm)
+  return new Switch(memory, { fdb, addresses: routes, storm, relay })
 }

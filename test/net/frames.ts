@@ -106,3 +106,11 @@ export function arp(operation: 1 | 2): Buffer {
   ])
   return padded(packet, 46)
 }
+
+/** A neighbour solicitation (RFC 4861, 4.3) for an address, without options, its checksum left out. */
+export function solicitation(target: readonly number[]): Buffer {
+  const message = Buffer.alloc(24)
+  message[0] = 135
+  message.set(target, 8)
+  return ipv6(58, message)
+}

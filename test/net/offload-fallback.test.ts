@@ -4,6 +4,7 @@ import t from 'tap'
 import { OffloadWatch } from '../../src/control/offload.js'
 import { ControlQueue } from '../../src/forward/control-queue.js'
 import { C, COUNTERS } from '../../src/forward/counters.js'
+import type { Forwarding } from '../../src/forward/forwarding.js'
 import { OFFLOADS, Offloads } from '../../src/forward/offloads.js'
 import { Passage } from '../../src/forward/passage.js'
 import { PathLimits } from '../../src/forward/path-limits.js'
@@ -14,6 +15,7 @@ import { framesOffset, KIND_RUN, Records } from '../../src/forward/record.js'
 import { Ring } from '../../src/forward/ring.js'
 import { Scratch } from '../../src/forward/scratch.js'
 import { TapSink } from '../../src/forward/tap-sink.js'
+import { DEVICE } from '../../src/forward/target.js'
 import { UdpSink } from '../../src/forward/udp-sink.js'
 import { Host } from '../../src/lab/host.js'
 import { MSG_DONTWAIT, TUN_F_USO4 } from '../../src/linux/constants.js'
@@ -44,6 +46,9 @@ function bench() {
     toMain: {
       control: new ControlQueue(memory, plan.control, plan.state),
       tellMain: () => {},
+      peerCounters: peerCounterBlock(memory, plan.udp.peerCounters, plan.peerRows),
+      forwarding: STRAIGHT,
+      relay: undefined,
       state: plan.state,
     },
     plan,
@@ -53,6 +58,9 @@ function bench() {
   }
 }
 
+/** Everything goes across: these frames have no addresses to speak of. */
+const STRAIGHT: Forwarding = { begin() {}, fromDevice: () => 0, fromPeer: () => DEVICE }
+
 type Bench = ReturnType<typeof bench>
 
 /** What a sink to the socket needs beside. */
@@ -61,7 +69,7 @@ function udpOptions(made: Bench, { fd, family }: UdpSocket) {
   const limits = new PathLimits(memory, plan.pathLimits)
   const common = { l2Bytes: 14, sockaddrBytes: sockaddrLength(family), state: plan.state }
   const passage = new Passage({ ...common, limits, udpFd: fd, tapFd: -1 }, scratch, bytes, counters)
-  return { ...common, fd, peers, peerCounters, offloads, passage }
+  return { ...common, fd, peers, peerCounters, offloads, passage, forwarding: STRAIGHT }
 }
 
 /** Puts frames into the ring as one record, each with an empty `virtio_net_hdr` before it. */

@@ -291,6 +291,7 @@ function onSockets() {
     tapFd: tap.fd,
     udpFd: udp.fd,
     sockaddrBytes: sockaddrLength(udp.family),
+    relay: false,
     onControl: () => {},
   }
   return { sockets: { tap, udp }, options }

@@ -1,0 +1,98 @@
+import { Fdb, fdbBytes } from '../../src/forward/fdb.js'
+import { type Route, Routes, routesBytes } from '../../src/forward/routes.js'
+import { StormLimit, stormBytes } from '../../src/forward/storm.js'
+import { Switch } from '../../src/forward/switch.js'
+import { NativeMemory } from '../../src/linux/memory.js'
+import { ETHERNET, ETHERTYPE_IPV4 } from '../../src/wire/ethernet.js'
+import type { Micro } from './micro.js'
+
+const PEERS = 256
+const MACS = 10_000
+const PREFIXES_PER_PEER = 4
+const HIGH = 0x0200
+/** A prime beside {@link MACS}: the order of look-ups is no order in memory. */
+const STEP = 7919
+
+const FRAME_BYTES = 64
+const FDB = MACS * FRAME_BYTES
+const ROUTES = FDB + ((fdbBytes(PEERS) + 63) & -64)
+const ROUTE_LIMIT = PEERS * (PREFIXES_PER_PEER + 1)
+const STORM = ROUTES + ((routesBytes(ROUTE_LIMIT) + 63) & -64)
+
+const memory = NativeMemory.allocate(STORM + stormBytes(PEERS) + 20 * PEERS * PREFIXES_PER_PEER)
+const fdb = new Fdb(memory, FDB, PEERS)
+const routes = new Routes(memory, ROUTES, ROUTE_LIMIT)
+const storm = new StormLimit(memory, STORM)
+const it = new Switch(memory, { fdb, addresses: routes, storm, relay: false })
+
+const low = (mac: number) => Math.imul(mac + 1, 0x9e3779b1)
+
+let random = 1
+fdb.initialise(() => {
+  random = Math.imul(random, 1664525) + 1013904223
+  return random
+})
+for (let mac = 0; mac < MACS; mac++) {
+  fdb.learn(HIGH, low(mac), mac % PEERS)
+  const frame = mac * FRAME_BYTES
+  memory.view.setUint16(frame + ETHERNET.destination, HIGH)
+  memory.view.setInt32(frame + ETHERNET.destination + 2, low(mac))
+  memory.view.setUint16(frame + ETHERNET.source, HIGH)
+  memory.view.setInt32(frame + ETHERNET.source + 2, low((mac + STEP) % MACS))
+  memory.view.setUint16(frame + ETHERNET.type, ETHERTYPE_IPV4)
+}
+
+/** 10.peer.n.0/24 and fd00:0:peer:n::/64, and an address of each peer elsewhere. */
+const prefixes: Route[] = []
+for (let peer = 0; peer < PEERS; peer++) {
+  prefixes.push({ address: [172, 16, 0, peer], prefixLength: 32, peer })
+  prefixes.push({ address: [0xfd, ...new Array<number>(14).fill(1), peer], prefixLength: 128, peer })
+  for (let net = 0; net < PREFIXES_PER_PEER; net++) {
+    prefixes.push({ address: [10, peer, net, 0], prefixLength: 24, peer })
+    const address = [0xfd, 0, 0, 0, 0, peer, 0, net, 0, 0, 0, 0, 0, 0, 0, 0]
+    prefixes.push({ address, prefixLength: 64, peer })
+  }
+}
+routes.set(prefixes)
+/** An address behind each prefix that is a network. */
+const NETS = PEERS * PREFIXES_PER_PEER
+const ADDRESSES4 = STORM + stormBytes(PEERS)
+const ADDRESSES6 = ADDRESSES4 + 4 * NETS
+for (let index = 0; index < NETS; index++) {
+  const [peer, net] = [index % PEERS, Math.floor(index / PEERS)]
+  memory.u8.set([10, peer, net, 1], ADDRESSES4 + 4 * index)
+  memory.u8.set([0xfd, 0, 0, 0, 0, peer, 0, net, 0, 0, 0, 0, 0, 0, 0, 1], ADDRESSES6 + 16 * index)
+}
+
+/** One after the other, all over the addresses. */
+function micro(group: string, name: string, once: (mac: number) => number): Micro {
+  let mac = 0
+  let sum = 0
+  return {
+    group,
+    name,
+    run(times) {
+      for (let done = 0; done < times; done++) {
+        mac = (mac + STEP) % MACS
+        sum += once(mac)
+      }
+      if (sum === Number.POSITIVE_INFINITY) throw new Error('the sum keeps the work from being left out')
+    },
+  }
+}
+
+const switching = `a switch, ${MACS.toLocaleString('en')} MACs behind ${PEERS} peers`
+const routing = `a router, ${ROUTE_LIMIT.toLocaleString('en')} prefixes of ${PEERS} peers in each family`
+
+export const forwarding: Micro[] = [
+  micro(switching, 'find a MAC', (mac) => fdb.find(HIGH, low(mac))),
+  micro(switching, 'find a MAC that is unknown', (mac) => fdb.find(HIGH, low(mac + MACS))),
+  micro(switching, 'see a known MAC again', (mac) => fdb.learn(HIGH, low(mac), mac % PEERS)),
+  micro(switching, 'a frame: learn its source, find its destination', (mac) => {
+    it.begin()
+    return it.fromPeer(mac * FRAME_BYTES, FRAME_BYTES, ((mac + STEP) % MACS) % PEERS)
+  }),
+  micro(switching, 'a further frame of the same flow', () => it.fromPeer(0, FRAME_BYTES, STEP % PEERS)),
+  micro(routing, 'find an IPv4 address', (mac) => routes.find4(ADDRESSES4 + 4 * (mac % NETS))),
+  micro(routing, 'find an IPv6 address', (mac) => routes.find6(ADDRESSES6 + 16 * (mac % NETS))),
+]

@@ -1,0 +1,48 @@
+import type { Command } from 'commander'
+import pc from 'picocolors'
+import type { FdbReport } from '../control/addresses.js'
+import { ask } from '../control/status-socket.js'
+import { onlyDevice } from './device.js'
+import { duration, table } from './table.js'
+import { show, type WatchFlags } from './watch.js'
+
+export function addFdb(program: Command): void {
+  program
+    .command('fdb')
+    .summary('show which MACs are behind which peer')
+    .description(
+      'Shows the forwarding database of a running tunnel: behind which peer each MAC was seen last.',
+    )
+    .option('--dev <name>', 'the device (default: the only one)')
+    .option('--json', 'print JSON also on a terminal')
+    .option('--watch', 'again every second')
+    .action(fdb)
+}
+
+async function fdb(flags: WatchFlags & { dev?: string }): Promise<void> {
+  const device = flags.dev ?? (await onlyDevice())
+  await show(flags, async () => (await ask(device, { command: 'fdb' })) as FdbReport, renderFdb)
+}
+
+/** The database for a person, by peer, and what is not as it should be. */
+export function renderFdb({ entries, counts }: FdbReport): string {
+  const sorted = [...entries].sort(
+    (a, b) => (a.peer ?? '').localeCompare(b.peer ?? '') || a.mac.localeCompare(b.mac) || a.vlan - b.vlan,
+  )
+  const rows = sorted.map(({ mac, vlan, peer, age_s }) => [
+    mac,
+    vlan === 0 ? '' : String(vlan),
+    peer ?? pc.dim('this host'),
+    age_s === null ? pc.dim('configured') : `${duration(age_s)} ago`,
+  ])
+  const wrong: string[] = []
+  if (counts.damped > 0)
+    wrong.push(
+      `${counts.damped} moves were not followed: MACs go to and fro, as with a loop or one MAC on two hosts`,
+    )
+  if (counts.full > 0) wrong.push(`${counts.full} times a MAC was not learnt: its peer has as many as it may`)
+  return [
+    table([['MAC', 'VLAN', 'behind', 'seen'], ...rows]),
+    ...wrong.map((it) => pc.yellow(`! ${it}`)),
+  ].join('\n')
+}

@@ -1,0 +1,440 @@
+import type { NativeMemory } from '../linux/memory.js'
+import { type DEVICE, FLOOD } from './target.js'
+
+/**
+ * The forwarding database of a learning switch (IEEE 802.1D, 7.8 and 7.9) in shared memory: behind which port
+ * a MAC was seen last, for each VLAN. A port is a peer, by its index, or {@link DEVICE}.
+ *
+ * Layout: a cache line of words (lock, second, what is counted), one of the hash's multipliers, a word a port
+ * with the number of its entries, the buckets, and a word an entry about its moves. A bucket is a cache line of
+ * four entries; an address has two buckets where it may be, by two hashes, and goes into the emptier one. So a
+ * look-up reads two lines at the most, however full the table is, and to remove an entry is to clear it. The
+ * ports' limits together come to a third of all entries, where it hardly ever happens that both buckets are
+ * full. The multipliers are random, so that nobody can choose addresses that meet.
+ *
+ * An entry is four words: the MAC's low 32 bits; its high 16 with the VLAN above; the port and a version; the
+ * second it was seen last, or {@link PINNED}.
+ *
+ * Threads. Whoever changes an entry's place or port holds the lock: the thread that learns from the network,
+ * the one that learns from the device, and main, which removes what is old. Nobody waits for the lock to read.
+ * An entry's key is only ever written while its port is 0, nobody's, and every change of the port raises the
+ * version beside it, in the same word. A reader takes that word, then the key, then the word again: where it
+ * is the same both times, the key was not touched in between, and so the port belongs to the key. (The version
+ * has 20 bits: to be fooled, a reader would have to sleep while one entry is given to others half a million
+ * times.) A reader that finds the word changed looks again; one that finds port 0 takes the address for
+ * unknown, which it was at that moment. When an address moves, the one word changes, and a reader finds the
+ * old port or the new one.
+ */
+
+/** Entries that a port may have: no peer can push out what was learnt from another. */
+export const PORT_LIMIT = 1024
+
+/** Seconds after which an address that is not seen any more is forgotten (IEEE 802.1D, table 7-5). */
+export const AGEING_S = 300
+
+/**
+ * A MAC that moves more than {@link MOVES} times in {@link MOVES_WITHIN_S} seconds stays where it is for
+ * {@link HOLD_S} seconds: two hosts share it, or there is a loop.
+ */
+export const MOVES = 5
+export const MOVES_WITHIN_S = 5
+export const HOLD_S = 10
+
+/** What came of learning. */
+export const LEARN = { known: 0, learnt: 1, moved: 2, damped: 3, full: 4, pinned: 5, ignored: 6 } as const
+export type Learning = (typeof LEARN)[keyof typeof LEARN]
+
+/** What is counted, since the start. */
+export interface FdbCounts {
+  readonly learnt: number
+  readonly moved: number
+  /** Moves that were not made, for there had been too many. */
+  readonly damped: number
+  /** Addresses that were not learnt, for the port had as many as it may. */
+  readonly full: number
+}
+
+export interface FdbEntry {
+  /** The MAC's first two bytes, and its last four. */
+  readonly macHigh: number
+  readonly macLow: number
+  /** 0 where frames are not tagged. */
+  readonly vlan: number
+  readonly port: number
+  /** Seconds since a frame came from it; undefined for a pinned address. */
+  readonly ageS: number | undefined
+}
+
+/** A MAC, in every VLAN, that configuration says is behind this port and nowhere else. */
+export interface Pin {
+  readonly macHigh: number
+  readonly macLow: number
+  readonly port: number
+}
+
+const BUCKET_WORDS = 16
+const BUCKET_ENTRIES = 4
+const ENTRY_WORDS = 4
+const LOW = 0
+const HIGH = 1
+const PORT = 2
+const SEEN = 3
+
+/** In an entry's port word: the port, counted from {@link FLOOD} so that 0 is nobody's; above it, the version. */
+const PORT_BITS = 12
+const PORT_MASK = (1 << PORT_BITS) - 1
+const VERSION_ONE = 1 << PORT_BITS
+
+/** Instead of a second: configuration put it there. */
+const PINNED = 0x7fffffff
+
+/** In the word about moves: how many there were, or that it is being held; above it, since which second. */
+const MOVES_BITS = 8
+const MOVES_MASK = (1 << MOVES_BITS) - 1
+const HELD = MOVES_MASK
+const SINCE_MASK = 0xffffff
+
+const HEADER_WORDS = 32
+const LOCK = 0
+const SECOND = 1
+const COUNTED = 2
+const MULTIPLIERS = 16
+
+/** Main looks over all entries once in so many ticks, and holds the lock for so many entries at a time. */
+const TICKS_A_ROUND = 8
+const ENTRIES_AT_ONCE = 2048
+
+/** How often a thread looks at the lock before it sleeps; a holder needs it for less than this, unless it sleeps. */
+const SPINS = 1000
+
+/** A power of two: three entries or more for each that the ports may have. */
+function bucketsFor(peers: number): number {
+  return 2 ** Math.ceil(Math.log2(((peers + 1) * PORT_LIMIT * 3) / BUCKET_ENTRIES))
+}
+
+function portWords(peers: number): number {
+  return (peers + 2 + 15) & -16
+}
+
+/** Bytes of a database for ports of up to `peers` peers and the device; only what is used is ever touched. */
+export function fdbBytes(peers: number): number {
+  return 4 * (HEADER_WORDS + portWords(peers) + bucketsFor(peers) * (BUCKET_WORDS + BUCKET_ENTRIES))
+}
+
+export class Fdb {
+  readonly #i32: Int32Array
+  readonly #header: number
+  /** The word of port {@link FLOOD}, nobody's. */
+  readonly #counts: number
+  readonly #buckets: number
+  readonly #moves: number
+  readonly #entries: number
+  /** What a product is shifted by to become the number of a bucket. */
+  readonly #shift: number
+  #multipliers: readonly [number, number, number, number]
+  /** Main: the entry that the next tick goes on with. */
+  #next = 0
+
+  /** @param at offset of {@link fdbBytes} in `memory`, a multiple of 64; all zero, or initialised already */
+  constructor(memory: NativeMemory, at: number, peers: number) {
+    const buckets = bucketsFor(peers)
+    this.#i32 = memory.i32
+    this.#header = at >>> 2
+    this.#counts = this.#header + HEADER_WORDS
+    this.#buckets = this.#counts + portWords(peers)
+    this.#entries = buckets * BUCKET_ENTRIES
+    this.#moves = this.#buckets + buckets * BUCKET_WORDS
+    this.#shift = 32 - Math.log2(buckets)
+    const words = this.#header + MULTIPLIERS
+    this.#multipliers = [this.#i32[words], this.#i32[words + 1], this.#i32[words + 2], this.#i32[words + 3]]
+  }
+
+  /** Main, before any other thread has one: chooses the hash. @param random gives 32 bits at a time */
+  initialise(random: () => number): void {
+    const words = this.#header + MULTIPLIERS
+    for (let i = 0; i < 4; i++) this.#i32[words + i] = random() | 1
+    this.#multipliers = [this.#i32[words], this.#i32[words + 1], this.#i32[words + 2], this.#i32[words + 3]]
+  }
+
+  /**
+   * The port of this address, {@link FLOOD} where it is unknown.
+   * @param high the MAC's first two bytes, and the VLAN above them (bits 16 to 27)
+   * @param low its last four
+   */
+  find(high: number, low: number): number {
+    let port = this.#portIn(this.#bucket(0, high, low), high, low)
+    if (port === FLOOD) port = this.#portIn(this.#bucket(2, high, low), high, low)
+    if (port === FLOOD && high > 0xffff) return this.#pinnedPort(high & 0xffff, low)
+    return port
+  }
+
+  /** Takes in that a frame from this address came from `port`. */
+  learn(high: number, low: number, port: number): Learning {
+    if ((high & 0x0100) !== 0 || ((high & 0xffff) | low) === 0) return LEARN.ignored
+    const i32 = this.#i32
+    const entry = this.#entryOf(high, low)
+    if (entry >= 0 && this.#portOf(Atomics.load(i32, entry + PORT)) === port) {
+      const now = Atomics.load(i32, this.#header + SECOND)
+      const seen = Atomics.load(i32, entry + SEEN)
+      // Compared again: if it has become another's entry meanwhile, that one keeps its own second.
+      if (seen !== now && seen !== PINNED) Atomics.compareExchange(i32, entry + SEEN, seen, now)
+      return LEARN.known
+    }
+    if (entry < 0 && this.countOf(port) >= PORT_LIMIT) {
+      Atomics.add(i32, this.#header + COUNTED + LEARN.full, 1)
+      return LEARN.full
+    }
+    this.#lock()
+    const learning = this.#place(high, low, port)
+    this.#unlock()
+    Atomics.add(i32, this.#header + COUNTED + learning, 1)
+    return learning
+  }
+
+  /** The number of a port's entries, pinned ones aside. */
+  countOf(port: number): number {
+    return Atomics.load(this.#i32, this.#counts + port - FLOOD)
+  }
+
+  get counts(): FdbCounts {
+    const count = (what: Learning) => Atomics.load(this.#i32, this.#header + COUNTED + what) >>> 0
+    return {
+      learnt: count(LEARN.learnt),
+      moved: count(LEARN.moved),
+      damped: count(LEARN.damped),
+      full: count(LEARN.full),
+    }
+  }
+
+  /** Main, once a second: what time it is, in whole seconds since the start. Forgets what has become too old. */
+  tick(second: number): void {
+    Atomics.store(this.#i32, this.#header + SECOND, second)
+    const end = Math.min(this.#entries, this.#next + Math.ceil(this.#entries / TICKS_A_ROUND))
+    this.#removeWhere(this.#next, end, (_, seen) => seen !== PINNED && second - seen > AGEING_S)
+    this.#next = end === this.#entries ? 0 : end
+  }
+
+  /** Main: forgets what was learnt from a port, pinned addresses aside. */
+  forget(port: number): void {
+    this.#removeWhere(
+      0,
+      this.#entries,
+      (entry, seen) => seen !== PINNED && this.#portOf(this.#i32[entry + PORT]) === port,
+    )
+  }
+
+  /**
+   * Main: pins these addresses and no others.
+   * @throws RangeError where there is no room for so many
+   */
+  pin(pins: readonly Pin[]): void {
+    const key = (high: number, low: number) => (high & 0xffff) * 2 ** 32 + (low >>> 0)
+    const keyAt = (entry: number) => key(this.#i32[entry + HIGH], this.#i32[entry + LOW])
+    const wanted = new Map(pins.map(({ macHigh, macLow, port }) => [key(macHigh, macLow), port]))
+    this.#removeWhere(0, this.#entries, (entry, seen) => {
+      return seen === PINNED && wanted.get(keyAt(entry)) !== this.#portOf(this.#i32[entry + PORT])
+    })
+    for (const { macHigh, macLow, port } of pins) this.#pin(macHigh, macLow | 0, port)
+    this.#removeWhere(0, this.#entries, (entry, seen) => seen !== PINNED && wanted.has(keyAt(entry)))
+  }
+
+  #pin(high: number, low: number, port: number): void {
+    this.#lock()
+    try {
+      const present = this.#entryOf(high, low)
+      if (present >= 0 && this.#i32[present + SEEN] === PINNED) return
+      if (present >= 0) this.#remove(present)
+      const entry = present >= 0 ? present : this.#free(high, low)
+      if (entry < 0) throw new RangeError('there are too many pinned addresses')
+      this.#write(entry, high, low, port, PINNED)
+    } finally {
+      this.#unlock()
+    }
+  }
+
+  /** Main: all there is at the moment, as it is come upon. */
+  *list(): Generator<FdbEntry> {
+    const i32 = this.#i32
+    const now = Atomics.load(i32, this.#header + SECOND)
+    for (let index = 0; index < this.#entries; index++) {
+      const entry = this.#buckets + index * ENTRY_WORDS
+      const word = Atomics.load(i32, entry + PORT)
+      const port = this.#portOf(word)
+      if (port === FLOOD) continue
+      const [low, high, seen] = [LOW, HIGH, SEEN].map((at) => Atomics.load(i32, entry + at))
+      if (Atomics.load(i32, entry + PORT) !== word) continue
+      yield {
+        macHigh: high & 0xffff,
+        macLow: low >>> 0,
+        vlan: high >>> 16,
+        port,
+        ageS: seen === PINNED ? undefined : Math.max(0, now - seen),
+      }
+    }
+  }
+
+  /** The first word of the address's first bucket (`which` 0) or its second one (2). */
+  #bucket(which: 0 | 2, high: number, low: number): number {
+    const product =
+      (Math.imul(low, this.#multipliers[which]) + Math.imul(high, this.#multipliers[which + 1])) | 0
+    const mixed = Math.imul(product ^ (product >>> 15), this.#multipliers[which ^ 2])
+    return this.#buckets + (mixed >>> this.#shift) * BUCKET_WORDS
+  }
+
+  #portOf(word: number): number {
+    return (word & PORT_MASK) + FLOOD
+  }
+
+  #portIn(bucket: number, high: number, low: number): number {
+    const i32 = this.#i32
+    for (let entry = bucket; entry < bucket + BUCKET_WORDS; entry += ENTRY_WORDS) {
+      // Most are passed over at a glance; what is being written at the moment may be.
+      if (i32[entry + LOW] !== low) continue
+      let word = Atomics.load(i32, entry + PORT)
+      while (Atomics.load(i32, entry + LOW) === low && Atomics.load(i32, entry + HIGH) === high) {
+        const again = Atomics.load(i32, entry + PORT)
+        if (again === word) {
+          if ((word & PORT_MASK) !== 0) return (word & PORT_MASK) + FLOOD
+          break
+        }
+        word = again
+      }
+    }
+    return FLOOD
+  }
+
+  /** The entry of this address, or -1. Under the lock it stays that; without, it may be another's any moment. */
+  #entryOf(high: number, low: number): number {
+    const entry = this.#entryIn(this.#bucket(0, high, low), high, low)
+    return entry >= 0 ? entry : this.#entryIn(this.#bucket(2, high, low), high, low)
+  }
+
+  #entryIn(bucket: number, high: number, low: number): number {
+    const i32 = this.#i32
+    for (let entry = bucket; entry < bucket + BUCKET_WORDS; entry += ENTRY_WORDS) {
+      if (
+        i32[entry + LOW] === low &&
+        i32[entry + HIGH] === high &&
+        (Atomics.load(i32, entry + PORT) & PORT_MASK) !== 0
+      ) {
+        return entry
+      }
+    }
+    return -1
+  }
+
+  #pinnedPort(high: number, low: number): number {
+    const entry = this.#entryOf(high, low)
+    if (entry < 0 || Atomics.load(this.#i32, entry + SEEN) !== PINNED) return FLOOD
+    return this.find(high, low)
+  }
+
+  /** Under the lock: puts an address at a port, in its entry or a new one, unless something speaks against it. */
+  #place(high: number, low: number, port: number): Learning {
+    const i32 = this.#i32
+    const now = i32[this.#header + SECOND]
+    const entry = this.#entryOf(high, low)
+    if (entry < 0) {
+      const pinned = high > 0xffff ? this.#pinnedPort(high & 0xffff, low) : FLOOD
+      if (pinned !== FLOOD) return pinned === port ? LEARN.known : LEARN.pinned
+      const free = this.#free(high, low)
+      if (free < 0) return LEARN.full
+      this.#write(free, high, low, port, now)
+      return LEARN.learnt
+    }
+    if (i32[entry + SEEN] === PINNED) return LEARN.pinned
+    const word = i32[entry + PORT]
+    if (this.#portOf(word) === port) return LEARN.known
+    if (this.countOf(port) >= PORT_LIMIT) {
+      // Where it was it is no more: better everywhere than there.
+      this.#remove(entry)
+      return LEARN.full
+    }
+    if (!this.#mayMove(entry, now)) return LEARN.damped
+    i32[this.#counts + (word & PORT_MASK)]--
+    i32[this.#counts + port - FLOOD]++
+    Atomics.store(i32, entry + SEEN, now)
+    Atomics.store(i32, entry + PORT, ((word + VERSION_ONE) & ~PORT_MASK) | (port - FLOOD))
+    return LEARN.moved
+  }
+
+  /** Counts a move, and says whether it may be made. */
+  #mayMove(entry: number, now: number): boolean {
+    const at = this.#moves + (entry - this.#buckets) / ENTRY_WORDS
+    const word = this.#i32[at]
+    const elapsed = (now - (word >>> MOVES_BITS)) & SINCE_MASK
+    const moves = word & MOVES_MASK
+    const over = elapsed >= (moves === HELD ? HOLD_S : MOVES_WITHIN_S)
+    if (moves === HELD && !over) return false
+    const since = over || moves === MOVES ? now : word >>> MOVES_BITS
+    const counted = over ? 1 : moves === MOVES ? HELD : moves + 1
+    this.#i32[at] = (since << MOVES_BITS) | counted
+    return counted !== HELD
+  }
+
+  /** Under the lock: a free entry in the emptier of the address's buckets, or -1. */
+  #free(high: number, low: number): number {
+    const first = this.#bucket(0, high, low)
+    const second = this.#bucket(2, high, low)
+    return this.#usedIn(first) <= this.#usedIn(second) ? this.#freeIn(first) : this.#freeIn(second)
+  }
+
+  #usedIn(bucket: number): number {
+    let used = 0
+    for (let entry = bucket; entry < bucket + BUCKET_WORDS; entry += ENTRY_WORDS) {
+      if ((this.#i32[entry + PORT] & PORT_MASK) !== 0) used++
+    }
+    return used
+  }
+
+  #freeIn(bucket: number): number {
+    for (let entry = bucket; entry < bucket + BUCKET_WORDS; entry += ENTRY_WORDS) {
+      if ((this.#i32[entry + PORT] & PORT_MASK) === 0) return entry
+    }
+    return -1
+  }
+
+  /** Under the lock: fills a free entry. The port comes last. */
+  #write(entry: number, high: number, low: number, port: number, seen: number): void {
+    const i32 = this.#i32
+    const word = Atomics.load(i32, entry + PORT)
+    Atomics.store(i32, entry + LOW, low)
+    Atomics.store(i32, entry + HIGH, high)
+    Atomics.store(i32, entry + SEEN, seen)
+    i32[this.#moves + (entry - this.#buckets) / ENTRY_WORDS] = 0
+    Atomics.store(i32, entry + PORT, (word + VERSION_ONE) | (port - FLOOD))
+    if (seen !== PINNED) i32[this.#counts + port - FLOOD]++
+  }
+
+  /** Under the lock: frees an entry. */
+  #remove(entry: number): void {
+    const i32 = this.#i32
+    const word = Atomics.load(i32, entry + PORT)
+    if (i32[entry + SEEN] !== PINNED) i32[this.#counts + (word & PORT_MASK)]--
+    Atomics.store(i32, entry + PORT, (word + VERSION_ONE) & ~PORT_MASK)
+  }
+
+  #removeWhere(from: number, to: number, which: (entry: number, seen: number) => boolean): void {
+    const i32 = this.#i32
+    for (let index = from; index < to; index += ENTRIES_AT_ONCE) {
+      const end = this.#buckets + Math.min(to, index + ENTRIES_AT_ONCE) * ENTRY_WORDS
+      this.#lock()
+      for (let entry = this.#buckets + index * ENTRY_WORDS; entry < end; entry += ENTRY_WORDS) {
+        if ((i32[entry + PORT] & PORT_MASK) !== 0 && which(entry, i32[entry + SEEN])) this.#remove(entry)
+      }
+      this.#unlock()
+    }
+  }
+
+  /** Held for microseconds; if its holder is put to sleep meanwhile, the others wait for that in their sleep. */
+  #lock(): void {
+    const at = this.#header + LOCK
+    for (let spins = 0; Atomics.compareExchange(this.#i32, at, 0, 1) !== 0; spins++) {
+      if (spins >= SPINS) Atomics.wait(this.#i32, at, 1, 1)
+    }
+  }
+
+  #unlock(): void {
+    Atomics.store(this.#i32, this.#header + LOCK, 0)
+  }
+}

@@ -1,0 +1,238 @@
+import type { NativeMemory } from '../linux/memory.js'
+import { FLOOD } from './target.js'
+
+/**
+ * Whose an overlay address is: longest-prefix match over the peers' prefixes, IPv4 and IPv6, in shared memory.
+ * Main writes, workers read.
+ *
+ * Each family has a hash table of its prefixes, and a list of the lengths that they have, longest first, with
+ * the masks. To find an address is to look for what is left of it under each mask in turn. People give their
+ * peers prefixes of a few lengths, so that this is a few probes, however many peers there are.
+ *
+ * Layout: a cache line with the number of changes; then two copies of both families' tables: the number of
+ * lengths, for each a mask in words, and the places of the hash table. A place is the prefix in words, and its
+ * owner (from bit 8 on, counted from {@link FLOOD} so that 0 is no owner) with its length. At least half of the
+ * places are empty, and what collides lies in the next place.
+ *
+ * A change is written to the copy that is not in use and then counted, which switches to it. A reader that finds
+ * a different count after its search than before looks again, for its copy may have been written to. Counts,
+ * and the hash table's words, are read and written by Atomics, in one order for all; a mask need not be, for
+ * where it is looked depends on it.
+ */
+export interface Route {
+  /** 4 bytes or 16; what is behind the prefix does not matter. */
+  readonly address: ArrayLike<number>
+  readonly prefixLength: number
+  readonly peer: number
+}
+
+const LINE_WORDS = 16
+const LENGTH_BITS = 8
+const LENGTH_MASK = (1 << LENGTH_BITS) - 1
+const MULTIPLIER = 0x9e3779b1 | 0
+
+/** A family's part of a copy. Sizes and offsets in words, offsets from the copy's start. */
+interface Family {
+  /** Of an address. */
+  readonly words: number
+  readonly lengths: number
+  readonly masks: number
+  readonly places: number
+  /** Words from one place to the next. */
+  readonly stride: number
+  readonly end: number
+}
+
+function family(words: 1 | 4, at: number, places: number): Family {
+  const masks = at + 1
+  const table = masks + (words * 32 + 1) * (words + 1)
+  const stride = words + 1
+  return { words, lengths: at, masks, places: table, stride, end: table + places * stride }
+}
+
+function layout(routes: number): { places: number; ipv4: Family; ipv6: Family; copyWords: number } {
+  const places = 2 ** Math.ceil(Math.log2(2 * routes))
+  const ipv4 = family(1, 0, places)
+  const ipv6 = family(4, ipv4.end, places)
+  return { places, ipv4, ipv6, copyWords: (ipv6.end + LINE_WORDS - 1) & -LINE_WORDS }
+}
+
+/** Bytes of tables for up to `routes` routes of each family. */
+export function routesBytes(routes: number): number {
+  return 4 * (LINE_WORDS + 2 * layout(routes).copyWords)
+}
+
+export class Routes {
+  readonly #view: DataView
+  readonly #i32: Int32Array
+  readonly #changes: number
+  readonly #copies: number
+  readonly #copyWords: number
+  readonly #limit: number
+  readonly #ipv4: Family
+  readonly #ipv6: Family
+  /** Of both hash tables: what a place's number is masked with. */
+  readonly #placeMask: number
+
+  /**
+   * @param at offset of {@link routesBytes} in `memory`, a multiple of 64
+   * @param routes how many of each family there may be
+   */
+  constructor(memory: NativeMemory, at: number, routes: number) {
+    const { places, ipv4, ipv6, copyWords } = layout(routes)
+    this.#view = memory.view
+    this.#i32 = memory.i32
+    this.#limit = routes
+    this.#changes = at >>> 2
+    this.#copies = this.#changes + LINE_WORDS
+    this.#copyWords = copyWords
+    this.#ipv4 = ipv4
+    this.#ipv6 = ipv6
+    this.#placeMask = places - 1
+  }
+
+  /**
+   * Main: these routes and no others. Of two with the same prefix, the later one counts.
+   * @throws RangeError where there are more of a family than there is room for
+   */
+  set(routes: readonly Route[]): void {
+    const prefixes = [this.#ipv4, this.#ipv6].map((it) => prefixesOf(routes, it.words))
+    if (prefixes.some(({ length }) => length > this.#limit))
+      throw new RangeError(`there are more than ${this.#limit} prefixes of one family`)
+    const changes = Atomics.load(this.#i32, this.#changes)
+    const copy = this.#copies + ((changes + 1) & 1) * this.#copyWords
+    this.#write(copy, this.#ipv4, prefixes[0])
+    this.#write(copy, this.#ipv6, prefixes[1])
+    Atomics.store(this.#i32, this.#changes, changes + 1)
+  }
+
+  /** The peer with the longest prefix of the IPv4 address at offset `at`, or {@link FLOOD} where there is none. */
+  find4(at: number): number {
+    const i32 = this.#i32
+    const { masks, lengths, places } = this.#ipv4
+    const key = this.#view.getInt32(at)
+    for (;;) {
+      const changes = Atomics.load(i32, this.#changes)
+      const copy = this.#copies + (changes & 1) * this.#copyWords
+      const end = copy + masks + Atomics.load(i32, copy + lengths) * 2
+      let found: number = FLOOD
+      for (let mask = copy + masks; mask < end && found === FLOOD; mask += 2) {
+        found = this.#probe4(copy + places, key & i32[mask + 1], i32[mask] & LENGTH_MASK)
+      }
+      if (Atomics.load(i32, this.#changes) === changes) return found
+    }
+  }
+
+  /** The same for the IPv6 address at offset `at`. */
+  find6(at: number): number {
+    const i32 = this.#i32
+    const { masks, lengths, places } = this.#ipv6
+    const a = this.#view.getInt32(at)
+    const b = this.#view.getInt32(at + 4)
+    const c = this.#view.getInt32(at + 8)
+    const d = this.#view.getInt32(at + 12)
+    for (;;) {
+      const changes = Atomics.load(i32, this.#changes)
+      const copy = this.#copies + (changes & 1) * this.#copyWords
+      const end = copy + masks + Atomics.load(i32, copy + lengths) * 5
+      let found: number = FLOOD
+      for (let mask = copy + masks; mask < end && found === FLOOD; mask += 5) {
+        found = this.#probe6(
+          copy + places,
+          a & i32[mask + 1],
+          b & i32[mask + 2],
+          c & i32[mask + 3],
+          d & i32[mask + 4],
+          i32[mask] & LENGTH_MASK,
+        )
+      }
+      if (Atomics.load(i32, this.#changes) === changes) return found
+    }
+  }
+
+  #probe4(table: number, word: number, length: number): number {
+    const i32 = this.#i32
+    let place = mix(length, word)
+    for (let tries = 0; tries <= this.#placeMask; tries++) {
+      const at = table + (place++ & this.#placeMask) * 2
+      const owner = Atomics.load(i32, at + 1)
+      if (owner === 0) return FLOOD
+      if ((owner & LENGTH_MASK) === length && Atomics.load(i32, at) === word)
+        return (owner >>> LENGTH_BITS) + FLOOD
+    }
+    return FLOOD
+  }
+
+  #probe6(table: number, a: number, b: number, c: number, d: number, length: number): number {
+    const i32 = this.#i32
+    let place = mix(mix(mix(mix(length, a), b), c), d)
+    for (let tries = 0; tries <= this.#placeMask; tries++) {
+      const at = table + (place++ & this.#placeMask) * 5
+      const owner = Atomics.load(i32, at + 4)
+      if (owner === 0) return FLOOD
+      if (
+        (owner & LENGTH_MASK) === length &&
+        Atomics.load(i32, at + 1) === b &&
+        Atomics.load(i32, at + 2) === c &&
+        Atomics.load(i32, at + 3) === d &&
+        Atomics.load(i32, at) === a
+      ) {
+        return (owner >>> LENGTH_BITS) + FLOOD
+      }
+    }
+    return FLOOD
+  }
+
+  #write(copy: number, to: Family, prefixes: readonly Prefix[]): void {
+    const i32 = this.#i32
+    const { words, stride } = to
+    for (let word = copy + to.places; word < copy + to.end; word++) Atomics.store(i32, word, 0)
+    for (const { key, length, peer } of prefixes) {
+      let place = key.reduce(mix, length)
+      const at = () => copy + to.places + (place & this.#placeMask) * stride
+      while (Atomics.load(i32, at() + words) !== 0) place++
+      key.forEach((word, index) => void Atomics.store(i32, at() + index, word))
+      Atomics.store(i32, at() + words, ((peer - FLOOD) << LENGTH_BITS) | length)
+    }
+    const lengths = [...new Set(prefixes.map(({ length }) => length))].sort((a, b) => b - a)
+    for (const [index, length] of lengths.entries()) {
+      const mask = copy + to.masks + index * stride
+      Atomics.store(i32, mask, length)
+      maskOf(length, words).forEach((word, at) => void Atomics.store(i32, mask + 1 + at, word))
+    }
+    Atomics.store(i32, copy + to.lengths, lengths.length)
+  }
+}
+
+/** Takes one more word into a hash. */
+function mix(hash: number, word: number): number {
+  const mixed = Math.imul(hash ^ word, MULTIPLIER)
+  return mixed ^ (mixed >>> 15)
+}
+
+interface Prefix {
+  /** The address in words, zero behind the prefix. */
+  readonly key: readonly number[]
+  readonly length: number
+  readonly peer: number
+}
+
+/** The routes whose addresses have so many words, each prefix once. */
+function prefixesOf(routes: readonly Route[], words: number): readonly Prefix[] {
+  const prefixes = new Map<string, Prefix>()
+  for (const { address, prefixLength: length, peer } of routes) {
+    if (address.length !== words * 4) continue
+    const view = new DataView(Uint8Array.from(Array.from(address)).buffer)
+    const key = maskOf(length, words).map((mask, word) => view.getInt32(word * 4) & mask)
+    prefixes.set(`${key}/${length}`, { key, length, peer })
+  }
+  return [...prefixes.values()]
+}
+
+/** So many bits set from the front. */
+function maskOf(length: number, words: number): readonly number[] {
+  return Array.from({ length: words }, (_, word) => {
+    const bits = Math.min(32, Math.max(0, length - 32 * word))
+    return bits === 0 ? 0 : -1 << (32 - bits)
+  })
+}

@@ -1,0 +1,237 @@
+import { MSG_DONTWAIT } from '../linux/constants.js'
+import {
+  EACCES,
+  EAGAIN,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  EINVAL,
+  EIO,
+  EMSGSIZE,
+  ENETDOWN,
+  ENETUNREACH,
+  ENOBUFS,
+  EOPNOTSUPP,
+  EPERM,
+} from '../linux/errno.js'
+import { lastErrno, sendmmsg } from '../linux/libc.js'
+import { C } from './counters.js'
+import type { Offloads } from './offloads.js'
+import type { Passage } from './passage.js'
+import { P, PEER_STRIDE } from './peer-counters.js'
+import type { Scratch } from './scratch.js'
+import { SendBatch } from './send-batch.js'
+
+/** How long a full send buffer is waited for before the frames in hand are dropped. */
+const SEND_PATIENCE_MS = 100
+
+/** What the kernel refuses `UDP_SEGMENT` with: EIO without checksum offload (before 6.11). */
+const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL, EOPNOTSUPP])
+
+/** What the kernel says where there is no way to a peer at all: its next frame would hear the same. */
+const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, ENETDOWN, EPERM, EACCES])
+
+export interface SenderOptions {
+  readonly fd: number
+  /** Length of a socket address of the socket's family. */
+  readonly sockaddrBytes: number
+  readonly peerCounters: Float64Array
+  readonly offloads: Offloads
+  readonly passage: Passage
+  /** The system call, for a test to come between. */
+  readonly sendmmsg?: typeof sendmmsg
+}
+
+/**
+ * Sends batches of messages to peers, and finds out about those that are refused. A peer that cannot be sent to
+ * costs the others nothing: its messages are dropped and counted against it, and theirs go on.
+ */
+export class Sender {
+  /** What {@link flush} sends. */
+  readonly batch: SendBatch
+  readonly #fd: number
+  readonly #offloads: Offloads
+  readonly #passage: Passage
+  readonly #sendmmsg: typeof sendmmsg
+  readonly #counters: Float64Array
+  readonly #peerCounters: Float64Array
+  /** Whether the batch's datagrams may be fragmented. */
+  #fragmented = false
+  /** Messages of the batch that are done with. */
+  #sent = 0
+  /** The message whose send has failed once: a pending ICMP error fails one unrelated send. */
+  #retried = -1
+  /** The peer of this batch that there was no way to just now, and what the kernel said. */
+  #wayless = -1
+  #waylessErrno = 0
+  /** When the send buffer was found full, in `performance.now()` terms; 0 while it is not. */
+  #blockedSinceMs = 0
+
+  constructor(options: SenderOptions, scratch: Scratch, counters: Float64Array) {
+    this.#fd = options.fd
+    this.#offloads = options.offloads
+    this.#passage = options.passage
+    this.#sendmmsg = options.sendmmsg ?? sendmmsg
+    this.#counters = counters
+    this.#peerCounters = options.peerCounters
+    this.batch = new SendBatch(scratch, options.sockaddrBytes)
+  }
+
+  /** Whether the batch takes frames that may be fragmented, or may not; an empty one becomes one that does. */
+  opens(fragmented: boolean): boolean {
+    if (this.batch.count === 0) {
+      this.#fragmented = fragmented
+      this.batch.segments = !fragmented && this.#offloads.isOn('udp_segment')
+    }
+    return this.#fragmented === fragmented
+  }
+
+  /** Sends what is left of the batch; false when the send buffer is full and worth waiting for. */
+  flush(): boolean {
+    if (this.batch.count === 0) return true
+    if (!this.#fragmented) return this.#send()
+    this.#passage.setFragmenting(true)
+    const sent = this.#send()
+    this.#passage.setFragmenting(false)
+    return sent
+  }
+
+  #send(): boolean {
+    const { batch } = this
+    if (this.#sent === 0) batch.seal()
+    while (this.#sent < batch.count) {
+      if (batch.peerOf(this.#sent) === this.#wayless) {
+        this.#drop(this.#waylessErrno, batch.framesIn(this.#sent))
+        this.#sent++
+        continue
+      }
+      const left = batch.count - this.#sent
+      const sent = this.#sendmmsg(this.#fd, batch.addressOf(this.#sent), left, MSG_DONTWAIT)
+      this.#counters[C.syscalls]++
+      if (sent > 0) this.#countSent(sent)
+      else if (!this.#sendFailed(lastErrno())) return false
+    }
+    this.#done()
+    return true
+  }
+
+  /** Sends what can be sent now, and drops the rest. */
+  flushOrDrop(): void {
+    if (!this.flush()) this.#dropRest()
+    this.#done()
+  }
+
+  /** Frames for a peer that has no address now are dropped. */
+  dropFor(peer: number, frames: number): void {
+    this.#counters[C.dropUnreachable] += frames
+    this.countFor(peer, frames)
+  }
+
+  /** Counts frames for a peer that were dropped elsewhere. */
+  countFor(peer: number, frames: number): void {
+    this.#peerCounters[peer * PEER_STRIDE + P.droppedOutbound] += frames
+  }
+
+  #countSent(sent: number): void {
+    for (let i = 0; i < sent; i++) {
+      const message = this.#sent + i
+      this.#count(this.batch.peerOf(message), this.batch.framesIn(message), this.batch.bytesIn(message))
+    }
+    this.#sent += sent
+    this.#retried = -1
+    this.#blockedSinceMs = 0
+  }
+
+  #count(peer: number, frames: number, bytes: number): void {
+    this.#counters[C.sentFrames] += frames
+    this.#counters[C.sentBytes] += bytes
+    if (this.#fragmented) this.#counters[C.fragmentedFrames] += frames
+    const at = peer * PEER_STRIDE
+    this.#peerCounters[at + P.sentFrames] += frames
+    this.#peerCounters[at + P.sentBytes] += bytes
+  }
+
+  /** Deals with the failure of the next message's send; false when it is to be tried again after a poll. */
+  #sendFailed(errno: number): boolean {
+    if (errno === EAGAIN) {
+      const now = performance.now()
+      if (this.#blockedSinceMs === 0) this.#blockedSinceMs = now
+      if (now - this.#blockedSinceMs < SEND_PATIENCE_MS) return false
+      this.#dropRest()
+      return true
+    }
+    if (this.#retried !== this.#sent) {
+      this.#retried = this.#sent
+      return true
+    }
+    this.#retried = -1
+    const frames = this.batch.framesIn(this.#sent)
+    if (NO_WAY_ERRORS.has(errno)) {
+      this.#wayless = this.batch.peerOf(this.#sent)
+      this.#waylessErrno = errno
+      this.#drop(errno, frames)
+    } else if (frames > 1) this.#sendOneByOne(errno)
+    else this.#drop(errno, 1)
+    this.#sent++
+    return true
+  }
+
+  #done(): void {
+    this.batch.clear()
+    this.#sent = 0
+    this.#wayless = -1
+  }
+
+  #dropRest(): void {
+    for (; this.#sent < this.batch.count; this.#sent++) this.#drop(EAGAIN, this.batch.framesIn(this.#sent))
+    this.#blockedSinceMs = 0
+  }
+
+  /**
+   * A run was refused. Its frames alone tell why: where the first, as long as any, is taken, and the errno is
+   * one of the offload's, it was the offload, which is given up; else it was the way, as when ICMP errors come
+   * thick.
+   */
+  #sendOneByOne(errno: number): void {
+    const frames = this.batch.framesIn(this.#sent)
+    const bytes = this.batch.bytesIn(this.#sent)
+    let delivered = 0
+    let firstTaken = false
+    for (let i = 0; i < frames; i++) {
+      this.batch.single(this.#sent, i)
+      const sent = this.#sendmmsg(this.#fd, this.batch.addressOf(this.#sent), 1, MSG_DONTWAIT)
+      this.#counters[C.syscalls]++
+      if (sent === 1) {
+        delivered++
+        if (i === 0) firstTaken = true
+      } else this.#drop(lastErrno(), 1)
+    }
+    this.#count(this.batch.peerOf(this.#sent), delivered, Math.round((bytes * delivered) / frames))
+    if (firstTaken && OFFLOAD_ERRORS.has(errno)) this.#offloads.set('udp_segment', false)
+  }
+
+  /** Frames of the message that is being sent. */
+  #drop(errno: number, frames: number): void {
+    this.#counters[dropCounter(errno)] += frames
+    this.#peerCounters[this.batch.peerOf(this.#sent) * PEER_STRIDE + P.droppedOutbound] += frames
+  }
+}
+
+function dropCounter(errno: number): number {
+  switch (errno) {
+    case EMSGSIZE:
+      return C.dropTooBig
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ECONNREFUSED:
+      return C.dropUnreachable
+    case EPERM:
+    case EACCES:
+      return C.dropForbidden
+    case EAGAIN:
+    case ENOBUFS:
+      return C.dropSendBufferFull
+    default:
+      return C.dropSendFailed
+  }
+}
