@@ -112,12 +112,17 @@ t.test('one that has moved is asked at once', async (t) => {
   t.equal(peer.life.answersHello, true)
 })
 
+t.test('what it was asked before it was there does not count against it', async (t) => {
+  const peer = new Peer().for(100, {}).for(1, { sends: 1 }).for(3, { answers: true })
+  t.equal(peer.life.answersHello, true)
+})
+
 t.test('a keepalive from an end that was given up has it asked again', async (t) => {
   const peer = new Peer().for(100, { sends: 1 })
   t.equal(peer.life.answersHello, false)
   peer.life.greeted(peer.seconds * 1000)
-  peer.for(3, { answers: true })
   t.equal(peer.life.answersHello, true)
+  t.equal(peer.for(30, {}).life.state, 'down', 'and known to answer')
 })
 
 t.test(

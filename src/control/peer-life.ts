@@ -88,8 +88,7 @@ export class PeerLife {
 
   /** It has sent a keepalive, so it is one that answers. */
   greeted(nowMs: number): void {
-    if (!this.#answers) this.#unanswered = 0
-    this.#heard(nowMs)
+    this.answered(nowMs)
   }
 
   /** It is somewhere else now: whether it is there, and answers, is to be found out anew. */
@@ -116,6 +115,8 @@ export class PeerLife {
   }
 
   #heard(nowMs: number): void {
+    // What was asked before it was there it could not answer.
+    if (this.#heardMs === undefined) this.#unanswered = 0
     this.#heardMs = nowMs
     this.#askedMs = undefined
     this.#state = 'up'

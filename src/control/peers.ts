@@ -71,6 +71,19 @@ export class Peers {
     return bytes.length === 0 ? undefined : Math.min(...bytes)
   }
 
+  /** Those whose paths hold the device's MTU below what another one's carries. */
+  get narrow(): readonly {
+    readonly name: string
+    readonly mtuBytes: number
+    readonly othersBytes: number
+  }[] {
+    const alive = [...this.#peers.values()].filter(({ state }) => state !== 'down')
+    const othersBytes = Math.max(0, ...alive.map(({ mtuBytes }) => mtuBytes ?? 0))
+    return alive.flatMap(({ name, mtuBytes }) =>
+      mtuBytes !== undefined && mtuBytes < othersBytes ? [{ name, mtuBytes, othersBytes }] : [],
+    )
+  }
+
   /** The workers run: what the paths carry can be found out. */
   start(): void {
     this.#started = true

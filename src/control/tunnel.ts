@@ -61,6 +61,8 @@ export class Tunnel {
   readonly #rings: { readonly outbound: Ring; readonly inbound: Ring }
   readonly #startedMs = performance.now()
   #mtuBytes: number
+  /** Peers that were said to have narrow paths, and the MTUs. */
+  #narrow: ReadonlyMap<string, number> = new Map()
   /** What was last complained of, until it is over. */
   #trouble: string | undefined
 
@@ -338,6 +340,7 @@ export class Tunnel {
     const longest = receiveBytes(this.#settings, mtuBytes, this.#peers)
     Atomics.store(this.#state, StateWord.maxFrameBytes, longest)
     this.#tellWorkers(mtuBytes)
+    this.#tellNarrow()
     if (mtuBytes === this.#mtuBytes) return
     setLink(this.#netlink, this.#device.index, { mtuBytes })
     this.#log.info(
@@ -345,6 +348,19 @@ export class Tunnel {
       `the MTU is ${mtuBytes} bytes now, was ${this.#mtuBytes}`,
     )
     this.#mtuBytes = mtuBytes
+  }
+
+  /** Once of each peer whose path is narrower than the others', and again when it is another MTU. */
+  #tellNarrow(): void {
+    const narrow = this.#peers.narrow
+    for (const { name, mtuBytes, othersBytes } of narrow) {
+      if (this.#narrow.get(name) === mtuBytes) continue
+      this.#log.warn(
+        { peer: name, mtu_bytes: mtuBytes, others_mtu_bytes: othersBytes },
+        `the path to ${name} holds the MTU at ${mtuBytes} for all, where others carry ${othersBytes}`,
+      )
+    }
+    this.#narrow = new Map(narrow.map(({ name, mtuBytes }) => [name, mtuBytes]))
   }
 
   #tellWorkers(mtuBytes: number): void {

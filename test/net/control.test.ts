@@ -53,7 +53,7 @@ function controlFrames(far: FarEnd): ControlMessage[] {
 }
 
 t.test(
-  'a hello is answered, a probe with its length; an end that answers none is left alone',
+  'a probe is answered with its length; an end that answers no keepalives is left alone',
   { timeout: 60_000 },
   async (t) => {
     using pair = twoHosts()
@@ -61,17 +61,16 @@ t.test(
     using far = new FarEnd(pair.b)
     const say = (message: ControlMessage, bytes?: number) =>
       far.send(writeControl('tap', message, bytes), pair.underlay.a)
-    say({ type: 'hello', token: TOKEN, sizeBytes: 0 })
-    say({ type: 'probe', token: TOKEN + 1n, sizeBytes: 0 }, 1400)
-    await until('both are answered', () => controlFrames(far).filter(isAnswer).length === 2)
-    t.same(controlFrames(far).filter(isAnswer), [
-      { type: 'hello_ack', token: TOKEN, sizeBytes: 30 },
-      { type: 'probe_ack', token: TOKEN + 1n, sizeBytes: 1400 },
-    ])
+    say({ type: 'probe', token: TOKEN, sizeBytes: 0 }, 1400)
+    await until('it is answered', () => controlFrames(far).some(isAnswer))
+    t.same(controlFrames(far).filter(isAnswer), [{ type: 'probe_ack', token: TOKEN, sizeBytes: 1400 }])
     say({ type: 'hello_ack', token: TOKEN, sizeBytes: 30 })
-    await until('it is asked a few times', () => controlFrames(far).filter(isHello).length >= 3)
+    const hellos = () => controlFrames(far).filter(isHello).length
+    await until('it is asked a few times', () => hellos() >= 3)
+    await sleep(1_500)
+    const asked = hellos()
     await sleep(6_000)
-    t.equal(controlFrames(far).filter(isHello).length, 3, 'and no more')
+    t.equal(hellos(), asked, 'and no more')
     t.match(
       (await a.status()).peers[0],
       { state: 'up', keepalives: false },

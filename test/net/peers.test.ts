@@ -2,8 +2,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { renderPeers } from '../../src/cli/peers.js'
 import type { PeerStatus } from '../../src/control/status.js'
-import type { Host } from '../../src/lab/host.js'
+import { connect, Host } from '../../src/lab/host.js'
 import { PROGRAM, RunningTunnel, run, startTunnel, twoHosts, until, untilPing } from './lab.js'
 import { asksItsHost, NAME, serveNames } from './names.js'
 
@@ -87,6 +88,17 @@ t.test('without a file there is nothing to reload', { buffered: true }, async (t
   const { code, stderr } = await reload(pair.a)
   t.equal(code, 1)
   t.match(stderr, /this tunnel was started without --config, so there is no file to read again/)
+})
+
+t.test('a peer that has moved in the file is at its new place', { buffered: true }, async (t) => {
+  using pair = twoHosts()
+  const file = fileOf(t)
+  file.write('{name: b, endpoint: 192.0.2.77}')
+  await startTunnel(pair.a, '--config', file.path)
+  await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  file.write(`{name: b, endpoint: ${pair.underlay.b}}`)
+  t.same(JSON.parse((await reload(pair.a)).stdout).changed, ['b'])
+  t.ok(await untilPing(pair.a, '10.9.0.2'))
 })
 
 t.test(
@@ -176,5 +188,36 @@ t.test(
     t.match(text, /192\.0\.2\.2 +up +\d+ s ago +192\.0\.2\.2:5149 +1458/)
     t.match(text, /192\.0\.2\.3:7000 +new/)
     t.match(text, /! 192\.0\.2\.3:7000: nothing has come from it yet/)
+  },
+)
+
+t.test(
+  'a peer with a narrow path holds the MTU down, is named, and does no more once it is down',
+  { buffered: true, timeout: 60_000 },
+  async (t) => {
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => new Host(name))
+    using _ = { [Symbol.dispose]: () => [a, b, c].forEach((host) => host.close()) }
+    const cable = (far: Host, net: string, mtuBytes: number) =>
+      connect(
+        { host: a, device: `to-${far.name}`, addresses: [`${net}.1/24`] },
+        { host: far, device: 'eth0', addresses: [`${net}.2/24`] },
+        mtuBytes,
+      )
+    cable(b, '192.0.2', 1500)
+    cable(c, '198.51.100', 1400)
+    const tunnel = await startTunnel(a, '10.9.0.1', '--peer', '192.0.2.2', '--peer', '198.51.100.2')
+    await startTunnel(b, '10.9.0.2', '192.0.2.1')
+    const narrow = await startTunnel(c, '10.9.0.3', '198.51.100.1')
+    await tunnel.said(/198\.51\.100\.2 is heard/)
+    t.equal((await tunnel.status()).mtu_bytes, 1358)
+    await tunnel.said(/the path to 198\.51\.100\.2 holds the MTU at 1358 for all, where others carry 1458/)
+    const seen = async () => renderPeers(await tunnel.status())
+    t.match(await seen(), /! 198\.51\.100\.2: its path holds the MTU at 1358, where others carry 1458/)
+    await narrow.stop()
+    await tunnel.said(/198\.51\.100\.2 is down/, 30_000)
+    await tunnel.said(/the MTU is 1458 bytes now, was 1358/)
+    t.notMatch(await seen(), /holds the MTU/)
+    const said = tunnel.log.filter(({ msg }) => /holds the MTU/.test(String(msg)))
+    t.equal(said.length, 1, 'said once')
   },
 )
