@@ -54,7 +54,7 @@ export function renderPeers({ peers, mtu_bytes }: StatusReport): string {
 
 /** What is not as it should be with a peer, each a sentence without its end. */
 export function complaints(peer: PeerStatus, deviceMtuBytes: number): string[] {
-  const { host, endpoint, underlay, state, heard_s, mtu_bytes, keepalives } = peer
+  const { host, endpoint, underlay, state, heard_s, carried_mtu_bytes, keepalives } = peer
   if (endpoint === null) return [`${host} has not been found: its name does not resolve`]
   const found: string[] = []
   if (underlay?.interface === null) found.push('there is no route to it')
@@ -63,7 +63,7 @@ export function complaints(peer: PeerStatus, deviceMtuBytes: number): string[] {
     found.push(`it answers no keepalives, and was last heard ${duration(heard_s)} ago`)
   if (state === 'silent' && keepalives !== true)
     found.push('frames went to it, and nothing came back for a while')
-  if (mtu_bytes !== null && mtu_bytes < deviceMtuBytes)
-    found.push(`its path carries ${mtu_bytes} bytes, less than the device's MTU of ${deviceMtuBytes}`)
+  if (carried_mtu_bytes !== null && carried_mtu_bytes < deviceMtuBytes)
+    found.push(`its path carries ${carried_mtu_bytes} bytes, less than the device's MTU of ${deviceMtuBytes}`)
   return found
 }
