@@ -36,7 +36,8 @@ const COLOURS: Readonly<Record<PeerState, (text: string) => string>> = {
 }
 
 /** The peers for a person, with a line for each thing that is not as it should be. */
-export function renderPeers({ peers }: Pick<StatusReport, 'peers'>): string {
+export function renderPeers(report: Pick<StatusReport, 'mtu_bytes' | 'peers'>): string {
+  const { peers } = report
   const rows = peers.map((peer) => [
     peer.name,
     COLOURS[peer.state](peer.state),
@@ -48,13 +49,16 @@ export function renderPeers({ peers }: Pick<StatusReport, 'peers'>): string {
     String(peer.outbound.dropped + peer.inbound.dropped),
   ])
   const head = ['peer', 'state', 'heard', 'endpoint', 'MTU', 'to it', 'from it', 'dropped']
-  const wrong = peers.flatMap((peer) => complaints(peer, peers).map((text) => `${peer.name}: ${text}`))
+  const wrong = peers.flatMap((peer) => complaints(peer, report).map((text) => `${peer.name}: ${text}`))
   return [table([head, ...rows]), ...wrong.map((text) => pc.yellow(`! ${text}`))].join('\n')
 }
 
 /** What is not as it should be with a peer, each a sentence without its end. */
-export function complaints(peer: PeerStatus, peers: readonly PeerStatus[]): string[] {
-  const { host, endpoint, underlay, state, heard_s, mtu_bytes, keepalives } = peer
+export function complaints(
+  peer: PeerStatus,
+  { mtu_bytes, peers }: Pick<StatusReport, 'mtu_bytes' | 'peers'>,
+): string[] {
+  const { host, endpoint, underlay, state, heard_s, keepalives } = peer
   if (endpoint === null) return [`${host} has not been found: its name does not resolve`]
   const found: string[] = []
   if (underlay?.interface === null) found.push('there is no route to it')
@@ -63,8 +67,11 @@ export function complaints(peer: PeerStatus, peers: readonly PeerStatus[]): stri
     found.push(`it answers no keepalives, and was last heard ${duration(heard_s)} ago`)
   if (state === 'silent' && keepalives !== true)
     found.push('frames went to it, and nothing came back for a while')
+  const carried = peer.carried_mtu_bytes
+  if (carried !== null && carried < mtu_bytes)
+    found.push(`its path carries ${carried} bytes, less than the device's MTU of ${mtu_bytes}`)
   const most = Math.max(...peers.map((other) => other.mtu_bytes ?? 0))
-  if (mtu_bytes !== null && mtu_bytes < most && state !== 'down')
-    found.push(`its path holds the MTU at ${mtu_bytes}, where others carry ${most}`)
+  if (peer.mtu_bytes !== null && peer.mtu_bytes < most && state !== 'down')
+    found.push(`its path holds the MTU at ${peer.mtu_bytes}, where others carry ${most}`)
   return found
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import pc from 'picocolors'
+import type { PathMtuHow, PathMtuStatus } from '../control/path-mtu/path-mtu.js'
 import { PEER_STATES } from '../control/peer-life.js'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
 import { askStatus } from '../control/status-socket.js'
@@ -37,6 +38,7 @@ export function render(report: StatusReport, before?: StatusReport): string {
   const lines = [
     `${pc.bold(report.device)} ${report.mode}  ${report.local.join(', ')}  MTU ${report.mtu_bytes}  up ${duration(report.uptime_s)}`,
     peersLine(report),
+    ...pathLines(report),
     offloadLine(report),
     '',
     trafficTable(report, before),
@@ -62,6 +64,36 @@ function peersLine({ peers }: StatusReport): string {
     underlay === null ? '' : `${underlay.interface ?? pc.red('no route')} (MTU ${underlay.mtu_bytes})`
   const heard = heard_s === null ? pc.yellow('not heard yet') : `heard ${duration(heard_s)} ago`
   return `${pc.dim('to')} ${endpoint ?? pc.yellow('not found yet')} ${pc.dim('by')} ${by}  ${heard}`
+}
+
+/** What the path to the one peer carries and how that is known, and what was done where it is too little. */
+function pathLines({ peers, path }: StatusReport): string[] {
+  const done = [
+    [path.fragmented, 'frames sent in fragments'],
+    [path.too_big_answers, 'too long and answered so'],
+    [path.mss_clamped, 'SYNs clamped'],
+  ] as const
+  const counts = done.filter(([count]) => count > 0).map(([count, what]) => `${si(count, '')} ${what}`)
+  const known = peers.length === 1 && peers[0].path_mtu !== null ? [pathText(peers[0].path_mtu)] : []
+  const text = [...known, ...counts].join('  ')
+  return text === '' ? [] : [`${pc.dim('path MTU')} ${text}`]
+}
+
+/** How a path MTU is known, for a person. */
+const KNOWN: Readonly<Record<PathMtuHow, string>> = {
+  acknowledged: 'acknowledged',
+  reached: 'by ICMP, the far end reached',
+  told: 'as ICMP says',
+  assumed: "the interface's, for nobody says anything else",
+  floor: 'the least there is, and even that does not pass',
+}
+
+function pathText({ bytes, how, found_s, state, next_s }: PathMtuStatus): string {
+  const found = found_s === null ? '' : `, found ${duration(found_s)} ago`
+  const busy = state === 'searching' || state === 'tracing'
+  const next = busy ? 'being looked for now' : `looked for again in ${duration(next_s)}`
+  const text = how === 'assumed' || how === 'floor' ? pc.yellow(KNOWN[how]) : KNOWN[how]
+  return `${pc.bold(String(bytes))}, ${text}${found}; ${next}`
 }
 
 function offloadLine({ offloads }: StatusReport): string {

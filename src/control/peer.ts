@@ -253,6 +253,7 @@ export class Peer {
           ? null
           : { interface: this.#underlay.interface ?? null, mtu_bytes: this.#underlay.mtuBytes },
       mtu_bytes: this.mtuBytes ?? null,
+      carried_mtu_bytes: this.carriedMtuBytes ?? null,
       path_mtu: this.#pathMtu?.status() ?? null,
       overlay: [...addresses, ...prefixes.map(({ address, prefixLength }) => `${address}/${prefixLength}`)],
       outbound: {

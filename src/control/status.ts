@@ -73,6 +73,8 @@ export interface PeerStatus {
   readonly underlay: { readonly interface: string | null; readonly mtu_bytes: number } | null
   /** The MTU that the device may have for its sake. */
   readonly mtu_bytes: number | null
+  /** The same, as far as its path carries it in whole datagrams, whatever the settings say. */
+  readonly carried_mtu_bytes: number | null
   /** What the path carries, as MTUs of the underlay count; null while there is none. */
   readonly path_mtu: PathMtuStatus | null
   /** Its overlay addresses and prefixes, as far as the settings say. */

@@ -83,6 +83,13 @@ export async function filterIcmp(router: Host, side: 'a' | 'b' | 'both'): Promis
   }
 }
 
+/** Has a router drop what is longer than `mtuBytes` and leaves towards b, and say nothing: a one-way black hole. */
+export async function swallow(router: Host, mtuBytes: number): Promise<void> {
+  await ok(router, 'nft', 'add', 'table', 'inet', 'hole')
+  await ok(router, 'nft', 'add chain inet hole forward { type filter hook forward priority 20; }')
+  await ok(router, 'nft', `add rule inet hole forward oifname ${RIGHT} meta length > ${mtuBytes} drop`)
+}
+
 /** Has a router lose so many of a hundred packets that it forwards, either way. */
 export async function lose(router: Host, percent: number): Promise<void> {
   await ok(router, 'nft', 'add', 'table', 'inet', 'loss')

@@ -1,6 +1,6 @@
 /** Paths on which nobody says that something was too big: what the far end acknowledges must tell. */
 import t from 'tap'
-import { filterIcmp, lose, pathOf, settledAt, startEnds, untilPathMtu } from './path.js'
+import { filterIcmp, lose, pathOf, settledAt, startEnds, swallow, untilPathMtu } from './path.js'
 
 const CASES = [
   { name: 'no ICMP at all', links: [1500, 1400, 1500], mtu: 1400, ipv6: false, filter: 'both', loss: 0 },
@@ -39,3 +39,13 @@ for (const { name, links, mtu, ipv6, filter, loss } of CASES) {
     t.ok(setMs - upMs < 5_000, `${setMs - upMs} ms after both were up`)
   })
 }
+
+t.test('a path that is narrower one way: each end finds its own', async (t) => {
+  using path = pathOf(1500, 1500)
+  await swallow(path.routers[0], 1411)
+  const ends = await startEnds(path)
+  await untilPathMtu(ends.a, 1411)
+  await untilPathMtu(ends.b, 1500)
+  t.equal((await ends.a.status()).mtu_bytes, 1369)
+  t.equal((await ends.b.status()).mtu_bytes, 1458)
+})
