@@ -3,6 +3,8 @@ import t, { type Test } from 'tap'
 import { C, COUNTERS } from '../src/forward/counters.js'
 import type { Forwarding } from '../src/forward/forwarding.js'
 import { OFFLOADS, Offloads } from '../src/forward/offloads.js'
+import { Passage } from '../src/forward/passage.js'
+import { PathLimits } from '../src/forward/path-limits.js'
 import { P, PEER_STRIDE, peerCounterBlock } from '../src/forward/peer-counters.js'
 import { PeerTable } from '../src/forward/peers.js'
 import { planMemory } from '../src/forward/plan.js'
@@ -63,13 +65,13 @@ function make(t: Test, { peers, refused, target = FLOOD }: Options) {
   const forwarding: Forwarding = { begin() {}, fromDevice: () => target, fromPeer: () => DEVICE }
   const peerCounters = peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows)
   const counters = new Float64Array(COUNTERS.length)
-  const sending = { fd: from.fd, sockaddrBytes: sockaddrLength(from.family), peers: table, peerCounters }
-  const sink = new UdpSink(
-    { ...sending, l2Bytes: 14, forwarding, offloads, sendmmsg: counted },
-    new Scratch(memory, plan.tap.scratch),
-    byteOperations(memory),
-    counters,
-  )
+  const scratch = new Scratch(memory, plan.tap.scratch)
+  const bytes = byteOperations(memory)
+  const common = { l2Bytes: 14, sockaddrBytes: sockaddrLength(from.family), state: plan.state }
+  const limits = new PathLimits(memory, plan.pathLimits)
+  const passage = new Passage({ ...common, limits, udpFd: from.fd, tapFd: -1 }, scratch, bytes, counters)
+  const sending = { ...common, fd: from.fd, peers: table, peerCounters, offloads, passage, forwarding }
+  const sink = new UdpSink({ ...sending, sendmmsg: counted }, scratch, bytes, counters)
   const ring = new Ring(memory, plan.inbound.at, plan.inbound.dataBytes)
   const droppedFor = (peer: number) => peerCounters[peer * PEER_STRIDE + P.droppedOutbound]
   const sentTo = (peer: number) => peerCounters[peer * PEER_STRIDE + P.sentFrames]
