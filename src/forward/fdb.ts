@@ -6,7 +6,8 @@ import { type DEVICE, FLOOD } from './target.js'
  * a MAC was seen last, for each VLAN. A port is a peer, by its index, or {@link DEVICE}.
  *
  * Layout: a cache line of words (lock, second, what is counted), one of the hash's multipliers, a word a port
- * with the number of its entries, the buckets, and a word an entry about its moves. A bucket is a cache line of
+ * with the number of its entries, a word a block with the number of entries taken in it, the buckets, and a word
+ * an entry about its moves. A bucket is a cache line of
  * four entries; an address has two buckets where it may be, by two hashes, and goes into the emptier one. So a
  * look-up reads two lines at the most, however full the table is, and to remove an entry is to clear it. The
  * ports' limits together come to a third of all entries, where it hardly ever happens that both buckets are
@@ -94,15 +95,17 @@ const MOVES_MASK = (1 << MOVES_BITS) - 1
 const HELD = MOVES_MASK
 const SINCE_MASK = 0xffffff
 
+/** Entries that are looked over at a time, or not at all while none of them is taken. */
+const BLOCK_ENTRIES = 1024
+
 const HEADER_WORDS = 32
 const LOCK = 0
 const SECOND = 1
 const COUNTED = 2
 const MULTIPLIERS = 16
 
-/** Main looks over all entries once in so many ticks, and holds the lock for so many entries at a time. */
+/** Main looks over all blocks once in so many ticks. */
 const TICKS_A_ROUND = 8
-const ENTRIES_AT_ONCE = 2048
 
 /** How often a thread looks at the lock before it sleeps; a holder needs it for less than this, unless it sleeps. */
 const SPINS = 1000
@@ -116,9 +119,20 @@ function portWords(peers: number): number {
   return (peers + 2 + 15) & -16
 }
 
+function blocksOf(buckets: number): number {
+  return (buckets * BUCKET_ENTRIES) / BLOCK_ENTRIES
+}
+
+function blockWords(buckets: number): number {
+  return (blocksOf(buckets) + 15) & -16
+}
+
 /** Bytes of a database for ports of up to `peers` peers and the device; only what is used is ever touched. */
 export function fdbBytes(peers: number): number {
-  return 4 * (HEADER_WORDS + portWords(peers) + bucketsFor(peers) * (BUCKET_WORDS + BUCKET_ENTRIES))
+  const buckets = bucketsFor(peers)
+  return (
+    4 * (HEADER_WORDS + portWords(peers) + blockWords(buckets) + buckets * (BUCKET_WORDS + BUCKET_ENTRIES))
+  )
 }
 
 export class Fdb {
@@ -126,13 +140,14 @@ export class Fdb {
   readonly #header: number
   /** The word of port {@link FLOOD}, nobody's. */
   readonly #counts: number
+  readonly #blocks: number
+  readonly #blockCount: number
   readonly #buckets: number
   readonly #moves: number
-  readonly #entries: number
   /** What a product is shifted by to become the number of a bucket. */
   readonly #shift: number
   #multipliers: readonly [number, number, number, number]
-  /** Main: the entry that the next tick goes on with. */
+  /** Main: the block that the next tick goes on with. */
   #next = 0
 
   /** @param at offset of {@link fdbBytes} in `memory`, a multiple of 64; all zero, or initialised already */
@@ -141,8 +156,9 @@ export class Fdb {
     this.#i32 = memory.i32
     this.#header = at >>> 2
     this.#counts = this.#header + HEADER_WORDS
-    this.#buckets = this.#counts + portWords(peers)
-    this.#entries = buckets * BUCKET_ENTRIES
+    this.#blocks = this.#counts + portWords(peers)
+    this.#blockCount = blocksOf(buckets)
+    this.#buckets = this.#blocks + blockWords(buckets)
     this.#moves = this.#buckets + buckets * BUCKET_WORDS
     this.#shift = 32 - Math.log2(buckets)
     const words = this.#header + MULTIPLIERS
@@ -209,18 +225,14 @@ export class Fdb {
   /** Main, once a second: what time it is, in whole seconds since the start. Forgets what has become too old. */
   tick(second: number): void {
     Atomics.store(this.#i32, this.#header + SECOND, second)
-    const end = Math.min(this.#entries, this.#next + Math.ceil(this.#entries / TICKS_A_ROUND))
-    this.#removeWhere(this.#next, end, (_, seen) => seen !== PINNED && second - seen > AGEING_S)
-    this.#next = end === this.#entries ? 0 : end
+    const end = Math.min(this.#blockCount, this.#next + Math.ceil(this.#blockCount / TICKS_A_ROUND))
+    this.#removeWhere((_, seen) => seen !== PINNED && second - seen > AGEING_S, this.#next, end)
+    this.#next = end === this.#blockCount ? 0 : end
   }
 
   /** Main: forgets what was learnt from a port, pinned addresses aside. */
   forget(port: number): void {
-    this.#removeWhere(
-      0,
-      this.#entries,
-      (entry, seen) => seen !== PINNED && this.#portOf(this.#i32[entry + PORT]) === port,
-    )
+    this.#removeWhere((entry, seen) => seen !== PINNED && this.#portOf(this.#i32[entry + PORT]) === port)
   }
 
   /**
@@ -231,11 +243,11 @@ export class Fdb {
     const key = (high: number, low: number) => (high & 0xffff) * 2 ** 32 + (low >>> 0)
     const keyAt = (entry: number) => key(this.#i32[entry + HIGH], this.#i32[entry + LOW])
     const wanted = new Map(pins.map(({ macHigh, macLow, port }) => [key(macHigh, macLow), port]))
-    this.#removeWhere(0, this.#entries, (entry, seen) => {
+    this.#removeWhere((entry, seen) => {
       return seen === PINNED && wanted.get(keyAt(entry)) !== this.#portOf(this.#i32[entry + PORT])
     })
     for (const { macHigh, macLow, port } of pins) this.#pin(macHigh, macLow | 0, port)
-    this.#removeWhere(0, this.#entries, (entry, seen) => seen !== PINNED && wanted.has(keyAt(entry)))
+    this.#removeWhere((entry, seen) => seen !== PINNED && wanted.has(keyAt(entry)))
   }
 
   #pin(high: number, low: number, port: number): void {
@@ -256,8 +268,7 @@ export class Fdb {
   *list(): Generator<FdbEntry> {
     const i32 = this.#i32
     const now = Atomics.load(i32, this.#header + SECOND)
-    for (let index = 0; index < this.#entries; index++) {
-      const entry = this.#buckets + index * ENTRY_WORDS
+    for (const entry of this.#taken()) {
       const word = Atomics.load(i32, entry + PORT)
       const port = this.#portOf(word)
       if (port === FLOOD) continue
@@ -270,6 +281,15 @@ export class Fdb {
         port,
         ageS: seen === PINNED ? undefined : Math.max(0, now - seen),
       }
+    }
+  }
+
+  /** Entries in blocks where any is taken. */
+  *#taken(): Generator<number> {
+    for (let block = 0; block < this.#blockCount; block++) {
+      if (Atomics.load(this.#i32, this.#blocks + block) === 0) continue
+      const first = this.#buckets + block * BLOCK_ENTRIES * ENTRY_WORDS
+      for (let index = 0; index < BLOCK_ENTRIES; index++) yield first + index * ENTRY_WORDS
     }
   }
 
@@ -401,7 +421,9 @@ export class Fdb {
     Atomics.store(i32, entry + LOW, low)
     Atomics.store(i32, entry + HIGH, high)
     Atomics.store(i32, entry + SEEN, seen)
-    i32[this.#moves + (entry - this.#buckets) / ENTRY_WORDS] = 0
+    const index = (entry - this.#buckets) / ENTRY_WORDS
+    i32[this.#moves + index] = 0
+    i32[this.#blocks + Math.floor(index / BLOCK_ENTRIES)]++
     Atomics.store(i32, entry + PORT, (word + VERSION_ONE) | (port - FLOOD))
     if (seen !== PINNED) i32[this.#counts + port - FLOOD]++
   }
@@ -411,15 +433,18 @@ export class Fdb {
     const i32 = this.#i32
     const word = Atomics.load(i32, entry + PORT)
     if (i32[entry + SEEN] !== PINNED) i32[this.#counts + (word & PORT_MASK)]--
+    i32[this.#blocks + Math.floor((entry - this.#buckets) / ENTRY_WORDS / BLOCK_ENTRIES)]--
     Atomics.store(i32, entry + PORT, (word + VERSION_ONE) & ~PORT_MASK)
   }
 
-  #removeWhere(from: number, to: number, which: (entry: number, seen: number) => boolean): void {
+  /** Removes what is so among the entries of these blocks, the lock held for a block at a time. */
+  #removeWhere(which: (entry: number, seen: number) => boolean, from = 0, to = this.#blockCount): void {
     const i32 = this.#i32
-    for (let index = from; index < to; index += ENTRIES_AT_ONCE) {
-      const end = this.#buckets + Math.min(to, index + ENTRIES_AT_ONCE) * ENTRY_WORDS
+    for (let block = from; block < to; block++) {
+      if (Atomics.load(i32, this.#blocks + block) === 0) continue
+      const first = this.#buckets + block * BLOCK_ENTRIES * ENTRY_WORDS
       this.#lock()
-      for (let entry = this.#buckets + index * ENTRY_WORDS; entry < end; entry += ENTRY_WORDS) {
+      for (let entry = first; entry < first + BLOCK_ENTRIES * ENTRY_WORDS; entry += ENTRY_WORDS) {
         if ((i32[entry + PORT] & PORT_MASK) !== 0 && which(entry, i32[entry + SEEN])) this.#remove(entry)
       }
       this.#unlock()
