@@ -120,12 +120,12 @@ export async function startEnds(
 export async function untilPathMtu(
   end: RunningTunnel,
   bytes: number,
-  how: PathMtuHow = 'acknowledged',
+  how: PathMtuHow | readonly PathMtuHow[] = 'acknowledged',
   withinMs = 5_000,
 ): Promise<void> {
   const known = async () => {
     const { path_mtu } = (await end.status()).peers[0]
-    return path_mtu?.bytes === bytes && path_mtu.how === how && path_mtu.state !== 'searching'
+    return path_mtu?.bytes === bytes && [how].flat().includes(path_mtu.how) && path_mtu.state !== 'searching'
   }
   await until(`the path of ${end.host.name} is known (${how}) to carry ${bytes}`, known, withinMs)
 }

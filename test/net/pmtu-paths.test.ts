@@ -28,7 +28,8 @@ for (const { links, mtu, ipv6 } of CASES) {
 t.test('an end that acknowledges nothing: ICMP alone finds it, within a second', async (t) => {
   using path = pathOf(1500, 1400, 1500)
   const a = await startTunnel(path.a, '10.9.0.1', path.underlay.b)
-  await untilPathMtu(a, 1400, 'reached')
+  // Its answers to closed ports are few, and used up by what else goes to one that no tunnel listens at yet.
+  await untilPathMtu(a, 1400, ['reached', 'told'])
   const { upMs, setMs } = settledAt(a, 1358)
   t.ok(setMs - upMs < 1_000, `${setMs - upMs} ms after it was up`)
 })

@@ -326,7 +326,17 @@ const PROVOCATIONS: readonly Provocation[] = [
       await blast(pair)
     },
   },
-  { reason: 'too_big', args: ['--mtu', '1500'], provoke: (pair) => send(pair, '-s', '1450') },
+  {
+    reason: 'over_path',
+    args: ['--mtu', '1500'],
+    provoke: async (pair) => {
+      const known = async () =>
+        (await pair.a.run(() => askStatus('tap0'))).peers[0].path_mtu?.how !== 'assumed'
+      await until('the path is known', known)
+      // Without don't-fragment there is no answer from which the host would learn.
+      await send(pair, '-M', 'dont', '-s', '1450')
+    },
+  },
   {
     reason: 'unreachable',
     provoke: async (pair) => {

@@ -4,13 +4,21 @@ import { openvpn } from './openvpn.js'
 import type { Peer } from './peer.js'
 import { socat } from './socat.js'
 import { tinc } from './tinc.js'
-import { udptunFast } from './udptun-fast.js'
+import { udptunFast, udptunFastFragments } from './udptun-fast.js'
 import { underlay } from './underlay.js'
 import { vxlan } from './vxlan.js'
 import { wireguardGo } from './wireguard-go.js'
 
 export const DEFAULT_PEERS: readonly Peer[] = [underlay, vxlan, article, wireguardGo, udptunFast]
 
-export const PEERS: readonly Peer[] = [...DEFAULT_PEERS, nativeOffload, socat, openvpn, fastd, tinc]
+export const PEERS: readonly Peer[] = [
+  ...DEFAULT_PEERS,
+  nativeOffload,
+  socat,
+  openvpn,
+  fastd,
+  tinc,
+  udptunFastFragments,
+]
 
 export const QUICK_PEERS: readonly Peer[] = [underlay, article, udptunFast]

@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url'
 import { version } from '../../../src/version.js'
-import { OVERLAY_PREFIX } from '../lab.js'
-import { devicesAppear } from './device.js'
-import { overlayTunnel, type Peer } from './peer.js'
+import { IPV6_MIN_MTU_BYTES } from '../../../src/wire/ip.js'
+import { type Lab, OVERLAY_PREFIX, type Site } from '../lab.js'
+import { devicesAppear, ETHERNET_BYTES, UDP_IPV4_BYTES } from './device.js'
+import { overlayTunnel, type Peer, type Tunnel } from './peer.js'
 
 const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
 const DEVICE = 'tap0'
@@ -10,28 +11,51 @@ const DEVICE = 'tap0'
 /** The name under which this project's tunnel is measured. */
 export const SUBJECT = 'udptun-fast'
 
+/** @param local more overlay addresses of a site */
+async function start(lab: Lab, local: (site: Site) => string[] = () => []): Promise<Tunnel> {
+  const pids = lab.sites.map((site) => {
+    const overlay = [`${site.overlay}/${OVERLAY_PREFIX}`, ...local(site)]
+    const args = [
+      PROGRAM,
+      'start',
+      ...overlay,
+      lab.other(site).underlay,
+      '--dev',
+      DEVICE,
+      '--log-level',
+      'error',
+    ]
+    return lab.daemon(site.host, process.execPath, args).pid
+  })
+  await devicesAppear(lab, DEVICE)
+  return overlayTunnel(lab, pids)
+}
+
 export const udptunFast: Peer = {
   name: SUBJECT,
   title: 'udptun-fast',
   encrypts: false,
   startSeconds: 0.9,
   available: async () => ({ version }),
-  prepare: async (lab) => async () => {
-    const pids = lab.sites.map((site) => {
-      const overlay = `${site.overlay}/${OVERLAY_PREFIX}`
-      const args = [
-        PROGRAM,
-        'start',
-        overlay,
-        lab.other(site).underlay,
-        '--dev',
-        DEVICE,
-        '--log-level',
-        'warn',
-      ]
-      return lab.daemon(site.host, process.execPath, args).pid
-    })
-    await devicesAppear(lab, DEVICE)
-    return overlayTunnel(lab, pids)
+  prepare: async (lab) => () => start(lab),
+}
+
+/** An underlay this wide carries the frames of a device with IPv6's least MTU whole. */
+const WIDE_ENOUGH_BYTES = IPV6_MIN_MTU_BYTES + ETHERNET_BYTES + UDP_IPV4_BYTES
+
+/**
+ * What fragments cost: an IPv6 address inside holds the device at an MTU of 1280, and an underlay narrower than
+ * that needs carries every full frame in two, where {@link udptunFast} on the same underlay sends it whole.
+ */
+export const udptunFastFragments: Peer = {
+  name: 'udptun-fast-fragments',
+  title: 'udptun-fast, in fragments (IPv6 inside, underlay of 1300)',
+  encrypts: false,
+  startSeconds: 0.9,
+  available: async () => ({ version }),
+  prepare: async (lab) => {
+    if (lab.spec.mtuBytes >= WIDE_ENOUGH_BYTES)
+      throw new Error(`nothing is fragmented on this underlay; give --underlay mtu=1300`)
+    return () => start(lab, (site) => [`fd00:bec::${site.name === 'near' ? 1 : 2}/64`])
   },
 }

@@ -334,11 +334,8 @@ export class PathMtuSearch {
     const copies = stage.purpose === 'raise' ? 1 : COPIES[Math.min(stage.counted, COPIES.length - 1)]
     const pending = this.#pending(stage)
     const tested = Array.from({ length: copies }, () => pending).flat()
-    const sizes = [
-      0,
-      ...tested.flatMap((size, index) => ((index + 1) % MARKER_EVERY === 0 ? [size, 0] : size)),
-      0,
-    ]
+    const spaced = tested.flatMap((size, index) => ((index + 1) % MARKER_EVERY === 0 ? [size, 0] : size))
+    const sizes = tested.length === 0 ? [0] : [0, ...spaced, 0]
     const markers = sizes.filter((size) => size === 0).length
     this.#round = { number: round, sentMs: nowMs, markers, answered: 0, answeredMs: undefined }
     const last = sizes.length - 1
