@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ControlQueue } from '../forward/control-queue.js'
-import { EAGAIN, ENOBUFS, ENODEV } from '../linux/errno.js'
+import { EAGAIN, ENODEV } from '../linux/errno.js'
 import { lastErrno, sendto } from '../linux/libc.js'
 import { type Endpoint, encodeSockaddr, sockaddrLength } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
@@ -83,7 +83,8 @@ export class ControlChannel {
       const before = Atomics.load(this.#fragmenting, 0)
       if ((before & 1) !== 0) continue
       const errno = this.send(to, message, bytes)
-      if (errno === EAGAIN || errno === ENOBUFS) return false
+      // Not so ENOBUFS: that is a loss like any other, such as at the other end of a veth that takes less.
+      if (errno === EAGAIN) return false
       if (Atomics.load(this.#fragmenting, 0) === before) return true
     }
     return false
