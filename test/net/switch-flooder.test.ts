@@ -9,7 +9,7 @@ import { Network } from './network.js'
 
 const FLOODER = fileURLToPath(new URL('./mac-flooder.js', import.meta.url))
 const FRAMES_PER_SECOND = 20_000
-const SECONDS = 2
+const SECONDS = 1
 const ROUNDS = 3
 const PORT = 5149
 
