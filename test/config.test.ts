@@ -535,6 +535,19 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
     ':3: peers[0].prefixes: "10.9.1.0/33" has the prefix "33"; for 10.9.1.0 use a number from 0 to 32',
   ],
   [
+    ['local: [10.9.0.1]', 'relay: true', 'mode: tun', 'remote: b'],
+    ':2: relay: makes no sense with mode tun, where the kernel routes between peers (net.ipv4.ip_forward); leave it out',
+  ],
+  [
+    [
+      'local: [10.9.0.1]',
+      'mode: tun',
+      'peers:',
+      ` - {endpoint: b, addresses: [${Array.from({ length: 4097 }, (_, index) => `10.8.${index >> 8}.${index & 255}`)}]}`,
+    ],
+    ':3: peers: have 4097 addresses and prefixes together, and there is room for 4096; write larger prefixes, or fewer of them',
+  ],
+  [
     ['local: [10.9.0.1]', 'accept_any: true', 'peers: [b, c]'],
     ':2: accept_any: makes no sense with several peers, which their addresses tell apart; leave it out',
   ],

@@ -44,6 +44,9 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 /** Peers at the most: what the tables in shared memory have rows for. */
 export const MAX_PEERS = 256
 
+/** Addresses and prefixes of all peers together at the most, and MACs. */
+export const MAX_OVERLAY = 4096
+
 const list = <T>(item: z.ZodType<T>, example: string) =>
   z.array(item, { error: `write a list, such as [${example}]` })
 
@@ -218,6 +221,16 @@ function conflictOfPeers(settings: Settings, pathOf: (index: number) => SettingP
       return [[...path, 'macs'], 'make no sense with mode tun, which has no Ethernet; leave them out']
     if (mode === 'tap' && peer.prefixes.length > 0)
       return [[...path, 'prefixes'], 'are for mode tun; in mode tap MACs are learnt, so leave them out']
+  }
+  for (const [what, count] of [
+    ['addresses and prefixes', peers.reduce((sum, it) => sum + it.addresses.length + it.prefixes.length, 0)],
+    ['macs', peers.reduce((sum, it) => sum + it.macs.length, 0)],
+  ] as const) {
+    if (count > MAX_OVERLAY)
+      return [
+        ['peers'],
+        `have ${count} ${what} together, and there is room for ${MAX_OVERLAY}; write larger prefixes, or fewer of them`,
+      ]
   }
   return (
     twice(peers, pathOf, [], ({ name }) => [name]) ??

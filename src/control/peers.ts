@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../config/schema.js'
@@ -37,6 +38,8 @@ export class Peers {
    * @throws UserError where none can be found
    */
   async find(signal: AbortSignal): Promise<void> {
+    // Each search listens; Node takes more than ten for a leak.
+    setMaxListeners(0, signal)
     const searches = [...this.#peers.values()].map((peer) => peer.find(signal))
     if (searches.length === 1) return searches[0]
     try {

@@ -18,7 +18,7 @@ import { KIND_RUN, Records } from './record.js'
 import type { Relay } from './relay.js'
 import type { Ring } from './ring.js'
 import type { Scratch } from './scratch.js'
-import { dropCounterOf, FLOOD } from './target.js'
+import { dropCounterOf, FILTERED, FLOOD } from './target.js'
 
 export interface TapSinkOptions {
   readonly fd: number
@@ -133,7 +133,9 @@ export class TapSink implements Sink, JoinTarget {
       this.#counters[C.mssClamped]++
     const target = this.#forwarding.fromPeer(frame, bytes, peer)
     if (target < FLOOD) {
-      this.#drop(dropCounterOf(target), peer)
+      // What is filtered is nobody's loss.
+      if (target === FILTERED) this.#counters[C.filtered]++
+      else this.#drop(dropCounterOf(target), peer)
       return
     }
     if (target >= 0) {
