@@ -17,8 +17,8 @@ import {
   readResponse,
   type TransportKeys,
 } from './handshake.js'
-import type { OwnIdentity } from './keys.js'
 import type { Activity, Keypairs } from './keypairs.js'
+import type { OwnIdentity } from './keys.js'
 import { MacStamp } from './macs.js'
 import { wipe } from './primitives.js'
 import { tai64n } from './tai64n.js'
@@ -210,13 +210,7 @@ export class Peer {
     wipe(attempt.initiated.chainingKey, attempt.initiated.hash)
     this.#attempt = undefined
     this.endpoint = source
-    const keypair = this.#establish(
-      attempt.index,
-      message.readUInt32LE(RESPONSE.sender),
-      keys,
-      true,
-      nowMs,
-    )
+    const keypair = this.#establish(attempt.index, message.readUInt32LE(RESPONSE.sender), keys, true, nowMs)
     this.#drop(this.#previous)
     this.#previous = this.#current
     if (this.#next !== undefined) {
