@@ -1,4 +1,5 @@
 import type { NativeMemory } from '../linux/memory.js'
+import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { REPLAY_WINDOW_BYTES, ReplayWindow } from './replay-window.js'
 
 /**
@@ -6,12 +7,17 @@ import { REPLAY_WINDOW_BYTES, ReplayWindow } from './replay-window.js'
  *
  * A row is found by its keypair's index, the number that the other end puts in its messages: the index's low
  * bits are the row's number, the others are random. A row holds a cache line of words (below), one of two keys
- * of 32 bytes, and a replay window. Before the rows, a word for each peer: the row to seal with, plus one.
+ * of 32 bytes, and a replay window. Before the rows, a cache line for each peer: the row to seal with, plus one;
+ * what workers want main to know; and a socket address.
  *
  * A row's generation is odd while there are keys in it, and counts up with every change, before the change: who
  * has read the same odd number before and after taking something has taken what belongs together.
  */
 const Word = { generation: 0, index: 1, remoteIndex: 2, peer: 3, nextNumber: 4, confirmed: 5 } as const
+
+/** Words of a peer's line. `wanted` and `moved` are set by workers and cleared by main. */
+const PeerWord = { sealingRow: 0, wanted: 1, moved: 2, address: 4 } as const
+const PEER_BYTES = 64
 
 const KEYS_AT = 64
 const KEY_BYTES = 32
@@ -22,11 +28,7 @@ const ROW_BYTES = WINDOW_AT + REPLAY_WINDOW_BYTES
 export const NUMBER_LIMIT = 2 ** 32 - 2 ** 20
 
 export function keypairTableBytes(rows: number, peers: number): number {
-  return peerWordsBytes(peers) + rows * ROW_BYTES
-}
-
-function peerWordsBytes(peers: number): number {
-  return (peers * 4 + 63) & -64
+  return peers * PEER_BYTES + rows * ROW_BYTES
 }
 
 export class KeypairTable {
@@ -42,7 +44,7 @@ export class KeypairTable {
     this.rows = rows
     this.#memory = memory
     this.#peers = at >>> 2
-    this.#at = at + peerWordsBytes(peers)
+    this.#at = at + peers * PEER_BYTES
     this.#window = new ReplayWindow(memory)
   }
 
@@ -79,12 +81,47 @@ export class KeypairTable {
 
   /** Main: what is sent to `peer` is sealed with the keypair in `row` from now on; with none for -1. */
   sealWith(peer: number, row: number): void {
-    Atomics.store(this.#memory.i32, this.#peers + peer, row + 1)
+    Atomics.store(this.#memory.i32, this.#line(peer) + PeerWord.sealingRow, row + 1)
   }
 
   /** The row to seal with for `peer`, or -1. */
   sealingRow(peer: number): number {
-    return Atomics.load(this.#memory.i32, this.#peers + peer) - 1
+    return Atomics.load(this.#memory.i32, this.#line(peer) + PeerWord.sealingRow) - 1
+  }
+
+  /** Worker: there is something to send to `peer` and nothing to seal it with. True unless main knows. */
+  want(peer: number): boolean {
+    return Atomics.exchange(this.#memory.i32, this.#line(peer) + PeerWord.wanted, 1) === 0
+  }
+
+  /** Main: whether that was so since the last time. */
+  takeWant(peer: number): boolean {
+    return Atomics.exchange(this.#memory.i32, this.#line(peer) + PeerWord.wanted, 0) === 1
+  }
+
+  /**
+   * The udp worker: something authentic has come from `peer`, from the socket address at offset `name`, where it
+   * was not before. True unless main has yet to take such an address.
+   */
+  move(peer: number, name: number): boolean {
+    const line = this.#line(peer)
+    const { i32, u8 } = this.#memory
+    if (Atomics.load(i32, line + PeerWord.moved) === 1) return false
+    const at = (line + PeerWord.address) * 4
+    u8.copyWithin(at, name, name + SOCKADDR_BYTES)
+    Atomics.store(i32, line + PeerWord.moved, 1)
+    return true
+  }
+
+  /** Main: where a peer has moved to since the last time. */
+  takeMove(peer: number): Uint8Array | undefined {
+    const line = this.#line(peer)
+    const { i32, u8 } = this.#memory
+    if (Atomics.load(i32, line + PeerWord.moved) === 0) return undefined
+    const at = (line + PeerWord.address) * 4
+    const address = u8.slice(at, at + SOCKADDR_BYTES)
+    Atomics.store(i32, line + PeerWord.moved, 0)
+    return address
   }
 
   /** The row that has this index, or -1. */
@@ -148,7 +185,18 @@ export class KeypairTable {
 
   /** True the first time that it is asked of these keys: something sealed with them has been opened. */
   confirm(row: number): boolean {
-    return Atomics.exchange(this.#memory.i32, this.#words(row) + Word.confirmed, 1) === 0
+    const word = this.#words(row) + Word.confirmed
+    if (Atomics.load(this.#memory.i32, word) === 1) return false
+    Atomics.store(this.#memory.i32, word, 1)
+    return true
+  }
+
+  isConfirmed(row: number): boolean {
+    return Atomics.load(this.#memory.i32, this.#words(row) + Word.confirmed) === 1
+  }
+
+  #line(peer: number): number {
+    return this.#peers + (peer * PEER_BYTES) / 4
   }
 
   #words(row: number): number {
