@@ -104,7 +104,11 @@ t.test('datagrams that are replayed, forged or in the clear come to nothing', as
   )
   t.ok(seen.length > 5, `${seen.length} datagrams`)
   const before = await far.status()
-  for (const { bytes } of seen) wire.send(bytes)
+  for (const { bytes } of seen) {
+    // A checksum that the interface was to complete; none is as good.
+    bytes.writeUInt16BE(0, 40)
+    wire.send(bytes)
+  }
   await until('replays are seen through', async () => {
     const { drops } = await far.status()
     return drops.replayed - before.drops.replayed >= 3
