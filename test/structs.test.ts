@@ -119,7 +119,7 @@ const CONSTANTS: Readonly<Record<string, string>> = {
   'linux/veth.h': 'VETH_INFO_PEER',
   'linux/if_addr.h': 'IFA_ADDRESS IFA_LOCAL IFA_FLAGS IFA_F_NODAD',
   'sched.h': 'CLONE_NEWNET',
-  'sys/prctl.h': 'PR_SET_PDEATHSIG',
+  'sys/prctl.h': 'PR_SET_PDEATHSIG PR_SET_DUMPABLE',
   'errno.h': Object.keys(errno)
     .filter((name) => /^E[A-Z]+$/.test(name))
     .join(' '),

@@ -10,10 +10,18 @@ import { forwarding } from './forwarding.js'
 import { koffiCalls } from './koffi.js'
 import type { Micro } from './micro.js'
 import { offloads } from './offload.js'
+import { privates } from './private.js'
 import { rings } from './ring.js'
 
 /** Whoever adds to the hot path adds here. */
-const MICROS: readonly Micro[] = [...koffiCalls, ...rings, ...checksums, ...offloads, ...forwarding]
+const MICROS: readonly Micro[] = [
+  ...koffiCalls,
+  ...rings,
+  ...checksums,
+  ...offloads,
+  ...forwarding,
+  ...privates,
+]
 
 /** So many at a time that reading the clock is nothing beside them. */
 const BATCH = 1000

@@ -32,6 +32,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   fdb: async () => (await import('./fdb.js')).addFdb,
   reload: async () => (await import('./reload.js')).addReload,
   mtu: async () => (await import('./mtu.js')).addMtu,
+  keygen: async () => (await import('./keys.js')).addKeygen,
+  pubkey: async () => (await import('./keys.js')).addPubkey,
   demo: async () => (await import('./demo.js')).addDemo,
 }
 const [, , asked = ''] = process.argv

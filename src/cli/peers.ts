@@ -58,10 +58,12 @@ export function complaints(
   peer: PeerStatus,
   { mtu_bytes, peers }: Pick<StatusReport, 'mtu_bytes' | 'peers'>,
 ): string[] {
-  const { host, endpoint, underlay, state, heard_s, keepalives } = peer
+  const { host, endpoint, underlay, state, heard_s, keepalives, privacy } = peer
+  if (endpoint === null && privacy !== null && host === peer.name) return ['it has not come yet']
   if (endpoint === null) return [`${host} has not been found: its name does not resolve`]
   const found: string[] = []
   if (underlay?.interface === null) found.push('there is no route to it')
+  if (privacy?.handshake_s === null) found.push('no handshake with it, so no keys to send it anything')
   if (state === 'new') found.push('nothing has come from it yet')
   if (state === 'down' && heard_s !== null)
     found.push(`it answers no keepalives, and was last heard ${duration(heard_s)} ago`)

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { type Command, Option } from 'commander'
 import { loadSettings, readConfigFile } from '../config/load.js'
 import { LOG_LEVELS, MODES, OFFLOAD_MODES, settingsSchema } from '../config/schema.js'
+import { readWgQuick } from '../config/wg-quick.js'
 import { Tunnel } from '../control/tunnel.js'
 import { UserError, usageError } from '../errors.js'
 import { exitNow, signalOnParentDeath } from '../linux/process.js'
@@ -14,6 +15,8 @@ Examples:
   udptun-fast start 10.9.0.1 fd00:9::1/64 host-b:7000   IPv4 and IPv6 inside, a name and a port
   udptun-fast start 10.9.0.1 host-b --mode tun          IP packets instead of Ethernet frames
   udptun-fast start 10.9.0.1 --peer host-b --peer 198.51.100.3   three hosts, each with the other two
+  udptun-fast start 10.9.0.1 host-b --private-key-file a.key --peer-key <key>   nobody else can read it
+  udptun-fast start --wireguard wg0.conf                as a WireGuard peer
   udptun-fast start --config tunnel.yaml --mtu safe     settings from a file; a flag wins
 `
 
@@ -40,7 +43,12 @@ export function addStart(program: Command): void {
     .addOption(new Option('--offload <mode>', about('offload')).choices(OFFLOAD_MODES))
     .option('--relay', about('relay'))
     .option('--accept-any', about('accept_any'))
+    .option('--private-key-file <file>', about('private_key_file'))
+    .option('--peer-key <key>', about('public_key'))
+    .option('--preshared-key-file <file>', about('preshared_key_file'))
+    .option('--persistent-keepalive <seconds>', about('persistent_keepalive'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
+    .option('--wireguard <wg0.conf>', 'read settings from a file for wg-quick(8); implies --mode tun')
     .addOption(new Option('--log-level <level>', about('log_level')).choices(LOG_LEVELS))
     .option('--json', about('json'))
     .addHelpText('after', EXAMPLES)
@@ -63,7 +71,12 @@ interface Flags {
   offload?: string
   relay?: boolean
   acceptAny?: boolean
+  privateKeyFile?: string
+  peerKey?: string
+  presharedKeyFile?: string
+  persistentKeepalive?: string
   config?: string
+  wireguard?: string
   logLevel?: string
   json?: boolean
 }
@@ -74,7 +87,10 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
       `"${addresses[0]}" alone is not enough; give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2`,
     )
   }
-  const { config, acceptAny, mssClamp, logLevel, peer, ...rest } = flags
+  const { config, wireguard, acceptAny, mssClamp, logLevel, peer, ...others } = flags
+  const { privateKeyFile, peerKey, presharedKeyFile, persistentKeepalive, ...rest } = others
+  if (config !== undefined && wireguard !== undefined)
+    throw usageError('--config and --wireguard are two files of settings; leave one of them out')
   const [local, remote] = peer === undefined ? [addresses.slice(0, -1), addresses.at(-1)] : [addresses]
   const given = {
     ...rest,
@@ -84,14 +100,23 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     accept_any: acceptAny,
     mss_clamp: mssClamp,
     log_level: logLevel,
+    private_key_file: privateKeyFile,
+    public_key: peerKey,
+    preshared_key_file: presharedKeyFile,
+    persistent_keepalive: persistentKeepalive,
   }
-  const read = () => loadSettings(given, config === undefined ? undefined : readConfigFile(config))
+  const readFile = () => {
+    if (wireguard !== undefined) return readWgQuick(wireguard)
+    return config === undefined ? undefined : readConfigFile(config)
+  }
+  const read = () => loadSettings(given, readFile())
   const settings = read()
 
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
   const log = await createLog(settings)
+  if (wireguard !== undefined) for (const sentence of readWgQuick(wireguard).ignored) log.warn(sentence)
   const abort = new AbortController()
-  const reread = config === undefined ? undefined : read
+  const reread = config === undefined && wireguard === undefined ? undefined : read
   // With a file, SIGHUP is to read it again; without, the terminal is gone.
   const ends = ['SIGTERM', 'SIGINT', ...(reread === undefined ? (['SIGHUP'] as const) : [])] as const
   const asked = new Promise<NodeJS.Signals>((resolve) => {

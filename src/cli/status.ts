@@ -38,6 +38,7 @@ export function render(report: StatusReport, before?: StatusReport): string {
   const lines = [
     `${pc.bold(report.device)} ${report.mode}  ${report.local.join(', ')}  MTU ${report.mtu_bytes}  up ${duration(report.uptime_s)}`,
     peersLine(report),
+    privacyLine(report),
     ...pathLines(report),
     offloadLine(report),
     '',
@@ -94,6 +95,15 @@ function pathText({ bytes, how, found_s, state, next_s }: PathMtuStatus): string
   const next = busy ? 'being looked for now' : `looked for again in ${duration(next_s)}`
   const text = how === 'assumed' || how === 'floor' ? pc.yellow(KNOWN[how]) : KNOWN[how]
   return `${pc.bold(String(bytes))}, ${text}${found}; ${next}`
+}
+
+function privacyLine({ privacy, peers }: StatusReport): string {
+  if (privacy === null) return pc.yellow('not private: anybody on the way can read it, and put in more')
+  const ages = peers.flatMap(({ privacy }) => privacy?.handshake_s ?? [])
+  const keys = `${ages.length} of ${peers.length} with keys`
+  const [first] = ages
+  const age = peers.length === 1 && first !== undefined ? `keys ${duration(first)} old` : keys
+  return `${pc.dim('private by')} ${privacy.crypto}  ${ages.length === 0 ? pc.yellow('no keys yet') : age}  ${pc.dim('public key')} ${privacy.public_key}`
 }
 
 function offloadLine({ offloads }: StatusReport): string {

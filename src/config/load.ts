@@ -121,6 +121,7 @@ function nameOf(
   const [key] = path
   if (Object.hasOwn(flags, key)) {
     if (key === 'peers') return '--peer'
+    if (key === 'public_key') return '--peer-key'
     return key === 'local' || key === 'remote' ? key : `--${String(key).replaceAll('_', '-')}`
   }
   const written = path

@@ -1,10 +1,14 @@
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { formatKey } from '../noise/keys.js'
 import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
+import { readKeyFile } from './key-file.js'
+import { Secret } from './secret.js'
 import {
   DEFAULT_PORT,
   parseDeviceName,
+  parseKeepalive,
   parseListen,
   parseLocalAddress,
   parseMtu,
@@ -12,6 +16,7 @@ import {
   parsePeerAddress,
   parsePeerName,
   parsePrefix,
+  parsePublicKey,
   parseRemote,
   type Remote,
 } from './values.js'
@@ -30,6 +35,21 @@ function text<T>(parse: (text: string) => T, description: string) {
     })
     .describe(description)
 }
+
+/** A key in a file of its own; or, from a wg-quick(8) file, the key itself. */
+function secret(description: string) {
+  return z.union([z.instanceof(Secret), text(readKeyFile, '')]).describe(description)
+}
+
+/** What makes a tunnel to a peer private. */
+const KEYS_OF_PEER = {
+  public_key: text(parsePublicKey, "the other host's public key, in base64").optional(),
+  preshared_key_file: secret('file with a key that only the two hosts share, beside their own').optional(),
+  persistent_keepalive: text(
+    parseKeepalive,
+    'seconds after which to send something where all is silent, or off (default: off)',
+  ).optional(),
+} as const
 
 function choice<const T extends readonly string[]>(options: T) {
   return z.enum(options, { error: `use ${options.slice(0, -1).join(', ')} or ${options.at(-1)}` })
@@ -56,7 +76,7 @@ export const peerSchema = z.preprocess(
   z.strictObject(
     {
       name: text(parsePeerName, 'what status and the log call it (default: its endpoint)').optional(),
-      endpoint: text(parseRemote, 'its name or address, and port'),
+      endpoint: text(parseRemote, 'its name or address, and port').optional(),
       addresses: list(text(parsePeerAddress, ''), '10.9.0.3')
         .default([])
         .describe('its overlay addresses: what asks for them is sent to it alone'),
@@ -66,6 +86,7 @@ export const peerSchema = z.preprocess(
       macs: list(text(parseOwnMac, ''), '"02:00:00:00:00:03"')
         .default([])
         .describe('mode tap: MACs that are always its own'),
+      ...KEYS_OF_PEER,
     },
     { error: 'write an endpoint, such as host-b, or settings of a peer, such as {endpoint: host-b}' },
   ),
@@ -121,17 +142,22 @@ export const settingsSchema = z.strictObject({
   accept_any: flag().default(false).describe('take datagrams from any source, not the remote alone'),
   log_level: choice(LOG_LEVELS).default('info').describe('how much to say'),
   json: flag().default(false).describe('log JSON also on a terminal'),
+  private_key_file: secret("file with this host's private key; makes the tunnel private").optional(),
+  ...KEYS_OF_PEER,
 })
 
 type Parsed = z.output<typeof settingsSchema>
 
-export type PeerSettings = Omit<z.output<typeof peerSchema>, 'name'> & {
+export type PeerSettings = Omit<z.output<typeof peerSchema>, 'name' | 'endpoint'> & {
   readonly name: string
-  readonly endpoint: Remote
+  /** Undefined for a peer of a private tunnel that is to come by itself. */
+  readonly endpoint: Remote | undefined
 }
 
 /** What the tunnel is started with: every value parsed, every default filled in, the remote one of its peers. */
-export type Settings = Omit<Parsed, 'remote' | 'peers'> & { readonly peers: readonly PeerSettings[] }
+export type Settings = Omit<Parsed, 'remote' | 'peers' | keyof typeof KEYS_OF_PEER> & {
+  readonly peers: readonly PeerSettings[]
+}
 
 /** A setting's place: its key, and for a peer's the peer's index and key. */
 export type SettingPath = readonly (string | number)[]
@@ -140,16 +166,73 @@ export type SettingPath = readonly (string | number)[]
 export type Conflict = readonly [path: SettingPath, message: string]
 
 /** @returns the settings, or what is wrong between them */
-export function settle({ remote, peers, ...rest }: Parsed): Settings | Conflict {
+export function settle(parsed: Parsed): Settings | Conflict {
+  const { remote, peers, public_key, preshared_key_file, persistent_keepalive, ...rest } = parsed
+  const keys = definedOf({ public_key, preshared_key_file, persistent_keepalive })
   if (remote !== undefined && peers !== undefined)
     return [['peers'], 'the remote is one peer already; write all of them as peers, or the remote alone']
-  const given = peers ?? (remote === undefined ? [] : [{ endpoint: remote, ...NO_PEER_SETTINGS }])
+  const [astray] = Object.keys(keys)
+  if (peers !== undefined && astray !== undefined)
+    return [[astray], 'is for the remote; with several peers each has its own, in the file']
+  const single = remote === undefined && public_key === undefined ? [] : [{ ...NO_PEER_SETTINGS, ...keys }]
+  const given = peers ?? single.map((peer) => ({ ...peer, endpoint: remote }))
   const settings = {
     ...rest,
-    peers: given.map((peer) => ({ ...peer, name: peer.name ?? nameOf(peer.endpoint) })),
+    peers: given.map((peer) => ({
+      ...peer,
+      name: peer.name ?? nameOfPeer(peer.endpoint, peer.public_key),
+      endpoint: peer.endpoint,
+    })),
   }
   const pathOf = (index: number): SettingPath => (peers === undefined ? ['remote'] : ['peers', index])
-  return conflictOfDevice(settings) ?? conflictOfPeers(settings, pathOf) ?? settings
+  return (
+    conflictOfDevice(settings) ??
+    conflictOfKeys(settings, peers === undefined) ??
+    conflictOfPeers(settings, pathOf) ??
+    settings
+  )
+}
+
+/** Without those that are undefined. */
+function definedOf<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
+}
+
+function nameOfPeer(endpoint: Remote | undefined, publicKey: Buffer | undefined): string {
+  if (endpoint !== undefined) return nameOf(endpoint)
+  return publicKey === undefined ? '' : formatKey(publicKey).slice(0, 8)
+}
+
+/** @param single whether the one peer's settings stand by themselves */
+function conflictOfKeys(settings: Settings, single: boolean): Conflict | undefined {
+  const { private_key_file: own, accept_any, peers } = settings
+  for (const [index, peer] of peers.entries()) {
+    const { name, endpoint, public_key, preshared_key_file, persistent_keepalive } = peer
+    const path = (key: string): SettingPath => (single ? [key] : ['peers', index, key])
+    if (own !== undefined && public_key === undefined)
+      return [
+        single ? ['private_key_file'] : ['peers', index],
+        `"${name}" has no public_key (--peer-key), and a private tunnel must know whom it talks to; give the key that udptun-fast pubkey tells there`,
+      ]
+    if (own === undefined && public_key !== undefined)
+      return [
+        path('public_key'),
+        'is of no use without a private_key_file of this host; make one with: umask 077; udptun-fast keygen > a.key',
+      ]
+    if (own === undefined && preshared_key_file !== undefined)
+      return [
+        path('preshared_key_file'),
+        'is used beside the keys of both hosts; give a private_key_file and a public_key, too',
+      ]
+    if (own === undefined && persistent_keepalive !== undefined)
+      return [path('persistent_keepalive'), 'is for private tunnels; leave it out']
+    if (own === undefined && endpoint === undefined)
+      return [['peers', index], 'has no endpoint; give it one, such as host-b']
+  }
+  if (own !== undefined && accept_any)
+    return [['accept_any'], 'makes no sense in a private tunnel, where keys tell who is who; leave it out']
+  return undefined
 }
 
 export function isConflict(settled: Settings | Conflict): settled is Conflict {
@@ -209,7 +292,7 @@ function conflictOfPeers(settings: Settings, pathOf: (index: number) => SettingP
   const { peers, mode } = settings
   for (const [index, peer] of peers.entries()) {
     const path = pathOf(index)
-    const wrong = conflictOfEndpoint(settings, peer.endpoint.host, path)
+    const wrong = conflictOfEndpoint(settings, peer.endpoint?.host, path)
     if (wrong !== undefined) return wrong
     if (mode === 'tun' && peers.length > 1 && peer.addresses.length + peer.prefixes.length === 0) {
       return [
@@ -234,7 +317,12 @@ function conflictOfPeers(settings: Settings, pathOf: (index: number) => SettingP
   }
   return (
     twice(peers, pathOf, [], ({ name }) => [name]) ??
-    twice(peers, pathOf, ['endpoint'], ({ endpoint }) => [nameOf(endpoint)]) ??
+    twice(peers, pathOf, ['endpoint'], ({ endpoint }) =>
+      endpoint === undefined ? [] : [nameOf(endpoint)],
+    ) ??
+    twice(peers, pathOf, ['public_key'], (it) =>
+      it.public_key === undefined ? [] : [formatKey(it.public_key)],
+    ) ??
     twice(peers, pathOf, ['addresses'], ({ addresses }) => addresses) ??
     twice(peers, pathOf, ['prefixes'], (it) => it.prefixes.map((p) => `${p.address}/${p.prefixLength}`)) ??
     twice(peers, pathOf, ['macs'], ({ macs }) => macs.map(formatMac))
@@ -262,10 +350,10 @@ function firstTwice(texts: readonly string[]): number {
 
 function conflictOfEndpoint(
   { listen, local }: Settings,
-  host: string,
+  host: string | undefined,
   path: SettingPath,
 ): Conflict | undefined {
-  if (!ipaddr.isValid(host)) return undefined
+  if (host === undefined || !ipaddr.isValid(host)) return undefined
   if (listen.address !== undefined && !reaches(listen.address, host)) {
     return [
       ['listen'],

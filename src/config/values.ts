@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+import { parseKey } from '../noise/keys.js'
 import { isGroupMac, type Mac, parseMac } from '../wire/ethernet.js'
 
 /** The texts a person writes, and what they stand for. Each parser returns a value or throws a RangeError
@@ -127,6 +128,25 @@ export function parsePeerName(text: string): string {
     throw new RangeError(`"${text}" is not a peer's name; use 1 to 63 ASCII characters without spaces`)
   }
   return text
+}
+
+/** A public key, in base64, as `udptun-fast pubkey` and `wg pubkey` print it. */
+export function parsePublicKey(text: string): Buffer {
+  const key = parseKey(text)
+  if (key === undefined) {
+    throw new RangeError(
+      `"${text}" is not a public key, which has 44 characters; the other host tells its own with: udptun-fast pubkey < its.key`,
+    )
+  }
+  return key
+}
+
+/** Seconds, 0 for off. */
+export function parseKeepalive(text: string): number {
+  const seconds = text === 'off' ? 0 : /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(seconds <= 65535))
+    throw new RangeError(`"${text}" is not a time; use a number of seconds from 1 to 65535, or off`)
+  return seconds
 }
 
 /** `5149`, `192.0.2.1:5149`, `[2001:db8::1]:5149`. */

@@ -24,6 +24,11 @@ export interface ControlListener {
   woken(): void
   /** Something that is no control frame of this version. */
   malformed(): void
+  /**
+   * The datagram that a frame becomes in a private tunnel, undefined while there is no key for it; absent where
+   * a frame is a datagram as it is.
+   */
+  readonly seal?: (to: Endpoint, frame: Uint8Array) => Uint8Array | undefined
 }
 
 /** Main's talk with other ends by control frames, over the data socket; never blocks. */
@@ -57,7 +62,11 @@ export class ControlChannel {
    * @returns 0, or the errno of a send that failed
    */
   send(to: Endpoint, message: ControlMessage, bytes?: number): number {
-    const frame = writeControl(this.#mode, message, bytes)
+    const { seal } = this.#listener
+    const plain = writeControl(this.#mode, message, bytes)
+    const frame = seal === undefined ? plain : seal(to, plain)
+    // What cannot be sealed is lost, as on a way that loses it.
+    if (frame === undefined) return 0
     const { fd, family } = this.#socket
     const length = sockaddrLength(family)
     let name: Uint8Array

@@ -12,12 +12,14 @@ import type { UdpSocket } from '../linux/udp.js'
 import type { ControlMessage } from '../wire/control.js'
 import { maxFrameBytes } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
+import { sealedBytes } from '../wire/overhead.js'
 import { newToken } from './control-channel.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { formatEndpoint } from './endpoint.js'
 import { PathMtu } from './path-mtu/path-mtu.js'
 import { headersBytes } from './path-mtu/sizes.js'
 import { PeerLife, type PeerState } from './peer-life.js'
+import type { PrivateSide } from './private-side.js'
 import type { PeerStatus } from './status.js'
 import {
   carriedMtuBytes,
@@ -51,6 +53,8 @@ export interface PeerContext {
   onMtu(): void
   /** What was learnt from a row's peer holds no more. */
   forget(row: number): void
+  /** Where the tunnel is private. */
+  readonly privateSide: PrivateSide | undefined
   /** The name of another peer that is there already. */
   nameAt(endpoint: Endpoint): string | undefined
 }
@@ -61,7 +65,8 @@ export class Peer {
   readonly index: number
   readonly settings: PeerSettings
   readonly #context: PeerContext
-  readonly #discovery: Discovery
+  /** Undefined for one that comes by itself. */
+  readonly #discovery: Discovery | undefined
   /** Counters of the row at the start: a row may have had another peer. */
   readonly #base: PeerCounts
   #endpoint: Endpoint | undefined
@@ -73,6 +78,8 @@ export class Peer {
   /** What the path has been said to be too narrow for, since it last was wide enough. */
   readonly #narrow = new Set<string>()
   readonly #life: PeerLife
+  /** It is where it was heard from, not where its settings say. */
+  #roamed = false
   #locatedMs = 0
   /** Of the last keepalive: its answer has the same. */
   #helloToken = 0n
@@ -85,13 +92,20 @@ export class Peer {
     this.index = index
     this.settings = settings
     this.#context = context
-    this.#discovery = discoveryOf(settings.endpoint, context.socket.family)
+    const { endpoint } = settings
+    this.#discovery = endpoint === undefined ? undefined : discoveryOf(endpoint, context.socket.family)
     this.#base = sumPeerCounters(index, ...context.counters)
     this.#life = new PeerLife(this.#traffic())
+    context.privateSide?.add(index, settings)
   }
 
   get name(): string {
     return this.settings.name
+  }
+
+  /** The name or address that it was given as. */
+  get host(): string {
+    return this.settings.endpoint?.host ?? this.name
   }
 
   /** Undefined until it has been found. */
@@ -116,6 +130,12 @@ export class Peer {
     return input === undefined ? undefined : carriedMtuBytes({ ...input, wanted: 'auto' })
   }
 
+  /** What comes to a frame on its way to a datagram. */
+  get #sealedBytes(): number {
+    const { privateSide, settings } = this.#context
+    return privateSide === undefined ? 0 : sealedBytes(settings.mode)
+  }
+
   #mtuInput(): DeviceMtuInput | undefined {
     if (this.#endpoint === undefined || this.#underlay === undefined) return undefined
     const { mode, mtu, vlan, local } = this.#context.settings
@@ -125,6 +145,7 @@ export class Peer {
       remoteAddress: this.#endpoint.address,
       underlayMtuBytes: this.#pathMtu?.mtuBytes ?? this.#underlay.mtuBytes,
       wanted: mtu,
+      sealed: this.#context.privateSide !== undefined,
       overlayHasIpv6: local.some(({ family }) => family === 'ipv6'),
     }
   }
@@ -145,7 +166,9 @@ export class Peer {
    * @throws UserError where it cannot be found or reached; the signal's reason
    */
   async find(signal: AbortSignal): Promise<void> {
-    const { host } = this.settings.endpoint
+    const discovery = this.#discovery
+    if (discovery === undefined) return
+    const { host } = this
     signal.throwIfAborted()
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })
@@ -161,7 +184,7 @@ export class Peer {
     try {
       for (;;) {
         try {
-          const [first] = await Promise.race([this.#discovery.locate(), aborted])
+          const [first] = await Promise.race([discovery.locate(), aborted])
           this.#locatedMs = performance.now()
           if (!this.#removed) this.#moveTo(first)
           return
@@ -194,6 +217,7 @@ export class Peer {
     if (traffic.sentFrames !== this.#sent) this.#pathMtu?.traffic()
     this.#sent = traffic.sentFrames
     this.#limit()
+    if (this.#discovery === undefined) return
     const { refreshMs } = this.#discovery
     const due = refreshMs !== undefined && traffic.nowMs - this.#locatedMs >= refreshMs
     const lost = this.#endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
@@ -208,8 +232,10 @@ export class Peer {
     if (type === 'hello') this.#life.greeted(nowMs)
     if (type === 'hello_ack' && token === this.#helloToken) this.#life.answered(nowMs)
     this.#tellChange(before)
-    if (type === 'probe_ack') this.#pathMtu?.answered(message)
-    else this.#pathMtu?.heard(bytes)
+    const { sizeBytes } = message
+    if (type === 'probe_ack')
+      this.#pathMtu?.answered({ ...message, sizeBytes: sizeBytes + this.#sealedBytes })
+    else this.#pathMtu?.heard(bytes + this.#sealedBytes)
   }
 
   /** Follows what ICMP has said of the path to it. */
@@ -232,6 +258,7 @@ export class Peer {
   remove(): void {
     this.#removed = true
     this.#pathMtu?.close()
+    this.#context.privateSide?.remove(this.index)
     this.#context.table.clear(this.index)
     this.#context.limits.set(this.index, 0, 0)
     this.#context.forget(this.index)
@@ -243,7 +270,7 @@ export class Peer {
     const { addresses, prefixes } = this.settings
     return {
       name: this.name,
-      host: this.settings.endpoint.host,
+      host: this.host,
       endpoint: this.#endpoint === undefined ? null : formatEndpoint(this.#endpoint),
       state: this.state,
       heard_s: this.#life.heardMs === undefined ? null : (performance.now() - this.#life.heardMs) / 1000,
@@ -255,6 +282,7 @@ export class Peer {
       mtu_bytes: this.mtuBytes ?? null,
       carried_mtu_bytes: this.carriedMtuBytes ?? null,
       path_mtu: this.#pathMtu?.status() ?? null,
+      privacy: this.#context.privateSide?.status(this.index) ?? null,
       overlay: [...addresses, ...prefixes.map(({ address, prefixLength }) => `${address}/${prefixLength}`)],
       outbound: {
         frames: since('sentFrames'),
@@ -282,14 +310,15 @@ export class Peer {
   }
 
   #traffic() {
-    const { sentFrames, receivedFrames } = sumPeerCounters(this.index, ...this.#context.counters)
-    return { nowMs: performance.now(), sentFrames, receivedFrames }
+    const counts = sumPeerCounters(this.index, ...this.#context.counters)
+    const receivedFrames = counts.receivedFrames + counts.receivedKeepalives
+    return { nowMs: performance.now(), sentFrames: counts.sentFrames, receivedFrames }
   }
 
   /** @throws UserError where it cannot be sent to */
   #moveTo(endpoint: Endpoint): void {
     const { settings, socket, table, netlink } = this.#context
-    const { host } = this.settings.endpoint
+    const { host } = this
     refuseLoop(settings, host, endpoint)
     const other = this.#context.nameAt(endpoint)
     if (other !== undefined && other !== this.name) {
@@ -297,13 +326,35 @@ export class Peer {
         `${host} is at ${formatEndpoint(endpoint)}, where the peer ${other} is already; give each an endpoint of its own`,
       )
     }
-    table.setAddress(this.index, encode(socket, endpoint))
+    const sockaddr = encode(socket, endpoint)
+    table.setAddress(this.index, sockaddr)
     this.#endpoint = endpoint
+    this.#roamed = false
     this.#underlay = underlayTo(netlink, endpoint.address)
     this.#life.moved()
     this.#pathMtu?.close()
     this.#pathMtu = undefined
+    this.#context.privateSide?.located(this.index, sockaddr)
     this.#followPath()
+  }
+
+  /** It has been heard, authentically, from somewhere else: that is where it is now. */
+  roamTo(endpoint: Endpoint, sockaddr: Uint8Array): void {
+    const { netlink, log, table } = this.#context
+    const before = this.#endpoint
+    if (before !== undefined && same(before, endpoint)) return
+    table.setAddress(this.index, sockaddr)
+    this.#endpoint = endpoint
+    this.#roamed = true
+    this.#underlay = underlayTo(netlink, endpoint.address)
+    this.#pathMtu?.close()
+    this.#pathMtu = undefined
+    this.#followPath()
+    const text = formatEndpoint(endpoint)
+    log.info(
+      { peer: this.name, remote: text },
+      before === undefined ? `${this.name} is at ${text}` : `${this.name} has moved to ${text}`,
+    )
   }
 
   /** Finds out what the path carries, from now on. */
@@ -317,7 +368,7 @@ export class Peer {
       address: endpoint.address,
       ceilingBytes: this.#underlay.mtuBytes,
       send: (message, bytes) => {
-        if (bytes !== undefined) return sendWhole(endpoint, message, bytes)
+        if (bytes !== undefined) return sendWhole(endpoint, message, bytes - this.#sealedBytes)
         send(endpoint, message)
         return true
       },
@@ -339,7 +390,7 @@ export class Peer {
       return
     }
     const family = familyOf(input.remoteAddress)
-    const wholeBytes = path.mtuBytes - headersBytes(family)
+    const wholeBytes = path.mtuBytes - headersBytes(family) - this.#sealedBytes
     const carried = carriedMtuBytes({ ...input, wanted: 'auto' })
     let fragmentedBytes = 0
     if (input.overlayHasIpv6 && carried < IPV6_MIN_MTU_BYTES && this.#mayFragment(path.mtuBytes))
@@ -411,12 +462,13 @@ export class Peer {
   }
 
   async #findAgain(silent: boolean): Promise<void> {
-    if (this.#locating) return
+    const discovery = this.#discovery
+    if (this.#locating || discovery === undefined || (this.#roamed && !silent)) return
     this.#locating = true
     const { log } = this.#context
-    const { host } = this.settings.endpoint
+    const { host } = this
     try {
-      const candidates = await this.#discovery.locate()
+      const candidates = await discovery.locate()
       const before = this.#endpoint
       const next = chooseEndpoint(candidates, before, silent)
       if (this.#removed || (before !== undefined && same(next, before))) return

@@ -116,6 +116,13 @@ export class Peers {
     return Math.max(0, ...[...this.#peers.values()].map(({ underlay }) => underlay?.mtuBytes ?? 0))
   }
 
+  /** The row of the peer that is there. */
+  rowAt({ address, port }: Endpoint): number | undefined {
+    for (const { endpoint, index } of this.#peers.values())
+      if (endpoint?.address === address && endpoint.port === port) return index
+    return undefined
+  }
+
   /** The peer of a row, unless it has none now. */
   at(row: number): Peer | undefined {
     for (const peer of this.#peers.values()) if (peer.index === row) return peer

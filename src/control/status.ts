@@ -4,6 +4,7 @@ import type { DeviceMode } from '../wire/mode.js'
 import type { OffloadStatus } from './offload.js'
 import type { PathMtuStatus } from './path-mtu/path-mtu.js'
 import type { PeerState } from './peer-life.js'
+import type { PrivacyStatus } from './private-side.js'
 
 /** Why something was dropped: who counts it, and what to say of it to a person. */
 export const DROP_REASONS = {
@@ -27,6 +28,16 @@ export const DROP_REASONS = {
   control_full: ['dropControlFull', 'more control frames than this program can keep up with'],
   control_malformed: ['dropControlMalformed', 'a control frame that makes no sense to this version'],
   control_local: ['dropControlLocal', 'a control frame from this host, where only this program may send any'],
+  no_keypair: ['dropNoKeypair', 'no handshake with the other host yet, so no key to seal it with'],
+  unknown_index: ['dropUnknownIndex', 'sealed with keys that this host does not have (any more)'],
+  not_authentic: ['dropNotAuthentic', 'forged, or damaged on the way'],
+  replayed: ['dropReplayed', 'seen before, or far too late'],
+  not_private: ['dropNotPrivate', "no message of a private tunnel's protocol"],
+  wrong_mac1: ['dropWrongMac1', "a handshake from somebody who does not know this host's public key"],
+  handshakes_full: ['dropHandshakesFull', 'more handshakes than this program can keep up with'],
+  handshake_unknown_peer: ['dropUnknownPeer', 'a handshake from a host that is no peer'],
+  handshake_refused: ['dropHandshakeRefused', 'a handshake that is forged, repeated, or came too often'],
+  handshake_cookie: ['dropCookie', 'handshakes that were answered with a cookie, there being very many'],
   device_refused: ['dropDeviceRefused', 'the device refused the frame'],
 } as const satisfies Record<string, readonly [CounterName, string]>
 
@@ -77,6 +88,8 @@ export interface PeerStatus {
   readonly carried_mtu_bytes: number | null
   /** What the path carries, as MTUs of the underlay count; null while there is none. */
   readonly path_mtu: PathMtuStatus | null
+  /** Null where the tunnel is not private. */
+  readonly privacy: PrivacyStatus | null
   /** Its overlay addresses and prefixes, as far as the settings say. */
   readonly overlay: readonly string[]
   readonly outbound: PeerTraffic
@@ -101,6 +114,8 @@ export interface StatusReport {
   readonly listen: string
   readonly peers: readonly PeerStatus[]
   readonly mtu_bytes: number
+  /** What a private tunnel is sealed with, and this host's public key; null where it is not private. */
+  readonly privacy: { readonly crypto: string; readonly public_key: string } | null
   /** Which of the kernel's offloads are in use. */
   readonly offloads: OffloadStatus
   /** Super-frames from the device and to it; each stands for many frames. */

@@ -3,7 +3,8 @@ import type { Logger } from 'pino'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
 import { ControlQueue } from '../forward/control-queue.js'
-import { C, COUNTERS, counterBlock } from '../forward/counters.js'
+import { C, COUNTERS, type CounterName, counterBlock } from '../forward/counters.js'
+import { KeypairTable } from '../forward/keypairs.js'
 import { Offloads } from '../forward/offloads.js'
 import { PathLimits } from '../forward/path-limits.js'
 import { peerCounterBlock } from '../forward/peer-counters.js'
@@ -15,16 +16,21 @@ import { getLink, type LinkStatistics, setLink } from '../linux/interface.js'
 import { close } from '../linux/libc.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink, RouteMonitor } from '../linux/netlink.js'
-import { sockaddrLength } from '../linux/sockaddr.js'
+import { makeUndumpable } from '../linux/process.js'
+import { type Endpoint, sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
+import type { Verdict } from '../noise/handshakes.js'
+import type { Times } from '../noise/peer.js'
 import { version } from '../version.js'
 import { ETHERNET_HEADER_BYTES, maxFrameBytes, VLAN_TAG_BYTES } from '../wire/ethernet.js'
+import { leastPaddingBytes } from '../wire/padding.js'
 import { Addresses, type FdbReport } from './addresses.js'
 import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
 import { type PeerChanges, Peers } from './peers.js'
+import { PrivateSide, type PrivateSideOptions } from './private-side.js'
 import { Resources } from './resources.js'
 import { openSocket } from './socket.js'
 import { dropsOf, type PeerStatus, type StatusReport, sumCounters, workerStatus } from './status.js'
@@ -56,6 +62,7 @@ export class Tunnel {
   /** The state words that the workers look at. */
   readonly #state: Int32Array
   readonly #offloads: Offloads
+  readonly #privateSide: PrivateSide | undefined
   readonly #offloadWatch: OffloadWatch
   readonly #counters: Record<'tap' | 'udp' | 'own', Float64Array>
   readonly #rings: { readonly outbound: Ring; readonly inbound: Ring }
@@ -80,6 +87,7 @@ export class Tunnel {
     this.#addresses = parts.addresses
     this.#state = memory.i32.subarray(plan.state >>> 2)
     this.#offloads = parts.offloads
+    this.#privateSide = parts.privateSide
     this.#offloadWatch = new OffloadWatch(parts.offloads, parts.settings.offload === 'auto', parts.log)
     this.#mtuBytes = parts.mtuBytes
     this.#counters = {
@@ -105,6 +113,7 @@ export class Tunnel {
    * Sets everything up and starts the workers.
    * @param signal ends a wait for DNS
    * @param reread the settings as they are now, for {@link reload}; throws a UserError where they are wrong
+   * @param times of a private tunnel, where they are not to be those of the protocol
    * @throws UserError; whatever the error, nothing is left behind
    */
   static async start(
@@ -112,10 +121,11 @@ export class Tunnel {
     log: Logger,
     signal: AbortSignal,
     reread?: () => Settings,
+    times?: Partial<Times>,
   ): Promise<Tunnel> {
     const resources = new Resources()
     try {
-      return await Tunnel.#start(settings, log, signal, resources, reread)
+      return await Tunnel.#start(settings, log, signal, resources, reread, times)
     } catch (error) {
       await resources.close()
       throw error
@@ -128,6 +138,7 @@ export class Tunnel {
     signal: AbortSignal,
     resources: Resources,
     reread: (() => Settings) | undefined,
+    times: Partial<Times> = {},
   ) {
     const netlink = new Netlink()
     resources.defer(() => netlink.close())
@@ -142,9 +153,22 @@ export class Tunnel {
     )
     const ownCounters = new Float64Array(COUNTERS.length)
     const queue = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
+    const privateSide = startPrivateSide(
+      { settings, socket, log, memory, plan, counters, times },
+      (row, endpoint, sockaddr) => peers.at(row)?.roamTo(endpoint, sockaddr),
+      ownCounters,
+    )
+    resources.defer(() => privateSide?.close())
+    const seal = privateSide && {
+      seal: (to: Endpoint, frame: Uint8Array) => {
+        const row = peers.rowAt(to)
+        return row === undefined ? undefined : privateSide.seal(row, frame)
+      },
+    }
     const limits = new PathLimits(memory, plan.pathLimits)
     const fragmenting = memory.i32.subarray((plan.state >>> 2) + StateWord.fragmenting)
     const channel = new ControlChannel(settings.mode, socket, queue, fragmenting, {
+      ...seal,
       endpointOf: (row) => peers.at(row)?.endpoint,
       said: (row, message, bytes) => peers.at(row)?.said(message, bytes),
       woken: () => peers.takeHints(),
@@ -164,6 +188,7 @@ export class Tunnel {
       send,
       sendWhole,
       forget: (row) => addresses.forget(row),
+      privateSide,
       onMtu: () => onMtu(),
       log,
     })
@@ -187,11 +212,28 @@ export class Tunnel {
       tapFd: device.fd,
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
-      onControl: () => channel.wake(),
+      mac1Key: privateSide?.own.mac1Key,
+      onControl: () => {
+        channel.wake()
+        privateSide?.wake()
+      },
     })
+    if (privateSide !== undefined) privateSide.onKeys = () => workers.ring()
     resources.defer(() => workers.stop())
     resources.defer(() => channel.close())
-    const parts = { settings, log, resources, netlink, socket, device, peers, offloads, workers, ownCounters }
+    const parts = {
+      settings,
+      log,
+      resources,
+      netlink,
+      socket,
+      device,
+      peers,
+      offloads,
+      workers,
+      ownCounters,
+      privateSide,
+    }
     const tunnel = new Tunnel({ ...parts, addresses, memory, plan, mtuBytes, reread })
     const commands = {
       status: () => tunnel.status(),
@@ -231,6 +273,7 @@ export class Tunnel {
       listen: formatEndpoint(this.#socket.local),
       peers: this.#peers.status(),
       mtu_bytes: this.#mtuBytes,
+      privacy: this.#privateSide === undefined ? null : this.#privateSide.summary(),
       offloads: offloadStatus(this.#offloads),
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },
       outbound: { frames: all.sentFrames, bytes: all.sentBytes },
@@ -304,6 +347,7 @@ export class Tunnel {
       fields,
       `${fields.device} is up: ${addresses.join(', ')}, MTU ${fields.mtu_bytes}, to ${this.#peers.summary()} over UDP, listening on ${fields.listen}`,
     )
+    if (this.#privateSide === undefined) this.#log.warn(PLAIN)
     this.#peers.warnOfMissingRoutes()
   }
 
@@ -365,10 +409,11 @@ export class Tunnel {
 
   #tellWorkers(mtuBytes: number): void {
     const { mode, vlan, mss_clamp } = this.#settings
+    const l2Bytes = mode === 'tun' ? 0 : ETHERNET_HEADER_BYTES + (vlan ? VLAN_TAG_BYTES : 0)
     Atomics.store(this.#state, StateWord.deviceMtuBytes, mtuBytes)
+    Atomics.store(this.#state, StateWord.paddingLimit, mtuBytes + l2Bytes + leastPaddingBytes(mode))
     if (!mss_clamp) return
     const carried = Math.min(mtuBytes, this.#peers.carriedMtuBytes ?? mtuBytes)
-    const l2Bytes = mode === 'tun' ? 0 : ETHERNET_HEADER_BYTES + (vlan ? VLAN_TAG_BYTES : 0)
     Atomics.store(this.#state, StateWord.clampFrameBytes, carried + l2Bytes)
   }
 }
@@ -404,6 +449,47 @@ interface Parts {
   readonly plan: ReturnType<typeof planMemory>
   readonly mtuBytes: number
   readonly reread: (() => Settings) | undefined
+  readonly privateSide: PrivateSide | undefined
+}
+
+/** Said once, in plain words. */
+const PLAIN =
+  'this tunnel is not private: anybody on the way can read what it carries, and put in more; udptun-fast keygen makes keys'
+
+type PrivateContext = Pick<Parts, 'settings' | 'socket' | 'log' | 'memory' | 'plan'> & {
+  readonly counters: readonly Float64Array[]
+  readonly times: Partial<Times>
+}
+
+/** Where the settings have a key. */
+function startPrivateSide(
+  { settings, socket, log, memory, plan, counters, times }: PrivateContext,
+  roamed: PrivateSideOptions['roamed'],
+  ownCounters: Float64Array,
+): PrivateSide | undefined {
+  const { private_key_file: privateKey, mode } = settings
+  if (privateKey === undefined) return undefined
+  makeUndumpable()
+  const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
+  const queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.controlTold * 4)
+  const counted = (verdict: Verdict) => {
+    const counter = HANDSHAKE_COUNTERS[verdict]
+    if (counter !== undefined) ownCounters[C[counter]]++
+  }
+  const shared = { mode, privateKey, memory, table, queue, socket, counters, log, times }
+  return new PrivateSide({ ...shared, roamed, counted })
+}
+
+const HANDSHAKE_COUNTERS: Readonly<Record<Verdict, CounterName | undefined>> = {
+  accepted: undefined,
+  malformed: 'dropNotPrivate',
+  'wrong mac1': 'dropWrongMac1',
+  cookie: 'dropCookie',
+  'too many': 'dropHandshakeRefused',
+  'unknown peer': 'dropUnknownPeer',
+  'unknown index': 'dropUnknownIndex',
+  'not authentic': 'dropHandshakeRefused',
+  old: 'dropHandshakeRefused',
 }
 
 /**

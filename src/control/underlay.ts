@@ -43,6 +43,8 @@ export interface DeviceMtuInput {
   readonly wanted: number | 'safe' | 'auto'
   /** Whether frames with a VLAN tag are to fit as well. */
   readonly vlan: boolean
+  /** Whether the tunnel is private. */
+  readonly sealed?: boolean
   readonly overlayHasIpv6: boolean
 }
 
@@ -59,7 +61,7 @@ export function deviceMtuBytes(input: DeviceMtuInput): number {
 
 /** What the underlay carries of the overlay without a datagram in fragments, as the device's MTU counts. */
 export function carriedMtuBytes(input: DeviceMtuInput): number {
-  const { mode, remoteAddress, underlayMtuBytes, wanted, vlan } = input
+  const { mode, remoteAddress, underlayMtuBytes, wanted, vlan, sealed } = input
   const carried = wanted === 'safe' ? Math.min(SAFE_BYTES, underlayMtuBytes) : underlayMtuBytes
-  return Math.min(carried - overheadBytes(mode, familyOf(remoteAddress), vlan), MAX_MTU_BYTES)
+  return Math.min(carried - overheadBytes(mode, familyOf(remoteAddress), vlan, sealed), MAX_MTU_BYTES)
 }

@@ -70,10 +70,15 @@ export class Workers {
     throw failure
   }
 
+  /** Wakes both, to look at what has changed. */
+  ring(): void {
+    for (const bell of this.#bells) bell.ring()
+  }
+
   /** Has both workers leave their poll and return, and ends their threads. */
   async stop(): Promise<void> {
     Atomics.store(this.#memory.i32, this.#stopWord, 1)
-    for (const bell of this.#bells) bell.ring()
+    this.ring()
     await Promise.allSettled(this.#tasks)
     await this.#pool.destroy()
     for (const bell of this.#bells) bell.close()

@@ -24,6 +24,8 @@ export interface LoopOptions {
   readonly otherBell: Doorbell
   readonly scratch: Scratch
   readonly counters: Float64Array
+  /** Called when main has rung, or the other worker. */
+  readonly rung?: (() => void) | undefined
 }
 
 /** How long a worker with a full send buffer sleeps before it looks again by itself. */
@@ -43,6 +45,7 @@ export class Loop {
   readonly #otherBell: Doorbell
   readonly #sleeper: Sleeper
   readonly #counters: Float64Array
+  readonly #rung: (() => void) | undefined
   #sourceMayHave = true
 
   constructor(options: LoopOptions) {
@@ -55,6 +58,7 @@ export class Loop {
     this.#otherBell = options.otherBell
     this.#sleeper = new Sleeper(options.scratch, source.fd, bell.fd, own.sink.fd)
     this.#counters = options.counters
+    this.#rung = options.rung
   }
 
   /**
@@ -94,6 +98,7 @@ export class Loop {
     if (rung) {
       this.#bell.silence()
       counters[C.syscalls]++
+      this.#rung?.()
     }
     if ((found & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
     if ((found & POLLERR) !== 0) this.#source.handleError()

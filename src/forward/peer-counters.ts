@@ -12,6 +12,8 @@ export const PEER_COUNTERS = [
   /** Frames for it that were dropped, and frames from it. */
   'droppedOutbound',
   'droppedInbound',
+  /** Private tunnels: messages from it that held nothing. */
+  'receivedKeepalives',
 ] as const
 
 export type PeerCounterName = (typeof PEER_COUNTERS)[number]

@@ -1,12 +1,15 @@
 import { CONTROL_DATA_BYTES } from './control-queue.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
 import { fdbBytes } from './fdb.js'
+import { keypairTableBytes } from './keypairs.js'
 import { pathLimitBytes } from './path-limits.js'
 import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peers.js'
+import { PLACES_BYTES } from './places.js'
 import { ringBytes } from './ring.js'
 import { routesBytes } from './routes.js'
 import { stormBytes } from './storm.js'
+import { WAITING_ROOM_BYTES } from './waiting-room.js'
 
 /** Where everything lies in the one shared memory. Offsets in bytes, multiples of 64. */
 export interface MemoryPlan extends TunnelPlan {
@@ -39,6 +42,10 @@ export interface TunnelPlan {
   readonly routes: number
   readonly routeLimit: number
   readonly storm: number
+  /** The keypairs of a private tunnel, their rows, and handshake messages on their way to main. */
+  readonly keypairs: number
+  readonly keypairRows: number
+  readonly handshakes: number
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
 }
@@ -53,12 +60,18 @@ export interface WorkerPlan {
   readonly peerCounters: number
   /** Memory of the worker's own, for what it hands to the kernel beside the frames. */
   readonly scratch: number
+  /** Where messages are sealed and opened: see sealer.ts. */
+  readonly places: number
+  readonly relayPlaces: number
+  /** Where frames wait for keys: see waiting-room.ts. */
+  readonly waitingRoom: number
 }
 
 /**
  * Words of the state area, each written by main alone but `controlTold` (control-queue.ts) and `fragmenting`
  * (passage.ts). `maxFrameBytes` is the longest frame or packet taken from the network; it changes with the
- * underlay's MTU. `clampFrameBytes` is the longest frame that the MSS of TCP connections is to allow, 0 for any.
+ * underlay's MTU. `clampFrameBytes` is the longest frame that the MSS of TCP connections is to allow, 0 for any;
+ * `paddingLimit` the length that a frame of a private tunnel is not padded beyond.
  */
 export const StateWord = {
   stop: 0,
@@ -68,6 +81,7 @@ export const StateWord = {
   fragmenting: 4,
   deviceMtuBytes: 5,
   clampFrameBytes: 6,
+  paddingLimit: 7,
 } as const
 
 /** Bytes of each worker's scratch. */
@@ -82,6 +96,8 @@ const INBOUND_DATA_BYTES = 4 * 1024 * 1024
 
 /** Overlay addresses and prefixes for each peer, of each family, on the average. */
 const ROUTES_PER_PEER = 16
+/** The previous keypair, the one in use, the next, and one that a handshake is under way for; a power of two. */
+const KEYPAIRS_PER_PEER = 4
 
 /** @param peerRows a power of two */
 export function planMemory(peerRows: number): MemoryPlan {
@@ -102,6 +118,9 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
     counters: take(COUNTER_BLOCK_BYTES),
     peerCounters: take(peerCounterBytes(peerRows)),
     scratch: take(SCRATCH_BYTES),
+    places: take(PLACES_BYTES),
+    relayPlaces: take(PLACES_BYTES),
+    waitingRoom: take(WAITING_ROOM_BYTES),
   })
   const ring = (dataBytes: number) => ({ at: take(ringBytes(dataBytes)), dataBytes })
   const state = take(64)
@@ -111,6 +130,9 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const tap = worker()
   const udp = worker()
   const control = take(ringBytes(CONTROL_DATA_BYTES))
+  const keypairRows = peerRows * KEYPAIRS_PER_PEER
+  const keypairs = take(keypairTableBytes(keypairRows, peerRows))
+  const handshakes = take(ringBytes(CONTROL_DATA_BYTES))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
   const routeLimit = peerRows * ROUTES_PER_PEER
@@ -118,5 +140,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const storm = take(stormBytes(peerRows))
   const fdb = take(fdbBytes(peerRows))
   const tables = { peers, peerRows, fdb, routes, routeLimit, storm }
-  return { state, offloads, pathLimits, outbound, inbound, control, ...tables, tap, udp, end: next }
+  const keys = { keypairs, keypairRows, handshakes }
+  const rings = { outbound, inbound, control }
+  return { state, offloads, pathLimits, ...rings, ...tables, ...keys, tap, udp, end: next }
 }

@@ -33,13 +33,19 @@ export class Relay {
       return
     }
     if (!this.#passes(peer, bytes)) return
+    if (!this.#sender.fits(bytes)) this.flush()
     this.#sender.opens(false)
-    this.#sender.batch.addFrame(frame, bytes, peer, this.#peers.address(peer))
+    this.#sender.addFrame(frame, bytes, peer, this.#peers.address(peer))
     if (this.#sender.batch.full) this.flush()
   }
 
   /** A frame for all peers but the one it came from. */
   toOthers(frame: number, bytes: number, from: number): void {
+    if (this.#sender.seals) {
+      for (let peer = 0; peer < this.#peers.rowsInUse; peer++)
+        if (peer !== from && this.#peers.inUse(peer)) this.toPeer(frame, bytes, peer)
+      return
+    }
     const { batch } = this.#sender
     if (batch.room < this.#peers.countInUse) this.flush()
     this.#sender.opens(false)

@@ -14,12 +14,16 @@ import {
   EPERM,
 } from '../linux/errno.js'
 import { lastErrno, sendmmsg } from '../linux/libc.js'
+import type { Segmenter } from '../offload/segment.js'
 import { C } from './counters.js'
 import type { Offloads } from './offloads.js'
-import type { Passage } from './passage.js'
+import { FRAGMENTED, type Passage, REFUSED } from './passage.js'
 import { P, PEER_STRIDE } from './peer-counters.js'
+import type { PeerTable } from './peers.js'
 import type { Scratch } from './scratch.js'
+import type { Sealer } from './sealer.js'
 import { SendBatch } from './send-batch.js'
+import type { WaitingRoom } from './waiting-room.js'
 
 /** How long a full send buffer is waited for before the frames in hand are dropped. */
 const SEND_PATIENCE_MS = 100
@@ -30,6 +34,13 @@ const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL, EOPNOTSUPP])
 /** What the kernel says where there is no way to a peer at all: its next frame would hear the same. */
 const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, ENETDOWN, EPERM, EACCES])
 
+/** What a private tunnel's frames go through on their way out. */
+export interface Sealing {
+  readonly sealer: Sealer
+  /** Where frames wait for keys; without, they are dropped. */
+  readonly waitingRoom: WaitingRoom | undefined
+}
+
 export interface SenderOptions {
   readonly fd: number
   /** Length of a socket address of the socket's family. */
@@ -37,6 +48,8 @@ export interface SenderOptions {
   readonly peerCounters: Float64Array
   readonly offloads: Offloads
   readonly passage: Passage
+  /** Where the tunnel is private. */
+  readonly sealing?: Sealing | undefined
   /** The system call, for a test to come between. */
   readonly sendmmsg?: typeof sendmmsg
 }
@@ -51,6 +64,8 @@ export class Sender {
   readonly #fd: number
   readonly #offloads: Offloads
   readonly #passage: Passage
+  readonly #sealer: Sealer | undefined
+  readonly #waitingRoom: WaitingRoom | undefined
   readonly #sendmmsg: typeof sendmmsg
   readonly #counters: Float64Array
   readonly #peerCounters: Float64Array
@@ -70,10 +85,89 @@ export class Sender {
     this.#fd = options.fd
     this.#offloads = options.offloads
     this.#passage = options.passage
+    this.#sealer = options.sealing?.sealer
+    this.#waitingRoom = options.sealing?.waitingRoom
     this.#sendmmsg = options.sendmmsg ?? sendmmsg
     this.#counters = counters
     this.#peerCounters = options.peerCounters
     this.batch = new SendBatch(scratch, options.sockaddrBytes)
+  }
+
+  /** Whether each message is sealed for the peer it goes to, and so cannot go to another. */
+  get seals(): boolean {
+    return this.#sealer !== undefined
+  }
+
+  /** Whether there is room for a frame of `bytes` beside what the batch itself knows of. */
+  fits(bytes: number): boolean {
+    return this.#sealer === undefined || this.#sealer.fits(bytes)
+  }
+
+  /** Adds a frame, which fits, to the peer whose socket address lies at offset `name`. It may change. */
+  addFrame(frame: number, bytes: number, peer: number, name: number): void {
+    const sealer = this.#sealer
+    if (sealer === undefined) {
+      this.batch.addFrame(frame, bytes, peer, name)
+      return
+    }
+    sealer.copy(sealer.frame, frame, bytes)
+    this.#seal(sealer, bytes, peer, name)
+  }
+
+  /** Adds a segment, which fits, of what the segmenter has taken up. */
+  addSegment(segmenter: Segmenter, segment: number, peer: number, name: number): void {
+    const { headerBytes } = segmenter
+    const payload = segmenter.payloadOffset(segment)
+    const payloadBytes = segmenter.payloadBytes(segment)
+    const sealer = this.#sealer
+    if (sealer === undefined) {
+      segmenter.writeHeader(segment, this.batch.headerSlot)
+      this.batch.addSegment(headerBytes, payload, payloadBytes, peer, name)
+      return
+    }
+    segmenter.writeHeader(segment, sealer.frame)
+    sealer.copy(sealer.frame + headerBytes, payload, payloadBytes)
+    this.#seal(sealer, headerBytes + payloadBytes, peer, name)
+  }
+
+  /** What the sealer has been given is sealed, and goes into the batch as one piece; without keys it waits. */
+  #seal(sealer: Sealer, bytes: number, peer: number, name: number): void {
+    const sealed = sealer.seal(peer, bytes)
+    if (sealed > 0) {
+      this.batch.addFrame(sealer.message, sealed, peer, name)
+      sealer.keep(sealed)
+    } else if (this.#waitingRoom?.put(sealer.frame, bytes, peer, performance.now()) !== true) {
+      this.#counters[C.dropNoKeypair]++
+      this.countFor(peer, 1)
+    }
+  }
+
+  /** Sends what has waited for keys and has some now; to be called when there may be new ones. */
+  keysChanged(peers: PeerTable): void {
+    const room = this.#waitingRoom
+    // A batch that waits for the send buffer comes first; these are looked at again when main rings again.
+    if (room === undefined || room.empty || this.batch.count !== 0) return
+    room.leave((frame, bytes, peer) => this.#leave(frame, bytes, peer, peers), performance.now())
+    this.#counters[C.dropNoKeypair] += room.takeExpired()
+    this.flush()
+  }
+
+  #leave(frame: number, bytes: number, peer: number, peers: PeerTable): boolean {
+    const sealer = this.#sealer
+    if (sealer === undefined || this.batch.full || !sealer.fits(bytes)) return false
+    const passing = this.#passage.judge(peer, bytes)
+    if (passing === REFUSED) {
+      this.#passage.refuse(peer, frame, bytes, bytes, 1)
+      this.countFor(peer, 1)
+      return true
+    }
+    if (!this.opens(passing === FRAGMENTED)) return false
+    sealer.copy(sealer.frame, frame, bytes)
+    const sealed = sealer.seal(peer, bytes)
+    if (sealed === 0) return false
+    this.batch.addFrame(sealer.message, sealed, peer, peers.address(peer))
+    sealer.keep(sealed)
+    return true
   }
 
   /** Whether the batch takes frames that may be fragmented, or may not; an empty one becomes one that does. */
@@ -177,6 +271,7 @@ export class Sender {
 
   #done(): void {
     this.batch.clear()
+    this.#sealer?.clear()
     this.#sent = 0
     this.#wayless = -1
   }

@@ -7,6 +7,7 @@ import { clampMss } from '../offload/mss.js'
 import { isControl } from '../wire/control.js'
 import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import { looksLikeIp } from '../wire/ip.js'
+import { TRANSPORT_HEADER_BYTES } from '../wire/wireguard.js'
 import type { ControlQueue } from './control-queue.js'
 import { C } from './counters.js'
 import type { Forwarding } from './forwarding.js'
@@ -14,7 +15,7 @@ import type { Offloads } from './offloads.js'
 import { P, PEER_STRIDE } from './peer-counters.js'
 import { StateWord } from './plan.js'
 import { DONE, MORE, type Progress, type Sink } from './port.js'
-import { KIND_RUN, Records } from './record.js'
+import { KIND_RUN, Records, SEALED } from './record.js'
 import type { Relay } from './relay.js'
 import type { Ring } from './ring.js'
 import type { Scratch } from './scratch.js'
@@ -108,8 +109,23 @@ export class TapSink implements Sink, JoinTarget {
     const bytes = this.#records.bytes(record, index)
     const peer = this.#records.peer(record, index)
     const step = this.#records.gsoSize(record, index) || bytes
+    if (peer === SEALED) {
+      this.#takeOpened(offset, bytes, step)
+      return
+    }
     for (let done = 0; done < bytes; done += step)
       this.#takeFrame(offset + done, Math.min(step, bytes - done), peer)
+  }
+
+  /** Each frame of a private tunnel has its length and its peer before it, where its header was (record.ts). */
+  #takeOpened(offset: number, bytes: number, step: number): void {
+    const { view } = this.#scratch.memory
+    for (let done = 0; bytes - done >= TRANSPORT_HEADER_BYTES; done += step) {
+      const frameBytes = view.getUint32(offset + done, true)
+      if (frameBytes === 0) continue
+      const peer = view.getUint32(offset + done + 4, true)
+      this.#takeFrame(offset + done + TRANSPORT_HEADER_BYTES, frameBytes, peer)
+    }
   }
 
   #takeFrame(frame: number, bytes: number, peer: number): void {

@@ -60,6 +60,8 @@ export class UdpSink implements Sink {
   #segments = 0
   #segment = 0
   #target = FLOOD as number
+  /** In a private tunnel, of what goes to all: the peer whose turn it is. */
+  #turn = 0
   /** Bytes of the longest datagram it becomes. */
   #longestBytes = 0
 
@@ -110,7 +112,7 @@ export class UdpSink implements Sink {
         return true
       }
     }
-    const fitted = this.#target === FLOOD ? this.#addToAll(frame, bytes) : this.#addTo(frame, bytes)
+    const fitted = this.#addWhereTo(frame, bytes)
     if (fitted && this.#segment === this.#segments) {
       this.#begun = false
       this.#entry++
@@ -118,10 +120,16 @@ export class UdpSink implements Sink {
     return fitted && !this.#batch.full
   }
 
+  #addWhereTo(frame: number, bytes: number): boolean {
+    if (this.#target !== FLOOD) return this.#addTo(frame, bytes, this.#target)
+    return this.#sender.seals ? this.#addToEach(frame, bytes) : this.#addToAll(frame, bytes)
+  }
+
   /** Takes an entry up: makes it ready to be sent, and finds out where to; false where that is nowhere. */
   #begin(frame: number, bytes: number, isSuper: boolean): boolean {
     this.#segment = 0
     this.#segments = 0
+    this.#turn = 0
     if (isSuper) {
       this.#segments = this.#beginSegments(frame, bytes)
       if (this.#segments === 0) {
@@ -157,6 +165,11 @@ export class UdpSink implements Sink {
     return true
   }
 
+  /** Sends what has waited for keys and has some now. */
+  keysChanged(): void {
+    this.#sender.keysChanged(this.#peers)
+  }
+
   #beginSegments(frame: number, bytes: number): number {
     const hdr = frame - virtio_net_hdr.size
     return this.#segmenter.begin(
@@ -169,16 +182,30 @@ export class UdpSink implements Sink {
     )
   }
 
-  /** Adds the entry for the one peer it is for; false to send first. */
-  #addTo(frame: number, bytes: number): boolean {
-    const passing = this.#passage.judge(this.#target, this.#longestBytes)
+  /** Adds what is left of the entry for one peer; false to send first. */
+  #addTo(frame: number, bytes: number, peer: number): boolean {
+    const passing = this.#passage.judge(peer, this.#longestBytes)
     if (passing === REFUSED) {
-      this.#refuse(this.#target, frame, bytes)
+      this.#refuse(peer, frame, bytes)
       this.#segment = this.#segments
       return true
     }
-    if (!this.#sender.opens(passing === FRAGMENTED)) return false
-    this.#add(frame, bytes, this.#target, Number.MAX_SAFE_INTEGER)
+    if (!this.#sender.opens(passing === FRAGMENTED) || !this.#sender.fits(this.#longestBytes)) return false
+    this.#add(frame, bytes, peer, Number.MAX_SAFE_INTEGER)
+    return true
+  }
+
+  /** The entry for all, where it is sealed for each: one peer after the other, in as many batches as that takes. */
+  #addToEach(frame: number, bytes: number): boolean {
+    const peers = this.#peers
+    if (peers.countInUse === 0) this.#counters[C.dropUnreachable] += this.#segments || 1
+    for (; this.#turn < peers.rowsInUse; this.#turn++) {
+      if (!peers.inUse(this.#turn)) continue
+      if (this.#batch.full) return false
+      if (!this.#addTo(frame, bytes, this.#turn) || this.#segment !== this.#segments) return false
+      this.#segment = 0
+    }
+    this.#segment = this.#segments
     return true
   }
 
@@ -246,15 +273,13 @@ export class UdpSink implements Sink {
     const batch = this.#batch
     const name = this.#peers.address(peer)
     if (this.#segments === 0) {
-      batch.addFrame(frame, bytes, peer, name)
+      this.#sender.addFrame(frame, bytes, peer, name)
       return
     }
-    const segmenter = this.#segmenter
+    const sender = this.#sender
     while (this.#segment < this.#segments && !batch.full && batch.count < limit) {
-      const segment = this.#segment++
-      segmenter.writeHeader(segment, batch.headerSlot)
-      const payload = segmenter.payloadOffset(segment)
-      batch.addSegment(segmenter.headerBytes, payload, segmenter.payloadBytes(segment), peer, name)
+      if (!sender.fits(this.#longestBytes)) return
+      sender.addSegment(this.#segmenter, this.#segment++, peer, name)
     }
   }
 

@@ -3,13 +3,15 @@ import { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH } from '../li
 import { ErrorQueue } from '../linux/errqueue.js'
 import { lastErrno, recvmmsg } from '../linux/libc.js'
 import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { PADDING_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../wire/wireguard.js'
 import { C } from './counters.js'
+import type { Opener } from './opener.js'
 import { P, PEER_STRIDE } from './peer-counters.js'
 import type { PeerTable } from './peers.js'
 import { StateWord } from './plan.js'
 import { BLOCKED, DONE, MORE, type Progress, type Source } from './port.js'
 import { datagramsIn, ReceiveVector } from './receive-vector.js'
-import { framesOffset, KIND_RUN, Records } from './record.js'
+import { framesOffset, KIND_RUN, Records, SEALED } from './record.js'
 import type { Ring } from './ring.js'
 import type { Scratch } from './scratch.js'
 
@@ -34,6 +36,8 @@ export interface UdpSourceOptions {
   readonly state: number
   /** Called with what an ICMP error says of the path to a peer: what passes, or 0. */
   readonly onTooBig: (peer: number, mtuBytes: number) => void
+  /** Opens everything, where the tunnel is private. */
+  readonly opener?: Opener | undefined
 }
 
 /**
@@ -54,6 +58,7 @@ export class UdpSource implements Source {
    * run, to pass it on while it is cached; one after a sleep, to pass it on at once.
    */
   #slots = 1
+  #peer = 0
 
   constructor(options: UdpSourceOptions, scratch: Scratch, counters: Float64Array) {
     this.fd = options.fd
@@ -82,11 +87,8 @@ export class UdpSource implements Source {
       const bytes = this.#receive.bytes(i)
       const gsoSize = this.#receive.gsoSize(i)
       if (gsoSize !== 0) run = true
-      const frames = datagramsIn(bytes, gsoSize)
-      const peer = this.#sender(i, frames)
-      if (peer < 0 || !this.#accept(i, peer, bytes, gsoSize, frames)) continue
-      this.#records.setEntry(record, count++, offset, bytes, gsoSize, peer)
-      this.#countReceived(peer, frames, bytes)
+      if (!this.#take(i, offset, bytes, gsoSize)) continue
+      this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#peer)
       end = offset + bytes
     }
     this.#slots = run || received < slots ? 1 : BATCH
@@ -101,6 +103,24 @@ export class UdpSource implements Source {
   #receiveFailed(): Progress {
     if (lastErrno() !== EAGAIN) this.handleError()
     return DONE
+  }
+
+  /** Whether there is something for the device in a message; then {@link #peer} is who sent it. */
+  #take(message: number, offset: number, bytes: number, gsoSize: number): boolean {
+    const { opener } = this.#options
+    const frames = datagramsIn(bytes, gsoSize)
+    if (opener !== undefined) {
+      this.#peer = SEALED
+      if (bytes === 0) this.#counters[C.dropEmpty]++
+      else if (this.#isOversize(message, gsoSize || bytes, TRANSPORT_OVERHEAD_BYTES + PADDING_BYTES))
+        this.#counters[C.dropOversize] += frames
+      else return opener.open(offset, bytes, gsoSize || bytes, this.#receive.name(message))
+      return false
+    }
+    this.#peer = this.#sender(message, frames)
+    if (this.#peer < 0 || !this.#accept(message, this.#peer, bytes, gsoSize, frames)) return false
+    this.#countReceived(this.#peer, frames, bytes)
+    return true
   }
 
   /** The peer that sent a message, -1 for a stranger, who is counted. */
@@ -122,20 +142,21 @@ export class UdpSource implements Source {
   }
 
   #accept(message: number, peer: number, bytes: number, gsoSize: number, frames: number): boolean {
-    const state = this.#options.state >>> 2
-    const frameBytes = gsoSize === 0 ? bytes : gsoSize
     if (bytes === 0) {
       this.#counters[C.dropEmpty]++
-    } else if (
-      frameBytes > Atomics.load(this.#i32, state + StateWord.maxFrameBytes) ||
-      (this.#receive.flags(message) & MSG_TRUNC) !== 0
-    ) {
+    } else if (this.#isOversize(message, gsoSize || bytes, 0)) {
       this.#counters[C.dropOversize] += frames
     } else {
       return true
     }
     this.#options.peerCounters[peer * PEER_STRIDE + P.droppedInbound] += frames
     return false
+  }
+
+  /** @param more bytes that come to a frame */
+  #isOversize(message: number, frameBytes: number, more: number): boolean {
+    const limit = Atomics.load(this.#i32, (this.#options.state >>> 2) + StateWord.maxFrameBytes)
+    return frameBytes > limit + more || (this.#receive.flags(message) & MSG_TRUNC) !== 0
   }
 
   handleError(): void {

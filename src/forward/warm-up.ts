@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   AF_UNIX,
   SOCK_CLOEXEC,
@@ -22,6 +23,7 @@ import { IPV6 } from '../wire/ipv6.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { IPPROTO_TCP, TCP, TCP_ACK, TCP_PSH } from '../wire/tcp.js'
 import { IPPROTO_UDP, UDP } from '../wire/udp.js'
+import { KeypairTable } from './keypairs.js'
 import type { Loop } from './loop.js'
 import { Offloads } from './offloads.js'
 import { PeerTable } from './peers.js'
@@ -111,6 +113,7 @@ class SmallTunnel {
     new PeerTable(memory, plan.peers, plan.peerRows).setAddress(0, new Uint8Array(SOCKADDR_BYTES))
     const everything = [4, 16].map((bytes) => ({ address: new Uint8Array(bytes), prefixLength: 0, peer: 0 }))
     new Routes(memory, plan.routes, plan.routeLimit).set(everything)
+    if (task.mac1Key !== undefined) this.#shareKeys()
     this.#offloads = new Offloads(memory, plan.offloads)
     this.#offloads.set('device_tso', true)
     this.#offloads.set('device_uso', true)
@@ -120,14 +123,25 @@ class SmallTunnel {
     this.#near = near
     this.#bell = Doorbell.open()
     const part = (role: WorkerRole, udpFd: number) => {
-      const { mode, relay } = task
+      const { mode, relay, mac1Key } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
-      return assemble({ role, plan, mode, relay, tapFd: device, udpFd, ...bells, sockaddrBytes: 0 })
+      return assemble({ role, plan, mode, relay, mac1Key, tapFd: device, udpFd, ...bells, sockaddrBytes: 0 })
     }
     this.#tap = part('tap', near)
     this.#udp = part('udp', far)
     this.#bursts = burstsFor(task.mode)
     this.#control = writeControl(task.mode, { type: 'hello', token: 0n, sizeBytes: 0 })
+  }
+
+  /** In a private tunnel: what one loop seals the other one can open. */
+  #shareKeys(): void {
+    const { keypairs, keypairRows, peerRows } = this.#plan
+    const table = new KeypairTable(this.#memory, keypairs, keypairRows, peerRows)
+    const key = randomBytes(32)
+    const index = keypairRows
+    table.reserve(0, index, 0)
+    table.establish(0, index, key, key)
+    table.sealWith(0, 0)
   }
 
   /** Carries some frames through, runs of them in one message or in a message for each by turns. */

@@ -16,6 +16,7 @@ import { PathLimits } from './path-limits.js'
 import { peerCounterBlock } from './peer-counters.js'
 import { PeerTable } from './peers.js'
 import { type MemoryPlan, StateWord, type TunnelPlan } from './plan.js'
+import { PrivateParts } from './private-parts.js'
 import { Relay } from './relay.js'
 import { Ring } from './ring.js'
 import { Router } from './router.js'
@@ -52,6 +53,8 @@ export interface LoopTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
+  /** Of mac1 in messages to this end, 32 bytes; undefined where the tunnel is not private. */
+  readonly mac1Key?: Uint8Array | undefined
 }
 
 /** Posted to main: once, right before the loop begins; and when there is something in the control queue. */
@@ -103,15 +106,26 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
     counters,
   )
   const forwarding = makeForwarding(memory, task)
-  const sending = { fd: udpFd, sockaddrBytes, peers, peerCounters, offloads, passage }
-  const udpSink = new UdpSink({ ...sending, l2Bytes, forwarding, state }, scratch, bytes, counters)
-  const relay = task.relay ? new Relay(sending, scratch, counters) : undefined
   const control = new ControlQueue(memory, plan.control, state + StateWord.controlTold * 4)
+  const privateParts =
+    task.mac1Key &&
+    new PrivateParts({ task, mac1Key: task.mac1Key, scratch, peers, limits, bytes, control, tellMain })
+  const sending = { fd: udpFd, sockaddrBytes, peers, peerCounters, offloads, passage }
+  const sealing = privateParts?.forDevice()
+  const udpSink = new UdpSink({ ...sending, sealing, l2Bytes, forwarding, state }, scratch, bytes, counters)
+  const relaying = { ...sending, sealing: privateParts?.forRelay() }
+  const relay = task.relay ? new Relay(relaying, scratch, counters) : undefined
   const writing = { fd: tapFd, l2Bytes, offloads, peerCounters, forwarding, relay, control, tellMain, state }
   const tapSink = new TapSink(writing, scratch, bytes, counters)
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
-  const common = { scratch, counters }
+  const rung =
+    privateParts &&
+    (() => {
+      privateParts.sweep()
+      udpSink.keysChanged()
+    })
+  const common = { scratch, counters, rung }
   if (task.role === 'tap') {
     const source = new TapSource(tapFd, scratch, counters)
     const ways = { own: outboundWay, other: inboundWay }
@@ -121,7 +135,9 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
     limits.hint(peer, mtuBytes)
     if (control.mustTell()) tellMain()
   }
-  const source = new UdpSource({ fd: udpFd, peers, peerCounters, state, onTooBig }, scratch, counters)
+  const opener = privateParts?.makeOpener(counters, peerCounters)
+  const options = { fd: udpFd, peers, peerCounters, state, onTooBig, opener }
+  const source = new UdpSource(options, scratch, counters)
   const ways = { own: inboundWay, other: outboundWay }
   return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })
 }

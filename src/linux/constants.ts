@@ -139,3 +139,4 @@ export const RTN_UNICAST = 1
 // <linux/sched.h>, <linux/prctl.h>
 export const CLONE_NEWNET = 0x40000000
 export const PR_SET_PDEATHSIG = 1
+export const PR_SET_DUMPABLE = 4

@@ -1,4 +1,4 @@
-import { PR_SET_PDEATHSIG } from './constants.js'
+import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG } from './constants.js'
 import { _exit, getpgid, must, prctl } from './libc.js'
 
 /**
@@ -12,6 +12,11 @@ export function signalOnParentDeath(signal: number): void {
   must('prctl', () => prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0))
   // An orphan's new parent is of another group than what its old parent started it in.
   if (getpgid(process.ppid) !== group) process.kill(process.pid, signal)
+}
+
+/** No core dump of this process is written, and no other of the same user may look into it (`PR_SET_DUMPABLE`). */
+export function makeUndumpable(): void {
+  must('prctl', () => prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 }
 
 /**

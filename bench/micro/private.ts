@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import { ControlQueue } from '../../src/forward/control-queue.js'
+import { C, COUNTERS } from '../../src/forward/counters.js'
+import { KeypairTable } from '../../src/forward/keypairs.js'
+import { Keyring } from '../../src/forward/keyring.js'
+import { Opener } from '../../src/forward/opener.js'
+import { PathLimits } from '../../src/forward/path-limits.js'
+import { PEER_STRIDE } from '../../src/forward/peer-counters.js'
+import { PeerTable } from '../../src/forward/peers.js'
+import { PLACES_BYTES } from '../../src/forward/places.js'
+import { planMemory, StateWord } from '../../src/forward/plan.js'
+import { Sealer } from '../../src/forward/sealer.js'
+import { type Crypto, findCrypto } from '../../src/linux/evp.js'
+import { NativeMemory } from '../../src/linux/memory.js'
+import { mac } from '../../src/noise/primitives.js'
+import { byteOperations } from '../../src/offload/bytes.js'
+import { INITIATION, MESSAGE } from '../../src/wire/wireguard.js'
+import type { Micro } from './micro.js'
+
+/** A worker's private parts, with one peer whose keys are its own: what it seals it can open. */
+class PrivateParts {
+  readonly sealer: Sealer
+  readonly opener: Opener
+  readonly counters = new Float64Array(COUNTERS.length)
+  readonly memory: NativeMemory
+  readonly #table: KeypairTable
+  readonly #received: number
+  readonly #copy: (to: number, from: number, bytes: number) => void
+  /** A message that has been sealed, and its number. */
+  readonly #message: Uint8Array
+
+  constructor(crypto: Crypto, frameBytes: number) {
+    const plan = planMemory(1)
+    const memory = NativeMemory.allocate(plan.bytes + 8192)
+    this.memory = memory
+    this.#received = (plan.bytes + 63) & -64
+    const bytes = byteOperations(memory)
+    const { copy } = bytes
+    this.#copy = copy
+    const { places, scratch } = plan.udp
+    const aead = crypto.aead({ memory, at: places, bytes: PLACES_BYTES, scratch, copy })
+    const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
+    const peers = new PeerTable(memory, plan.peers, plan.peerRows)
+    const limits = new PathLimits(memory, plan.pathLimits)
+    const tellMain = () => {}
+    const keyring = new Keyring({ memory, table, aead, peers, tap: true, tellMain })
+    this.sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap: true })
+    const key = randomBytes(32)
+    this.opener = new Opener({
+      memory,
+      keyring,
+      mac1: crypto.mac(memory, scratch + 1024, key),
+      handshakes: new ControlQueue(memory, plan.handshakes, plan.state),
+      tellMain,
+      scratch: scratch + 2048,
+      counters: this.counters,
+      peerCounters: new Float64Array(PEER_STRIDE),
+    })
+    memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
+    const both = randomBytes(32)
+    table.reserve(0, 4, 0)
+    table.establish(0, 4, both, both)
+    table.sealWith(0, 0)
+    this.#table = table
+    const sealed = this.sealer.seal(0, frameBytes)
+    this.#message = memory.u8.slice(this.sealer.message, this.sealer.message + sealed)
+    const handshake = memory.u8.subarray(this.#received + 4096, this.#received + 4096 + 148)
+    handshake[0] = MESSAGE.initiation
+    handshake.set(mac(key, handshake.subarray(0, 116)), 116)
+    handshake[116] ^= 1
+  }
+
+  /** Looks at an initiation whose mac1 is not right; what was there before has been written over. */
+  refuse(): void {
+    const at = this.#received + 4096
+    this.memory.view.setUint32(at, MESSAGE.initiation, true)
+    this.opener.open(at, INITIATION.size, INITIATION.size, 0)
+    if (this.counters[C.dropWrongMac1] === 0) throw new Error('it was not refused')
+  }
+
+  /** Opens the message again, as if its number were new. */
+  open(): void {
+    const { u32, u8 } = this.memory
+    u8.set(this.#message, this.#received)
+    u32.fill(0, this.#table.window(0) >>> 2, (this.#table.window(0) >>> 2) + 32)
+    this.opener.open(this.#received, this.#message.length, this.#message.length, 0)
+    if (this.counters[C.receivedFrames] === 0) throw new Error('it does not open')
+  }
+
+  copy(bytes: number): void {
+    this.#copy(this.sealer.frame, this.#received, bytes)
+  }
+}
+
+const WAYS: readonly [string, Crypto][] = [
+  ['OpenSSL by koffi', findCrypto()],
+  ['node:crypto', findCrypto([])],
+]
+
+export const privates: Micro[] = WAYS.flatMap(([name, crypto]) =>
+  [64, 1400].flatMap((bytes): Micro[] => {
+    const parts = new PrivateParts(crypto, bytes)
+    const refusal: Micro = {
+      group: `a private tunnel, ${name}`,
+      name: 'refuse a handshake whose mac1 is wrong',
+      run(times) {
+        for (let index = 0; index < times; index++) parts.refuse()
+      },
+    }
+    return [
+      ...(bytes === 64 ? [refusal] : []),
+      {
+        group: `a private tunnel, ${name}`,
+        name: `copy and seal ${bytes.toLocaleString('en')} bytes`,
+        bytes,
+        run(times) {
+          for (let index = 0; index < times; index++) {
+            parts.copy(bytes)
+            parts.sealer.seal(0, bytes)
+          }
+        },
+      },
+      {
+        group: `a private tunnel, ${name}`,
+        name: `open ${bytes.toLocaleString('en')} bytes, and check that they are new`,
+        bytes,
+        run(times) {
+          for (let index = 0; index < times; index++) parts.open()
+        },
+      },
+    ]
+  }),
+)

@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto'
+import { inspect } from 'node:util'
+
+/** 32 bytes that are nobody's business: they show up in no log, no status, no error. */
+export class Secret {
+  /** Tells one from another, and no more than that; so that settings can be compared. */
+  readonly fingerprint: string
+  readonly #bytes: Buffer
+
+  /** Takes the bytes over: they are wiped by {@link wipe}. */
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+    this.fingerprint = createHash('sha256').update('udptun-fast settings').update(bytes).digest('base64')
+  }
+
+  /** The bytes themselves: to be used at once, and not kept. */
+  reveal(): Uint8Array {
+    return this.#bytes
+  }
+
+  wipe(): void {
+    this.#bytes.fill(0)
+  }
+
+  toString(): string {
+    return '(secret)'
+  }
+
+  toJSON(): string {
+    return '(secret)'
+  }
+
+  [inspect.custom](): string {
+    return '(secret)'
+  }
+}

@@ -1,0 +1,144 @@
+import { usageError } from '../errors.js'
+import { parseKey } from '../noise/keys.js'
+import { readSecretFile } from './key-file.js'
+import type { ConfigFile } from './load.js'
+import type { SettingPath } from './schema.js'
+import { Secret } from './secret.js'
+
+const MAX_BYTES = 1024 * 1024
+
+/** Keys of wg-quick(8) and wg(8) that stand for something here: the setting each becomes. */
+const INTERFACE: Readonly<Record<string, string>> = {
+  privatekey: 'private_key_file',
+  address: 'local',
+  listenport: 'listen',
+  mtu: 'mtu',
+}
+const PEER: Readonly<Record<string, string>> = {
+  publickey: 'public_key',
+  presharedkey: 'preshared_key_file',
+  endpoint: 'endpoint',
+  allowedips: 'prefixes',
+  persistentkeepalive: 'persistent_keepalive',
+}
+
+/** Keys of wg-quick(8) that are about the rest of the system: what to say of each. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  dns: 'name servers are not set here; set them with the system, such as with resolvectl',
+  table: 'routes are not set here; set them with: ip route',
+  preup: 'commands are not run here; run it yourself',
+  postup: 'commands are not run here; run it yourself',
+  predown: 'commands are not run here; run it yourself',
+  postdown: 'commands are not run here; run it yourself',
+  saveconfig: 'this file is never written; write saveconfig = false or leave it out',
+  fwmark: 'packets are not marked here; leave it out',
+}
+
+/** Those that may be passed over, for all is well without: what is said of them in the log. */
+const IGNORED: ReadonlySet<string> = new Set(['dns'])
+
+/** A file as wg-quick(8) reads it, as settings; what was passed over, each as a sentence. */
+export interface WgQuickFile extends ConfigFile {
+  readonly ignored: readonly string[]
+}
+
+/**
+ * Reads a wg-quick(8) file: `[Interface]` once, `[Peer]` for each peer.
+ * @throws UserError (exit code 2), with the line
+ */
+export function readWgQuick(path: string): WgQuickFile {
+  let bytes: Buffer
+  try {
+    bytes = readSecretFile(path, MAX_BYTES)
+  } catch (error) {
+    throw usageError(`--wireguard: ${(error as Error).message}`)
+  }
+  try {
+    return parseWgQuick(path, bytes.toString('utf8'))
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+/** @param path for messages alone */
+export function parseWgQuick(path: string, text: string): WgQuickFile {
+  const values: Record<string, unknown> = { mode: 'tun' }
+  const peers: Record<string, unknown>[] = []
+  const lines = new Map<string, number>()
+  const ignored: string[] = []
+  let section: 'interface' | 'peer' | undefined
+  for (const [index, raw] of text.split(/\r?\n/).entries()) {
+    const number = index + 1
+    const fail = (message: string) => usageError(`${path}:${number}: ${message}`)
+    const line = raw.replace(/#.*/, '').trim()
+    if (line === '') continue
+    const heading = /^\[(\w+)\]$/.exec(line)?.[1].toLowerCase()
+    if (heading !== undefined) {
+      if (heading !== 'interface' && heading !== 'peer')
+        throw fail(`there is no section [${heading}]; there are [Interface] and [Peer]`)
+      section = heading
+      if (section === 'peer') {
+        lines.set(`peers.${peers.length}`, number)
+        peers.push({})
+      }
+      continue
+    }
+    const pair = /^(\w+)\s*=\s*(.*)$/.exec(line)
+    if (pair === null) throw fail('this is neither a section nor a line of "Key = value"; mend it')
+    if (section === undefined) throw fail('a section must come first; write [Interface] before it')
+    const [, name, value] = pair
+    const key = name.toLowerCase()
+    const setting = (section === 'interface' ? INTERFACE : PEER)[key]
+    if (setting === undefined) {
+      const reason = section === 'interface' ? ELSEWHERE[key] : undefined
+      if (reason === undefined) throw fail(`there is no ${name} in [${titleOf(section)}]; check its spelling`)
+      if (IGNORED.has(key) || (key === 'saveconfig' && value.toLowerCase() === 'false')) {
+        ignored.push(`${path}:${number}: ${name} is passed over: ${reason}`)
+        continue
+      }
+      throw fail(`${name} cannot be done: ${reason}`)
+    }
+    const target = section === 'interface' ? values : peers[peers.length - 1]
+    const place = section === 'interface' ? setting : `peers.${peers.length - 1}.${setting}`
+    if (!lines.has(place)) lines.set(place, number)
+    put(target, setting, value, fail)
+  }
+  if (peers.length > 0) values.peers = peers
+  const lineOf = (wanted: SettingPath): number | undefined =>
+    lines.get(wanted.slice(0, 3).join('.')) ?? (wanted.length > 1 ? lineOf(wanted.slice(0, -1)) : undefined)
+  return { path, values, lineOf, ignored }
+}
+
+function titleOf(section: 'interface' | 'peer'): string {
+  return section === 'interface' ? 'Interface' : 'Peer'
+}
+
+/** Lists may be given at once or line by line; everything else once. */
+function put(
+  target: Record<string, unknown>,
+  setting: string,
+  value: string,
+  fail: (message: string) => Error,
+): void {
+  if (setting === 'local' || setting === 'prefixes') {
+    const list = value.split(',').map((it) => it.trim())
+    const whole = setting === 'local' ? list.map(withPrefix) : list
+    target[setting] = [...((target[setting] as string[] | undefined) ?? []), ...whole]
+    return
+  }
+  if (target[setting] !== undefined) throw fail('this is said twice; leave one of them out')
+  if (setting === 'private_key_file' || setting === 'preshared_key_file') {
+    const key = parseKey(value)
+    if (key === undefined)
+      throw fail('this is not a key, which has 44 characters; check that all of it is there')
+    target[setting] = new Secret(key)
+  } else if (setting === 'persistent_keepalive') {
+    target[setting] = value.toLowerCase() === 'off' ? 0 : value
+  } else target[setting] = value
+}
+
+/** An address without a prefix is a host's alone. */
+function withPrefix(address: string): string {
+  if (address.includes('/')) return address
+  return `${address}/${address.includes(':') ? 128 : 32}`
+}

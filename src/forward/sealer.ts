@@ -1,0 +1,91 @@
+import { PLACE_BYTES, PLACE_SKEW } from '../linux/evp.js'
+import type { NativeMemory } from '../linux/memory.js'
+import type { ByteOperations } from '../offload/bytes.js'
+import { leastPaddingBytes, pad } from '../wire/padding.js'
+import { TAG_BYTES, TRANSPORT_HEADER_BYTES } from '../wire/wireguard.js'
+import type { Keyring } from './keyring.js'
+import type { PathLimits } from './path-limits.js'
+import { FIRST_PLACE, PLACES_BYTES } from './places.js'
+import { StateWord } from './plan.js'
+
+/** What may come to a frame: header, padding, tag, and what a copy writes too much. */
+const MORE_BYTES = TRANSPORT_HEADER_BYTES + 16 + TAG_BYTES + 16
+
+export interface SealerOptions {
+  readonly memory: NativeMemory
+  readonly keyring: Keyring
+  readonly limits: PathLimits
+  readonly bytes: ByteOperations
+  /** Offset of the places. */
+  readonly places: number
+  /** Offset of the state words. */
+  readonly state: number
+  readonly tap: boolean
+}
+
+/** Seals a batch of frames, one after the other, into messages of transport data that wait to be sent. */
+export class Sealer {
+  readonly #memory: NativeMemory
+  readonly #keyring: Keyring
+  readonly #limits: PathLimits
+  readonly #bytes: ByteOperations
+  readonly #places: number
+  readonly #state: number
+  readonly #tap: boolean
+  /** Bytes of padding that {@link PathLimits} leave room for. */
+  readonly #least: number
+  #place = FIRST_PLACE
+
+  constructor({ memory, keyring, limits, bytes, places, state, tap }: SealerOptions) {
+    this.#memory = memory
+    this.#keyring = keyring
+    this.#limits = limits
+    this.#bytes = bytes
+    this.#places = places
+    this.#state = state >>> 2
+    this.#tap = tap
+    this.#least = leastPaddingBytes(tap ? 'tap' : 'tun')
+  }
+
+  /** Whether there is room for a frame of `bytes`. */
+  fits(bytes: number): boolean {
+    return this.#place * PLACE_BYTES + bytes + MORE_BYTES <= PLACES_BYTES
+  }
+
+  /** Where the next frame is to be put. */
+  get frame(): number {
+    return this.#places + this.#place * PLACE_BYTES + PLACE_SKEW
+  }
+
+  /** Copies `bytes` bytes, and up to 15 more. */
+  copy(to: number, from: number, bytes: number): void {
+    this.#bytes.copy(to, from, bytes)
+  }
+
+  /** Where the message is that {@link frame} becomes. */
+  get message(): number {
+    return this.frame - TRANSPORT_HEADER_BYTES
+  }
+
+  /**
+   * Seals the `bytes` bytes at {@link frame}.
+   * @returns bytes of the message, 0 where there is nothing to seal it with
+   */
+  seal(peer: number, bytes: number): number {
+    const device = Atomics.load(this.#memory.i32, this.#state + StateWord.paddingLimit)
+    const limit = Math.min(device, this.#limits.whole(peer) + this.#least)
+    const padded = pad(this.#memory.u8, this.frame, bytes, limit, this.#tap)
+    if (!this.#keyring.seal(peer, this.message, this.#place, padded)) return 0
+    return TRANSPORT_HEADER_BYTES + padded + TAG_BYTES
+  }
+
+  /** The message at {@link message} stays; the next frame goes behind it. */
+  keep(bytes: number): void {
+    this.#place += Math.ceil(bytes / PLACE_BYTES)
+  }
+
+  /** All have been sent. */
+  clear(): void {
+    this.#place = FIRST_PLACE
+  }
+}

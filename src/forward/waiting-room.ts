@@ -1,0 +1,97 @@
+/** Frames that wait at the most, and room for them: a handshake takes a round trip or two. */
+const FRAMES = 64
+export const WAITING_ROOM_BYTES = 128 * 1024
+
+/** What has waited longer is not worth sending any more: whoever sent it has sent it again. */
+const PATIENCE_MS = 6_000
+
+/** Who takes frames out again; true when the frame has gone, false when it has to wait on. */
+export type Leaver = (frame: number, bytes: number, peer: number) => boolean
+
+/**
+ * Frames for peers that there are no keys for yet, while a handshake is under way: the first packet of a
+ * conversation would be lost otherwise, and a TCP connection begin a second late. Each worker has one.
+ */
+export class WaitingRoom {
+  readonly #copy: (to: number, from: number, bytes: number) => void
+  readonly #at: number
+  readonly #offsets = new Uint32Array(FRAMES)
+  readonly #bytes = new Uint32Array(FRAMES)
+  readonly #peers = new Uint32Array(FRAMES)
+  readonly #sinceMs = new Float64Array(FRAMES)
+  /** Entries, of which those with no bytes have gone already, and room in use. */
+  #count = 0
+  #used = 0
+  #waiting = 0
+  /** Frames that have been given up since {@link takeExpired} was asked. */
+  #expired = 0
+
+  /**
+   * @param at offset of {@link WAITING_ROOM_BYTES} in the memory
+   * @param copy copies `bytes` bytes, and up to 15 more
+   */
+  constructor(at: number, copy: (to: number, from: number, bytes: number) => void) {
+    this.#copy = copy
+    this.#at = at
+  }
+
+  get empty(): boolean {
+    return this.#waiting === 0
+  }
+
+  /** Keeps a copy of a frame; false where there is no room. */
+  put(frame: number, bytes: number, peer: number, nowMs: number): boolean {
+    if (!this.#fits(bytes)) this.#expire(nowMs)
+    if (!this.#fits(bytes)) return false
+    const index = this.#count++
+    this.#copy(this.#at + this.#used, frame, bytes)
+    this.#offsets[index] = this.#at + this.#used
+    this.#bytes[index] = bytes
+    this.#peers[index] = peer
+    this.#sinceMs[index] = nowMs
+    this.#used += (bytes + 79) & -64
+    this.#waiting++
+    return true
+  }
+
+  /** Offers each frame, in the order they came. */
+  leave(leaver: Leaver, nowMs: number): void {
+    this.#expire(nowMs)
+    for (let index = 0; index < this.#count; index++) {
+      if (this.#bytes[index] === 0) continue
+      if (leaver(this.#offsets[index], this.#bytes[index], this.#peers[index])) this.#remove(index)
+    }
+    this.#reset()
+  }
+
+  /** How many frames have been given up since this was last asked. */
+  takeExpired(): number {
+    const expired = this.#expired
+    this.#expired = 0
+    return expired
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#count < FRAMES && this.#used + bytes + 80 <= WAITING_ROOM_BYTES
+  }
+
+  #expire(nowMs: number): void {
+    for (let index = 0; index < this.#count; index++) {
+      if (this.#bytes[index] === 0 || nowMs - this.#sinceMs[index] < PATIENCE_MS) continue
+      this.#remove(index)
+      this.#expired++
+    }
+    this.#reset()
+  }
+
+  #remove(index: number): void {
+    this.#bytes[index] = 0
+    this.#waiting--
+  }
+
+  #reset(): void {
+    if (this.#waiting > 0) return
+    this.#count = 0
+    this.#used = 0
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * The handshake, Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, as section 5.4 of WireGuard's white paper spells it
+ * out: one message each way, and both ends have two keys. Functions from what is known to what follows; whoever
+ * calls them keeps the time, the randomness and the peers. The macs are added, and checked, in macs.ts.
+ */
+import type { KeyObject } from 'node:crypto'
+import { INITIATION, MESSAGE, PUBLIC_KEY_BYTES, RESPONSE } from '../wire/wireguard.js'
+import type { Identity, OwnIdentity } from './keys.js'
+import {
+  agree,
+  EMPTY,
+  hash,
+  importPrivateKey,
+  importPublicKey,
+  kdf,
+  open,
+  publicKeyOf,
+  seal,
+  wipe,
+} from './primitives.js'
+
+const CONSTRUCTION = Buffer.from('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s')
+
+/**
+ * What the two ends must agree on before the first word: the identifier is hashed into everything, so that
+ * ends of different protocols never get as far as a key.
+ */
+export class Protocol {
+  /** IP packets between WireGuard peers. */
+  static readonly wireguard = new Protocol('WireGuard v1 zx2c4 Jason@zx2c4.com')
+  /** Ethernet frames between ends of this program. */
+  static readonly ethernet = new Protocol('udptun-fast v1 Ethernet frames')
+  readonly chainingKey: Buffer
+  readonly hash: Buffer
+
+  private constructor(identifier: string) {
+    this.chainingKey = hash(CONSTRUCTION)
+    this.hash = hash(this.chainingKey, Buffer.from(identifier))
+  }
+}
+
+/** What this end knows of a peer that does not change. */
+export interface Acquaintance {
+  readonly identity: Identity
+  /** Curve25519 of both static keys; the same for both. */
+  readonly staticSecret: Buffer
+  /** 32 bytes, zeros where there is none. */
+  readonly presharedKey: Buffer
+}
+
+/** Undefined for a public key that nobody can have agreed on: a point of small order. */
+export function acquaint(
+  own: OwnIdentity,
+  identity: Identity,
+  presharedKey: Uint8Array = new Uint8Array(PUBLIC_KEY_BYTES),
+): Acquaintance | undefined {
+  const staticSecret = agree(own.privateKey, identity.key)
+  return staticSecret && { identity, staticSecret, presharedKey: Buffer.from(presharedKey) }
+}
+
+/** The keys of a keypair, 32 bytes each, by who uses them here. */
+export interface TransportKeys {
+  readonly send: Buffer
+  readonly receive: Buffer
+}
+
+/** What an initiator must remember until the response comes. */
+export interface Initiated {
+  readonly chainingKey: Buffer
+  readonly hash: Buffer
+  readonly ephemeral: KeyObject
+}
+
+/** An initiation that has been read as far as who it says it is from. */
+export interface Introduction {
+  readonly sender: number
+  readonly publicKey: Buffer
+  readonly chainingKey: Buffer
+  readonly hash: Buffer
+  readonly ephemeral: KeyObject
+  readonly sealedTimestamp: Buffer
+}
+
+/** An initiation that is truly from the one it says it is from. */
+export interface Authenticated {
+  readonly sender: number
+  readonly chainingKey: Buffer
+  readonly hash: Buffer
+  readonly ephemeral: KeyObject
+  readonly timestamp: Buffer
+}
+
+/**
+ * @param sender this end's index for the keypair to come
+ * @param ephemeralBytes 32 random bytes, wiped here
+ * @param timestamp see tai64n.ts
+ * @returns the message without its macs, and what to remember
+ */
+export function createInitiation(
+  protocol: Protocol,
+  own: OwnIdentity,
+  peer: Acquaintance,
+  sender: number,
+  ephemeralBytes: Uint8Array,
+  timestamp: Uint8Array,
+): { message: Buffer; initiated: Initiated } {
+  const message = Buffer.alloc(INITIATION.size)
+  message.writeUInt32LE(MESSAGE.initiation, INITIATION.type)
+  message.writeUInt32LE(sender, INITIATION.sender)
+  const ephemeral = importPrivateKey(ephemeralBytes)
+  wipe(ephemeralBytes)
+  const ephemeralPublic = publicKeyOf(ephemeral)
+  message.set(ephemeralPublic, INITIATION.ephemeral)
+
+  let h = hash(protocol.hash, peer.identity.publicKey)
+  let [ck] = kdf(1, protocol.chainingKey, ephemeralPublic)
+  let key: Buffer
+  h = hash(h, ephemeralPublic)
+  ;[ck, key] = mix(2, ck, secretOf(ephemeral, peer.identity.key))
+  const sealedStatic = seal(key, own.publicKey, h)
+  message.set(sealedStatic, INITIATION.static)
+  wipe(key)
+  h = hash(h, sealedStatic)
+  ;[ck, key] = mix(2, ck, peer.staticSecret)
+  const sealedTimestamp = seal(key, timestamp, h)
+  message.set(sealedTimestamp, INITIATION.timestamp)
+  wipe(key)
+  h = hash(h, sealedTimestamp)
+  return { message, initiated: { chainingKey: ck, hash: h, ephemeral } }
+}
+
+/** Who an initiation says it is from; undefined for what this end cannot read. One use of the curve. */
+export function readInitiation(
+  protocol: Protocol,
+  own: OwnIdentity,
+  message: Buffer,
+): Introduction | undefined {
+  const ephemeralPublic = message.subarray(INITIATION.ephemeral, INITIATION.static)
+  const sealedStatic = message.subarray(INITIATION.static, INITIATION.timestamp)
+  const ephemeral = importPublicKey(ephemeralPublic)
+  const secret = agree(own.privateKey, ephemeral)
+  if (secret === undefined) return undefined
+  const h = hash(hash(protocol.hash, own.publicKey), ephemeralPublic)
+  const [first] = kdf(1, protocol.chainingKey, ephemeralPublic)
+  const [chainingKey, key] = mix(2, first, secret)
+  wipe(secret)
+  const publicKey = open(key, sealedStatic, h)
+  wipe(key)
+  if (publicKey === undefined) return undefined
+  return {
+    sender: message.readUInt32LE(INITIATION.sender),
+    publicKey,
+    chainingKey,
+    hash: hash(h, sealedStatic),
+    ephemeral,
+    sealedTimestamp: message.subarray(INITIATION.timestamp, INITIATION.mac1),
+  }
+}
+
+/** Whether the introduction is that peer's own; undefined where it is not. */
+export function authenticate(introduction: Introduction, peer: Acquaintance): Authenticated | undefined {
+  const { sealedTimestamp } = introduction
+  const [chainingKey, key] = kdf(2, introduction.chainingKey, peer.staticSecret)
+  const timestamp = open(key, sealedTimestamp, introduction.hash)
+  wipe(key)
+  if (timestamp === undefined) return undefined
+  return {
+    sender: introduction.sender,
+    chainingKey,
+    hash: hash(introduction.hash, sealedTimestamp),
+    ephemeral: introduction.ephemeral,
+    timestamp,
+  }
+}
+
+/**
+ * The answer to an initiation, without its macs, and the keys; undefined where the initiator's ephemeral key
+ * is none to agree with.
+ * @param sender this end's index
+ * @param ephemeralBytes 32 random bytes, wiped here
+ */
+export function createResponse(
+  initiation: Authenticated,
+  peer: Acquaintance,
+  sender: number,
+  ephemeralBytes: Uint8Array,
+): { message: Buffer; keys: TransportKeys } | undefined {
+  const message = Buffer.alloc(RESPONSE.size)
+  message.writeUInt32LE(MESSAGE.response, RESPONSE.type)
+  message.writeUInt32LE(sender, RESPONSE.sender)
+  message.writeUInt32LE(initiation.sender, RESPONSE.receiver)
+  const ephemeral = importPrivateKey(ephemeralBytes)
+  wipe(ephemeralBytes)
+  const ephemeralPublic = publicKeyOf(ephemeral)
+  message.set(ephemeralPublic, RESPONSE.ephemeral)
+  const secret = agree(ephemeral, initiation.ephemeral)
+  if (secret === undefined) return undefined
+
+  let h = hash(initiation.hash, ephemeralPublic)
+  let [ck] = mix(1, initiation.chainingKey, ephemeralPublic)
+  ;[ck] = mix(1, ck, secret)
+  ;[ck] = mix(1, ck, secretOf(ephemeral, peer.identity.key))
+  wipe(secret)
+  const [last, hashed, key] = mix(3, ck, peer.presharedKey)
+  h = hash(h, hashed)
+  message.set(seal(key, EMPTY, h), RESPONSE.nothing)
+  wipe(hashed, key)
+  const [receive, send] = mix(2, last, EMPTY)
+  return { message, keys: { send, receive } }
+}
+
+/** The keys that a response gives to the one who asked for it; undefined for any other message. */
+export function readResponse(
+  initiated: Initiated,
+  own: OwnIdentity,
+  peer: Acquaintance,
+  message: Buffer,
+): TransportKeys | undefined {
+  const ephemeralPublic = message.subarray(RESPONSE.ephemeral, RESPONSE.nothing)
+  const ephemeral = importPublicKey(ephemeralPublic)
+  const secret = agree(initiated.ephemeral, ephemeral)
+  const ownSecret = agree(own.privateKey, ephemeral)
+  if (secret === undefined || ownSecret === undefined) return undefined
+  let h = hash(initiated.hash, ephemeralPublic)
+  // Not `mix`: what was remembered is still wanted where the message is not the right one.
+  let [ck] = kdf(1, initiated.chainingKey, ephemeralPublic)
+  ;[ck] = mix(1, ck, secret)
+  ;[ck] = mix(1, ck, ownSecret)
+  wipe(secret, ownSecret)
+  const [last, hashed, key] = mix(3, ck, peer.presharedKey)
+  h = hash(h, hashed)
+  const nothing = open(key, message.subarray(RESPONSE.nothing, RESPONSE.mac1), h)
+  wipe(hashed, key)
+  if (nothing === undefined) {
+    wipe(last)
+    return undefined
+  }
+  const [send, receive] = mix(2, last, EMPTY)
+  return { send, receive }
+}
+
+/** {@link kdf}, and forgets the key that it came from. */
+function mix(count: number, chainingKey: Buffer, input: Uint8Array): Buffer[] {
+  const keys = kdf(count, chainingKey, input)
+  wipe(chainingKey)
+  return keys
+}
+
+/** With a peer's static key, which has been agreed with before and so cannot be of small order. */
+function secretOf(ephemeral: KeyObject, key: KeyObject): Buffer {
+  const secret = agree(ephemeral, key)
+  if (secret === undefined) throw new RangeError('a public key of small order')
+  return secret
+}

@@ -1,0 +1,136 @@
+import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../wire/wireguard.js'
+import { authenticate, readInitiation } from './handshake.js'
+import { formatKey } from './keys.js'
+import { MacCheck } from './macs.js'
+import { Peer, type PeerOptions, type Surroundings } from './peer.js'
+import { RateLimit } from './rate-limit.js'
+
+/**
+ * What became of a handshake message: `accepted` when it was authentic and of use; else why it was not. To all
+ * but `cookie` and an accepted initiation the answer is silence.
+ */
+export type Verdict =
+  | 'accepted'
+  | 'malformed'
+  | 'wrong mac1'
+  | 'cookie'
+  | 'too many'
+  | 'unknown peer'
+  | 'unknown index'
+  | 'not authentic'
+  | 'old'
+
+/** Where a handshake message came from. */
+export interface Source {
+  /** The socket address as bytes, to send answers to and to bind cookies to. */
+  readonly address: Uint8Array
+  /** The host, without the port. */
+  readonly host: string
+}
+
+/** All handshakes of this end: finds out which peer a message is from, and is silent to everybody else. */
+export class Handshakes {
+  readonly #around: Surroundings
+  readonly #macs: MacCheck
+  readonly #limit = new RateLimit()
+  readonly #peers: (Peer | undefined)[] = []
+  readonly #byKey = new Map<string, Peer>()
+
+  constructor(around: Surroundings) {
+    this.#around = around
+    this.#macs = new MacCheck(around.own, around.random)
+  }
+
+  add(options: PeerOptions, nowMs: number): Peer {
+    const peer = new Peer(this.#around, options, nowMs)
+    this.#peers[peer.number] = peer
+    this.#byKey.set(formatKey(peer.acquaintance.identity.publicKey), peer)
+    return peer
+  }
+
+  /** Forgets a peer and wipes its keys. */
+  remove(peer: Peer): void {
+    peer.wipe()
+    this.#peers[peer.number] = undefined
+    this.#byKey.delete(formatKey(peer.acquaintance.identity.publicKey))
+  }
+
+  /** The peer of that number. */
+  peer(number: number): Peer | undefined {
+    return this.#peers[number]
+  }
+
+  tick(nowMs: number): void {
+    for (const peer of this.#peers) peer?.tick(nowMs)
+  }
+
+  /**
+   * Takes a message that is not transport data. Any bytes may come in.
+   * @param underLoad whether there are so many that a sender has to prove first where it is
+   */
+  take(message: Buffer, source: Source, nowMs: number, underLoad: boolean): Verdict {
+    switch (kindOf(message)) {
+      case MESSAGE.initiation:
+        return this.#screen(message, source, nowMs, underLoad) ?? this.#takeInitiation(message, source, nowMs)
+      case MESSAGE.response:
+        return this.#screen(message, source, nowMs, underLoad) ?? this.#takeResponse(message, source, nowMs)
+      case MESSAGE.cookieReply:
+        return this.#takeCookie(message, nowMs)
+      default:
+        return 'malformed'
+    }
+  }
+
+  /** What is wrong with a message as far as its macs tell; undefined for nothing. */
+  #screen(message: Buffer, source: Source, nowMs: number, underLoad: boolean): Verdict | undefined {
+    if (!this.#macs.isMac1Right(message)) return 'wrong mac1'
+    if (!underLoad) return undefined
+    if (this.#macs.isMac2Right(message, source.address, nowMs)) {
+      return this.#limit.allows(source.host, nowMs) ? undefined : 'too many'
+    }
+    const sender = message.readUInt32LE(INITIATION.sender)
+    this.#around.send(this.#macs.reply(message, sender, source.address, nowMs), source.address)
+    return 'cookie'
+  }
+
+  #takeInitiation(message: Buffer, source: Source, nowMs: number): Verdict {
+    const { protocol, own } = this.#around
+    const introduction = readInitiation(protocol, own, message)
+    if (introduction === undefined) return 'not authentic'
+    const peer = this.#byKey.get(formatKey(introduction.publicKey))
+    if (peer === undefined) return 'unknown peer'
+    const initiation = authenticate(introduction, peer.acquaintance)
+    if (initiation === undefined) return 'not authentic'
+    return peer.takeInitiation(initiation, source.address, nowMs) ? 'accepted' : 'old'
+  }
+
+  #takeResponse(message: Buffer, source: Source, nowMs: number): Verdict {
+    const peer = this.#peerOf(message.readUInt32LE(RESPONSE.receiver))
+    if (peer === undefined) return 'unknown index'
+    return peer.takeResponse(message, source.address, nowMs) ? 'accepted' : 'not authentic'
+  }
+
+  #takeCookie(message: Buffer, nowMs: number): Verdict {
+    const peer = this.#peerOf(message.readUInt32LE(COOKIE_REPLY.receiver))
+    if (peer === undefined) return 'unknown index'
+    return peer.takeCookie(message, nowMs) ? 'accepted' : 'not authentic'
+  }
+
+  #peerOf(index: number): Peer | undefined {
+    const number = this.#around.keypairs.peerOf(index)
+    return number === undefined ? undefined : this.#peers[number]
+  }
+}
+
+/** The type of a handshake message of the right length, or 0. */
+function kindOf(message: Buffer): number {
+  const type = message.length < 4 ? 0 : message.readUInt32LE(0)
+  const size = SIZES.get(type)
+  return message.length === size ? type : 0
+}
+
+const SIZES: ReadonlyMap<number, number> = new Map([
+  [MESSAGE.initiation, INITIATION.size],
+  [MESSAGE.response, RESPONSE.size],
+  [MESSAGE.cookieReply, COOKIE_REPLY.size],
+])

@@ -1,0 +1,61 @@
+import type { KeyObject } from 'node:crypto'
+import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
+import { hash, importPrivateKey, importPublicKey, publicKeyOf } from './primitives.js'
+
+/** Keys are 32 bytes, in base64 of 44 characters; the last of the 43 that count holds two zero bits. */
+const KEY_TEXT = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/
+
+/** The bytes of a key as `wg` writes it; undefined for any other text. */
+export function parseKey(text: string): Buffer | undefined {
+  return KEY_TEXT.test(text) ? Buffer.from(text, 'base64') : undefined
+}
+
+export function formatKey(key: Uint8Array): string {
+  return Buffer.from(key).toString('base64')
+}
+
+/** A private key out of 32 random bytes (RFC 7748, section 5: what the curve would clamp is clamped). */
+export function clampPrivateKey(random: Uint8Array): Buffer {
+  const key = Buffer.from(random)
+  key[0] &= 0xf8
+  key[31] = (key[31] & 0x7f) | 0x40
+  return key
+}
+
+/** The public key of a private one, both as bytes. */
+export function derivePublicKey(privateKey: Uint8Array): Buffer {
+  return publicKeyOf(importPrivateKey(privateKey))
+}
+
+const MAC1_LABEL = Buffer.from('mac1----')
+const COOKIE_LABEL = Buffer.from('cookie--')
+
+/** Who somebody is: a public key, and what is derived from it once (white paper, sections 5.4.4 and 5.4.7). */
+export class Identity {
+  readonly publicKey: Buffer
+  readonly key: KeyObject
+  /** Of mac1 in messages to this one. */
+  readonly mac1Key: Buffer
+  /** Of cookie replies from this one. */
+  readonly cookieKey: Buffer
+
+  constructor(publicKey: Uint8Array) {
+    if (publicKey.length !== PUBLIC_KEY_BYTES) throw new RangeError('a public key is 32 bytes')
+    this.publicKey = Buffer.from(publicKey)
+    this.key = importPublicKey(publicKey)
+    this.mac1Key = hash(MAC1_LABEL, publicKey)
+    this.cookieKey = hash(COOKIE_LABEL, publicKey)
+  }
+}
+
+/** This end: an identity and its secret, which only OpenSSL holds. */
+export class OwnIdentity extends Identity {
+  readonly privateKey: KeyObject
+
+  /** @param privateKey 32 bytes; the caller wipes them */
+  constructor(privateKey: Uint8Array) {
+    const key = importPrivateKey(privateKey)
+    super(publicKeyOf(key))
+    this.privateKey = key
+  }
+}

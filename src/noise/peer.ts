@@ -1,0 +1,372 @@
+import {
+  KEEPALIVE_TIMEOUT_MS,
+  REJECT_AFTER_TIME_MS,
+  REKEY_AFTER_TIME_MS,
+  REKEY_ATTEMPT_TIME_MS,
+  REKEY_TIMEOUT_MS,
+  RESPONSE,
+  TIMESTAMP_BYTES,
+} from '../wire/wireguard.js'
+import {
+  type Acquaintance,
+  type Authenticated,
+  createInitiation,
+  createResponse,
+  type Initiated,
+  type Protocol,
+  readResponse,
+  type TransportKeys,
+} from './handshake.js'
+import type { Activity, Keypairs } from './keypairs.js'
+import type { OwnIdentity } from './keys.js'
+import { MacStamp } from './macs.js'
+import { wipe } from './primitives.js'
+import { tai64n } from './tai64n.js'
+
+/**
+ * Messages after which a keypair is renewed. The white paper allows 2^60; numbers here are 32 bits, so that
+ * taking one is a single atomic addition (forward/nonces.ts), and are used up in an hour at a million a second.
+ */
+export const REKEY_AFTER_MESSAGES = 2 ** 31
+
+/** Retries are spread by up to a third of a second, so that two ends do not go on meeting each other. */
+const JITTER_MS = 334
+
+/** Initiations of one peer are not taken faster than that (in the paper: 50 a second). */
+const INITIATION_INTERVAL_MS = 20
+
+/** What a peer's keypairs and handshakes act on and through. */
+export interface Surroundings {
+  readonly protocol: Protocol
+  readonly own: OwnIdentity
+  readonly keypairs: Keypairs
+  /** Secret bytes. */
+  random(bytes: number): Uint8Array
+  /** Milliseconds since 1970. */
+  unixMs(): number
+  /** Sends a handshake message. @param to a socket address, as bytes */
+  send(message: Uint8Array, to: Uint8Array): void
+  /** Seals nothing with the keypair that is in use, and sends it. */
+  sendKeepalive(peer: number): void
+  /** Times, for a test to have shorter ones; all in milliseconds, by default those of the white paper. */
+  readonly times?: Partial<Times>
+}
+
+export interface Times {
+  readonly rekeyAfterMs: number
+  readonly rejectAfterMs: number
+  readonly rekeyTimeoutMs: number
+  readonly rekeyAttemptMs: number
+  readonly keepaliveTimeoutMs: number
+}
+
+const TIMES: Times = {
+  rekeyAfterMs: REKEY_AFTER_TIME_MS,
+  rejectAfterMs: REJECT_AFTER_TIME_MS,
+  rekeyTimeoutMs: REKEY_TIMEOUT_MS,
+  rekeyAttemptMs: REKEY_ATTEMPT_TIME_MS,
+  keepaliveTimeoutMs: KEEPALIVE_TIMEOUT_MS,
+}
+
+export interface PeerOptions {
+  /** Its number, as {@link Keypairs} knows it. */
+  readonly number: number
+  readonly acquaintance: Acquaintance
+  /** Socket address to begin with. */
+  readonly endpoint?: Uint8Array
+  /** 0: none. */
+  readonly persistentKeepaliveMs?: number
+}
+
+interface Keypair {
+  readonly index: number
+  readonly initiator: boolean
+  readonly establishedMs: number
+}
+
+/** A handshake that this end has begun. */
+interface Attempt {
+  readonly index: number
+  readonly initiated: Initiated
+  /** Of the first of the tries in a row. */
+  readonly startedMs: number
+  readonly retryMs: number
+}
+
+/**
+ * One peer: its keypairs (the previous, the one in use, and the next, which the other end has not used yet),
+ * its handshakes, and the timers of section 6 of the white paper. Times are milliseconds of a clock that only
+ * runs forward; {@link tick} is to be called often, and timers are as exact as that is.
+ */
+export class Peer {
+  readonly number: number
+  readonly acquaintance: Acquaintance
+  /** Where it was last heard from; it roams on what is authenticated alone. */
+  endpoint: Uint8Array | undefined
+  /** When the keypair in use was made. */
+  handshakeMs: number | undefined
+  readonly #around: Surroundings
+  readonly #times: Times
+  readonly #macs: MacStamp
+  readonly #persistentKeepaliveMs: number
+  #previous: Keypair | undefined
+  #current: Keypair | undefined
+  #next: Keypair | undefined
+  #attempt: Attempt | undefined
+  #initiationSentMs = Number.NEGATIVE_INFINITY
+  #initiationTakenMs = Number.NEGATIVE_INFINITY
+  #greatestTimestamp: Buffer = Buffer.alloc(TIMESTAMP_BYTES)
+  #activity: Activity
+  /** Deadlines; undefined while a timer is not running. */
+  #answerDueMs: number | undefined
+  #keepaliveDueMs: number | undefined
+  #persistentDueMs: number | undefined
+  #wipeDueMs: number | undefined
+  #needsAnotherKeepalive = false
+
+  constructor(around: Surroundings, options: PeerOptions, nowMs: number) {
+    this.number = options.number
+    this.acquaintance = options.acquaintance
+    this.endpoint = options.endpoint
+    this.#around = around
+    this.#times = { ...TIMES, ...around.times }
+    this.#macs = new MacStamp(options.acquaintance.identity)
+    this.#persistentKeepaliveMs = options.persistentKeepaliveMs ?? 0
+    this.#activity = around.keypairs.activity(this.number)
+    if (this.#persistentKeepaliveMs > 0) this.#persistentDueMs = nowMs
+  }
+
+  get hasKeypair(): boolean {
+    return this.#current !== undefined
+  }
+
+  /** Begins a handshake, or begins to count anew the tries of one that is under way. */
+  initiate(nowMs: number): void {
+    if (this.#attempt !== undefined) this.#attempt = { ...this.#attempt, startedMs: nowMs }
+    this.#sendInitiation(nowMs, nowMs)
+  }
+
+  #sendInitiation(nowMs: number, startedMs: number): void {
+    if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs || this.endpoint === undefined) return
+    const { protocol, own, keypairs, random } = this.#around
+    this.#endAttempt()
+    const index = keypairs.reserve(this.number)
+    if (index === undefined) return
+    const timestamp = tai64n(this.#around.unixMs())
+    const { message, initiated } = createInitiation(
+      protocol,
+      own,
+      this.acquaintance,
+      index,
+      random(32),
+      timestamp,
+    )
+    this.#macs.stamp(message, nowMs)
+    const retryMs = nowMs + this.#times.rekeyTimeoutMs + (random(1)[0] / 256) * JITTER_MS
+    this.#attempt = { index, initiated, startedMs, retryMs }
+    this.#initiationSentMs = nowMs
+    this.#traversed(nowMs)
+    this.#around.send(message, this.endpoint)
+  }
+
+  #endAttempt(): void {
+    if (this.#attempt === undefined) return
+    wipe(this.#attempt.initiated.chainingKey, this.#attempt.initiated.hash)
+    this.#around.keypairs.release(this.#attempt.index)
+    this.#attempt = undefined
+  }
+
+  /** Answers an initiation of this peer's; false for one that is old, repeated, or too soon. */
+  takeInitiation(initiation: Authenticated, source: Uint8Array, nowMs: number): boolean {
+    const { keypairs, random } = this.#around
+    if (initiation.timestamp.compare(this.#greatestTimestamp) <= 0) return false
+    if (nowMs - this.#initiationTakenMs < INITIATION_INTERVAL_MS) return false
+    const index = keypairs.reserve(this.number)
+    if (index === undefined) return false
+    const response = createResponse(initiation, this.acquaintance, index, random(32))
+    if (response === undefined) {
+      keypairs.release(index)
+      return false
+    }
+    this.#greatestTimestamp = initiation.timestamp
+    this.#initiationTakenMs = nowMs
+    this.endpoint = source
+    this.#macs.stamp(response.message, nowMs)
+    this.#drop(this.#next)
+    this.#drop(this.#previous)
+    this.#previous = undefined
+    this.#next = this.#establish(index, initiation.sender, response.keys, false, nowMs)
+    this.#traversed(nowMs)
+    this.#around.send(response.message, source)
+    return true
+  }
+
+  /** Takes the response to this end's initiation; false for what is not. */
+  takeResponse(message: Buffer, source: Uint8Array, nowMs: number): boolean {
+    const attempt = this.#attempt
+    if (attempt === undefined || attempt.index !== message.readUInt32LE(RESPONSE.receiver)) return false
+    const keys = readResponse(attempt.initiated, this.#around.own, this.acquaintance, message)
+    if (keys === undefined) return false
+    wipe(attempt.initiated.chainingKey, attempt.initiated.hash)
+    this.#attempt = undefined
+    this.endpoint = source
+    const keypair = this.#establish(attempt.index, message.readUInt32LE(RESPONSE.sender), keys, true, nowMs)
+    this.#drop(this.#previous)
+    this.#previous = this.#current
+    if (this.#next !== undefined) {
+      this.#drop(this.#current)
+      this.#previous = this.#next
+      this.#next = undefined
+    }
+    this.#use(keypair)
+    this.#traversed(nowMs)
+    // The responder may not send before it has had something under the new keys.
+    this.#sendKeepalive(nowMs)
+    return true
+  }
+
+  /** Takes a cookie, for the macs of the messages to come. */
+  takeCookie(reply: Buffer, nowMs: number): boolean {
+    return this.#macs.takeReply(reply, nowMs)
+  }
+
+  /** Something sealed with the keypair `index` has been opened for the first time. */
+  confirm(index: number): void {
+    const next = this.#next
+    if (next?.index !== index) return
+    this.#drop(this.#previous)
+    this.#previous = this.#current
+    this.#next = undefined
+    this.#use(next)
+  }
+
+  /** The timers of section 6. */
+  tick(nowMs: number): void {
+    this.#expire(nowMs)
+    this.#look(nowMs)
+    if (due(this.#answerDueMs, nowMs)) {
+      this.#answerDueMs = undefined
+      this.initiate(nowMs)
+    }
+    if (due(this.#keepaliveDueMs, nowMs)) {
+      this.#keepaliveDueMs = this.#needsAnotherKeepalive ? nowMs + this.#times.keepaliveTimeoutMs : undefined
+      this.#needsAnotherKeepalive = false
+      this.#sendKeepalive(nowMs)
+    }
+    if (due(this.#persistentDueMs, nowMs)) {
+      this.#persistentDueMs = nowMs + this.#persistentKeepaliveMs
+      this.#sendKeepalive(nowMs)
+    }
+    this.#retry(nowMs)
+  }
+
+  /** Forgets every key and every handshake. */
+  wipe(): void {
+    this.#endAttempt()
+    this.#around.keypairs.sealWith(this.number, undefined)
+    for (const keypair of [this.#previous, this.#current, this.#next]) this.#drop(keypair)
+    this.#previous = undefined
+    this.#current = undefined
+    this.#next = undefined
+    this.#wipeDueMs = undefined
+  }
+
+  #retry(nowMs: number): void {
+    const attempt = this.#attempt
+    if (attempt === undefined || nowMs < attempt.retryMs) return
+    if (nowMs - attempt.startedMs < this.#times.rekeyAttemptMs) {
+      this.#sendInitiation(nowMs, attempt.startedMs)
+      return
+    }
+    this.#endAttempt()
+    this.#keepaliveDueMs = undefined
+    this.#wipeDueMs ??= nowMs + this.#times.rejectAfterMs * 3
+  }
+
+  /** What has passed since the last look sets and stops timers. */
+  #look(nowMs: number): void {
+    const before = this.#activity
+    const now = this.#around.keypairs.activity(this.number)
+    this.#activity = now
+    const current = this.#current
+    if (now.sent !== before.sent) {
+      this.#keepaliveDueMs = undefined
+      this.#needsAnotherKeepalive = false
+    }
+    if (now.receivedData !== before.receivedData) {
+      if (this.#keepaliveDueMs === undefined) this.#keepaliveDueMs = nowMs + this.#times.keepaliveTimeoutMs
+      else this.#needsAnotherKeepalive = true
+    }
+    if (now.received !== before.received) {
+      this.#answerDueMs = undefined
+      const { rejectAfterMs, keepaliveTimeoutMs, rekeyTimeoutMs } = this.#times
+      const lastMinuteMs = rejectAfterMs - keepaliveTimeoutMs - rekeyTimeoutMs
+      if (current?.initiator && nowMs - current.establishedMs >= lastMinuteMs) this.initiate(nowMs)
+    } else if (now.sentData !== before.sentData) {
+      this.#answerDueMs ??= nowMs + this.#times.keepaliveTimeoutMs + this.#times.rekeyTimeoutMs
+    }
+    if (now.sent !== before.sent || now.received !== before.received) this.#traversed(nowMs)
+    if (current !== undefined && now.sent !== before.sent && this.#isOld(current, nowMs)) this.initiate(nowMs)
+  }
+
+  #isOld(keypair: Keypair, nowMs: number): boolean {
+    if (keypair.initiator && nowMs - keypair.establishedMs >= this.#times.rekeyAfterMs) return true
+    return this.#around.keypairs.sealed(keypair.index) >= REKEY_AFTER_MESSAGES
+  }
+
+  /** No keypair is used beyond its time, and none is kept for long by an end that has nobody to talk to. */
+  #expire(nowMs: number): void {
+    const isOver = (keypair: Keypair | undefined) =>
+      keypair !== undefined && nowMs - keypair.establishedMs >= this.#times.rejectAfterMs
+    if (isOver(this.#current)) {
+      this.#around.keypairs.sealWith(this.number, undefined)
+      this.#drop(this.#current)
+      this.#current = undefined
+    }
+    if (isOver(this.#previous)) {
+      this.#drop(this.#previous)
+      this.#previous = undefined
+    }
+    if (isOver(this.#next)) {
+      this.#drop(this.#next)
+      this.#next = undefined
+    }
+    if (due(this.#wipeDueMs, nowMs)) this.wipe()
+  }
+
+  #sendKeepalive(nowMs: number): void {
+    if (this.#current === undefined) this.initiate(nowMs)
+    else this.#around.sendKeepalive(this.number)
+  }
+
+  #establish(
+    index: number,
+    remoteIndex: number,
+    keys: TransportKeys,
+    initiator: boolean,
+    nowMs: number,
+  ): Keypair {
+    this.#around.keypairs.establish(index, remoteIndex, keys)
+    this.#wipeDueMs = nowMs + this.#times.rejectAfterMs * 3
+    return { index, initiator, establishedMs: nowMs }
+  }
+
+  #use(keypair: Keypair): void {
+    this.#current = keypair
+    this.handshakeMs = keypair.establishedMs
+    this.#around.keypairs.sealWith(this.number, keypair.index)
+  }
+
+  #drop(keypair: Keypair | undefined): void {
+    if (keypair !== undefined) this.#around.keypairs.release(keypair.index)
+  }
+
+  /** Something authenticated went one way or the other: the next persistent keepalive can wait. */
+  #traversed(nowMs: number): void {
+    if (this.#persistentKeepaliveMs > 0) this.#persistentDueMs = nowMs + this.#persistentKeepaliveMs
+  }
+}
+
+function due(deadlineMs: number | undefined, nowMs: number): boolean {
+  return deadlineMs !== undefined && nowMs >= deadlineMs
+}

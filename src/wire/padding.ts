@@ -1,0 +1,47 @@
+import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES } from './ip.js'
+import { IPV4 } from './ipv4.js'
+import { IPV6 } from './ipv6.js'
+import type { DeviceMode } from './mode.js'
+import { PADDING_BYTES } from './wireguard.js'
+
+/**
+ * Padding of what is sealed, so that its length says less of what it holds: to a multiple of 16 bytes, but not
+ * beyond what the way carries.
+ *
+ * In tun mode zeros, as WireGuard has it: the IP header says how long the packet is (white paper, section 5.4.6).
+ * An Ethernet frame does not say, so in tap mode there is always a last byte, which counts itself and the zeros
+ * before it.
+ */
+
+/** Bytes that {@link pad} needs beside those of a frame at the least. */
+export function leastPaddingBytes(mode: DeviceMode): number {
+  return mode === 'tap' ? 1 : 0
+}
+
+/**
+ * Pads the `bytes` bytes at `at`; what lies behind them is written over.
+ * @param limit the length that is not to be exceeded by padding
+ * @returns the length with padding
+ */
+export function pad(u8: Uint8Array, at: number, bytes: number, limit: number, tap: boolean): number {
+  const least = tap ? bytes + 1 : bytes
+  const whole = (least + PADDING_BYTES - 1) & -PADDING_BYTES
+  const padded = whole <= limit ? whole : Math.max(least, limit)
+  for (let i = at + bytes; i < at + padded; i++) u8[i] = 0
+  if (tap) u8[at + padded - 1] = padded - bytes
+  return padded
+}
+
+/** The length without padding of the `bytes` (at least one) that have been opened at `at`; -1 for nonsense. */
+export function unpad(view: DataView, at: number, bytes: number, tap: boolean): number {
+  if (tap) {
+    const padding = view.getUint8(at + bytes - 1)
+    return padding >= 1 && padding <= bytes ? bytes - padding : -1
+  }
+  const version = view.getUint8(at) >>> 4
+  let length = -1
+  if (version === 4 && bytes >= IPV4_HEADER_BYTES) length = view.getUint16(at + IPV4.totalLength)
+  else if (version === 6 && bytes >= IPV6_HEADER_BYTES)
+    length = IPV6_HEADER_BYTES + view.getUint16(at + IPV6.payloadLength)
+  return length <= bytes ? length : -1
+}

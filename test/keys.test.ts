@@ -1,0 +1,199 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+import { execaSync } from 'execa'
+import t from 'tap'
+import { readKeyFile } from '../src/config/key-file.js'
+import { loadSettings } from '../src/config/load.js'
+import { Secret } from '../src/config/secret.js'
+import { parseWgQuick } from '../src/config/wg-quick.js'
+import { formatKey } from '../src/noise/keys.js'
+
+const PROGRAM = fileURLToPath(new URL('../src/cli/main.js', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'udptun-keys-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
+
+const program = (args: string[], input = '') =>
+  execaSync(process.execPath, [PROGRAM, ...args], {
+    input,
+    reject: false,
+    env: { NODE_OPTIONS: '' },
+  })
+const wg = (command: string, input = '') => execFileSync('wg', [command], { input, encoding: 'utf8' }).trim()
+
+function keyFile(name: string, content: string, mode = 0o600): string {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  chmodSync(path, mode)
+  return path
+}
+
+const OWN = wg('genkey')
+const OTHER = wg('pubkey', wg('genkey'))
+const THIRD = wg('pubkey', wg('genkey'))
+const PSK = wg('genpsk')
+
+t.test('keygen makes keys that wg takes, and pubkey tells what wg pubkey does', async (t) => {
+  const { stdout: key } = program(['keygen'])
+  t.not(program(['keygen']).stdout, key)
+  t.equal(program(['pubkey'], `${key}\n`).stdout, wg('pubkey', key))
+  t.equal(program(['pubkey'], OWN).stdout, wg('pubkey', OWN))
+  const bytes = Buffer.from(key, 'base64')
+  t.equal(bytes.length, 32)
+  t.equal(bytes[0] & 7, 0)
+  t.equal(bytes[31] >>> 6, 1)
+  t.equal(Buffer.from(program(['keygen', '--preshared']).stdout, 'base64').length, 32)
+})
+
+t.test('pubkey of something else is one sentence, and not the thing itself', async (t) => {
+  const { exitCode, stderr, stdout } = program(['pubkey'], `${OWN.slice(1)}\n`)
+  t.equal(exitCode, 2)
+  t.equal(stdout, '')
+  t.match(stderr, /does not hold a private key/)
+  t.notOk(stderr.includes(OWN.slice(1)))
+})
+
+t.test('a key file that others can read is refused with the chmod that mends it', async (t) => {
+  for (const mode of [0o644, 0o640, 0o604, 0o620]) {
+    const path = keyFile('open.key', OWN, mode)
+    t.throws(() => readKeyFile(path), { message: new RegExp(`chmod 600 ${path}`) })
+  }
+  for (const mode of [0o600, 0o400])
+    t.equal(formatKey(readKeyFile(keyFile('own.key', `${OWN}\n`, mode)).reveal()), OWN)
+})
+
+t.test('what is no key file is said to be none, without its content', async (t) => {
+  t.throws(() => readKeyFile(join(folder, 'none')), { message: /cannot be read \(ENOENT\)/ })
+  t.throws(() => readKeyFile(folder), { message: /cannot be read|can be read or written by others/ })
+  const path = keyFile('long.key', `${OWN}\n${OWN}\n`)
+  t.throws(() => readKeyFile(path), { message: /does not hold a key/ })
+  for (const text of [OWN, `${OWN} `]) {
+    const message = messageOf(() => readKeyFile(text))
+    t.notOk(text === OWN && message.includes(OWN), 'a key in place of a file name is not repeated')
+  }
+})
+
+t.test('a secret shows itself to nobody', async (t) => {
+  const secret = new Secret(Buffer.from(OWN, 'base64'))
+  const settings = { key: secret }
+  for (const text of [
+    String(secret),
+    inspect(settings),
+    JSON.stringify(settings),
+    inspect(settings, { showHidden: true, depth: 9 }),
+  ])
+    t.notOk(
+      text.includes(OWN) || text.includes(Buffer.from(OWN, 'base64').toString('hex').slice(0, 20)),
+      text,
+    )
+  t.not(new Secret(Buffer.from(PSK, 'base64')).fingerprint, secret.fingerprint)
+  secret.wipe()
+  t.ok(secret.reveal().every((byte) => byte === 0))
+})
+
+function messageOf(work: () => unknown): string {
+  try {
+    work()
+  } catch (error) {
+    return (error as Error).message
+  }
+  return ''
+}
+
+const FILE = `# a comment
+[Interface]
+PrivateKey = ${OWN}
+Address = 10.9.0.1/24, fd00:9::1/64
+address = 10.9.1.1
+ListenPort = 51820
+MTU = 1400
+
+[Peer] # the first
+PublicKey = ${OTHER}
+PresharedKey = ${PSK}
+Endpoint = [2001:db8::2]:51821
+AllowedIPs = 10.9.0.2/32, fd00:9::2/128
+AllowedIPs = 0.0.0.0/0
+PersistentKeepalive = 25
+
+[peer]
+publickey = ${THIRD}
+AllowedIPs = 10.9.0.3/32
+PersistentKeepalive = off
+`
+
+t.test('a file for wg-quick is settings for a tun device', async (t) => {
+  const settings = loadSettings({}, parseWgQuick('wg0.conf', FILE))
+  t.equal(settings.mode, 'tun')
+  t.equal(formatKey(settings.private_key_file?.reveal() ?? Buffer.alloc(0)), OWN)
+  t.same(
+    settings.local.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+    ['10.9.0.1/24', 'fd00:9::1/64', '10.9.1.1/32'],
+  )
+  t.equal(settings.listen.port, 51820)
+  t.equal(settings.mtu, 1400)
+  const [first, second] = settings.peers
+  t.equal(formatKey(first.public_key ?? Buffer.alloc(0)), OTHER)
+  t.equal(formatKey(first.preshared_key_file?.reveal() ?? Buffer.alloc(0)), PSK)
+  t.same(first.endpoint, { host: '2001:db8::2', port: 51821 })
+  t.equal(first.prefixes.length, 3)
+  t.equal(first.persistent_keepalive, 25)
+  t.equal(second.endpoint, undefined)
+  t.equal(second.name, THIRD.slice(0, 8))
+  t.equal(second.persistent_keepalive, 0)
+})
+
+t.test('what is wrong in it is said with its line, and no key is ever repeated', async (t) => {
+  const cases: readonly [string, string, RegExp][] = [
+    [`PrivateKey = ${OWN}`, `PrivateKey = ${OWN.slice(1)}`, /^wg0.conf:3: this is not a key/],
+    ['ListenPort = 51820', 'ListenPort = 99999', /^wg0.conf:6: listen: "99999"/],
+    ['MTU = 1400', 'PostUp = iptables -A', /^wg0.conf:7: PostUp cannot be done/],
+    ['MTU = 1400', 'Mtuu = 1400', /^wg0.conf:7: there is no Mtuu in \[Interface\]/],
+    ['[Peer] # the first', '[Friend]', /^wg0.conf:9: there is no section/],
+    ['[Interface]', '', /^wg0.conf:3: a section must come first/],
+    ['MTU = 1400', 'MTU', /^wg0.conf:7: this is neither/],
+    ['MTU = 1400', 'ListenPort = 1', /^wg0.conf:7: this is said twice/],
+    [`PublicKey = ${OTHER}\n`, '\n', /has no public_key/],
+    [`publickey = ${THIRD}`, `publickey = ${OTHER}`, /given twice/],
+    [`PrivateKey = ${OWN}\n`, '\n', /public_key: is of no use without a private_key_file/],
+    ['AllowedIPs = 10.9.0.3/32', 'AllowedIPs = 10.9.0.3/33', /"10.9.0.3\/33" has the prefix/],
+  ]
+  for (const [part, instead, expected] of cases) {
+    t.ok(FILE.includes(part), part)
+    const message = messageOf(() => loadSettings({}, parseWgQuick('wg0.conf', FILE.replace(part, instead))))
+    t.match(message, expected)
+    t.notOk(message.includes(OWN.slice(2, 40)) || message.includes(PSK.slice(2, 40)), message)
+  }
+})
+
+t.test('some of it is passed over, and that is said', async (t) => {
+  const { ignored } = parseWgQuick(
+    'wg0.conf',
+    FILE.replace('MTU = 1400', 'DNS = 10.9.0.53\nSaveConfig = false'),
+  )
+  t.equal(ignored.length, 2)
+  t.match(ignored[0], /^wg0.conf:7: DNS is passed over/)
+})
+
+t.test('settings that make no private tunnel are refused with what is missing', async (t) => {
+  const key = keyFile('a.key', OWN)
+  const base = { local: ['10.9.0.1'], remote: '198.51.100.2' }
+  const message = (settings: object) => messageOf(() => loadSettings({ ...base, ...settings }))
+  t.match(message({ private_key_file: key }), /--private-key-file: "198.51.100.2" has no public_key/)
+  t.match(message({ public_key: OTHER }), /--peer-key: is of no use without a private_key_file/)
+  t.match(message({ preshared_key_file: key }), /--preshared-key-file: is used beside/)
+  t.match(message({ persistent_keepalive: '25' }), /--persistent-keepalive: is for private tunnels/)
+  t.match(message({ private_key_file: key, public_key: 'abc' }), /--peer-key: "abc" is not a public key/)
+  t.match(
+    message({ private_key_file: key, public_key: OTHER, accept_any: true }),
+    /--accept-any: makes no sense/,
+  )
+  t.match(
+    message({ private_key_file: key, public_key: OTHER, persistent_keepalive: 'x' }),
+    /"x" is not a time/,
+  )
+  t.equal(message({ private_key_file: key, public_key: OTHER }), '')
+})

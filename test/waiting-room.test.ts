@@ -1,0 +1,58 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { WAITING_ROOM_BYTES, WaitingRoom } from '../src/forward/waiting-room.js'
+
+const AT = 4096
+
+function makeRoom() {
+  const u8 = new Uint8Array(AT + WAITING_ROOM_BYTES)
+  const room = new WaitingRoom(AT, (to, from, bytes) => u8.copyWithin(to, from, from + bytes))
+  return { u8, room }
+}
+
+t.test('what goes in comes out, once, in order, when its peer is ready', async () => {
+  const frames = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 1500 }), peer: fc.nat(3) }), {
+    maxLength: 80,
+  })
+  const property = fc.property(frames, fc.nat(3), (wanted, ready) => {
+    const { u8, room } = makeRoom()
+    const inside: { bytes: number; peer: number; mark: number }[] = []
+    for (const [index, { bytes, peer }] of wanted.entries()) {
+      u8.fill(index, 0, bytes)
+      if (room.put(0, bytes, peer, 0)) inside.push({ bytes, peer, mark: index })
+    }
+    if (inside.length < Math.min(wanted.length, 64)) return false
+    const out: typeof inside = []
+    const take = (only: number | undefined) =>
+      room.leave((frame, bytes, peer) => {
+        if (only !== undefined && peer !== only) return false
+        const whole = u8.subarray(frame, frame + bytes).every((byte) => byte === u8[frame])
+        out.push({ bytes: whole ? bytes : -1, peer, mark: u8[frame] })
+        return true
+      }, 1)
+    take(ready)
+    const first = out.splice(0)
+    take(undefined)
+    const expected = [
+      inside.filter(({ peer }) => peer === ready),
+      inside.filter(({ peer }) => peer !== ready),
+    ]
+    return JSON.stringify([first, out]) === JSON.stringify(expected) && room.empty
+  })
+  fc.assert(property)
+})
+
+t.test('what has waited for long is given up, and makes room', async (t) => {
+  const { room } = makeRoom()
+  let count = 0
+  while (room.put(0, 1500, 0, 0)) count++
+  t.ok(count >= 60)
+  t.notOk(room.put(0, 1500, 0, 5_000))
+  t.ok(room.put(0, 1500, 1, 6_001))
+  t.equal(room.takeExpired(), count)
+  t.equal(room.takeExpired(), 0)
+  const left: number[] = []
+  room.leave((_frame, _bytes, peer) => left.push(peer) > 0, 6_002)
+  t.same(left, [1])
+  t.notOk(room.put(0, WAITING_ROOM_BYTES, 0, 0), 'never more than there is')
+})
