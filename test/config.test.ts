@@ -608,6 +608,10 @@ const REFUSED_FLAGS: readonly (readonly [flags: Record<string, unknown>, message
     { ...LEAST, mode: 'tun', mac: '02:00:00:00:00:01' },
     '--mac: makes no sense with mode tun, which has no Ethernet; leave one of them out',
   ],
+  [
+    { ...LEAST, mode: 'tun', vlan: true },
+    '--vlan: makes no sense with mode tun, which has no Ethernet; leave one of them out',
+  ],
 ]
 
 t.test('every mistake in a flag is named with the flag, the value and what to do', async (t) => {

@@ -11,6 +11,8 @@ interface Route {
   readonly tooBig: 'told' | 'old' | 'silent'
   /** Whether the far end answers, and at the most how often in a row, one more each second. */
   readonly answers: number
+  /** For so long nothing comes through. */
+  readonly brokenMs?: number
 }
 
 function run(route: Route, options: Partial<TraceOptions> = {}) {
@@ -24,6 +26,7 @@ function run(route: Route, options: Partial<TraceOptions> = {}) {
   while (trace.result === undefined && nowMs < startMs + 120_000) {
     for (const probe of trace.poll(nowMs)) {
       probes++
+      if (nowMs < startMs + (route.brokenMs ?? 0)) continue
       const narrow = route.links.find((mtu) => mtu < probe.sizeBytes)
       const atMs = nowMs + route.rttMs
       if (narrow !== undefined) {
@@ -103,6 +106,18 @@ t.test('a black hole before an end that answers is halved, no faster than that m
     if (tookMs > 40_000) t.fail(`${tookMs} ms`)
   })
   fc.assert(property, { numRuns: 60 })
+})
+
+t.test('a path that does not work at first is not taken for a narrower one', async () => {
+  const property = fc.property(
+    fc.integer({ min: 0, max: 1_100 }),
+    fc.integer({ min: 600, max: 1_500 }),
+    (brokenMs, narrow) => {
+      const { mtuBytes, basis } = run({ ...told, links: [1500, narrow], brokenMs })
+      return mtuBytes === narrow || (basis === 'silent' && mtuBytes === 1500)
+    },
+  )
+  fc.assert(property)
 })
 
 t.test('routers that do not say what passes (RFC 1191, 5) are asked by common sizes', async () => {

@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import type { PathMtuHow } from '../../src/control/path-mtu/path-mtu.js'
 import { listDevices, statusSocketPath } from '../../src/control/status-socket.js'
 import { connect, Host } from '../../src/lab/host.js'
-import { ok, type RunningTunnel, startTunnel, until } from './lab.js'
+import { ok, type RunningTunnel, startTunnel, until, untilPing } from './lab.js'
 
 /** Two hosts with routers between: links in a row, each with an MTU of its own. */
 export interface Path extends Disposable {
@@ -109,6 +109,8 @@ export async function startEnds(
 ): Promise<Ends> {
   const start = (host: Host, which: 1 | 2, remote: string) =>
     startTunnel(host, `10.9.0.${which}`, ...local(which), remote, ...flags)
+  // IPv6 neighbours need a second to find each other in a network that was just made.
+  if (ipv6) await untilPing(a, underlay.b6)
   const [near, far] = await Promise.all([
     start(a, 1, ipv6 ? underlay.b6 : underlay.b),
     start(b, 2, ipv6 ? underlay.a6 : underlay.a),

@@ -1,6 +1,6 @@
 /** `udptun-fast mtu`, and what status says of paths. */
 import t from 'tap'
-import { ok, PROGRAM, run, startTunnel, twoHosts, until } from './lab.js'
+import { ok, PROGRAM, run, startTunnel, twoHosts, until, untilPing } from './lab.js'
 import { filterIcmp, pathOf, startEnds, untilPathMtu } from './path.js'
 
 const mtu = (host: Parameters<typeof ok>[0], ...args: string[]) =>
@@ -27,6 +27,7 @@ t.test('mtu <remote> shows each probe, as JSON when piped, without any tunnel', 
   ])
   t.equal(lines.length, 4)
   t.equal(new Set(lines.slice(0, 3).map(({ port }) => port)).size, 3, 'a port for each')
+  await untilPing(path.a, path.underlay.b6)
   const over6 = await mtu(path.a, path.underlay.b6)
   t.match(JSON.parse(over6.stdout.trim().split('\n').at(-1) ?? ''), {
     path_mtu_bytes: 1400,

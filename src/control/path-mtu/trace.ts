@@ -134,8 +134,10 @@ export class PathMtuTrace {
     if (probe === undefined) return
     this.#waiting.delete(id)
     this.#rttMs = Math.max(this.#rttMs ?? 0, nowMs - probe.sentMs)
+    const first = this.#lower === 0
     this.#lower = Math.max(this.#lower, probe.sizeBytes)
     this.#forget((size) => size <= this.#lower)
+    if (first && this.#candidate > this.#lower && !this.#asked(this.#candidate)) this.#ask(this.#candidate)
     this.#decide()
   }
 
@@ -197,8 +199,8 @@ export class PathMtuTrace {
       return
     }
     if (this.#lower === 0) {
+      // What is lost while nothing arrives says nothing of sizes.
       if (sizeBytes === this.#floor || !this.#asked(this.#floor)) this.#end(this.#told ? 'told' : 'silent')
-      else this.#upper = Math.min(this.#upper, sizeBytes)
       return
     }
     this.#upper = Math.max(Math.min(this.#upper, sizeBytes), this.#lower + 1)

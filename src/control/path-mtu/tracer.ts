@@ -8,8 +8,10 @@ import { PathMtuTrace, type TraceProbe, type TraceResult } from './trace.js'
 const FIRST_PORT = 33_434
 const PORTS = 256
 
-/** Node cannot poll the socket: it is looked at so often while answers are waited for. */
+/** Node cannot poll the socket: it is looked at so often while answers are waited for, less so after a while. */
 const LOOK_MS = 3
+const LATER_LOOK_MS = 15
+const SOON_MS = 60
 
 /** What became of one probe. */
 export interface TraceEvent {
@@ -53,19 +55,22 @@ export class Tracer {
   readonly #trace: PathMtuTrace
   readonly #sent = new Map<number, Sent>()
   readonly #firstPort = Math.floor(Math.random() * PORTS)
-  readonly #timer: NodeJS.Timeout
+  readonly #startedMs = performance.now()
+  #timer: NodeJS.Timeout
   #toldBytes: number | undefined
+  #closed = false
 
   /** @throws KernelError; RangeError for an address whose zone names no interface */
   constructor(options: TracerOptions) {
     this.#options = options
     this.#socket = new ProbeSocket(options.family, options.address)
     this.#trace = new PathMtuTrace(options, performance.now())
-    this.#timer = setInterval(() => this.#look(), LOOK_MS)
+    this.#timer = setTimeout(() => this.#look(), LOOK_MS)
   }
 
   close(): void {
-    clearInterval(this.#timer)
+    this.#closed = true
+    clearTimeout(this.#timer)
     this.#socket.close()
   }
 
@@ -80,7 +85,12 @@ export class Tracer {
     const { result, toldBytes } = this.#trace
     if (toldBytes !== this.#toldBytes && toldBytes !== undefined) this.#options.onTold?.(toldBytes)
     this.#toldBytes = toldBytes
-    if (result === undefined) return
+    if (this.#closed) return
+    if (result === undefined) {
+      const lookMs = performance.now() - this.#startedMs < SOON_MS ? LOOK_MS : LATER_LOOK_MS
+      this.#timer = setTimeout(() => this.#look(), lookMs)
+      return
+    }
     this.close()
     this.#options.onEnd(result)
   }
