@@ -156,6 +156,20 @@ t.test('a black hole in a transfer is found, and what passes is used, well withi
   fc.assert(property, { numRuns: 100 })
 })
 
+t.test('bursts of congestion, worst for long packets, are no small path', async (t) => {
+  let changes = 0
+  for (let seed = 0; seed < 100; seed++) {
+    const random = generator(seed)
+    const world = new World(path(1500, { rttMs: 2 }), 1500, seed)
+    world.complete()
+    // A third of the time a queue is full: what is long finds no room, what is short does now and then.
+    world.path.drops = ({ sizeBytes }) => world.nowMs % 900 < 300 && random() < (sizeBytes > 0 ? 1 : 0.5)
+    world.run(20_000, () => world.search.mtuBytes !== 1500, true)
+    if (world.search.mtuBytes !== 1500) changes++
+  }
+  t.ok(changes <= 2, `${changes} of 100 were taken in, in 20 s each`)
+})
+
 t.test('a peer that falls silent says nothing about sizes', async (t) => {
   const world = new World(path(1400), 1500)
   world.complete()

@@ -1,7 +1,7 @@
 /** IPv6 inside: never below 1280, whatever the path. */
 import t from 'tap'
 import { startFlow } from './flows.js'
-import { ok, RunningTunnel } from './lab.js'
+import { ok, PROGRAM, RunningTunnel } from './lab.js'
 import { PacketSocket } from './packet-socket.js'
 import { filterIcmp, pathOf, startEnds, untilPathMtu } from './path.js'
 
@@ -35,6 +35,13 @@ for (const [name, narrow, ipv6] of [
         t.equal(error, null)
         t.ok(bytes > 500_000, `${address}: ${bytes} bytes, longest stall ${Math.round(longestStallMs)} ms`)
       }
+      // Probes that went in fragments, too, would be acknowledged.
+      const flow = await startFlow(path.a, path.b, 'fd00:9::2', 3)
+      for (let i = 0; i < 3; i++) {
+        const { peers } = JSON.parse(await ok(path.a, process.execPath, PROGRAM, 'mtu', '--refresh'))
+        t.equal(peers[0].path_mtu.bytes, narrow, 'looked for again while fragments are sent')
+      }
+      t.equal((await flow.ended).error, null)
       const status = await ends.a.status()
       t.ok(status.path.fragmented > 100, `${status.path.fragmented} frames were sent in fragments`)
       t.match(status.peers[0].path_mtu, { bytes: narrow, how: 'acknowledged' })
