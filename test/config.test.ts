@@ -266,6 +266,7 @@ t.test('defaults', async (t) => {
     mode: 'tap',
     listen: { address: undefined, port: 5149 },
     mtu: 'auto',
+    mtu_refresh: 600,
     vlan: false,
     mss_clamp: false,
     offload: 'auto',
@@ -289,6 +290,7 @@ t.test('a file may say everything', async (t) => {
       'listen: "[2001:db8::1]:7001"',
       'mac: 02:00:00:00:00:07',
       'mtu: 1400',
+      'mtu_refresh: 60',
       'vlan: true',
       'mss_clamp: true',
       'offload: off',
@@ -316,6 +318,7 @@ t.test('a file may say everything', async (t) => {
     listen: { address: '2001:db8::1', port: 7001 },
     mac: [2, 0, 0, 0, 0, 7],
     mtu: 1400,
+    mtu_refresh: 60,
     vlan: true,
     mss_clamp: true,
     offload: 'off',
@@ -410,7 +413,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, vlan, mss_clamp, offload, relay, accept_any, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, relay, accept_any, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
@@ -608,6 +611,7 @@ const REFUSED_FLAGS: readonly (readonly [flags: Record<string, unknown>, message
     { ...LEAST, mode: 'tun', mac: '02:00:00:00:00:01' },
     '--mac: makes no sense with mode tun, which has no Ethernet; leave one of them out',
   ],
+  [{ ...LEAST, mtu_refresh: '0' }, '--mtu-refresh: "0" is not a time; write seconds from 1 to 86400'],
   [
     { ...LEAST, mode: 'tun', vlan: true },
     '--vlan: makes no sense with mode tun, which has no Ethernet; leave one of them out',

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { CONFIRM_MS, PathMtuSearch, type Probe, REFRESH_MS } from '../src/control/path-mtu/search.js'
+import { CONFIRM_MS, PathMtuSearch, type Probe } from '../src/control/path-mtu/search.js'
+
+const REFRESH_MS = 600_000
 
 /** A way to an end that acknowledges, as the search sees it: a queue of acknowledgements that come back. */
 interface Path {
@@ -25,7 +27,10 @@ class World {
   constructor(path: Path, ceilingBytes: number, seed = 1, family: 'ipv4' | 'ipv6' = 'ipv4') {
     this.path = path
     this.#random = generator(seed)
-    this.search = new PathMtuSearch({ family, ceilingBytes, random: () => 0.5 }, this.nowMs)
+    this.search = new PathMtuSearch(
+      { family, ceilingBytes, refreshMs: REFRESH_MS, random: () => 0.5 },
+      this.nowMs,
+    )
   }
 
   /** Runs until `done` or for so long; returns how long it took. */

@@ -38,6 +38,7 @@ export function addStart(program: Command): void {
     .option('--listen <[addr:]port>', about('listen'))
     .option('--mac <mac>', about('mac'))
     .option('--mtu <auto|safe|bytes>', about('mtu'))
+    .option('--mtu-refresh <seconds>', about('mtu_refresh'))
     .option('--vlan', about('vlan'))
     .option('--mss-clamp', about('mss_clamp'))
     .addOption(new Option('--offload <mode>', about('offload')).choices(OFFLOAD_MODES))
@@ -66,6 +67,7 @@ interface Flags {
   listen?: string
   mac?: string
   mtu?: string
+  mtuRefresh?: string
   vlan?: boolean
   mssClamp?: boolean
   offload?: string
@@ -87,7 +89,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
       `"${addresses[0]}" alone is not enough; give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2`,
     )
   }
-  const { config, wireguard, acceptAny, mssClamp, logLevel, peer, ...others } = flags
+  const { config, wireguard, acceptAny, mssClamp, mtuRefresh, logLevel, peer, ...others } = flags
   const { privateKeyFile, peerKey, presharedKeyFile, persistentKeepalive, ...rest } = others
   if (config !== undefined && wireguard !== undefined)
     throw usageError('--config and --wireguard are two files of settings; leave one of them out')
@@ -99,6 +101,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     peers: peer,
     accept_any: acceptAny,
     mss_clamp: mssClamp,
+    mtu_refresh: mtuRefresh,
     log_level: logLevel,
     private_key_file: privateKeyFile,
     public_key: peerKey,

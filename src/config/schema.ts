@@ -12,6 +12,7 @@ import {
   parseListen,
   parseLocalAddress,
   parseMtu,
+  parseMtuRefresh,
   parseOwnMac,
   parsePeerAddress,
   parsePeerName,
@@ -127,6 +128,10 @@ export const settingsSchema = z.strictObject({
     parseMtu,
     "the device's MTU: auto, what the path is found to carry; safe, what any does; or bytes",
   ).default('auto'),
+  mtu_refresh: text(
+    parseMtuRefresh,
+    'seconds after which what a path carries is looked for again (default: 600)',
+  ).default(600),
   vlan: flag().default(false).describe('leave room in the MTU for a VLAN tag'),
   mss_clamp: flag()
     .default(false)

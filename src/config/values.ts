@@ -200,6 +200,18 @@ export function parseDeviceName(text: string): string {
 /** The longest MTU that a tap takes (the kernel's `ETH_MAX_MTU` less an Ethernet header). */
 export const MAX_MTU_BYTES = 65_521
 
+/** How often path MTUs are looked for again at the most: a day. */
+const MAX_REFRESH_S = 86_400
+
+/** Seconds between two looks at what a path carries. */
+export function parseMtuRefresh(text: string): number {
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(seconds >= 1 && seconds <= MAX_REFRESH_S)) {
+    throw new RangeError(`"${text}" is not a time; write seconds from 1 to ${MAX_REFRESH_S}`)
+  }
+  return seconds
+}
+
 export function parseMtu(text: string): number | 'safe' | 'auto' {
   if (text === 'safe' || text === 'auto') return text
   const bytes = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN

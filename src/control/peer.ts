@@ -367,6 +367,7 @@ export class Peer {
       family: familyOf(endpoint.address),
       address: endpoint.address,
       ceilingBytes: this.#underlay.mtuBytes,
+      refreshMs: this.#context.settings.mtu_refresh * 1000,
       send: (message, bytes) => {
         if (bytes !== undefined) return sendWhole(endpoint, message, bytes - this.#sealedBytes)
         send(endpoint, message)

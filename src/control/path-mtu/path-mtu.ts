@@ -32,6 +32,8 @@ export interface PathMtuOptions {
   readonly address: string
   /** The egress interface's MTU. */
   readonly ceilingBytes: number
+  /** After so long it is looked for again, more or less. */
+  readonly refreshMs: number
   /**
    * Sends a control frame of so many bytes, whole.
    * @returns false where it might have been fragmented: then it tells nothing
@@ -69,9 +71,9 @@ export class PathMtu {
     this.#options = options
     this.#ceiling = options.ceilingBytes
     this.mtuBytes = options.ceilingBytes
-    const { family, address, ceilingBytes } = options
+    const { family, address, ceilingBytes, refreshMs } = options
     const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
-    this.#search = new PathMtuSearch({ family, ceilingBytes, estimateBytes }, performance.now())
+    this.#search = new PathMtuSearch({ family, ceilingBytes, estimateBytes, refreshMs }, performance.now())
     this.#trace()
     this.#run()
   }

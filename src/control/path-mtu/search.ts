@@ -25,7 +25,7 @@ export interface SearchOptions {
   readonly estimateBytes?: number
   /** For the refresh timer: from 0 to 1. */
   readonly random?: () => number
-  readonly refreshMs?: number
+  readonly refreshMs: number
 }
 
 /** Rounds in which a size must go unanswered, while a short packet is answered, before it is too big. */
@@ -46,7 +46,6 @@ const MUDDY_ROUNDS = 5
 const FAN = 20
 /** While traffic flows, the size in use is confirmed so often. */
 export const CONFIRM_MS = 1_000
-export const REFRESH_MS = 600_000
 const REFRESH_JITTER = 0.2
 /** Hints are followed so often at the most: somebody may forge them. */
 const HINT_MS = 500
@@ -132,7 +131,7 @@ export class PathMtuSearch {
     this.#ceiling = options.ceilingBytes
     this.#estimate = options.estimateBytes ?? this.#ceiling
     this.#random = options.random ?? Math.random
-    this.#refreshMs = options.refreshMs ?? REFRESH_MS
+    this.#refreshMs = options.refreshMs
     this.mtuBytes = this.#ceiling
     this.#lower = this.#floor - 1
     this.#upper = this.#ceiling + 1
