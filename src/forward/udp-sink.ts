@@ -6,6 +6,7 @@ import { clampMss } from '../offload/mss.js'
 import { l3Offset } from '../offload/parse.js'
 import { Segmenter } from '../offload/segment.js'
 import { isControl } from '../wire/control.js'
+import { UDP } from '../wire/udp.js'
 import { C } from './counters.js'
 import type { Forwarding } from './forwarding.js'
 import { FRAGMENTED, type Passage, type Passing, QUOTE_BYTES, REFUSED, WHOLE } from './passage.js'
@@ -288,9 +289,11 @@ export class UdpSink implements Sink {
     const hdr = frame - virtio_net_hdr.size
     if ((this.#u8[hdr + virtio_net_hdr.flags] & VIRTIO_NET_HDR_F_NEEDS_CSUM) === 0) return
     const start = this.#view.getUint16(hdr + virtio_net_hdr.csum_start, true)
-    const at = frame + start + this.#view.getUint16(hdr + virtio_net_hdr.csum_offset, true)
+    const offset = this.#view.getUint16(hdr + virtio_net_hdr.csum_offset, true)
+    const at = frame + start + offset
     if (at + 2 > frame + bytes) return
     const checksum = ~this.#bytes.sum(frame + start, bytes - start, 0) & 0xffff
-    this.#view.setUint16(at, checksum === 0 ? 0xffff : checksum, true)
+    // Zero stands for none in UDP (RFC 768), which is told by where its checksum is; for TCP zero is zero.
+    this.#view.setUint16(at, checksum === 0 && offset === UDP.checksum ? 0xffff : checksum, true)
   }
 }
