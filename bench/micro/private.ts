@@ -49,6 +49,7 @@ class PrivateParts {
     this.opener = new Opener({
       memory,
       keyring,
+      peers,
       mac1: crypto.mac(memory, scratch + 1024, key),
       handshakes: new ControlQueue(memory, plan.handshakes, plan.state),
       tellMain,
