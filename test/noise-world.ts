@@ -180,7 +180,7 @@ export class End {
       if (peer !== undefined) peer.endpoint = Buffer.from(from)
       return
     }
-    const source = { address: Buffer.from(from), host: from.split(':')[0] }
+    const source = { address: Buffer.from(from), host: from.split(':')[0], known: false }
     this.verdicts.push(this.handshakes.take(message, source, this.#world.nowMs, this.underLoad))
   }
 }

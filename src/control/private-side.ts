@@ -22,12 +22,14 @@ import { SharedKeypairs } from './keypairs.js'
 const TICK_MS = 100
 
 /** Handshake messages taken in one turn of the event loop, and the pause before the next while there are more. */
-const TURN_MESSAGES = 16
-const TURN_PAUSE_MS = 1
+const TURN_MESSAGES = 8
+const TURN_PAUSE_MS = 2
 
-/** More of them at once than that, and for so long senders must show first that they are where they say. */
-const LOAD_MESSAGES = 8
+/** When more are waiting than one turn takes, for so long senders must show first that they are where they say. */
 const LOAD_MS = 1_000
+
+/** The row in the queue of a message from where no peer is (-1). */
+const STRANGER = 0xffff_ffff
 
 export interface PrivateSideOptions {
   readonly mode: DeviceMode
@@ -172,20 +174,20 @@ export class PrivateSide {
   #turn(): void {
     this.#timer = undefined
     const nowMs = performance.now()
-    let taken = 0
-    const more = this.#options.queue.take(TURN_MESSAGES, (_row, head) => {
-      if (++taken > LOAD_MESSAGES) this.#loadUntilMs = nowMs + LOAD_MS
-      this.#take(Buffer.from(head), nowMs)
-    })
-    if (more) this.#timer = setTimeout(() => this.#turn(), TURN_PAUSE_MS)
+    const more = this.#options.queue.take(TURN_MESSAGES, (row, head) =>
+      this.#take(Buffer.from(head), row !== STRANGER, nowMs),
+    )
+    if (!more) return
+    this.#loadUntilMs = nowMs + LOAD_MS
+    this.#timer = setTimeout(() => this.#turn(), TURN_PAUSE_MS)
   }
 
-  #take(messageAndAddress: Buffer, nowMs: number): void {
+  #take(messageAndAddress: Buffer, known: boolean, nowMs: number): void {
     const end = messageAndAddress.length - SOCKADDR_BYTES
     const message = messageAndAddress.subarray(0, end)
     const address = messageAndAddress.subarray(end)
     const { address: host } = decodeSockaddr(address)
-    const verdict = this.#handshakes.take(message, { address, host }, nowMs, nowMs < this.#loadUntilMs)
+    const verdict = this.#handshakes.take(message, { address, host, known }, nowMs, nowMs < this.#loadUntilMs)
     this.#options.counted(verdict)
     if (verdict !== 'accepted') return
     for (const row of this.#peers.keys())

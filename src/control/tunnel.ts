@@ -471,7 +471,7 @@ function startPrivateSide(
   if (privateKey === undefined) return undefined
   makeUndumpable()
   const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
-  const queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.controlTold * 4)
+  const queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
   const counted = (verdict: Verdict) => {
     const counter = HANDSHAKE_COUNTERS[verdict]
     if (counter !== undefined) ownCounters[C[counter]]++

@@ -37,9 +37,11 @@ export class ControlQueue {
 
   /**
    * Worker: puts a frame in.
+   * @param share how much of the queue may be in use for that, 1 being all
    * @returns false when the queue is full
    */
-  put(frame: number, bytes: number, peer: number): boolean {
+  put(frame: number, bytes: number, peer: number, share = 1): boolean {
+    if (share < 1 && this.#ring.usedBytes > share * CONTROL_DATA_BYTES) return false
     const head = Math.min(bytes, HEAD_BYTES)
     const record = this.#ring.reserve((HEAD_AT + head + RECORD_ALIGN - 1) & -RECORD_ALIGN)
     if (record < 0) return false
@@ -58,7 +60,7 @@ export class ControlQueue {
 
   /**
    * Main: takes what is there, up to `limit` frames. `head` is good during the call alone.
-   * @returns whether there may be more
+   * @returns whether there is more: main must come back for it, and is not told again before it has
    */
   take(limit: number, each: (peer: number, head: Uint8Array, bytes: number) => void): boolean {
     Atomics.store(this.#memory.i32, this.#told, 0)
@@ -71,6 +73,8 @@ export class ControlQueue {
       each(u32[(record >>> 2) + PEER_WORD], head, bytes)
       this.#ring.release()
     }
+    if (this.#ring.peek() < 0) return false
+    Atomics.store(this.#memory.i32, this.#told, 1)
     return true
   }
 }

@@ -18,6 +18,9 @@ export interface KeyringOptions {
   readonly tellMain: () => void
 }
 
+/** Numbers taken at once: those of a super-frame. */
+const MAX_RANGE = 64
+
 /**
  * One thread's keys: those of the table, made ready for use when they are first met, and messages sealed and
  * opened with them. Any thread may seal; opening is the udp worker's alone, for the replay windows have no lock.
@@ -34,6 +37,13 @@ export class Keyring {
   readonly #window: ReplayWindow
   /** Generations of the keys that are ready: of each row to seal with, and to open. 0 is none. */
   readonly #ready: Int32Array
+  /** Numbers that have been taken and not been used: for whom (-1 for none), under which keys, from and up to. */
+  #rangePeer = -1
+  #row = 0
+  #remoteIndex = 0
+  #next = 0
+  #end = 0
+  #expected = 1
 
   constructor({ memory, table, aead, peers, tap, tellMain }: KeyringOptions) {
     this.#memory = memory
@@ -47,29 +57,51 @@ export class Keyring {
   }
 
   /**
+   * So many frames for one peer come next: their numbers are taken at once. What is left of those taken before is
+   * left out, which nobody minds.
+   */
+  expect(frames: number): void {
+    this.#expected = Math.min(frames, MAX_RANGE)
+    this.#rangePeer = -1
+  }
+
+  /**
    * Seals `bytes` padded bytes for `peer`, which lie in a place of the {@link Aead}, and writes the header before
    * them. False where there is nothing to seal with, which main is told.
    * @param header offset of the header
    */
   seal(peer: number, header: number, place: number, bytes: number): boolean {
-    const row = this.#table.sealingRow(peer)
-    if (row >= 0) {
-      const generation = this.#readyKey(row, true)
-      // A row may have been given to another peer since.
-      const own = generation !== 0 && this.#table.peer(row) === peer
-      const number = own ? this.#table.take(row, generation, 1) : -1
-      if (number >= 0) {
-        const { u32 } = this.#memory
-        u32[header >>> 2] = MESSAGE.transport
-        u32[(header + TRANSPORT.receiver) >>> 2] = this.#table.remoteIndex(row)
-        u32[(header + TRANSPORT.counter) >>> 2] = number
-        u32[(header + TRANSPORT.counter + 4) >>> 2] = 0
-        this.#aead.seal(row * 2, 0, number, place, bytes)
-        return true
+    if (peer !== this.#rangePeer || this.#next === this.#end) {
+      if (!this.#takeRange(peer)) {
+        if (this.#table.want(peer)) this.#tellMain()
+        return false
       }
     }
-    if (this.#table.want(peer)) this.#tellMain()
-    return false
+    const { u32 } = this.#memory
+    const number = this.#next++
+    u32[header >>> 2] = MESSAGE.transport
+    u32[(header + TRANSPORT.receiver) >>> 2] = this.#remoteIndex
+    u32[(header + TRANSPORT.counter) >>> 2] = number
+    u32[(header + TRANSPORT.counter + 4) >>> 2] = 0
+    this.#aead.seal(this.#row * 2, 0, number, place, bytes)
+    return true
+  }
+
+  #takeRange(peer: number): boolean {
+    this.#rangePeer = -1
+    const row = this.#table.sealingRow(peer)
+    const generation = row < 0 ? 0 : this.#readyKey(row, true)
+    // A row may have been given to another peer since.
+    if (generation === 0 || this.#table.peer(row) !== peer) return false
+    const remoteIndex = this.#table.remoteIndex(row)
+    const first = this.#table.take(row, generation, this.#expected)
+    if (first < 0) return false
+    this.#rangePeer = peer
+    this.#row = row
+    this.#remoteIndex = remoteIndex
+    this.#next = first
+    this.#end = first + this.#expected
+    return true
   }
 
   /**
@@ -106,6 +138,7 @@ export class Keyring {
 
   /** Frees what is ready of keys that main has wiped since. */
   sweep(): void {
+    this.#rangePeer = -1
     for (let slot = 0; slot < this.#ready.length; slot++) {
       const generation = this.#ready[slot]
       if (generation === 0 || this.#table.generation(slot >>> 1) === generation) continue

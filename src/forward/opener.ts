@@ -6,13 +6,15 @@ import type { ControlQueue } from './control-queue.js'
 import { C } from './counters.js'
 import type { Keyring } from './keyring.js'
 import { P, PEER_STRIDE } from './peer-counters.js'
+import type { PeerTable } from './peers.js'
 
 export interface OpenerOptions {
   readonly memory: NativeMemory
   readonly keyring: Keyring
+  readonly peers: PeerTable
   /** Of mac1 in messages to this end. */
   readonly mac1: Mac
-  /** Where handshake messages go, each with the socket address that it came from behind it. */
+  /** Where handshake messages go, each with the socket address that it came from behind it, and the peer there. */
   readonly handshakes: ControlQueue
   readonly tellMain: () => void
   /** Offset of room for a handshake message and an address. */
@@ -96,7 +98,7 @@ export class Opener {
       this.#counters[C.dropNotPrivate]++
       return
     }
-    const { mac1, handshakes, tellMain, scratch } = this.#options
+    const { mac1, handshakes, peers, tellMain, scratch } = this.#options
     if (type !== MESSAGE.cookieReply) {
       const unsealed = bytes - 2 * MAC_BYTES
       if (!mac1.isRight(message, unsealed, message + unsealed)) {
@@ -107,10 +109,15 @@ export class Opener {
     const { u8 } = this.#memory
     u8.copyWithin(scratch, message, message + bytes)
     u8.copyWithin(scratch + bytes, name, name + SOCKADDR_BYTES)
-    if (!handshakes.put(scratch, bytes + SOCKADDR_BYTES, 0)) this.#counters[C.dropHandshakesFull]++
+    const peer = peers.find(name)
+    const share = peer >= 0 ? 1 : STRANGERS_SHARE
+    if (!handshakes.put(scratch, bytes + SOCKADDR_BYTES, peer, share)) this.#counters[C.dropHandshakesFull]++
     if (handshakes.mustTell()) tellMain()
   }
 }
+
+/** Of the queue of handshakes, what a flood of them can fill: those from where a peer is find room. */
+const STRANGERS_SHARE = 0.25
 
 /** No message of any kind is shorter. */
 const MIN_BYTES = 32

@@ -68,7 +68,7 @@ export interface WorkerPlan {
 }
 
 /**
- * Words of the state area, each written by main alone but `controlTold` (control-queue.ts) and `fragmenting`
+ * Words of the state area, each written by main alone but `controlTold`, `handshakesTold` (control-queue.ts) and `fragmenting`
  * (passage.ts). `maxFrameBytes` is the longest frame or packet taken from the network; it changes with the
  * underlay's MTU. `clampFrameBytes` is the longest frame that the MSS of TCP connections is to allow, 0 for any;
  * `paddingLimit` the length that a frame of a private tunnel is not padded beyond.
@@ -82,6 +82,7 @@ export const StateWord = {
   deviceMtuBytes: 5,
   clampFrameBytes: 6,
   paddingLimit: 7,
+  handshakesTold: 8,
 } as const
 
 /** Bytes of each worker's scratch. */

@@ -78,14 +78,15 @@ export class PrivateParts {
   }
 
   makeOpener(counters: Float64Array, peerCounters: Float64Array): Opener {
-    const { task, mac1Key, scratch, tellMain } = this.#options
+    const { task, mac1Key, scratch, peers, tellMain } = this.#options
     const { memory } = scratch
     const { plan } = task
     return new Opener({
       memory,
       keyring: this.#keyrings[0],
+      peers,
       mac1: this.#crypto.mac(memory, scratch.take(CRYPTO_SCRATCH_BYTES), mac1Key),
-      handshakes: new ControlQueue(memory, plan.handshakes, plan.state + StateWord.controlTold * 4),
+      handshakes: new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4),
       tellMain,
       scratch: scratch.take(OPENER_SCRATCH_BYTES),
       counters,

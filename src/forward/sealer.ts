@@ -52,6 +52,11 @@ export class Sealer {
     return this.#place * PLACE_BYTES + bytes + MORE_BYTES <= PLACES_BYTES
   }
 
+  /** So many frames come next for one peer; to be called before the first of them, and of any other. */
+  expect(frames: number): void {
+    this.#keyring.expect(frames)
+  }
+
   /** Where the next frame is to be put. */
   get frame(): number {
     return this.#places + this.#place * PLACE_BYTES + PLACE_SKEW
@@ -72,7 +77,7 @@ export class Sealer {
    * @returns bytes of the message, 0 where there is nothing to seal it with
    */
   seal(peer: number, bytes: number): number {
-    const device = Atomics.load(this.#memory.i32, this.#state + StateWord.paddingLimit)
+    const device = this.#memory.i32[this.#state + StateWord.paddingLimit]
     const limit = Math.min(device, this.#limits.whole(peer) + this.#least)
     const padded = pad(this.#memory.u8, this.frame, bytes, limit, this.#tap)
     if (!this.#keyring.seal(peer, this.message, this.#place, padded)) return 0

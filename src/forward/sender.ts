@@ -110,8 +110,14 @@ export class Sender {
       this.batch.addFrame(frame, bytes, peer, name)
       return
     }
+    sealer.expect(1)
     sealer.copy(sealer.frame, frame, bytes)
     this.#seal(sealer, bytes, peer, name)
+  }
+
+  /** So many segments come next, all for one peer. */
+  expect(segments: number): void {
+    this.#sealer?.expect(segments)
   }
 
   /** Adds a segment, which fits, of what the segmenter has taken up. */
@@ -162,6 +168,7 @@ export class Sender {
       return true
     }
     if (!this.opens(passing === FRAGMENTED)) return false
+    sealer.expect(1)
     sealer.copy(sealer.frame, frame, bytes)
     const sealed = sealer.seal(peer, bytes)
     if (sealed === 0) return false

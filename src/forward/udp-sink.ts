@@ -278,6 +278,7 @@ export class UdpSink implements Sink {
       return
     }
     const sender = this.#sender
+    sender.expect(this.#segments - this.#segment)
     while (this.#segment < this.#segments && !batch.full && batch.count < limit) {
       if (!sender.fits(this.#longestBytes)) return
       sender.addSegment(this.#segmenter, this.#segment++, peer, name)

@@ -136,10 +136,6 @@ function declare(lib: LibraryHandle) {
       context: Pointer,
       params: Pointer,
     ) => number,
-    setParams: lib.func('int EVP_CIPHER_CTX_set_params(void *ctx, void *params)') as (
-      context: Pointer,
-      params: Pointer,
-    ) => number,
     fetchMac: lib.func('uint64_t EVP_MAC_fetch(void *lib, const char *name, const char *query)') as (
       lib: null,
       name: string,
@@ -258,8 +254,7 @@ class EvpAead implements Aead {
     this.#setTag(at + length)
     this.#copy(this.#at, at, length)
     if (
-      openSsl.init(context, null, null, this.#nonceAddress, -1, null) !== 1 ||
-      openSsl.setParams(context, this.#tagParamsAddress) !== 1 ||
+      openSsl.init(context, null, null, this.#nonceAddress, -1, this.#tagParamsAddress) !== 1 ||
       (bytes > TAG_BYTES && openSsl.update(context, address, this.#lengthAddress, address, length) !== 1) ||
       openSsl.final(context, address, this.#lengthAddress) !== 1
     )

@@ -24,15 +24,29 @@ export type Verdict =
 export interface Source {
   /** The socket address as bytes, to send answers to and to bind cookies to. */
   readonly address: Uint8Array
-  /** The host, without the port. */
+  /** The host, without the port: what one host has many of must not help it. */
   readonly host: string
+  /** Whether a peer is there. */
+  readonly known: boolean
 }
+
+/** What a host that has proved where it is may have under load, a second and at once; as in wireguard-go and Linux. */
+const PER_SECOND = 20
+const BURST = 5
+
+/**
+ * Cookies for strangers, a second and at once. Spoofed addresses of the same Ethernet answer no ARP, and what is
+ * sent there waits in the socket's send buffer for three seconds.
+ */
+const COOKIES_PER_SECOND = 250
+const COOKIES_BURST = 250
 
 /** All handshakes of this end: finds out which peer a message is from, and is silent to everybody else. */
 export class Handshakes {
   readonly #around: Surroundings
   readonly #macs: MacCheck
-  readonly #limit = new RateLimit()
+  readonly #limit = new RateLimit(PER_SECOND, BURST)
+  readonly #cookies = new RateLimit(COOKIES_PER_SECOND, COOKIES_BURST)
   readonly #peers: (Peer | undefined)[] = []
   readonly #byKey = new Map<string, Peer>()
 
@@ -88,6 +102,7 @@ export class Handshakes {
     if (this.#macs.isMac2Right(message, source.address, nowMs)) {
       return this.#limit.allows(source.host, nowMs) ? undefined : 'too many'
     }
+    if (!source.known && !this.#cookies.allows('', nowMs)) return 'too many'
     const sender = message.readUInt32LE(INITIATION.sender)
     this.#around.send(this.#macs.reply(message, sender, source.address, nowMs), source.address)
     return 'cookie'

@@ -1,6 +1,6 @@
 /**
- * Sends UDP datagrams over IPv4 as fast as the kernel takes them, of random size and content and from any
- * source: packets made whole here, and sent by a raw socket (raw(7), `IPPROTO_RAW`). The argument is a
+ * Sends UDP datagrams over IPv4 as fast as the kernel takes them, of random size and content (or given ones, at a
+ * given rate) and from any source: packets made whole here, and sent by a raw socket (raw(7), `IPPROTO_RAW`). The argument is a
  * {@link Flood} in JSON, as is the {@link FloodReport} that it prints at the end.
  */
 import { Scratch } from '../../src/forward/scratch.js'
@@ -20,6 +20,10 @@ export interface Flood {
   /** The longest payload. The shortest is empty. */
   readonly maxBytes: number
   readonly seed: number
+  /** In base64, taken by turns in place of random ones. */
+  readonly payloads?: readonly string[]
+  /** How many a second; without, as fast as the kernel takes them. */
+  readonly perSecond?: number
 }
 
 export interface FloodReport {
@@ -35,7 +39,9 @@ const SLOT_BYTES = 2048
 /** Payloads are taken from anywhere in as many random bytes. */
 const NOISE_BYTES = 1 << 20
 
-const { to, from, datagrams, maxBytes, seed }: Flood = JSON.parse(process.argv[2])
+const flood: Flood = JSON.parse(process.argv[2])
+const { to, from, datagrams, maxBytes, seed, perSecond = Number.POSITIVE_INFINITY } = flood
+const payloads = (flood.payloads ?? []).map((it) => Buffer.from(it, 'base64'))
 const noise = new Noise(seed)
 const contents = noise.bytes(NOISE_BYTES + maxBytes)
 const memory = NativeMemory.allocate(1 << 20)
@@ -60,16 +66,23 @@ function writeHeaders(at: number, source: Endpoint): void {
 for (let i = 0; i < BATCH; i++) writeHeaders(slots + i * SLOT_BYTES, from[i % from.length])
 
 const fd = must('socket', () => socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW))
+const pause = new Int32Array(new SharedArrayBuffer(4))
 const startedMs = performance.now()
 let sent = 0
 while (sent < datagrams) {
   const count = Math.min(BATCH, datagrams - sent)
+  const dueMs = startedMs + (sent / perSecond) * 1000
+  if (dueMs > performance.now()) {
+    Atomics.wait(pause, 0, 0, Math.min(20, dueMs - performance.now()))
+    continue
+  }
   const dice = noise.bytes(count * 8)
   for (let i = 0; i < count; i++) {
     const at = slots + i * SLOT_BYTES
-    const bytes = dice.readUInt32LE(i * 8) % (maxBytes + 1)
     const where = dice.readUInt32LE(i * 8 + 4) % NOISE_BYTES
-    memory.u8.set(contents.subarray(where, where + bytes), at + HEADER_BYTES)
+    const given = payloads[(sent + i) % payloads.length]
+    const bytes = given?.length ?? dice.readUInt32LE(i * 8) % (maxBytes + 1)
+    memory.u8.set(given ?? contents.subarray(where, where + bytes), at + HEADER_BYTES)
     memory.view.setUint16(at + IPV4_HEADER_BYTES + 4, UDP_HEADER_BYTES + bytes)
     batch.addFrame(at, HEADER_BYTES + bytes, 0, name)
   }
