@@ -58,7 +58,7 @@ function silenceNames(host: Host): Promise<string> {
 }
 
 // The longest first, so that the others run meanwhile.
-t.test('a name is resolved again after 30 s of silence, and followed', { buffered: true }, async (t) => {
+t.test('a name is resolved again when keepalives are missed, and followed', { buffered: true }, async (t) => {
   using pair = twoHosts()
   const moved = '192.0.2.22'
   const names = await serveNames(pair.a, pair.underlay.b)
@@ -75,7 +75,7 @@ t.test('a name is resolved again after 30 s of silence, and followed', { buffere
   pair.a.spawn('ping', ['-q', '-i', '0.5', '10.9.0.2'])
   await a.said(/host-b\.test has moved to 192\.0\.2\.22:5149/, 40_000)
   const tookMs = performance.now() - lostMs
-  t.ok(tookMs > 28_000 && tookMs < 34_000, `noticed after ${(tookMs / 1000).toFixed(1)} s`)
+  t.ok(tookMs > 5_000 && tookMs < 20_000, `noticed after ${(tookMs / 1000).toFixed(1)} s`)
   t.ok((await untilPing(pair.a, '10.9.0.2', RECOVERY_MS)) < RECOVERY_MS)
   t.match((await a.status()).peers[0], { host: 'host-b.test', endpoint: `${moved}:5149` })
   carriesOn(t, a, b)

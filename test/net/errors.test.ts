@@ -90,8 +90,8 @@ const USAGE: readonly Case[] = [
     ['--mode', 'tun', '--mac', '02:00:00:00:00:01'],
     '--mac: makes no sense with mode tun, which has no Ethernet; leave one of them out',
   ),
-  flag(['--mtu', '67'], '--mtu: "67" is not an MTU; write bytes from 68 to 65521, or safe'),
-  flag(['--mtu', 'large'], '--mtu: "large" is not an MTU; write bytes from 68 to 65521, or safe'),
+  flag(['--mtu', '67'], '--mtu: "67" is not an MTU; write bytes from 68 to 65521, auto or safe'),
+  flag(['--mtu', 'large'], '--mtu: "large" is not an MTU; write bytes from 68 to 65521, auto or safe'),
   given(
     ['fd00::1', REMOTE, '--mtu', '1279'],
     "--mtu: 1279 is below IPv6's least MTU of 1280 bytes, and fd00::1 is IPv6; give at least 1280 or leave one of them out",
@@ -131,7 +131,7 @@ const FILES: readonly (readonly [text: string, says: string])[] = [
   ['mtu: 1400\nlog-level: info\n', ':2: log-level: there is no setting "log-level"; there are …'],
   [
     'local: [10.9.0.1]\nremote: host-b\nmtu: 40\n',
-    ':3: mtu: "40" is not an MTU; write bytes from 68 to 65521, or safe',
+    ':3: mtu: "40" is not an MTU; write bytes from 68 to 65521, auto or safe',
   ],
   ['local: [10.9.0.1]\nremote: host-b\nmtu: true\n', ':3: mtu: true is not right; write a text or a number'],
   ['local: [10.9.0.1]\nremote: host-b\nmode: bridge\n', ':3: mode: "bridge" is not right; use tap or tun'],

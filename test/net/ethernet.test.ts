@@ -209,11 +209,11 @@ t.test(
   },
 )
 
-t.test('a full frame with a tag is too long for the underlay by the tag, and counted', async (t) => {
-  const before = (await a.status()).drops.too_big
+t.test('a full frame with a tag is too long for the path by the tag, and counted', async (t) => {
+  const before = (await a.status()).drops.over_path
   const full = frame(NOBODY, ETHERTYPE.experimental, random(MTU_BYTES))
   tapA.send(tagged(full, 5))
-  await until('it is counted', async () => (await a.status()).drops.too_big === before + 1)
+  await until('it is counted', async () => (await a.status()).drops.over_path === before + 1)
   await cross(t, tapA, tapB, [full])
 })
 

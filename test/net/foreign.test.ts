@@ -39,6 +39,8 @@ const INBOUND_DROPS = [
   'not_ip',
   'device_down',
   'device_refused',
+  'storm',
+  'filtered',
   'socket_buffer_full',
 ] as const satisfies readonly DropReason[]
 
