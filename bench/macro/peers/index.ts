@@ -4,10 +4,10 @@ import { openvpn } from './openvpn.js'
 import type { Peer } from './peer.js'
 import { socat } from './socat.js'
 import { tinc } from './tinc.js'
-import { udptunFast, udptunFastFragments } from './udptun-fast.js'
+import { udptunFast, udptunFastFragments, udptunFastPrivate } from './udptun-fast.js'
 import { underlay } from './underlay.js'
 import { vxlan } from './vxlan.js'
-import { wireguardGo } from './wireguard-go.js'
+import { wireguardGo, wireguardGoTrixie } from './wireguard-go.js'
 
 export const DEFAULT_PEERS: readonly Peer[] = [underlay, vxlan, article, wireguardGo, udptunFast]
 
@@ -19,6 +19,8 @@ export const PEERS: readonly Peer[] = [
   fastd,
   tinc,
   udptunFastFragments,
+  udptunFastPrivate,
+  wireguardGoTrixie,
 ]
 
 export const QUICK_PEERS: readonly Peer[] = [underlay, article, udptunFast]

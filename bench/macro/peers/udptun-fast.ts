@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { clampPrivateKey, derivePublicKey, formatKey } from '../../../src/noise/keys.js'
 import { version } from '../../../src/version.js'
 import { IPV6_MIN_MTU_BYTES } from '../../../src/wire/ip.js'
 import { type Lab, OVERLAY_PREFIX, type Site } from '../lab.js'
@@ -11,8 +13,12 @@ const DEVICE = 'tap0'
 /** The name under which this project's tunnel is measured. */
 export const SUBJECT = 'udptun-fast'
 
-/** @param local more overlay addresses of a site */
-async function start(lab: Lab, local: (site: Site) => string[] = () => []): Promise<Tunnel> {
+/** @param local more overlay addresses of a site; `flags`, more flags */
+async function start(
+  lab: Lab,
+  local: (site: Site) => string[] = () => [],
+  flags: (site: Site) => string[] = () => [],
+): Promise<Tunnel> {
   const pids = lab.sites.map((site) => {
     const overlay = [`${site.overlay}/${OVERLAY_PREFIX}`, ...local(site)]
     const args = [
@@ -24,6 +30,7 @@ async function start(lab: Lab, local: (site: Site) => string[] = () => []): Prom
       DEVICE,
       '--log-level',
       'error',
+      ...flags(site),
     ]
     return lab.daemon(site.host, process.execPath, args).pid
   })
@@ -38,6 +45,27 @@ export const udptunFast: Peer = {
   startSeconds: 0.9,
   available: async () => ({ version }),
   prepare: async (lab) => () => start(lab),
+}
+
+/** The same with keys: everything sealed by WireGuard's protocol. */
+export const udptunFastPrivate: Peer = {
+  name: 'udptun-fast-private',
+  title: 'udptun-fast, private',
+  encrypts: true,
+  startSeconds: 1,
+  available: async () => ({ version }),
+  prepare: async (lab) => {
+    const make = (name: string) => {
+      const key = clampPrivateKey(randomBytes(32))
+      return { file: lab.file(`${name}.key`, formatKey(key)), publicKey: formatKey(derivePublicKey(key)) }
+    }
+    const keys = { near: make('near'), far: make('far') }
+    const flags = (site: Site) => [
+      ...['--private-key-file', keys[site.name].file],
+      ...['--peer-key', keys[lab.other(site).name].publicKey],
+    ]
+    return () => start(lab, undefined, flags)
+  },
 }
 
 /** An underlay this wide carries the frames of a device with IPv6's least MTU whole. */

@@ -1,6 +1,9 @@
 import { existsSync, rmdirSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Lab } from '../lab.js'
 import { configureOverlay, devicesAppear } from './device.js'
-import { installed, overlayTunnel, type Peer } from './peer.js'
+import { installed, overlayTunnel, type Peer, type Tunnel } from './peer.js'
 
 const PORT = 51820
 const SOCKETS = '/var/run/wireguard'
@@ -12,47 +15,64 @@ export const wireguardGo: Peer = {
   title: 'wireguard-go',
   encrypts: true,
   startSeconds: 0.4,
-
   available: () => installed('wireguard-go', 'wg'),
+  prepare: (lab) => prepare(lab, 'wireguard-go'),
+}
 
-  async prepare(lab) {
-    const generate = async () => {
-      const secret = await lab.run(lab.near.host, 'wg', ['genkey'])
-      return { secret, public: await lab.run(lab.near.host, 'wg', ['pubkey'], secret) }
-    }
-    const keys = { near: await generate(), far: await generate() }
-    // Hosts share the folder of control sockets: the names must differ, also from another benchmark's.
-    const devices = { near: `wgn${process.pid}`, far: `wgf${process.pid}` }
-    const hadSockets = existsSync(SOCKETS)
-    lab.defer(() => {
-      for (const device of Object.values(devices)) rmSync(`${SOCKETS}/${device}.sock`, { force: true })
-      try {
-        if (!hadSockets) rmdirSync(SOCKETS)
-      } catch {
-        // Somebody else's socket is in it by now, or nothing ever made it.
-      }
-    })
+const CACHE = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
+const TRIXIE = join(CACHE, 'udptun-fast', 'wireguard-go-trixie', 'usr', 'bin', 'wireguard-go')
 
-    return async () => {
-      const pids = lab.sites.map(
-        ({ host, name }) =>
-          lab.daemon(host, 'wireguard-go', ['-f', devices[name]], { WG_PROCESS_FOREGROUND: '1' }).pid,
-      )
-      await devicesAppear(lab, devices)
-      for (const site of lab.sites) {
-        const { host, name } = site
-        const other = lab.other(site)
-        const device = devices[name]
-        await lab.until(`${device}'s control socket`, () => existsSync(`${SOCKETS}/${device}.sock`))
-        const key = lab.file(`${name}.key`, keys[name].secret)
-        await lab.run(host, 'wg', [
-          ...['set', device, 'private-key', key, 'listen-port', String(PORT)],
-          ...['peer', keys[other.name].public, 'allowed-ips', `${other.overlay}/32`],
-          ...['endpoint', `${other.underlay}:${PORT}`],
-        ])
-        configureOverlay(site, device, lab.spec.mtuBytes - OVERHEAD_BYTES)
-      }
-      return overlayTunnel(lab, pids)
-    }
+/** Debian trixie's, which has offloads of its own: bookworm's has none. */
+export const wireguardGoTrixie: Peer = {
+  name: 'wireguard-go-trixie',
+  title: 'wireguard-go with offloads (Debian trixie)',
+  encrypts: true,
+  startSeconds: 0.4,
+  async available() {
+    if (!existsSync(TRIXIE)) return { reason: 'it has not been fetched; run bench/fetch-wireguard-go.sh' }
+    const wg = await installed('wg')
+    return 'reason' in wg ? wg : { version: '0.0.20231211' }
   },
+  prepare: (lab) => prepare(lab, TRIXIE),
+}
+
+async function prepare(lab: Lab, program: string): Promise<() => Promise<Tunnel>> {
+  const generate = async () => {
+    const secret = await lab.run(lab.near.host, 'wg', ['genkey'])
+    return { secret, public: await lab.run(lab.near.host, 'wg', ['pubkey'], secret) }
+  }
+  const keys = { near: await generate(), far: await generate() }
+  // Hosts share the folder of control sockets: the names must differ, also from another benchmark's.
+  const devices = { near: `wgn${process.pid}`, far: `wgf${process.pid}` }
+  const hadSockets = existsSync(SOCKETS)
+  lab.defer(() => {
+    for (const device of Object.values(devices)) rmSync(`${SOCKETS}/${device}.sock`, { force: true })
+    try {
+      if (!hadSockets) rmdirSync(SOCKETS)
+    } catch {
+      // Somebody else's socket is in it by now, or nothing ever made it.
+    }
+  })
+
+  return async () => {
+    const pids = lab.sites.map(
+      ({ host, name }) =>
+        lab.daemon(host, program, ['-f', devices[name]], { WG_PROCESS_FOREGROUND: '1' }).pid,
+    )
+    await devicesAppear(lab, devices)
+    for (const site of lab.sites) {
+      const { host, name } = site
+      const other = lab.other(site)
+      const device = devices[name]
+      await lab.until(`${device}'s control socket`, () => existsSync(`${SOCKETS}/${device}.sock`))
+      const key = lab.file(`${name}.key`, keys[name].secret)
+      await lab.run(host, 'wg', [
+        ...['set', device, 'private-key', key, 'listen-port', String(PORT)],
+        ...['peer', keys[other.name].public, 'allowed-ips', `${other.overlay}/32`],
+        ...['endpoint', `${other.underlay}:${PORT}`],
+      ])
+      configureOverlay(site, device, lab.spec.mtuBytes - OVERHEAD_BYTES)
+    }
+    return overlayTunnel(lab, pids)
+  }
 }
