@@ -17,30 +17,38 @@ async function addressesOf(host: Host, device: string): Promise<string[]> {
     .map(({ local, prefixlen }: { local: string; prefixlen: number }) => `${local}/${prefixlen}`)
 }
 
-t.test('two arguments on each host and they share an Ethernet; one line says what is up', async (t) => {
-  using pair = twoHosts()
-  const a = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
-  const b = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
-  await untilPing(pair.a, '10.9.0.2')
-  t.ok(await pings(pair.b, '10.9.0.1'))
-  t.same(await addressesOf(pair.a, 'tap0'), ['10.9.0.1/24'])
-  t.match(linkOf(pair.a, 'tap0'), { up: true, mtuBytes: 1458 })
-  t.equal(a.log.filter(({ msg }) => !/ is heard/.test(String(msg))).length, 1)
-  t.match(a.log[0], {
-    level: 30,
-    device: 'tap0',
-    mode: 'tap',
-    local: ['10.9.0.1/24'],
-    mtu_bytes: 1458,
-    remote: '192.0.2.2:5149',
-    underlay: 'eth0',
-    msg: 'tap0 is up: 10.9.0.1/24, MTU 1458, to 192.0.2.2:5149 over UDP, listening on [::]:5149',
-  })
-  t.equal(a.stderr, '')
-  t.equal((await a.stop()).code, 0)
-  t.equal((await b.stop()).code, 0)
-  t.throws(() => linkOf(pair.a, 'tap0'), /ENODEV/, 'the device is gone')
-})
+t.test(
+  'two arguments on each host and they share an Ethernet; a line says what is up, one that it is not private',
+  async (t) => {
+    using pair = twoHosts()
+    const a = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+    const b = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+    await untilPing(pair.a, '10.9.0.2')
+    t.ok(await pings(pair.b, '10.9.0.1'))
+    t.same(await addressesOf(pair.a, 'tap0'), ['10.9.0.1/24'])
+    t.match(linkOf(pair.a, 'tap0'), { up: true, mtuBytes: 1458 })
+    const said = a.log.map(({ msg }) => String(msg)).filter((msg) => !/ is heard/.test(msg))
+    t.equal(said.length, 2)
+    t.match(
+      said[1],
+      /^this tunnel is not private: anybody on the way can read what it carries, and put in more/,
+    )
+    t.match(a.log[0], {
+      level: 30,
+      device: 'tap0',
+      mode: 'tap',
+      local: ['10.9.0.1/24'],
+      mtu_bytes: 1458,
+      remote: '192.0.2.2:5149',
+      underlay: 'eth0',
+      msg: 'tap0 is up: 10.9.0.1/24, MTU 1458, to 192.0.2.2:5149 over UDP, listening on [::]:5149',
+    })
+    t.equal(a.stderr, '')
+    t.equal((await a.stop()).code, 0)
+    t.equal((await b.stop()).code, 0)
+    t.throws(() => linkOf(pair.a, 'tap0'), /ENODEV/, 'the device is gone')
+  },
+)
 
 t.test('a host has several overlay addresses, IPv4 and IPv6, all of use at once', async (t) => {
   using pair = twoHosts()
