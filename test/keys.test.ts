@@ -94,6 +94,19 @@ t.test('a secret shows itself to nobody', async (t) => {
   t.ok(secret.reveal().every((byte) => byte === 0))
 })
 
+t.test('a process with keys leaves no core dump', async (t) => {
+  const PR_GET_DUMPABLE = 3
+  const script = `import { makeUndumpable } from '${new URL('../src/linux/process.js', import.meta.url)}'
+    import { prctl } from '${new URL('../src/linux/libc.js', import.meta.url)}'
+    const before = prctl(${PR_GET_DUMPABLE}, 0, 0, 0, 0)
+    makeUndumpable()
+    console.log(before, prctl(${PR_GET_DUMPABLE}, 0, 0, 0, 0))`
+  const { stdout } = execaSync(process.execPath, ['--input-type=module', '-e', script], {
+    env: { NODE_OPTIONS: '' },
+  })
+  t.equal(stdout, '1 0')
+})
+
 function messageOf(work: () => unknown): string {
   try {
     work()
