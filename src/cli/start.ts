@@ -108,8 +108,13 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     preshared_key_file: presharedKeyFile,
     persistent_keepalive: persistentKeepalive,
   }
+  let passedOver: readonly string[] = []
   const readFile = () => {
-    if (wireguard !== undefined) return readWgQuick(wireguard)
+    if (wireguard !== undefined) {
+      const file = readWgQuick(wireguard)
+      passedOver = file.ignored
+      return file
+    }
     return config === undefined ? undefined : readConfigFile(config)
   }
   const read = () => loadSettings(given, readFile())
@@ -117,7 +122,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
 
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
   const log = await createLog(settings)
-  if (wireguard !== undefined) for (const sentence of readWgQuick(wireguard).ignored) log.warn(sentence)
+  for (const sentence of passedOver) log.warn(sentence)
   const abort = new AbortController()
   const reread = config === undefined && wireguard === undefined ? undefined : read
   // With a file, SIGHUP is to read it again; without, the terminal is gone.

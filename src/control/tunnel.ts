@@ -303,6 +303,8 @@ export class Tunnel {
     if (this.#reread === undefined)
       throw new UserError('this tunnel was started without --config, so there is no file to read again')
     const settings = this.#reread()
+    // The key in use is OpenSSL's; another one would need a restart.
+    settings.private_key_file?.wipe()
     const changes = this.#peers.apply(settings)
     this.#addresses.configure(this.#peers.rows)
     const ignored = Object.keys(settings).filter(

@@ -188,3 +188,30 @@ t.test(
     }
   },
 )
+
+t.test('a peer is given another key while the tunnel runs, and is another one from then on', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const [ka, kb, kc] = [keys.make('a'), keys.make('b'), keys.make('c')]
+  const config = (peer: KeyPair) =>
+    keys.write(
+      'a.yaml',
+      [
+        'local: [10.9.0.1]',
+        `private_key_file: ${ka.file}`,
+        `peers: [{endpoint: ${pair.underlay.b}, public_key: ${peer.publicKey}}]`,
+      ].join('\n'),
+    )
+  const near = await startTunnel(pair.a, '--config', config(kb))
+  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kb, ka))
+  await untilPing(pair.a, '10.9.0.2')
+  config(kc)
+  near.child.kill('SIGHUP')
+  await near.said(/reloaded the peers/)
+  t.notOk(await pings(pair.a, '10.9.0.2'))
+  await far.stop()
+  const other = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kc, ka))
+  await untilPing(pair.a, '10.9.0.2', 15_000)
+  await other.stop()
+  await near.stop()
+})
