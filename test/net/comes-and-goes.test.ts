@@ -66,6 +66,7 @@ t.test('a name is resolved again when keepalives are missed, and followed', { bu
   const a = startNamed(t, pair.a)
   await a.said(/is up/)
   await untilPing(pair.a, '10.9.0.2')
+  await until('it is known to answer', async () => (await a.status()).peers[0].keepalives === true)
   names.kill()
   pair.b.configure('eth0', [`${moved}/24`])
   await ok(pair.b, 'ip', 'addr', 'del', `${pair.underlay.b}/24`, 'dev', 'eth0')
