@@ -433,7 +433,9 @@ for (const offload of ['off', 'auto'] as const) {
     const came = after[0].inbound.frames - before[0].inbound.frames
     const dropped = after[0].drops.socket_buffer_full
     t.ok(dropped > 1_000, `${sent} sent, ${came} written, ${dropped} counted as dropped`)
-    if (offload === 'off') t.equal(came + dropped, sent)
+    // What main itself sends, keepalives and probes, is dropped there, too.
+    if (offload === 'off')
+      t.ok(came + dropped >= sent && came + dropped <= sent + 200, `${came + dropped - sent} more`)
     else t.ok(came + dropped <= sent)
   })
 }
