@@ -98,7 +98,7 @@ t.test('nothing of it stays or shows', async (t) => {
     t.ok(wake_ups < 10 && syscalls < 20, `${wake_ups} wake-ups, ${syscalls} system calls`)
 })
 
-t.test('a stop in the middle of it is prompt', async (t) => {
+t.test('a stop in the middle of it is quick', async (t) => {
   using pair = quietHosts()
   const warm = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
   await until('it is warm', () => workersSleep(warm.pid), 15_000)
