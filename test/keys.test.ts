@@ -10,7 +10,7 @@ import { readKeyFile } from '../src/config/key-file.js'
 import { loadSettings } from '../src/config/load.js'
 import { Secret } from '../src/config/secret.js'
 import { parseWgQuick } from '../src/config/wg-quick.js'
-import { formatKey } from '../src/noise/keys.js'
+import { formatKey } from '../src/noise/key-text.js'
 
 const PROGRAM = fileURLToPath(new URL('../src/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'udptun-keys-'))

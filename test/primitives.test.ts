@@ -2,7 +2,8 @@ import { createCipheriv } from 'node:crypto'
 import { blake2s } from '@noble/hashes/blake2.js'
 import fc from 'fast-check'
 import t from 'tap'
-import { clampPrivateKey, derivePublicKey, formatKey, parseKey } from '../src/noise/keys.js'
+import { formatKey, parseKey } from '../src/noise/key-text.js'
+import { clampPrivateKey, derivePublicKey } from '../src/noise/keys.js'
 import {
   agree,
   hash,

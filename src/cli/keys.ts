@@ -4,7 +4,8 @@ import type { Command } from 'commander'
 import pc from 'picocolors'
 import { refuseOpenToOthers } from '../config/key-file.js'
 import { usageError } from '../errors.js'
-import { clampPrivateKey, derivePublicKey, formatKey, parseKey } from '../noise/keys.js'
+import { formatKey, parseKey } from '../noise/key-text.js'
+import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
 
 const EXAMPLES = `
 Examples:

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { parseKey } from '../noise/keys.js'
+import { parseKey } from '../noise/key-text.js'
 import { Secret } from './secret.js'
 
 /** Longer than any key file with a line or two of comment. */

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { parseKey } from '../noise/keys.js'
+import { parseKey } from '../noise/key-text.js'
 import { isGroupMac, type Mac, parseMac } from '../wire/ethernet.js'
 
 /** The texts a person writes, and what they stand for. Each parser returns a value or throws a RangeError

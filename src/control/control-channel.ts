@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { ControlQueue } from '../forward/control-queue.js'
 import { EAGAIN, ENODEV } from '../linux/errno.js'
-import { lastErrno, sendto } from '../linux/libc.js'
-import { type Endpoint, encodeSockaddr, sockaddrLength } from '../linux/sockaddr.js'
-import type { UdpSocket } from '../linux/udp.js'
+import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
+import { sendDatagram, type UdpSocket } from '../linux/udp.js'
 import { type ControlMessage, controlAnswer, readControl, writeControl } from '../wire/control.js'
 import type { DeviceMode } from '../wire/mode.js'
+import { QueueReader } from './queue-reader.js'
 
-/** Frames taken in one turn of the event loop, and how long the next turn is put off while there are more. */
+/** Frames taken in one turn of the event loop. */
 const TURN_FRAMES = 64
-const TURN_PAUSE_MS = 2
 
 /** A worker that sends in fragments does so for some ten microseconds at a time. */
 const WHOLE_TRIES = 200
@@ -35,12 +34,10 @@ export interface ControlListener {
 export class ControlChannel {
   readonly #mode: DeviceMode
   readonly #socket: UdpSocket
-  readonly #queue: ControlQueue
+  readonly #reader: QueueReader
   readonly #listener: ControlListener
   /** A word that changes whenever datagrams begin or end to be fragmented, odd while they may be (passage.ts). */
   readonly #fragmenting: Int32Array
-  #timer: NodeJS.Timeout | undefined
-  #closed = false
 
   constructor(
     mode: DeviceMode,
@@ -52,8 +49,9 @@ export class ControlChannel {
     this.#mode = mode
     this.#fragmenting = fragmenting
     this.#socket = socket
-    this.#queue = queue
     this.#listener = listener
+    const hear = (peer: number, head: Uint8Array, bytes: number) => this.#hear(peer, head, bytes)
+    this.#reader = new QueueReader(queue, TURN_FRAMES, hear, () => listener.woken())
   }
 
   /**
@@ -67,19 +65,14 @@ export class ControlChannel {
     const frame = seal === undefined ? plain : seal(to, plain)
     // What cannot be sealed is lost, as on a way that loses it.
     if (frame === undefined) return 0
-    const { fd, family } = this.#socket
-    const length = sockaddrLength(family)
     let name: Uint8Array
     try {
-      name = encodeSockaddr(family, to)
+      name = encodeSockaddr(this.#socket.family, to)
     } catch {
       // The interface of a link-local address is gone for now.
       return ENODEV
     }
-    // A pending ICMP error fails one unrelated send: it is tried once more.
-    for (let tries = 0; tries < 2; tries++)
-      if (sendto(fd, frame, frame.length, 0, name, length) >= 0) return 0
-    return lastErrno()
+    return sendDatagram(this.#socket, frame, name)
   }
 
   /**
@@ -101,19 +94,11 @@ export class ControlChannel {
 
   /** To be called when a worker says that there is something. */
   wake(): void {
-    if (this.#timer === undefined && !this.#closed) this.#turn()
+    this.#reader.wake()
   }
 
   close(): void {
-    this.#closed = true
-    clearTimeout(this.#timer)
-  }
-
-  #turn(): void {
-    this.#timer = undefined
-    const more = this.#queue.take(TURN_FRAMES, (peer, head, bytes) => this.#hear(peer, head, bytes))
-    this.#listener.woken()
-    if (more) this.#timer = setTimeout(() => this.#turn(), TURN_PAUSE_MS)
+    this.#reader.close()
   }
 
   #hear(peer: number, head: Uint8Array, bytes: number): void {

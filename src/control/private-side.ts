@@ -6,24 +6,24 @@ import { UserError } from '../errors.js'
 import type { ControlQueue } from '../forward/control-queue.js'
 import type { KeypairTable } from '../forward/keypairs.js'
 import { findCrypto } from '../linux/evp.js'
-import { sendto } from '../linux/libc.js'
 import type { NativeMemory } from '../linux/memory.js'
-import { decodeSockaddr, type Endpoint, SOCKADDR_BYTES, sockaddrLength } from '../linux/sockaddr.js'
-import type { UdpSocket } from '../linux/udp.js'
+import { decodeSockaddr, type Endpoint, SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { sendDatagram, type UdpSocket } from '../linux/udp.js'
 import { acquaint, Protocol } from '../noise/handshake.js'
 import { Handshakes, type Verdict } from '../noise/handshakes.js'
-import { formatKey, Identity, OwnIdentity } from '../noise/keys.js'
+import { formatKey } from '../noise/key-text.js'
+import { Identity, OwnIdentity } from '../noise/keys.js'
 import type { Times } from '../noise/peer.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { pad } from '../wire/padding.js'
 import { SharedKeypairs } from './keypairs.js'
+import { QueueReader } from './queue-reader.js'
 
 /** How exact the timers of the protocol are. */
 const TICK_MS = 100
 
-/** Handshake messages taken in one turn of the event loop, and the pause before the next while there are more. */
+/** Handshake messages taken in one turn of the event loop. */
 const TURN_MESSAGES = 8
-const TURN_PAUSE_MS = 2
 
 /** When more are waiting than one turn takes, for so long senders must show first that they are where they say. */
 const LOAD_MS = 1_000
@@ -65,10 +65,10 @@ export class PrivateSide {
   readonly #keypairs: SharedKeypairs
   readonly #handshakes: Handshakes
   readonly #ticker: NodeJS.Timeout
+  readonly #reader: QueueReader
   readonly #peers = new Map<number, PeerSettings>()
   /** Workers find the same. */
   readonly #crypto = findCrypto().name
-  #timer: NodeJS.Timeout | undefined
   #loadUntilMs = 0
   #closed = false
   /** Called when there are other keys than before: workers look at them when they are rung for. */
@@ -90,6 +90,14 @@ export class PrivateSide {
       sendKeepalive: (row) => this.#sendKeepalive(row),
       times: options.times,
     })
+    this.#reader = new QueueReader(
+      options.queue,
+      TURN_MESSAGES,
+      (row, head) => this.#take(Buffer.from(head), row !== STRANGER),
+      (more) => {
+        if (more) this.#loadUntilMs = performance.now() + LOAD_MS
+      },
+    )
     this.#ticker = setInterval(() => this.#handshakes.tick(performance.now()), TICK_MS)
   }
 
@@ -144,7 +152,7 @@ export class PrivateSide {
       const sockaddr = table.takeMove(row)
       if (sockaddr !== undefined) this.#follow(row, sockaddr)
     }
-    if (this.#timer === undefined) this.#turn()
+    this.#reader.wake()
   }
 
   /** What everything is sealed with, and the key that others know this host by. */
@@ -167,22 +175,12 @@ export class PrivateSide {
   close(): void {
     this.#closed = true
     clearInterval(this.#ticker)
-    clearTimeout(this.#timer)
+    this.#reader.close()
     for (const row of [...this.#peers.keys()]) this.remove(row)
   }
 
-  #turn(): void {
-    this.#timer = undefined
+  #take(messageAndAddress: Buffer, known: boolean): void {
     const nowMs = performance.now()
-    const more = this.#options.queue.take(TURN_MESSAGES, (row, head) =>
-      this.#take(Buffer.from(head), row !== STRANGER, nowMs),
-    )
-    if (!more) return
-    this.#loadUntilMs = nowMs + LOAD_MS
-    this.#timer = setTimeout(() => this.#turn(), TURN_PAUSE_MS)
-  }
-
-  #take(messageAndAddress: Buffer, known: boolean, nowMs: number): void {
     const end = messageAndAddress.length - SOCKADDR_BYTES
     const message = messageAndAddress.subarray(0, end)
     const address = messageAndAddress.subarray(end)
@@ -206,10 +204,8 @@ export class PrivateSide {
     if (message !== undefined) this.#send(message, to as Uint8Array)
   }
 
-  /** Best effort: what is lost is said again. A pending ICMP error fails one unrelated send. */
+  /** Best effort: what is lost is said again. */
   #send(message: Uint8Array, to: Uint8Array): void {
-    const { fd, family } = this.#options.socket
-    for (let tries = 0; tries < 2; tries++)
-      if (sendto(fd, message, message.length, 0, to, sockaddrLength(family)) >= 0) return
+    sendDatagram(this.#options.socket, message, to)
   }
 }

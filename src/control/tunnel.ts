@@ -30,7 +30,7 @@ import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
 import { type PeerChanges, Peers } from './peers.js'
-import { PrivateSide, type PrivateSideOptions } from './private-side.js'
+import type { PrivateSide, PrivateSideOptions } from './private-side.js'
 import { Resources } from './resources.js'
 import { openSocket } from './socket.js'
 import { dropsOf, type PeerStatus, type StatusReport, sumCounters, workerStatus } from './status.js'
@@ -153,7 +153,7 @@ export class Tunnel {
     )
     const ownCounters = new Float64Array(COUNTERS.length)
     const queue = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
-    const privateSide = startPrivateSide(
+    const privateSide = await startPrivateSide(
       { settings, socket, log, memory, plan, counters, times },
       (row, endpoint, sockaddr) => peers.at(row)?.roamTo(endpoint, sockaddr),
       ownCounters,
@@ -463,12 +463,12 @@ type PrivateContext = Pick<Parts, 'settings' | 'socket' | 'log' | 'memory' | 'pl
   readonly times: Partial<Times>
 }
 
-/** Where the settings have a key. */
-function startPrivateSide(
+/** Where the settings have a key. What it needs is loaded only then: a plain tunnel should not wait for it. */
+async function startPrivateSide(
   { settings, socket, log, memory, plan, counters, times }: PrivateContext,
   roamed: PrivateSideOptions['roamed'],
   ownCounters: Float64Array,
-): PrivateSide | undefined {
+): Promise<PrivateSide | undefined> {
   const { private_key_file: privateKey, mode } = settings
   if (privateKey === undefined) return undefined
   makeUndumpable()
@@ -479,6 +479,7 @@ function startPrivateSide(
     if (counter !== undefined) ownCounters[C[counter]]++
   }
   const shared = { mode, privateKey, memory, table, queue, socket, counters, log, times }
+  const { PrivateSide } = await import('./private-side.js')
   return new PrivateSide({ ...shared, roamed, counted })
 }
 

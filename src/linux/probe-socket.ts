@@ -24,7 +24,7 @@ import {
 } from './constants.js'
 import { EMSGSIZE, KernelError } from './errno.js'
 import { ErrorQueue } from './errqueue.js'
-import { close, connect, getsockopt, lastErrno, must, recvfrom, sendto, setsockopt, socket } from './libc.js'
+import { close, connect, getsockopt, must, recvfrom, setsockopt, socket } from './libc.js'
 import { NativeMemory } from './memory.js'
 import {
   decodeSockaddr,
@@ -33,6 +33,7 @@ import {
   type SocketFamily,
   sockaddrLength,
 } from './sockaddr.js'
+import { sendDatagram } from './udp.js'
 
 /** What came back for a datagram to `port`. */
 export type ProbeAnswer =
@@ -114,15 +115,9 @@ export class ProbeSocket {
     const family = socketFamily(this.#family)
     const name = encodeSockaddr(family, { address: this.#address, port })
     const payload = new Uint8Array(payloadBytes)
-    // An error that waits fails one call that has nothing to do with it.
-    for (let attempt = 0; ; attempt++) {
-      if (sendto(this.#fd, payload, payloadBytes, MSG_DONTWAIT, name, sockaddrLength(family)) >= 0)
-        return true
-      const errno = lastErrno()
-      if (attempt === 0) continue
-      if (errno === EMSGSIZE) return false
-      throw new KernelError('sendto', errno)
-    }
+    const errno = sendDatagram({ fd: this.#fd, family }, payload, name)
+    if (errno !== 0 && errno !== EMSGSIZE) throw new KernelError('sendto', errno)
+    return errno === 0
   }
 
   /** The oldest answer that was not taken yet; of what no one asked for, none. */

@@ -8,6 +8,7 @@ import {
   IPV6_PMTUDISC_PROBE,
   IPV6_RECVERR,
   IPV6_V6ONLY,
+  MSG_DONTWAIT,
   SK_MEMINFO_DROPS,
   SO_MEMINFO,
   SO_RCVBUF,
@@ -24,7 +25,7 @@ import {
   UDP_GRO,
 } from './constants.js'
 import { EAFNOSUPPORT, KernelError } from './errno.js'
-import { bind, close, getsockname, getsockopt, lastErrno, must, setsockopt, socket } from './libc.js'
+import { bind, close, getsockname, getsockopt, lastErrno, must, sendto, setsockopt, socket } from './libc.js'
 import {
   decodeSockaddr,
   type Endpoint,
@@ -77,6 +78,23 @@ export function openUdp(options: UdpOptions): UdpSocket {
     close(fd)
     throw error
   }
+}
+
+/**
+ * Sends one datagram on a non-blocking socket, once more where it fails: an ICMP error that waits fails one
+ * send that has nothing to do with it.
+ * @param name as `encodeSockaddr` makes it
+ * @returns 0, or the errno
+ */
+export function sendDatagram(
+  { fd, family }: Pick<UdpSocket, 'fd' | 'family'>,
+  payload: Uint8Array,
+  name: Uint8Array,
+): number {
+  const length = sockaddrLength(family)
+  for (let tries = 0; tries < 2; tries++)
+    if (sendto(fd, payload, payload.length, MSG_DONTWAIT, name, length) >= 0) return 0
+  return lastErrno()
 }
 
 /** Has the kernel put datagrams of one sender together (`UDP_GRO`, Linux 5.0); false where it cannot. */

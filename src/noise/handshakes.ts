@@ -1,6 +1,6 @@
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../wire/wireguard.js'
 import { authenticate, readInitiation } from './handshake.js'
-import { formatKey } from './keys.js'
+import { formatKey } from './key-text.js'
 import { MacCheck } from './macs.js'
 import { Peer, type PeerOptions, type Surroundings } from './peer.js'
 import { RateLimit } from './rate-limit.js'

@@ -21,6 +21,20 @@ export function bridge(host: Host, ...ports: string[]): void {
   })
 }
 
+/** How often this frame has come to each of these devices, from elsewhere. */
+export async function arrivals(taps: readonly PacketSocket[], bytes: Buffer): Promise<number[]> {
+  const counts: number[] = []
+  for (const tap of taps) {
+    const came = await tap.capture(
+      Number.POSITIVE_INFINITY,
+      (it) => !it.outgoing && it.bytes.equals(bytes),
+      1,
+    )
+    counts.push(came.length)
+  }
+  return counts
+}
+
 /** Hosts whose `eth0` are in one Ethernet, the underlay: host number `i` is 192.0.2.(i + 1), and 10.9.0.(i + 1). */
 export class Network implements Disposable {
   readonly hosts: readonly Host[]

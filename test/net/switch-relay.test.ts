@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { BROADCAST, ETHERTYPE, frame } from './frames.js'
 import { pings, untilPing } from './lab.js'
-import { Network } from './network.js'
+import { arrivals, Network } from './network.js'
 import { transfer } from './transfer.js'
 
 /** Host 0 is the hub; the spokes know nobody but the hub. */
@@ -58,15 +58,7 @@ t.test('with relay spokes talk through the hub', async (t) => {
   for (const tap of taps) tap.flush()
   taps[1].send(bytes)
   await sleep(SETTLE_MS)
-  const counts: number[] = []
-  for (const tap of taps) {
-    const came = await tap.capture(
-      Number.POSITIVE_INFINITY,
-      (it) => !it.outgoing && it.bytes.equals(bytes),
-      1,
-    )
-    counts.push(came.length)
-  }
+  const counts = await arrivals(taps, bytes)
   t.same(counts, [1, 0, 1, 1], 'a broadcast comes to all others once, and not back')
 
   const { drops, peers } = await hub.status()

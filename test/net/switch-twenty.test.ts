@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { BROADCAST, ETHERTYPE, frame } from './frames.js'
 import { pings, until, untilPing } from './lab.js'
-import { Network } from './network.js'
+import { arrivals, Network } from './network.js'
 import { transfer } from './transfer.js'
 
 const HOSTS = 20
@@ -26,15 +26,7 @@ t.test('a broadcast comes to all nineteen others, once', async (t) => {
   const bytes = frame(BROADCAST, ETHERTYPE.experimental, Buffer.from('to all of you'.padEnd(60)))
   network.socket(0, 'tap0').send(bytes)
   await sleep(1_000)
-  const counts: number[] = []
-  for (const tap of taps) {
-    const came = await tap.capture(
-      Number.POSITIVE_INFINITY,
-      (it) => !it.outgoing && it.bytes.equals(bytes),
-      1,
-    )
-    counts.push(came.length)
-  }
+  const counts = await arrivals(taps, bytes)
   t.same(
     counts,
     others.map(() => 1),

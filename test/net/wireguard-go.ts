@@ -5,7 +5,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Host } from '../../src/lab/host.js'
-import { clampPrivateKey, derivePublicKey, formatKey } from '../../src/noise/keys.js'
+import { formatKey } from '../../src/noise/key-text.js'
+import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'
 import { ok, until } from './lab.js'
 
 /** A key pair in files, as a person has them. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { clampPrivateKey, derivePublicKey, formatKey } from '../../../src/noise/keys.js'
+import { formatKey } from '../../../src/noise/key-text.js'
+import { clampPrivateKey, derivePublicKey } from '../../../src/noise/keys.js'
 import { version } from '../../../src/version.js'
 import { IPV6_MIN_MTU_BYTES } from '../../../src/wire/ip.js'
 import { type Lab, OVERLAY_PREFIX, type Site } from '../lab.js'
