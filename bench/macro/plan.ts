@@ -22,21 +22,29 @@ export interface Step {
 }
 
 /** Making the hosts, warming up, and taking it all down again. */
-const LAB_SECONDS = 0.45
+const LAB_SECONDS = 0.4
 
-/** All steps in their order: within a round every peer has its turn, so that what drifts drifts for all. */
+/**
+ * All steps in their order: within a round every peer has its turn, so that what drifts drifts for all. Who comes
+ * first changes from round to round, for what one leaves behind (heat, caches) meets the next.
+ */
 export function steps({ rounds, seconds, underlays, peers, loads }: Plan): Step[] {
   const loadSeconds = loads.reduce((sum, load) => sum + load.estimateSeconds(seconds), 0)
   return Array.from({ length: rounds }, (_, index) => index + 1).flatMap((round) =>
     underlays.flatMap((underlay) =>
-      peers.map((peer) => ({
+      rotate(peers, round - 1).map((peer) => ({
         round,
         underlay,
         peer,
-        estimateSeconds: LAB_SECONDS + peer.startSeconds + loadSeconds,
+        estimateSeconds: LAB_SECONDS + peer.startSeconds + (peer.settleSeconds ?? 0) + loadSeconds,
       })),
     ),
   )
+}
+
+function rotate<T>(list: readonly T[], by: number): T[] {
+  const first = by % list.length
+  return [...list.slice(first), ...list.slice(0, first)]
 }
 
 /** How long the steps take by their estimates, corrected by how long those done took. */

@@ -78,7 +78,9 @@ async function startTunnel(
   const begun = performance.now()
   const tunnel = await start()
   await firstPing(lab, tunnel)
-  return { tunnel, startMs: peer.startSeconds === 0 ? undefined : performance.now() - begun }
+  const startMs = peer.startSeconds === 0 ? undefined : performance.now() - begun
+  await sleep((peer.settleSeconds ?? 0) * 1000, undefined, { signal: lab.signal })
+  return { tunnel, startMs }
 }
 
 async function firstPing(lab: Lab, { farAddress }: Tunnel): Promise<void> {

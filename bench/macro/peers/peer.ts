@@ -21,6 +21,8 @@ export interface Peer {
   available(): Promise<Availability>
   /** About how long it takes from start to first ping. */
   readonly startSeconds: number
+  /** How long it then takes to be as fast as it gets; it is measured after that. */
+  readonly settleSeconds?: number
   /**
    * Makes keys and files. What it returns starts the tunnel, and is what "start to first ping" times: it
    * resolves when the overlay interfaces are there and up.

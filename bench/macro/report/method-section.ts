@@ -31,7 +31,7 @@ export function methodSection({ rounds, seconds }: Results): string {
   return `## How it was measured
 
 - Two hosts made of network namespaces, a veth pair between them; both ends of the tunnel, the traffic's two programs and the kernel share this one machine. A veth carries super-frames whole and so flatters whatever uses offloads: that is why there is an underlay without.
-- ${rounds} interleaved rounds (A B C, A B C, …), each peer started anew in each. Every figure is the median of the rounds, beside it the lowest and highest. Of five rounds these two hold the true median between them 94 times in 100.
+- ${rounds} interleaved rounds (A B C, B C A, …), each peer started anew in each and measured after its first ping, udptun-fast a second after: until then V8 compiles. Every figure is the median of the rounds, beside it the lowest and highest. Of five rounds these two hold the true median between them 94 times in 100.
 - Every ratio is computed within its round, before the median is taken: neighbours in time share the machine's mood. "undecided" means that the rounds do not agree which is ahead; (!) that they lie more than ${WIDE_SPREAD * 100}% apart.
 - Throughput is payload that reached the receiving program, over ${seconds} s. Datagrams as fast as they come: counted where they arrive.
 - CPU of the tunnel: processor time of both ends' processes, in user space and kernel, for each gigabyte of payload delivered. Work that the kernel does outside of any process, as all of VXLAN's, is not in it.
