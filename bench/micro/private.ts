@@ -10,7 +10,8 @@ import { PeerTable } from '../../src/forward/peers.js'
 import { PLACES_BYTES } from '../../src/forward/places.js'
 import { planMemory, StateWord } from '../../src/forward/plan.js'
 import { Sealer } from '../../src/forward/sealer.js'
-import { type Crypto, findCrypto } from '../../src/linux/evp.js'
+import type { Crypto } from '../../src/linux/ciphers.js'
+import { findCrypto } from '../../src/linux/crypto.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { mac } from '../../src/noise/primitives.js'
 import { byteOperations } from '../../src/offload/bytes.js'
@@ -94,7 +95,8 @@ class PrivateParts {
 }
 
 const WAYS: readonly [string, Crypto][] = [
-  ['OpenSSL by koffi', findCrypto()],
+  ["OpenSSL's primitives by koffi", findCrypto()],
+  ["OpenSSL's EVP by koffi", findCrypto(undefined, false)],
   ['node:crypto', findCrypto([])],
 ]
 

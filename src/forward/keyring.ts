@@ -1,4 +1,4 @@
-import type { Aead } from '../linux/evp.js'
+import type { Aead } from '../linux/ciphers.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { unpad } from '../wire/padding.js'
 import { MESSAGE, TRANSPORT, TRANSPORT_HEADER_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../wire/wireguard.js'
@@ -79,11 +79,11 @@ export class Keyring {
     }
     const { u32 } = this.#memory
     const number = this.#next++
+    this.#aead.seal(this.#row * 2, 0, number, place, bytes)
     u32[header >>> 2] = MESSAGE.transport
     u32[(header + TRANSPORT.receiver) >>> 2] = this.#remoteIndex
     u32[(header + TRANSPORT.counter) >>> 2] = number
     u32[(header + TRANSPORT.counter + 4) >>> 2] = 0
-    this.#aead.seal(this.#row * 2, 0, number, place, bytes)
     return true
   }
 

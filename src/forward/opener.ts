@@ -1,4 +1,4 @@
-import type { Mac } from '../linux/evp.js'
+import type { Mac } from '../linux/ciphers.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { COOKIE_REPLY, INITIATION, MAC_BYTES, MESSAGE, RESPONSE } from '../wire/wireguard.js'

@@ -1,4 +1,5 @@
-import { CRYPTO_SCRATCH_BYTES, findCrypto } from '../linux/evp.js'
+import { CRYPTO_SCRATCH_BYTES } from '../linux/ciphers.js'
+import { findCrypto } from '../linux/crypto.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { ControlQueue } from './control-queue.js'
 import { KeypairTable } from './keypairs.js'

@@ -1,15 +1,15 @@
-import { PLACE_BYTES, PLACE_SKEW } from '../linux/evp.js'
+import { PLACE_BYTES, PLACE_SKEW, PLACE_TAIL_BYTES } from '../linux/ciphers.js'
 import type { NativeMemory } from '../linux/memory.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { leastPaddingBytes, pad } from '../wire/padding.js'
-import { TAG_BYTES, TRANSPORT_HEADER_BYTES } from '../wire/wireguard.js'
+import { PADDING_BYTES, TAG_BYTES, TRANSPORT_HEADER_BYTES } from '../wire/wireguard.js'
 import type { Keyring } from './keyring.js'
 import type { PathLimits } from './path-limits.js'
 import { FIRST_PLACE, PLACES_BYTES } from './places.js'
 import { StateWord } from './plan.js'
 
-/** What may come to a frame: header, padding, tag, and what a copy writes too much. */
-const MORE_BYTES = TRANSPORT_HEADER_BYTES + 16 + TAG_BYTES + 16
+/** What may come to a frame: what is before it, padding, what a seal writes behind it. */
+const MORE_BYTES = PLACE_SKEW + PADDING_BYTES + PLACE_TAIL_BYTES
 
 export interface SealerOptions {
   readonly memory: NativeMemory
@@ -86,7 +86,7 @@ export class Sealer {
 
   /** The message at {@link message} stays; the next frame goes behind it. */
   keep(bytes: number): void {
-    this.#place += Math.ceil(bytes / PLACE_BYTES)
+    this.#place += Math.ceil((PLACE_SKEW - TRANSPORT_HEADER_BYTES + bytes) / PLACE_BYTES)
   }
 
   /** All have been sent. */

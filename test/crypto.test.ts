@@ -2,25 +2,28 @@ import { createCipheriv, randomBytes } from 'node:crypto'
 import { blake2s } from '@noble/hashes/blake2.js'
 import fc from 'fast-check'
 import t from 'tap'
-import { type Crypto, findCrypto, PLACE_BYTES, PLACE_SKEW } from '../src/linux/evp.js'
+import { type Crypto, OPENING_PLACES, PLACE_BYTES, PLACE_SKEW } from '../src/linux/ciphers.js'
+import { findCrypto } from '../src/linux/crypto.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import { byteOperations } from '../src/offload/bytes.js'
 
 const KEY = 0
 const SCRATCH = 1024
 const PLACES = 4096
-const PLACES_BYTES = 16_384
-const OUTSIDE = 32_768
+const FIRST_PLACE = OPENING_PLACES.end
+const PLACES_BYTES = FIRST_PLACE * PLACE_BYTES + 16_384
+const OUTSIDE = PLACES + PLACES_BYTES
 
 /** Each way there is, and what only it does. */
 const WAYS: readonly [string, Crypto][] = [
-  ["OpenSSL in Node's own binary", findCrypto([null])],
-  ["the system's OpenSSL", findCrypto(['libcrypto.so.3'])],
+  ["OpenSSL's primitives in Node's own binary", findCrypto([null])],
+  ["EVP in Node's own binary", findCrypto([null], false)],
+  ["EVP in the system's OpenSSL", findCrypto(['libcrypto.so.3'])],
   ['node:crypto', findCrypto([])],
 ]
 
 function setUp(crypto: Crypto) {
-  const memory = NativeMemory.allocate(65_536)
+  const memory = NativeMemory.allocate(OUTSIDE + 8192)
   const { copy } = byteOperations(memory)
   const aead = crypto.aead({ memory, at: PLACES, bytes: PLACES_BYTES, scratch: SCRATCH, copy })
   const setKeys = (key: Uint8Array) => {
@@ -55,9 +58,9 @@ for (const [name, crypto] of WAYS) {
       fc.nat(7),
       (key, counter, plain, place, odd) => {
         setKeys(key)
-        const at = PLACES + place * PLACE_BYTES + PLACE_SKEW
+        const at = PLACES + (FIRST_PLACE + place) * PLACE_BYTES + PLACE_SKEW
         memory.u8.set(plain, at)
-        aead.seal(0, ...halves(counter), place, plain.length)
+        aead.seal(0, ...halves(counter), FIRST_PLACE + place, plain.length)
         const sealed = Buffer.from(memory.u8.slice(at, at + plain.length + 16))
         if (!sealed.equals(reference(key, counter, plain))) return false
         memory.u8.set(sealed, OUTSIDE + odd)
@@ -98,7 +101,7 @@ for (const [name, crypto] of WAYS) {
   })
 
   t.test(`${name}: BLAKE2s with a key is checked to the last bit`, async () => {
-    const memory = NativeMemory.allocate(65_536)
+    const memory = NativeMemory.allocate(OUTSIDE + 8192)
     const property = fc.property(
       key32,
       fc.uint8Array({ minLength: 1, maxLength: 128 }),

@@ -1,0 +1,81 @@
+/**
+ * What the data path asks of whoever does the cryptography, over the shared memory and without an allocation.
+ *
+ * koffi wants addresses that were made at start, so there are places to work in: {@link PLACE_BYTES} apart, each
+ * with its address. What is sealed is put together in such a place, and stays there until it is sent; what is
+ * opened goes through some at the start, and back to where it was.
+ */
+import type { NativeMemory } from './memory.js'
+
+/** Bytes from one place to the next; what is put in one may reach over those behind it. */
+export const PLACE_BYTES = 64
+
+/** Where in a place the plain bytes begin. What is before them is written over by a seal; then a header goes there. */
+export const PLACE_SKEW = 64
+
+/** Bytes behind the plain ones that a seal may write: the tag is among them. */
+export const PLACE_TAIL_BYTES = 32
+
+export const KEY_BYTES = 32
+export const NONCE_BYTES = 12
+export const TAG_BYTES = 16
+export const MAC_BYTES = 16
+
+/** Places that one message of up to 64 KiB takes. */
+const MESSAGE_PLACES = Math.ceil((PLACE_SKEW + 65_536 + PLACE_TAIL_BYTES) / PLACE_BYTES)
+
+/** The first places are for opening: from the first on for what is sealed, from the second on for what was in it. */
+export const OPENING_PLACES = { sealed: 0, plain: MESSAGE_PLACES, end: 2 * MESSAGE_PLACES } as const
+
+/** ChaCha20-Poly1305 without associated data. Keys ready for use have a number from 0. One for each thread. */
+export interface Aead {
+  /** Takes the 32 bytes of a key, by their offset in the memory, for `slot`: to seal with, or to open. */
+  setKey(slot: number, key: number, sealing: boolean): void
+  /** Wipes and frees what `slot` holds. */
+  clearKey(slot: number): void
+  /**
+   * Seals the `bytes` bytes that lie in `place`, {@link PLACE_SKEW} in, where they lie; the tag of 16 bytes goes
+   * behind them. The nonce is four bytes of zero and the counter, little-endian (RFC 8439; 64 bits: `high`, `low`).
+   */
+  seal(slot: number, high: number, low: number, place: number, bytes: number): void
+  /**
+   * Opens `bytes` bytes, the tag among them, which lie at offset `at`, where they lie. False where they were not
+   * sealed with this key and nonce; what lies at `at` is then as it was. Else the tag is lost.
+   */
+  open(slot: number, high: number, low: number, at: number, bytes: number): boolean
+}
+
+/** BLAKE2s with one key and 16 bytes out. */
+export interface Mac {
+  /** Whether the 16 bytes at `mac` are those of the `bytes` bytes at `at`. At most 128. */
+  isRight(at: number, bytes: number, mac: number): boolean
+}
+
+export interface AeadOptions {
+  readonly memory: NativeMemory
+  /** Offset of the places, a multiple of 64, and the bytes of all of them. */
+  readonly at: number
+  readonly bytes: number
+  /** Offset of {@link CRYPTO_SCRATCH_BYTES} bytes, a multiple of 64. */
+  readonly scratch: number
+  /** Copies `bytes` bytes, and up to 15 more. */
+  copy(to: number, from: number, bytes: number): void
+}
+
+/** What the work is done with, and what a person is told of it. */
+export interface Crypto {
+  readonly name: string
+  aead(options: AeadOptions): Aead
+  /** @param key 32 bytes */
+  mac(memory: NativeMemory, scratch: number, key: Uint8Array): Mac
+}
+
+/** Bytes of scratch memory that an {@link Aead} or a {@link Mac} asks for. */
+export const CRYPTO_SCRATCH_BYTES = 512
+
+/** Addresses of all places of an {@link Aead}, and of what would be the next. */
+export function placeAddresses({ memory, at, bytes }: AeadOptions): readonly bigint[] {
+  return Array.from({ length: bytes / PLACE_BYTES + 1 }, (_, place) =>
+    memory.address(at + place * PLACE_BYTES),
+  )
+}
