@@ -3,7 +3,7 @@
  * must only make those that return at once.
  *
  * Pointers are taken as a typed array or as an address (see memory.ts). On the data path pass addresses
- * that were made at start: each call costs about 200 ns of conversion, and nothing is allocated.
+ * that were made at start: each call costs some ten nanoseconds of conversion, and nothing is allocated.
  * All return -1 on error, with the reason in {@link lastErrno}, read right after the call.
  */
 import koffi from 'koffi'
