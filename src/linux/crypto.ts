@@ -6,7 +6,7 @@ import koffi, { type LibraryHandle } from 'koffi'
 import type { Crypto } from './ciphers.js'
 import { declareEvp, EvpAead, EvpMac } from './evp.js'
 import { NODE_CRYPTO } from './node-crypto.js'
-import { findPrimitives, PrimitiveAead } from './primitives.js'
+import { findPrimitives, PrimitiveAead } from './openssl-primitives.js'
 
 /** Where OpenSSL may be found: the process itself, then the names it goes by. */
 const LIBRARIES: readonly (string | null)[] = [null, 'libcrypto.so.3', 'libcrypto.so']
