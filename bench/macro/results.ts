@@ -16,7 +16,7 @@ const where = {
   peer: z.string(),
 }
 
-export const resultsSchema = z.object({
+const resultsSchema = z.object({
   format: z.literal('udptun-fast bench'),
   version: z.literal(RESULTS_VERSION),
   startedAt: z.iso.datetime(),

@@ -66,13 +66,13 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export const MAX_PEERS = 256
 
 /** Addresses and prefixes of all peers together at the most, and MACs. */
-export const MAX_OVERLAY = 4096
+const MAX_OVERLAY = 4096
 
 const list = <T>(item: z.ZodType<T>, example: string) =>
   z.array(item, { error: `write a list, such as [${example}]` })
 
 /** One of the other hosts. A bare text is its endpoint. */
-export const peerSchema = z.preprocess(
+const peerSchema = z.preprocess(
   (value) => (typeof value === 'string' ? { endpoint: value } : value),
   z.strictObject(
     {

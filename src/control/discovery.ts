@@ -21,12 +21,12 @@ export interface Discovery {
 const DNS_REFRESH_MS = 60_000
 
 /** The endpoint is an address, in the settings. */
-export function staticDiscovery({ host, port }: Remote): Discovery {
+function staticDiscovery({ host, port }: Remote): Discovery {
   return { refreshMs: undefined, locate: async () => [{ address: host, port }] }
 }
 
 /** The endpoint is a name: the system's resolver knows its addresses. */
-export function dnsDiscovery({ host, port }: Remote, family: SocketFamily): Discovery {
+function dnsDiscovery({ host, port }: Remote, family: SocketFamily): Discovery {
   const options = { all: true, ...(family === AF_INET ? { family: 4 } : {}) } as const
   return {
     refreshMs: DNS_REFRESH_MS,

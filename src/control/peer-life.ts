@@ -7,7 +7,7 @@ export const PEER_STATES = ['new', 'up', 'silent', 'down'] as const
 export type PeerState = (typeof PEER_STATES)[number]
 
 /** How often a peer that is not otherwise heard is asked whether it is there. */
-export const HELLO_MS = 5_000
+const HELLO_MS = 5_000
 
 /** Nothing heard for so long, of an end that answers keepalives: at least one answer is missing. */
 const SILENT_MS = 2 * HELLO_MS + 1_000

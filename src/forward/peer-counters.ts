@@ -4,7 +4,7 @@ import type { NativeMemory } from '../linux/memory.js'
  * What the workers count of each peer, beside what they count of all. As with counters.ts, each worker has a
  * block of its own and is its only writer: for each row of the peer table a cache line of 64-bit floats.
  */
-export const PEER_COUNTERS = [
+const PEER_COUNTERS = [
   'sentFrames',
   'sentBytes',
   'receivedFrames',

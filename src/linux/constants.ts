@@ -108,7 +108,6 @@ export const RTMGRP_IPV4_ROUTE = 0x40
 export const RTMGRP_IPV6_IFADDR = 0x100
 export const RTMGRP_IPV6_ROUTE = 0x400
 export const RTM_NEWLINK = 16
-export const RTM_DELLINK = 17
 export const RTM_GETLINK = 18
 export const RTM_NEWADDR = 20
 export const RTM_GETADDR = 22

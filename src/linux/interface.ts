@@ -24,7 +24,6 @@ import {
   RTA_DST,
   RTA_GATEWAY,
   RTA_OIF,
-  RTM_DELLINK,
   RTM_GETADDR,
   RTM_GETLINK,
   RTM_GETROUTE,
@@ -112,10 +111,6 @@ export function setLink(netlink: Netlink, index: number, change: LinkChange): vo
   const flags = change.up === true ? IFF_UP : 0
   const mask = change.up === undefined ? 0 : IFF_UP
   netlink.request('RTM_NEWLINK', RTM_NEWLINK, 0, linkMessage(index, flags, mask), attributes)
-}
-
-export function deleteLink(netlink: Netlink, index: number): void {
-  netlink.request('RTM_DELLINK', RTM_DELLINK, 0, linkMessage(index), [])
 }
 
 /**

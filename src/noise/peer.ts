@@ -27,7 +27,7 @@ import { tai64n } from './tai64n.js'
  * Messages after which a keypair is renewed. The white paper allows 2^60; numbers here are 32 bits, so that
  * taking one is a single atomic addition (forward/nonces.ts), and are used up in an hour at a million a second.
  */
-export const REKEY_AFTER_MESSAGES = 2 ** 31
+const REKEY_AFTER_MESSAGES = 2 ** 31
 
 /** Retries are spread by up to a third of a second, so that two ends do not go on meeting each other. */
 const JITTER_MS = 334

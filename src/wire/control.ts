@@ -16,8 +16,8 @@ import type { DeviceMode } from './mode.js'
  * zeros to the frame's length. `size` is 0 but in an acknowledgement, where it is the length in bytes of the
  * whole frame that it answers, as it was received.
  */
-export const ETHERTYPE_CONTROL = 0x88b5
-export const IPPROTO_CONTROL = 253
+const ETHERTYPE_CONTROL = 0x88b5
+const IPPROTO_CONTROL = 253
 
 const DESTINATION = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e]
 /** Locally administered: no device's, so that no bridge learns a wrong place for one. */
@@ -29,7 +29,7 @@ const MAGIC = 0x75647074
 const VERSION = 1
 const BODY = { magic: 0, version: 4, type: 5, size: 6, token: 8, bytes: 16 } as const
 
-export const CONTROL_TYPES = ['hello', 'hello_ack', 'probe', 'probe_ack'] as const
+const CONTROL_TYPES = ['hello', 'hello_ack', 'probe', 'probe_ack'] as const
 /** A keepalive and its answer; a probe, padded to the size that is tried, and its answer. On the wire from 1. */
 export type ControlType = (typeof CONTROL_TYPES)[number]
 
@@ -46,7 +46,7 @@ function headerBytes(mode: DeviceMode): number {
 }
 
 /** The shortest control frame: in tap mode 30 bytes, in tun mode 36. */
-export function controlFrameBytes(mode: DeviceMode): number {
+function controlFrameBytes(mode: DeviceMode): number {
   return headerBytes(mode) + BODY.bytes
 }
 
