@@ -208,6 +208,9 @@ t.test('a pinned address is where configuration says, in every VLAN, as long as 
       [0x80000002, 0, undefined],
     ].sort(),
   )
+  for (let mac = 1000; mac < 1000 + PORT_LIMIT; mac++) fdb.learn(high(), key(mac), 2)
+  t.equal(fdb.learn(high(9), key(1), 2), LEARN.pinned, 'for one that has learnt all it may, too')
+  fdb.forget(2)
   fdb.pin([pin(1, 2)])
   t.equal(fdb.find(high(), key(1)), 2)
   fdb.pin([])

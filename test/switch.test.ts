@@ -4,7 +4,7 @@ import { Fdb, fdbBytes } from '../src/forward/fdb.js'
 import { Routes, routesBytes } from '../src/forward/routes.js'
 import { STORM_BURST_FRAMES, StormLimit, stormBytes } from '../src/forward/storm.js'
 import { Switch } from '../src/forward/switch.js'
-import { DEVICE, FILTERED, FLOOD, STORM } from '../src/forward/target.js'
+import { DEVICE, FILTERED, FLOOD, NOT_ALLOWED, STORM } from '../src/forward/target.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import type { Mac } from '../src/wire/ethernet.js'
 import { arp, BROADCAST, bridgeProtocolUnit, ETHERTYPE, frame, solicitation, tagged } from './net/frames.js'
@@ -182,3 +182,40 @@ t.test(
     t.equal(ask(between(here, mac(2))), FLOOD, 'another run')
   },
 )
+
+t.test("what is configured as one port's is taken from no other, whatever it is for", async (t) => {
+  for (const relay of [false, true]) {
+    const { fdb, fromDevice, fromPeer } = make(relay)
+    fdb.pin([
+      { macHigh: 0x0200, macLow: 0xd0, port: DEVICE },
+      { macHigh: 0x0200, macLow: 1, port: 1 },
+    ])
+    fromPeer(3, between(mac(3), BROADCAST))
+    for (const to of [here, mac(3), mac(9), BROADCAST]) {
+      t.equal(fromPeer(2, between(mac(1), to)), NOT_ALLOWED, "another peer's")
+      t.equal(fromPeer(2, tagged(between(mac(1), to), 7)), NOT_ALLOWED, 'in a VLAN')
+      t.equal(fromPeer(2, between(here, to)), NOT_ALLOWED, "this host's")
+    }
+    const unit = bridgeProtocolUnit()
+    unit.set(mac(1), 6)
+    t.equal(fromPeer(2, unit), NOT_ALLOWED, "a bridge's")
+    t.equal(fromPeer(1, between(mac(1), here)), DEVICE, 'its own')
+    t.equal(fromPeer(1, tagged(between(mac(1), BROADCAST), 7)), FLOOD)
+    t.equal(fromPeer(2, between(mac(2), here)), DEVICE)
+    t.equal(fromDevice(between(here, mac(1))), 1)
+  }
+})
+
+t.test('a frame with a source of another in a run of one that may is found out', async (t) => {
+  const { it, put, fdb } = make()
+  fdb.pin([
+    { macHigh: 0x0200, macLow: 0xd0, port: DEVICE },
+    { macHigh: 0x0200, macLow: 1, port: 1 },
+  ])
+  it.begin()
+  t.equal(it.fromPeer(FRAME, put(between(mac(2), here)), 2), DEVICE)
+  t.equal(it.fromPeer(FRAME, put(between(mac(1), here)), 2), NOT_ALLOWED)
+  t.equal(it.fromPeer(FRAME, put(between(mac(1), here)), 1), DEVICE)
+  t.equal(it.fromPeer(FRAME, put(between(mac(1), here)), 2), NOT_ALLOWED)
+  t.equal(it.fromPeer(FRAME, put(between(mac(2), here)), 2), DEVICE)
+})

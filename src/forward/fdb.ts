@@ -197,8 +197,9 @@ export class Fdb {
       return LEARN.known
     }
     if (entry < 0 && this.countOf(port) >= PORT_LIMIT) {
-      Atomics.add(i32, this.#header + COUNTED + LEARN.full, 1)
-      return LEARN.full
+      const learning = this.#pinnedElsewhere(high, low, port) ? LEARN.pinned : LEARN.full
+      Atomics.add(i32, this.#header + COUNTED + learning, 1)
+      return learning
     }
     this.#lock()
     const learning = this.#place(high, low, port)
@@ -349,14 +350,20 @@ export class Fdb {
     return this.find(high, low)
   }
 
+  /** Whether a tagged frame's address is, without its VLAN, another port's by configuration. */
+  #pinnedElsewhere(high: number, low: number, port: number): boolean {
+    const pinned = high > 0xffff ? this.#pinnedPort(high & 0xffff, low) : FLOOD
+    return pinned !== FLOOD && pinned !== port
+  }
+
   /** Under the lock: puts an address at a port, in its entry or a new one, unless something speaks against it. */
   #place(high: number, low: number, port: number): Learning {
     const i32 = this.#i32
     const now = i32[this.#header + SECOND]
     const entry = this.#entryOf(high, low)
     if (entry < 0) {
-      const pinned = high > 0xffff ? this.#pinnedPort(high & 0xffff, low) : FLOOD
-      if (pinned !== FLOOD) return pinned === port ? LEARN.known : LEARN.pinned
+      if (this.#pinnedElsewhere(high, low, port)) return LEARN.pinned
+      if (high > 0xffff && this.#pinnedPort(high & 0xffff, low) === port) return LEARN.known
       const free = this.#free(high, low)
       if (free < 0) return LEARN.full
       this.#write(free, high, low, port, now)

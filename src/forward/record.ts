@@ -17,9 +17,10 @@ export const KIND_RUN = 1
 /**
  * In a private tunnel, what comes from the network has this for its peer, and the first 16 bytes of each frame
  * are where the header of its message was: two words, not aligned, that say how many bytes the frame behind them
- * has, 0 for one that is nobody's business, and which peer sent it (opener.ts).
+ * has, 0 for one that is nobody's business, and which peer sent it (opener.ts). No more than 31 bits: a greater
+ * number V8 would put into an object of its own, each time.
  */
-export const SEALED = 0xffff_ffff
+export const SEALED = 0x7fff_ffff
 export const KIND_CONTROL = 2
 
 /** The longest thing one entry can describe: a 64 KiB super-frame with its headers. */

@@ -1,11 +1,11 @@
 import type { NativeMemory } from '../linux/memory.js'
 import { ETHERNET, ETHERNET_HEADER_BYTES, ETHERTYPE_QINQ, ETHERTYPE_VLAN } from '../wire/ethernet.js'
 import { ETHERTYPE_ARP, solicitedAddress } from '../wire/neighbour.js'
-import type { Fdb } from './fdb.js'
+import { type Fdb, LEARN, type Learning } from './fdb.js'
 import type { Forwarding } from './forwarding.js'
 import type { Routes } from './routes.js'
 import type { StormLimit } from './storm.js'
-import { DEVICE, FILTERED, FLOOD, STORM } from './target.js'
+import { DEVICE, FILTERED, FLOOD, NOT_ALLOWED, STORM } from './target.js'
 
 export interface SwitchOptions {
   readonly fdb: Fdb
@@ -33,6 +33,7 @@ const VLAN_ID_MASK = 0xfff
  *   too. 802.1D gives a known destination's frames to its port and no other, and the split horizon takes that
  *   port away. The device gets nothing of it: a bridge behind it that knows no better would flood it. Should
  *   the destination have moved to this side, its first frame from here says so.
+ * * From a peer, with a source that is configured to be another one's, or is this device's own: nowhere.
  * * With relay (a hub) the split horizon is off, and the hub is to the spokes what a switch is: to other peers,
  *   known or all, never back to where it came from. Two hubs in one network are a loop like any other.
  *
@@ -76,7 +77,7 @@ export class Switch implements Forwarding {
     if (this.#isLikeLast(frame, peer)) return this.#lastTarget
     const { fdb, storm, relay } = this.#options
     const vlan = this.#vlan(frame)
-    this.#learn(frame, vlan, peer)
+    if (this.#learn(frame, vlan, peer) === LEARN.pinned) return NOT_ALLOWED
     if (this.#isGroup(frame)) {
       if (this.#isBridges(frame)) return FLOOD
       if (!storm.allows(peer, 1)) return STORM
@@ -89,9 +90,9 @@ export class Switch implements Forwarding {
     return this.#remember(frame, peer, target)
   }
 
-  #learn(frame: number, vlan: number, port: number): void {
+  #learn(frame: number, vlan: number, port: number): Learning {
     const source = frame + ETHERNET.source
-    this.#options.fdb.learn(this.#high(source) | (vlan << 16), this.#low(source), port)
+    return this.#options.fdb.learn(this.#high(source) | (vlan << 16), this.#low(source), port)
   }
 
   /** A MAC's first two bytes, and its last four. */
