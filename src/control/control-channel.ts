@@ -27,7 +27,7 @@ export interface ControlListener {
    * The datagram that a frame becomes in a private tunnel, undefined while there is no key for it; absent where
    * a frame is a datagram as it is.
    */
-  readonly seal?: (to: Endpoint, frame: Uint8Array) => Uint8Array | undefined
+  readonly seal?: (peer: number, frame: Uint8Array) => Uint8Array | undefined
 }
 
 /** Main's talk with other ends by control frames, over the data socket; never blocks. */
@@ -55,14 +55,14 @@ export class ControlChannel {
   }
 
   /**
-   * Sends a control frame.
+   * Sends a control frame to a peer, by its number, and where it is.
    * @param bytes of the frame; without, the shortest
    * @returns 0, or the errno of a send that failed
    */
-  send(to: Endpoint, message: ControlMessage, bytes?: number): number {
+  send(peer: number, to: Endpoint, message: ControlMessage, bytes?: number): number {
     const { seal } = this.#listener
     const plain = writeControl(this.#mode, message, bytes)
-    const frame = seal === undefined ? plain : seal(to, plain)
+    const frame = seal === undefined ? plain : seal(peer, plain)
     // What cannot be sealed is lost, as on a way that loses it.
     if (frame === undefined) return 0
     let name: Uint8Array
@@ -80,11 +80,11 @@ export class ControlChannel {
    * @returns false where it could not be told that it was not in fragments, for a worker sends such just now, or
    * where there was no room for it
    */
-  sendWhole(to: Endpoint, message: ControlMessage, bytes: number): boolean {
+  sendWhole(peer: number, to: Endpoint, message: ControlMessage, bytes: number): boolean {
     for (let tries = 0; tries < WHOLE_TRIES; tries++) {
       const before = Atomics.load(this.#fragmenting, 0)
       if ((before & 1) !== 0) continue
-      const errno = this.send(to, message, bytes)
+      const errno = this.send(peer, to, message, bytes)
       // Not so ENOBUFS: that is a loss like any other, such as at the other end of a veth that takes less.
       if (errno === EAGAIN) return false
       if (Atomics.load(this.#fragmenting, 0) === before) return true
@@ -110,7 +110,7 @@ export class ControlChannel {
     const endpoint = this.#listener.endpointOf(peer)
     if (endpoint === undefined) return
     const answer = controlAnswer(message, bytes)
-    if (answer !== undefined) this.send(endpoint, answer)
+    if (answer !== undefined) this.send(peer, endpoint, answer)
     this.#listener.said(peer, message, bytes)
   }
 }

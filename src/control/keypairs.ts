@@ -1,6 +1,7 @@
 import { createCipheriv } from 'node:crypto'
 import type { KeypairTable } from '../forward/keypairs.js'
 import { sumPeerCounters } from '../forward/peer-counters.js'
+import { KEY_BYTES } from '../linux/ciphers.js'
 import type { NativeMemory } from '../linux/memory.js'
 import type { TransportKeys } from '../noise/handshake.js'
 import type { Activity, Keypairs } from '../noise/keypairs.js'
@@ -111,7 +112,8 @@ export class SharedKeypairs implements Keypairs {
     header.writeUInt32LE(number, TRANSPORT.counter)
     const nonce = Buffer.concat([Buffer.alloc(4), header.subarray(TRANSPORT.counter)])
     const at = table.sendKey(row)
-    const key = Buffer.from(this.#memory.u8.slice(at, at + 32))
+    const key = Buffer.alloc(KEY_BYTES)
+    key.set(this.#memory.u8.subarray(at, at + KEY_BYTES))
     const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: TAG_BYTES })
     wipe(key)
     this.#sent.set(peer, (this.#sent.get(peer) ?? 0) + 1)

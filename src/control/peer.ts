@@ -45,10 +45,10 @@ export interface PeerContext {
   readonly counters: readonly Float64Array[]
   readonly log: Logger
   readonly limits: PathLimits
-  /** Sends it a control frame; returns 0 or an errno. */
-  send(to: Endpoint, message: ControlMessage): number
-  /** Sends it a control frame of so many bytes, in one datagram; false where that cannot be told. */
-  sendWhole(to: Endpoint, message: ControlMessage, bytes: number): boolean
+  /** Sends a row's peer a control frame; returns 0 or an errno. */
+  send(row: number, to: Endpoint, message: ControlMessage): number
+  /** The same of so many bytes, in one datagram; false where that cannot be told. */
+  sendWhole(row: number, to: Endpoint, message: ControlMessage, bytes: number): boolean
   /** Called when {@link Peer.mtuBytes} may have changed. */
   onMtu(): void
   /** What was learnt from a row's peer holds no more. */
@@ -247,7 +247,7 @@ export class Peer {
   #greet(): void {
     if (this.#endpoint === undefined) return
     this.#helloToken = newToken()
-    this.#context.send(this.#endpoint, { type: 'hello', token: this.#helloToken, sizeBytes: 0 })
+    this.#context.send(this.index, this.#endpoint, { type: 'hello', token: this.#helloToken, sizeBytes: 0 })
   }
 
   get state(): PeerState {
@@ -342,7 +342,8 @@ export class Peer {
   roamTo(endpoint: Endpoint, sockaddr: Uint8Array): void {
     const { netlink, log, table } = this.#context
     const before = this.#endpoint
-    if (before !== undefined && same(before, endpoint)) return
+    // The zone of a link-local address may be a name there and a number here.
+    if (before !== undefined && (same(before, endpoint) || this.#isAt(before, sockaddr))) return
     table.setAddress(this.index, sockaddr)
     this.#endpoint = endpoint
     this.#roamed = true
@@ -357,6 +358,11 @@ export class Peer {
     )
   }
 
+  #isAt(endpoint: Endpoint, sockaddr: Uint8Array): boolean {
+    const bytes = encode(this.#context.socket, endpoint)
+    return Buffer.from(bytes).equals(sockaddr.subarray(0, bytes.length))
+  }
+
   /** Finds out what the path carries, from now on. */
   #followPath(): void {
     const endpoint = this.#endpoint
@@ -369,8 +375,8 @@ export class Peer {
       ceilingBytes: this.#underlay.mtuBytes,
       refreshMs: this.#context.settings.mtu_refresh * 1000,
       send: (message, bytes) => {
-        if (bytes !== undefined) return sendWhole(endpoint, message, bytes - this.#sealedBytes)
-        send(endpoint, message)
+        if (bytes !== undefined) return sendWhole(this.index, endpoint, message, bytes - this.#sealedBytes)
+        send(this.index, endpoint, message)
         return true
       },
       onChange: () => {

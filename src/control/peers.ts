@@ -116,13 +116,6 @@ export class Peers {
     return Math.max(0, ...[...this.#peers.values()].map(({ underlay }) => underlay?.mtuBytes ?? 0))
   }
 
-  /** The row of the peer that is there. */
-  rowAt({ address, port }: Endpoint): number | undefined {
-    for (const { endpoint, index } of this.#peers.values())
-      if (endpoint?.address === address && endpoint.port === port) return index
-    return undefined
-  }
-
   /** The peer of a row, unless it has none now. */
   at(row: number): Peer | undefined {
     for (const peer of this.#peers.values()) if (peer.index === row) return peer
@@ -140,19 +133,27 @@ export class Peers {
 
   /**
    * Makes the peers those of `settings`. Those that stay, by their name and all they are set to, notice nothing.
+   * @throws UserError for keys that nobody can talk to; nothing has changed then
    */
   apply(settings: Settings): PeerChanges {
     const wanted = new Map(settings.peers.map((peer) => [peer.name, peer]))
+    const stays = ({ name }: PeerSettings) =>
+      isDeepStrictEqual(wanted.get(name), this.#peers.get(name)?.settings)
+    const fresh = settings.peers.filter((peer) => !stays(peer))
+    for (const peer of fresh) this.#context.privateSide?.check(peer)
     const removed: string[] = []
     const changed: string[] = []
     for (const [name, peer] of this.#peers) {
       const now = wanted.get(name)
-      if (now !== undefined && isDeepStrictEqual(now, peer.settings)) continue
+      if (now !== undefined && stays(now)) {
+        // It has been read again, and the peer has its own.
+        now.preshared_key_file?.wipe()
+        continue
+      }
       ;(now === undefined ? removed : changed).push(name)
       peer.remove()
       this.#peers.delete(name)
     }
-    const fresh = settings.peers.filter(({ name }) => !this.#peers.has(name))
     for (const peer of fresh) this.#add(peer)
     this.#settings = settings
     const added = fresh.map(({ name }) => name).filter((name) => !changed.includes(name))

@@ -9,7 +9,7 @@ import { findCrypto } from '../linux/crypto.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { decodeSockaddr, type Endpoint, SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { sendDatagram, type UdpSocket } from '../linux/udp.js'
-import { acquaint, Protocol } from '../noise/handshake.js'
+import { type Acquaintance, acquaint, Protocol } from '../noise/handshake.js'
 import { Handshakes, type Verdict } from '../noise/handshakes.js'
 import { formatKey } from '../noise/key-text.js'
 import { Identity, OwnIdentity } from '../noise/keys.js'
@@ -101,9 +101,21 @@ export class PrivateSide {
     this.#ticker = setInterval(() => this.#handshakes.tick(performance.now()), TICK_MS)
   }
 
-  /** @throws UserError for keys that nobody can talk to */
+  /** Whether {@link add} would do. @throws UserError for keys that nobody can talk to */
+  check(settings: PeerSettings): void {
+    this.#acquaint(settings)
+  }
+
+  /** @throws UserError, as {@link check} does */
   add(row: number, settings: PeerSettings): void {
-    const { public_key, preshared_key_file: psk, persistent_keepalive = 0 } = settings
+    const acquaintance = this.#acquaint(settings)
+    const persistentKeepaliveMs = (settings.persistent_keepalive ?? 0) * 1000
+    this.#handshakes.add({ number: row, acquaintance, persistentKeepaliveMs }, performance.now())
+    this.#peers.set(row, settings)
+  }
+
+  #acquaint(settings: PeerSettings): Acquaintance {
+    const { public_key, preshared_key_file: psk } = settings
     if (public_key === undefined) throw new UserError(`the peer ${settings.name} has no public key`)
     if (public_key.equals(this.own.publicKey))
       throw new UserError(
@@ -112,9 +124,7 @@ export class PrivateSide {
     const acquaintance = acquaint(this.own, new Identity(public_key), psk?.reveal())
     if (acquaintance === undefined)
       throw new UserError(`the public key of ${settings.name} is one that no host can have; check it`)
-    const options = { number: row, acquaintance, persistentKeepaliveMs: persistent_keepalive * 1000 }
-    this.#handshakes.add(options, performance.now())
-    this.#peers.set(row, settings)
+    return acquaintance
   }
 
   remove(row: number): void {

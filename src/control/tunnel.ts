@@ -17,7 +17,7 @@ import { close } from '../linux/libc.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink, RouteMonitor } from '../linux/netlink.js'
 import { makeUndumpable } from '../linux/process.js'
-import { type Endpoint, sockaddrLength } from '../linux/sockaddr.js'
+import { sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
 import type { Verdict } from '../noise/handshakes.js'
 import type { Times } from '../noise/peer.js'
@@ -160,10 +160,7 @@ export class Tunnel {
     )
     resources.defer(() => privateSide?.close())
     const seal = privateSide && {
-      seal: (to: Endpoint, frame: Uint8Array) => {
-        const row = peers.rowAt(to)
-        return row === undefined ? undefined : privateSide.seal(row, frame)
-      },
+      seal: (row: number, frame: Uint8Array) => privateSide.seal(row, frame),
     }
     const limits = new PathLimits(memory, plan.pathLimits)
     const fragmenting = memory.i32.subarray((plan.state >>> 2) + StateWord.fragmenting)
@@ -171,7 +168,10 @@ export class Tunnel {
       ...seal,
       endpointOf: (row) => peers.at(row)?.endpoint,
       said: (row, message, bytes) => peers.at(row)?.said(message, bytes),
-      woken: () => peers.takeHints(),
+      woken: () => {
+        peers.takeHints()
+        privateSide?.wake()
+      },
       malformed: () => void ownCounters[C.dropControlMalformed]++,
     })
     const send = channel.send.bind(channel)

@@ -135,6 +135,7 @@ export class PrimitiveAead implements Aead {
   clearKey(slot: number): void {
     this.#keys[slot]?.fill(0)
     this.#keys[slot] = undefined
+    this.#keyAddresses[slot] = 0n
   }
 
   seal(slot: number, high: number, low: number, place: number, bytes: number): void {
@@ -155,6 +156,7 @@ export class PrimitiveAead implements Aead {
     this.#copy(sealed, at, length)
     this.#xor(slot, high, low, block, this.#addresses[OPENING_PLACES.sealed] as bigint, length)
     this.#authenticate(block, OPENING_PLACES.sealed, length)
+    this.#clearBlock(plain - BLOCK_BYTES)
     if (!this.#isTag(at + length)) return false
     this.#copy(at, plain, length)
     return true

@@ -116,7 +116,9 @@ export function createInitiation(
   let [ck] = kdf(1, protocol.chainingKey, ephemeralPublic)
   let key: Buffer
   h = hash(h, ephemeralPublic)
-  ;[ck, key] = mix(2, ck, secretOf(ephemeral, peer.identity.key))
+  const secret = secretOf(ephemeral, peer.identity.key)
+  ;[ck, key] = mix(2, ck, secret)
+  wipe(secret)
   const sealedStatic = seal(key, own.publicKey, h)
   message.set(sealedStatic, INITIATION.static)
   wipe(key)
@@ -199,8 +201,9 @@ export function createResponse(
   let h = hash(initiation.hash, ephemeralPublic)
   let [ck] = mix(1, initiation.chainingKey, ephemeralPublic)
   ;[ck] = mix(1, ck, secret)
-  ;[ck] = mix(1, ck, secretOf(ephemeral, peer.identity.key))
-  wipe(secret)
+  const staticSecret = secretOf(ephemeral, peer.identity.key)
+  ;[ck] = mix(1, ck, staticSecret)
+  wipe(secret, staticSecret)
   const [last, hashed, key] = mix(3, ck, peer.presharedKey)
   h = hash(h, hashed)
   message.set(seal(key, EMPTY, h), RESPONSE.nothing)
@@ -220,7 +223,10 @@ export function readResponse(
   const ephemeral = importPublicKey(ephemeralPublic)
   const secret = agree(initiated.ephemeral, ephemeral)
   const ownSecret = agree(own.privateKey, ephemeral)
-  if (secret === undefined || ownSecret === undefined) return undefined
+  if (secret === undefined || ownSecret === undefined) {
+    wipe(...[secret, ownSecret].filter((it) => it !== undefined))
+    return undefined
+  }
   let h = hash(initiated.hash, ephemeralPublic)
   // Not `mix`: what was remembered is still wanted where the message is not the right one.
   let [ck] = kdf(1, initiated.chainingKey, ephemeralPublic)

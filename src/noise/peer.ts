@@ -234,6 +234,8 @@ export class Peer {
   confirm(index: number): void {
     const next = this.#next
     if (next?.index !== index) return
+    // What this end has asked for meanwhile it has got.
+    this.#endAttempt()
     this.#drop(this.#previous)
     this.#previous = this.#current
     this.#next = undefined
