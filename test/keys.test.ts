@@ -9,6 +9,7 @@ import t from 'tap'
 import { readKeyFile } from '../src/config/key-file.js'
 import { loadSettings } from '../src/config/load.js'
 import { Secret } from '../src/config/secret.js'
+import { parsePublicKey } from '../src/config/values.js'
 import { parseWgQuick } from '../src/config/wg-quick.js'
 import { formatKey } from '../src/noise/key-text.js'
 
@@ -70,9 +71,14 @@ t.test('what is no key file is said to be none, without its content', async (t) 
   t.throws(() => readKeyFile(folder), { message: /cannot be read|can be read or written by others/ })
   const path = keyFile('long.key', `${OWN}\n${OWN}\n`)
   t.throws(() => readKeyFile(path), { message: /does not hold a key/ })
-  for (const text of [OWN, `${OWN} `]) {
+  for (const text of [OWN, `${OWN} `, OWN.slice(1), OWN.slice(0, -1), `${OWN}=`]) {
     const message = messageOf(() => readKeyFile(text))
-    t.notOk(text === OWN && message.includes(OWN), 'a key in place of a file name is not repeated')
+    t.notOk(
+      message.includes(OWN.slice(1, 40)),
+      'a key in place of a file name is not repeated, mistyped or not',
+    )
+    const asPublic = messageOf(() => parsePublicKey(text.slice(0, 43)))
+    t.match(asPublic, /"\(a key\)" is not a public key/)
   }
 })
 
@@ -94,12 +100,13 @@ t.test('a secret shows itself to nobody', async (t) => {
   t.ok(secret.reveal().every((byte) => byte === 0))
 })
 
-t.test('a process with keys leaves no core dump', async (t) => {
+t.test('a process that has read a key leaves no core dump', async (t) => {
   const PR_GET_DUMPABLE = 3
-  const script = `import { makeUndumpable } from '${new URL('../src/linux/process.js', import.meta.url)}'
+  const path = keyFile('dump.key', OWN)
+  const script = `import { readKeyFile } from '${new URL('../src/config/key-file.js', import.meta.url)}'
     import { prctl } from '${new URL('../src/linux/libc.js', import.meta.url)}'
     const before = prctl(${PR_GET_DUMPABLE}, 0, 0, 0, 0)
-    makeUndumpable()
+    readKeyFile('${path}')
     console.log(before, prctl(${PR_GET_DUMPABLE}, 0, 0, 0, 0))`
   const { stdout } = execaSync(process.execPath, ['--input-type=module', '-e', script], {
     env: { NODE_OPTIONS: '' },
@@ -183,12 +190,26 @@ t.test('what is wrong in it is said with its line, and no key is ever repeated',
 })
 
 t.test('some of it is passed over, and that is said', async (t) => {
-  const { ignored } = parseWgQuick(
-    'wg0.conf',
-    FILE.replace('MTU = 1400', 'DNS = 10.9.0.53\nSaveConfig = false'),
-  )
-  t.equal(ignored.length, 2)
+  const { ignored } = parseWgQuick('wg0.conf', FILE.replace('MTU = 1400', 'DNS = 10.9.0.53'))
+  t.equal(ignored.length, 1)
   t.match(ignored[0], /^wg0.conf:7: DNS is passed over/)
+})
+
+t.test('what wg takes and means nothing here is taken', async (t) => {
+  const text = FILE.replace('MTU = 1400', 'Table = off\nFwMark = off\nSaveConfig = false')
+  const file = parseWgQuick('wg0.conf', text)
+  t.same(file.ignored, [])
+  t.same(loadSettings({}, file), loadSettings({}, parseWgQuick('wg0.conf', FILE.replace('MTU = 1400', ''))))
+  const { values } = parseWgQuick('wg0.conf', FILE.replace('10.9.0.3/32', '10.9.0.3/32,'))
+  t.same(values, parseWgQuick('wg0.conf', FILE).values)
+})
+
+t.test('a single peer without AllowedIPs is refused: it has none, not all', async (t) => {
+  const text = FILE.slice(0, FILE.indexOf('[peer]')).replace(/^AllowedIPs.*$/gm, '')
+  t.match(
+    messageOf(() => loadSettings({}, parseWgQuick('wg0.conf', text))),
+    /^wg0.conf:9: this peer has no AllowedIPs/,
+  )
 })
 
 t.test('settings that make no private tunnel are refused with what is missing', async (t) => {

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import pc from 'picocolors'
 import { refuseOpenToOthers } from '../config/key-file.js'
 import { usageError } from '../errors.js'
+import { makeUndumpable } from '../linux/process.js'
 import { formatKey, parseKey } from '../noise/key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
 
@@ -34,6 +35,7 @@ export function addPubkey(program: Command): void {
 }
 
 function keygen({ preshared }: { preshared?: boolean }): void {
+  makeUndumpable()
   const random = randomBytes(32)
   const key = preshared === true ? random : clampPrivateKey(random)
   const into = fstatSync(1)
@@ -51,6 +53,7 @@ function keygen({ preshared }: { preshared?: boolean }): void {
 }
 
 async function pubkey(): Promise<void> {
+  makeUndumpable()
   const chunks: Buffer[] = []
   for await (const chunk of process.stdin) chunks.push(chunk)
   const text = Buffer.concat(chunks)

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { parseKey } from '../noise/key-text.js'
+import { makeUndumpable } from '../linux/process.js'
+import { parseKey, withoutKey } from '../noise/key-text.js'
 import { Secret } from './secret.js'
 
 /** Longer than any key file with a line or two of comment. */
@@ -19,8 +20,12 @@ export function refuseOpenToOthers(path: string, mode: number): void {
   )
 }
 
-/** Reads a secret file whole, into memory that the caller wipes. @throws RangeError, as above */
+/**
+ * Reads a secret file whole, into memory that the caller wipes; of this process there is no core dump from then on.
+ * @throws RangeError, as above
+ */
 export function readSecretFile(path: string, maxBytes: number): Buffer {
+  makeUndumpable()
   let fd: number
   try {
     fd = openSync(path, 'r')
@@ -50,7 +55,7 @@ export function readSecretFile(path: string, maxBytes: number): Buffer {
  * @throws RangeError: the rest of a sentence that starts with the setting's name
  */
 export function readKeyFile(path: string): Secret {
-  if (parseKey(path) !== undefined)
+  if (withoutKey(path) !== path)
     throw new RangeError(
       '"(a key)" is to be written to a file, and the name of that file here; anybody can see this',
     )

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { parseKey } from '../noise/key-text.js'
+import { parseKey, withoutKey } from '../noise/key-text.js'
 import { isGroupMac, type Mac, parseMac } from '../wire/ethernet.js'
 
 /** The texts a person writes, and what they stand for. Each parser returns a value or throws a RangeError
@@ -135,7 +135,7 @@ export function parsePublicKey(text: string): Buffer {
   const key = parseKey(text)
   if (key === undefined) {
     throw new RangeError(
-      `"${text}" is not a public key, which has 44 characters; the other host tells its own with: udptun-fast pubkey < its.key`,
+      `"${withoutKey(text)}" is not a public key, which has 44 characters; the other host tells its own with: udptun-fast pubkey < its.key`,
     )
   }
   return key

@@ -34,6 +34,9 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   fwmark: 'packets are not marked here; leave it out',
 }
 
+/** Values of those with which all is as it is here anyway. */
+const HARMLESS: Readonly<Record<string, string>> = { saveconfig: 'false', table: 'off', fwmark: 'off' }
+
 /** Those that may be passed over, for all is well without: what is said of them in the log. */
 const IGNORED: ReadonlySet<string> = new Set(['dns'])
 
@@ -92,7 +95,8 @@ export function parseWgQuick(path: string, text: string): WgQuickFile {
     if (setting === undefined) {
       const reason = section === 'interface' ? ELSEWHERE[key] : undefined
       if (reason === undefined) throw fail(`there is no ${name} in [${titleOf(section)}]; check its spelling`)
-      if (IGNORED.has(key) || (key === 'saveconfig' && value.toLowerCase() === 'false')) {
+      if (value.toLowerCase() === HARMLESS[key]) continue
+      if (IGNORED.has(key)) {
         ignored.push(`${path}:${number}: ${name} is passed over: ${reason}`)
         continue
       }
@@ -103,6 +107,11 @@ export function parseWgQuick(path: string, text: string): WgQuickFile {
     if (!lines.has(place)) lines.set(place, number)
     put(target, setting, value, fail)
   }
+  // Elsewhere a single peer of which nothing is said has all addresses; with WireGuard it has none.
+  if (peers.length === 1 && [peers[0].prefixes ?? []].flat().length === 0)
+    throw usageError(
+      `${path}:${lines.get('peers.0')}: this peer has no AllowedIPs, so nothing could go there or come from it; AllowedIPs = 0.0.0.0/0, ::/0 is everything`,
+    )
   if (peers.length > 0) values.peers = peers
   const lineOf = (wanted: SettingPath): number | undefined =>
     lines.get(wanted.slice(0, 3).join('.')) ?? (wanted.length > 1 ? lineOf(wanted.slice(0, -1)) : undefined)
@@ -121,7 +130,10 @@ function put(
   fail: (message: string) => Error,
 ): void {
   if (setting === 'local' || setting === 'prefixes') {
-    const list = value.split(',').map((it) => it.trim())
+    const list = value
+      .split(',')
+      .map((it) => it.trim())
+      .filter((it) => it !== '')
     const whole = setting === 'local' ? list.map(withPrefix) : list
     target[setting] = [...((target[setting] as string[] | undefined) ?? []), ...whole]
     return

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import ipaddr from 'ipaddr.js'
 import type { Logger } from 'pino'
 import type { PeerSettings } from '../config/schema.js'
 import type { Secret } from '../config/secret.js'
@@ -194,7 +195,7 @@ export class PrivateSide {
     const end = messageAndAddress.length - SOCKADDR_BYTES
     const message = messageAndAddress.subarray(0, end)
     const address = messageAndAddress.subarray(end)
-    const { address: host } = decodeSockaddr(address)
+    const host = hostOf(decodeSockaddr(address))
     const verdict = this.#handshakes.take(message, { address, host, known }, nowMs, nowMs < this.#loadUntilMs)
     this.#options.counted(verdict)
     if (verdict !== 'accepted') return
@@ -218,4 +219,10 @@ export class PrivateSide {
   #send(message: Uint8Array, to: Uint8Array): void {
     sendDatagram(this.#options.socket, message, to)
   }
+}
+
+/** Who a datagram is from, as far as its address says: of IPv6 a host has a whole /64. */
+function hostOf({ address }: Endpoint): string {
+  const parsed = ipaddr.parse(address)
+  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(':') : address
 }

@@ -16,7 +16,6 @@ import { getLink, type LinkStatistics, setLink } from '../linux/interface.js'
 import { close } from '../linux/libc.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink, RouteMonitor } from '../linux/netlink.js'
-import { makeUndumpable } from '../linux/process.js'
 import { sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
 import type { Verdict } from '../noise/handshakes.js'
@@ -471,7 +470,6 @@ async function startPrivateSide(
 ): Promise<PrivateSide | undefined> {
   const { private_key_file: privateKey, mode } = settings
   if (privateKey === undefined) return undefined
-  makeUndumpable()
   const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
   const queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
   const counted = (verdict: Verdict) => {

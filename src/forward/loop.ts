@@ -31,6 +31,9 @@ export interface LoopOptions {
 /** How long a worker with a full send buffer sleeps before it looks again by itself. */
 const BLOCKED_POLL_MS = 50
 
+/** A worker that never sleeps looks at its doorbell every so many turns. */
+const BELL_TURNS = 256
+
 /**
  * What a worker does over and over: fill its ring from its source, a record at a time, and drain that record at
  * once, while it is in this core's cache and nobody need be woken for it, unless the other worker is draining
@@ -47,6 +50,7 @@ export class Loop {
   readonly #counters: Float64Array
   readonly #rung: (() => void) | undefined
   #sourceMayHave = true
+  #turnsAwake = 0
 
   constructor(options: LoopOptions) {
     const { source, own, other, bell } = options
@@ -76,8 +80,10 @@ export class Loop {
     this.#sourceMayHave = true
     own.run()
     other.run()
-    if (filled === MORE && !own.blocked) return true
+    const busy = filled === MORE && !own.blocked
+    if (busy && ++this.#turnsAwake < BELL_TURNS) return true
 
+    this.#turnsAwake = 0
     const full: boolean = filled === BLOCKED
     if (full) counters[C.ringFull]++
     counters[C.ringHighWaterBytes] = ring.highWaterBytes
@@ -86,12 +92,12 @@ export class Loop {
     // What the other worker's sink writes to is what this worker's source reads from.
     const sourceEvents = (full || own.blocked ? 0 : POLLIN) | (other.blocked ? POLLOUT : 0)
     const blocked = own.blocked || other.blocked
-    const timeoutMs = blocked ? BLOCKED_POLL_MS : full ? -1 : idleMs
+    const timeoutMs = busy ? 0 : blocked ? BLOCKED_POLL_MS : full ? -1 : idleMs
     const found = this.#sleeper.sleep(sourceEvents, own.blocked ? POLLOUT : 0, timeoutMs)
     const { rung } = this.#sleeper
     ring.producerWoke()
-    this.#sourceMayHave = full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
-    if (found === 0 && !rung && timeoutMs === idleMs) return false
+    this.#sourceMayHave = busy || full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
+    if (found === 0 && !rung && !busy && timeoutMs === idleMs) return false
 
     counters[C.wakeUps]++
     counters[C.syscalls]++

@@ -148,14 +148,18 @@ export class Sender {
     }
   }
 
-  /** Sends what has waited for keys and has some now; to be called when there may be new ones. */
-  keysChanged(peers: PeerTable): void {
+  /**
+   * Sends what has waited for keys and has some now; to be called when there may be new ones.
+   * @returns false where a batch that waits for the send buffer comes first
+   */
+  sendWaiting(peers: PeerTable): boolean {
     const room = this.#waitingRoom
-    // A batch that waits for the send buffer comes first; these are looked at again when main rings again.
-    if (room === undefined || room.empty || this.batch.count !== 0) return
+    if (room === undefined || room.empty) return true
+    if (this.batch.count !== 0) return false
     room.leave((frame, bytes, peer) => this.#leave(frame, bytes, peer, peers), performance.now())
     this.#counters[C.dropNoKeypair] += room.takeExpired()
     this.flush()
+    return true
   }
 
   #leave(frame: number, bytes: number, peer: number, peers: PeerTable): boolean {

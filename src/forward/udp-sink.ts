@@ -63,6 +63,7 @@ export class UdpSink implements Sink {
   #target = FLOOD as number
   /** In a private tunnel, of what goes to all: the peer whose turn it is. */
   #turn = 0
+  #keysChanged = false
   /** Bytes of the longest datagram it becomes. */
   #longestBytes = 0
 
@@ -86,6 +87,7 @@ export class UdpSink implements Sink {
   }
 
   drain(ring: Ring): Progress {
+    if (this.#keysChanged) this.sendWaiting()
     if (!this.#sender.flush()) return BLOCKED
     const record = ring.peek()
     if (record < 0) return DONE
@@ -166,9 +168,14 @@ export class UdpSink implements Sink {
     return true
   }
 
-  /** Sends what has waited for keys and has some now. */
+  /** There may be keys that frames wait for: with the next record they are looked at, or before. */
   keysChanged(): void {
-    this.#sender.keysChanged(this.#peers)
+    this.#keysChanged = true
+  }
+
+  /** Sends what has waited for keys and has some now; to be called with the ring's lock. */
+  sendWaiting(): void {
+    this.#keysChanged = !this.#sender.sendWaiting(this.#peers)
   }
 
   #beginSegments(frame: number, bytes: number): number {

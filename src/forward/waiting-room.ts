@@ -2,6 +2,9 @@
 const FRAMES = 64
 export const WAITING_ROOM_BYTES = 128 * 1024
 
+/** Of those, for one peer: one that never answers must leave room for others. */
+const PEER_FRAMES = 32
+
 /** What has waited longer is not worth sending any more: whoever sent it has sent it again. */
 const PATIENCE_MS = 6_000
 
@@ -41,15 +44,18 @@ export class WaitingRoom {
 
   /** Keeps a copy of a frame; false where there is no room. */
   put(frame: number, bytes: number, peer: number, nowMs: number): boolean {
-    if (!this.#fits(bytes)) this.#expire(nowMs)
-    if (!this.#fits(bytes)) return false
+    if (!this.#fits(bytes, peer)) {
+      this.#expire(nowMs)
+      this.#compact()
+    }
+    if (!this.#fits(bytes, peer)) return false
     const index = this.#count++
     this.#copy(this.#at + this.#used, frame, bytes)
     this.#offsets[index] = this.#at + this.#used
     this.#bytes[index] = bytes
     this.#peers[index] = peer
     this.#sinceMs[index] = nowMs
-    this.#used += (bytes + 79) & -64
+    this.#used += roomFor(bytes)
     this.#waiting++
     return true
   }
@@ -71,8 +77,9 @@ export class WaitingRoom {
     return expired
   }
 
-  #fits(bytes: number): boolean {
-    return this.#count < FRAMES && this.#used + bytes + 80 <= WAITING_ROOM_BYTES
+  #fits(bytes: number, peer: number): boolean {
+    if (this.#count === FRAMES || this.#used + bytes + 80 > WAITING_ROOM_BYTES) return false
+    return this.#waitingFor(peer) < PEER_FRAMES
   }
 
   #expire(nowMs: number): void {
@@ -82,6 +89,32 @@ export class WaitingRoom {
       this.#expired++
     }
     this.#reset()
+  }
+
+  #waitingFor(peer: number): number {
+    let count = 0
+    for (let index = 0; index < this.#count; index++)
+      if (this.#bytes[index] !== 0 && this.#peers[index] === peer) count++
+    return count
+  }
+
+  /** Moves what waits to where others have left. */
+  #compact(): void {
+    let count = 0
+    let used = 0
+    for (let index = 0; index < this.#count; index++) {
+      const bytes = this.#bytes[index]
+      if (bytes === 0) continue
+      const to = this.#at + used
+      if (to !== this.#offsets[index]) this.#copy(to, this.#offsets[index], bytes)
+      this.#offsets[count] = to
+      this.#bytes[count] = bytes
+      this.#peers[count] = this.#peers[index]
+      this.#sinceMs[count++] = this.#sinceMs[index]
+      used += roomFor(bytes)
+    }
+    this.#count = count
+    this.#used = used
   }
 
   #remove(index: number): void {
@@ -94,4 +127,9 @@ export class WaitingRoom {
     this.#count = 0
     this.#used = 0
   }
+}
+
+/** A multiple of 64, with room for what a copy writes too much: frames are moved by as much at least. */
+function roomFor(bytes: number): number {
+  return (bytes + 79) & -64
 }

@@ -124,6 +124,9 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
     (() => {
       privateParts.sweep()
       udpSink.keysChanged()
+      if (!outbound.tryLock()) return
+      udpSink.sendWaiting()
+      outbound.unlock()
     })
   const common = { scratch, counters, rung }
   if (task.role === 'tap') {

@@ -24,7 +24,7 @@ export type Verdict =
 export interface Source {
   /** The socket address as bytes, to send answers to and to bind cookies to. */
   readonly address: Uint8Array
-  /** The host, without the port: what one host has many of must not help it. */
+  /** The host, without the port, of IPv6 its /64: what one host has many of must not help it. */
   readonly host: string
   /** Whether a peer is there. */
   readonly known: boolean

@@ -6,6 +6,11 @@ export function parseKey(text: string): Buffer | undefined {
   return KEY_TEXT.test(text) ? Buffer.from(text, 'base64') : undefined
 }
 
+/** `text` as a message may show it: what has the looks of a key, a mistyped one too, may be a private one. */
+export function withoutKey(text: string): string {
+  return /^[A-Za-z0-9+/]{38,50}={0,2}$/.test(text.trim()) ? '(a key)' : text
+}
+
 export function formatKey(key: Uint8Array): string {
   return Buffer.from(key).toString('base64')
 }
