@@ -3,6 +3,7 @@ import { authenticate, readInitiation } from './handshake.js'
 import { formatKey } from './key-text.js'
 import { MacCheck } from './macs.js'
 import { Peer, type PeerOptions, type Surroundings } from './peer.js'
+import { wipe } from './primitives.js'
 import { RateLimit } from './rate-limit.js'
 
 /**
@@ -64,7 +65,9 @@ export class Handshakes {
 
   /** Forgets a peer and wipes its keys. */
   remove(peer: Peer): void {
+    const { staticSecret, presharedKey } = peer.acquaintance
     peer.wipe()
+    wipe(staticSecret, presharedKey)
     this.#peers[peer.number] = undefined
     this.#byKey.delete(formatKey(peer.acquaintance.identity.publicKey))
   }

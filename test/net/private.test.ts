@@ -215,3 +215,64 @@ t.test('a peer is given another key while the tunnel runs, and is another one fr
   await other.stop()
   await near.stop()
 })
+
+t.test('on a hub with relay each frame is opened and sealed anew for the one it is for', async (t) => {
+  using keys = new KeyFolder()
+  using network = new Network(3)
+  const pairs = network.hosts.map((_, index) => keys.make(`h${index}`))
+  const start = (index: number, others: readonly number[], ...more: string[]) => {
+    const lines = [
+      `local: [${network.overlay(index)}]`,
+      `private_key_file: ${pairs[index].file}`,
+      ...more,
+      'peers:',
+      ...others.flatMap((other) => [
+        `  - endpoint: ${network.underlay(other)}`,
+        `    public_key: ${pairs[other].publicKey}`,
+      ]),
+    ]
+    return startTunnel(network.hosts[index], '--config', keys.write(`hub${index}.yaml`, lines.join('\n')))
+  }
+  const hub = await start(0, [1, 2], 'relay: true')
+  const spokes = [await start(1, [0]), await start(2, [0])]
+  await untilPing(network.hosts[1], network.overlay(2))
+  const before = (await hub.status()).outbound.frames
+  const ends = { listener: network.hosts[2], connector: network.hosts[1], bytes: 4 * MiB }
+  const { listener, connector } = await transfer({ ...ends, address: network.overlay(2) })
+  t.same(listener.received, connector.sent)
+  t.same(connector.received, listener.sent)
+  const { drops, outbound } = await hub.status()
+  t.ok(outbound.frames - before > (2 * 4 * MiB) / 1500, 'all of it has gone through the hub')
+  t.equal(drops.not_authentic + drops.replayed + drops.not_private, 0)
+  for (const tunnel of [...spokes, hub]) await tunnel.stop()
+})
+
+t.test('settings with a key that nobody can talk to are not taken, and all is as it was', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const [ka, kb] = [keys.make('a'), keys.make('b')]
+  const config = (publicKey: string) =>
+    keys.write(
+      'a.yaml',
+      [
+        'local: [10.9.0.1]',
+        `private_key_file: ${ka.file}`,
+        `peers: [{endpoint: ${pair.underlay.b}, public_key: ${publicKey}}]`,
+      ].join('\n'),
+    )
+  const near = await startTunnel(pair.a, '--config', config(kb.publicKey))
+  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kb, ka))
+  await untilPing(pair.a, '10.9.0.2')
+  for (const [key, complaint] of [
+    [ka.publicKey, /is this host's own/],
+    [Buffer.alloc(32).toString('base64'), /is one that no host can have/],
+  ] as const) {
+    config(key)
+    near.child.kill('SIGHUP')
+    await near.said(complaint)
+    t.ok(await pings(pair.a, '10.9.0.2'))
+    t.equal((await near.status()).peers.length, 1)
+  }
+  await far.stop()
+  await near.stop()
+})
