@@ -72,6 +72,8 @@ export function complaints(
   const carried = peer.carried_mtu_bytes
   if (carried !== null && carried < mtu_bytes)
     found.push(`its path carries ${carried} bytes, less than the device's MTU of ${mtu_bytes}`)
+  if (!peer.takes_runs && peers.some(({ takes_runs }) => takes_runs))
+    found.push('the kernel takes one datagram a call on the way to it (no UDP_SEGMENT)')
   const most = Math.max(...peers.map((other) => other.mtu_bytes ?? 0))
   if (peer.mtu_bytes !== null && peer.mtu_bytes < most && state !== 'down')
     found.push(`its path holds the MTU at ${peer.mtu_bytes}, where others carry ${most}`)

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { contains, type PeerSettings, type Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
+import { OFFLOAD_MEANING } from '../forward/offloads.js'
 import type { PathLimits } from '../forward/path-limits.js'
 import { type PeerCounts, sumPeerCounters } from '../forward/peer-counters.js'
 import type { PeerTable } from '../forward/peers.js'
@@ -85,6 +86,8 @@ export class Peer {
   #helloToken = 0n
   #locating = false
   #removed = false
+  /** As it was told of last. */
+  #takesRuns = true
   /** What was last complained of, until it is over. */
   #trouble: string | undefined
 
@@ -214,6 +217,7 @@ export class Peer {
     if (hello) this.#greet()
     this.#tellChange(before)
     this.followUnderlay()
+    this.#tellRuns()
     if (traffic.sentFrames !== this.#sent) this.#pathMtu?.traffic()
     this.#sent = traffic.sentFrames
     this.#limit()
@@ -261,6 +265,7 @@ export class Peer {
     this.#context.privateSide?.remove(this.index)
     this.#context.table.clear(this.index)
     this.#context.limits.set(this.index, 0, 0)
+    this.#context.limits.allowRuns(this.index)
     this.#context.forget(this.index)
   }
 
@@ -282,6 +287,7 @@ export class Peer {
       mtu_bytes: this.mtuBytes ?? null,
       carried_mtu_bytes: this.carriedMtuBytes ?? null,
       path_mtu: this.#pathMtu?.status() ?? null,
+      takes_runs: this.#context.limits.takesRuns(this.index),
       privacy: this.#context.privateSide?.status(this.index) ?? null,
       overlay: [...addresses, ...prefixes.map(({ address, prefixLength }) => `${address}/${prefixLength}`)],
       outbound: {
@@ -309,6 +315,19 @@ export class Peer {
     else this.#context.log.info(fields, `${name} ${before === 'new' ? 'is heard' : 'is heard again'}`)
   }
 
+  /** Once of each way that takes no runs of datagrams. */
+  #tellRuns(): void {
+    const { limits, log } = this.#context
+    const takesRuns = limits.takesRuns(this.index)
+    if (!takesRuns && this.#takesRuns) {
+      log.warn(
+        { peer: this.name, offload: 'udp_segment' },
+        `the kernel refuses ${OFFLOAD_MEANING.udp_segment} on the way to ${this.name}; carrying on without, slower`,
+      )
+    }
+    this.#takesRuns = takesRuns
+  }
+
   #traffic() {
     const counts = sumPeerCounters(this.index, ...this.#context.counters)
     const receivedFrames = counts.receivedFrames + counts.receivedKeepalives
@@ -332,6 +351,7 @@ export class Peer {
     this.#roamed = false
     this.#underlay = underlayTo(netlink, endpoint.address)
     this.#life.moved()
+    this.#context.limits.allowRuns(this.index)
     this.#pathMtu?.close()
     this.#pathMtu = undefined
     this.#context.privateSide?.located(this.index, sockaddr)
@@ -348,6 +368,7 @@ export class Peer {
     this.#endpoint = endpoint
     this.#roamed = true
     this.#underlay = underlayTo(netlink, endpoint.address)
+    this.#context.limits.allowRuns(this.index)
     this.#pathMtu?.close()
     this.#pathMtu = undefined
     this.#followPath()
@@ -456,6 +477,7 @@ export class Peer {
       if (now !== before || gateway !== this.#underlay.gateway) this.#pathMtu?.refresh()
     }
     if (now !== before) {
+      this.#context.limits.allowRuns(this.index)
       log.info(
         { peer: this.name, interface: now ?? null, before: before ?? null },
         now === undefined

@@ -88,6 +88,8 @@ export interface PeerStatus {
   readonly carried_mtu_bytes: number | null
   /** What the path carries, as MTUs of the underlay count; null while there is none. */
   readonly path_mtu: PathMtuStatus | null
+  /** Whether many datagrams to it are sent in one call (`UDP_SEGMENT`), unless that is off for all. */
+  readonly takes_runs: boolean
   /** Null where the tunnel is not private. */
   readonly privacy: PrivacyStatus | null
   /** Its overlay addresses and prefixes, as far as the settings say. */

@@ -257,6 +257,8 @@ export class Tunnel {
   status(): StatusReport {
     const { tap, udp, own } = this.#counters
     const all = sumCounters(tap, udp, own)
+    const offloads = offloadStatus(this.#offloads)
+    const peers = this.#peers.status()
     const ring = (it: Ring, filledBy: Float64Array) => ({
       bytes: it.dataBytes,
       used_bytes: it.usedBytes,
@@ -270,10 +272,10 @@ export class Tunnel {
       uptime_s: (performance.now() - this.#startedMs) / 1000,
       local: this.#settings.local.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
       listen: formatEndpoint(this.#socket.local),
-      peers: this.#peers.status(),
+      peers,
       mtu_bytes: this.#mtuBytes,
       privacy: this.#privateSide === undefined ? null : this.#privateSide.summary(),
-      offloads: offloadStatus(this.#offloads),
+      offloads: { ...offloads, udp_segment: offloads.udp_segment && peers.some((peer) => peer.takes_runs) },
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },
       outbound: { frames: all.sentFrames, bytes: all.sentBytes },
       inbound: { frames: all.writtenFrames, bytes: all.writtenBytes },

@@ -94,6 +94,16 @@ export class Passage {
     return bytes <= limits.fragmented(index) ? FRAGMENTED : REFUSED
   }
 
+  /** Whether the kernel takes runs of datagrams to peer `index` in one message. */
+  takesRuns(index: number): boolean {
+    return this.#options.limits.takesRuns(index)
+  }
+
+  /** It has refused one. */
+  refuseRuns(index: number): void {
+    this.#options.limits.refuseRuns(index)
+  }
+
   /**
    * Counts `frames` frames that do not pass, of `bytes` each, and answers as a router would where the device
    * promises more than the way to the peer carries: not while the device's MTU is just being lowered.

@@ -2,13 +2,14 @@ import type { NativeMemory } from '../linux/memory.js'
 
 /**
  * What the way to each peer carries, in shared memory: main writes it, whichever worker sends looks at it; and
- * the other way, what ICMP said to a worker of a datagram to that peer. Rows are those of the peer table, four
- * words each.
+ * the other way, what ICMP said to a worker of a datagram to that peer, and whether the kernel refused a run of
+ * datagrams there. Rows are those of the peer table, four words each.
  */
 const ROW_BYTES = 16
 const WHOLE = 0
 const FRAGMENTED = 1
 const HINT = 2
+const RUNS_REFUSED = 3
 
 /** Of a way that nothing is known of. */
 const NO_LIMIT = 0x7fffffff
@@ -62,6 +63,21 @@ export class PathLimits {
     if (this.#i32[at] === 0) return undefined
     const hint = Atomics.exchange(this.#i32, at, 0)
     return hint === HINT_UNKNOWN ? 0 : hint
+  }
+
+  /** Worker: the kernel takes no runs of datagrams (`UDP_SEGMENT`) on the way to peer `index`. */
+  refuseRuns(index: number): void {
+    Atomics.store(this.#i32, this.#at(index) + RUNS_REFUSED, 1)
+  }
+
+  /** Whether it takes them, as far as is known. */
+  takesRuns(index: number): boolean {
+    return this.#i32[this.#at(index) + RUNS_REFUSED] === 0
+  }
+
+  /** Main: the way to peer `index` is another one, where runs may be taken. */
+  allowRuns(index: number): void {
+    Atomics.store(this.#i32, this.#at(index) + RUNS_REFUSED, 0)
   }
 
   #at(index: number): number {

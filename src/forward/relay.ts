@@ -34,7 +34,7 @@ export class Relay {
     }
     if (!this.#passes(peer, bytes)) return
     if (!this.#sender.fits(bytes)) this.flush()
-    this.#sender.opens(false)
+    this.#sender.opens(false, this.#passage.takesRuns(peer))
     this.#sender.addFrame(frame, bytes, peer, this.#peers.address(peer))
     if (this.#sender.batch.full) this.flush()
   }
@@ -48,7 +48,7 @@ export class Relay {
     }
     const { batch } = this.#sender
     if (batch.room < this.#peers.countInUse) this.flush()
-    this.#sender.opens(false)
+    this.#sender.opens(false, false)
     const first = batch.count
     batch.close()
     for (let peer = 0; peer < this.#peers.rowsInUse; peer++) {

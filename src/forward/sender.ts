@@ -71,6 +71,8 @@ export class Sender {
   readonly #peerCounters: Float64Array
   /** Whether the batch's datagrams may be fragmented. */
   #fragmented = false
+  /** Whether the kernel is thought to take runs. */
+  #segments = true
   /** Messages of the batch that are done with. */
   #sent = 0
   /** The message whose send has failed once: a pending ICMP error fails one unrelated send. */
@@ -171,7 +173,7 @@ export class Sender {
       this.countFor(peer, 1)
       return true
     }
-    if (!this.opens(passing === FRAGMENTED)) return false
+    if (!this.opens(passing === FRAGMENTED, this.#passage.takesRuns(peer))) return false
     sealer.expect(1)
     sealer.copy(sealer.frame, frame, bytes)
     const sealed = sealer.seal(peer, bytes)
@@ -181,12 +183,16 @@ export class Sender {
     return true
   }
 
-  /** Whether the batch takes frames that may be fragmented, or may not; an empty one becomes one that does. */
-  opens(fragmented: boolean): boolean {
+  /**
+   * Whether the batch takes frames that may be fragmented, or may not; an empty one becomes one that does.
+   * @param runs whether those that come next may be put together in runs
+   */
+  opens(fragmented: boolean, runs: boolean): boolean {
     if (this.batch.count === 0) {
       this.#fragmented = fragmented
-      this.batch.segments = !fragmented && this.#offloads.isOn('udp_segment')
+      this.#segments = !fragmented && this.#offloads.isOn('udp_segment')
     }
+    this.batch.segments = this.#segments && runs
     return this.#fragmented === fragmented
   }
 
@@ -312,7 +318,7 @@ export class Sender {
       } else this.#drop(lastErrno(), 1)
     }
     this.#count(this.batch.peerOf(this.#sent), delivered, Math.round((bytes * delivered) / frames))
-    if (firstTaken && OFFLOAD_ERRORS.has(errno)) this.#offloads.set('udp_segment', false)
+    if (firstTaken && OFFLOAD_ERRORS.has(errno)) this.#passage.refuseRuns(this.batch.peerOf(this.#sent))
   }
 
   /** Frames of the message that is being sent. */

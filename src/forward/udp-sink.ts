@@ -198,7 +198,8 @@ export class UdpSink implements Sink {
       this.#segment = this.#segments
       return true
     }
-    if (!this.#sender.opens(passing === FRAGMENTED) || !this.#sender.fits(this.#longestBytes)) return false
+    const opens = this.#sender.opens(passing === FRAGMENTED, this.#passage.takesRuns(peer))
+    if (!opens || !this.#sender.fits(this.#longestBytes)) return false
     this.#add(frame, bytes, peer, Number.MAX_SAFE_INTEGER)
     return true
   }
@@ -226,6 +227,14 @@ export class UdpSink implements Sink {
     return WHOLE
   }
 
+  /** Their messages are of the same frames: runs for all, or for none. */
+  #allTakeRuns(): boolean {
+    const peers = this.#peers
+    for (let peer = 0; peer < peers.rowsInUse; peer++)
+      if (peers.inUse(peer) && !this.#passage.takesRuns(peer)) return false
+    return true
+  }
+
   /** What is left of the entry is too long for the way to a peer. The first segment stands for all in an answer. */
   #refuse(peer: number, frame: number, bytes: number): void {
     const frames = this.#segments - this.#segment || 1
@@ -250,7 +259,7 @@ export class UdpSink implements Sink {
     const peers = this.#peers
     const room = Math.floor(batch.room / Math.max(1, peers.countInUse))
     if (room < FLOOD_MESSAGES && batch.count > 0) return false
-    if (!this.#sender.opens(this.#passingToAll() === FRAGMENTED)) return false
+    if (!this.#sender.opens(this.#passingToAll() === FRAGMENTED, this.#allTakeRuns())) return false
     const first = batch.count
     const begins = this.#segment === 0
     let reached = false

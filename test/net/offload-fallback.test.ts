@@ -32,7 +32,7 @@ import { framesOf, PLAIN_FLOW } from '../frames.js'
 
 /** The workers' memory, a ring to drain, and counters, all in this thread. */
 function bench() {
-  const plan = planMemory(1)
+  const plan = planMemory(2)
   const memory = NativeMemory.allocate(plan.bytes)
   const offloads = new Offloads(memory, plan.offloads)
   for (const offload of OFFLOADS) offloads.set(offload, true)
@@ -125,10 +125,14 @@ t.test('UDP_SEGMENT refused: nothing is lost, and it is not asked for again', as
   for (const errno of [EIO, EINVAL]) {
     const made = bench()
     const { from, to } = udpPair(host)
-    made.peers.setAddress(0, encodeSockaddr(from.family, { address: '127.0.0.1', port: 7002 }))
+    for (const peer of [0, 1])
+      made.peers.setAddress(peer, encodeSockaddr(from.family, { address: '127.0.0.1', port: 7002 }))
     const calls = { count: 0 }
+    const options = udpOptions(made, from)
+    let target = 0
+    const forwarding = { ...STRAIGHT, fromDevice: () => target }
     const sink = new UdpSink(
-      { ...udpOptions(made, from), sendmmsg: refusingSegments(made.memory, errno, calls) },
+      { ...options, forwarding, sendmmsg: refusingSegments(made.memory, errno, calls) },
       made.scratch,
       made.bytes,
       made.counters,
@@ -137,7 +141,8 @@ t.test('UDP_SEGMENT refused: nothing is lost, and it is not asked for again', as
     put(made, sent)
     sink.drain(made.ring)
     t.same(received(to.fd), sent, 'the frames in hand arrive')
-    t.equal(made.offloads.isOn('udp_segment'), false, 'it is off')
+    t.equal(options.passage.takesRuns(0), false, 'it is off')
+    t.equal(options.passage.takesRuns(1), true, 'for that peer')
     const asked = calls.count
     put(made, sent)
     sink.drain(made.ring)
@@ -145,6 +150,12 @@ t.test('UDP_SEGMENT refused: nothing is lost, and it is not asked for again', as
     t.equal(calls.count, asked, 'without asking again')
     t.equal(made.counters[C.sentFrames], 20)
     t.equal(made.counters[C.sentBytes], 20 * 500)
+    target = 1
+    put(made, sent)
+    sink.drain(made.ring)
+    t.same(received(to.fd), sent)
+    t.ok(calls.count > asked, 'another peer is another way')
+    t.equal(options.passage.takesRuns(1), false)
     close(from.fd)
     close(to.fd)
   }
@@ -156,11 +167,12 @@ t.test('a run too long for its interface is no missing offload', async (t) => {
   const made = bench()
   const { from, to } = udpPair(host)
   made.peers.setAddress(0, encodeSockaddr(from.family, { address: '127.0.0.1', port: 7002 }))
-  const sink = new UdpSink(udpOptions(made, from), made.scratch, made.bytes, made.counters)
+  const options = udpOptions(made, from)
+  const sink = new UdpSink(options, made.scratch, made.bytes, made.counters)
   put(made, frames(10, 1473))
   sink.drain(made.ring)
   t.equal(made.counters[C.dropTooBig], 10, 'each is dropped for its length')
-  t.equal(made.offloads.isOn('udp_segment'), true, 'the offload stays on')
+  t.equal(options.passage.takesRuns(0), true, 'the offload stays on')
   const fitting = frames(10, 1472)
   put(made, fitting)
   sink.drain(made.ring)
