@@ -260,7 +260,8 @@ export class Sender {
       this.#dropRest()
       return true
     }
-    if (this.#retried !== this.#sent) {
+    // The way out is congested, and has dropped the message: all of a run (net/ipv4/ip_output.c, ip_send_skb).
+    if (errno !== ENOBUFS && this.#retried !== this.#sent) {
       this.#retried = this.#sent
       return true
     }
@@ -270,8 +271,8 @@ export class Sender {
       this.#wayless = this.batch.peerOf(this.#sent)
       this.#waylessErrno = errno
       this.#drop(errno, frames)
-    } else if (frames > 1) this.#sendOneByOne(errno)
-    else this.#drop(errno, 1)
+    } else if (frames > 1 && (errno === EMSGSIZE || OFFLOAD_ERRORS.has(errno))) this.#sendOneByOne(errno)
+    else this.#drop(errno, frames)
     this.#sent++
     return true
   }
