@@ -178,6 +178,7 @@ export class UdpSink implements Sink {
       bytes,
       l3Offset(this.#view, frame, this.#l2Bytes),
       this.#view.getUint16(hdr + virtio_net_hdr.csum_start, true),
+      this.#u8[hdr + virtio_net_hdr.flags],
       this.#u8[hdr + virtio_net_hdr.gso_type],
       this.#view.getUint16(hdr + virtio_net_hdr.gso_size, true),
     )
