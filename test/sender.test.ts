@@ -1,15 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { C } from '../src/forward/counters.js'
-import { ENOBUFS } from '../src/linux/errno.js'
-import { makeSink, put, received, superFrame, textOf } from './udp-sink.js'
+import { BLOCKED, MORE } from '../src/forward/port.js'
+import {
+  EAGAIN,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  EMSGSIZE,
+  ENETUNREACH,
+  ENOBUFS,
+  EOPNOTSUPP,
+  EPERM,
+  EPROTO,
+} from '../src/linux/errno.js'
+import { encodeSockaddr } from '../src/linux/sockaddr.js'
+import { type Kernel, makeSink, put, received, single, superFrame, textOf } from './udp-sink.js'
+
+/** What each call comes to, as {@link Kernel} has it; all the others are as ever. */
+const answering =
+  (...answers: number[]): Kernel =>
+  ({ nth, count }) =>
+    answers[nth] ?? count
+
+/** As long as a full send buffer is waited for, and then some. */
+const PATIENCE_MS = 120
 
 t.test('what a congested way out drops is counted, and neither sent again nor taken apart', async (t) => {
   const { bytes, l4, frames } = superFrame(100)
   // The first of the two runs of the second super-frame.
-  const made = makeSink(t, { peers: 1, kernel: ({ nth, count }) => [2, -ENOBUFS][nth] ?? count })
+  const made = makeSink(t, { peers: 1, kernel: answering(2, -ENOBUFS) })
   put(made, [bytes, bytes], l4)
   made.sink.drain(made.ring)
   t.same(received(made.to), [...frames, ...frames.slice(64)].map(textOf))
   t.same([made.counters[C.dropSendBufferFull], made.droppedFor(0), made.sentTo(0)], [64, 64, 136])
   t.equal(made.calls(), 3)
+})
+
+t.test('what ICMP says of others costs nothing, as long as there is an end to it', async (t) => {
+  const { bytes, l4, frames } = superFrame(30)
+  for (const errno of [ECONNREFUSED, EHOSTUNREACH, EPROTO, EOPNOTSUPP]) {
+    const made = makeSink(t, { peers: 1, kernel: answering(...Array<number>(4).fill(-errno)) })
+    put(made, [bytes], l4)
+    made.sink.drain(made.ring)
+    t.same(received(made.to), frames.map(textOf), `four times errno ${errno}`)
+    t.equal(made.droppedFor(0), 0)
+
+    const without = makeSink(t, { peers: 1, kernel: answering(...Array<number>(5).fill(-errno)) })
+    put(without, [bytes, bytes], l4)
+    without.sink.drain(without.ring)
+    t.same(received(without.to), frames.map(textOf), `five times errno ${errno}`)
+    t.equal(without.droppedFor(0), frames.length)
+    t.equal(without.offloads.isOn('udp_segment'), true)
+    t.equal(without.calls(), 6)
+  }
+})
+
+t.test('what ICMP may say as well is believed when it is heard twice on end', async (t) => {
+  for (const errno of [ENETUNREACH, EMSGSIZE, EPERM]) {
+    const icmp = makeSink(t, { peers: 1, kernel: answering(-errno, -ECONNREFUSED, -errno) })
+    put(icmp, [single(1)])
+    icmp.sink.drain(icmp.ring)
+    t.same(received(icmp.to), [textOf(single(1))], `errno ${errno}`)
+    const real = makeSink(t, { peers: 1, kernel: answering(-errno, -errno) })
+    put(real, [single(1)])
+    real.sink.drain(real.ring)
+    t.same([real.droppedFor(0), real.calls()], [1, 2], `errno ${errno}, twice`)
+  }
+})
+
+t.test('a failure is forgotten with its batch, and while the send buffer is full', async (t) => {
+  const waits = makeSink(t, { peers: 1, kernel: answering(-ENETUNREACH, -EAGAIN, -ENETUNREACH) })
+  put(waits, [single(1)])
+  t.equal(waits.sink.drain(waits.ring), BLOCKED)
+  t.equal(waits.sink.drain(waits.ring), MORE)
+  t.same(received(waits.to), [textOf(single(1))])
+
+  const kernel = answering(-EAGAIN, -ENETUNREACH, -EAGAIN, -ENETUNREACH)
+  const dropped = makeSink(t, { peers: 1, kernel })
+  put(dropped, [single(1)])
+  t.equal(dropped.sink.drain(dropped.ring), BLOCKED)
+  await sleep(PATIENCE_MS)
+  dropped.sink.drain(dropped.ring)
+  t.equal(dropped.counters[C.dropSendBufferFull], 1)
+  put(dropped, [single(2)])
+  dropped.sink.drain(dropped.ring)
+  t.same(received(dropped.to), [textOf(single(2))])
+})
+
+t.test('a full send buffer is waited for anew by each batch', async (t) => {
+  const made = makeSink(t, { peers: 1, kernel: answering(-EAGAIN, -ENOBUFS, -EAGAIN) })
+  put(made, [single(1)])
+  t.equal(made.sink.drain(made.ring), BLOCKED)
+  made.sink.drain(made.ring)
+  t.equal(made.counters[C.dropSendBufferFull], 1)
+  await sleep(PATIENCE_MS)
+  put(made, [single(2)])
+  t.equal(made.sink.drain(made.ring), BLOCKED)
+  made.sink.drain(made.ring)
+  t.same(received(made.to), [textOf(single(2))])
+})
+
+t.test('a peer where nobody listens costs the others nothing', async (t) => {
+  const peers = 20
+  const made = makeSink(t, { peers })
+  for (let peer = 1; peer < peers; peer += 2)
+    made.table.setAddress(peer, encodeSockaddr(made.family, { address: '127.0.3.1', port: 9 }))
+  const frames = Array.from({ length: 50 }, (_, number) => single(2 * number))
+  for (const frame of frames) {
+    put(made, [frame])
+    made.sink.drain(made.ring)
+  }
+  t.same(
+    received(made.to),
+    frames.flatMap((frame) => Array<string>(peers / 2).fill(textOf(frame))),
+  )
+  t.equal(made.counters[C.sentFrames], frames.length * peers)
 })

@@ -97,7 +97,7 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
   const droppedFor = (peer: number) => peerCounters[peer * PEER_STRIDE + P.droppedOutbound]
   const sentTo = (peer: number) => peerCounters[peer * PEER_STRIDE + P.sentFrames]
   const said = { counters, droppedFor, sentTo, calls: () => calls }
-  return { memory, sink, ring, table, limits, offloads, to: to.fd, ...said }
+  return { memory, sink, ring, table, limits, offloads, family: from.family, to: to.fd, ...said }
 }
 
 /** Puts frames, or super-frames of {@link PLAIN_FLOW} with their `l4`, into the ring as one record. */

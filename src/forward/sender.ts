@@ -3,6 +3,7 @@ import {
   EACCES,
   EAGAIN,
   ECONNREFUSED,
+  EHOSTDOWN,
   EHOSTUNREACH,
   EINVAL,
   EIO,
@@ -10,8 +11,11 @@ import {
   ENETDOWN,
   ENETUNREACH,
   ENOBUFS,
+  ENONET,
+  ENOPROTOOPT,
   EOPNOTSUPP,
   EPERM,
+  EPROTO,
 } from '../linux/errno.js'
 import { lastErrno, sendmmsg } from '../linux/libc.js'
 import type { Segmenter } from '../offload/segment.js'
@@ -29,10 +33,27 @@ import type { WaitingRoom } from './waiting-room.js'
 const SEND_PATIENCE_MS = 100
 
 /** What the kernel refuses `UDP_SEGMENT` with: EIO without checksum offload (before 6.11). */
-const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL, EOPNOTSUPP])
+const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL])
 
 /** What the kernel says where there is no way to a peer at all: its next frame would hear the same. */
 const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, ENETDOWN, EPERM, EACCES])
+
+/**
+ * What an unconnected socket hears of hardly but by ICMP (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c):
+ * an error that was queued fails the next send, whomever that is to.
+ */
+const ICMP_ERRORS: ReadonlySet<number> = new Set([
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  EHOSTDOWN,
+  ENONET,
+  ENOPROTOOPT,
+  EOPNOTSUPP,
+  EPROTO,
+])
+
+/** How often one message is tried again. */
+const MAX_RETRIES = 4
 
 /** What a private tunnel's frames go through on their way out. */
 export interface Sealing {
@@ -73,8 +94,9 @@ export class Sender {
   #fragmented = false
   /** Messages of the batch that are done with. */
   #sent = 0
-  /** The message whose send has failed once: a pending ICMP error fails one unrelated send. */
-  #retried = -1
+  /** Failures of the next message's send so far, other than for a full buffer, and the last one's errno. */
+  #failures = 0
+  #failedWith = 0
   /** The peer of this batch that there was no way to just now, and what the kernel said. */
   #wayless = -1
   #waylessErrno = 0
@@ -238,8 +260,8 @@ export class Sender {
       this.#count(this.batch.peerOf(message), this.batch.framesIn(message), this.batch.bytesIn(message))
     }
     this.#sent += sent
-    this.#retried = -1
     this.#blockedSinceMs = 0
+    this.#forget()
   }
 
   #count(peer: number, frames: number, bytes: number): void {
@@ -254,18 +276,15 @@ export class Sender {
   /** Deals with the failure of the next message's send; false when it is to be tried again after a poll. */
   #sendFailed(errno: number): boolean {
     if (errno === EAGAIN) {
+      this.#forget()
       const now = performance.now()
       if (this.#blockedSinceMs === 0) this.#blockedSinceMs = now
       if (now - this.#blockedSinceMs < SEND_PATIENCE_MS) return false
       this.#dropRest()
       return true
     }
-    // The way out is congested, and has dropped the message: all of a run (net/ipv4/ip_output.c, ip_send_skb).
-    if (errno !== ENOBUFS && this.#retried !== this.#sent) {
-      this.#retried = this.#sent
-      return true
-    }
-    this.#retried = -1
+    if (this.#worthAnother(errno)) return true
+    this.#forget()
     const frames = this.batch.framesIn(this.#sent)
     if (NO_WAY_ERRORS.has(errno)) {
       this.#wayless = this.batch.peerOf(this.#sent)
@@ -277,16 +296,35 @@ export class Sender {
     return true
   }
 
+  /**
+   * Whether a failed message should be tried again, for the failure may be a pending ICMP error's: what ICMP alone
+   * brings is not believed, all else is when it is heard twice on end. A congested way out has dropped the message,
+   * all of a run (net/ipv4/ip_output.c, ip_send_skb): to try again would be more of the same.
+   */
+  #worthAnother(errno: number): boolean {
+    if (errno === ENOBUFS || this.#failures === MAX_RETRIES) return false
+    if (errno === this.#failedWith && !ICMP_ERRORS.has(errno)) return false
+    this.#failures++
+    this.#failedWith = errno
+    return true
+  }
+
+  #forget(): void {
+    this.#failures = 0
+    this.#failedWith = 0
+  }
+
   #done(): void {
     this.batch.clear()
     this.#sealer?.clear()
     this.#sent = 0
     this.#wayless = -1
+    this.#blockedSinceMs = 0
+    this.#forget()
   }
 
   #dropRest(): void {
     for (; this.#sent < this.batch.count; this.#sent++) this.#drop(EAGAIN, this.batch.framesIn(this.#sent))
-    this.#blockedSinceMs = 0
   }
 
   /**
