@@ -6,6 +6,8 @@ import {
   EAGAIN,
   ECONNREFUSED,
   EHOSTUNREACH,
+  EINVAL,
+  EIO,
   EMSGSIZE,
   ENETUNREACH,
   ENOBUFS,
@@ -14,13 +16,22 @@ import {
   EPROTO,
 } from '../src/linux/errno.js'
 import { encodeSockaddr } from '../src/linux/sockaddr.js'
-import { type Kernel, makeSink, put, received, single, superFrame, textOf } from './udp-sink.js'
+import { type Asked, type Kernel, makeSink, put, received, single, superFrame, textOf } from './udp-sink.js'
 
 /** What each call comes to, as {@link Kernel} has it; all the others are as ever. */
 const answering =
   (...answers: number[]): Kernel =>
   ({ nth, count }) =>
     answers[nth] ?? count
+
+/** Refuses every message that this is true of. */
+const refusing =
+  (errno: number, bad: (asked: Asked, message: number) => boolean): Kernel =>
+  (asked) => {
+    let good = 0
+    while (good < asked.count && !bad(asked, good)) good++
+    return good > 0 ? good : -errno
+  }
 
 /** As long as a full send buffer is waited for, and then some. */
 const PATIENCE_MS = 120
@@ -115,4 +126,81 @@ t.test('a peer where nobody listens costs the others nothing', async (t) => {
     frames.flatMap((frame) => Array<string>(peers / 2).fill(textOf(frame))),
   )
   t.equal(made.counters[C.sentFrames], frames.length * peers)
+})
+
+t.test('UDP_SEGMENT refused is given up, and every frame arrives once', async (t) => {
+  for (const errno of [EIO, EINVAL]) {
+    for (const segments of [2, 3, 100]) {
+      const { bytes, l4, frames } = superFrame(segments)
+      const kernel = refusing(errno, ({ isRun }, message) => isRun(message))
+      const made = makeSink(t, { peers: 2, kernel })
+      put(made, [bytes, bytes], l4)
+      made.sink.drain(made.ring)
+      const twice = [...frames, ...frames].map(textOf)
+      t.same(received(made.to).sort(), [...twice, ...twice].sort(), `${segments} frames, errno ${errno}`)
+      t.equal(made.counters[C.sentFrames], 4 * segments)
+      t.equal(made.counters[C.sentBytes], 4 * frames.reduce((all, frame) => all + frame.length, 0))
+      t.equal(made.offloads.isOn('udp_segment'), false)
+    }
+  }
+})
+
+t.test('UDP_SEGMENT that is refused and then taken is not given up', async (t) => {
+  for (const errno of [EIO, EINVAL, EOPNOTSUPP]) {
+    for (const segments of [2, 3, 100]) {
+      const { bytes, l4, frames } = superFrame(segments)
+      const made = makeSink(t, { peers: 1, kernel: answering(-errno, -errno) })
+      put(made, [bytes, bytes], l4)
+      made.sink.drain(made.ring)
+      t.same(received(made.to), [...frames, ...frames].map(textOf), `${segments} frames, errno ${errno}`)
+      t.equal(made.offloads.isOn('udp_segment'), true)
+      t.ok(made.calls() <= 4, `${made.calls()} calls`)
+    }
+  }
+})
+
+t.test('a run that is taken apart goes on where a full send buffer has stopped it', async (t) => {
+  const { bytes, l4, frames } = superFrame(100)
+  let calls = 0
+  const kernel = refusing(EIO, ({ isRun }, message) => isRun(message))
+  const made = makeSink(t, { peers: 1, kernel: (asked) => (calls++ % 3 === 2 ? -EAGAIN : kernel(asked)) })
+  put(made, [bytes], l4)
+  let blocked = 0
+  while (made.sink.drain(made.ring) === BLOCKED) blocked++
+  t.ok(blocked > 10)
+  t.same(received(made.to), frames.map(textOf))
+  t.equal(made.counters[C.sentFrames], frames.length)
+  t.equal(made.offloads.isOn('udp_segment'), false)
+})
+
+t.test('of a run that is too long for the way what is shorter arrives', async (t) => {
+  // The last of the second run is half as long as the others.
+  const { bytes, l4, frames } = superFrame(100)
+  for (const errno of [EMSGSIZE, EINVAL]) {
+    const made = makeSink(t, {
+      peers: 1,
+      kernel: (asked) => {
+        const tooLong = refusing(asked.isRun(0) ? errno : EMSGSIZE, ({ bytesOf }, it) => bytesOf(it) > 500)
+        return tooLong(asked)
+      },
+    })
+    put(made, [bytes], l4)
+    made.sink.drain(made.ring)
+    t.same(received(made.to), frames.slice(-1).map(textOf))
+    t.same([made.counters[C.dropTooBig], made.droppedFor(0), made.sentTo(0)], [99, 99, 1])
+    t.equal(made.offloads.isOn('udp_segment'), true)
+    t.ok(made.calls() < 12, `${made.calls()} calls`)
+  }
+})
+
+t.test('no way is found out while a run is taken apart: what is left of it is counted', async (t) => {
+  const { bytes, l4, frames } = superFrame(60)
+  const kernel = refusing(EIO, ({ isRun }, message) => isRun(message))
+  const made = makeSink(t, { peers: 1, kernel: (asked) => (asked.nth < 20 ? kernel(asked) : -EPERM) })
+  put(made, [bytes, bytes], l4)
+  made.sink.drain(made.ring)
+  const arrived = received(made.to)
+  t.same(arrived, frames.slice(0, arrived.length).map(textOf))
+  t.ok(arrived.length > 10)
+  t.same([made.sentTo(0), made.counters[C.dropForbidden]], [arrived.length, 120 - arrived.length])
 })

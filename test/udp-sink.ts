@@ -21,7 +21,7 @@ import {
 import { close, recv, sendmmsg } from '../src/linux/libc.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import { encodeSockaddr, sockaddrLength } from '../src/linux/sockaddr.js'
-import { mmsghdr, msghdr, virtio_net_hdr } from '../src/linux/structs.js'
+import { iovec, mmsghdr, msghdr, virtio_net_hdr } from '../src/linux/structs.js'
 import { openUdp } from '../src/linux/udp.js'
 import { byteOperations } from '../src/offload/bytes.js'
 import { framesOf, PLAIN_FLOW, superFrameOf } from './frames.js'
@@ -38,6 +38,8 @@ export interface Asked {
   /** Whether the message is to be cut by the kernel (`UDP_SEGMENT`). */
   isRun(message: number): boolean
   isFor(message: number, peer: number): boolean
+  /** Bytes of its first datagram, where frames are in two pieces, as a super-frame's are. */
+  bytesOf(message: number): number
 }
 
 /** How many of the messages the real call is let have, or the errno that the caller hears instead, negative. */
@@ -68,6 +70,7 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
   }
   const offloads = new Offloads(memory, plan.offloads)
   for (const offload of OFFLOADS) offloads.set(offload, true)
+  const base = Number(memory.address(0) & 0xffffffffn)
   let calls = 0
   const between: typeof sendmmsg = (fd, vector, count, flags) => {
     const at = Number((vector as bigint) - memory.address(0))
@@ -75,6 +78,15 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
     const letThrough = kernel({
       nth: calls++,
       count,
+      bytesOf: (message) => {
+        const iov = (word(message, msghdr.msg_iov) - base) >>> 0
+        const pieces = Math.min(word(message, msghdr.msg_iovlen), 2)
+        const lengths = Array.from(
+          { length: pieces },
+          (_, i) => memory.u32[(iov + i * iovec.size + iovec.iov_len) >>> 2],
+        )
+        return lengths.reduce((all, bytes) => all + bytes, 0)
+      },
       isRun: (message) => word(message, msghdr.msg_controllen) !== 0,
       isFor: (message, peer) =>
         word(message, msghdr.msg_name) === Number(memory.address(table.address(peer)) & 0xffffffffn),

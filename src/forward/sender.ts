@@ -94,6 +94,12 @@ export class Sender {
   #fragmented = false
   /** Messages of the batch that are done with. */
   #sent = 0
+  /** Whether the batch's messages have been finished, and may have been taken apart since. */
+  #ready = false
+  /** Whether the next message, a run that was refused, goes a frame at a time. */
+  #alone = false
+  /** Whether it was refused with an errno of the offload's: its first frame is sent alone, the others as a run again. */
+  #suspected = false
   /** Failures of the next message's send so far, other than for a full buffer, and the last one's errno. */
   #failures = 0
   #failedWith = 0
@@ -220,14 +226,15 @@ export class Sender {
 
   #send(): boolean {
     const { batch } = this
-    if (this.#sent === 0) batch.seal()
+    if (!this.#ready) batch.seal()
+    this.#ready = true
     while (this.#sent < batch.count) {
       if (batch.peerOf(this.#sent) === this.#wayless) {
         this.#drop(this.#waylessErrno, batch.framesIn(this.#sent))
         this.#sent++
         continue
       }
-      const left = batch.count - this.#sent
+      const left = this.#alone ? 1 : batch.count - this.#sent
       const sent = this.#sendmmsg(this.#fd, batch.addressOf(this.#sent), left, MSG_DONTWAIT)
       this.#counters[C.syscalls]++
       if (sent > 0) this.#countSent(sent)
@@ -255,12 +262,18 @@ export class Sender {
   }
 
   #countSent(sent: number): void {
+    this.#blockedSinceMs = 0
+    if (this.#alone) {
+      this.#count(this.batch.peerOf(this.#sent), 1, this.batch.firstBytesIn(this.#sent))
+      this.#leaveOut(1)
+      return
+    }
     for (let i = 0; i < sent; i++) {
       const message = this.#sent + i
       this.#count(this.batch.peerOf(message), this.batch.framesIn(message), this.batch.bytesIn(message))
     }
     this.#sent += sent
-    this.#blockedSinceMs = 0
+    this.#suspected = false
     this.#forget()
   }
 
@@ -284,16 +297,51 @@ export class Sender {
       return true
     }
     if (this.#worthAnother(errno)) return true
-    this.#forget()
-    const frames = this.batch.framesIn(this.#sent)
+    const { batch } = this
+    const message = this.#sent
+    const frames = batch.framesIn(message)
     if (NO_WAY_ERRORS.has(errno)) {
-      this.#wayless = this.batch.peerOf(this.#sent)
+      this.#wayless = batch.peerOf(message)
       this.#waylessErrno = errno
-      this.#drop(errno, frames)
-    } else if (frames > 1 && (errno === EMSGSIZE || OFFLOAD_ERRORS.has(errno))) this.#sendOneByOne(errno)
-    else this.#drop(errno, frames)
-    this.#sent++
+    } else if (!this.#alone && (frames > 1 || this.#suspected)) {
+      if (errno === EMSGSIZE || OFFLOAD_ERRORS.has(errno)) {
+        this.#takeApart(errno)
+        return true
+      }
+    }
+    // What one frame is too long for, a shorter one may pass.
+    const dropped = errno === EMSGSIZE ? batch.alikeIn(message) : frames
+    this.#drop(errno, dropped)
+    this.#suspected = false
+    this.#leaveOut(dropped)
     return true
+  }
+
+  /**
+   * A run was refused, and its frames tell why. Where the first of them, as long as any, is taken, and those
+   * behind it are refused as a run again, with an errno of the offload's each time, it is the offload, which is
+   * given up; else it was the way, or has passed.
+   */
+  #takeApart(errno: number): void {
+    const offload = OFFLOAD_ERRORS.has(errno)
+    if (offload && this.#suspected) this.#offloads.set('udp_segment', false)
+    this.#suspected = offload && !this.#suspected && this.#offloads.isOn('udp_segment')
+    this.#alone = true
+    this.batch.single(this.#sent)
+    this.#forget()
+  }
+
+  /** So many frames of the next message are done with. */
+  #leaveOut(frames: number): void {
+    const { batch } = this
+    batch.leaveOut(this.#sent, frames)
+    if (batch.framesIn(this.#sent) === 0) {
+      this.#sent++
+      this.#alone = false
+      this.#suspected = false
+    } else if (this.#suspected) this.#alone = false
+    else batch.single(this.#sent)
+    this.#forget()
   }
 
   /**
@@ -317,7 +365,10 @@ export class Sender {
   #done(): void {
     this.batch.clear()
     this.#sealer?.clear()
+    this.#ready = false
     this.#sent = 0
+    this.#alone = false
+    this.#suspected = false
     this.#wayless = -1
     this.#blockedSinceMs = 0
     this.#forget()
@@ -325,29 +376,6 @@ export class Sender {
 
   #dropRest(): void {
     for (; this.#sent < this.batch.count; this.#sent++) this.#drop(EAGAIN, this.batch.framesIn(this.#sent))
-  }
-
-  /**
-   * A run was refused. Its frames alone tell why: where the first, as long as any, is taken, and the errno is
-   * one of the offload's, it was the offload, which is given up; else it was the way, as when ICMP errors come
-   * thick.
-   */
-  #sendOneByOne(errno: number): void {
-    const frames = this.batch.framesIn(this.#sent)
-    const bytes = this.batch.bytesIn(this.#sent)
-    let delivered = 0
-    let firstTaken = false
-    for (let i = 0; i < frames; i++) {
-      this.batch.single(this.#sent, i)
-      const sent = this.#sendmmsg(this.#fd, this.batch.addressOf(this.#sent), 1, MSG_DONTWAIT)
-      this.#counters[C.syscalls]++
-      if (sent === 1) {
-        delivered++
-        if (i === 0) firstTaken = true
-      } else this.#drop(lastErrno(), 1)
-    }
-    this.#count(this.batch.peerOf(this.#sent), delivered, Math.round((bytes * delivered) / frames))
-    if (firstTaken && OFFLOAD_ERRORS.has(errno)) this.#offloads.set('udp_segment', false)
   }
 
   /** Frames of the message that is being sent. */
