@@ -239,6 +239,44 @@ t.test('a checksum of zero is zero in TCP, and all ones in UDP', async (t) => {
   }
 })
 
+t.test('a checksum of zero that is written as all ones arrives so', async (t) => {
+  const ones = (frame: Uint8Array, at: number) => {
+    const copy = frame.slice()
+    copy.fill(0xff, at, at + 2)
+    return copy
+  }
+  for (const ip of [4, 6] as const) {
+    const piece = zeroSum({ ...PLAIN_FLOW, ip })
+    const next = { payload: new Uint8Array(100), flags: TCP_PLAIN }
+    const [zero, second] = framesOf({ ...PLAIN_FLOW, ip }, [piece, next])
+    const [first, zeroNext] = framesOf({ ...PLAIN_FLOW, ip, id: 99, sequence: 4900 }, [next, piece])
+    const at = 14 + (ip === 4 ? 20 : 40) + 16
+    t.same([...zeroNext.subarray(at, at + 2)], [0, 0])
+    t.same(shape(join([zero, second], 14)), [2])
+    t.same(shape(join([first, zeroNext], 14)), [2])
+    for (const frames of [
+      [ones(zero, at), second],
+      [first, ones(zeroNext, at)],
+    ]) {
+      const written = join(frames, 14)
+      t.same(shape(written), [1, 1])
+      t.same(hex(written.flatMap((it) => it.frames)), hex(frames))
+    }
+    const udp: Flow = { ...PLAIN_FLOW, ip, protocol: 'udp' }
+    t.same(shape(join(framesOf(udp, [zeroSum(udp), { ...next, flags: 0 }]), 14)), [2], 'of UDP, as ever')
+  }
+  // An IPv4 header whose checksum is zero: its ID makes up for it.
+  const [plain] = framesOf({ ...PLAIN_FLOW, id: 0 }, three().slice(0, 1))
+  const id = new DataView(plain.buffer).getUint16(14 + 10)
+  const frames = framesOf({ ...PLAIN_FLOW, id }, three())
+  t.same([...frames[0].subarray(24, 26)], [0, 0])
+  t.same(shape(join(frames, 14)), [3])
+  const odd = [ones(frames[0], 24), ...frames.slice(1)]
+  const written = join(odd, 14)
+  t.same(shape(written), [1, 2])
+  t.same(hex(written.flatMap((it) => it.frames)), hex(odd))
+})
+
 t.test('where the kernel has left no sum, the addresses are summed', async () => {
   fc.assert(
     fc.property(run, fc.nat(0xffff), (made, left) => {
