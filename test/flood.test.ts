@@ -97,3 +97,40 @@ t.test('to one peer alone; one that has no address any more is everywhere, or no
   made.sink.drain(made.ring)
   t.equal(made.counters[C.dropUnreachable], 1)
 })
+
+t.test(
+  'a peer whose way is too narrow is counted by all of a super-frame, wherever it comes in',
+  async (t) => {
+    for (const narrow of [0, 1, 2]) {
+      const made = makeSink(t, { peers: 3 })
+      made.limits.set(narrow, 500, 0)
+      const { bytes, l4, frames } = superFrame(100)
+      put(made, [bytes], l4)
+      made.sink.drain(made.ring)
+      t.same(counted(received(made.to)), timesEach(frames, 2))
+      t.same([made.sentTo(narrow), made.droppedFor(narrow)], [0, 100])
+      t.equal(made.counters[C.dropOverPath], 100)
+    }
+  },
+)
+
+t.test('a way that narrows between two parts of a super-frame costs what was left of it, once', async (t) => {
+  for (const narrow of [0, 1, 2]) {
+    const made = makeSink(t, {
+      peers: 3,
+      kernel: ({ nth, count }) => {
+        if (nth === 0) made.limits.set(narrow, 500, 0)
+        return count
+      },
+    })
+    const { bytes, l4, frames } = superFrame(100)
+    put(made, Array(6).fill(bytes), l4)
+    made.sink.drain(made.ring)
+    t.equal(made.calls(), 2, 'the last super-frame is sent in two parts')
+    const others = received(made.to).length - made.sentTo(narrow)
+    t.equal(others, 2 * 6 * frames.length)
+    t.ok(made.sentTo(narrow) > 5 * frames.length && made.sentTo(narrow) < 6 * frames.length)
+    t.equal(made.sentTo(narrow) + made.droppedFor(narrow), 6 * frames.length)
+    t.equal(made.counters[C.dropOverPath], made.droppedFor(narrow))
+  }
+})
