@@ -6,6 +6,8 @@ export interface Flow {
   /** Bytes before the IP header: none in tun mode, Ethernet's 14, or with a VLAN tag 18. */
   readonly l2: 0 | 14 | 18
   readonly hosts: readonly [number, number]
+  /** The host that the packet goes to first, by a routing header (IPv6) or a source route (IPv4). */
+  readonly via?: number | undefined
   readonly ports: readonly [number, number]
   readonly tos: number
   readonly ttl: number
@@ -59,19 +61,13 @@ function big32(value: number): number[] {
   return [...big16(value >>> 16), ...big16(value & 0xffff)]
 }
 
-function addresses({ ip, hosts }: Flow): number[] {
-  const [a, b] = hosts
-  return ip === 4 ? [10, 9, 0, a, 10, 9, 0, b] : [...sixteen(a), ...sixteen(b)]
-}
-
-function sixteen(host: number): number[] {
-  return [0xfd, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host]
+function address({ ip }: Flow, host: number): number[] {
+  return ip === 4 ? [10, 9, 0, host] : [0xfd, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host]
 }
 
 function pseudoSum(flow: Flow, l4Bytes: number): number {
-  return sumOf(
-    Uint8Array.from([...addresses(flow), ...big32(l4Bytes), 0, 0, 0, flow.protocol === 'tcp' ? 6 : 17]),
-  )
+  const addresses = flow.hosts.flatMap((host) => address(flow, host))
+  return sumOf(Uint8Array.from([...addresses, ...big32(l4Bytes), 0, 0, 0, flow.protocol === 'tcp' ? 6 : 17]))
 }
 
 function l2Header({ l2, ip }: Flow): number[] {
@@ -81,17 +77,35 @@ function l2Header({ l2, ip }: Flow): number[] {
   return [...macs, ...tag, ...(ip === 4 ? [0x08, 0x00] : [0x86, 0xdd])]
 }
 
+/** The way to the last host by another: a routing header of type 2 (RFC 6275), a loose source route (RFC 791). */
+function sourceRoute(flow: Flow): number[] {
+  const [, last] = flow.hosts
+  if (flow.via === undefined) return []
+  if (flow.ip === 4) return [131, 7, 4, ...address(flow, last), 0]
+  return [flow.protocol === 'tcp' ? 6 : 17, 2, 2, 1, 0, 0, 0, 0, ...address(flow, last)]
+}
+
+function ipBytes(flow: Flow): number {
+  return (flow.ip === 4 ? 20 : 40) + sourceRoute(flow).length
+}
+
 function ipHeader(flow: Flow, nth: number, l4Bytes: number): number[] {
   const protocol = flow.protocol === 'tcp' ? 6 : 17
+  const [from, to] = flow.hosts
+  const addresses = [...address(flow, from), ...address(flow, flow.via ?? to)]
+  const route = sourceRoute(flow)
   if (flow.ip === 6) {
     const first = ((6 << 28) | (flow.tos << 20) | 0x12345) >>> 0
-    return [...big32(first), ...big16(l4Bytes), protocol, flow.ttl, ...addresses(flow)]
+    const next = flow.via === undefined ? protocol : 43
+    return [...big32(first), ...big16(route.length + l4Bytes), next, flow.ttl, ...addresses, ...route]
   }
   const id = (flow.id + nth) & 0xffff
   const fragment = flow.df ? 0x4000 : 0
-  const head = [0x45, flow.tos, ...big16(20 + l4Bytes), ...big16(id), ...big16(fragment), flow.ttl, protocol]
-  const sum = ~sumOf(Uint8Array.from([...head, 0, 0, ...addresses(flow)])) & 0xffff
-  return [...head, ...big16(sum), ...addresses(flow)]
+  const bytes = ipBytes(flow)
+  const lengths = [0x40 | (bytes / 4), flow.tos, ...big16(bytes + l4Bytes)]
+  const head = [...lengths, ...big16(id), ...big16(fragment), flow.ttl, protocol]
+  const sum = ~sumOf(Uint8Array.from([...head, 0, 0, ...addresses, ...route])) & 0xffff
+  return [...head, ...big16(sum), ...addresses, ...route]
 }
 
 function l4Header(flow: Flow, sequence: number, flags: number, l4Bytes: number): number[] {
@@ -113,11 +127,11 @@ function l4Header(flow: Flow, sequence: number, flags: number, l4Bytes: number):
 }
 
 function checksumAt(flow: Flow): number {
-  return flow.l2 + (flow.ip === 4 ? 20 : 40) + (flow.protocol === 'tcp' ? 16 : 6)
+  return flow.l2 + ipBytes(flow) + (flow.protocol === 'tcp' ? 16 : 6)
 }
 
 export function headerBytes(flow: Flow): number {
-  return flow.l2 + (flow.ip === 4 ? 20 : 40) + (flow.protocol === 'tcp' ? 20 + flow.options.length : 8)
+  return flow.l2 + ipBytes(flow) + (flow.protocol === 'tcp' ? 20 + flow.options.length : 8)
 }
 
 function build(
@@ -126,7 +140,7 @@ function build(
   sequence: number,
   { payload, flags }: Piece,
 ): { bytes: Uint8Array; l4: number } {
-  const l4Bytes = headerBytes(flow) - flow.l2 - (flow.ip === 4 ? 20 : 40) + payload.length
+  const l4Bytes = headerBytes(flow) - flow.l2 - ipBytes(flow) + payload.length
   const l2 = l2Header(flow)
   const ip = ipHeader(flow, nth, l4Bytes)
   const l4 = l4Header(flow, sequence, flags, l4Bytes)

@@ -32,6 +32,7 @@ const flow: fc.Arbitrary<Flow> = fc.record({
   protocol: fc.constantFrom('tcp', 'udp'),
   l2: fc.constantFrom(0, 14, 18),
   hosts: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 6 })),
+  via: fc.constantFrom(undefined, undefined, undefined, 7, 8),
   ports: fc.tuple(fc.integer({ min: 1, max: 65535 }), fc.integer({ min: 1, max: 65535 })),
   tos: fc.nat(255),
   ttl: fc.integer({ min: 1, max: 255 }),
@@ -79,9 +80,17 @@ function read(at: number, length: number): Uint8Array {
 }
 
 /** Cuts a super-frame that lies in the memory; undefined where the segmenter refuses. */
-function segment(at: number, length: number, l3: number, l4: number, type: number, gsoSize: number) {
+function segment(
+  at: number,
+  length: number,
+  l3: number,
+  l4: number,
+  type: number,
+  gsoSize: number,
+  flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+) {
   const segmenter = new Segmenter(memory, bytes)
-  const count = segmenter.begin(at, length, l3, l4, type, gsoSize)
+  const count = segmenter.begin(at, length, l3, l4, flags, type, gsoSize)
   if (count === 0) return undefined
   return Array.from({ length: count }, (_, index) => {
     segmenter.writeHeader(index, OUTPUT)
@@ -201,6 +210,86 @@ t.test('a super-frame is cut into exactly the frames it stands for', async () =>
       return JSON.stringify(hex(cut ?? [])) === JSON.stringify(hex(framesOf(made.flow, marked)))
     }),
     { numRuns: 300 },
+  )
+})
+
+/** One segment whose TCP checksum comes out as zero, or its UDP checksum as all ones. */
+function zeroSum(flow: Flow): Piece {
+  const flags = flow.protocol === 'udp' ? 0 : TCP_PLAIN
+  const [frame] = framesOf(flow, [{ payload: new Uint8Array(100), flags }])
+  const at = headerBytes(flow) - (flow.protocol === 'udp' ? 2 : 4 + flow.options.length)
+  const payload = new Uint8Array(100)
+  payload.set(frame.subarray(at, at + 2))
+  return { payload, flags }
+}
+
+t.test('a checksum of zero is zero in TCP, and all ones in UDP', async (t) => {
+  for (const ip of [4, 6] as const) {
+    for (const protocol of ['tcp', 'udp'] as const) {
+      const flow: Flow = { ...PLAIN_FLOW, ip, protocol }
+      const piece = zeroSum(flow)
+      const frames = framesOf(flow, [piece])
+      const { bytes: whole, l4 } = superFrameOf(flow, [piece])
+      memory.u8.set(whole, INPUT)
+      const cut = segment(INPUT, whole.length, 14, l4, gsoType(flow), 100)
+      t.same(hex(cut ?? []), hex(frames), `${protocol} over IPv${ip}`)
+      const at = l4 + (protocol === 'tcp' ? 16 : 6)
+      t.same([...frames[0].subarray(at, at + 2)], protocol === 'tcp' ? [0, 0] : [0xff, 0xff])
+    }
+  }
+})
+
+t.test('a checksum of zero that is written as all ones arrives so', async (t) => {
+  const ones = (frame: Uint8Array, at: number) => {
+    const copy = frame.slice()
+    copy.fill(0xff, at, at + 2)
+    return copy
+  }
+  for (const ip of [4, 6] as const) {
+    const piece = zeroSum({ ...PLAIN_FLOW, ip })
+    const next = { payload: new Uint8Array(100), flags: TCP_PLAIN }
+    const [zero, second] = framesOf({ ...PLAIN_FLOW, ip }, [piece, next])
+    const [first, zeroNext] = framesOf({ ...PLAIN_FLOW, ip, id: 99, sequence: 4900 }, [next, piece])
+    const at = 14 + (ip === 4 ? 20 : 40) + 16
+    t.same([...zeroNext.subarray(at, at + 2)], [0, 0])
+    t.same(shape(join([zero, second], 14)), [2])
+    t.same(shape(join([first, zeroNext], 14)), [2])
+    for (const frames of [
+      [ones(zero, at), second],
+      [first, ones(zeroNext, at)],
+    ]) {
+      const written = join(frames, 14)
+      t.same(shape(written), [1, 1])
+      t.same(hex(written.flatMap((it) => it.frames)), hex(frames))
+    }
+    const udp: Flow = { ...PLAIN_FLOW, ip, protocol: 'udp' }
+    t.same(shape(join(framesOf(udp, [zeroSum(udp), { ...next, flags: 0 }]), 14)), [2], 'of UDP, as ever')
+  }
+  // An IPv4 header whose checksum is zero: its ID makes up for it.
+  const [plain] = framesOf({ ...PLAIN_FLOW, id: 0 }, three().slice(0, 1))
+  const id = new DataView(plain.buffer).getUint16(14 + 10)
+  const frames = framesOf({ ...PLAIN_FLOW, id }, three())
+  t.same([...frames[0].subarray(24, 26)], [0, 0])
+  t.same(shape(join(frames, 14)), [3])
+  const odd = [ones(frames[0], 24), ...frames.slice(1)]
+  const written = join(odd, 14)
+  t.same(shape(written), [1, 2])
+  t.same(hex(written.flatMap((it) => it.frames)), hex(odd))
+})
+
+t.test('where the kernel has left no sum, the addresses are summed', async () => {
+  fc.assert(
+    fc.property(run, fc.nat(0xffff), (made, left) => {
+      const flow: Flow = { ...made.flow, via: undefined }
+      const pieces = piecesOf({ ...made, flow })
+      const { bytes: whole, l4 } = superFrameOf(flow, pieces)
+      memory.u8.set(whole, INPUT)
+      memory.view.setUint16(INPUT + l4 + (flow.protocol === 'tcp' ? 16 : 6), left)
+      const l3 = l3Offset(memory.view, INPUT, flow.l2 === 0 ? 0 : 14)
+      const cut = segment(INPUT, whole.length, l3, l4, gsoType(flow), pieces[0].payload.length, 0)
+      return JSON.stringify(hex(cut ?? [])) === JSON.stringify(hex(framesOf(flow, pieces)))
+    }),
+    { numRuns: 100 },
   )
 })
 

@@ -34,7 +34,7 @@ function superFrame(): void {
 }
 
 function cut(headers: number, headerStride: number): void {
-  segmenter.begin(SUPER, SUPER_BYTES, L3, L4, VIRTIO_NET_HDR_GSO_TCPV4, GSO_SIZE)
+  segmenter.begin(SUPER, SUPER_BYTES, L3, L4, 0, VIRTIO_NET_HDR_GSO_TCPV4, GSO_SIZE)
   for (let index = 0; index < SEGMENTS; index++) segmenter.writeHeader(index, headers + index * headerStride)
 }
 

@@ -192,13 +192,34 @@ export class SendBatch {
     return this.#bytes[index]
   }
 
-  /** Makes message `index`, a run that the kernel refused as one, its frame `nth` alone. Not for the data path. */
-  single(index: number, nth: number): void {
+  /** Bytes of message `index`'s first frame. */
+  firstBytesIn(index: number): number {
+    return Math.min(this.#segmentBytes[index], this.#bytes[index])
+  }
+
+  /** How many frames of message `index` are as long as its first: all, or all but the last. */
+  alikeIn(index: number): number {
+    const frames = this.#frames[index]
+    return frames * this.#segmentBytes[index] > this.#bytes[index] ? Math.max(frames - 1, 1) : frames
+  }
+
+  /** Makes message `index`, a run that the kernel refused, its first frame alone. */
+  single(index: number): void {
     const at = this.#messages + index * mmsghdr.size
-    const first = this.#firstIovec[index] + nth * this.#pieces[index]
-    this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + first * iovec.size)
     this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = this.#pieces[index]
     this.#memory.u32[(at + msghdr.msg_controllen) >>> 2] = 0
+  }
+
+  /** Leaves the first `frames` frames out of message `index`. What is left is a run, even of one frame. */
+  leaveOut(index: number, frames: number): void {
+    const at = this.#messages + index * mmsghdr.size
+    const pieces = this.#pieces[index]
+    this.#bytes[index] -= Math.min(frames * this.#segmentBytes[index], this.#bytes[index])
+    this.#frames[index] -= frames
+    this.#firstIovec[index] += frames * pieces
+    this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + this.#firstIovec[index] * iovec.size)
+    this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = this.#frames[index] * pieces
+    this.#memory.u32[(at + msghdr.msg_controllen) >>> 2] = CMSG_SPACE
   }
 }
 

@@ -3,6 +3,7 @@ import {
   EACCES,
   EAGAIN,
   ECONNREFUSED,
+  EHOSTDOWN,
   EHOSTUNREACH,
   EINVAL,
   EIO,
@@ -10,8 +11,11 @@ import {
   ENETDOWN,
   ENETUNREACH,
   ENOBUFS,
+  ENONET,
+  ENOPROTOOPT,
   EOPNOTSUPP,
   EPERM,
+  EPROTO,
 } from '../linux/errno.js'
 import { lastErrno, sendmmsg } from '../linux/libc.js'
 import type { Segmenter } from '../offload/segment.js'
@@ -29,10 +33,27 @@ import type { WaitingRoom } from './waiting-room.js'
 const SEND_PATIENCE_MS = 100
 
 /** What the kernel refuses `UDP_SEGMENT` with: EIO without checksum offload (before 6.11). */
-const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL, EOPNOTSUPP])
+const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL])
 
 /** What the kernel says where there is no way to a peer at all: its next frame would hear the same. */
 const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, ENETDOWN, EPERM, EACCES])
+
+/**
+ * What an unconnected socket hears of hardly but by ICMP (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c):
+ * an error that was queued fails the next send, whomever that is to.
+ */
+const ICMP_ERRORS: ReadonlySet<number> = new Set([
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  EHOSTDOWN,
+  ENONET,
+  ENOPROTOOPT,
+  EOPNOTSUPP,
+  EPROTO,
+])
+
+/** How often one message is tried again. */
+const MAX_RETRIES = 4
 
 /** What a private tunnel's frames go through on their way out. */
 export interface Sealing {
@@ -75,8 +96,15 @@ export class Sender {
   #segments = true
   /** Messages of the batch that are done with. */
   #sent = 0
-  /** The message whose send has failed once: a pending ICMP error fails one unrelated send. */
-  #retried = -1
+  /** Whether the batch's messages have been finished, and may have been taken apart since. */
+  #ready = false
+  /** Whether the next message, a run that was refused, goes a frame at a time. */
+  #alone = false
+  /** Whether it was refused with an errno of the offload's: its first frame is sent alone, the others as a run again. */
+  #suspected = false
+  /** Failures of the next message's send so far, other than for a full buffer, and the last one's errno. */
+  #failures = 0
+  #failedWith = 0
   /** The peer of this batch that there was no way to just now, and what the kernel said. */
   #wayless = -1
   #waylessErrno = 0
@@ -208,14 +236,15 @@ export class Sender {
 
   #send(): boolean {
     const { batch } = this
-    if (this.#sent === 0) batch.seal()
+    if (!this.#ready) batch.seal()
+    this.#ready = true
     while (this.#sent < batch.count) {
       if (batch.peerOf(this.#sent) === this.#wayless) {
         this.#drop(this.#waylessErrno, batch.framesIn(this.#sent))
         this.#sent++
         continue
       }
-      const left = batch.count - this.#sent
+      const left = this.#alone ? 1 : batch.count - this.#sent
       const sent = this.#sendmmsg(this.#fd, batch.addressOf(this.#sent), left, MSG_DONTWAIT)
       this.#counters[C.syscalls]++
       if (sent > 0) this.#countSent(sent)
@@ -243,13 +272,19 @@ export class Sender {
   }
 
   #countSent(sent: number): void {
+    this.#blockedSinceMs = 0
+    if (this.#alone) {
+      this.#count(this.batch.peerOf(this.#sent), 1, this.batch.firstBytesIn(this.#sent))
+      this.#leaveOut(1)
+      return
+    }
     for (let i = 0; i < sent; i++) {
       const message = this.#sent + i
       this.#count(this.batch.peerOf(message), this.batch.framesIn(message), this.batch.bytesIn(message))
     }
     this.#sent += sent
-    this.#retried = -1
-    this.#blockedSinceMs = 0
+    this.#suspected = false
+    this.#forget()
   }
 
   #count(peer: number, frames: number, bytes: number): void {
@@ -264,61 +299,94 @@ export class Sender {
   /** Deals with the failure of the next message's send; false when it is to be tried again after a poll. */
   #sendFailed(errno: number): boolean {
     if (errno === EAGAIN) {
+      this.#forget()
       const now = performance.now()
       if (this.#blockedSinceMs === 0) this.#blockedSinceMs = now
       if (now - this.#blockedSinceMs < SEND_PATIENCE_MS) return false
       this.#dropRest()
       return true
     }
-    if (this.#retried !== this.#sent) {
-      this.#retried = this.#sent
-      return true
-    }
-    this.#retried = -1
-    const frames = this.batch.framesIn(this.#sent)
+    if (this.#worthAnother(errno)) return true
+    const { batch } = this
+    const message = this.#sent
+    const frames = batch.framesIn(message)
     if (NO_WAY_ERRORS.has(errno)) {
-      this.#wayless = this.batch.peerOf(this.#sent)
+      this.#wayless = batch.peerOf(message)
       this.#waylessErrno = errno
-      this.#drop(errno, frames)
-    } else if (frames > 1) this.#sendOneByOne(errno)
-    else this.#drop(errno, 1)
-    this.#sent++
+    } else if (!this.#alone && (frames > 1 || this.#suspected)) {
+      if (errno === EMSGSIZE || OFFLOAD_ERRORS.has(errno)) {
+        this.#takeApart(errno)
+        return true
+      }
+    }
+    // What one frame is too long for, a shorter one may pass.
+    const dropped = errno === EMSGSIZE ? batch.alikeIn(message) : frames
+    this.#drop(errno, dropped)
+    this.#suspected = false
+    this.#leaveOut(dropped)
     return true
+  }
+
+  /**
+   * A run was refused, and its frames tell why. Where the first of them, as long as any, is taken, and those
+   * behind it are refused as a run again, with an errno of the offload's each time, it is the offload, which is
+   * given up for that peer; else it was the way, or has passed.
+   */
+  #takeApart(errno: number): void {
+    const offload = OFFLOAD_ERRORS.has(errno)
+    const peer = this.batch.peerOf(this.#sent)
+    if (offload && this.#suspected) this.#passage.refuseRuns(peer)
+    this.#suspected = offload && !this.#suspected && this.#passage.takesRuns(peer)
+    this.#alone = true
+    this.batch.single(this.#sent)
+    this.#forget()
+  }
+
+  /** So many frames of the next message are done with. */
+  #leaveOut(frames: number): void {
+    const { batch } = this
+    batch.leaveOut(this.#sent, frames)
+    if (batch.framesIn(this.#sent) === 0) {
+      this.#sent++
+      this.#alone = false
+      this.#suspected = false
+    } else if (this.#suspected) this.#alone = false
+    else batch.single(this.#sent)
+    this.#forget()
+  }
+
+  /**
+   * Whether a failed message should be tried again, for the failure may be a pending ICMP error's: what ICMP alone
+   * brings is not believed, all else is when it is heard twice on end. A congested way out has dropped the message,
+   * all of a run (net/ipv4/ip_output.c, ip_send_skb): to try again would be more of the same.
+   */
+  #worthAnother(errno: number): boolean {
+    if (errno === ENOBUFS || this.#failures === MAX_RETRIES) return false
+    if (errno === this.#failedWith && !ICMP_ERRORS.has(errno)) return false
+    this.#failures++
+    this.#failedWith = errno
+    return true
+  }
+
+  #forget(): void {
+    this.#failures = 0
+    this.#failedWith = 0
   }
 
   #done(): void {
     this.batch.clear()
     this.#sealer?.clear()
+    this.#ready = false
     this.#sent = 0
+    this.#alone = false
+    this.#suspected = false
     this.#wayless = -1
+    this.#blockedSinceMs = 0
+    this.#forget()
   }
 
   #dropRest(): void {
     for (; this.#sent < this.batch.count; this.#sent++) this.#drop(EAGAIN, this.batch.framesIn(this.#sent))
-    this.#blockedSinceMs = 0
-  }
-
-  /**
-   * A run was refused. Its frames alone tell why: where the first, as long as any, is taken, and the errno is
-   * one of the offload's, it was the offload, which is given up; else it was the way, as when ICMP errors come
-   * thick.
-   */
-  #sendOneByOne(errno: number): void {
-    const frames = this.batch.framesIn(this.#sent)
-    const bytes = this.batch.bytesIn(this.#sent)
-    let delivered = 0
-    let firstTaken = false
-    for (let i = 0; i < frames; i++) {
-      this.batch.single(this.#sent, i)
-      const sent = this.#sendmmsg(this.#fd, this.batch.addressOf(this.#sent), 1, MSG_DONTWAIT)
-      this.#counters[C.syscalls]++
-      if (sent === 1) {
-        delivered++
-        if (i === 0) firstTaken = true
-      } else this.#drop(lastErrno(), 1)
-    }
-    this.#count(this.batch.peerOf(this.#sent), delivered, Math.round((bytes * delivered) / frames))
-    if (firstTaken && OFFLOAD_ERRORS.has(errno)) this.#passage.refuseRuns(this.batch.peerOf(this.#sent))
   }
 
   /** Frames of the message that is being sent. */

@@ -64,6 +64,9 @@ export class UdpSink implements Sink {
   /** In a private tunnel, of what goes to all: the peer whose turn it is. */
   #turn = 0
   #keysChanged = false
+  /** Of what goes to all, each peer that gets no more of the entry; and whether there is one. */
+  readonly #leftOut: Uint8Array
+  #leavesOut = false
   /** Bytes of the longest datagram it becomes. */
   #longestBytes = 0
 
@@ -78,6 +81,7 @@ export class UdpSink implements Sink {
     this.#clampWord = (options.state >>> 2) + StateWord.clampFrameBytes
     this.#counters = counters
     this.#records = new Records(memory)
+    this.#leftOut = new Uint8Array(options.peers.rows)
     this.#view = memory.view
     this.#u8 = memory.u8
     this.#bytes = bytes
@@ -133,6 +137,8 @@ export class UdpSink implements Sink {
     this.#segment = 0
     this.#segments = 0
     this.#turn = 0
+    if (this.#leavesOut) this.#leftOut.fill(0)
+    this.#leavesOut = false
     if (isSuper) {
       this.#segments = this.#beginSegments(frame, bytes)
       if (this.#segments === 0) {
@@ -185,6 +191,7 @@ export class UdpSink implements Sink {
       bytes,
       l3Offset(this.#view, frame, this.#l2Bytes),
       this.#view.getUint16(hdr + virtio_net_hdr.csum_start, true),
+      this.#u8[hdr + virtio_net_hdr.flags],
       this.#u8[hdr + virtio_net_hdr.gso_type],
       this.#view.getUint16(hdr + virtio_net_hdr.gso_size, true),
     )
@@ -194,7 +201,7 @@ export class UdpSink implements Sink {
   #addTo(frame: number, bytes: number, peer: number): boolean {
     const passing = this.#passage.judge(peer, this.#longestBytes)
     if (passing === REFUSED) {
-      this.#refuse(peer, frame, bytes)
+      this.#refuse(peer, frame, bytes, this.#left)
       this.#segment = this.#segments
       return true
     }
@@ -235,9 +242,16 @@ export class UdpSink implements Sink {
     return true
   }
 
-  /** What is left of the entry is too long for the way to a peer. The first segment stands for all in an answer. */
-  #refuse(peer: number, frame: number, bytes: number): void {
-    const frames = this.#segments - this.#segment || 1
+  /** Frames of the entry that have not been added. */
+  get #left(): number {
+    return this.#segments === 0 ? 1 : this.#segments - this.#segment
+  }
+
+  /**
+   * What is left of the entry, `frames` frames, is too long for the way to a peer. The first segment stands for
+   * all in an answer.
+   */
+  #refuse(peer: number, frame: number, bytes: number, frames: number): void {
     this.#sender.countFor(peer, frames)
     if (this.#segments === 0) {
       this.#passage.refuse(peer, frame, bytes, bytes, frames)
@@ -253,7 +267,10 @@ export class UdpSink implements Sink {
     this.#passage.refuse(peer, quote, available, this.#longestBytes, frames)
   }
 
-  /** Adds the entry for each peer in use, all of it or as much as there is room for; false to send first. */
+  /**
+   * Adds the entry for each peer in use, all of it or as much as there is room for; false to send first. A peer
+   * that does not get one part of it gets none of what follows, which is counted at once.
+   */
   #addToAll(frame: number, bytes: number): boolean {
     const batch = this.#batch
     const peers = this.#peers
@@ -261,28 +278,38 @@ export class UdpSink implements Sink {
     if (room < FLOOD_MESSAGES && batch.count > 0) return false
     if (!this.#sender.opens(this.#passingToAll() === FRAGMENTED, this.#allTakeRuns())) return false
     const first = batch.count
-    const begins = this.#segment === 0
+    const left = this.#left
     let reached = false
     let end = -1
     batch.close()
     for (let peer = 0; peer < peers.rowsInUse; peer++) {
       if (!peers.inUse(peer)) continue
       reached = true
+      if (this.#leftOut[peer] !== 0) continue
       if (this.#passage.judge(peer, this.#longestBytes) === REFUSED) {
-        if (begins) this.#refuse(peer, frame, bytes)
+        this.#leaveOut(peer)
+        this.#refuse(peer, frame, bytes, left)
         continue
       }
       if (end < 0) {
         this.#add(frame, bytes, peer, first + room)
         end = batch.count
       } else if (batch.room >= end - first) batch.repeat(first, end, peer, peers.address(peer))
-      else this.#sender.dropFor(peer, this.#segments || 1)
+      else {
+        this.#leaveOut(peer)
+        this.#sender.dropFor(peer, left)
+      }
     }
     batch.close()
     if (end >= 0) return true
-    if (!reached) this.#counters[C.dropUnreachable] += this.#segments || 1
+    if (!reached) this.#counters[C.dropUnreachable] += left
     this.#segment = this.#segments
     return true
+  }
+
+  #leaveOut(peer: number): void {
+    this.#leftOut[peer] = 1
+    this.#leavesOut = true
   }
 
   /** Adds the entry for one peer, or of a super-frame as much as fits while there are fewer than `limit` messages. */

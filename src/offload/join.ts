@@ -232,9 +232,18 @@ export class Joiner {
     return true
   }
 
-  /** A joined super-frame gets new checksums: what was wrong must not become right by that. */
+  /**
+   * A joined super-frame gets new checksums: what was wrong must not become right by that, nor may zero written
+   * as all ones become zero, but in UDP, where it is written so (RFC 768).
+   */
   #checksumsRight(frame: number, bytes: number): boolean {
-    if (this.#ipv4 && this.#bytes.sum(frame + this.#l3, IPV4_HEADER_BYTES, 0) !== 0xffff) return false
+    const view = this.#view
+    if (this.#ipv4) {
+      const l3 = frame + this.#l3
+      if (this.#bytes.sum(l3, IPV4_HEADER_BYTES, 0) !== 0xffff) return false
+      if (view.getUint16(l3 + IPV4.checksum) === 0xffff) return false
+    }
+    if (this.#tcp && view.getUint16(frame + this.#l4 + TCP.checksum) === 0xffff) return false
     const l4Bytes = bytes - this.#l4
     return this.#bytes.sum(frame + this.#l4, l4Bytes, this.#pseudo + swap16(l4Bytes)) === 0xffff
   }

@@ -1,4 +1,5 @@
 import {
+  VIRTIO_NET_HDR_F_NEEDS_CSUM,
   VIRTIO_NET_HDR_GSO_ECN,
   VIRTIO_NET_HDR_GSO_TCPV4,
   VIRTIO_NET_HDR_GSO_TCPV6,
@@ -57,9 +58,20 @@ export class Segmenter {
    * @param frame its offset in the memory
    * @param l3 where its IP header begins, from there
    * @param l4 where its TCP or UDP header begins (`csum_start`)
+   * @param flags the `virtio_net_hdr`'s: where they say that the checksum is to be completed, its field holds the
+   *   sum of the pseudo header, and is right even where the IP header's destination is but the next of a source
+   *   route (RFC 8200, 8.1)
    * @returns the number of segments; 0 for what is not the super-frame it claims to be
    */
-  begin(frame: number, frameBytes: number, l3: number, l4: number, gsoType: number, gsoSize: number): number {
+  begin(
+    frame: number,
+    frameBytes: number,
+    l3: number,
+    l4: number,
+    flags: number,
+    gsoType: number,
+    gsoSize: number,
+  ): number {
     const view = this.#view
     const type = gsoType & ~VIRTIO_NET_HDR_GSO_ECN
     this.#tcp = type === VIRTIO_NET_HDR_GSO_TCPV4 || type === VIRTIO_NET_HDR_GSO_TCPV6
@@ -91,21 +103,24 @@ export class Segmenter {
       view.setUint16(frame + l3 + IPV4.checksum, 0)
       this.#ipSum = this.#bytes.sum(frame + l3, l4 - l3, 0)
     }
-    const protocol = this.#tcp ? IPPROTO_TCP : IPPROTO_UDP
-    const addresses = this.#ipv4 ? l3 + IPV4.source : l3 + IPV6.source
-    const pseudo = this.#bytes.sum(frame + addresses, this.#ipv4 ? 8 : 32, swap16(protocol))
+    const checksum = transport + (this.#tcp ? TCP.checksum : UDP.checksum)
+    const partial = (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0
+    const pseudo = partial ? view.getUint16(checksum, true) + minus(frameBytes - l4) : this.#addressSum()
+    view.setUint16(checksum, 0)
     if (this.#tcp) {
       this.#sequence = view.getUint32(transport + TCP.sequence)
       this.#flags = this.#u8[transport + TCP.flags]
       view.setUint32(transport + TCP.sequence, 0)
       this.#u8[transport + TCP.flags] = 0
-      view.setUint16(transport + TCP.checksum, 0)
-    } else {
-      view.setUint16(transport + UDP.length, 0)
-      view.setUint16(transport + UDP.checksum, 0)
-    }
+    } else view.setUint16(transport + UDP.length, 0)
     this.#l4Sum = this.#bytes.sum(transport, l4Bytes, pseudo)
     return this.#count
+  }
+
+  /** The sum of the pseudo header without its length, from the IP header. */
+  #addressSum(): number {
+    const addresses = this.#frame + this.#l3 + (this.#ipv4 ? IPV4.source : IPV6.source)
+    return this.#bytes.sum(addresses, this.#ipv4 ? 8 : 32, swap16(this.#tcp ? IPPROTO_TCP : IPPROTO_UDP))
   }
 
   payloadOffset(index: number): number {
@@ -159,4 +174,9 @@ export class Segmenter {
     if (index !== this.#count - 1) flags &= ~(TCP_FIN | TCP_PSH)
     return flags
   }
+}
+
+/** What takes a length out of a sum: its ones' complement (RFC 1071). */
+function minus(length: number): number {
+  return 0xffff - swap16(fold(length))
 }

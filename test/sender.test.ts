@@ -1,0 +1,206 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { C } from '../src/forward/counters.js'
+import { BLOCKED, MORE } from '../src/forward/port.js'
+import {
+  EAGAIN,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  EINVAL,
+  EIO,
+  EMSGSIZE,
+  ENETUNREACH,
+  ENOBUFS,
+  EOPNOTSUPP,
+  EPERM,
+  EPROTO,
+} from '../src/linux/errno.js'
+import { encodeSockaddr } from '../src/linux/sockaddr.js'
+import { type Asked, type Kernel, makeSink, put, received, single, superFrame, textOf } from './udp-sink.js'
+
+/** What each call comes to, as {@link Kernel} has it; all the others are as ever. */
+const answering =
+  (...answers: number[]): Kernel =>
+  ({ nth, count }) =>
+    answers[nth] ?? count
+
+/** Refuses every message that this is true of. */
+const refusing =
+  (errno: number, bad: (asked: Asked, message: number) => boolean): Kernel =>
+  (asked) => {
+    let good = 0
+    while (good < asked.count && !bad(asked, good)) good++
+    return good > 0 ? good : -errno
+  }
+
+/** As long as a full send buffer is waited for, and then some. */
+const PATIENCE_MS = 120
+
+t.test('what a congested way out drops is counted, and neither sent again nor taken apart', async (t) => {
+  const { bytes, l4, frames } = superFrame(100)
+  // The first of the two runs of the second super-frame.
+  const made = makeSink(t, { peers: 1, kernel: answering(2, -ENOBUFS) })
+  put(made, [bytes, bytes], l4)
+  made.sink.drain(made.ring)
+  t.same(received(made.to), [...frames, ...frames.slice(64)].map(textOf))
+  t.same([made.counters[C.dropSendBufferFull], made.droppedFor(0), made.sentTo(0)], [64, 64, 136])
+  t.equal(made.calls(), 3)
+})
+
+t.test('what ICMP says of others costs nothing, as long as there is an end to it', async (t) => {
+  const { bytes, l4, frames } = superFrame(30)
+  for (const errno of [ECONNREFUSED, EHOSTUNREACH, EPROTO, EOPNOTSUPP]) {
+    const made = makeSink(t, { peers: 1, kernel: answering(...Array<number>(4).fill(-errno)) })
+    put(made, [bytes], l4)
+    made.sink.drain(made.ring)
+    t.same(received(made.to), frames.map(textOf), `four times errno ${errno}`)
+    t.equal(made.droppedFor(0), 0)
+
+    const without = makeSink(t, { peers: 1, kernel: answering(...Array<number>(5).fill(-errno)) })
+    put(without, [bytes, bytes], l4)
+    without.sink.drain(without.ring)
+    t.same(received(without.to), frames.map(textOf), `five times errno ${errno}`)
+    t.equal(without.droppedFor(0), frames.length)
+    t.equal(without.limits.takesRuns(0), true)
+    t.equal(without.calls(), 6)
+  }
+})
+
+t.test('what ICMP may say as well is believed when it is heard twice on end', async (t) => {
+  for (const errno of [ENETUNREACH, EMSGSIZE, EPERM]) {
+    const icmp = makeSink(t, { peers: 1, kernel: answering(-errno, -ECONNREFUSED, -errno) })
+    put(icmp, [single(1)])
+    icmp.sink.drain(icmp.ring)
+    t.same(received(icmp.to), [textOf(single(1))], `errno ${errno}`)
+    const real = makeSink(t, { peers: 1, kernel: answering(-errno, -errno) })
+    put(real, [single(1)])
+    real.sink.drain(real.ring)
+    t.same([real.droppedFor(0), real.calls()], [1, 2], `errno ${errno}, twice`)
+  }
+})
+
+t.test('a failure is forgotten with its batch, and while the send buffer is full', async (t) => {
+  const waits = makeSink(t, { peers: 1, kernel: answering(-ENETUNREACH, -EAGAIN, -ENETUNREACH) })
+  put(waits, [single(1)])
+  t.equal(waits.sink.drain(waits.ring), BLOCKED)
+  t.equal(waits.sink.drain(waits.ring), MORE)
+  t.same(received(waits.to), [textOf(single(1))])
+
+  const kernel = answering(-EAGAIN, -ENETUNREACH, -EAGAIN, -ENETUNREACH)
+  const dropped = makeSink(t, { peers: 1, kernel })
+  put(dropped, [single(1)])
+  t.equal(dropped.sink.drain(dropped.ring), BLOCKED)
+  await sleep(PATIENCE_MS)
+  dropped.sink.drain(dropped.ring)
+  t.equal(dropped.counters[C.dropSendBufferFull], 1)
+  put(dropped, [single(2)])
+  dropped.sink.drain(dropped.ring)
+  t.same(received(dropped.to), [textOf(single(2))])
+})
+
+t.test('a full send buffer is waited for anew by each batch', async (t) => {
+  const made = makeSink(t, { peers: 1, kernel: answering(-EAGAIN, -ENOBUFS, -EAGAIN) })
+  put(made, [single(1)])
+  t.equal(made.sink.drain(made.ring), BLOCKED)
+  made.sink.drain(made.ring)
+  t.equal(made.counters[C.dropSendBufferFull], 1)
+  await sleep(PATIENCE_MS)
+  put(made, [single(2)])
+  t.equal(made.sink.drain(made.ring), BLOCKED)
+  made.sink.drain(made.ring)
+  t.same(received(made.to), [textOf(single(2))])
+})
+
+t.test('a peer where nobody listens costs the others nothing', async (t) => {
+  const peers = 20
+  const made = makeSink(t, { peers })
+  for (let peer = 1; peer < peers; peer += 2)
+    made.table.setAddress(peer, encodeSockaddr(made.family, { address: '127.0.3.1', port: 9 }))
+  const frames = Array.from({ length: 50 }, (_, number) => single(2 * number))
+  for (const frame of frames) {
+    put(made, [frame])
+    made.sink.drain(made.ring)
+  }
+  t.same(
+    received(made.to),
+    frames.flatMap((frame) => Array<string>(peers / 2).fill(textOf(frame))),
+  )
+  t.equal(made.counters[C.sentFrames], frames.length * peers)
+})
+
+t.test('UDP_SEGMENT refused is given up, and every frame arrives once', async (t) => {
+  for (const errno of [EIO, EINVAL]) {
+    for (const segments of [2, 3, 100]) {
+      const { bytes, l4, frames } = superFrame(segments)
+      const kernel = refusing(errno, ({ isRun }, message) => isRun(message))
+      const made = makeSink(t, { peers: 2, kernel })
+      put(made, [bytes, bytes], l4)
+      made.sink.drain(made.ring)
+      const twice = [...frames, ...frames].map(textOf)
+      t.same(received(made.to).sort(), [...twice, ...twice].sort(), `${segments} frames, errno ${errno}`)
+      t.equal(made.counters[C.sentFrames], 4 * segments)
+      t.equal(made.counters[C.sentBytes], 4 * frames.reduce((all, frame) => all + frame.length, 0))
+      t.equal(made.limits.takesRuns(0), false)
+    }
+  }
+})
+
+t.test('UDP_SEGMENT that is refused and then taken is not given up', async (t) => {
+  for (const errno of [EIO, EINVAL, EOPNOTSUPP]) {
+    for (const segments of [2, 3, 100]) {
+      const { bytes, l4, frames } = superFrame(segments)
+      const made = makeSink(t, { peers: 1, kernel: answering(-errno, -errno) })
+      put(made, [bytes, bytes], l4)
+      made.sink.drain(made.ring)
+      t.same(received(made.to), [...frames, ...frames].map(textOf), `${segments} frames, errno ${errno}`)
+      t.equal(made.limits.takesRuns(0), true)
+      t.ok(made.calls() <= 4, `${made.calls()} calls`)
+    }
+  }
+})
+
+t.test('a run that is taken apart goes on where a full send buffer has stopped it', async (t) => {
+  const { bytes, l4, frames } = superFrame(100)
+  let calls = 0
+  const kernel = refusing(EIO, ({ isRun }, message) => isRun(message))
+  const made = makeSink(t, { peers: 1, kernel: (asked) => (calls++ % 3 === 2 ? -EAGAIN : kernel(asked)) })
+  put(made, [bytes], l4)
+  let blocked = 0
+  while (made.sink.drain(made.ring) === BLOCKED) blocked++
+  t.ok(blocked > 10)
+  t.same(received(made.to), frames.map(textOf))
+  t.equal(made.counters[C.sentFrames], frames.length)
+  t.equal(made.limits.takesRuns(0), false)
+})
+
+t.test('of a run that is too long for the way what is shorter arrives', async (t) => {
+  // The last of the second run is half as long as the others.
+  const { bytes, l4, frames } = superFrame(100)
+  for (const errno of [EMSGSIZE, EINVAL]) {
+    const made = makeSink(t, {
+      peers: 1,
+      kernel: (asked) => {
+        const tooLong = refusing(asked.isRun(0) ? errno : EMSGSIZE, ({ bytesOf }, it) => bytesOf(it) > 500)
+        return tooLong(asked)
+      },
+    })
+    put(made, [bytes], l4)
+    made.sink.drain(made.ring)
+    t.same(received(made.to), frames.slice(-1).map(textOf))
+    t.same([made.counters[C.dropTooBig], made.droppedFor(0), made.sentTo(0)], [99, 99, 1])
+    t.equal(made.limits.takesRuns(0), true)
+    t.ok(made.calls() < 12, `${made.calls()} calls`)
+  }
+})
+
+t.test('no way is found out while a run is taken apart: what is left of it is counted', async (t) => {
+  const { bytes, l4, frames } = superFrame(60)
+  const kernel = refusing(EIO, ({ isRun }, message) => isRun(message))
+  const made = makeSink(t, { peers: 1, kernel: (asked) => (asked.nth < 20 ? kernel(asked) : -EPERM) })
+  put(made, [bytes, bytes], l4)
+  made.sink.drain(made.ring)
+  const arrived = received(made.to)
+  t.same(arrived, frames.slice(0, arrived.length).map(textOf))
+  t.ok(arrived.length > 10)
+  t.same([made.sentTo(0), made.counters[C.dropForbidden]], [arrived.length, 120 - arrived.length])
+})
