@@ -59,6 +59,8 @@ t.test('what ICMP says of others costs nothing, as long as there is an end to it
     t.same(received(made.to), frames.map(textOf), `four times errno ${errno}`)
     t.equal(made.droppedFor(0), 0)
 
+    // A host that is unreachable for so long is so for all of the batch.
+    if (errno === EHOSTUNREACH) continue
     const without = makeSink(t, { peers: 1, kernel: answering(...Array<number>(5).fill(-errno)) })
     put(without, [bytes, bytes], l4)
     without.sink.drain(without.ring)
