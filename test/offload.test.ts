@@ -13,6 +13,7 @@ import { Joiner, type JoinTarget } from '../src/offload/join.js'
 import { l3Offset } from '../src/offload/parse.js'
 import { MAX_HEADER_BYTES, Segmenter } from '../src/offload/segment.js'
 import { type Flow, framesOf, headerBytes, type Piece, PLAIN_FLOW, superFrameOf } from './frames.js'
+import { piecesOf, run, TCP_PLAIN, TCP_PUSHED, zeroSum } from './runs.js'
 
 const memory = NativeMemory.allocate(8 * 1024 * 1024)
 const bytes = byteOperations(memory)
@@ -22,53 +23,8 @@ const INPUT = 64 * 1024
 const OUTPUT = 4 * 1024 * 1024
 const JOINER = 6 * 1024 * 1024
 
-const TCP_PLAIN = 0x10
-const TCP_PUSHED = 0x18
 const CWR = 0x80
 const FIN = 0x01
-
-const flow: fc.Arbitrary<Flow> = fc.record({
-  ip: fc.constantFrom(4, 6),
-  protocol: fc.constantFrom('tcp', 'udp'),
-  l2: fc.constantFrom(0, 14, 18),
-  hosts: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 6 })),
-  via: fc.constantFrom(undefined, undefined, undefined, 7, 8),
-  ports: fc.tuple(fc.integer({ min: 1, max: 65535 }), fc.integer({ min: 1, max: 65535 })),
-  tos: fc.nat(255),
-  ttl: fc.integer({ min: 1, max: 255 }),
-  id: fc.constantFrom(0, 1, 0xfffe, 0xffff, 0x7fff),
-  df: fc.boolean(),
-  sequence: fc.constantFrom(0, 1, 0xffffffff, 0xfffffff0, 0x7fffffff, 0x80000000),
-  acknowledgment: fc.nat(0xffffffff),
-  window: fc.nat(65535),
-  options: fc
-    .integer({ min: 0, max: 10 })
-    .chain((words) => fc.uint8Array({ minLength: words * 4, maxLength: words * 4 })),
-  ece: fc.boolean(),
-})
-
-/** A run as one sender cuts it: equal payloads, the last perhaps shorter; the last perhaps pushed. */
-const run = fc.record({
-  flow,
-  gsoSize: fc.integer({ min: 1, max: 1500 }),
-  count: fc.integer({ min: 1, max: 40 }),
-  shorter: fc.nat(1499),
-  seed: fc.nat(255),
-  push: fc.boolean(),
-})
-
-type Run = typeof run extends fc.Arbitrary<infer T> ? T : never
-
-function piecesOf({ flow, gsoSize, count, shorter, seed, push }: Run): Piece[] {
-  const most = Math.max(1, Math.min(count, Math.floor((65_000 - headerBytes(flow)) / gsoSize)))
-  return Array.from({ length: most }, (_, index) => {
-    const last = index === most - 1
-    const length = last ? Math.max(1, gsoSize - (shorter % gsoSize)) : gsoSize
-    const ece = flow.ece ? 0x40 : 0
-    const flags = flow.protocol === 'udp' ? 0 : (last && push ? TCP_PUSHED : TCP_PLAIN) | ece
-    return { payload: Uint8Array.from({ length }, (_, i) => (seed + index * 31 + i * 7) & 0xff), flags }
-  })
-}
 
 function gsoType({ protocol, ip }: Flow): number {
   if (protocol === 'udp') return VIRTIO_NET_HDR_GSO_UDP_L4
@@ -213,16 +169,6 @@ t.test('a super-frame is cut into exactly the frames it stands for', async () =>
   )
 })
 
-/** One segment whose TCP checksum comes out as zero, or its UDP checksum as all ones. */
-function zeroSum(flow: Flow): Piece {
-  const flags = flow.protocol === 'udp' ? 0 : TCP_PLAIN
-  const [frame] = framesOf(flow, [{ payload: new Uint8Array(100), flags }])
-  const at = headerBytes(flow) - (flow.protocol === 'udp' ? 2 : 4 + flow.options.length)
-  const payload = new Uint8Array(100)
-  payload.set(frame.subarray(at, at + 2))
-  return { payload, flags }
-}
-
 t.test('a checksum of zero is zero in TCP, and all ones in UDP', async (t) => {
   for (const ip of [4, 6] as const) {
     for (const protocol of ['tcp', 'udp'] as const) {
@@ -306,6 +252,31 @@ t.test('joined frames, cut again, are the frames that came, in their order', asy
       return JSON.stringify(hex(written.flatMap((it) => it.frames))) === JSON.stringify(hex(frames))
     }),
     { numRuns: 200 },
+  )
+  t.ok(joined > 100, `${joined} super-frames were made`)
+})
+
+t.test('flows whose frames come mixed leave in the order that they came in', async (t) => {
+  let joined = 0
+  const bursts = fc.array(fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 5 })), { maxLength: 60 })
+  const runs = fc.array(run, { minLength: 2, maxLength: 4 })
+  fc.assert(
+    fc.property(runs, bursts, fc.boolean(), (runs, bursts, alike) => {
+      // Flows that differ by their ports alone, or by anything.
+      const flows = runs.map(({ flow }, index) =>
+        alike ? { ...runs[0].flow, ports: [index + 1, 7] as const } : flow,
+      )
+      const queues = runs.map((it, index) => {
+        const flow: Flow = { ...flows[index], l2: 14 }
+        return framesOf(flow, piecesOf({ ...it, flow }))
+      })
+      const frames = bursts.flatMap(([which, count]) => queues[which % queues.length].splice(0, count))
+      frames.push(...queues.flat())
+      const written = join(frames, 14)
+      joined += written.filter((it) => it.super).length
+      return JSON.stringify(hex(written.flatMap((it) => it.frames))) === JSON.stringify(hex(frames))
+    }),
+    { numRuns: 150 },
   )
   t.ok(joined > 100, `${joined} super-frames were made`)
 })

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
 import t from 'tap'
-import { C } from '../src/forward/counters.js'
-import { BLOCKED, MORE } from '../src/forward/port.js'
+import { C, COUNTERS } from '../src/forward/counters.js'
+import { BLOCKED, DONE, MORE } from '../src/forward/port.js'
 import {
   EAGAIN,
   ECONNREFUSED,
@@ -33,6 +34,8 @@ const refusing =
     return good > 0 ? good : -errno
   }
 
+const DROPS = COUNTERS.filter((name) => name.startsWith('drop'))
+
 /** As long as a full send buffer is waited for, and then some. */
 const PATIENCE_MS = 120
 
@@ -56,6 +59,8 @@ t.test('what ICMP says of others costs nothing, as long as there is an end to it
     t.same(received(made.to), frames.map(textOf), `four times errno ${errno}`)
     t.equal(made.droppedFor(0), 0)
 
+    // A host that is unreachable for so long is so for all of the batch.
+    if (errno === EHOSTUNREACH) continue
     const without = makeSink(t, { peers: 1, kernel: answering(...Array<number>(5).fill(-errno)) })
     put(without, [bytes, bytes], l4)
     without.sink.drain(without.ring)
@@ -203,4 +208,87 @@ t.test('no way is found out while a run is taken apart: what is left of it is co
   t.same(arrived, frames.slice(0, arrived.length).map(textOf))
   t.ok(arrived.length > 10)
   t.same([made.sentTo(0), made.counters[C.dropForbidden]], [arrived.length, 120 - arrived.length])
+})
+
+t.test('a send buffer that stays full is waited for 100 ms, and what is in hand is dropped', async (t) => {
+  const { bytes, l4, frames } = superFrame(100)
+  let full = true
+  const made = makeSink(t, {
+    peers: 1,
+    kernel: ({ nth, count }) => (nth > 0 && full ? -EAGAIN : nth === 0 ? 1 : count),
+  })
+  put(made, [bytes, bytes], l4)
+  const startedMs = performance.now()
+  while (made.sink.drain(made.ring) === BLOCKED) await sleep(5)
+  const tookMs = performance.now() - startedMs
+  t.ok(tookMs >= 100 && tookMs < 1_000, `${Math.round(tookMs)} ms`)
+  t.same(received(made.to), frames.slice(0, 64).map(textOf), 'the first run had been taken')
+  t.same([made.counters[C.dropSendBufferFull], made.droppedFor(0)], [136, 136])
+  full = false
+  put(made, [bytes], l4)
+  made.sink.drain(made.ring)
+  t.same(received(made.to), frames.map(textOf))
+})
+
+/** What a kernel may do to a call: take some messages, or say so. */
+const answer = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 1, max: 4 }) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(EAGAIN, ECONNREFUSED, EHOSTUNREACH, EPROTO, EOPNOTSUPP).map((it) => -it),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(EIO, EINVAL, EMSGSIZE, ENOBUFS, ENETUNREACH, EPERM).map((it) => -it),
+  },
+)
+
+/** The same answer, once or more times. */
+const answers = fc
+  .array(fc.tuple(answer, fc.integer({ min: 1, max: 6 })), { maxLength: 40 })
+  .map((all) => all.flatMap(([it, times]) => Array<number>(times).fill(it)))
+
+t.test('whatever the kernel says, each datagram arrives once and in order, or is counted', async (t) => {
+  let script: readonly number[] = []
+  let from = 0
+  const made = makeSink(t, { peers: 1, kernel: ({ nth, count }) => script[nth - from] ?? count })
+  let arrivals = 0
+  let losses = 0
+  fc.assert(
+    fc.property(
+      answers,
+      fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 5 }),
+      (said, sizes) => {
+        script = said
+        from = made.calls()
+        made.counters.fill(0)
+        made.offloads.set('udp_segment', true)
+        const sent = made.sentTo(0)
+        const dropped = made.droppedFor(0)
+        const supers = sizes.map((segments, index) => superFrame(segments, 1000 * index))
+        const all = supers.flatMap(({ frames }) => frames.map(textOf))
+        put(
+          made,
+          supers.map(({ bytes }) => bytes),
+          supers[0].l4,
+        )
+        for (let turns = 0; made.sink.drain(made.ring) !== DONE; turns++) if (turns > 1_000) return false
+        const arrived = received(made.to)
+        arrivals += arrived.length
+        losses += all.length - arrived.length
+        let next = 0
+        for (const text of arrived) {
+          next = all.indexOf(text, next) + 1
+          if (next === 0) return false
+        }
+        return (
+          made.sentTo(0) - sent === arrived.length &&
+          made.droppedFor(0) - dropped === all.length - arrived.length &&
+          DROPS.reduce((sum, name) => sum + made.counters[C[name]], 0) === all.length - arrived.length
+        )
+      },
+    ),
+    { numRuns: 150 },
+  )
+  t.ok(arrivals > 1_000 && losses > 1_000, `${arrivals} arrived, ${losses} were counted`)
 })

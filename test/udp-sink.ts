@@ -115,6 +115,7 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
 /** Puts frames, or super-frames of {@link PLAIN_FLOW} with their `l4`, into the ring as one record. */
 export function put({ memory, ring }: Made, all: readonly Uint8Array[], l4 = 0): void {
   const record = ring.reserve(ring.maxRecordBytes)
+  if (record < 0) throw new Error('the ring takes one record at a time')
   const records = new Records(memory)
   let at = record + framesOffset(64)
   for (const [index, bytes] of all.entries()) {
@@ -134,14 +135,14 @@ export function put({ memory, ring }: Made, all: readonly Uint8Array[], l4 = 0):
   ring.commit(at - record, KIND_RUN)
 }
 
-/** A super-frame of so many segments, the last a shorter one, and the frames it stands for. */
-export function superFrame(segments: number) {
+/** A super-frame of so many segments, the last a shorter one, and the frames it stands for. @param id of the first */
+export function superFrame(segments: number, id = PLAIN_FLOW.id) {
   const pieces = Array.from({ length: segments }, (_, index) => ({
     payload: new Uint8Array(index === segments - 1 ? GSO_SIZE / 2 : GSO_SIZE).fill(index),
     flags: 0x10,
   }))
-  const { bytes, l4 } = superFrameOf(PLAIN_FLOW, pieces)
-  return { bytes, l4, frames: framesOf(PLAIN_FLOW, pieces) }
+  const { bytes, l4 } = superFrameOf({ ...PLAIN_FLOW, id }, pieces)
+  return { bytes, l4, frames: framesOf({ ...PLAIN_FLOW, id }, pieces) }
 }
 
 export const single = (number: number) => new Uint8Array(100).fill(number)

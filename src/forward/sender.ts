@@ -36,7 +36,7 @@ const SEND_PATIENCE_MS = 100
 const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL])
 
 /** What the kernel says where there is no way to a peer at all: its next frame would hear the same. */
-const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, ENETDOWN, EPERM, EACCES])
+const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, ENETDOWN, EPERM, EACCES])
 
 /**
  * What an unconnected socket hears of hardly but by ICMP (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c):

@@ -160,7 +160,11 @@ export class TapSink implements Sink, JoinTarget {
     }
     if (target === FLOOD) this.#relay?.toOthers(frame, bytes, peer)
     if (this.#joins) this.#joiner.add(frame, bytes)
-    else this.writeFrame(frame, bytes)
+    else {
+      // Joining may have been given up just now, with a frame in hand that comes first.
+      this.#joiner.flush()
+      this.writeFrame(frame, bytes)
+    }
   }
 
   #drop(counter: number, peer: number): void {

@@ -24,7 +24,7 @@ import { getLink } from '../../src/linux/interface.js'
 import { close, ioctl, recv, sendmmsg, writev } from '../../src/linux/libc.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { encodeSockaddr, sockaddrLength } from '../../src/linux/sockaddr.js'
-import { mmsghdr, msghdr, virtio_net_hdr } from '../../src/linux/structs.js'
+import { iovec, mmsghdr, msghdr, virtio_net_hdr } from '../../src/linux/structs.js'
 import { openTap, setDeviceOffloads } from '../../src/linux/tap.js'
 import { enableGro, openUdp, type UdpSocket } from '../../src/linux/udp.js'
 import { byteOperations } from '../../src/offload/bytes.js'
@@ -217,6 +217,46 @@ t.test('a super-frame refused by the device ends joining for its protocol alone'
   sink.drain(made.ring)
   t.equal(refused, 2, 'and not again')
   t.equal(made.counters[C.writtenFrames], 8, 'frames go one by one')
+  close(device.fd)
+})
+
+t.test('what comes behind a super-frame that the device refuses keeps its order', async (t) => {
+  using host = new Host('tap')
+  const device = host.run(() => openTap('tap', 'tap0'))
+  host.configure('tap0', ['10.9.0.4/24'])
+  setDeviceOffloads(device.fd, true)
+  const tcp = (port: number) =>
+    framesOf(
+      { ...PLAIN_FLOW, ports: [port, 2000] },
+      frames(3, 100).map((payload) => ({ payload, flags: 0x10 })),
+    )
+  // The first flow is refused when a frame of the second is in hand.
+  const all = [...tcp(1000), ...tcp(1001), ...tcp(1002)]
+  const made = bench()
+  const written: Uint8Array[] = []
+  const refusing: typeof writev = (fd, vector, count) => {
+    if (count > 2) {
+      koffi.errno(EINVAL)
+      return -1
+    }
+    const { memory } = made
+    const base = Number(memory.address(0) & 0xffffffffn)
+    const iov = Number((vector as bigint) - memory.address(0)) + iovec.size
+    const at = (memory.u32[(iov + iovec.iov_base) >>> 2] - base) >>> 0
+    written.push(memory.u8.slice(at, at + memory.u32[(iov + iovec.iov_len) >>> 2]))
+    return writev(fd, vector, count)
+  }
+  const { offloads } = made
+  const sink = new TapSink(
+    { ...made.toMain, fd: device.fd, l2Bytes: 14, offloads, writev: refusing },
+    made.scratch,
+    made.bytes,
+    made.counters,
+  )
+  put(made, all)
+  sink.drain(made.ring)
+  t.same(written, all.slice(3))
+  t.equal(made.counters[C.dropDeviceRefused], 3)
   close(device.fd)
 })
 
