@@ -15,7 +15,13 @@ import { WAITING_ROOM_BYTES } from './waiting-room.js'
 export interface MemoryPlan extends TunnelPlan {
   readonly bytes: number
   /** A small tunnel of each worker's own, to warm up with. */
-  readonly warmUp: { readonly tap: TunnelPlan; readonly udp: TunnelPlan }
+  readonly warmUp: { readonly tap: WarmUpPlan; readonly udp: WarmUpPlan }
+}
+
+/** Both ends of a tunnel. */
+export interface WarmUpPlan extends TunnelPlan {
+  /** What the far end has learnt: there the same addresses are on the other side. */
+  readonly farFdb: number
 }
 
 /** What one tunnel needs. */
@@ -103,9 +109,14 @@ const KEYPAIRS_PER_PEER = 4
 /** @param peerRows a power of two */
 export function planMemory(peerRows: number): MemoryPlan {
   const tunnel = planTunnel(peerRows, 0)
-  const tap = planTunnel(1, tunnel.end)
-  const udp = planTunnel(1, tap.end)
+  const tap = planWarmUp(tunnel.end)
+  const udp = planWarmUp(tap.end)
   return { ...tunnel, warmUp: { tap, udp }, bytes: udp.end }
+}
+
+function planWarmUp(at: number): WarmUpPlan {
+  const tunnel = planTunnel(1, at)
+  return { ...tunnel, farFdb: tunnel.end, end: tunnel.end + ((fdbBytes(1) + 63) & -64) }
 }
 
 function planTunnel(peerRows: number, at: number): TunnelPlan {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import {
   AF_UNIX,
   SOCK_CLOEXEC,
@@ -23,13 +23,15 @@ import { IPV6 } from '../wire/ipv6.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { IPPROTO_TCP, TCP, TCP_ACK, TCP_PSH } from '../wire/tcp.js'
 import { IPPROTO_UDP, UDP } from '../wire/udp.js'
+import { Fdb } from './fdb.js'
 import { KeypairTable } from './keypairs.js'
 import type { Loop } from './loop.js'
 import { Offloads } from './offloads.js'
 import { PeerTable } from './peers.js'
-import { StateWord, type TunnelPlan } from './plan.js'
+import { StateWord, type WarmUpPlan } from './plan.js'
 import { datagramsIn } from './receive-vector.js'
 import { Routes } from './routes.js'
+import { DEVICE } from './target.js'
 import type { LoopTask, WorkerRole, WorkerTask } from './worker.js'
 
 /** Frames that go around before a worker is warm. */
@@ -40,6 +42,9 @@ const SLICE_MS = 1
 
 /** Rounds for each ring of the doorbell, and for each control frame from the network. */
 const SELDOM = 16
+
+/** Rounds for each second of the small tunnel's own: what is known is not forgotten in so few. */
+const SECOND = 64
 
 /** Rounds for each time that main is told of one: it looks into its own queue, and finds nothing. */
 const RARELY = 512
@@ -90,7 +95,7 @@ export class WarmUp {
 /** Both loops of a tunnel in one thread, and what is put in at its device. */
 class SmallTunnel {
   readonly #memory: NativeMemory
-  readonly #plan: TunnelPlan
+  readonly #plan: WarmUpPlan
   readonly #offloads: Offloads
   readonly #fds: number[] = []
   readonly #bell: Doorbell
@@ -100,6 +105,7 @@ class SmallTunnel {
   readonly #overlay: number
   /** What stands for the network, on the device's side. */
   readonly #near: number
+  readonly #fdbs: readonly Fdb[]
   readonly #bursts: readonly (readonly Uint8Array[])[]
   readonly #control: Uint8Array
   readonly #out = new Uint8Array(4096)
@@ -122,15 +128,35 @@ class SmallTunnel {
     this.#overlay = overlay
     this.#near = near
     this.#bell = Doorbell.open()
-    const part = (role: WorkerRole, udpFd: number) => {
+    const part = (role: WorkerRole, udpFd: number, fdb: number) => {
       const { mode, relay, mac1Key } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
-      return assemble({ role, plan, mode, relay, mac1Key, tapFd: device, udpFd, ...bells, sockaddrBytes: 0 })
+      return assemble({
+        role,
+        plan: { ...plan, fdb },
+        mode,
+        relay,
+        mac1Key,
+        tapFd: device,
+        udpFd,
+        ...bells,
+        sockaddrBytes: 0,
+      })
     }
-    this.#tap = part('tap', near)
-    this.#udp = part('udp', far)
+    // Before the loops, which take down how it is seeded.
+    this.#fdbs = [this.#database(plan.fdb, 0), this.#database(plan.farFdb, DEVICE)]
+    this.#tap = part('tap', near, plan.fdb)
+    this.#udp = part('udp', far, plan.farFdb)
     this.#bursts = burstsFor(task.mode)
     this.#control = writeControl(task.mode, { type: 'hello', token: 0n, sizeBytes: 0 })
+  }
+
+  /** One end's database, which knows the destination of all frames at `port`. */
+  #database(at: number, port: number): Fdb {
+    const fdb = new Fdb(this.#memory, at, this.#plan.peerRows)
+    fdb.initialise(() => randomInt(2 ** 32))
+    fdb.learn(MAC_HIGH, DESTINATION_LOW, port)
+    return fdb
   }
 
   /** In a private tunnel: what one loop seals the other one can open. */
@@ -149,6 +175,7 @@ class SmallTunnel {
     const bursts = this.#bursts
     this.#offloads.set('udp_segment', Math.floor(index / bursts.length) % 2 === 0)
     for (const frame of bursts[index % bursts.length]) write(this.#overlay, frame, frame.length)
+    if (index % SECOND === 0) for (const fdb of this.#fdbs) fdb.tick(index / SECOND)
     if (index % SELDOM === 0) {
       this.#bell.ring()
       if (index % RARELY === 0) this.#memory.i32[(this.#plan.state >>> 2) + StateWord.controlTold] = 0
@@ -178,28 +205,38 @@ class SmallTunnel {
   }
 }
 
+/** A host at each end: the first two bytes of both MACs, and the other four. */
+const MAC_HIGH = 0x0200
+const SOURCE_LOW = 1
+const DESTINATION_LOW = 2
+const MAC_BYTES = 6
+
 const IP_HEADER_BYTES = { 4: IPV4_HEADER_BYTES, 6: IPV6_HEADER_BYTES } as const
 /** With timestamps, as Linux sends it. */
 const TCP_HEADER_BYTES = 32
 const SMALL_BYTES = 56
+/** Of the first byte; those that follow wrap around. */
+const SEQUENCE = 0xffff_ff80
 /** Of super-frames: four segments, the last one short. */
 const SEGMENT_BYTES = 200
 const SEGMENTS_BYTES = 3 * SEGMENT_BYTES + SMALL_BYTES
 
 /**
- * What a device hands over now and then, several at a time, and as super-frames; each frame behind its
+ * What a device hands over now and then, to one and to all, several at a time, and as super-frames; each frame behind its
  * `virtio_net_hdr`. Not so much that a socket's queue (net.unix.max_dgram_qlen, 10) were full.
  */
 function burstsFor(mode: DeviceMode): readonly (readonly Uint8Array[])[] {
   const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
   return ([4, 6] as const).flatMap((version) => {
+    const question = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES, 0)
+    if (l2Bytes !== 0) question.fill(0xff, virtio_net_hdr.size, virtio_net_hdr.size + MAC_BYTES)
     const echo = packet(l2Bytes, version, version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, SMALL_BYTES, 0)
     const datagram = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES, 0)
     const shorter = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES / 2, 0)
     const acknowledgment = packet(l2Bytes, version, IPPROTO_TCP, 0, 0)
     const tcp = packet(l2Bytes, version, IPPROTO_TCP, SEGMENTS_BYTES, SEGMENT_BYTES)
     const udp = packet(l2Bytes, version, IPPROTO_UDP, SEGMENTS_BYTES, SEGMENT_BYTES)
-    return [[echo], [datagram], [acknowledgment], [tcp], [udp], [datagram, datagram, shorter]]
+    return [[question], [echo], [datagram], [acknowledgment], [tcp], [udp], [datagram, datagram, shorter]]
   })
 }
 
@@ -216,6 +253,12 @@ function packet(
   const bytes = new Uint8Array(virtio_net_hdr.size + l4 + l4Bytes)
   const hdr = new DataView(bytes.buffer)
   const frame = new DataView(bytes.buffer, virtio_net_hdr.size)
+  if (l2Bytes !== 0) {
+    frame.setUint16(ETHERNET.destination, MAC_HIGH)
+    frame.setUint32(ETHERNET.destination + 2, DESTINATION_LOW)
+    frame.setUint16(ETHERNET.source, MAC_HIGH)
+    frame.setUint32(ETHERNET.source + 2, SOURCE_LOW)
+  }
   if (l2Bytes !== 0) frame.setUint16(ETHERNET.type, version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6)
   if (version === 4) {
     frame.setUint8(l2Bytes, 0x45)
@@ -227,6 +270,7 @@ function packet(
     frame.setUint8(l2Bytes + IPV6.nextHeader, protocol)
   }
   if (protocol === IPPROTO_TCP) {
+    frame.setUint32(l4 + TCP.sequence, SEQUENCE)
     frame.setUint8(l4 + TCP.dataOffset, (TCP_HEADER_BYTES / 4) << 4)
     frame.setUint8(l4 + TCP.flags, payloadBytes === 0 ? TCP_ACK : TCP_ACK | TCP_PSH)
   } else if (protocol === IPPROTO_UDP) frame.setUint16(l4 + UDP.length, l4Bytes)

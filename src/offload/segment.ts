@@ -41,6 +41,7 @@ export class Segmenter {
   #ipv4 = false
   #tcp = false
   #id = 0
+  /** As a signed number: half of the others V8 would put into an object. */
   #sequence = 0
   #flags = 0
   /** Sums of what is the same in every segment: of the IPv4 header; of pseudo header and transport header. */
@@ -108,7 +109,7 @@ export class Segmenter {
     const pseudo = partial ? view.getUint16(checksum, true) + minus(frameBytes - l4) : this.#addressSum()
     view.setUint16(checksum, 0)
     if (this.#tcp) {
-      this.#sequence = view.getUint32(transport + TCP.sequence)
+      this.#sequence = view.getInt32(transport + TCP.sequence)
       this.#flags = this.#u8[transport + TCP.flags]
       view.setUint32(transport + TCP.sequence, 0)
       this.#u8[transport + TCP.flags] = 0
