@@ -39,6 +39,13 @@ export const METRICS = {
     compared: 'with the machine',
     smallestChange: 0.02,
   },
+  meanMs: {
+    title: 'round trip, mean',
+    better: 'lower',
+    format: (value) => fixed(value, 'ms'),
+    compared: undefined,
+    smallestChange: 0.02,
+  },
   p99Ms: {
     title: 'round trip, p99',
     better: 'lower',

@@ -17,6 +17,7 @@ async function ping({ near, farAddress, signal }: Route): Promise<Values> {
   const roundTripsMs = roundTrips(await runIn(near.host, 'ping', args, { signal }))
   return {
     p50Ms: quantile(roundTripsMs, 0.5),
+    meanMs: roundTripsMs.reduce((sum, ms) => sum + ms, 0) / roundTripsMs.length,
     p99Ms: quantile(roundTripsMs, 0.99),
     lostPercent: 100 * (1 - roundTripsMs.length / PINGS),
   }
