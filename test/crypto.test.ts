@@ -14,11 +14,20 @@ const FIRST_PLACE = OPENING_PLACES.end
 const PLACES_BYTES = FIRST_PLACE * PLACE_BYTES + 16_384
 const OUTSIDE = PLACES + PLACES_BYTES
 
+const SYSTEMS = findCrypto(['libcrypto.so.3'])
+
+/**
+ * Node shows its own OpenSSL's functions to every library in the process, the system's OpenSSL too: of another
+ * version than Node's it would call functions that are not its own. Where Node shows none there is none of that.
+ */
+const minorOf = (text: string) => /\d+\.\d+/.exec(text)?.[0]
+const mixes = minorOf(SYSTEMS.name) !== minorOf(process.versions.openssl)
+
 /** Each way there is, and what only it does. */
-const WAYS: readonly [string, Crypto][] = [
+const WAYS: readonly (readonly [string, Crypto])[] = [
   ["OpenSSL's primitives in Node's own binary", findCrypto([null])],
   ["EVP in Node's own binary", findCrypto([null], false)],
-  ["EVP in the system's OpenSSL", findCrypto(['libcrypto.so.3'])],
+  ...(mixes ? [] : [["EVP in the system's OpenSSL", SYSTEMS] as const]),
   ['node:crypto', findCrypto([])],
 ]
 
