@@ -22,10 +22,9 @@ export class WaitingRoom {
   readonly #bytes = new Uint32Array(FRAMES)
   readonly #peers = new Uint32Array(FRAMES)
   readonly #sinceMs = new Float64Array(FRAMES)
-  /** Entries, of which those with no bytes have gone already, and room in use. */
+  /** Entries, and room in use. */
   #count = 0
   #used = 0
-  #waiting = 0
   /** Frames that have been given up since {@link takeExpired} was asked. */
   #expired = 0
 
@@ -39,15 +38,12 @@ export class WaitingRoom {
   }
 
   get empty(): boolean {
-    return this.#waiting === 0
+    return this.#count === 0
   }
 
   /** Keeps a copy of a frame; false where there is no room. */
   put(frame: number, bytes: number, peer: number, nowMs: number): boolean {
-    if (!this.#fits(bytes, peer)) {
-      this.#expire(nowMs)
-      this.#compact()
-    }
+    if (!this.#fits(bytes, peer)) this.#expire(nowMs)
     if (!this.#fits(bytes, peer)) return false
     const index = this.#count++
     this.#copy(this.#at + this.#used, frame, bytes)
@@ -56,7 +52,6 @@ export class WaitingRoom {
     this.#peers[index] = peer
     this.#sinceMs[index] = nowMs
     this.#used += roomFor(bytes)
-    this.#waiting++
     return true
   }
 
@@ -64,10 +59,9 @@ export class WaitingRoom {
   leave(leaver: Leaver, nowMs: number): void {
     this.#expire(nowMs)
     for (let index = 0; index < this.#count; index++) {
-      if (this.#bytes[index] === 0) continue
-      if (leaver(this.#offsets[index], this.#bytes[index], this.#peers[index])) this.#remove(index)
+      if (leaver(this.#offsets[index], this.#bytes[index], this.#peers[index])) this.#bytes[index] = 0
     }
-    this.#reset()
+    this.#compact()
   }
 
   /** How many frames have been given up since this was last asked. */
@@ -84,21 +78,20 @@ export class WaitingRoom {
 
   #expire(nowMs: number): void {
     for (let index = 0; index < this.#count; index++) {
-      if (this.#bytes[index] === 0 || nowMs - this.#sinceMs[index] < PATIENCE_MS) continue
-      this.#remove(index)
+      if (nowMs - this.#sinceMs[index] < PATIENCE_MS) continue
+      this.#bytes[index] = 0
       this.#expired++
     }
-    this.#reset()
+    this.#compact()
   }
 
   #waitingFor(peer: number): number {
     let count = 0
-    for (let index = 0; index < this.#count; index++)
-      if (this.#bytes[index] !== 0 && this.#peers[index] === peer) count++
+    for (let index = 0; index < this.#count; index++) if (this.#peers[index] === peer) count++
     return count
   }
 
-  /** Moves what waits to where others have left. */
+  /** Those that have left, which have no bytes any more, leave their room to what waits. */
   #compact(): void {
     let count = 0
     let used = 0
@@ -115,17 +108,6 @@ export class WaitingRoom {
     }
     this.#count = count
     this.#used = used
-  }
-
-  #remove(index: number): void {
-    this.#bytes[index] = 0
-    this.#waiting--
-  }
-
-  #reset(): void {
-    if (this.#waiting > 0) return
-    this.#count = 0
-    this.#used = 0
   }
 }
 
