@@ -180,8 +180,7 @@ export class Fdb {
   find(high: number, low: number): number {
     let port = this.#portIn(this.#bucket(0, high, low), high, low)
     if (port === FLOOD) port = this.#portIn(this.#bucket(2, high, low), high, low)
-    if (port === FLOOD && high > 0xffff) return this.#pinnedPort(high & 0xffff, low)
-    return port
+    return port === FLOOD ? this.#untaggedPin(high, low) : port
   }
 
   /** Takes in that a frame from this address came from `port`. */
@@ -197,7 +196,8 @@ export class Fdb {
       return LEARN.known
     }
     if (entry < 0 && this.countOf(port) >= PORT_LIMIT) {
-      const learning = this.#pinnedElsewhere(high, low, port) ? LEARN.pinned : LEARN.full
+      const pinned = this.#untaggedPin(high, low)
+      const learning = pinned !== FLOOD && pinned !== port ? LEARN.pinned : LEARN.full
       Atomics.add(i32, this.#header + COUNTED + learning, 1)
       return learning
     }
@@ -344,16 +344,13 @@ export class Fdb {
     return -1
   }
 
-  #pinnedPort(high: number, low: number): number {
-    const entry = this.#entryOf(high, low)
+  /** Where a tagged frame's address is by configuration, which goes for every VLAN; else {@link FLOOD}. */
+  #untaggedPin(high: number, low: number): number {
+    if (high <= 0xffff) return FLOOD
+    const untagged = high & 0xffff
+    const entry = this.#entryOf(untagged, low)
     if (entry < 0 || Atomics.load(this.#i32, entry + SEEN) !== PINNED) return FLOOD
-    return this.find(high, low)
-  }
-
-  /** Whether a tagged frame's address is, without its VLAN, another port's by configuration. */
-  #pinnedElsewhere(high: number, low: number, port: number): boolean {
-    const pinned = high > 0xffff ? this.#pinnedPort(high & 0xffff, low) : FLOOD
-    return pinned !== FLOOD && pinned !== port
+    return this.find(untagged, low)
   }
 
   /** Under the lock: puts an address at a port, in its entry or a new one, unless something speaks against it. */
@@ -362,8 +359,8 @@ export class Fdb {
     const now = i32[this.#header + SECOND]
     const entry = this.#entryOf(high, low)
     if (entry < 0) {
-      if (this.#pinnedElsewhere(high, low, port)) return LEARN.pinned
-      if (high > 0xffff && this.#pinnedPort(high & 0xffff, low) === port) return LEARN.known
+      const pinned = this.#untaggedPin(high, low)
+      if (pinned !== FLOOD) return pinned === port ? LEARN.known : LEARN.pinned
       const free = this.#free(high, low)
       if (free < 0) return LEARN.full
       this.#write(free, high, low, port, now)
