@@ -336,7 +336,7 @@ export class Peer {
 
   /** @throws UserError where it cannot be sent to */
   #moveTo(endpoint: Endpoint): void {
-    const { settings, socket, table, netlink } = this.#context
+    const { settings, socket } = this.#context
     const { host } = this
     refuseLoop(settings, host, endpoint)
     const other = this.#context.nameAt(endpoint)
@@ -346,37 +346,37 @@ export class Peer {
       )
     }
     const sockaddr = encode(socket, endpoint)
-    table.setAddress(this.index, sockaddr)
-    this.#endpoint = endpoint
-    this.#roamed = false
-    this.#underlay = underlayTo(netlink, endpoint.address)
+    this.#settle(endpoint, sockaddr, false)
     this.#life.moved()
-    this.#context.limits.allowRuns(this.index)
-    this.#pathMtu?.close()
-    this.#pathMtu = undefined
     this.#context.privateSide?.located(this.index, sockaddr)
     this.#followPath()
   }
 
   /** It has been heard, authentically, from somewhere else: that is where it is now. */
   roamTo(endpoint: Endpoint, sockaddr: Uint8Array): void {
-    const { netlink, log, table } = this.#context
+    const { log } = this.#context
     const before = this.#endpoint
     // The zone of a link-local address may be a name there and a number here.
     if (before !== undefined && (same(before, endpoint) || this.#isAt(before, sockaddr))) return
-    table.setAddress(this.index, sockaddr)
-    this.#endpoint = endpoint
-    this.#roamed = true
-    this.#underlay = underlayTo(netlink, endpoint.address)
-    this.#context.limits.allowRuns(this.index)
-    this.#pathMtu?.close()
-    this.#pathMtu = undefined
+    this.#settle(endpoint, sockaddr, true)
     this.#followPath()
     const text = formatEndpoint(endpoint)
     log.info(
       { peer: this.name, remote: text },
       before === undefined ? `${this.name} is at ${text}` : `${this.name} has moved to ${text}`,
     )
+  }
+
+  /** That is where it is now, and what was known of the way to it holds no more. */
+  #settle(endpoint: Endpoint, sockaddr: Uint8Array, roamed: boolean): void {
+    const { netlink, table, limits } = this.#context
+    table.setAddress(this.index, sockaddr)
+    this.#endpoint = endpoint
+    this.#roamed = roamed
+    this.#underlay = underlayTo(netlink, endpoint.address)
+    limits.allowRuns(this.index)
+    this.#pathMtu?.close()
+    this.#pathMtu = undefined
   }
 
   #isAt(endpoint: Endpoint, sockaddr: Uint8Array): boolean {
