@@ -212,10 +212,7 @@ export class Tunnel {
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
       mac1Key: privateSide?.own.mac1Key,
-      onControl: () => {
-        channel.wake()
-        privateSide?.wake()
-      },
+      onControl: () => channel.wake(),
     })
     if (privateSide !== undefined) privateSide.onKeys = () => workers.ring()
     resources.defer(() => workers.stop())
