@@ -1,4 +1,4 @@
-import { CRYPTO_SCRATCH_BYTES } from '../linux/ciphers.js'
+import { CRYPTO_SCRATCH_BYTES, type Crypto } from '../linux/ciphers.js'
 import { findCrypto } from '../linux/crypto.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { ControlQueue } from './control-queue.js'
@@ -15,6 +15,14 @@ import type { Sealing } from './sender.js'
 import { WaitingRoom } from './waiting-room.js'
 import type { LoopTask } from './worker.js'
 
+let crypto: Crypto | undefined
+
+/** One for a thread: what the warm-up has V8 compile is then what the tunnel calls, the very same functions. */
+function sharedCrypto(): Crypto {
+  crypto ??= findCrypto()
+  return crypto
+}
+
 export interface PrivatePartsOptions {
   readonly task: LoopTask
   readonly mac1Key: Uint8Array
@@ -30,7 +38,7 @@ export interface PrivatePartsOptions {
 /** What a worker's loop has in a private tunnel beside what it has in any. */
 export class PrivateParts {
   readonly #options: PrivatePartsOptions
-  readonly #crypto = findCrypto()
+  readonly #crypto = sharedCrypto()
   readonly #keyrings: Keyring[] = []
 
   constructor(options: PrivatePartsOptions) {
