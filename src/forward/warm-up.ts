@@ -222,8 +222,8 @@ const SEGMENT_BYTES = 200
 const SEGMENTS_BYTES = 3 * SEGMENT_BYTES + SMALL_BYTES
 
 /**
- * What a device hands over now and then, to one and to all, several at a time, and as super-frames; each frame behind its
- * `virtio_net_hdr`. Not so much that a socket's queue (net.unix.max_dgram_qlen, 10) were full.
+ * What a device hands over now and then, to one and to all, several at a time, and as super-frames; each frame
+ * behind its `virtio_net_hdr`. Not so much that a socket's queue (net.unix.max_dgram_qlen, 10) were full.
  */
 function burstsFor(mode: DeviceMode): readonly (readonly Uint8Array[])[] {
   const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
@@ -254,12 +254,12 @@ function packet(
   const hdr = new DataView(bytes.buffer)
   const frame = new DataView(bytes.buffer, virtio_net_hdr.size)
   if (l2Bytes !== 0) {
+    frame.setUint16(ETHERNET.type, version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6)
     frame.setUint16(ETHERNET.destination, MAC_HIGH)
     frame.setUint32(ETHERNET.destination + 2, DESTINATION_LOW)
     frame.setUint16(ETHERNET.source, MAC_HIGH)
     frame.setUint32(ETHERNET.source + 2, SOURCE_LOW)
   }
-  if (l2Bytes !== 0) frame.setUint16(ETHERNET.type, version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6)
   if (version === 4) {
     frame.setUint8(l2Bytes, 0x45)
     frame.setUint16(l2Bytes + IPV4.totalLength, IPV4_HEADER_BYTES + l4Bytes)
