@@ -120,7 +120,7 @@ t.test('what it was asked before it was there does not count against it', async 
 t.test('a keepalive from an end that was given up has it asked again', async (t) => {
   const peer = new Peer().for(100, { sends: 1 })
   t.equal(peer.life.answersHello, false)
-  peer.life.greeted(peer.seconds * 1000)
+  peer.life.asked(peer.seconds * 1000)
   t.equal(peer.life.answersHello, true)
   t.equal(peer.for(30, {}).life.state, 'down', 'and known to answer')
 })

@@ -86,8 +86,8 @@ export class PeerLife {
     this.#heard(nowMs)
   }
 
-  /** It has sent a keepalive, so it is one that answers. */
-  greeted(nowMs: number): void {
+  /** It has sent a keepalive or a probe of its own, so it is one that answers. */
+  asked(nowMs: number): void {
     this.answered(nowMs)
   }
 

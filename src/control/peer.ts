@@ -233,7 +233,7 @@ export class Peer {
     const { type, token } = message
     const before = this.#life.state
     const nowMs = performance.now()
-    if (type === 'hello') this.#life.greeted(nowMs)
+    if (type === 'hello' || type === 'probe') this.#life.asked(nowMs)
     if (type === 'hello_ack' && token === this.#helloToken) this.#life.answered(nowMs)
     this.#tellChange(before)
     const { sizeBytes } = message
