@@ -1,3 +1,5 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duration } from '../../src/cli/table.js'
 import { UserError } from '../../src/errors.js'
@@ -28,6 +30,7 @@ export async function benchmark(options: Options, args: readonly string[]): Prom
   needProgram('ethtool', 'ethtool')
   if (options.plan.underlays.some(({ rate }) => rate !== undefined)) needProgram('tc', 'iproute2')
   const signal = abortOnSignals()
+  useOwnTemporaryFolder()
   try {
     const { results, folder } = await measure(options, args, signal)
     await writeReport(results, folder)
@@ -37,6 +40,13 @@ export async function benchmark(options: Options, args: readonly string[]): Prom
     signal.throwIfAborted()
     throw error
   }
+}
+
+/** For whatever is written on the way, by the programs too, however they end: it vanishes with this process. */
+function useOwnTemporaryFolder(): void {
+  const folder = mkdtempSync(join(tmpdir(), 'udptun-bench-'))
+  process.env.TMPDIR = folder
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 }
 
 /** Everything but the report: the results, and where they are to go. */

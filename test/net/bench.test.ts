@@ -71,7 +71,7 @@ class Run {
 
   #isOurs(pid: string): boolean {
     try {
-      return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`TMPDIR=${this.temporary}\0`)
+      return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`TMPDIR=${this.temporary}`)
     } catch {
       return false
     }
