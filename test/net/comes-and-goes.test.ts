@@ -1,10 +1,10 @@
 import { constants, setPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { connect, type Host } from '../../src/lab/host.js'
+import { connect } from '../../src/lab/host.js'
 import { ok, type Pair, pings, RunningTunnel, startTunnel, twoHosts, until, untilPing } from './lab.js'
 import { leftIn } from './leftovers.js'
-import { asksItsHost, NAME, serveNames } from './names.js'
+import { serveNames, silenceNames, startNamed } from './names.js'
 import { PacketSocket } from './packet-socket.js'
 import { transfer } from './transfer.js'
 
@@ -41,20 +41,6 @@ function carriesOn(t: Test, ...tunnels: readonly RunningTunnel[]): void {
     t.equal(child.exitCode, null)
     t.equal(stderr, '')
   }
-}
-
-/** Starts a tunnel to a name, which it asks the name server of its own host for. */
-function startNamed(t: Test, host: Host): RunningTunnel {
-  return new RunningTunnel(host, ['10.9.0.1', NAME], [], asksItsHost(t))
-}
-
-/** Has a host's name server take questions and never answer. */
-function silenceNames(host: Host): Promise<string> {
-  return ok(
-    host,
-    'nft',
-    'add table ip t; add chain ip t c { type filter hook input priority 0; }; add rule ip t c udp dport 53 drop',
-  )
 }
 
 // The longest first, so that the others run meanwhile.
@@ -98,7 +84,8 @@ t.test(
     t.ok(query, 'the name server is asked')
     const { code, tookMs } = await a.stop()
     t.equal(code, 0)
-    t.ok(tookMs < 300, `it ended ${Math.round(tookMs)} ms after the signal`)
+    // A look-up would go on for seconds; what a stop itself takes is measured where nothing else runs.
+    t.ok(tookMs < 1_500, `it ended ${Math.round(tookMs)} ms after the signal`)
   },
 )
 
@@ -120,20 +107,6 @@ t.test(
     t.equal((await a.stop()).code, 0)
   },
 )
-
-for (const how of ['refuses', 'is silent'] as const) {
-  t.test(`a signal ends the wait for a DNS that ${how}`, { buffered: true }, async (t) => {
-    using pair = twoHosts()
-    if (how === 'is silent') await silenceNames(pair.a)
-    const a = startNamed(t, pair.a)
-    await a.said(/waiting for DNS/)
-    const { code, stderr, tookMs } = await a.stop()
-    t.equal(code, 0)
-    t.equal(stderr, '')
-    t.ok(tookMs < 300, `it ended ${Math.round(tookMs)} ms after the signal`)
-    t.same(leftIn(pair.a), [])
-  })
-}
 
 t.test('the remote is not there yet: its host refuses, with ICMP errors', { buffered: true }, async (t) => {
   using pair = twoHosts()

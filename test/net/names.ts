@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Host } from '../../src/lab/host.js'
-import { type Launch, ok, PROGRAM, until } from './lab.js'
+import { type Launch, ok, PROGRAM, RunningTunnel, until } from './lab.js'
 
 /** The one name that {@link serveNames} knows. */
 export const NAME = 'host-b.test'
@@ -29,6 +29,15 @@ export async function serveNames(host: Host, ...addresses: string[]): Promise<Ch
   return server
 }
 
+/** Has a host's name server take questions and never answer. */
+export function silenceNames(host: Host): Promise<string> {
+  return ok(
+    host,
+    'nft',
+    'add table ip t; add chain ip t c { type filter hook input priority 0; }; add rule ip t c udp dport 53 drop',
+  )
+}
+
 /** A line of shell that makes a mount namespace ask the name server of its own host. */
 export function mountResolver(t: Test): string {
   const file = join(t.testdir(), 'resolv.conf')
@@ -48,4 +57,9 @@ export function asksItsHost(t: Test): Launch {
 export function inMountNamespace(change: string, ...wrap: string[]): Launch {
   const script = `${change} && exec "$@"`
   return { command: ['unshare', '-m', 'sh', '-c', script, 'sh', ...wrap, process.execPath, PROGRAM] }
+}
+
+/** Starts a tunnel to {@link NAME}, which it asks the name server of its own host for. */
+export function startNamed(t: Test, host: Host): RunningTunnel {
+  return new RunningTunnel(host, ['10.9.0.1', NAME], [], asksItsHost(t))
 }

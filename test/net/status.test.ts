@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
@@ -137,10 +138,9 @@ t.test('--watch shows it every second, with rates, until it is stopped or the tu
   t.ok(second.uptime_s - first.uptime_s > 0.9 && second.uptime_s - first.uptime_s < 1.5)
   screens[0].child.kill()
 
+  const ended = once(screens[1].child, 'exit')
   await a.stop()
-  const [code] = await new Promise<unknown[]>((resolve) =>
-    screens[1].child.once('exit', (...end) => resolve(end)),
-  )
+  const [code] = await ended
   t.equal(code, 1, 'the tunnel has ended, and so does it')
   t.match(screens[1].text(), /no tunnel runs on tap0 here; start one with: .*\s*$/)
 })

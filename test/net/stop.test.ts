@@ -27,6 +27,7 @@ import {
   untilPing,
 } from './lab.js'
 import { leftIn } from './leftovers.js'
+import { silenceNames, startNamed } from './names.js'
 import { workersSleep } from './threads.js'
 
 const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url))
@@ -139,6 +140,16 @@ t.test('SIGTERM at any moment of the start', async (t) => {
     t.same(leftIn(pair.a), [])
   }
 })
+
+for (const how of ['refuses', 'is silent'] as const) {
+  t.test(`SIGTERM while it waits for a DNS that ${how}`, async (t) => {
+    using pair = twoHosts()
+    if (how === 'is silent') await silenceNames(pair.a)
+    const tunnel = startNamed(t, pair.a)
+    await tunnel.said(/waiting for DNS/)
+    endedWell(t, await tunnel.stop(), tunnel, `DNS ${how}`)
+  })
+}
 
 /** A tunnel that npx starts in this checkout, with an npm cache of its own, and without building it again. */
 function startByNpx(
