@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
+import { readResults, type Tally } from './tap-results.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 
@@ -17,28 +18,6 @@ const SUITES = {
 
 type Suite = keyof typeof SUITES
 
-interface Tally {
-  passed: number
-  failed: number
-}
-
-/** The named tests of each file in a TAP 14 stream: the results one level (4 spaces) in. */
-function tally(tap: string): Map<string, Tally> {
-  const files = new Map<string, Tally>()
-  let file: Tally = { passed: 0, failed: 0 }
-  for (const line of tap.split('\n')) {
-    const begins = /^# Subtest: (\S+)$/.exec(line)
-    if (begins !== null) {
-      file = { passed: 0, failed: 0 }
-      files.set(begins[1], file)
-    } else if (/^ {4}ok \d/.test(line)) file.passed++
-    else if (/^ {4}not ok \d/.test(line)) file.failed++
-    // A file that ends badly outside of a test, such as by its time limit, has no failed test to count.
-    else if (/^not ok /.test(line) && file.failed === 0) file.failed = 1
-  }
-  return files
-}
-
 async function runFiles(suite: Suite, files: readonly string[], name: string): Promise<Map<string, Tally>> {
   const { jobs, timeoutSeconds } = SUITES[suite]
   const output = join(tmpdir(), `udptun-fast-${process.pid}-${name}.tap`)
@@ -48,29 +27,39 @@ async function runFiles(suite: Suite, files: readonly string[], name: string): P
     reject: false,
     preferLocal: true,
   })`tap --disable-coverage --reporter=${reporter} --jobs=${jobs} --timeout=${timeoutSeconds} --output-file=${output} ${files}`
-  const results = tally(readFileSync(output, 'utf8'))
+  const found = readResults(readFileSync(output, 'utf8'))
+  const results = new Map(files.map((file) => [file, found.get(file) ?? failure(`${file} was not run`)]))
   if (exitCode !== 0 && ![...results.values()].some(({ failed }) => failed > 0))
-    results.set('the run', { passed: 0, failed: 1 })
+    results.set('the run', failure(`tap ended with ${exitCode}`))
   return results
+}
+
+function failure(what: string): Tally {
+  return { passed: 0, failed: 1, failures: [what] }
+}
+
+/** What failed and why, short: a long log's reader looks at its end. */
+function tell(results: ReadonlyMap<string, Tally>, when: string): void {
+  const failures = [...results.values()].flatMap((result) => result.failures)
+  for (const failure of failures) process.stdout.write(`failed${when}: ${failure}\n`)
 }
 
 /**
  * Runs a suite. A file that measures time on hosts may fail because of what else the machine does: it is run
  * once more by itself, and said to have been.
  */
-async function runSuite(suite: Suite): Promise<Tally> {
+async function runSuite(suite: Suite): Promise<Map<string, Tally>> {
   const { folder } = SUITES[suite]
   const files = readdirSync(folder)
     .filter((name) => name.endsWith('.test.js'))
     .map((name) => relative(process.cwd(), join(folder, name)))
   const results = await runFiles(suite, files, suite)
-  const again = suite === 'net' ? files.filter((file) => (results.get(file)?.failed ?? 1) > 0) : []
+  const again = suite === 'net' ? files.filter((file) => results.get(file)?.failed !== 0) : []
   if (again.length > 0) {
-    process.stdout.write(`failed, and run once more: ${again.join(', ')}\n`)
+    tell(results, ', and run once more')
     for (const [file, result] of await runFiles(suite, again, `${suite}-again`)) results.set(file, result)
   }
-  const sum = (key: keyof Tally) => [...results.values()].reduce((total, result) => total + result[key], 0)
-  return { passed: sum('passed'), failed: sum('failed') }
+  return results
 }
 
 const suites = process.argv.length > 2 ? (process.argv.slice(2) as Suite[]) : (Object.keys(SUITES) as Suite[])
@@ -80,11 +69,14 @@ if (suites.includes('net') && process.getuid?.() !== 0) {
   )
   process.exit(1)
 }
-const total: Tally = { passed: 0, failed: 0 }
+const total = { passed: 0, failed: 0 }
 for (const suite of suites) {
-  const { passed, failed } = await runSuite(suite)
-  total.passed += passed
-  total.failed += failed
+  const results = await runSuite(suite)
+  tell(results, '')
+  for (const { passed, failed } of results.values()) {
+    total.passed += passed
+    total.failed += failed
+  }
 }
 process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`)
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1)
