@@ -18,7 +18,7 @@ function makeLoop() {
   const memory = NativeMemory.allocate(END)
   const bell = Doorbell.open()
   const otherBell = Doorbell.open()
-  const told = { busy: true, filled: 0, drained: 0, rung: 0 }
+  const told = { busy: true, filled: 0, drained: 0, rung: 0, end: false }
   const source: Source = {
     fd: otherBell.fd,
     recordBytes: 64,
@@ -49,7 +49,10 @@ function makeLoop() {
     otherBell,
     scratch: new Scratch(memory, 0),
     counters,
-    rung: () => void told.rung++,
+    rung: () => {
+      told.rung++
+      return told.end
+    },
   })
   const close = () => {
     bell.close()
@@ -76,5 +79,20 @@ t.test('one that has nothing to do sleeps for as long as it may', async (t) => {
   bell.ring()
   t.ok(loop.turn(1_000))
   t.same([told.rung, counters[C.wakeUps]], [1, 1])
+  close()
+})
+
+t.test('it runs until nothing comes, or it is told that it is the end', async (t) => {
+  const { loop, bell, told, close } = makeLoop()
+  told.busy = false
+  t.notOk(loop.run(1), 'nothing came')
+  bell.ring()
+  t.ok(loop.run(1), 'the doorbell')
+  t.notOk(loop.ended)
+  told.end = true
+  told.busy = true
+  bell.ring()
+  loop.run(-1)
+  t.ok(loop.ended, 'busy as it is')
   close()
 })

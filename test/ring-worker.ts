@@ -206,7 +206,7 @@ const loop = new Loop({
   otherBell,
   scratch: new Scratch(memory, task.scratch),
   counters,
+  rung: () => Atomics.load(memory.i32, (task.state >>> 2) + StateWord.stop) !== 0,
 })
-const stop = (task.state >>> 2) + StateWord.stop
-while (Atomics.load(memory.i32, stop) === 0) loop.turn(-1)
+while (!loop.ended) loop.run(-1)
 counters[C.doorbells] = otherBell.rings

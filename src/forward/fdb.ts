@@ -102,6 +102,7 @@ const HEADER_WORDS = 32
 const LOCK = 0
 const SECOND = 1
 const COUNTED = 2
+const CHANGES = 9
 const MULTIPLIERS = 16
 
 /** Main looks over all blocks once in so many ticks. */
@@ -208,6 +209,14 @@ export class Fdb {
     return learning
   }
 
+  /**
+   * While this number is what it was, {@link find} finds what it found, and to {@link learn} what is known changes
+   * nothing. It is another one after at the most a second.
+   */
+  get changes(): number {
+    return Atomics.load(this.#i32, this.#header + CHANGES)
+  }
+
   /** The number of a port's entries, pinned ones aside. */
   countOf(port: number): number {
     return Atomics.load(this.#i32, this.#counts + port - FLOOD)
@@ -226,6 +235,7 @@ export class Fdb {
   /** Main, once a second: what time it is, in whole seconds since the start. Forgets what has become too old. */
   tick(second: number): void {
     Atomics.store(this.#i32, this.#header + SECOND, second)
+    Atomics.add(this.#i32, this.#header + CHANGES, 1)
     const end = Math.min(this.#blockCount, this.#next + Math.ceil(this.#blockCount / TICKS_A_ROUND))
     this.#removeWhere((_, seen) => seen !== PINNED && second - seen > AGEING_S, this.#next, end)
     this.#next = end === this.#blockCount ? 0 : end
@@ -464,6 +474,7 @@ export class Fdb {
   }
 
   #unlock(): void {
+    Atomics.add(this.#i32, this.#header + CHANGES, 1)
     Atomics.store(this.#i32, this.#header + LOCK, 0)
   }
 }

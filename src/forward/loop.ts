@@ -24,8 +24,8 @@ export interface LoopOptions {
   readonly otherBell: Doorbell
   readonly scratch: Scratch
   readonly counters: Float64Array
-  /** Called when main has rung, or the other worker. */
-  readonly rung?: (() => void) | undefined
+  /** Called when main has rung, or the other worker. @returns whether that was to say that it is the end */
+  readonly rung: () => boolean
 }
 
 /** How long a worker with a full send buffer sleeps before it looks again by itself. */
@@ -48,7 +48,8 @@ export class Loop {
   readonly #otherBell: Doorbell
   readonly #sleeper: Sleeper
   readonly #counters: Float64Array
-  readonly #rung: (() => void) | undefined
+  readonly #rung: () => boolean
+  #ended = false
   #sourceMayHave = true
   #turnsAwake = 0
 
@@ -65,10 +66,28 @@ export class Loop {
     this.#rung = options.rung
   }
 
+  /** It has been told that it is the end, and is to be run no more. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /**
+   * Goes around until it has slept in vain, or is told that it is the end. A loop in a function that is called
+   * often: V8 compiles it before it is called for the last time, to stay in.
+   * @param idleMs how long to sleep when there is nothing to do: -1 is until there is
+   * @returns whether anything came
+   * @throws Error when an fd is of no more use
+   */
+  run(idleMs: number): boolean {
+    let came = false
+    while (this.turn(idleMs)) came = true
+    return came
+  }
+
   /**
    * One time around: at the most a record filled, what is there drained, or a sleep.
    * @param idleMs how long to sleep when there is nothing to do: -1 is until there is
-   * @returns false when nothing has come in that time, which is not counted either
+   * @returns false when nothing has come in that time, which is not counted either, or when it is the end
    * @throws Error when an fd is of no more use
    */
   turn(idleMs: number): boolean {
@@ -95,7 +114,7 @@ export class Loop {
     const timeoutMs = busy ? 0 : blocked ? BLOCKED_POLL_MS : full ? -1 : idleMs
     const found = this.#sleeper.sleep(sourceEvents, own.blocked ? POLLOUT : 0, timeoutMs)
     const { rung } = this.#sleeper
-    ring.producerWoke()
+    if (full) ring.producerWoke()
     this.#sourceMayHave = busy || full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
     if (found === 0 && !rung && !busy && timeoutMs === idleMs) return false
 
@@ -104,11 +123,11 @@ export class Loop {
     if (rung) {
       this.#bell.silence()
       counters[C.syscalls]++
-      this.#rung?.()
+      this.#ended = this.#rung()
     }
     if ((found & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
     if ((found & POLLERR) !== 0) this.#source.handleError()
-    return true
+    return !this.#ended
   }
 }
 
@@ -126,7 +145,7 @@ class Drain {
 
   /** Drains what is there, unless the other worker does. */
   run(): void {
-    while (this.blocked || (this.#ring.usedBytes !== 0 && this.#ring.tryLock())) {
+    while (this.blocked || (!this.#ring.isEmpty && this.#ring.tryLock())) {
       this.blocked = this.#sink.drain(this.#ring) === BLOCKED
       if (this.blocked) return
       this.#ring.unlock()

@@ -27,10 +27,19 @@ export class Offloads {
   }
 
   set(offload: Offload, on: boolean): void {
-    Atomics.store(this.#i32, this.#word + OFFLOADS.indexOf(offload), on ? 1 : 0)
+    Atomics.store(this.#i32, this.wordOf(offload), on ? 1 : 0)
   }
 
   isOn(offload: Offload): boolean {
-    return Atomics.load(this.#i32, this.#word + OFFLOADS.indexOf(offload)) === 1
+    return this.isSet(this.wordOf(offload))
+  }
+
+  /** For who looks often: what {@link isSet} takes. */
+  wordOf(offload: Offload): number {
+    return this.#word + OFFLOADS.indexOf(offload)
+  }
+
+  isSet(word: number): boolean {
+    return Atomics.load(this.#i32, word) === 1
   }
 }

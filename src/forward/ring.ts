@@ -76,7 +76,8 @@ export class Ring {
    */
   reserve(bytes: number): number {
     const head = this.#i32[this.#head]
-    const used = (head - Atomics.load(this.#i32, this.#tail)) | 0
+    // Not read atomically: an older tail means less room, and nothing is written there before this is known.
+    const used = (head - this.#i32[this.#tail]) | 0
     const at = head & (this.dataBytes - 1)
     const toEnd = this.dataBytes - at
     const skip = bytes > toEnd ? toEnd : 0
@@ -141,6 +142,11 @@ export class Ring {
     if (Atomics.load(this.#i32, this.#producerSleeps) === 0) return
     if (((Atomics.load(this.#i32, this.#head) - tail) | 0) * 2 > this.dataBytes) return
     if (Atomics.exchange(this.#i32, this.#producerSleeps, 0) === 1) this.#producerBell.ring()
+  }
+
+  /** Either side: whether no record waits; true is as of now, false may be as of just before. */
+  get isEmpty(): boolean {
+    return Atomics.load(this.#i32, this.#head) === this.#i32[this.#tail]
   }
 
   /** Either side: bytes of records that wait. */

@@ -20,6 +20,8 @@ export class Router implements Forwarding {
   #lastVersion = 0
   readonly #last = new Int32Array(4)
   #lastOwner = FLOOD
+  /** The routes', as they were when that was found out. */
+  #changes = 0
 
   constructor({ view, u8 }: NativeMemory, routes: Routes) {
     this.#view = view
@@ -28,6 +30,9 @@ export class Router implements Forwarding {
   }
 
   begin(): void {
+    const { changes } = this.#routes
+    if (changes === this.#changes) return
+    this.#changes = changes
     this.#lastVersion = 0
   }
 

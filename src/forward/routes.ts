@@ -106,6 +106,11 @@ export class Routes {
     Atomics.store(this.#i32, this.#changes, changes + 1)
   }
 
+  /** While this number is what it was, {@link find4} and {@link find6} find what they found. */
+  get changes(): number {
+    return Atomics.load(this.#i32, this.#changes)
+  }
+
   /** The peer with the longest prefix of the IPv4 address at offset `at`, or {@link FLOOD} where there is none. */
   find4(at: number): number {
     const i32 = this.#i32

@@ -15,6 +15,10 @@ const MESSAGES = 1024
 const FRAMES = 512
 const CONTROL_BYTES = 32
 
+/** What is known of a message, in a row of words: one place in the caches, where arrays for each were six. */
+const Word = { frames: 0, bytes: 1, segmentBytes: 2, pieces: 3, peer: 4, firstIovec: 5 } as const
+const ROW_WORDS = 8
+
 /**
  * Frames on their way into one sendmmsg(2): an array of messages, each to one peer and each either one frame
  * or, with `UDP_SEGMENT` (udp(7)), a run of frames of equal length, of which the last may be shorter. A frame
@@ -29,13 +33,8 @@ export class SendBatch {
   /** Address of the array of `struct mmsghdr`, by the index of the first message meant. */
   readonly #addresses: readonly unknown[]
   readonly #sockaddrBytes: number
-  /** Of each message: frames, bytes, bytes of its first frame, pieces of each, peer, first iovec. */
-  readonly #frames = new Uint32Array(MESSAGES)
-  readonly #bytes = new Uint32Array(MESSAGES)
-  readonly #segmentBytes = new Uint32Array(MESSAGES)
-  readonly #pieces = new Uint32Array(MESSAGES)
-  readonly #peers = new Uint32Array(MESSAGES)
-  readonly #firstIovec = new Uint32Array(MESSAGES)
+  /** Of each message a row of {@link Word}s: index of the first. */
+  readonly #rows: number
   /** Messages in the batch, and iovecs and frames in use. */
   count = 0
   #usedIovecs = 0
@@ -52,6 +51,7 @@ export class SendBatch {
     this.#iovecs = scratch.take(2 * FRAMES * iovec.size)
     this.#controls = scratch.take(MESSAGES * CONTROL_BYTES)
     this.#headers = scratch.take(FRAMES * MAX_HEADER_BYTES)
+    this.#rows = scratch.take(MESSAGES * ROW_WORDS * 4) >>> 2
     const addresses: unknown[] = []
     for (let i = 0; i < MESSAGES; i++) {
       const at = this.#messages + i * mmsghdr.size
@@ -108,30 +108,38 @@ export class SendBatch {
 
   /** The messages from index `first` up to `end` once more, for another peer: of the same frames where they lie. */
   repeat(first: number, end: number, peer: number, name: number): void {
+    const { u32 } = this.#memory
     for (let message = first; message < end; message++) {
       const index = this.count++
-      this.#frames[index] = this.#frames[message]
-      this.#bytes[index] = this.#bytes[message]
-      this.#segmentBytes[index] = this.#segmentBytes[message]
-      this.#pieces[index] = this.#pieces[message]
-      this.#address(index, peer, name, this.#firstIovec[message])
+      const from = this.#row(message)
+      u32.copyWithin(this.#row(index), from, from + ROW_WORDS)
+      this.#address(index, peer, name, u32[from + Word.firstIovec])
     }
     this.#closed = true
   }
 
+  #row(index: number): number {
+    return this.#rows + index * ROW_WORDS
+  }
+
+  #word(index: number, word: number): number {
+    return this.#memory.u32[this.#rows + index * ROW_WORDS + word]
+  }
+
   #place(bytes: number, pieces: number, peer: number, name: number): void {
-    const last = this.count - 1
+    const { u32 } = this.#memory
+    const last = this.#row(this.count - 1)
     if (
       !this.#closed &&
-      this.#peers[last] === peer &&
-      this.#pieces[last] === pieces &&
-      bytes <= this.#segmentBytes[last] &&
-      this.#frames[last] < MAX_SEGMENTS &&
-      this.#bytes[last] + bytes <= MAX_MESSAGE_BYTES
+      u32[last + Word.peer] === peer &&
+      u32[last + Word.pieces] === pieces &&
+      bytes <= u32[last + Word.segmentBytes] &&
+      u32[last + Word.frames] < MAX_SEGMENTS &&
+      u32[last + Word.bytes] + bytes <= MAX_MESSAGE_BYTES
     ) {
-      this.#frames[last]++
-      this.#bytes[last] += bytes
-      if (bytes < this.#segmentBytes[last]) this.#closed = true
+      u32[last + Word.frames]++
+      u32[last + Word.bytes] += bytes
+      if (bytes < u32[last + Word.segmentBytes]) this.#closed = true
     } else {
       this.#open(bytes, pieces, peer, name)
     }
@@ -139,21 +147,25 @@ export class SendBatch {
   }
 
   #open(bytes: number, pieces: number, peer: number, name: number): void {
+    const { u32 } = this.#memory
     const index = this.count++
-    this.#frames[index] = 1
-    this.#bytes[index] = bytes
-    this.#segmentBytes[index] = bytes
-    this.#pieces[index] = pieces
+    const row = this.#row(index)
+    u32[row + Word.frames] = 1
+    u32[row + Word.bytes] = bytes
+    u32[row + Word.segmentBytes] = bytes
+    u32[row + Word.pieces] = pieces
     this.#closed = !this.segments
     this.#address(index, peer, name, this.#usedIovecs)
   }
 
   #address(index: number, peer: number, name: number, firstIovec: number): void {
+    const { u32 } = this.#memory
     const at = this.#messages + index * mmsghdr.size
-    this.#peers[index] = peer
-    this.#firstIovec[index] = firstIovec
+    const row = this.#row(index)
+    u32[row + Word.peer] = peer
+    u32[row + Word.firstIovec] = firstIovec
     this.#memory.writePointer(at + msghdr.msg_name, name)
-    this.#memory.u32[(at + msghdr.msg_namelen) >>> 2] = this.#sockaddrBytes
+    u32[(at + msghdr.msg_namelen) >>> 2] = this.#sockaddrBytes
     this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + firstIovec * iovec.size)
   }
 
@@ -165,13 +177,16 @@ export class SendBatch {
 
   /** Finishes the messages' headers; to be called before the batch is sent. */
   seal(): void {
+    const { u32, u16 } = this.#memory
     for (let index = 0; index < this.count; index++) {
       const at = this.#messages + index * mmsghdr.size
-      const frames = this.#frames[index]
-      this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = frames * this.#pieces[index]
-      this.#memory.u32[(at + msghdr.msg_controllen) >>> 2] = frames > 1 ? CMSG_SPACE : 0
+      const row = this.#row(index)
+      const frames = u32[row + Word.frames]
+      u32[(at + msghdr.msg_iovlen) >>> 2] = frames * u32[row + Word.pieces]
+      u32[(at + msghdr.msg_controllen) >>> 2] = frames > 1 ? CMSG_SPACE : 0
+      if (frames === 1) continue
       const control = this.#controls + index * CONTROL_BYTES
-      this.#memory.u16[(control + cmsghdr.size) >>> 1] = this.#segmentBytes[index]
+      u16[(control + cmsghdr.size) >>> 1] = u32[row + Word.segmentBytes]
     }
   }
 
@@ -181,45 +196,49 @@ export class SendBatch {
   }
 
   framesIn(index: number): number {
-    return this.#frames[index]
+    return this.#word(index, Word.frames)
   }
 
   peerOf(index: number): number {
-    return this.#peers[index]
+    return this.#word(index, Word.peer)
   }
 
   bytesIn(index: number): number {
-    return this.#bytes[index]
+    return this.#word(index, Word.bytes)
   }
 
   /** Bytes of message `index`'s first frame. */
   firstBytesIn(index: number): number {
-    return Math.min(this.#segmentBytes[index], this.#bytes[index])
+    return Math.min(this.#word(index, Word.segmentBytes), this.bytesIn(index))
   }
 
   /** How many frames of message `index` are as long as its first: all, or all but the last. */
   alikeIn(index: number): number {
-    const frames = this.#frames[index]
-    return frames * this.#segmentBytes[index] > this.#bytes[index] ? Math.max(frames - 1, 1) : frames
+    const frames = this.framesIn(index)
+    return frames * this.#word(index, Word.segmentBytes) > this.bytesIn(index)
+      ? Math.max(frames - 1, 1)
+      : frames
   }
 
   /** Makes message `index`, a run that the kernel refused, its first frame alone. */
   single(index: number): void {
     const at = this.#messages + index * mmsghdr.size
-    this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = this.#pieces[index]
+    this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = this.#word(index, Word.pieces)
     this.#memory.u32[(at + msghdr.msg_controllen) >>> 2] = 0
   }
 
   /** Leaves the first `frames` frames out of message `index`. What is left is a run, even of one frame. */
   leaveOut(index: number, frames: number): void {
+    const { u32 } = this.#memory
     const at = this.#messages + index * mmsghdr.size
-    const pieces = this.#pieces[index]
-    this.#bytes[index] -= Math.min(frames * this.#segmentBytes[index], this.#bytes[index])
-    this.#frames[index] -= frames
-    this.#firstIovec[index] += frames * pieces
-    this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + this.#firstIovec[index] * iovec.size)
-    this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = this.#frames[index] * pieces
-    this.#memory.u32[(at + msghdr.msg_controllen) >>> 2] = CMSG_SPACE
+    const row = this.#row(index)
+    const pieces = u32[row + Word.pieces]
+    u32[row + Word.bytes] -= Math.min(frames * u32[row + Word.segmentBytes], u32[row + Word.bytes])
+    u32[row + Word.frames] -= frames
+    u32[row + Word.firstIovec] += frames * pieces
+    this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + u32[row + Word.firstIovec] * iovec.size)
+    u32[(at + msghdr.msg_iovlen) >>> 2] = u32[row + Word.frames] * pieces
+    u32[(at + msghdr.msg_controllen) >>> 2] = CMSG_SPACE
   }
 }
 

@@ -84,6 +84,7 @@ export class Sender {
   readonly batch: SendBatch
   readonly #fd: number
   readonly #offloads: Offloads
+  readonly #udpSegment: number
   readonly #passage: Passage
   readonly #sealer: Sealer | undefined
   readonly #waitingRoom: WaitingRoom | undefined
@@ -114,6 +115,7 @@ export class Sender {
   constructor(options: SenderOptions, scratch: Scratch, counters: Float64Array) {
     this.#fd = options.fd
     this.#offloads = options.offloads
+    this.#udpSegment = options.offloads.wordOf('udp_segment')
     this.#passage = options.passage
     this.#sealer = options.sealing?.sealer
     this.#waitingRoom = options.sealing?.waitingRoom
@@ -218,7 +220,7 @@ export class Sender {
   opens(fragmented: boolean, runs: boolean): boolean {
     if (this.batch.count === 0) {
       this.#fragmented = fragmented
-      this.#segments = !fragmented && this.#offloads.isOn('udp_segment')
+      this.#segments = !fragmented && this.#offloads.isSet(this.#udpSegment)
     }
     this.batch.segments = this.#segments && runs
     return this.#fragmented === fragmented

@@ -48,6 +48,8 @@ export class Switch implements Forwarding {
   readonly #last = new Int32Array(4)
   #lastFrom = FLOOD
   #lastTarget = FLOOD
+  /** The database's, as it was when that was found out. */
+  #changes = 0
 
   constructor({ view }: NativeMemory, options: SwitchOptions) {
     this.#view = view
@@ -55,6 +57,9 @@ export class Switch implements Forwarding {
   }
 
   begin(): void {
+    const { changes } = this.#options.fdb
+    if (changes === this.#changes) return
+    this.#changes = changes
     this.#lastFrom = FLOOD
   }
 

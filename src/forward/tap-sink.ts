@@ -47,6 +47,8 @@ export class TapSink implements Sink, JoinTarget {
   readonly fd: number
   readonly #l2Bytes: number
   readonly #offloads: Offloads
+  readonly #deviceTso: number
+  readonly #deviceUso: number
   readonly #peerCounters: Float64Array
   readonly #forwarding: Forwarding
   readonly #relay: Relay | undefined
@@ -70,6 +72,8 @@ export class TapSink implements Sink, JoinTarget {
     this.fd = options.fd
     this.#l2Bytes = options.l2Bytes
     this.#offloads = options.offloads
+    this.#deviceTso = options.offloads.wordOf('device_tso')
+    this.#deviceUso = options.offloads.wordOf('device_uso')
     this.#peerCounters = options.peerCounters
     this.#forwarding = options.forwarding
     this.#relay = options.relay
@@ -92,8 +96,7 @@ export class TapSink implements Sink, JoinTarget {
     const record = ring.peek()
     if (record < 0) return DONE
     if (this.#records.kind(record) === KIND_RUN) {
-      this.#joins = this.#offloads.isOn('device_tso')
-      this.#joiner.joinsUdp = this.#offloads.isOn('device_uso')
+      this.#lookAtOffloads()
       const count = this.#records.count(record)
       this.#forwarding.begin()
       for (let i = 0; i < count; i++) this.#takeEntry(record, i)
@@ -102,6 +105,11 @@ export class TapSink implements Sink, JoinTarget {
     }
     ring.release()
     return MORE
+  }
+
+  #lookAtOffloads(): void {
+    this.#joins = this.#offloads.isSet(this.#deviceTso)
+    this.#joiner.joinsUdp = this.#offloads.isSet(this.#deviceUso)
   }
 
   #takeEntry(record: number, index: number): void {
@@ -200,8 +208,7 @@ export class TapSink implements Sink, JoinTarget {
   /** The device takes no such super-frames (kernels without USO; Linux 6.6.44 took some for malformed). */
   #giveUpJoining(): void {
     this.#offloads.set(this.#joiner.joinedUdp ? 'device_uso' : 'device_tso', false)
-    this.#joins = this.#offloads.isOn('device_tso')
-    this.#joiner.joinsUdp = this.#offloads.isOn('device_uso')
+    this.#lookAtOffloads()
   }
 
   #refused(errno: number, frames: number): void {

@@ -17,6 +17,7 @@ import type { Scratch } from './scratch.js'
 
 /** Messages that one call receives at the most, while each is a single datagram. */
 const BATCH = 16
+const AFTER_SLEEP = 2
 
 /** What `UDP_GRO` may make of many datagrams: no longer than one IP packet. */
 const MESSAGE_BYTES = 65_536
@@ -55,9 +56,10 @@ export class UdpSource implements Source {
   readonly #errors: ErrorQueue
   /**
    * Messages to ask for next: many while they are single datagrams that come fast; one while each is a long
-   * run, to pass it on while it is cached; one after a sleep, to pass it on at once.
+   * run, to pass it on while it is cached; after a sleep one more than there may be, to pass that one on at once
+   * and be told in the same call that it was the last.
    */
-  #slots = 1
+  #slots = AFTER_SLEEP
   #peer = 0
 
   constructor(options: UdpSourceOptions, scratch: Scratch, counters: Float64Array) {
@@ -91,7 +93,7 @@ export class UdpSource implements Source {
       this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#peer)
       end = offset + bytes
     }
-    this.#slots = run || received < slots ? 1 : BATCH
+    this.#slots = received < slots ? AFTER_SLEEP : run ? 1 : BATCH
     if (count > 0) {
       this.#records.setCount(record, count)
       ring.commit(end - record, KIND_RUN)
@@ -101,6 +103,7 @@ export class UdpSource implements Source {
 
   /** Nothing there, or an ICMP error was: that one is taken off, and poll tells whether there is more. */
   #receiveFailed(): Progress {
+    this.#slots = AFTER_SLEEP
     if (lastErrno() !== EAGAIN) this.handleError()
     return DONE
   }

@@ -175,7 +175,7 @@ class SmallTunnel {
     const bursts = this.#bursts
     this.#offloads.set('udp_segment', Math.floor(index / bursts.length) % 2 === 0)
     for (const frame of bursts[index % bursts.length]) write(this.#overlay, frame, frame.length)
-    if (index % SECOND === 0) for (const fdb of this.#fdbs) fdb.tick(index / SECOND)
+    for (const fdb of this.#fdbs) fdb.tick(Math.floor(index / SECOND))
     if (index % SELDOM === 0) {
       this.#bell.ring()
       if (index % RARELY === 0) this.#memory.i32[(this.#plan.state >>> 2) + StateWord.controlTold] = 0
@@ -183,8 +183,8 @@ class SmallTunnel {
     }
     let busy: boolean
     do {
-      busy = this.#tap.turn(0)
-      if (this.#udp.turn(0)) busy = true
+      busy = this.#tap.run(0)
+      if (this.#udp.run(0)) busy = true
     } while (busy)
     // A run, such as UDP_GRO makes, is the one thing that no pair of sockets brings.
     datagramsIn(SEGMENTS_BYTES, SEGMENT_BYTES)

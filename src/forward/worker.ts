@@ -70,11 +70,10 @@ export default function work(task: WorkerTask): void {
   const loop = assemble(task, memory, bytes)
   const warmUp = new WarmUp(memory, task, (small) => assemble(small, memory, bytes))
   parentPort?.postMessage({ ready: task.role } satisfies WorkerMessage)
-  const stop = (task.plan.state >>> 2) + StateWord.stop
   try {
-    while (Atomics.load(memory.i32, stop) === 0) {
-      const idle = !loop.turn(warmUp.done ? -1 : WARM_UP_REST_MS)
-      if (idle && !warmUp.done) warmUp.slice()
+    while (!loop.ended) {
+      loop.run(warmUp.done ? -1 : WARM_UP_REST_MS)
+      if (!warmUp.done && !loop.ended) warmUp.slice()
     }
   } finally {
     warmUp.close()
@@ -119,15 +118,18 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
   const tapSink = new TapSink(writing, scratch, bytes, counters)
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
-  const rung =
-    privateParts &&
-    (() => {
+  const stop = (state >>> 2) + StateWord.stop
+  const rung = () => {
+    if (privateParts !== undefined) {
       privateParts.sweep()
       udpSink.keysChanged()
-      if (!outbound.tryLock()) return
-      udpSink.sendWaiting()
-      outbound.unlock()
-    })
+      if (outbound.tryLock()) {
+        udpSink.sendWaiting()
+        outbound.unlock()
+      }
+    }
+    return Atomics.load(memory.i32, stop) !== 0
+  }
   const common = { scratch, counters, rung }
   if (task.role === 'tap') {
     const source = new TapSource(tapFd, scratch, counters)

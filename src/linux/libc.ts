@@ -24,11 +24,12 @@ export const read: (fd: number, buf: Pointer, count: number) => number = libc.fu
 export const write: (fd: number, buf: Pointer, count: number) => number = libc.func(
   'int64_t write(int fd, void *buf, size_t count)',
 )
+// Linux moves no more than 0x7ffff000 bytes at a time (read(2)), which an int holds and is converted in fewer steps.
 export const readv: (fd: number, iov: Pointer, iovcnt: number) => number = libc.func(
-  'int64_t readv(int fd, void *iov, int iovcnt)',
+  'int readv(int fd, void *iov, int iovcnt)',
 )
 export const writev: (fd: number, iov: Pointer, iovcnt: number) => number = libc.func(
-  'int64_t writev(int fd, void *iov, int iovcnt)',
+  'int writev(int fd, void *iov, int iovcnt)',
 )
 export const ioctl: (fd: number, request: number, arg: Pointer) => number = libc.func(
   'int ioctl(int fd, unsigned long request, void *arg)',
