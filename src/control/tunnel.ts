@@ -177,6 +177,7 @@ export class Tunnel {
     const sendWhole = channel.sendWhole.bind(channel)
     const addresses = new Addresses(memory, plan, settings.mode)
     let onMtu = () => {}
+    let onControl = () => {}
     const peers: Peers = new Peers({
       settings,
       socket,
@@ -212,7 +213,7 @@ export class Tunnel {
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
       mac1Key: privateSide?.own.mac1Key,
-      onControl: () => channel.wake(),
+      onControl: () => onControl(),
     })
     if (privateSide !== undefined) privateSide.onKeys = () => workers.ring()
     resources.defer(() => workers.stop())
@@ -242,6 +243,9 @@ export class Tunnel {
     tunnel.#announce()
     tunnel.#tellWorkers(mtuBytes)
     peers.start()
+    // What a peer has said by now waited, so that the first line of the log is that the tunnel is up.
+    onControl = () => channel.wake()
+    onControl()
     tunnel.#offloadWatch.look()
     return tunnel
   }

@@ -8,6 +8,9 @@ import { PacketSocket } from './packet-socket.js'
 
 const TOKEN = 0x0123456789abcdefn
 
+/** Of IEEE 802's Local Experimental EtherType. */
+const BROADCAST_FRAME = Buffer.concat([Buffer.from('ffffffffffff02000000000288b5', 'hex'), Buffer.alloc(46)])
+
 function isHello(message: ControlMessage | undefined): message is ControlMessage {
   return message?.type === 'hello'
 }
@@ -52,32 +55,51 @@ function controlFrames(far: FarEnd): ControlMessage[] {
   return far.received.flatMap((bytes) => readControl('tap', bytes, bytes.length) ?? [])
 }
 
-t.test(
-  'a probe is answered with its length; an end that answers no keepalives is left alone',
-  { timeout: 60_000 },
-  async (t) => {
-    using pair = twoHosts()
-    const a = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
-    using far = new FarEnd(pair.b)
-    const say = (message: ControlMessage, bytes?: number) =>
-      far.send(writeControl('tap', message, bytes), pair.underlay.a)
-    say({ type: 'probe', token: TOKEN, sizeBytes: 0 }, 1400)
-    await until('it is answered', () => controlFrames(far).some(isAnswer))
-    t.same(controlFrames(far).filter(isAnswer), [{ type: 'probe_ack', token: TOKEN, sizeBytes: 1400 }])
-    say({ type: 'hello_ack', token: TOKEN, sizeBytes: 30 })
-    const hellos = () => controlFrames(far).filter(isHello).length
-    await until('it is asked a few times', () => hellos() >= 3)
-    await sleep(1_500)
-    const asked = hellos()
-    await sleep(6_000)
-    t.equal(hellos(), asked, 'and no more')
-    t.match(
-      (await a.status()).peers[0],
-      { state: 'up', keepalives: false },
-      'an answer to nothing counts for nothing',
-    )
-  },
-)
+t.test('a probe is answered with its length, and who sends one answers keepalives', async (t) => {
+  using pair = twoHosts()
+  const a = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+  using far = new FarEnd(pair.b)
+  far.send(writeControl('tap', { type: 'probe', token: TOKEN, sizeBytes: 0 }, 1400), pair.underlay.a)
+  await until('it is answered', () => controlFrames(far).some(isAnswer))
+  t.same(controlFrames(far).filter(isAnswer), [{ type: 'probe_ack', token: TOKEN, sizeBytes: 1400 }])
+  t.match((await a.status()).peers[0], { state: 'up', keepalives: true })
+})
+
+t.test('an end that answers no keepalives is left alone', { timeout: 60_000 }, async (t) => {
+  using pair = twoHosts()
+  const a = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+  using far = new FarEnd(pair.b)
+  far.send(BROADCAST_FRAME, pair.underlay.a)
+  far.send(writeControl('tap', { type: 'hello_ack', token: TOKEN, sizeBytes: 30 }), pair.underlay.a)
+  const hellos = () => controlFrames(far).filter(isHello).length
+  await until('it is asked a few times', () => hellos() >= 3)
+  await sleep(1_500)
+  const asked = hellos()
+  await sleep(6_000)
+  t.equal(hellos(), asked, 'and no more')
+  t.match(
+    (await a.status()).peers[0],
+    { state: 'up', keepalives: false },
+    'an answer to nothing counts for nothing',
+  )
+})
+
+t.test('what a peer says of a tunnel that only starts waits until it says that it is up', async (t) => {
+  using pair = twoHosts()
+  using far = new FarEnd(pair.b)
+  const hello = writeControl('tap', { type: 'hello', token: TOKEN, sizeBytes: 0 })
+  const timer = setInterval(() => far.send(hello, pair.underlay.a), 1)
+  try {
+    for (let i = 0; i < 3; i++) {
+      const a = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+      await a.said(/ is heard$/)
+      t.match(a.log[0].msg, /^tap0 is up: /)
+      await a.stop()
+    }
+  } finally {
+    clearInterval(timer)
+  }
+})
 
 t.test(
   'control frames never reach the device, nor leave it; malformed and too many are counted',
