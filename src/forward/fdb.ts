@@ -5,7 +5,7 @@ import { type DEVICE, FLOOD } from './target.js'
  * The forwarding database of a learning switch (IEEE 802.1D, 7.8 and 7.9) in shared memory: behind which port
  * a MAC was seen last, for each VLAN. A port is a peer, by its index, or {@link DEVICE}.
  *
- * Layout: a cache line of words (lock, second, what is counted), one of the hash's multipliers, a word a port
+ * Layout: a cache line of words (lock, second, what is counted, changes), one of the hash's multipliers, a word a port
  * with the number of its entries, a word a block with the number of entries taken in it, the buckets, and a word
  * an entry about its moves. A bucket is a cache line of
  * four entries; an address has two buckets where it may be, by two hashes, and goes into the emptier one. So a
@@ -210,8 +210,8 @@ export class Fdb {
   }
 
   /**
-   * While this number is what it was, {@link find} finds what it found, and to {@link learn} what is known changes
-   * nothing. It is another one after at the most a second.
+   * While this number is what it was, {@link find} finds what it found, and to {@link learn} again what was learnt
+   * changes nothing but counts. It is raised when a change is done, and at least once a second.
    */
   get changes(): number {
     return Atomics.load(this.#i32, this.#header + CHANGES)

@@ -32,7 +32,7 @@ export interface LoopOptions {
 const BLOCKED_POLL_MS = 50
 
 /** A worker that never sleeps looks at its doorbell every so many turns. */
-const BELL_TURNS = 256
+const BELL_TURNS = 64
 
 /**
  * What a worker does over and over: fill its ring from its source, a record at a time, and drain that record at

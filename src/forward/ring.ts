@@ -20,7 +20,8 @@ export interface Bell {
  * and whoever gives it back looks at the ring once more, so that no record stays behind unseen. A producer
  * that finds the ring full sets its flag and looks once more before it sleeps; a consumer that has made room
  * looks at the flag. All of these are sequentially consistent: of two threads that each write one of the
- * words and then read the other's, at least one sees what the other wrote.
+ * words and then read the other's, at least one sees what the other wrote. Where an older value does no harm,
+ * a word of the other side is read plainly, which costs less.
  */
 export const RECORD_ALIGN = 64
 
@@ -146,7 +147,8 @@ export class Ring {
 
   /** Either side: whether no record waits; true is as of now, false may be as of just before. */
   get isEmpty(): boolean {
-    return Atomics.load(this.#i32, this.#head) === this.#i32[this.#tail]
+    const tail = this.#i32[this.#tail]
+    return Atomics.load(this.#i32, this.#head) === tail
   }
 
   /** Either side: bytes of records that wait. */
@@ -157,6 +159,8 @@ export class Ring {
   /** Producer: says that it is about to sleep for want of `bytes` of room. False when there is room now. */
   producerMaySleep(bytes: number): boolean {
     Atomics.store(this.#i32, this.#producerSleeps, 1)
+    // Not before the flag is set: the plain read in `reserve` finds nothing older than this one does.
+    Atomics.load(this.#i32, this.#tail)
     if (this.reserve(bytes) < 0) return true
     this.producerWoke()
     return false

@@ -17,6 +17,8 @@ import type { Scratch } from './scratch.js'
 
 /** Messages that one call receives at the most, while each is a single datagram. */
 const BATCH = 16
+
+/** After a sleep: most often one has come, and a call that finds fewer than it asks for has found them all. */
 const AFTER_SLEEP = 2
 
 /** What `UDP_GRO` may make of many datagrams: no longer than one IP packet. */

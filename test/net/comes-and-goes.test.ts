@@ -278,7 +278,7 @@ t.test('the underlay’s MTU falls below what the device can follow', { buffered
   using pair = twoHosts()
   const { a, b } = await pinging(pair)
   for (const host of [pair.a, pair.b]) host.configure('eth0', [], { mtuBytes: 100 })
-  await a.said(/the MTU is 68 bytes now, was 1458/)
+  await a.said(/the MTU is 68 bytes now/)
   for (const host of [pair.a, pair.b]) host.configure('eth0', [], { mtuBytes: 1500 })
   await a.said(/the MTU is 1458 bytes now, was 68/)
   t.ok((await untilPing(pair.a, '10.9.0.2', RECOVERY_MS)) < RECOVERY_MS)
