@@ -13,12 +13,12 @@ export interface Shape {
 }
 
 /** Results as a run writes them, with these values. */
-export function resultsOf({ rounds, peers, loads }: Shape, valueOf: ValueOf): Results {
+export function resultsOf({ rounds, peers, loads }: Shape, sampleOf: ValueOf): Results {
   const samples = Array.from({ length: rounds }, (_, index) => index + 1).flatMap((round) =>
     peers.flatMap((peer) =>
       loads.flatMap(({ name, metric, beside = [] }) =>
         [metric, ...beside].flatMap((metric): Sample[] => {
-          const value = valueOf(peer, name, metric, round)
+          const value = sampleOf(peer, name, metric, round)
           return value === undefined ? [] : [{ round, underlay: UNDERLAY, peer, load: name, metric, value }]
         }),
       ),

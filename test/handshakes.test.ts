@@ -181,7 +181,10 @@ t.test('an endpoint moves with what is authentic', async (t) => {
   b.receive(damaged, 'evil:1')
   t.equal(peers.b.endpoint?.toString(), 'a:1')
   world.pass(6 * S)
-  world.carries = ({ to, message }) => to === 'b:1' && (b.receive(message, 'a:2'), false)
+  world.carries = ({ to, message }) => {
+    if (to === 'b:1') b.receive(message, 'a:2')
+    return false
+  }
   peers.a.initiate(world.nowMs)
   t.equal(peers.b.endpoint?.toString(), 'a:2')
 })

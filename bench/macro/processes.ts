@@ -31,6 +31,7 @@ function resolve(command: string): string {
 /** The version of an installed package by the system's own records, or undefined. */
 export async function packageVersion(name: string): Promise<string | undefined> {
   for (const [command, ...args] of [
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format, not JavaScript's
     ['dpkg-query', '-W', '-f', '${Version}', name],
     ['rpm', '-q', '--qf', '%{VERSION}-%{RELEASE}', name],
   ]) {

@@ -5,7 +5,7 @@ import {
   IP_PMTUDISC_PROBE,
   IPV6_MTU_DISCOVER,
   IPV6_PMTUDISC_DONT,
-  IPV6_PMTUDISC_PROBE,
+  type IPV6_PMTUDISC_PROBE,
   SOL_IP,
   SOL_IPV6,
 } from '../linux/constants.js'

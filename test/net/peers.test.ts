@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { renderPeers } from '../../src/cli/peers.js'
 import type { PeerStatus } from '../../src/control/status.js'
@@ -183,7 +184,7 @@ t.test(
     ])
     const shell = `stty columns 140; exec ${process.execPath} ${PROGRAM} peers`
     const { stdout } = await run(pair.a, 'script', ['-qec', shell, '/dev/null'])
-    const text = stdout.replace(/\x1b\[[0-9;]*m/g, '')
+    const text = stripVTControlCharacters(stdout)
     t.match(text, /peer +state +heard +endpoint +MTU +to it +from it +dropped/)
     t.match(text, /192\.0\.2\.2 +up +\d+ s ago +192\.0\.2\.2:5149 +1458/)
     t.match(text, /192\.0\.2\.3:7000 +new/)
@@ -196,7 +197,11 @@ t.test(
   { buffered: true, timeout: 60_000 },
   async (t) => {
     const [a, b, c] = ['a', 'b', 'c'].map((name) => new Host(name))
-    using _ = { [Symbol.dispose]: () => [a, b, c].forEach((host) => host.close()) }
+    using _ = {
+      [Symbol.dispose]: () => {
+        for (const host of [a, b, c]) host.close()
+      },
+    }
     const cable = (far: Host, net: string, mtuBytes: number) =>
       connect(
         { host: a, device: `to-${far.name}`, addresses: [`${net}.1/24`] },

@@ -1,4 +1,5 @@
 /** `udptun-fast mtu`, and what status says of paths. */
+import { stripVTControlCharacters } from 'node:util'
 import t from 'tap'
 import { ok, PROGRAM, run, startTunnel, twoHosts, until, untilPing } from './lab.js'
 import { filterIcmp, pathOf, startEnds, untilPathMtu } from './path.js'
@@ -39,7 +40,7 @@ t.test('on a terminal it is lines to read', async (t) => {
   using path = pathOf(1500, 1400)
   const command = `${process.execPath} ${PROGRAM} mtu ${path.underlay.b}`
   const { stdout } = await run(path.a, 'env', ['-u', 'NO_COLOR', 'script', '-qec', command, '/dev/null'])
-  const plain = stdout.replaceAll(/\x1b\[[0-9;]*m/g, '').replaceAll('\r', '')
+  const plain = stripVTControlCharacters(stdout).replaceAll('\r', '')
   t.not(plain.length, stdout.replaceAll('\r', '').length, 'in colours')
   t.match(plain, / 1500 {2}too big {2}198\.18\.0\.2 says that 1400 would pass {2}\d+\.\d ms\n/)
   t.match(plain, / 1400 {2}arrived {2}198\.18\.1\.2 answers {2}\d+\.\d ms\n/)
@@ -94,7 +95,7 @@ t.test('status says what the path carries, how it was found, when, and what is n
   t.ok((path_mtu?.found_s ?? 99) < 5 && (path_mtu?.next_s ?? 0) > 400)
   const command = `${process.execPath} ${PROGRAM} status`
   const { stdout } = await run(path.a, 'env', ['-u', 'NO_COLOR', 'script', '-qec', command, '/dev/null'])
-  const plain = stdout.replaceAll(/\x1b\[[0-9;]*m/g, '')
+  const plain = stripVTControlCharacters(stdout)
   t.match(plain, /path MTU 1400, acknowledged, found \d s ago; looked for again in \d+ min/)
   const refreshed = await mtu(path.a, '--refresh')
   t.match(JSON.parse(refreshed.stdout), {

@@ -51,14 +51,23 @@ export function heading(text: string, subtext: string) {
 }
 
 /** Draws in the light colours for whatever shows no style sheets; those that do follow the reader's scheme. */
-export function render(option: EChartsCoreOption, height: number): string {
+export function render(
+  option: EChartsCoreOption & { readonly title: ReturnType<typeof heading> },
+  height: number,
+): string {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
   try {
     chart.setOption({ animation: false, backgroundColor: 'transparent', ...option })
-    return withDarkColours(chart.renderToSVGString())
+    return withTitle(withDarkColours(chart.renderToSVGString()), option.title.text)
   } finally {
     chart.dispose()
   }
+}
+
+/** What a reader who cannot see the picture is told of it. */
+function withTitle(svg: string, title: string): string {
+  const escaped = title.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+  return svg.replace(/^<svg[^>]*>/, `$&<title>${escaped}</title>`)
 }
 
 function withDarkColours(svg: string): string {
