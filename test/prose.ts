@@ -32,7 +32,9 @@ function* passages(tokens: readonly Token[]): Generator<string> {
       for (const cell of [...header, ...rows.flat()]) yield plain(cell.tokens)
     } else if (token.type === 'blockquote') yield* passages(token.tokens ?? [])
     else if (token.type === 'paragraph' || token.type === 'heading' || token.type === 'text')
-      yield 'tokens' in token && token.tokens !== undefined ? plain(token.tokens) : (token as Tokens.Text).text
+      yield 'tokens' in token && token.tokens !== undefined
+        ? plain(token.tokens)
+        : (token as Tokens.Text).text
   }
 }
 
@@ -42,7 +44,9 @@ function plain(tokens: readonly Token[]): string {
     .map((token) => {
       if (token.type === 'codespan') return 'code'
       if (token.type === 'image' || token.type === 'html') return ''
-      return 'tokens' in token && token.tokens !== undefined ? plain(token.tokens) : (token as Tokens.Text).text
+      return 'tokens' in token && token.tokens !== undefined
+        ? plain(token.tokens)
+        : (token as Tokens.Text).text
     })
     .join('')
 }

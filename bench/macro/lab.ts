@@ -2,7 +2,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connect, Host } from '../../src/lab/host.js'
+import type { Host } from '../../src/lab/host.js'
+import { TwoHosts, UNDERLAY_DEVICE } from '../../src/lab/two-hosts.js'
 import { Daemon, runIn } from './processes.js'
 import type { UnderlaySpec } from './underlay.js'
 
@@ -17,8 +18,8 @@ export interface Site {
 
 export const OVERLAY_PREFIX = 24
 const UNDERLAY_PREFIX = 24
-/** The cable's end, in both hosts. */
-export const UNDERLAY_DEVICE = 'eth0'
+
+export { UNDERLAY_DEVICE }
 
 /** What a cable may do for its host, by ethtool(8)'s names. */
 const OFFLOADS = [
@@ -43,6 +44,7 @@ export class Lab {
   readonly far: Site
   readonly signal: AbortSignal
   readonly directory: string
+  readonly #two: TwoHosts
   readonly #daemons: Daemon[] = []
   readonly #undo: (() => void)[] = []
   readonly #onExit = () => this.#vanish()
@@ -50,8 +52,15 @@ export class Lab {
   private constructor(spec: UnderlaySpec, signal: AbortSignal) {
     this.spec = spec
     this.signal = signal
-    this.near = { host: new Host('near'), name: 'near', underlay: '192.0.2.1', overlay: '198.51.100.1' }
-    this.far = { host: new Host('far'), name: 'far', underlay: '192.0.2.2', overlay: '198.51.100.2' }
+    const underlay = ['192.0.2.1', '192.0.2.2'] as const
+    this.#two = new TwoHosts({
+      names: ['near', 'far'],
+      underlay: [[`${underlay[0]}/${UNDERLAY_PREFIX}`], [`${underlay[1]}/${UNDERLAY_PREFIX}`]],
+      mtuBytes: spec.mtuBytes,
+    })
+    const [near, far] = this.#two.hosts
+    this.near = { host: near, name: 'near', underlay: underlay[0], overlay: '198.51.100.1' }
+    this.far = { host: far, name: 'far', underlay: underlay[1], overlay: '198.51.100.2' }
     this.directory = mkdtempSync(join(tmpdir(), 'udptun-bench-'))
     process.once('exit', this.#onExit)
   }
@@ -59,7 +68,7 @@ export class Lab {
   static async create(spec: UnderlaySpec, signal: AbortSignal): Promise<Lab> {
     const lab = new Lab(spec, signal)
     try {
-      await lab.#cable()
+      await lab.#prepare()
       return lab
     } catch (error) {
       await lab[Symbol.asyncDispose]()
@@ -67,13 +76,7 @@ export class Lab {
     }
   }
 
-  async #cable(): Promise<void> {
-    const end = ({ host, underlay }: Site) => ({
-      host,
-      device: UNDERLAY_DEVICE,
-      addresses: [`${underlay}/${UNDERLAY_PREFIX}`],
-    })
-    connect(end(this.near), end(this.far), this.spec.mtuBytes)
+  async #prepare(): Promise<void> {
     for (const { host } of this.sites) {
       // Halves of lost datagrams fill the memory for reassembly for so many seconds, 30 unless told otherwise:
       // after a flood over a small MTU nothing fragmented would arrive in the measurements that follow.
@@ -168,7 +171,7 @@ export class Lab {
   }
 
   #vanish(): void {
-    for (const { host } of this.sites) host.close()
+    this.#two.close()
     for (const undo of this.#undo.splice(0)) undo()
     rmSync(this.directory, { recursive: true, force: true })
   }

@@ -1,7 +1,8 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
-import { ExecaError, execa } from 'execa'
+import { execa } from 'execa'
 import { UserError } from '../../src/errors.js'
 import type { Host } from '../../src/lab/host.js'
+import { Program } from '../../src/lab/program.js'
 
 const PATH = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin']
 
@@ -49,7 +50,7 @@ export interface RunOptions {
 
 /**
  * Runs a program to its end inside a host and returns what it printed.
- * @throws Error with the program's last words
+ * @throws Error with the program's last words; the signal's reason
  */
 export async function runIn(
   host: Host,
@@ -57,20 +58,22 @@ export async function runIn(
   args: readonly string[],
   { signal, input = '', timeoutMs = 30_000 }: RunOptions,
 ): Promise<string> {
-  const running = host.run(() =>
-    execa(resolve(command), args, { input, timeout: timeoutMs, cancelSignal: signal, env: { LC_ALL: 'C' } }),
-  )
+  signal.throwIfAborted()
+  const env = { ...process.env, LC_ALL: 'C' }
+  const program = new Program(host, resolve(command), args, { input, env })
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const kill = () => program.child.kill('SIGTERM')
+  for (const it of [signal, timeout]) it.addEventListener('abort', kill, { once: true })
   try {
-    return (await running).stdout
-  } catch (error) {
-    throw error instanceof ExecaError ? new Error(lastWords(command, error)) : error
+    const { code, stdout, stderr } = await program.ended
+    signal.throwIfAborted()
+    if (code === 0) return stdout.replace(/\n$/, '')
+    if (timeout.aborted) throw new Error(`${command} did not end in time`)
+    const said = telling(`${stderr}\n${stdout}`)
+    throw new Error(`${command}: ${said === '' ? `exit code ${code}` : said}`)
+  } finally {
+    for (const it of [signal, timeout]) it.removeEventListener('abort', kill)
   }
-}
-
-function lastWords(command: string, error: ExecaError): string {
-  if (error.timedOut) return `${command} did not end in time`
-  const said = telling(`${error.stderr ?? ''}\n${error.stdout ?? ''}`)
-  return said === '' ? error.shortMessage : `${command}: ${said}`
 }
 
 /** Of what a program said, the line that tells most: the last that speaks of an error, or the last. */
@@ -85,51 +88,31 @@ function telling(output: string): string {
 /** How long a program may take to end after SIGTERM. */
 const GRACE_MS = 2000
 
-function launch(host: Host, command: string, args: readonly string[], env: Record<string, string>) {
-  return host.run(() =>
-    execa(resolve(command), args, {
-      env,
-      reject: false,
-      stdin: 'ignore',
-      buffer: false,
-      forceKillAfterDelay: GRACE_MS,
-    }),
-  )
-}
-
 /** A program that runs inside a host until it is stopped. */
 export class Daemon {
   readonly pid: number
   readonly #name: string
-  readonly #running: ReturnType<typeof launch>
-  #said = ''
-  #ended = false
+  readonly #program: Program
 
   constructor(host: Host, command: string, args: readonly string[], env: Record<string, string> = {}) {
-    this.#running = launch(host, command, args, env)
-    this.#name = command.split('/').at(-1) ?? command
-    if (this.#running.pid === undefined) throw new Error(`cannot start ${command}`)
-    this.pid = this.#running.pid
-    for (const stream of [this.#running.stdout, this.#running.stderr]) {
-      stream.on('data', (chunk: Buffer) => {
-        this.#said = `${this.#said}${chunk}`.slice(-2000)
-      })
-    }
-    void this.#running.then(() => {
-      this.#ended = true
+    this.#program = new Program(host, resolve(command), args, {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
     })
+    this.#name = command.split('/').at(-1) ?? command
+    this.pid = this.#program.pid
   }
 
   /** @throws Error with its last words when it has ended by itself */
   check(): void {
-    if (!this.#ended) return
-    const words = telling(this.#said)
+    const { running, stdout, stderr } = this.#program
+    if (running) return
+    const words = telling(`${stdout}\n${stderr}`)
     throw new Error(`${this.#name} ended by itself${words === '' ? '' : `: ${words}`}`)
   }
 
   async stop(): Promise<void> {
-    this.#running.kill('SIGTERM')
-    await this.#running
+    await this.#program.stop('SIGTERM', GRACE_MS)
   }
 }
 

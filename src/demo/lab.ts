@@ -1,12 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { StatusReport } from '../control/status.js'
 import { askStatus } from '../control/status-socket.js'
 import { UserError } from '../errors.js'
-import { connect, Host } from '../lab/host.js'
+import { Program } from '../lab/program.js'
+import { TwoHosts } from '../lab/two-hosts.js'
 import { EACCES, EPERM, KernelError } from '../linux/errno.js'
 
 const PROGRAM = fileURLToPath(new URL('../cli/main.js', import.meta.url))
@@ -31,13 +30,13 @@ export interface Running {
 
 /** Two hosts on this machine, joined by a cable. Nothing of them is left after {@link Lab.close}. */
 export class Lab {
-  readonly #hosts: Readonly<Record<Side, Host>>
+  readonly #two: TwoHosts
   readonly #abort: AbortController
-  readonly #children = new Map<ChildProcess, Promise<unknown>>()
+  readonly #programs = new Set<Program>()
   #closing = false
 
-  private constructor(hosts: Record<Side, Host>, abort: AbortController) {
-    this.#hosts = hosts
+  private constructor(two: TwoHosts, abort: AbortController) {
+    this.#two = two
     this.#abort = abort
   }
 
@@ -46,14 +45,7 @@ export class Lab {
    * @throws UserError without the right to make hosts
    */
   static open(abort: AbortController): Lab {
-    const hosts = { a: makeHost('a'), b: makeHost('b') }
-    const end = (side: Side) => ({
-      host: hosts[side],
-      device: 'eth0',
-      addresses: [`${ADDRESSES[side].underlay}/24`],
-    })
-    connect(end('a'), end('b'))
-    return new Lab(hosts, abort)
+    return new Lab(makeHosts(), abort)
   }
 
   /** Starts the tunnels, and resolves when both are up. */
@@ -69,25 +61,25 @@ export class Lab {
 
   /** Runs one of this program's own modules in a host. */
   spawn(side: Side, file: string, args: readonly string[]): Running {
-    const child = this.#hosts[side].spawn(process.execPath, ['--import', LEASH, file, ...args], {
+    const program = new Program(this.#host(side), process.execPath, ['--import', LEASH, file, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    let stderr = ''
-    child.stderr?.on('data', (chunk) => {
-      stderr += chunk
-    })
-    const ended = once(child, 'close').then(([code, signal]) => {
-      this.#children.delete(child)
+    this.#programs.add(program)
+    const ended = program.ended.then(({ code, signal, stderr }) => {
+      this.#programs.delete(program)
       if (code === 0 || this.#closing) return
       const why = stderr.trim().replace(/^udptun-fast: /, '') || (signal ?? `exit code ${code}`)
       this.#abort.abort(new UserError(`host ${side} of the demo failed: ${why}`))
     })
-    this.#children.set(child, ended)
-    return { child, line: lineReader(child, ended, this.#abort.signal) }
+    return { child: program.child, line: lineReader(program.child, ended, this.#abort.signal) }
+  }
+
+  #host(side: Side) {
+    return this.#two.hosts[side === 'a' ? 0 : 1]
   }
 
   async status(): Promise<Record<Side, StatusReport>> {
-    const ask = (side: Side) => this.#hosts[side].run(() => askStatus('tap0'))
+    const ask = (side: Side) => this.#host(side).run(() => askStatus('tap0'))
     const [a, b] = await Promise.all([ask('a'), ask('b')])
     return { a, b }
   }
@@ -95,10 +87,8 @@ export class Lab {
   /** Ends every program, and removes the hosts. */
   async close(): Promise<void> {
     this.#closing = true
-    for (const child of this.#children.keys()) child.kill('SIGTERM')
-    await Promise.race([Promise.all(this.#children.values()), sleep(PATIENCE_MS, undefined, { ref: false })])
-    for (const host of Object.values(this.#hosts)) host.close()
-    await Promise.all(this.#children.values())
+    await Promise.all([...this.#programs].map((program) => program.stop('SIGTERM', PATIENCE_MS)))
+    this.#two.close()
   }
 }
 
@@ -114,9 +104,10 @@ function lineReader(child: ChildProcess, ended: Promise<unknown>, signal: AbortS
   }
 }
 
-function makeHost(name: string): Host {
+function makeHosts(): TwoHosts {
+  const { a, b } = ADDRESSES
   try {
-    return new Host(name)
+    return new TwoHosts({ names: ['a', 'b'], underlay: [[`${a.underlay}/24`], [`${b.underlay}/24`]] })
   } catch (error) {
     if (!(error instanceof KernelError) || (error.errno !== EPERM && error.errno !== EACCES)) throw error
     throw new UserError(

@@ -1,12 +1,13 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { rmSync } from 'node:fs'
-import { createInterface } from 'node:readline'
+import type { SpawnOptions } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { StatusReport } from '../../src/control/status.js'
-import { askStatus, listDevices, statusSocketPath } from '../../src/control/status-socket.js'
-import { connect, Host } from '../../src/lab/host.js'
+import { askStatus } from '../../src/control/status-socket.js'
+import type { Host } from '../../src/lab/host.js'
+import { type Finished, Program } from '../../src/lab/program.js'
+import { TwoHosts } from '../../src/lab/two-hosts.js'
+
+export type { Finished }
 
 /** The program as it is built, to be run with node. */
 export const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -26,30 +27,17 @@ export interface Pair extends Disposable {
 
 /** Two hosts joined by a cable between their `eth0`, with IPv4 and IPv6. */
 export function twoHosts(mtuBytes = 1500): Pair {
-  const a = new Host('a')
-  const b = new Host('b')
   const underlay = { a: '192.0.2.1', b: '192.0.2.2', a6: '2001:db8::1', b6: '2001:db8::2' }
-  connect(
-    { host: a, device: 'eth0', addresses: [`${underlay.a}/24`, `${underlay.a6}/64`] },
-    { host: b, device: 'eth0', addresses: [`${underlay.b}/24`, `${underlay.b6}/64`] },
+  const two = new TwoHosts({
+    names: ['a', 'b'],
+    underlay: [
+      [`${underlay.a}/24`, `${underlay.a6}/64`],
+      [`${underlay.b}/24`, `${underlay.b6}/64`],
+    ],
     mtuBytes,
-  )
-  const close = () => {
-    for (const host of [a, b]) {
-      host.run(() => listDevices().map((device) => rmSync(statusSocketPath(device), { force: true })))
-      host.close()
-    }
-  }
-  return { a, b, underlay, [Symbol.dispose]: close }
-}
-
-export interface Finished {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
-  /** From the start of the program to its end. */
-  readonly tookMs: number
+  })
+  const [a, b] = two.hosts
+  return { a, b, underlay, [Symbol.dispose]: () => two.close() }
 }
 
 /** Runs a program in a host (or here, without one) to its end. */
@@ -59,21 +47,12 @@ export async function run(
   args: readonly string[],
   timeoutMs = 60_000,
 ): Promise<Finished> {
-  const startedMs = performance.now()
   const [env, ...rest] = [...PLAIN, command, ...args]
-  const child = host === undefined ? spawn(env, rest) : host.spawn(env, rest)
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
-  let stdout = ''
-  let stderr = ''
-  child.stdout?.on('data', (chunk) => {
-    stdout += chunk
-  })
-  child.stderr?.on('data', (chunk) => {
-    stderr += chunk
-  })
-  const [code, signal] = await once(child, 'close')
+  const program = new Program(host, env, rest)
+  const timer = setTimeout(() => program.child.kill('SIGKILL'), timeoutMs)
+  const finished = await program.ended
   clearTimeout(timer)
-  return { code, signal, stdout, stderr, tookMs: performance.now() - startedMs }
+  return finished
 }
 
 /** Runs a program that must succeed, and returns what it printed. */
@@ -91,37 +70,17 @@ export interface Launch extends Pick<SpawnOptions, 'cwd' | 'env' | 'stdio'> {
 }
 
 /** A tunnel process in a host. */
-export class RunningTunnel {
+export class RunningTunnel extends Program {
   readonly host: Host
-  readonly child: ChildProcess
   /** Every line of its log so far, parsed. */
   readonly log: Record<string, unknown>[] = []
-  stderr = ''
-  readonly ended: Promise<Finished>
-  readonly #startedMs = performance.now()
 
   constructor(host: Host, args: readonly string[], nodeArgs: readonly string[] = [], launch: Launch = {}) {
     const { command = [process.execPath, ...nodeArgs, PROGRAM], ...options } = launch
     const [env, ...rest] = [...PLAIN, ...command, 'start', ...args]
+    super(host, env, rest, options)
     this.host = host
-    this.child = host.spawn(env, rest, options)
-    if (this.child.stdout === null) throw new Error('no standard output')
-    createInterface(this.child.stdout).on('line', (line) => this.log.push(JSON.parse(line)))
-    this.child.stderr?.on('data', (chunk) => {
-      this.stderr += chunk
-    })
-    this.ended = once(this.child, 'close').then(([code, signal]) => ({
-      code,
-      signal,
-      stdout: JSON.stringify(this.log),
-      stderr: this.stderr,
-      tookMs: performance.now() - this.#startedMs,
-    }))
-  }
-
-  get pid(): number {
-    if (this.child.pid === undefined) throw new Error('the tunnel has not started')
-    return this.child.pid
+    this.onLine((line) => this.log.push(JSON.parse(line)))
   }
 
   /** Waits for a line of its log that matches. */
@@ -139,13 +98,6 @@ export class RunningTunnel {
   /** What its status socket answers. */
   status(device = 'tap0'): Promise<StatusReport> {
     return this.host.run(() => askStatus(device))
-  }
-
-  /** Sends the signal and waits for the end; `tookMs` is from the signal. */
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Finished> {
-    const sentMs = performance.now()
-    this.child.kill(signal)
-    return { ...(await this.ended), tookMs: performance.now() - sentMs }
   }
 }
 

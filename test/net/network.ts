@@ -1,6 +1,5 @@
-import { rmSync } from 'node:fs'
-import { listDevices, statusSocketPath } from '../../src/control/status-socket.js'
 import { connect, Host } from '../../src/lab/host.js'
+import { removeStatusSockets } from '../../src/lab/two-hosts.js'
 import { createLink, getLink, setLink } from '../../src/linux/interface.js'
 import { type RunningTunnel, startTunnel } from './lab.js'
 import { PacketSocket } from './packet-socket.js'
@@ -96,7 +95,7 @@ export class Network implements Disposable {
   [Symbol.dispose](): void {
     for (const socket of this.#sockets) socket[Symbol.dispose]()
     for (const host of this.hosts) {
-      host.run(() => listDevices().map((device) => rmSync(statusSocketPath(device), { force: true })))
+      removeStatusSockets(host)
       host.close()
     }
     this.#wire.close()

@@ -1,7 +1,7 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import type { PathMtuHow } from '../../src/control/path-mtu/path-mtu.js'
-import { listDevices, statusSocketPath } from '../../src/control/status-socket.js'
 import { connect, Host } from '../../src/lab/host.js'
+import { removeStatusSockets } from '../../src/lab/two-hosts.js'
 import { ok, type RunningTunnel, startTunnel, until, untilPing } from './lab.js'
 
 /** Two hosts with routers between: links in a row, each with an MTU of its own. */
@@ -63,8 +63,7 @@ export function pathOf(...mtus: readonly number[]): Path {
       hosts[link + 1].configure(leftOf(link + 1), [], { mtuBytes })
     },
     [Symbol.dispose]() {
-      for (const host of [a, b])
-        host.run(() => listDevices().map((device) => rmSync(statusSocketPath(device), { force: true })))
+      for (const host of [a, b]) removeStatusSockets(host)
       for (const host of hosts) host.close()
     },
   }
