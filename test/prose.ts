@@ -7,8 +7,6 @@ import { lexer, type Token, type Tokens } from 'marked'
 
 export const MAX_WORDS = 30
 
-const SENTENCES = new Intl.Segmenter('en', { granularity: 'sentence' })
-
 /** A sentence with too many words, and how many. */
 export interface LongSentence {
   readonly words: number
@@ -54,7 +52,7 @@ function plain(tokens: readonly Token[]): string {
 /** A colon or semicolon ends no sentence, and neither does a point within an abbreviation. */
 function sentences(passage: string): string[] {
   const whole = passage.replaceAll(/\b(e\.g|i\.e|cf|etc)\./g, '$1')
-  return [...SENTENCES.segment(whole)].map(({ segment }) => segment.trim().replaceAll(/\s+/g, ' '))
+  return whole.split(/(?<=[.!?]["')]?)\s+/).map((sentence) => sentence.replaceAll(/\s+/g, ' '))
 }
 
 function wordsIn(sentence: string): number {
