@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import ipaddr from 'ipaddr.js'
 import type { Logger } from 'pino'
 import type { PeerSettings } from '../config/schema.js'
 import type { Secret } from '../config/secret.js'
@@ -25,12 +24,6 @@ const TICK_MS = 100
 
 /** Handshake messages taken in one turn of the event loop. */
 const TURN_MESSAGES = 8
-
-/** When more are waiting than one turn takes, for so long senders must show first that they are where they say. */
-const LOAD_MS = 1_000
-
-/** The row in the queue of a message from where no peer is (-1). */
-const STRANGER = 0xffff_ffff
 
 export interface PrivateSideOptions {
   readonly mode: DeviceMode
@@ -70,7 +63,6 @@ export class PrivateSide {
   readonly #peers = new Map<number, PeerSettings>()
   /** Workers find the same. */
   readonly #crypto = findCrypto().name
-  #loadUntilMs = 0
   #closed = false
   /** Called when there are other keys than before: workers look at them when they are rung for. */
   onKeys: () => void = () => {}
@@ -91,13 +83,8 @@ export class PrivateSide {
       sendKeepalive: (row) => this.#sendKeepalive(row),
       times: options.times,
     })
-    this.#reader = new QueueReader(
-      options.queue,
-      TURN_MESSAGES,
-      (row, head) => this.#take(Buffer.from(head), row !== STRANGER),
-      (more) => {
-        if (more) this.#loadUntilMs = performance.now() + LOAD_MS
-      },
+    this.#reader = new QueueReader(options.queue, TURN_MESSAGES, (_row, head) =>
+      this.#take(Buffer.from(head)),
     )
     this.#ticker = setInterval(() => this.#handshakes.tick(performance.now()), TICK_MS)
   }
@@ -190,13 +177,11 @@ export class PrivateSide {
     for (const row of [...this.#peers.keys()]) this.remove(row)
   }
 
-  #take(messageAndAddress: Buffer, known: boolean): void {
-    const nowMs = performance.now()
+  #take(messageAndAddress: Buffer): void {
     const end = messageAndAddress.length - SOCKADDR_BYTES
     const message = messageAndAddress.subarray(0, end)
     const address = messageAndAddress.subarray(end)
-    const host = hostOf(decodeSockaddr(address))
-    const verdict = this.#handshakes.take(message, { address, host, known }, nowMs, nowMs < this.#loadUntilMs)
+    const verdict = this.#handshakes.take(message, address, performance.now())
     this.#options.counted(verdict)
     if (verdict !== 'accepted') return
     for (const row of this.#peers.keys())
@@ -219,10 +204,4 @@ export class PrivateSide {
   #send(message: Uint8Array, to: Uint8Array): void {
     sendDatagram(this.#options.socket, message, to)
   }
-}
-
-/** Who a datagram is from, as far as its address says: of IPv6 a host has a whole /64. */
-function hostOf({ address }: Endpoint): string {
-  const parsed = ipaddr.parse(address)
-  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(':') : address
 }
