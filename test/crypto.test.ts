@@ -1,8 +1,15 @@
 import { createCipheriv, randomBytes } from 'node:crypto'
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { blake2s } from '@noble/hashes/blake2.js'
 import fc from 'fast-check'
 import t from 'tap'
-import { type Crypto, OPENING_PLACES, PLACE_BYTES, PLACE_SKEW } from '../src/linux/ciphers.js'
+import {
+  type Crypto,
+  MAX_MAC_INPUT_BYTES,
+  OPENING_PLACES,
+  PLACE_BYTES,
+  PLACE_SKEW,
+} from '../src/linux/ciphers.js'
 import { findCrypto } from '../src/linux/crypto.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import { byteOperations } from '../src/offload/bytes.js'
@@ -122,6 +129,44 @@ for (const [name, crypto] of WAYS) {
         const right = check.isRight(OUTSIDE, input.length, OUTSIDE + 500)
         memory.u8[OUTSIDE + 500 + (bit >>> 3)] ^= 1 << (bit & 7)
         return right && !check.isRight(OUTSIDE, input.length, OUTSIDE + 500)
+      },
+    )
+    fc.assert(property)
+  })
+
+  t.test(`${name}: BLAKE2s with one key after the other, of any length`, async () => {
+    const memory = NativeMemory.allocate(OUTSIDE + 8192)
+    const made = crypto.mac(memory, SCRATCH, randomBytes(32))
+    const keys = fc.uint8Array({ minLength: 1, maxLength: 32 })
+    const inputs = fc.uint8Array({ minLength: 1, maxLength: MAX_MAC_INPUT_BYTES })
+    const property = fc.property(keys, inputs, (key, input) => {
+      memory.u8.set(key, OUTSIDE + 500)
+      memory.u8.set(input, OUTSIDE)
+      made.setKey(OUTSIDE + 500, key.length)
+      made.write(OUTSIDE, input.length, OUTSIDE + 600)
+      return Buffer.from(blake2s(input, { key, dkLen: 16 })).equals(
+        memory.u8.slice(OUTSIDE + 600, OUTSIDE + 616),
+      )
+    })
+    fc.assert(property)
+  })
+
+  t.test(`${name}: a cookie is sealed as XChaCha20-Poly1305 has it`, async () => {
+    const memory = NativeMemory.allocate(OUTSIDE + 8192)
+    const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+    const property = fc.property(
+      key32,
+      fc.array(fc.tuple(bytes(24), bytes(16), bytes(16)), { minLength: 1, maxLength: 3 }),
+      (key, cookies) => {
+        const sealer = crypto.cookieSealer(memory, SCRATCH, key)
+        return cookies.every(([nonce, cookie, data]) => {
+          memory.u8.set(nonce, OUTSIDE)
+          memory.u8.set(cookie, OUTSIDE + 32)
+          memory.u8.set(data, OUTSIDE + 50)
+          sealer.seal(OUTSIDE, OUTSIDE + 32, OUTSIDE + 50, OUTSIDE + 72)
+          const right = xchacha20poly1305(key, nonce, data).encrypt(cookie)
+          return Buffer.from(right).equals(memory.u8.slice(OUTSIDE + 72, OUTSIDE + 104))
+        })
       },
     )
     fc.assert(property)

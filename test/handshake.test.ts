@@ -10,7 +10,9 @@ import {
   readResponse,
 } from '../src/noise/handshake.js'
 import { Identity, OwnIdentity } from '../src/noise/keys.js'
-import { MacCheck, MacStamp } from '../src/noise/macs.js'
+import { MacStamp } from '../src/noise/macs.js'
+import { mac } from '../src/noise/primitives.js'
+import { INITIATION } from '../src/wire/wireguard.js'
 
 const bytes = (byte: number) => new Uint8Array(32).fill(byte)
 const initiator = new OwnIdentity(bytes(0x11))
@@ -69,8 +71,8 @@ for (const { identifier, presharedKey, ...expected } of TRANSCRIPTS) {
       const keys = readResponse(initiated, initiator, peer, answer?.message ?? Buffer.alloc(0))
       t.equal(keys?.send.toString('hex'), expected.initiatorSends)
       t.equal(keys?.receive.toString('hex'), expected.responderSends)
-      t.ok(new MacCheck(responder, () => bytes(0)).isMac1Right(message))
-      t.notOk(new MacCheck(initiator, () => bytes(0)).isMac1Right(message))
+      const { mac1, mac2 } = INITIATION
+      t.same(message.subarray(mac1, mac2), Buffer.from(mac(responder.mac1Key, message.subarray(0, mac1))))
     },
   )
 }

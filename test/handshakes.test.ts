@@ -131,38 +131,6 @@ t.test('under load a sender gets a cookie, and is answered when it comes back wi
   t.equal(b.verdicts.at(-1), 'cookie')
 })
 
-t.test('who comes back with its cookie too often is left waiting', async (t) => {
-  const { world, b, peers } = pair()
-  b.underLoad = true
-  peers.a.initiate(0)
-  world.pass(6 * S)
-  const [, withCookie] = world.since(0, MESSAGE.initiation)
-  const verdicts = Array.from({ length: 10 }, () => {
-    b.receive(withCookie.message, 'a:1')
-    return b.verdicts.at(-1)
-  })
-  t.same(verdicts.slice(0, 4), Array(4).fill('old'))
-  t.same(verdicts.slice(-5), Array(5).fill('too many'))
-})
-
-t.test(
-  'strangers get so many cookies a second, and those from where a peer is all they ask for',
-  async (t) => {
-    const { world, b, peers } = pair()
-    b.underLoad = true
-    peers.a.initiate(0)
-    const [{ message }] = world.since(0, MESSAGE.initiation)
-    const ask = (address: string, known: boolean) =>
-      b.handshakes.take(message, { address: Buffer.from(address), host: address, known }, world.nowMs, true)
-    const verdicts = Array.from({ length: 1000 }, (_, index) => ask(`s${index}:1`, false))
-    t.ok(verdicts.filter((it) => it === 'cookie').length <= 250)
-    t.equal(verdicts.at(-1), 'too many')
-    t.equal(ask('a:1', true), 'cookie')
-    world.pass(1 * S)
-    t.equal(ask('t:1', false), 'cookie')
-  },
-)
-
 t.test('a cookie that nobody asked for changes nothing', async (t) => {
   const { world, a, b, peers } = pair()
   b.underLoad = true
@@ -234,7 +202,10 @@ t.test(
     const { world, a, b, peers } = pair()
     a.sendData(0, HELLO)
     b.refused.add('nowhere:1')
-    world.carries = ({ to, message }) => to === 'b:1' && (b.receive(message, 'nowhere:1'), false)
+    world.carries = ({ to, message }) => {
+      if (to === 'b:1') b.receive(message, 'nowhere:1')
+      return false
+    }
     a.sendData(0, HELLO)
     t.same(b.opened.at(-1), HELLO)
     t.equal(peers.b.endpoint?.toString(), 'a:1')

@@ -3,12 +3,17 @@
  * hands, and keypairs that seal and open with `node:crypto`.
  */
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
+import { makeMacCheck } from '../src/forward/private-parts.js'
+import { Scratch } from '../src/forward/scratch.js'
+import { findCrypto } from '../src/linux/crypto.js'
+import { NativeMemory } from '../src/linux/memory.js'
+import { SOCKADDR_BYTES } from '../src/linux/sockaddr.js'
 import { acquaint, Protocol, type TransportKeys } from '../src/noise/handshake.js'
 import { Handshakes, type Verdict } from '../src/noise/handshakes.js'
 import type { Activity, Keypairs } from '../src/noise/keypairs.js'
 import { Identity, OwnIdentity } from '../src/noise/keys.js'
 import type { Peer, PeerOptions } from '../src/noise/peer.js'
-import { MESSAGE, TRANSPORT } from '../src/wire/wireguard.js'
+import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE, TRANSPORT } from '../src/wire/wireguard.js'
 
 interface Held {
   readonly peer: number
@@ -16,6 +21,7 @@ interface Held {
   keys: TransportKeys | undefined
   sealed: number
   opened: boolean
+  expectsCookie: boolean
 }
 
 type Counts = { -readonly [K in keyof Activity]: number }
@@ -29,12 +35,23 @@ export class HeldKeypairs implements Keypairs {
 
   reserve(peer: number): number {
     const index = this.#nextIndex++
-    this.held.set(index, { peer, remoteIndex: 0, keys: undefined, sealed: 0, opened: false })
+    this.held.set(index, {
+      peer,
+      remoteIndex: 0,
+      keys: undefined,
+      sealed: 0,
+      opened: false,
+      expectsCookie: false,
+    })
     return index
   }
 
   peerOf(index: number): number | undefined {
     return this.held.get(index)?.peer
+  }
+
+  expectCookie(index: number, expected: boolean): void {
+    this.#of(index).expectsCookie = expected
   }
 
   establish(index: number, remoteIndex: number, keys: TransportKeys): void {
@@ -129,20 +146,23 @@ export class End {
   readonly keypairs = new HeldKeypairs()
   readonly handshakes: Handshakes
   /** What came of each message that it was given. */
-  readonly verdicts: Verdict[] = []
+  readonly verdicts: (Verdict | 'wrong mac1' | 'cookie')[] = []
   /** Plain bytes of what it has opened, keepalives as empty ones. */
   readonly opened: Buffer[] = []
+  /** Initiations must have a right mac2, as when a gate has no room for others. */
   underLoad = false
   /** Where no peer can be. */
   readonly refused = new Set<string>()
   /** Where each peer is. */
   readonly #places = new Map<number, Buffer>()
   readonly #world: World
+  readonly #macs: ReturnType<typeof makeMacs>
 
   constructor(world: World, address: string, secret: number, protocol = Protocol.wireguard) {
     this.#world = world
     this.address = address
     this.identity = new OwnIdentity(new Uint8Array(32).fill(secret))
+    this.#macs = makeMacs(this.identity)
     this.handshakes = new Handshakes({
       protocol,
       own: this.identity,
@@ -193,9 +213,43 @@ export class End {
       this.#roamed(opened.peer, Buffer.from(from))
       return
     }
-    const source = { address: Buffer.from(from), host: from.split(':')[0], known: false }
-    this.verdicts.push(this.handshakes.take(message, source, this.#world.nowMs, this.underLoad))
+    const nowMs = this.#world.nowMs
+    this.verdicts.push(
+      this.#screen(message, from, nowMs) ?? this.handshakes.take(message, Buffer.from(from), nowMs),
+    )
   }
+
+  /** What the gate has against a message as far as its macs tell. */
+  #screen(message: Buffer, from: string, nowMs: number): 'wrong mac1' | 'cookie' | undefined {
+    const type = message.length < 4 ? 0 : message.readUInt32LE(0)
+    const bytes = message.length
+    if (
+      !(type === MESSAGE.initiation && bytes === INITIATION.size) &&
+      !(type === MESSAGE.response && bytes === RESPONSE.size)
+    )
+      return undefined
+    const { macs, memory } = this.#macs
+    memory.u8.fill(0, NAME_AT, NAME_AT + SOCKADDR_BYTES)
+    memory.u8.set(Buffer.from(from), NAME_AT)
+    memory.u8.set(message, MESSAGE_AT)
+    if (!macs.isMac1Right(MESSAGE_AT, bytes)) return 'wrong mac1'
+    if (type !== MESSAGE.initiation || !this.underLoad || macs.isMac2Right(MESSAGE_AT, bytes, NAME_AT, nowMs))
+      return undefined
+    macs.writeReply(MESSAGE_AT, NAME_AT, nowMs)
+    this.#world.send(this.address, from, memory.u8.slice(macs.reply, macs.reply + COOKIE_REPLY.size))
+    return 'cookie'
+  }
+}
+
+/** Where a message and the address that it is from lie in an end's memory, before the scratch memory. */
+const MESSAGE_AT = 0
+const NAME_AT = 512
+const SCRATCH_AT = 1024
+
+function makeMacs({ mac1Key, cookieKey }: OwnIdentity) {
+  const memory = NativeMemory.allocate(SCRATCH_AT + 8192)
+  const scratch = new Scratch(memory, SCRATCH_AT)
+  return { memory, macs: makeMacCheck(findCrypto(), { mac1: mac1Key, cookie: cookieKey }, scratch) }
 }
 
 /** The clock, the wire and the dice. */

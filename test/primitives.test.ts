@@ -16,7 +16,6 @@ import {
   openCookie,
   publicKeyOf,
   seal,
-  sealCookie,
 } from '../src/noise/primitives.js'
 import { tai64n } from '../src/noise/tai64n.js'
 
@@ -103,12 +102,10 @@ t.test('ChaCha20-Poly1305: the vector of RFC 8439, section 2.8.2', async (t) => 
 
 t.test('XChaCha20-Poly1305: the vector of draft-irtf-cfrg-xchacha, appendix A.3.1', async (t) => {
   const [key, nonce, data] = [range(0x80, 32), range(0x40, 24), hex('50515253c0c1c2c3c4c5c6c7')]
-  const sealed = sealCookie(key, nonce, SUNSCREEN, data)
-  t.equal(
-    Buffer.from(sealed).toString('hex'),
+  const sealed = hex(
     `bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb731c7f1b0b4aa6440bf3a82f4eda7e39
      ae64c6708c54c216cb96b72e1213b4522f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9
-     21f9664c97637da9768812f615c68b13b52ec0875924c1c7987947deafd8780acf49`.replaceAll(/\s/g, ''),
+     21f9664c97637da9768812f615c68b13b52ec0875924c1c7987947deafd8780acf49`,
   )
   t.same(Buffer.from(openCookie(key, nonce, sealed, data) ?? []), SUNSCREEN)
   sealed[3] ^= 1

@@ -3,14 +3,16 @@ import fc from 'fast-check'
 import t from 'tap'
 import { ControlQueue } from '../src/forward/control-queue.js'
 import { C, COUNTERS, type CounterName } from '../src/forward/counters.js'
+import { GATE_SCRATCH_BYTES, Gate } from '../src/forward/gate.js'
 import { KeypairTable } from '../src/forward/keypairs.js'
 import { Keyring } from '../src/forward/keyring.js'
-import { OPENER_SCRATCH_BYTES, Opener } from '../src/forward/opener.js'
+import { Opener } from '../src/forward/opener.js'
 import { PathLimits } from '../src/forward/path-limits.js'
 import { P, PEER_STRIDE } from '../src/forward/peer-counters.js'
 import { PeerTable } from '../src/forward/peers.js'
 import { PLACES_BYTES } from '../src/forward/places.js'
 import { planMemory, StateWord } from '../src/forward/plan.js'
+import { makeMacCheck } from '../src/forward/private-parts.js'
 import { Scratch } from '../src/forward/scratch.js'
 import { Sealer } from '../src/forward/sealer.js'
 import { CRYPTO_SCRATCH_BYTES } from '../src/linux/ciphers.js'
@@ -60,17 +62,20 @@ class Side {
     this.sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap })
     this.queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
-    this.opener = new Opener({
+    const { counters, peerCounters, table, peers } = this
+    const gate = new Gate({
       memory,
-      keyring,
-      peers: this.peers,
-      mac1: crypto.mac(memory, room(), this.mac1Key),
+      table,
+      peers,
+      macs: makeMacCheck(crypto, { mac1: this.mac1Key, cookie: randomBytes(32) }, scratch),
       handshakes: this.queue,
       tellMain,
-      scratch: scratch.take(OPENER_SCRATCH_BYTES),
-      counters: this.counters,
-      peerCounters: this.peerCounters,
+      fd: -1,
+      sockaddrBytes: 0,
+      scratch: scratch.take(GATE_SCRATCH_BYTES),
+      counters,
     })
+    this.opener = new Opener({ memory, keyring, gate, counters, peerCounters })
   }
 
   /** Gives a peer keys in a row; the row's index is also what it is sent to. */

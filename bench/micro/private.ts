@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { ControlQueue } from '../../src/forward/control-queue.js'
 import { C, COUNTERS } from '../../src/forward/counters.js'
+import { GATE_SCRATCH_BYTES, Gate } from '../../src/forward/gate.js'
 import { KeypairTable } from '../../src/forward/keypairs.js'
 import { Keyring } from '../../src/forward/keyring.js'
 import { Opener } from '../../src/forward/opener.js'
@@ -9,6 +10,8 @@ import { PEER_STRIDE } from '../../src/forward/peer-counters.js'
 import { PeerTable } from '../../src/forward/peers.js'
 import { PLACES_BYTES } from '../../src/forward/places.js'
 import { planMemory, StateWord } from '../../src/forward/plan.js'
+import { makeMacCheck } from '../../src/forward/private-parts.js'
+import { Scratch } from '../../src/forward/scratch.js'
 import { Sealer } from '../../src/forward/sealer.js'
 import type { Crypto } from '../../src/linux/ciphers.js'
 import { findCrypto } from '../../src/linux/crypto.js'
@@ -47,17 +50,22 @@ class PrivateParts {
     const keyring = new Keyring({ memory, table, aead, peers, tap: true, tellMain })
     this.sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap: true })
     const key = randomBytes(32)
-    this.opener = new Opener({
+    const room = new Scratch(memory, plan.tap.scratch)
+    const { counters } = this
+    const gate = new Gate({
       memory,
-      keyring,
+      table,
       peers,
-      mac1: crypto.mac(memory, scratch + 1024, key),
+      macs: makeMacCheck(crypto, { mac1: key, cookie: key }, room),
       handshakes: new ControlQueue(memory, plan.handshakes, plan.state),
       tellMain,
-      scratch: scratch + 2048,
-      counters: this.counters,
-      peerCounters: new Float64Array(PEER_STRIDE),
+      fd: -1,
+      sockaddrBytes: 0,
+      scratch: room.take(GATE_SCRATCH_BYTES),
+      counters,
     })
+    const peerCounters = new Float64Array(PEER_STRIDE)
+    this.opener = new Opener({ memory, keyring, gate, counters, peerCounters })
     memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
     const both = randomBytes(32)
     table.reserve(0, 4, 0)

@@ -56,6 +56,10 @@ export class SharedKeypairs implements Keypairs {
     return this.#reserved.get(index)
   }
 
+  expectCookie(index: number, expected: boolean): void {
+    this.#table.expectCookie(this.#rowOf(index), expected)
+  }
+
   establish(index: number, remoteIndex: number, keys: TransportKeys): void {
     this.#table.establish(this.#rowOf(index), remoteIndex, keys.send, keys.receive)
     wipe(keys.send, keys.receive)

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import ipaddr from 'ipaddr.js'
 import type { Logger } from 'pino'
-import type { PeerSettings } from '../config/schema.js'
+import { MAX_PEERS, type PeerSettings } from '../config/schema.js'
 import type { Secret } from '../config/secret.js'
 import { UserError } from '../errors.js'
 import type { ControlQueue } from '../forward/control-queue.js'
@@ -9,14 +8,14 @@ import type { KeypairTable } from '../forward/keypairs.js'
 import { KEY_BYTES } from '../linux/ciphers.js'
 import { findCrypto } from '../linux/crypto.js'
 import type { NativeMemory } from '../linux/memory.js'
-import { decodeSockaddr, type Endpoint, SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { sendDatagram, type UdpSocket } from '../linux/udp.js'
 import { type Acquaintance, acquaint, Protocol } from '../noise/handshake.js'
 import { Handshakes, type Verdict } from '../noise/handshakes.js'
 import { formatKey } from '../noise/key-text.js'
 import { Identity, OwnIdentity } from '../noise/keys.js'
 import type { Times } from '../noise/peer.js'
-import { RateLimit } from '../noise/rate-limit.js'
+import { Rates } from '../rates.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { pad } from '../wire/padding.js'
 import { SharedKeypairs } from './keypairs.js'
@@ -28,18 +27,12 @@ const TICK_MS = 100
 /** Handshake messages taken in one turn of the event loop. */
 const TURN_MESSAGES = 8
 
-/** When more are waiting than one turn takes, for so long senders must show first that they are where they say. */
-const LOAD_MS = 1_000
-
 /**
  * Moves of a peer that are followed a second, and at once: where somebody on the way rewrites sources there may be
  * one a datagram. Those beyond that are followed by the next ticks.
  */
 const MOVES_PER_SECOND = 20
 const MOVES_BURST = 50
-
-/** The row in the queue of a message from where no peer is (-1). */
-const STRANGER = 0xffff_ffff
 
 export interface PrivateSideOptions {
   readonly mode: DeviceMode
@@ -79,10 +72,9 @@ export class PrivateSide {
   readonly #ticker: NodeJS.Timeout
   readonly #reader: QueueReader
   readonly #peers = new Map<number, PeerSettings>()
-  readonly #moves = new RateLimit(MOVES_PER_SECOND, MOVES_BURST)
+  readonly #moves = new Rates(MAX_PEERS, MOVES_PER_SECOND, MOVES_BURST)
   /** Workers find the same. */
   readonly #crypto = findCrypto().name
-  #loadUntilMs = 0
   #closed = false
   /** Called when there are other keys than before: workers look at them when they are rung for. */
   onKeys: () => void = () => {}
@@ -105,13 +97,8 @@ export class PrivateSide {
       roamed: options.roamed,
       times: options.times,
     })
-    this.#reader = new QueueReader(
-      options.queue,
-      TURN_MESSAGES,
-      (row, head) => this.#take(Buffer.from(head), row !== STRANGER),
-      (more) => {
-        if (more) this.#loadUntilMs = performance.now() + LOAD_MS
-      },
+    this.#reader = new QueueReader(options.queue, TURN_MESSAGES, (_row, head) =>
+      this.#take(Buffer.from(head)),
     )
     this.#ticker = setInterval(() => this.#tick(performance.now()), TICK_MS)
   }
@@ -207,13 +194,11 @@ export class PrivateSide {
     for (const row of [...this.#peers.keys()]) this.remove(row)
   }
 
-  #take(messageAndAddress: Buffer, known: boolean): void {
-    const nowMs = performance.now()
+  #take(messageAndAddress: Buffer): void {
     const end = messageAndAddress.length - SOCKADDR_BYTES
     const message = messageAndAddress.subarray(0, end)
     const address = messageAndAddress.subarray(end)
-    const host = hostOf(decodeSockaddr(address))
-    const verdict = this.#handshakes.take(message, { address, host, known }, nowMs, nowMs < this.#loadUntilMs)
+    const verdict = this.#handshakes.take(message, address, performance.now())
     this.#options.counted(verdict)
   }
 
@@ -226,7 +211,7 @@ export class PrivateSide {
   #followMoves(nowMs: number): void {
     const { table, roamed } = this.#options
     for (const row of this.#peers.keys()) {
-      if (!table.hasMoved(row) || !this.#moves.allows(`${row}`, nowMs)) continue
+      if (!table.hasMoved(row) || !this.#moves.allows(row, nowMs)) continue
       const sockaddr = table.takeMove(row)
       if (sockaddr !== undefined) roamed(row, sockaddr)
     }
@@ -246,10 +231,4 @@ export class PrivateSide {
 
 function keepaliveMs({ persistent_keepalive: seconds }: PeerSettings): number {
   return (seconds ?? 0) * 1000
-}
-
-/** Who a datagram is from, as far as its address says: of IPv6 a host has a whole /64. */
-function hostOf({ address }: Endpoint): string {
-  const parsed = ipaddr.parse(address)
-  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(':') : address
 }

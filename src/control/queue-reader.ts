@@ -12,17 +12,17 @@ export class QueueReader {
   /**
    * @param frames taken in one turn at the most
    * @param each is given what {@link ControlQueue.take} gives
-   * @param after is called after each turn: whether more are waiting than it took
+   * @param after is called after each turn
    */
   constructor(
     queue: ControlQueue,
     frames: number,
     each: (peer: number, head: Uint8Array, bytes: number) => void,
-    after: (more: boolean) => void,
+    after: () => void = () => {},
   ) {
     this.#turn = () => {
       const more = queue.take(frames, each)
-      after(more)
+      after()
       return more
     }
   }

@@ -34,6 +34,7 @@ export const DROP_REASONS = {
   replayed: ['dropReplayed', 'seen before, or far too late'],
   not_private: ['dropNotPrivate', "no message of a private tunnel's protocol"],
   wrong_mac1: ['dropWrongMac1', "a handshake from somebody who does not know this host's public key"],
+  handshake_unasked: ['dropUnasked', 'an answer to a handshake that this host has not begun, or has ended'],
   handshakes_full: ['dropHandshakesFull', 'more handshakes than this program can keep up with'],
   handshake_unknown_peer: ['dropUnknownPeer', 'a handshake from a host that is no peer'],
   handshake_refused: ['dropHandshakeRefused', 'a handshake that is forged, repeated, or came too often'],

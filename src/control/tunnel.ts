@@ -218,7 +218,7 @@ export class Tunnel {
       tapFd: opened.fd,
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
-      mac1Key: privateSide?.own.mac1Key,
+      keys: privateSide && { mac1: privateSide.own.mac1Key, cookie: privateSide.own.cookieKey },
       onControl: () => onControl(),
     })
     if (privateSide !== undefined) privateSide.onKeys = () => workers.ring()
@@ -493,11 +493,8 @@ async function startPrivateSide(
 const HANDSHAKE_COUNTERS: Readonly<Record<Verdict, CounterName | undefined>> = {
   accepted: undefined,
   malformed: 'dropNotPrivate',
-  'wrong mac1': 'dropWrongMac1',
-  cookie: 'dropCookie',
-  'too many': 'dropHandshakeRefused',
   'unknown peer': 'dropUnknownPeer',
-  'unknown index': 'dropUnknownIndex',
+  'unknown index': 'dropUnasked',
   'not authentic': 'dropHandshakeRefused',
   old: 'dropHandshakeRefused',
   misplaced: 'dropHandshakeMisplaced',

@@ -42,6 +42,7 @@ export const COUNTERS = [
   'dropReplayed',
   'dropNotPrivate',
   'dropWrongMac1',
+  'dropUnasked',
   'dropHandshakesFull',
   'dropUnknownPeer',
   'dropHandshakeRefused',

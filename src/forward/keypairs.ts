@@ -13,7 +13,15 @@ import { REPLAY_WINDOW_BYTES, ReplayWindow } from './replay-window.js'
  * A row's generation is odd while there are keys in it, and counts up with every change, before the change: who
  * has read the same odd number before and after taking something has taken what belongs together.
  */
-const Word = { generation: 0, index: 1, remoteIndex: 2, peer: 3, nextNumber: 4, confirmed: 5 } as const
+const Word = {
+  generation: 0,
+  index: 1,
+  remoteIndex: 2,
+  peer: 3,
+  nextNumber: 4,
+  confirmed: 5,
+  cookie: 6,
+} as const
 
 /** Words of a peer's line. `wanted` and `moved` are set by workers and cleared by main. */
 const PeerWord = { sealingRow: 0, wanted: 1, moved: 2, address: 4 } as const
@@ -74,6 +82,7 @@ export class KeypairTable {
     const { i32, u8 } = this.#memory
     const word = this.#words(row)
     Atomics.store(i32, word + Word.index, 0)
+    Atomics.store(i32, word + Word.cookie, 0)
     if (this.isEstablished(row)) Atomics.add(i32, word + Word.generation, 1)
     const keys = this.#at + row * ROW_BYTES + KEYS_AT
     u8.fill(0, keys, keys + 2 * KEY_BYTES)
@@ -198,6 +207,15 @@ export class KeypairTable {
 
   isConfirmed(row: number): boolean {
     return Atomics.load(this.#memory.i32, this.#words(row) + Word.confirmed) === 1
+  }
+
+  /** Main: a handshake message with the index of this row goes out, which may be answered with a cookie; or has been. */
+  expectCookie(row: number, expected: boolean): void {
+    Atomics.store(this.#memory.i32, this.#words(row) + Word.cookie, expected ? 1 : 0)
+  }
+
+  expectsCookie(row: number): boolean {
+    return Atomics.load(this.#memory.i32, this.#words(row) + Word.cookie) === 1
   }
 
   #line(peer: number): number {

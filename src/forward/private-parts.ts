@@ -1,10 +1,12 @@
-import { CRYPTO_SCRATCH_BYTES, type Crypto } from '../linux/ciphers.js'
+import { CRYPTO_SCRATCH_BYTES, type Crypto, KEY_BYTES } from '../linux/ciphers.js'
 import { findCrypto } from '../linux/crypto.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { ControlQueue } from './control-queue.js'
+import { GATE_SCRATCH_BYTES, Gate } from './gate.js'
 import { KeypairTable } from './keypairs.js'
 import { Keyring } from './keyring.js'
-import { OPENER_SCRATCH_BYTES, Opener } from './opener.js'
+import { MAC_CHECK_SCRATCH_BYTES, MacCheck } from './mac-check.js'
+import { Opener } from './opener.js'
 import type { PathLimits } from './path-limits.js'
 import type { PeerTable } from './peers.js'
 import { PLACES_BYTES } from './places.js'
@@ -13,7 +15,7 @@ import type { Scratch } from './scratch.js'
 import { Sealer } from './sealer.js'
 import type { Sealing } from './sender.js'
 import { WaitingRoom } from './waiting-room.js'
-import type { LoopTask } from './worker.js'
+import type { HandshakeKeys, LoopTask } from './worker.js'
 
 let crypto: Crypto | undefined
 
@@ -25,7 +27,7 @@ function sharedCrypto(): Crypto {
 
 export interface PrivatePartsOptions {
   readonly task: LoopTask
-  readonly mac1Key: Uint8Array
+  readonly keys: HandshakeKeys
   readonly scratch: Scratch
   readonly peers: PeerTable
   readonly limits: PathLimits
@@ -87,19 +89,27 @@ export class PrivateParts {
   }
 
   makeOpener(counters: Float64Array, peerCounters: Float64Array): Opener {
-    const { task, mac1Key, scratch, peers, tellMain } = this.#options
+    const { task, keys, scratch, peers, tellMain } = this.#options
     const { memory } = scratch
-    const { plan } = task
-    return new Opener({
-      memory,
-      keyring: this.#keyrings[0],
-      peers,
-      mac1: this.#crypto.mac(memory, scratch.take(CRYPTO_SCRATCH_BYTES), mac1Key),
-      handshakes: new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4),
-      tellMain,
-      scratch: scratch.take(OPENER_SCRATCH_BYTES),
-      counters,
-      peerCounters,
-    })
+    const { plan, udpFd: fd, sockaddrBytes } = task
+    const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
+    const handshakes = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
+    const macs = makeMacCheck(this.#crypto, keys, scratch)
+    const at = scratch.take(GATE_SCRATCH_BYTES)
+    const around = { memory, table, peers, handshakes, tellMain, fd, sockaddrBytes, counters }
+    const gate = new Gate({ ...around, macs, scratch: at })
+    return new Opener({ memory, keyring: this.#keyrings[0], gate, counters, peerCounters })
   }
+}
+
+export function makeMacCheck(crypto: Crypto, keys: HandshakeKeys, scratch: Scratch): MacCheck {
+  const { memory } = scratch
+  const room = () => scratch.take(CRYPTO_SCRATCH_BYTES)
+  return new MacCheck({
+    memory,
+    mac1: crypto.mac(memory, room(), keys.mac1),
+    mac2: crypto.mac(memory, room(), new Uint8Array(KEY_BYTES)),
+    sealer: crypto.cookieSealer(memory, room(), keys.cookie),
+    scratch: scratch.take(MAC_CHECK_SCRATCH_BYTES),
+  })
 }

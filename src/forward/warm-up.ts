@@ -119,7 +119,7 @@ class SmallTunnel {
     new PeerTable(memory, plan.peers, plan.peerRows).setAddress(0, new Uint8Array(SOCKADDR_BYTES))
     const everything = [4, 16].map((bytes) => ({ address: new Uint8Array(bytes), prefixLength: 0, peer: 0 }))
     new Routes(memory, plan.routes, plan.routeLimit).set(everything)
-    if (task.mac1Key !== undefined) this.#shareKeys()
+    if (task.keys !== undefined) this.#shareKeys()
     this.#offloads = new Offloads(memory, plan.offloads)
     this.#offloads.set('device_tso', true)
     this.#offloads.set('device_uso', true)
@@ -129,14 +129,14 @@ class SmallTunnel {
     this.#near = near
     this.#bell = Doorbell.open()
     const part = (role: WorkerRole, udpFd: number, fdb: number) => {
-      const { mode, relay, mac1Key } = task
+      const { mode, relay, keys } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
       return assemble({
         role,
         plan: { ...plan, fdb },
         mode,
         relay,
-        mac1Key,
+        keys,
         tapFd: device,
         udpFd,
         ...bells,

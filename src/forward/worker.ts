@@ -53,8 +53,16 @@ export interface LoopTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
-  /** Of mac1 in messages to this end, 32 bytes; undefined where the tunnel is not private. */
-  readonly mac1Key?: Uint8Array | undefined
+  /** Undefined where the tunnel is not private. */
+  readonly keys?: HandshakeKeys | undefined
+}
+
+/** What who knows this end's public key knows: 32 bytes each. */
+export interface HandshakeKeys {
+  /** Of mac1 in messages to this end. */
+  readonly mac1: Uint8Array
+  /** Of cookie replies from this end. */
+  readonly cookie: Uint8Array
 }
 
 /** Posted to main: once, right before the loop begins; and when there is something in the control queue. */
@@ -107,8 +115,7 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
   const forwarding = makeForwarding(memory, task)
   const control = new ControlQueue(memory, plan.control, state + StateWord.controlTold * 4)
   const privateParts =
-    task.mac1Key &&
-    new PrivateParts({ task, mac1Key: task.mac1Key, scratch, peers, limits, bytes, control, tellMain })
+    task.keys && new PrivateParts({ task, keys: task.keys, scratch, peers, limits, bytes, control, tellMain })
   const sending = { fd: udpFd, sockaddrBytes, peers, peerCounters, offloads, passage }
   const sealing = privateParts?.forDevice()
   const udpSink = new UdpSink({ ...sending, sealing, l2Bytes, forwarding, state }, scratch, bytes, counters)

@@ -45,10 +45,28 @@ export interface Aead {
   open(slot: number, high: number, low: number, at: number, bytes: number): boolean
 }
 
-/** BLAKE2s with one key and 16 bytes out. */
+/** The longest that a {@link Mac} is made of: a handshake message. */
+export const MAX_MAC_INPUT_BYTES = 192
+
+/** BLAKE2s with a key and 16 bytes out. What it is made of is at most {@link MAX_MAC_INPUT_BYTES} long. */
 export interface Mac {
-  /** Whether the 16 bytes at `mac` are those of the `bytes` bytes at `at`. At most 128. */
+  /** Has the `bytes` bytes at offset `key`, at most 32, for its key from now on. */
+  setKey(key: number, bytes: number): void
+  /** Writes the mac of the `bytes` bytes at `at` to `out`. */
+  write(at: number, bytes: number, out: number): void
+  /** Whether the 16 bytes at `mac` are those of the `bytes` bytes at `at`. */
   isRight(at: number, bytes: number, mac: number): boolean
+}
+
+export const XNONCE_BYTES = 24
+
+/** XChaCha20-Poly1305 with one key: seals 16 bytes to 32. */
+export interface CookieSealer {
+  /**
+   * Seals the 16 bytes at `cookie`, with the 16 at `data` that go with it, to `out`.
+   * @param nonce offset of {@link XNONCE_BYTES}
+   */
+  seal(nonce: number, cookie: number, data: number, out: number): void
 }
 
 export interface AeadOptions {
@@ -68,9 +86,11 @@ export interface Crypto {
   aead(options: AeadOptions): Aead
   /** @param key 32 bytes */
   mac(memory: NativeMemory, scratch: number, key: Uint8Array): Mac
+  /** @param key 32 bytes */
+  cookieSealer(memory: NativeMemory, scratch: number, key: Uint8Array): CookieSealer
 }
 
-/** Bytes of scratch memory that an {@link Aead} or a {@link Mac} asks for. */
+/** Bytes of scratch memory that each of what a {@link Crypto} makes asks for. */
 export const CRYPTO_SCRATCH_BYTES = 512
 
 /** Addresses of all places of an {@link Aead}, and of what would be the next. */

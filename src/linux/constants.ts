@@ -39,6 +39,8 @@ export const SO_RCVBUFFORCE = 33
 export const SO_MEMINFO = 55
 /** Index of the drop count in what `SO_MEMINFO` returns, an array of u32 (<linux/sock_diag.h>). */
 export const SK_MEMINFO_DROPS = 8
+// <linux/sockios.h>: bytes that wait in the send buffer (udp(7)).
+export const SIOCOUTQ = 0x5411
 export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
 export const MSG_ERRQUEUE = 0x2000

@@ -5,6 +5,7 @@ import {
   type AeadOptions,
   KEY_BYTES,
   MAC_BYTES,
+  MAX_MAC_INPUT_BYTES,
   type Mac,
   OPENING_PLACES,
   PLACE_BYTES,
@@ -15,13 +16,10 @@ import {
 import type { Pointer } from './libc.js'
 import type { NativeMemory } from './memory.js'
 
-/** The longest handshake message, less its macs. */
-const MAX_MAC_INPUT_BYTES = 128
-
 /** `struct ossl_param_st` (openssl/core.h): the size, and the offsets of its fields. */
-const ossl_param = { size: 40, key: 0, data_type: 8, data: 16, data_size: 24 } as const
+export const ossl_param = { size: 40, key: 0, data_type: 8, data: 16, data_size: 24 } as const
 
-type OpenSsl = ReturnType<typeof declareEvp>
+export type OpenSsl = ReturnType<typeof declareEvp>
 
 /** OpenSSL 3.0 and later. All but the constructors return 1 for success. */
 export function declareEvp(lib: LibraryHandle) {
@@ -30,6 +28,7 @@ export function declareEvp(lib: LibraryHandle) {
     newContext: lib.func('uint64_t EVP_CIPHER_CTX_new()') as () => number | bigint,
     freeContext: lib.func('void EVP_CIPHER_CTX_free(void *ctx)') as (context: Pointer) => void,
     chacha20Poly1305: lib.func('uint64_t EVP_chacha20_poly1305()') as () => number | bigint,
+    chacha20: lib.func('uint64_t EVP_chacha20()') as () => number | bigint,
     init: lib.func(
       'int EVP_CipherInit_ex2(void *ctx, void *cipher, void *key, void *iv, int enc, void *params)',
     ) as (
@@ -88,10 +87,10 @@ export function declareEvp(lib: LibraryHandle) {
 
 /** Types of parameters (openssl/core.h). */
 const OSSL_PARAM_UNSIGNED_INTEGER = 2
-const OSSL_PARAM_OCTET_STRING = 5
+export const OSSL_PARAM_OCTET_STRING = 5
 
 /** Writes an array of one parameter, with `data` of `bytes` bytes, and its end. */
-function writeParams(
+export function writeParams(
   memory: NativeMemory,
   at: number,
   name: number,
@@ -228,19 +227,37 @@ export class EvpMac implements Mac {
     this.#context = BigInt(openSsl.newMac(BigInt(openSsl.fetchMac(null, 'BLAKE2SMAC', null))))
     if (openSsl.initMac(this.#context, this.#inputAddress, KEY_BYTES, memory.address(params)) !== 1)
       throw new Error('OpenSSL takes no key for BLAKE2s')
+    memory.u8.fill(0, this.#input, this.#input + KEY_BYTES)
+  }
+
+  setKey(key: number, bytes: number): void {
+    const { u8 } = this.#memory
+    u8.copyWithin(this.#input, key, key + bytes)
+    if (this.#openSsl.initMac(this.#context, this.#inputAddress, bytes, null) !== 1)
+      throw new Error('OpenSSL takes no key for BLAKE2s')
+    u8.fill(0, this.#input, this.#input + bytes)
+  }
+
+  write(at: number, bytes: number, out: number): void {
+    this.#make(at, bytes)
+    this.#memory.u8.copyWithin(out, this.#output, this.#output + MAC_BYTES)
   }
 
   isRight(at: number, bytes: number, mac: number): boolean {
-    const openSsl = this.#openSsl
+    this.#make(at, bytes)
     const { u8 } = this.#memory
-    u8.copyWithin(this.#input, at, at + bytes)
+    let differences = 0
+    for (let i = 0; i < MAC_BYTES; i++) differences |= u8[this.#output + i] ^ u8[mac + i]
+    return differences === 0
+  }
+
+  #make(at: number, bytes: number): void {
+    const openSsl = this.#openSsl
+    this.#memory.u8.copyWithin(this.#input, at, at + bytes)
     const done =
       openSsl.initMac(this.#context, null, 0, null) &
       openSsl.updateMac(this.#context, this.#inputAddress, bytes) &
       openSsl.finalMac(this.#context, this.#outputAddress, this.#lengthAddress, MAC_BYTES)
     if (done !== 1) throw new Error('OpenSSL makes no BLAKE2s')
-    let differences = 0
-    for (let i = 0; i < MAC_BYTES; i++) differences |= u8[this.#output + i] ^ u8[mac + i]
-    return differences === 0
   }
 }

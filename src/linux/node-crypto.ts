@@ -1,9 +1,11 @@
 /** The data path's cryptography by `node:crypto` and @noble: slower, and it allocates. */
 import { createCipheriv, createDecipheriv } from 'node:crypto'
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { blake2s } from '@noble/hashes/blake2.js'
 import {
   type Aead,
   type AeadOptions,
+  type CookieSealer,
   type Crypto,
   KEY_BYTES,
   MAC_BYTES,
@@ -12,6 +14,7 @@ import {
   PLACE_BYTES,
   PLACE_SKEW,
   TAG_BYTES,
+  XNONCE_BYTES,
 } from './ciphers.js'
 import type { NativeMemory } from './memory.js'
 
@@ -19,6 +22,7 @@ export const NODE_CRYPTO: Crypto = {
   name: 'node:crypto',
   aead: (options) => new NodeAead(options),
   mac: (memory, _scratch, key) => new NobleMac(memory, key),
+  cookieSealer: (memory, _scratch, key) => new NobleCookieSealer(memory, key),
 }
 
 const ALGORITHM = 'chacha20-poly1305'
@@ -81,6 +85,35 @@ class NodeAead implements Aead {
 
 class NobleMac implements Mac {
   readonly #u8: Uint8Array
+  #key: Uint8Array
+
+  constructor(memory: NativeMemory, key: Uint8Array) {
+    this.#u8 = memory.u8
+    this.#key = Uint8Array.from(key)
+  }
+
+  setKey(key: number, bytes: number): void {
+    this.#key.fill(0)
+    this.#key = this.#u8.slice(key, key + bytes)
+  }
+
+  write(at: number, bytes: number, out: number): void {
+    this.#u8.set(this.#make(at, bytes), out)
+  }
+
+  isRight(at: number, bytes: number, mac: number): boolean {
+    let differences = 0
+    for (const [index, byte] of this.#make(at, bytes).entries()) differences |= byte ^ this.#u8[mac + index]
+    return differences === 0
+  }
+
+  #make(at: number, bytes: number): Uint8Array {
+    return blake2s(this.#u8.slice(at, at + bytes), { key: this.#key, dkLen: MAC_BYTES })
+  }
+}
+
+class NobleCookieSealer implements CookieSealer {
+  readonly #u8: Uint8Array
   readonly #key: Uint8Array
 
   constructor(memory: NativeMemory, key: Uint8Array) {
@@ -88,8 +121,9 @@ class NobleMac implements Mac {
     this.#key = Uint8Array.from(key)
   }
 
-  isRight(at: number, bytes: number, mac: number): boolean {
-    const right = blake2s(this.#u8.slice(at, at + bytes), { key: this.#key, dkLen: MAC_BYTES })
-    return right.every((byte, index) => byte === this.#u8[mac + index])
+  seal(nonce: number, cookie: number, data: number, out: number): void {
+    const take = (at: number, bytes: number) => this.#u8.slice(at, at + bytes)
+    const cipher = xchacha20poly1305(this.#key, take(nonce, XNONCE_BYTES), take(data, MAC_BYTES))
+    this.#u8.set(cipher.encrypt(take(cookie, MAC_BYTES)), out)
   }
 }

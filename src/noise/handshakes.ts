@@ -1,47 +1,21 @@
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../wire/wireguard.js'
 import { authenticate, readInitiation } from './handshake.js'
 import { formatKey } from './key-text.js'
-import { MacCheck } from './macs.js'
 import { Peer, type PeerOptions, type Surroundings } from './peer.js'
 import { wipe } from './primitives.js'
-import { RateLimit } from './rate-limit.js'
 
 /**
  * What became of a handshake message: `accepted` when it was authentic and of use; else why it was not. To all
- * but `cookie` and an accepted initiation the answer is silence.
+ * but an accepted initiation the answer is silence.
  */
 export type Verdict =
   | 'accepted'
   | 'malformed'
-  | 'wrong mac1'
-  | 'cookie'
-  | 'too many'
   | 'unknown peer'
   | 'unknown index'
   | 'not authentic'
   | 'old'
   | 'misplaced'
-
-/** Where a handshake message came from. */
-export interface Source {
-  /** The socket address as bytes, to send answers to and to bind cookies to. */
-  readonly address: Uint8Array
-  /** The host, without the port, of IPv6 its /64: what one host has many of must not help it. */
-  readonly host: string
-  /** Whether a peer is there. */
-  readonly known: boolean
-}
-
-/** What a host that has proved where it is may have under load, a second and at once; as in wireguard-go and Linux. */
-const PER_SECOND = 20
-const BURST = 5
-
-/**
- * Cookies for strangers, a second and at once. Spoofed addresses of the same Ethernet answer no ARP, and what is
- * sent there waits in the socket's send buffer for three seconds.
- */
-const COOKIES_PER_SECOND = 250
-const COOKIES_BURST = 250
 
 /** Peers that have been removed, whose timestamps are remembered; of more, those that went first are forgotten. */
 const MAX_FORMER = 4_096
@@ -49,9 +23,6 @@ const MAX_FORMER = 4_096
 /** All handshakes of this end: finds out which peer a message is from, and is silent to everybody else. */
 export class Handshakes {
   readonly #around: Surroundings
-  readonly #macs: MacCheck
-  readonly #limit = new RateLimit(PER_SECOND, BURST)
-  readonly #cookies = new RateLimit(COOKIES_PER_SECOND, COOKIES_BURST)
   readonly #peers: (Peer | undefined)[] = []
   readonly #byKey = new Map<string, Peer>()
   /** The greatest timestamps of peers that have been removed: one that comes back takes no old initiation. */
@@ -59,7 +30,6 @@ export class Handshakes {
 
   constructor(around: Surroundings) {
     this.#around = around
-    this.#macs = new MacCheck(around.own, around.random)
   }
 
   add(options: PeerOptions, nowMs: number): Peer {
@@ -96,15 +66,16 @@ export class Handshakes {
   }
 
   /**
-   * Takes a message that is not transport data. Any bytes may come in.
-   * @param underLoad whether there are so many that a sender has to prove first where it is
+   * Takes a message that is not transport data. Any bytes may come in, though of initiations and responses only
+   * those whose macs have been found right (forward/gate.ts).
+   * @param source the socket address that it came from
    */
-  take(message: Buffer, source: Source, nowMs: number, underLoad: boolean): Verdict {
+  take(message: Buffer, source: Uint8Array, nowMs: number): Verdict {
     switch (kindOf(message)) {
       case MESSAGE.initiation:
-        return this.#screen(message, source, nowMs, underLoad) ?? this.#takeInitiation(message, source, nowMs)
+        return this.#takeInitiation(message, source, nowMs)
       case MESSAGE.response:
-        return this.#screen(message, source, nowMs, underLoad) ?? this.#takeResponse(message, source, nowMs)
+        return this.#takeResponse(message, source, nowMs)
       case MESSAGE.cookieReply:
         return this.#takeCookie(message, nowMs)
       default:
@@ -112,20 +83,7 @@ export class Handshakes {
     }
   }
 
-  /** What is wrong with a message as far as its macs tell; undefined for nothing. */
-  #screen(message: Buffer, source: Source, nowMs: number, underLoad: boolean): Verdict | undefined {
-    if (!this.#macs.isMac1Right(message)) return 'wrong mac1'
-    if (!underLoad) return undefined
-    if (this.#macs.isMac2Right(message, source.address, nowMs)) {
-      return this.#limit.allows(source.host, nowMs) ? undefined : 'too many'
-    }
-    if (!source.known && !this.#cookies.allows('', nowMs)) return 'too many'
-    const sender = message.readUInt32LE(INITIATION.sender)
-    this.#around.send(this.#macs.reply(message, sender, source.address, nowMs), source.address)
-    return 'cookie'
-  }
-
-  #takeInitiation(message: Buffer, source: Source, nowMs: number): Verdict {
+  #takeInitiation(message: Buffer, source: Uint8Array, nowMs: number): Verdict {
     const { protocol, own } = this.#around
     const introduction = readInitiation(protocol, own, message)
     if (introduction === undefined) return 'not authentic'
@@ -133,13 +91,13 @@ export class Handshakes {
     if (peer === undefined) return 'unknown peer'
     const initiation = authenticate(introduction, peer.acquaintance)
     if (initiation === undefined) return 'not authentic'
-    return peer.takeInitiation(initiation, source.address, nowMs)
+    return peer.takeInitiation(initiation, source, nowMs)
   }
 
-  #takeResponse(message: Buffer, source: Source, nowMs: number): Verdict {
+  #takeResponse(message: Buffer, source: Uint8Array, nowMs: number): Verdict {
     const peer = this.#peerOf(message.readUInt32LE(RESPONSE.receiver))
     if (peer === undefined) return 'unknown index'
-    return peer.takeResponse(message, source.address, nowMs)
+    return peer.takeResponse(message, source, nowMs)
   }
 
   #takeCookie(message: Buffer, nowMs: number): Verdict {

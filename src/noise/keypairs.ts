@@ -19,6 +19,8 @@ export interface Keypairs {
   reserve(peer: number): number | undefined
   /** Whom a reserved or established index is for. */
   peerOf(index: number): number | undefined
+  /** A handshake message with this index goes out, which may be answered with a cookie; or has been, and is no more. */
+  expectCookie(index: number, expected: boolean): void
   /** Puts the keys in, and wipes them; from now on what comes for `index` can be opened. */
   establish(index: number, remoteIndex: number, keys: TransportKeys): void
   /** What is sent to `peer` from now on is sealed with this keypair; with none, nothing can be sent. */

@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import {
+  COOKIE_REPLY,
   KEEPALIVE_TIMEOUT_MS,
   REJECT_AFTER_TIME_MS,
   REKEY_AFTER_TIME_MS,
@@ -200,7 +201,7 @@ export class Peer {
       random(32),
       timestamp,
     )
-    this.#macs.stamp(message, nowMs)
+    this.#stamp(message, index, nowMs)
     const retryMs = nowMs + this.#times.rekeyTimeoutMs + (random(1)[0] / 256) * JITTER_MS
     this.#attempt = { index, initiated, startedMs, retryMs }
     this.#initiationSentMs = nowMs
@@ -234,7 +235,7 @@ export class Peer {
     }
     this.#greatestTimestamp = initiation.timestamp
     this.#initiationTakenMs = nowMs
-    this.#macs.stamp(response.message, nowMs)
+    this.#stamp(response.message, index, nowMs)
     this.#drop(this.#next)
     this.#drop(this.#previous)
     this.#previous = undefined
@@ -274,7 +275,14 @@ export class Peer {
 
   /** Takes a cookie, for the macs of the messages to come. */
   takeCookie(reply: Buffer, nowMs: number): boolean {
-    return this.#macs.takeReply(reply, nowMs)
+    if (!this.#macs.takeReply(reply, nowMs)) return false
+    this.#around.keypairs.expectCookie(reply.readUInt32LE(COOKIE_REPLY.receiver), false)
+    return true
+  }
+
+  #stamp(message: Buffer, index: number, nowMs: number): void {
+    this.#macs.stamp(message, nowMs)
+    this.#around.keypairs.expectCookie(index, true)
   }
 
   /** Something sealed with the keypair `index` has been opened for the first time. */

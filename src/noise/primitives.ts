@@ -106,16 +106,7 @@ export function open(key: Uint8Array, sealed: Uint8Array, data: Uint8Array): Buf
   }
 }
 
-/** XChaCha20-Poly1305 with a nonce of 24 bytes. */
-export function sealCookie(
-  key: Uint8Array,
-  nonce: Uint8Array,
-  plain: Uint8Array,
-  data: Uint8Array,
-): Uint8Array {
-  return xchacha20poly1305(key, nonce, data).encrypt(plain)
-}
-
+/** XChaCha20-Poly1305 with a nonce of 24 bytes: what is in `sealed`; undefined for what was not sealed so. */
 export function openCookie(
   key: Uint8Array,
   nonce: Uint8Array,

@@ -105,8 +105,7 @@ export class WireGuardEnd implements Disposable {
       return
     }
     this.came.push(message)
-    const source = { address: Buffer.from(this.#to), host: this.#to, known: true }
-    this.verdicts.push(this.#handshakes.take(message, source, performance.now(), false))
+    this.verdicts.push(this.#handshakes.take(message, Buffer.from(this.#to), performance.now()))
   }
 
   [Symbol.dispose](): void {

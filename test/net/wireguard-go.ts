@@ -55,10 +55,20 @@ export class WireGuardGo implements AsyncDisposable {
   }
 
   /** @param address its overlay address, with prefix; `settings` as wg(8)'s `set` takes them */
-  static async start(host: Host, address: string, ...settings: string[]): Promise<WireGuardGo> {
+  static start(host: Host, address: string, ...settings: string[]): Promise<WireGuardGo> {
+    return WireGuardGo.startProgram('wireguard-go', host, address, ...settings)
+  }
+
+  /** The same with another build of it. */
+  static async startProgram(
+    program: string,
+    host: Host,
+    address: string,
+    ...settings: string[]
+  ): Promise<WireGuardGo> {
     // Hosts share /var/run: the device's name is in use once on this machine.
     const device = `wg${process.pid % 100_000}${host.name}`
-    const child = host.spawn('wireguard-go', ['-f', device], {
+    const child = host.spawn(program, ['-f', device], {
       env: { PATH: process.env.PATH, LOG_LEVEL: 'silent', WG_PROCESS_FOREGROUND: '1' },
       stdio: 'ignore',
     })
@@ -67,6 +77,11 @@ export class WireGuardGo implements AsyncDisposable {
     await it.set(...settings)
     host.configure(device, [address], { mtuBytes: 1420 })
     return it
+  }
+
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error('wireguard-go has not started')
+    return this.#child.pid
   }
 
   async set(...settings: string[]): Promise<void> {
