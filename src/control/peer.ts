@@ -10,10 +10,11 @@ import type { Netlink } from '../linux/netlink.js'
 import { kernelPathMtu } from '../linux/probe-socket.js'
 import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
-import type { ControlMessage } from '../wire/control.js'
+import { type ControlMessage, controlFrameBytes } from '../wire/control.js'
 import { maxFrameBytes } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import { sealedBytes } from '../wire/overhead.js'
+import { INITIATION } from '../wire/wireguard.js'
 import { newToken } from './control-channel.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { formatEndpoint } from './endpoint.js'
@@ -78,6 +79,7 @@ export class Peer {
   #sent = 0
   /** What the path has been said to be too narrow for, since it last was wide enough. */
   readonly #narrow = new Set<string>()
+  #handshakeFits = true
   readonly #life: PeerLife
   /** It is where it was heard from, not where its settings say. */
   #roamed = false
@@ -137,6 +139,13 @@ export class Peer {
   get #sealedBytes(): number {
     const { privateSide, settings } = this.#context
     return privateSide === undefined ? 0 : sealedBytes(settings.mode)
+  }
+
+  /** The packet that the shortest control frame becomes on its way there. */
+  #leastBytes({ address }: Endpoint): number {
+    return (
+      headersBytes(familyOf(address)) + this.#sealedBytes + controlFrameBytes(this.#context.settings.mode)
+    )
   }
 
   #mtuInput(): DeviceMtuInput | undefined {
@@ -394,6 +403,7 @@ export class Peer {
       family: familyOf(endpoint.address),
       address: endpoint.address,
       ceilingBytes: this.#underlay.mtuBytes,
+      leastBytes: this.#leastBytes(endpoint),
       refreshMs: this.#context.settings.mtu_refresh * 1000,
       send: (message, bytes) => {
         if (bytes !== undefined) return sendWhole(this.index, endpoint, message, bytes - this.#sealedBytes)
@@ -407,8 +417,25 @@ export class Peer {
     })
   }
 
+  /** Once, where not even a handshake fits: nothing else will either. */
+  #tellNoHandshake(): void {
+    const { privateSide, log } = this.#context
+    if (privateSide === undefined || this.#endpoint === undefined || this.#underlay === undefined) return
+    const { mtuBytes, interface: egress } = this.#underlay
+    const handshakeBytes = headersBytes(familyOf(this.#endpoint.address)) + INITIATION.size
+    const narrow = egress !== undefined && mtuBytes < handshakeBytes
+    if (narrow && !this.#handshakeFits) return
+    this.#handshakeFits = !narrow
+    if (!narrow) return
+    log.warn(
+      { peer: this.name, interface: egress, mtu_bytes: mtuBytes, needed_bytes: handshakeBytes },
+      `${egress}, the way to ${this.name}, takes packets of ${mtuBytes} bytes, and a handshake is one of ${handshakeBytes}: give it a greater MTU`,
+    )
+  }
+
   /** Tells the workers what the path carries, and a person where that is too little. */
   #limit(): void {
+    this.#tellNoHandshake()
     const path = this.#pathMtu
     const input = this.#mtuInput()
     if (path === undefined || input === undefined) return
@@ -418,7 +445,8 @@ export class Peer {
       return
     }
     const family = familyOf(input.remoteAddress)
-    const wholeBytes = path.mtuBytes - headersBytes(family) - this.#sealedBytes
+    // 0 would be no limit.
+    const wholeBytes = Math.max(1, path.mtuBytes - headersBytes(family) - this.#sealedBytes)
     const carried = carriedMtuBytes({ ...input, wanted: 'auto' })
     let fragmentedBytes = 0
     if (input.overlayHasIpv6 && carried < IPV6_MIN_MTU_BYTES && this.#mayFragment(path.mtuBytes))

@@ -418,7 +418,7 @@ export class Tunnel {
     Atomics.store(this.#state, StateWord.paddingLimit, mtuBytes + l2Bytes + leastPaddingBytes(mode))
     if (!mss_clamp) return
     const carried = Math.min(mtuBytes, this.#peers.carriedMtuBytes ?? mtuBytes)
-    Atomics.store(this.#state, StateWord.clampFrameBytes, carried + l2Bytes)
+    Atomics.store(this.#state, StateWord.clampFrameBytes, Math.max(1, carried + l2Bytes))
   }
 }
 

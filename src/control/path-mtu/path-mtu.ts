@@ -32,6 +32,8 @@ export interface PathMtuOptions {
   readonly address: string
   /** The egress interface's MTU. */
   readonly ceilingBytes: number
+  /** The packet that the shortest control frame becomes. */
+  readonly leastBytes: number
   /** After so long it is looked for again, more or less. */
   readonly refreshMs: number
   /**
@@ -71,9 +73,10 @@ export class PathMtu {
     this.#options = options
     this.#ceiling = options.ceilingBytes
     this.mtuBytes = options.ceilingBytes
-    const { family, address, ceilingBytes, refreshMs } = options
+    const { family, address, ceilingBytes, leastBytes, refreshMs } = options
     const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
-    this.#search = new PathMtuSearch({ family, ceilingBytes, estimateBytes, refreshMs }, performance.now())
+    const sizes = { ceilingBytes, leastBytes, estimateBytes }
+    this.#search = new PathMtuSearch({ family, ...sizes, refreshMs }, performance.now())
     this.#trace()
     this.#run()
   }
@@ -216,6 +219,8 @@ export class PathMtu {
     this.#tracedMs = nowMs
     const { family, address } = this.#options
     const ceilingBytes = this.#ceiling
+    // Not even the headers of a datagram.
+    if (ceilingBytes < headersBytes(family)) return
     const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
     const onTold = (mtuBytes: number) => this.#told(mtuBytes)
     const onEnd = (result: TraceResult) => this.#traceEnded(result)
