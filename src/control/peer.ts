@@ -18,6 +18,7 @@ import { INITIATION } from '../wire/wireguard.js'
 import { newToken } from './control-channel.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { formatEndpoint } from './endpoint.js'
+import type { Faults } from './faults.js'
 import { PathMtu } from './path-mtu/path-mtu.js'
 import { headersBytes } from './path-mtu/sizes.js'
 import { PeerLife, type PeerState } from './peer-life.js'
@@ -46,6 +47,7 @@ export interface PeerContext {
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
   readonly log: Logger
+  readonly faults: Faults
   readonly limits: PathLimits
   /** Sends a row's peer a control frame; returns 0 or an errno. */
   send(row: number, to: Endpoint, message: ControlMessage): number
@@ -192,7 +194,7 @@ export class Peer {
       }
       said = true
     }
-    const impatience = setTimeout(say, DNS_PATIENCE_MS)
+    const impatience = setTimeout(() => this.#context.faults.run('locate', say, host), DNS_PATIENCE_MS)
     try {
       for (;;) {
         try {
@@ -204,6 +206,8 @@ export class Peer {
           signal.throwIfAborted()
           if (error instanceof UserError) throw error
           const { code } = error as NodeJS.ErrnoException
+          // No answer of the resolver's.
+          if (code === undefined) throw error
           if (code !== 'EAI_AGAIN') {
             throw new UserError(
               `the host name "${host}" does not resolve (${code}); check its spelling and this host's DNS`,
@@ -234,7 +238,8 @@ export class Peer {
     const { refreshMs } = this.#discovery
     const due = refreshMs !== undefined && traffic.nowMs - this.#locatedMs >= refreshMs
     const lost = this.#endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
-    if (due || locate || lost) void this.#findAgain(locate)
+    if (due || locate || lost)
+      this.#findAgain(locate).catch((error) => this.#context.faults.take('locate', error, this.name))
   }
 
   /** It has sent a control frame of `bytes`. */
@@ -405,6 +410,7 @@ export class Peer {
       ceilingBytes: this.#underlay.mtuBytes,
       leastBytes: this.#leastBytes(endpoint),
       refreshMs: this.#context.settings.mtu_refresh * 1000,
+      onFault: (error) => this.#context.faults.take('path_mtu', error, this.name),
       send: (message, bytes) => {
         if (bytes !== undefined) return sendWhole(this.index, endpoint, message, bytes - this.#sealedBytes)
         send(this.index, endpoint, message)
@@ -537,8 +543,10 @@ export class Peer {
         before === undefined ? `${host} is at ${text}` : `${host} has moved to ${text}`,
       )
     } catch (error) {
-      if (this.#endpoint !== undefined && !silent) return
       const { code, message } = error as NodeJS.ErrnoException
+      // Neither the resolver's answer nor a person's to mend.
+      if (code === undefined && !(error instanceof UserError)) throw error
+      if (this.#endpoint !== undefined && !silent) return
       const [state, then] =
         this.#endpoint === undefined
           ? ['has not been found', 'trying on']

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../config/schema.js'
+import { UserError } from '../errors.js'
 import type { Endpoint } from '../linux/sockaddr.js'
 import type { PeerRow } from './addresses.js'
 import { formatEndpoint } from './endpoint.js'
@@ -51,6 +52,10 @@ export class Peers {
       search.catch((error: Error) => {
         if (signal.aborted) return
         const { name } = this.#settings.peers[index]
+        if (!(error instanceof UserError)) {
+          this.#context.faults.take('locate', error, name)
+          return
+        }
         this.#context.log.warn({ peer: name }, `${error.message}; carrying on without ${name}, and trying on`)
       })
     }
@@ -90,22 +95,22 @@ export class Peers {
   /** The workers run: what the paths carry can be found out. */
   start(): void {
     this.#started = true
-    for (const peer of this.#peers.values()) peer.start()
+    this.#each((peer) => peer.start())
   }
 
   /** Follows what ICMP has said of the paths. */
   takeHints(): void {
-    for (const peer of this.#peers.values()) peer.takeHint()
+    this.#each((peer) => peer.takeHint())
   }
 
-  /** Looks at the ways to them, of which one may have changed. @throws KernelError from rtnetlink */
+  /** Looks at the ways to them, of which one may have changed. */
   followUnderlays(): void {
-    for (const peer of this.#peers.values()) peer.followUnderlay()
+    this.#each((peer) => peer.followUnderlay())
   }
 
   /** Has what the paths carry looked for again; resolves when that is known, or after `withinMs`. */
   async refreshPaths(withinMs: number): Promise<void> {
-    for (const { pathMtu } of this.#peers.values()) pathMtu?.refresh()
+    this.#each(({ pathMtu }) => pathMtu?.refresh())
     const endMs = performance.now() + withinMs
     const settled = () => [...this.#peers.values()].every(({ pathMtu }) => pathMtu?.settled ?? true)
     while (!settled() && performance.now() < endMs) await sleep(REFRESH_LOOK_MS)
@@ -126,9 +131,14 @@ export class Peers {
     return [...this.#peers.values()]
   }
 
-  /** To be called once a second. @throws KernelError from rtnetlink */
+  /** To be called once a second. */
   tick(): void {
-    for (const peer of this.#peers.values()) peer.tick()
+    this.#each((peer) => peer.tick())
+  }
+
+  /** Does something for each, whatever comes of the others. */
+  #each(work: (peer: Peer) => void): void {
+    for (const peer of this.#peers.values()) this.#context.faults.run('peer', () => work(peer), peer.name)
   }
 
   /**
@@ -151,17 +161,20 @@ export class Peers {
         continue
       }
       ;(now === undefined ? removed : changed).push(name)
-      peer.remove()
+      this.#context.faults.run('peer', () => peer.remove(), name)
       this.#peers.delete(name)
     }
-    for (const peer of fresh) this.#add(peer)
+    for (const peer of fresh) this.#context.faults.run('peer', () => this.#add(peer), peer.name)
     this.#settings = settings
     const added = fresh.map(({ name }) => name).filter((name) => !changed.includes(name))
     return { added, removed, changed }
   }
 
   status(): PeerStatus[] {
-    return this.#settings.peers.flatMap(({ name }) => this.#peers.get(name)?.status() ?? [])
+    const { faults } = this.#context
+    return this.#settings.peers.flatMap(
+      ({ name }) => faults.run('peer', () => this.#peers.get(name)?.status(), name) ?? [],
+    )
   }
 
   /** What is said of them when the tunnel is up. */
@@ -191,7 +204,7 @@ export class Peers {
   }
 
   close(): void {
-    for (const peer of this.#peers.values()) peer.remove()
+    this.#each((peer) => peer.remove())
     this.#peers.clear()
   }
 

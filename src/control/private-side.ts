@@ -17,6 +17,7 @@ import { Identity, OwnIdentity } from '../noise/keys.js'
 import type { Times } from '../noise/peer.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { pad } from '../wire/padding.js'
+import type { Faults } from './faults.js'
 import { SharedKeypairs } from './keypairs.js'
 import { QueueReader } from './queue-reader.js'
 
@@ -43,6 +44,7 @@ export interface PrivateSideOptions {
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
   readonly log: Logger
+  readonly faults: Faults
   /** Peer `row` has been heard, authentically, from somewhere else. */
   readonly roamed: (row: number, endpoint: Endpoint, sockaddr: Uint8Array) => void
   /** What came of a handshake message. */
@@ -93,13 +95,28 @@ export class PrivateSide {
     })
     this.#reader = new QueueReader(
       options.queue,
+      options.faults,
+      'handshake',
       TURN_MESSAGES,
       (row, head) => this.#take(Buffer.from(head), row !== STRANGER),
       (more) => {
         if (more) this.#loadUntilMs = performance.now() + LOAD_MS
       },
     )
-    this.#ticker = setInterval(() => this.#handshakes.tick(performance.now()), TICK_MS)
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS)
+  }
+
+  #tick(): void {
+    this.#handshakes.tick(performance.now(), (row, work) => this.#apart(row, work))
+  }
+
+  /** Does something for a peer, whatever comes of it. */
+  #apart(row: number, work: () => void): void {
+    this.#options.faults.run('keys', work, this.#peers.get(row)?.name)
+  }
+
+  #each(work: (row: number) => void): void {
+    for (const row of [...this.#peers.keys()]) this.#apart(row, () => work(row))
   }
 
   /** Whether {@link add} would do. @throws UserError for keys that nobody can talk to */
@@ -156,13 +173,14 @@ export class PrivateSide {
   /** To be called when a worker says that there is something. */
   wake(): void {
     if (this.#closed) return
-    const { table } = this.#options
-    for (const { index, peer } of this.#keypairs.confirmed()) this.#handshakes.peer(peer)?.confirm(index)
-    for (const row of this.#peers.keys()) {
+    const { table, faults } = this.#options
+    for (const { index, peer } of faults.run('keys', () => this.#keypairs.confirmed()) ?? [])
+      this.#apart(peer, () => this.#handshakes.peer(peer)?.confirm(index))
+    this.#each((row) => {
       if (table.takeWant(row)) this.#handshakes.peer(row)?.initiate(performance.now())
       const sockaddr = table.takeMove(row)
       if (sockaddr !== undefined) this.#follow(row, sockaddr)
-    }
+    })
     this.#reader.wake()
   }
 
@@ -187,7 +205,7 @@ export class PrivateSide {
     this.#closed = true
     clearInterval(this.#ticker)
     this.#reader.close()
-    for (const row of [...this.#peers.keys()]) this.remove(row)
+    this.#each((row) => this.remove(row))
   }
 
   #take(messageAndAddress: Buffer, known: boolean): void {

@@ -81,7 +81,10 @@ t.test('whatever width the interface is given, every tunnel goes on', async (t) 
   }
   setWidth(1500)
   await pingAll()
-  for (const { tunnel } of tunnels) await tunnel.stop()
+  for (const { tunnel, device } of tunnels) {
+    t.same((await tunnel.status(device)).faults, { count: 0, places: {} })
+    await tunnel.stop()
+  }
 })
 
 t.test('and one that is started on a narrow one waits until it is wide', async (t) => {
