@@ -6,6 +6,7 @@ import type { Secret } from '../config/secret.js'
 import { UserError } from '../errors.js'
 import type { ControlQueue } from '../forward/control-queue.js'
 import type { KeypairTable } from '../forward/keypairs.js'
+import { BootClock } from '../linux/clock.js'
 import { findCrypto } from '../linux/crypto.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { decodeSockaddr, type Endpoint, SOCKADDR_BYTES } from '../linux/sockaddr.js'
@@ -65,6 +66,8 @@ export interface PrivacyStatus {
 export class PrivateSide {
   readonly own: OwnIdentity
   readonly #options: PrivateSideOptions
+  /** Of all the protocol's times. */
+  readonly #clock = new BootClock()
   readonly #keypairs: SharedKeypairs
   readonly #handshakes: Handshakes
   readonly #ticker: NodeJS.Timeout
@@ -82,7 +85,14 @@ export class PrivateSide {
     this.#options = options
     this.own = new OwnIdentity(privateKey.reveal())
     privateKey.wipe()
-    this.#keypairs = new SharedKeypairs(memory, table, counters, randomBytes, () => this.onKeys())
+    this.#keypairs = new SharedKeypairs(
+      memory,
+      table,
+      counters,
+      randomBytes,
+      () => this.#clock.now(),
+      () => this.onKeys(),
+    )
     this.#handshakes = new Handshakes({
       protocol: mode === 'tap' ? Protocol.ethernet : Protocol.wireguard,
       own: this.own,
@@ -100,14 +110,14 @@ export class PrivateSide {
       TURN_MESSAGES,
       (row, head) => this.#take(Buffer.from(head), row !== STRANGER),
       (more) => {
-        if (more) this.#loadUntilMs = performance.now() + LOAD_MS
+        if (more) this.#loadUntilMs = this.#clock.now() + LOAD_MS
       },
     )
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
   }
 
   #tick(): void {
-    this.#handshakes.tick(performance.now(), (row, work) => this.#apart(row, work))
+    this.#handshakes.tick(this.#clock.now(), (row, work) => this.#apart(row, work))
   }
 
   /** Does something for a peer, whatever comes of it. */
@@ -128,7 +138,7 @@ export class PrivateSide {
   add(row: number, settings: PeerSettings): void {
     const acquaintance = this.#acquaint(settings)
     const persistentKeepaliveMs = (settings.persistent_keepalive ?? 0) * 1000
-    this.#handshakes.add({ number: row, acquaintance, persistentKeepaliveMs }, performance.now())
+    this.#handshakes.add({ number: row, acquaintance, persistentKeepaliveMs }, this.#clock.now())
     this.#peers.set(row, settings)
   }
 
@@ -156,7 +166,7 @@ export class PrivateSide {
     const peer = this.#handshakes.peer(row)
     if (peer === undefined) return
     peer.endpoint = sockaddr
-    peer.initiate(performance.now())
+    peer.initiate(this.#clock.now())
   }
 
   /**
@@ -177,7 +187,7 @@ export class PrivateSide {
     for (const { index, peer } of faults.run('keys', () => this.#keypairs.confirmed()) ?? [])
       this.#apart(peer, () => this.#handshakes.peer(peer)?.confirm(index))
     this.#each((row) => {
-      if (table.takeWant(row)) this.#handshakes.peer(row)?.initiate(performance.now())
+      if (table.takeWant(row)) this.#handshakes.peer(row)?.initiate(this.#clock.now())
       const sockaddr = table.takeMove(row)
       if (sockaddr !== undefined) this.#follow(row, sockaddr)
     })
@@ -194,7 +204,7 @@ export class PrivateSide {
     const settings = this.#peers.get(row)
     const madeMs = peer?.hasKeypair ? peer.handshakeMs : undefined
     return {
-      handshake_s: madeMs === undefined ? null : (performance.now() - madeMs) / 1000,
+      handshake_s: madeMs === undefined ? null : (this.#clock.now() - madeMs) / 1000,
       preshared_key: settings?.preshared_key_file !== undefined,
       persistent_keepalive_s: settings?.persistent_keepalive || null,
     }
@@ -209,7 +219,7 @@ export class PrivateSide {
   }
 
   #take(messageAndAddress: Buffer, known: boolean): void {
-    const nowMs = performance.now()
+    const nowMs = this.#clock.now()
     const end = messageAndAddress.length - SOCKADDR_BYTES
     const message = messageAndAddress.subarray(0, end)
     const address = messageAndAddress.subarray(end)

@@ -19,8 +19,11 @@ export interface Keypairs {
   reserve(peer: number): number | undefined
   /** Whom a reserved or established index is for. */
   peerOf(index: number): number | undefined
-  /** Puts the keys in, and wipes them; from now on what comes for `index` can be opened. */
-  establish(index: number, remoteIndex: number, keys: TransportKeys): void
+  /**
+   * Puts the keys in, and wipes them; from now on what comes for `index` can be opened. Nobody is to use them from
+   * `overMs` on, by the clock of the timers, whether or not they have been released by then.
+   */
+  establish(index: number, remoteIndex: number, keys: TransportKeys, overMs: number): void
   /** What is sent to `peer` from now on is sealed with this keypair; with none, nothing can be sent. */
   sealWith(peer: number, index: number | undefined): void
   /** Messages sealed with it so far. */

@@ -205,6 +205,8 @@ export class Peer {
   takeResponse(message: Buffer, source: Uint8Array, nowMs: number): boolean {
     const attempt = this.#attempt
     if (attempt === undefined || attempt.index !== message.readUInt32LE(RESPONSE.receiver)) return false
+    // It may have waited here through a suspend, and the other end's keys be over by now.
+    if (nowMs - this.#initiationSentMs >= this.#times.rejectAfterMs) return false
     const keys = readResponse(attempt.initiated, this.#around.own, this.acquaintance, message)
     if (keys === undefined) return false
     wipe(attempt.initiated.chainingKey, attempt.initiated.hash)
@@ -348,7 +350,7 @@ export class Peer {
     initiator: boolean,
     nowMs: number,
   ): Keypair {
-    this.#around.keypairs.establish(index, remoteIndex, keys)
+    this.#around.keypairs.establish(index, remoteIndex, keys, nowMs + this.#times.rejectAfterMs)
     this.#wipeDueMs = nowMs + this.#times.rejectAfterMs * 3
     return { index, initiator, establishedMs: nowMs }
   }
