@@ -153,7 +153,7 @@ t.test('answers that this end has not asked for go no further, whatever their ma
   t.same(both(INDEX + PEERS * 4), [], 'the same row, another index')
   t.same(both(INDEX), [MESSAGE.response, MESSAGE.cookieReply])
   it.table.expectCookie(3, false)
-  it.table.establish(3, 1, randomBytes(32), randomBytes(32))
+  it.table.establish(3, 1, randomBytes(32), randomBytes(32), Number.POSITIVE_INFINITY)
   t.same(both(INDEX), [], 'there are keys')
   it.table.expectCookie(3, true)
   t.same(both(INDEX), [MESSAGE.cookieReply], 'a response of this end may have been answered')

@@ -158,3 +158,42 @@ t.test('a persistent keepalive: a handshake at once, then something every so oft
   const kept = world.since(0, MESSAGE.transport, 'a:1')
   t.equal(kept.length, 5, `the one that confirms the keys, and four: ${kept.map(({ atMs }) => atMs)}`)
 })
+
+t.test(
+  'a suspend: keys from before are dropped at the first tick, and data begins a handshake',
+  async (t) => {
+    const { world, a, b, peers } = pair()
+    a.sendData(0, HELLO)
+    world.pass(20 * S)
+    t.ok(peers.a.hasKeypair)
+    const opened = b.opened.length
+    world.pass(3_600 * S, 3_600 * S)
+    t.notOk(peers.a.hasKeypair)
+    t.notOk(peers.b.hasKeypair)
+    const mark = world.sent.length
+    t.notOk(a.sendData(0, HELLO))
+    world.pass(1 * S)
+    t.equal(world.since(mark, MESSAGE.initiation, 'a:1').length, 1, 'at once')
+    t.ok(a.sendData(0, HELLO))
+    t.ok(b.opened.length > opened)
+  },
+)
+
+t.test('a response that has waited through a suspend makes no keys', async (t) => {
+  const { world, a, b, peers } = pair()
+  world.carries = ({ from }) => from === 'a:1'
+  a.sendData(0, HELLO)
+  const response = world.sent.find(({ message }) => message[0] === MESSAGE.response)
+  if (response === undefined) throw new Error('no response')
+  // The clock goes on, and no timer has run yet.
+  world.nowMs += 3_600 * S
+  a.receive(response.message, 'b:1')
+  t.notOk(peers.a.hasKeypair)
+  t.same(a.verdicts, ['old'])
+  world.carries = () => true
+  world.pass(1 * S)
+  a.sendData(0, HELLO)
+  world.pass(6 * S)
+  t.ok(peers.a.hasKeypair, 'and the next handshake does')
+  t.ok(b.verdicts.includes('accepted'))
+})

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
+import { SharedKeypairs } from '../src/control/keypairs.js'
 import { KeypairTable, keypairTableBytes, NUMBER_LIMIT } from '../src/forward/keypairs.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import { type NonceTask, type Taken, unpack } from './nonce-worker.js'
@@ -23,12 +24,13 @@ t.test('a row is found by its index alone, and no longer when it has been releas
   t.equal(table.rowOf(0xabce_0002), -1)
   t.equal(table.rowOf(2), -1)
   t.notOk(table.isEstablished(2))
-  table.establish(2, 0xffff_ffff, key(1), key(2))
+  table.establish(2, 0xffff_ffff, key(1), key(2), 180_000.5)
   t.ok(table.isEstablished(2))
   t.equal(table.peer(2), 1)
   t.equal(table.remoteIndex(2), 0xffff_ffff)
   t.equal(memory.u8[table.sendKey(2)], 1)
   t.equal(memory.u8[table.receiveKey(2) + 31], 2)
+  t.equal(table.overMs(2), 180_000.5)
   t.equal(table.sealingRow(1), -1)
   table.sealWith(1, 2)
   t.equal(table.sealingRow(1), 2)
@@ -43,7 +45,7 @@ t.test('a row is found by its index alone, and no longer when it has been releas
 t.test('numbers end before they could begin anew', async (t) => {
   const { memory, table } = makeTable(1, 1)
   table.reserve(0, 1, 0)
-  table.establish(0, 1, key(1), key(2))
+  table.establish(0, 1, key(1), key(2), 180_000.5)
   const generation = table.generation(0)
   t.equal(table.take(0, generation, 3), 0)
   t.equal(table.take(0, generation, 1), 3)
@@ -69,7 +71,7 @@ t.test('threads that take numbers while keys change under their hands never get 
   const endMs = performance.now() + 500
   while (performance.now() < endMs) {
     table.reserve(0, 1, 0)
-    table.establish(0, 1, key(1), key(2))
+    table.establish(0, 1, key(1), key(2), 180_000.5)
     await sleep(Math.random() < 0.5 ? 0 : 5)
     table.release(0)
   }
@@ -88,4 +90,25 @@ t.test('threads that take numbers while keys change under their hands never get 
   }
   t.equal(twice, 0)
   t.comment(`${ranges.length} times taken, of ${table.generation(0) / 2} keys`)
+})
+
+t.test('main seals nothing with keys that are over, though it has not wiped them yet', async (t) => {
+  const { memory, table } = makeTable(4, 1)
+  let nowMs = 1_000
+  const random = (bytes: number) => new Uint8Array(bytes).fill(1)
+  const keypairs = new SharedKeypairs(
+    memory,
+    table,
+    [],
+    random,
+    () => nowMs,
+    () => {},
+  )
+  const index = keypairs.reserve(0) ?? 0
+  keypairs.establish(index, 7, { send: Buffer.from(key(1)), receive: Buffer.from(key(2)) }, 181_000)
+  keypairs.sealWith(0, index)
+  nowMs = 180_999
+  t.not(keypairs.seal(0, new Uint8Array(0)), undefined)
+  nowMs = 181_000
+  t.equal(keypairs.seal(0, new Uint8Array(0)), undefined)
 })

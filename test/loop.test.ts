@@ -18,7 +18,7 @@ function makeLoop() {
   const memory = NativeMemory.allocate(END)
   const bell = Doorbell.open()
   const otherBell = Doorbell.open()
-  const told = { busy: true, filled: 0, drained: 0, rung: 0, end: false }
+  const told = { busy: true, filled: 0, drained: 0, rung: 0, woke: 0, end: false, wokeAtRung: -1 }
   const source: Source = {
     fd: otherBell.fd,
     recordBytes: 64,
@@ -49,8 +49,12 @@ function makeLoop() {
     otherBell,
     scratch: new Scratch(memory, 0),
     counters,
+    woke: () => {
+      told.woke++
+    },
     rung: () => {
       told.rung++
+      told.wokeAtRung = told.woke
       return told.end
     },
   })
@@ -96,3 +100,21 @@ t.test('it runs until nothing comes, or it is told that it is the end', async (t
   t.ok(loop.ended, 'busy as it is')
   close()
 })
+
+t.test(
+  'after each poll, whatever it has found, the clock is looked at before anything is taken',
+  async (t) => {
+    const idle = makeLoop()
+    idle.told.busy = false
+    idle.bell.ring()
+    idle.loop.turn(1_000)
+    t.same([idle.told.woke, idle.told.wokeAtRung], [1, 1])
+    idle.loop.turn(1)
+    t.equal(idle.told.woke, 2, 'in vain')
+    idle.close()
+    const { loop, told, close } = makeLoop()
+    for (let turn = 0; turn < 64 * 10; turn++) loop.turn(-1)
+    t.equal(told.woke, 10, 'one that is busy looks now and then')
+    close()
+  },
+)

@@ -74,12 +74,13 @@ function synOf({ ip, l2, mss, nops, before, sequence }: Syn): Flow {
 t.test(
   'whatever stands before it, the MSS is lowered to what fits, never raised, and the checksum stays right',
   async (t) => {
-    const property = fc.property(synFlow, fc.integer({ min: 576, max: 9_000 }), (syn, longest) => {
+    const property = fc.property(synFlow, fc.integer({ min: 1, max: 9_000 }), (syn, longest) => {
       const flow = synOf(syn)
       const [frame] = framesOf(flow, [{ payload: syn.payload, flags: syn.flags }])
       const after = clamp(frame, flow.l2, longest)
       const packetBytes = Math.max(longest - flow.l2, flow.ip === 6 ? 1280 : 0)
-      const fits = packetBytes - (flow.ip === 4 ? 40 : 60)
+      // Linux takes no shorter segments.
+      const fits = Math.max(packetBytes - (flow.ip === 4 ? 40 : 60), 48)
       t.equal(mssOf(after, flow), Math.min(syn.mss, fits))
       t.ok(checksumRight(after, flow), 'the checksum')
     })

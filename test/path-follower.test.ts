@@ -3,13 +3,14 @@ import t from 'tap'
 import { PathFollower, SEARCH_INTERVAL_MS } from '../src/control/path-mtu/path-follower.js'
 import { controlAnswer } from '../src/wire/control.js'
 
-const LOOPBACK = { family: 'ipv4', address: '127.0.0.1', ceilingBytes: 1500 } as const
+const LOOPBACK = { family: 'ipv4', address: '127.0.0.1', ceilingBytes: 1500, leastBytes: 58 } as const
 const HEADERS_BYTES = 28
 
 /** A follower whose far end acknowledges what `carries` lets through, without a network between. */
 function followed() {
   const path = { carriesBytes: 1400, sent: 0, answers: true }
   const follower: PathFollower = new PathFollower({
+    onFault: (error) => t.fail(String(error)),
     refreshMs: 600_000,
     onChange: () => {},
     send: (message, frameBytes) => {

@@ -1,6 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { CONFIRM_MS, PathMtuSearch, type Probe } from '../src/control/path-mtu/search.js'
+import { headersBytes } from '../src/control/path-mtu/sizes.js'
+import { controlFrameBytes, writeControl } from '../src/wire/control.js'
+import type { IpFamily } from '../src/wire/ip.js'
+import { sealedBytes } from '../src/wire/overhead.js'
 
 const REFRESH_MS = 600_000
 
@@ -18,17 +22,19 @@ interface Path {
 class World {
   nowMs = 1_000
   sentPackets = 0
+  /** Of all probes. */
+  readonly sizes = new Set<number>()
   sentBytes = 0
   readonly path: Path
   readonly search: PathMtuSearch
   readonly #random: () => number
   readonly #coming: { atMs: number; probe: Probe }[] = []
 
-  constructor(path: Path, ceilingBytes: number, seed = 1, family: 'ipv4' | 'ipv6' = 'ipv4') {
+  constructor(path: Path, ceilingBytes: number, seed = 1, family: IpFamily = 'ipv4', leastBytes = 58) {
     this.path = path
     this.#random = generator(seed)
     this.search = new PathMtuSearch(
-      { family, ceilingBytes, refreshMs: REFRESH_MS, random: () => 0.5 },
+      { family, ceilingBytes, leastBytes, refreshMs: REFRESH_MS, random: () => 0.5 },
       this.nowMs,
     )
   }
@@ -66,6 +72,7 @@ class World {
   #send(probe: Probe): void {
     this.sentPackets++
     this.sentBytes += probe.sizeBytes
+    this.sizes.add(probe.sizeBytes)
     const { mtuBytes, loss, silent, rttMs, drops } = this.path
     if (silent || probe.sizeBytes > mtuBytes || drops?.(probe) === true) return
     if (this.#random() < loss || this.#random() < loss) return
@@ -322,3 +329,43 @@ t.test(
     fc.assert(property, { numRuns: 200 })
   },
 )
+
+/** Interfaces at the edges: the least of IPv4, shorter than a probe in a private tunnel, of a byte, the least of IPv6. */
+const EDGES = [
+  68, 69, 84, 85, 90, 91, 95, 96, 97, 100, 111, 116, 127, 128, 129, 255, 256, 575, 576, 577, 1279, 1280, 1281,
+  1500, 9000, 65_521, 65_534, 65_535,
+]
+
+t.test('on an interface of any width only what a control frame can be is probed', async (t) => {
+  for (const mode of ['tap', 'tun'] as const)
+    for (const family of ['ipv4', 'ipv6'] as const)
+      for (const moreBytes of [0, sealedBytes(mode)]) {
+        const overBytes = headersBytes(family) + moreBytes
+        const leastBytes = overBytes + controlFrameBytes(mode)
+        const what = `${mode} over ${family}, ${moreBytes} bytes of sealing`
+        for (const ceilingBytes of EDGES) {
+          for (const mtuBytes of new Set([ceilingBytes, Math.min(ceilingBytes, 600), 60])) {
+            const world = new World(path(mtuBytes), ceilingBytes, 1, family, leastBytes)
+            world.run(30_000, undefined, true)
+            world.search.hint(68, world.nowMs)
+            world.search.larger(65_535, world.nowMs)
+            world.run(30_000, undefined, true)
+            // As when the interface is given each other width, and this one again.
+            for (const bytes of [68, 65_535, 100, ceilingBytes]) {
+              world.search.setCeiling(bytes, world.nowMs)
+              world.search.refresh(world.nowMs)
+              world.search.heard(world.nowMs)
+              world.run(5_000, undefined, true)
+            }
+            const frames = [...world.sizes].filter((size) => size > 0).map((size) => size - overBytes)
+            for (const bytes of frames) writeControl(mode, { type: 'probe', token: 0n, sizeBytes: 0 }, bytes)
+            const { search } = world
+            const narrow = ceilingBytes < leastBytes
+            t.equal(search.state === 'disabled', narrow, `${what}: ${ceilingBytes} wide, ${search.state}`)
+            if (narrow)
+              t.same([search.mtuBytes, search.confirmed, search.doing], [ceilingBytes, false, undefined])
+            t.ok(search.nextMs > world.nowMs, 'it does not go round and round')
+          }
+        }
+      }
+})

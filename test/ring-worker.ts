@@ -206,6 +206,7 @@ const loop = new Loop({
   otherBell,
   scratch: new Scratch(memory, task.scratch),
   counters,
+  woke: () => {},
   rung: () => Atomics.load(memory.i32, (task.state >>> 2) + StateWord.stop) !== 0,
 })
 while (!loop.ended) loop.run(-1)

@@ -39,6 +39,9 @@ class Side {
   readonly at: number
   readonly name: number
   told = 0
+  readonly keyring: Keyring
+  /** The clock that keys age by. */
+  readonly clockMs = new Float64Array([1_000])
 
   constructor(tap: boolean) {
     const plan = planMemory(ROWS)
@@ -57,9 +60,17 @@ class Side {
     this.name = scratch.take(64)
     this.peers = new PeerTable(memory, plan.peers, plan.peerRows)
     this.table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
-    const keyring = new Keyring({ memory, table: this.table, aead, peers: this.peers, tap, tellMain })
+    this.keyring = new Keyring({
+      memory,
+      table: this.table,
+      aead,
+      peers: this.peers,
+      tap,
+      clockMs: this.clockMs,
+      tellMain,
+    })
     const limits = new PathLimits(memory, plan.pathLimits)
-    this.sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap })
+    this.sealer = new Sealer({ memory, keyring: this.keyring, limits, bytes, places, state: plan.state, tap })
     this.queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
     const { counters, peerCounters, table, peers } = this
@@ -75,15 +86,15 @@ class Side {
       scratch: scratch.take(GATE_SCRATCH_BYTES),
       counters,
     })
-    this.opener = new Opener({ memory, keyring, gate, counters, peerCounters })
+    this.opener = new Opener({ memory, keyring: this.keyring, gate, counters, peerCounters })
   }
 
   /** Gives a peer keys in a row; the row's index is also what it is sent to. */
-  key(peer: number, row: number): void {
+  key(peer: number, row: number, overMs = Number.POSITIVE_INFINITY): void {
     const key = randomBytes(32)
     const index = 0x7700_0000 + row
     this.table.reserve(row, index, peer)
-    this.table.establish(row, index, key, key)
+    this.table.establish(row, index, key, key, overMs)
     this.table.sealWith(peer, row)
   }
 
@@ -275,3 +286,44 @@ t.test(
     t.equal(side.count('dropNotPrivate'), 1)
   },
 )
+
+t.test('keys that are over seal and open nothing, main or no main: a suspend counts', async (t) => {
+  const side = new Side(true)
+  const look = (nowMs: number) => {
+    side.clockMs[0] = nowMs
+    side.keyring.look()
+  }
+  side.key(0, 0, 180_000)
+  side.key(1, 1, 400_000)
+  const frame = Buffer.alloc(60, 7)
+  side.sealer.expect(64)
+  const old = side.seal(0, frame) as Buffer
+  const unopened = side.seal(0, frame) as Buffer
+  t.equal(side.open(old).length, 1)
+  look(179_999)
+  t.not(side.seal(0, frame), undefined, 'to the last')
+  const { told } = side
+
+  look(181_000)
+  t.equal(side.seal(0, frame), undefined, 'not even with numbers that were taken before')
+  t.ok(side.table.takeWant(0), 'main is to make others')
+  t.equal(side.told, told + 1)
+  t.same(side.open(unopened), [])
+  t.equal(side.count('dropUnknownIndex'), 1)
+  side.sealer.expect(1)
+  t.equal(side.seal(0, frame), undefined, 'nor are they made ready anew')
+  t.same(side.open(unopened), [])
+  const other = side.seal(1, frame) as Buffer
+  t.equal(side.open(other).length, 1, "another peer's are not over")
+
+  side.table.release(0)
+  side.key(0, 0, 361_000)
+  side.sealer.expect(1)
+  const fresh = side.seal(0, frame) as Buffer
+  t.equal(side.open(fresh).length, 1, 'new ones')
+  look(361_000)
+  t.equal(side.seal(0, frame), undefined, 'and these end, too')
+  t.not(side.seal(1, frame), undefined)
+  look(400_000)
+  t.equal(side.seal(1, frame), undefined)
+})

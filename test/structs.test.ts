@@ -120,6 +120,7 @@ const CONSTANTS: Readonly<Record<string, string>> = {
   'linux/if_addr.h': 'IFA_ADDRESS IFA_LOCAL IFA_FLAGS IFA_F_NODAD',
   'sched.h': 'CLONE_NEWNET',
   'sys/prctl.h': 'PR_SET_PDEATHSIG PR_SET_DUMPABLE',
+  'time.h': 'CLOCK_BOOTTIME',
   'errno.h': Object.keys(errno)
     .filter((name) => /^E[A-Z]+$/.test(name))
     .join(' '),

@@ -47,7 +47,15 @@ class PrivateParts {
     const peers = new PeerTable(memory, plan.peers, plan.peerRows)
     const limits = new PathLimits(memory, plan.pathLimits)
     const tellMain = () => {}
-    const keyring = new Keyring({ memory, table, aead, peers, tap: true, tellMain })
+    const keyring = new Keyring({
+      memory,
+      table,
+      aead,
+      peers,
+      tap: true,
+      clockMs: new Float64Array(1),
+      tellMain,
+    })
     this.sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap: true })
     const key = randomBytes(32)
     const room = new Scratch(memory, plan.tap.scratch)
@@ -69,7 +77,7 @@ class PrivateParts {
     memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
     const both = randomBytes(32)
     table.reserve(0, 4, 0)
-    table.establish(0, 4, both, both)
+    table.establish(0, 4, both, both, Number.POSITIVE_INFINITY)
     table.sealWith(0, 0)
     this.#table = table
     const sealed = this.sealer.seal(0, frameBytes)

@@ -1,18 +1,35 @@
+import { Writable } from 'node:stream'
 import { type Logger, pino } from 'pino'
 import type { Settings } from '../config/schema.js'
 
-/** The log on standard output: short and coloured on a terminal, a JSON object a line when piped or asked. */
-export async function createLog({ log_level, json }: Pick<Settings, 'log_level' | 'json'>): Promise<Logger> {
+/** What waits at the most to be written, where nothing can be (a full disk, say): what comes then is lost. */
+const WAITING_BYTES = 64 * 1024
+
+/**
+ * The log on standard output: short and coloured on a terminal, a JSON object a line when piped or asked.
+ * @param onError called with each error of a write, which must not go on: what is said must not end who says it
+ */
+export async function createLog(
+  { log_level, json }: Pick<Settings, 'log_level' | 'json'>,
+  onError: (error: Error) => void = () => {},
+): Promise<Logger> {
   const options = { level: log_level, base: null }
-  if (json || !process.stdout.isTTY) {
-    return pino(
-      { ...options, timestamp: pino.stdTimeFunctions.isoTime },
-      pino.destination({ dest: 1, sync: true }),
-    )
-  }
+  const output = pino.destination({ dest: 1, sync: true, maxLength: WAITING_BYTES })
+  output.on('error', onError)
+  output.on('drop', () => onError(new Error('a line was lost, for none can be written')))
+  if (json || !process.stdout.isTTY)
+    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, output)
   const { default: pretty } = await import('pino-pretty')
+  // Between the two, or an error of the one would end the other.
+  const between = new Writable({
+    decodeStrings: false,
+    write(line: string, _encoding, done) {
+      output.write(line)
+      done()
+    },
+  })
   return pino(
     options,
-    pretty({ destination: 1, sync: true, hideObject: true, translateTime: 'SYS:HH:MM:ss' }),
+    pretty({ destination: between, sync: true, hideObject: true, translateTime: 'SYS:HH:MM:ss' }),
   )
 }

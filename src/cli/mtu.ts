@@ -84,8 +84,8 @@ async function trace(remote: string, json: boolean): Promise<void> {
   const onEvent = (event: TraceEvent) =>
     process.stdout.write(`${json ? JSON.stringify(event) : line(event)}\n`)
   const options = { family, address, ceilingBytes: ceilingBytes.bytes, onEvent }
-  const result = await new Promise<TraceResult>((onEnd) => {
-    new Tracer({ ...options, ...(estimateBytes === undefined ? {} : { estimateBytes }), onEnd })
+  const result = await new Promise<TraceResult>((onEnd, onFault) => {
+    new Tracer({ ...options, ...(estimateBytes === undefined ? {} : { estimateBytes }), onEnd, onFault })
   })
   const { mtuBytes, basis } = result
   const overlay = {

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { loadSettings, readConfigFile } from '../config/load.js'
 import { LOG_LEVELS, MODES, OFFLOAD_MODES, settingsSchema } from '../config/schema.js'
 import { readWgQuick } from '../config/wg-quick.js'
+import { Faults } from '../control/faults.js'
 import { Tunnel } from '../control/tunnel.js'
 import { UserError, usageError } from '../errors.js'
 import { exitNow, signalOnParentDeath } from '../linux/process.js'
@@ -121,7 +122,8 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
   const settings = read()
 
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
-  const log = await createLog(settings)
+  const log = await createLog(settings, (error) => faults.take('log', error))
+  const faults = new Faults(log)
   for (const sentence of passedOver) log.warn(sentence)
   const abort = new AbortController()
   const reread = config === undefined && wireguard === undefined ? undefined : read
@@ -137,7 +139,8 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
   })
   let reload = () => {}
   if (reread !== undefined) process.on('SIGHUP', () => reload())
-  const tunnel = await Tunnel.start(settings, log, abort.signal, reread).catch((error: unknown) => {
+  const starting = Tunnel.start(settings, log, abort.signal, reread, undefined, faults)
+  const tunnel = await starting.catch((error: unknown) => {
     if (abort.signal.aborted) exitNow(0)
     throw error
   })
@@ -145,8 +148,8 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     try {
       tunnel.reload()
     } catch (error) {
-      if (!(error instanceof UserError)) throw error
-      log.warn(`not reloaded: ${error.message}`)
+      if (error instanceof UserError) log.warn(`not reloaded: ${error.message}`)
+      else faults.take('reload', error)
     }
   }
   const reason = await Promise.race([asked, tunnel.died])

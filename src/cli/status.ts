@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import pc from 'picocolors'
+import { FAULT_PLACES, type FaultPlace } from '../control/faults.js'
 import type { PathMtuHow, PathMtuStatus } from '../control/path-mtu/path-mtu.js'
 import { PEER_STATES } from '../control/peer-life.js'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
@@ -40,6 +41,7 @@ export function render(report: StatusReport, before?: StatusReport): string {
     peersLine(report),
     privacyLine(report),
     ...pathLines(report),
+    ...faultLines(report),
     offloadLine(report),
     '',
     trafficTable(report, before),
@@ -105,6 +107,15 @@ function privacyLine({ privacy, peers }: StatusReport): string {
   const [first] = ages
   const age = peers.length === 1 && first !== undefined ? `keys ${duration(first)} old` : keys
   return `${pc.dim('private by')} ${privacy.crypto}  ${ages.length === 0 ? pc.yellow('no keys yet') : age}  ${pc.dim('public key')} ${privacy.public_key}`
+}
+
+/** Nothing where there were none. */
+function faultLines({ faults }: StatusReport): string[] {
+  if (faults.count === 0) return []
+  const places = Object.entries(faults.places).map(
+    ([place, count]) => `${count} in ${FAULT_PLACES[place as FaultPlace] ?? place}`,
+  )
+  return [`${pc.red('faults')} ${places.join(', ')}  ${pc.dim('(the log says which)')}`]
 }
 
 function offloadLine({ offloads }: StatusReport): string {

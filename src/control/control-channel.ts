@@ -5,6 +5,7 @@ import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
 import { sendDatagram, type UdpSocket } from '../linux/udp.js'
 import { type ControlMessage, controlAnswer, readControl, writeControl } from '../wire/control.js'
 import type { DeviceMode } from '../wire/mode.js'
+import type { Faults } from './faults.js'
 import { QueueReader } from './queue-reader.js'
 
 /** Frames taken in one turn of the event loop. */
@@ -44,6 +45,7 @@ export class ControlChannel {
     socket: UdpSocket,
     queue: ControlQueue,
     fragmenting: Int32Array,
+    faults: Faults,
     listener: ControlListener,
   ) {
     this.#mode = mode
@@ -51,7 +53,7 @@ export class ControlChannel {
     this.#socket = socket
     this.#listener = listener
     const hear = (peer: number, head: Uint8Array, bytes: number) => this.#hear(peer, head, bytes)
-    this.#reader = new QueueReader(queue, TURN_FRAMES, hear, () => listener.woken())
+    this.#reader = new QueueReader(queue, faults, 'control', TURN_FRAMES, hear, () => listener.woken())
   }
 
   /**

@@ -14,6 +14,7 @@ export class SharedKeypairs implements Keypairs {
   readonly #table: KeypairTable
   readonly #counters: readonly Float64Array[]
   readonly #random: (bytes: number) => Uint8Array
+  readonly #nowMs: () => number
   readonly #changed: () => void
   /** Rows that are free, the one that has been so for the longest first. */
   readonly #free: number[]
@@ -23,6 +24,7 @@ export class SharedKeypairs implements Keypairs {
 
   /**
    * @param counters the workers' blocks of peer counters
+   * @param nowMs the clock that keys age by
    * @param changed called when there are new keys to seal with, or some have been wiped that workers hold ready
    */
   constructor(
@@ -30,12 +32,14 @@ export class SharedKeypairs implements Keypairs {
     table: KeypairTable,
     counters: readonly Float64Array[],
     random: (bytes: number) => Uint8Array,
+    nowMs: () => number,
     changed: () => void,
   ) {
     this.#memory = memory
     this.#table = table
     this.#counters = counters
     this.#random = random
+    this.#nowMs = nowMs
     this.#changed = changed
     this.#free = Array.from({ length: table.rows }, (_, row) => row)
   }
@@ -60,8 +64,8 @@ export class SharedKeypairs implements Keypairs {
     this.#table.expectCookie(this.#rowOf(index), expected)
   }
 
-  establish(index: number, remoteIndex: number, keys: TransportKeys): void {
-    this.#table.establish(this.#rowOf(index), remoteIndex, keys.send, keys.receive)
+  establish(index: number, remoteIndex: number, keys: TransportKeys, overMs: number): void {
+    this.#table.establish(this.#rowOf(index), remoteIndex, keys.send, keys.receive, overMs)
     wipe(keys.send, keys.receive)
   }
 
@@ -108,7 +112,8 @@ export class SharedKeypairs implements Keypairs {
   seal(peer: number, plain: Uint8Array): Buffer | undefined {
     const table = this.#table
     const row = table.sealingRow(peer)
-    const number = row < 0 ? -1 : table.take(row, table.generation(row), 1)
+    const number =
+      row < 0 || table.overMs(row) <= this.#nowMs() ? -1 : table.take(row, table.generation(row), 1)
     if (number < 0) return undefined
     const header = Buffer.alloc(TRANSPORT_HEADER_BYTES)
     header.writeUInt32LE(MESSAGE.transport, TRANSPORT.type)

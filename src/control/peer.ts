@@ -11,14 +11,16 @@ import type { Netlink } from '../linux/netlink.js'
 import { kernelPathMtu } from '../linux/probe-socket.js'
 import { decodeSockaddr, type Endpoint } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
-import type { ControlMessage } from '../wire/control.js'
+import { type ControlMessage, controlFrameBytes } from '../wire/control.js'
 import { maxFrameBytes } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import { sealedBytes } from '../wire/overhead.js'
+import { INITIATION } from '../wire/wireguard.js'
 import { newToken } from './control-channel.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { formatEndpoint } from './endpoint.js'
 import { describeRefusal, type Refusal } from './endpoint-refusal.js'
+import type { Faults } from './faults.js'
 import { PathFollower } from './path-mtu/path-follower.js'
 import type { PathMtu } from './path-mtu/path-mtu.js'
 import { headersBytes } from './path-mtu/sizes.js'
@@ -49,6 +51,7 @@ export interface PeerContext {
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
   readonly log: Logger
+  readonly faults: Faults
   readonly limits: PathLimits
   /** Sends a row's peer a control frame; returns 0 or an errno. */
   send(row: number, to: Endpoint, message: ControlMessage): number
@@ -83,6 +86,7 @@ export class Peer {
   #sent = 0
   /** What the path has been said to be too narrow for, since it last was wide enough. */
   readonly #narrow = new Set<string>()
+  #handshakeFits = true
   readonly #life: PeerLife
   /** It is where it was heard from, not where its settings say. */
   #roamed = false
@@ -158,6 +162,13 @@ export class Peer {
     return privateSide === undefined ? 0 : sealedBytes(settings.mode)
   }
 
+  /** The packet that the shortest control frame becomes on its way there. */
+  #leastBytes({ address }: Endpoint): number {
+    return (
+      headersBytes(familyOf(address)) + this.#sealedBytes + controlFrameBytes(this.#context.settings.mode)
+    )
+  }
+
   #mtuInput(): DeviceMtuInput | undefined {
     const { endpoint, underlay } = this
     if (endpoint === undefined || underlay === undefined) return undefined
@@ -205,7 +216,7 @@ export class Peer {
       }
       said = true
     }
-    const impatience = setTimeout(say, DNS_PATIENCE_MS)
+    const impatience = setTimeout(() => this.#context.faults.run('locate', say, host), DNS_PATIENCE_MS)
     try {
       for (;;) {
         try {
@@ -217,6 +228,8 @@ export class Peer {
           signal.throwIfAborted()
           if (error instanceof UserError) throw error
           const { code } = error as NodeJS.ErrnoException
+          // No answer of the resolver's.
+          if (code === undefined) throw error
           if (code !== 'EAI_AGAIN') {
             throw new UserError(
               `the host name "${host}" does not resolve (${code}); check its spelling and this host's DNS`,
@@ -248,7 +261,7 @@ export class Peer {
     const { refreshMs } = this.#discovery
     const due = refreshMs !== undefined && traffic.nowMs - this.#locatedMs >= refreshMs
     const lost = this.endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
-    if (due || locate || lost) void this.#findAgain(locate)
+    if (due || locate || lost) this.#findAgain(locate)
   }
 
   /** It has sent a control frame of `bytes`. */
@@ -301,7 +314,7 @@ export class Peer {
     if (isDeepStrictEqual(settings.endpoint, before.endpoint)) return
     this.#discovery = this.#discover()
     this.#roamed = false
-    void this.#findAgain(false, true)
+    this.#findAgain(false, true)
   }
 
   status(): PeerStatus {
@@ -455,9 +468,10 @@ export class Peer {
   }
 
   #makePath(): PathFollower {
-    const { send, sendWhole, onMtu, settings } = this.#context
+    const { send, sendWhole, onMtu, settings, faults } = this.#context
     return new PathFollower({
       refreshMs: settings.mtu_refresh * 1000,
+      onFault: (error) => faults.take('path_mtu', error, this.name),
       send: (message, bytes) => {
         const { endpoint } = this
         if (endpoint === undefined) return false
@@ -478,12 +492,31 @@ export class Peer {
     if (endpoint === undefined || underlay?.interface === undefined) return
     if (!this.#started || this.#removed) return
     const { address } = endpoint
-    const path = { family: familyOf(address), address, ceilingBytes: underlay.mtuBytes }
+    const ceilingBytes = underlay.mtuBytes
+    const path = { family: familyOf(address), address, ceilingBytes, leastBytes: this.#leastBytes(endpoint) }
     this.#path.follow(path, performance.now())
+  }
+
+  /** Once, where not even a handshake fits: nothing else will either. */
+  #tellNoHandshake(): void {
+    const { privateSide, log } = this.#context
+    const { endpoint, underlay } = this
+    if (privateSide === undefined || endpoint === undefined || underlay === undefined) return
+    const { mtuBytes, interface: egress } = underlay
+    const handshakeBytes = headersBytes(familyOf(endpoint.address)) + INITIATION.size
+    const narrow = egress !== undefined && mtuBytes < handshakeBytes
+    if (narrow && !this.#handshakeFits) return
+    this.#handshakeFits = !narrow
+    if (!narrow) return
+    log.warn(
+      { peer: this.name, interface: egress, mtu_bytes: mtuBytes, needed_bytes: handshakeBytes },
+      `${egress}, the way to ${this.name}, takes packets of ${mtuBytes} bytes, and a handshake is one of ${handshakeBytes}: give it a greater MTU`,
+    )
   }
 
   /** Tells the workers what the path carries, and a person where that is too little. */
   #limit(): void {
+    this.#tellNoHandshake()
     const pathBytes = this.#path.knownBytes
     const input = this.#mtuInput()
     if (input === undefined) return
@@ -493,7 +526,8 @@ export class Peer {
       return
     }
     const family = familyOf(input.remoteAddress)
-    const wholeBytes = pathBytes - headersBytes(family) - this.#sealedBytes
+    // 0 would be no limit.
+    const wholeBytes = Math.max(1, pathBytes - headersBytes(family) - this.#sealedBytes)
     const carried = carriedMtuBytes({ ...input, wanted: 'auto' })
     let fragmentedBytes = 0
     if (input.overlayHasIpv6 && carried < IPV6_MIN_MTU_BYTES && this.#mayFragment(pathBytes))
@@ -568,8 +602,16 @@ export class Peer {
       )
   }
 
-  /** @param changed whether its settings have another endpoint than before */
-  async #findAgain(silent: boolean, changed = false): Promise<void> {
+  /**
+   * Finds out anew where it is, in the background.
+   * @param silent whether nothing comes from where it is
+   * @param changed whether its settings have another endpoint than before
+   */
+  #findAgain(silent: boolean, changed = false): void {
+    this.#locate(silent, changed).catch((error) => this.#context.faults.take('locate', error, this.name))
+  }
+
+  async #locate(silent: boolean, changed: boolean): Promise<void> {
     const discovery = this.#discovery
     if (this.#locating || discovery === undefined || (this.#roamed && !silent)) return
     this.#locating = true
@@ -589,8 +631,11 @@ export class Peer {
         before === undefined ? `${host} is at ${text}` : `${host} has moved to ${text}`,
       )
     } catch (error) {
-      if (discovery !== this.#discovery || (this.endpoint !== undefined && !silent && !changed)) return
+      if (discovery !== this.#discovery) return
       const { code, message } = error as NodeJS.ErrnoException
+      // Neither the resolver's answer nor a person's to mend.
+      if (code === undefined && !(error instanceof UserError)) throw error
+      if (this.endpoint !== undefined && !silent && !changed) return
       const [state, then] =
         this.endpoint === undefined
           ? ['has not been found', 'trying on']
@@ -602,7 +647,7 @@ export class Peer {
     } finally {
       this.#locating = false
       this.#locatedMs = performance.now()
-      if (discovery !== this.#discovery && !this.#removed) void this.#findAgain(false, true)
+      if (discovery !== this.#discovery && !this.#removed) this.#findAgain(false, true)
     }
   }
 }

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../config/schema.js'
+import { UserError } from '../errors.js'
 import type { Endpoint } from '../linux/sockaddr.js'
 import { formatKey } from '../noise/key-text.js'
 import type { PeerRow } from './addresses.js'
@@ -57,6 +58,10 @@ export class Peers {
       search.catch((error: Error) => {
         if (signal.aborted) return
         const { name } = this.#settings.peers[index]
+        if (!(error instanceof UserError)) {
+          this.#context.faults.take('locate', error, name)
+          return
+        }
         this.#context.log.warn({ peer: name }, `${error.message}; carrying on without ${name}, and trying on`)
       })
     }
@@ -96,27 +101,27 @@ export class Peers {
   /** The workers run: what the paths carry can be found out. */
   start(): void {
     this.#started = true
-    for (const peer of this.#peers.values()) peer.start()
+    this.#each((peer) => peer.start())
   }
 
   /** Follows what ICMP has said of the paths. Where several peers are at one address it is of the paths to all. */
   takeHints(): void {
-    for (const peer of this.#peers.values()) {
+    this.#each((peer) => {
       const hint = peer.takeHint()
-      if (hint === undefined) continue
+      if (hint === undefined) return
       for (const { endpoint, pathMtu } of this.#peers.values())
         if (endpoint?.address === peer.endpoint?.address) pathMtu?.hint(hint)
-    }
+    })
   }
 
-  /** Looks at the ways to them, of which one may have changed. @throws KernelError from rtnetlink */
+  /** Looks at the ways to them, of which one may have changed. */
   followUnderlays(): void {
-    for (const peer of this.#peers.values()) peer.followUnderlay()
+    this.#each((peer) => peer.followUnderlay())
   }
 
   /** Has what the paths carry looked for again; resolves when that is known, or after `withinMs`. */
   async refreshPaths(withinMs: number): Promise<void> {
-    for (const { pathMtu } of this.#peers.values()) pathMtu?.refresh()
+    this.#each(({ pathMtu }) => pathMtu?.refresh())
     const endMs = performance.now() + withinMs
     const settled = () => [...this.#peers.values()].every(({ pathMtu }) => pathMtu?.settled ?? true)
     while (!settled() && performance.now() < endMs) await sleep(REFRESH_LOOK_MS)
@@ -137,9 +142,14 @@ export class Peers {
     return [...this.#peers.values()]
   }
 
-  /** To be called once a second. @throws KernelError from rtnetlink */
+  /** To be called once a second. */
   tick(): void {
-    for (const peer of this.#peers.values()) peer.tick()
+    this.#each((peer) => peer.tick())
+  }
+
+  /** Does something for each, whatever comes of the others. */
+  #each(work: (peer: Peer) => void): void {
+    for (const peer of this.#peers.values()) this.#context.faults.run('peer', () => work(peer), peer.name)
   }
 
   /**
@@ -148,22 +158,24 @@ export class Peers {
    * @throws UserError for keys that nobody can talk to; nothing has changed then
    */
   apply(settings: Settings): PeerChanges {
+    const { faults, privateSide } = this.#context
     const before = new Map([...this.#peers.values()].map((peer) => [identityOf(peer.settings), peer]))
     const stays = (peer: PeerSettings) => isDeepStrictEqual(peer, before.get(identityOf(peer))?.settings)
-    for (const peer of settings.peers) if (!stays(peer)) this.#context.privateSide?.check(peer)
+    for (const peer of settings.peers) if (!stays(peer)) privateSide?.check(peer)
     const changes = this.#changes(settings)
     const wanted = new Set(settings.peers.map(identityOf))
-    for (const [identity, peer] of before) if (!wanted.has(identity)) this.#remove(peer)
+    for (const [identity, peer] of before)
+      if (!wanted.has(identity)) faults.run('peer', () => this.#remove(peer), peer.name)
     const kept = settings.peers.map((peer) => [peer, before.get(identityOf(peer))] as const)
     for (const [, peer] of kept) if (peer !== undefined) this.#peers.delete(peer.name)
     for (const [now, peer] of kept) {
       if (peer === undefined) continue
       // It has been read again, and the peer has its own.
       if (stays(now)) now.preshared_key_file?.wipe()
-      else peer.change(now)
+      else faults.run('peer', () => peer.change(now), now.name)
       this.#peers.set(now.name, peer)
     }
-    for (const [now, peer] of kept) if (peer === undefined) this.#add(now)
+    for (const [now, peer] of kept) if (peer === undefined) faults.run('peer', () => this.#add(now), now.name)
     this.#settings = settings
     return changes
   }
@@ -188,7 +200,10 @@ export class Peers {
   }
 
   status(): PeerStatus[] {
-    return this.#settings.peers.flatMap(({ name }) => this.#peers.get(name)?.status() ?? [])
+    const { faults } = this.#context
+    return this.#settings.peers.flatMap(
+      ({ name }) => faults.run('peer', () => this.#peers.get(name)?.status(), name) ?? [],
+    )
   }
 
   /** What is said of them when the tunnel is up. */
@@ -218,7 +233,7 @@ export class Peers {
   }
 
   close(): void {
-    for (const peer of this.#peers.values()) peer.remove()
+    this.#each((peer) => peer.remove())
     this.#peers.clear()
   }
 

@@ -6,6 +6,7 @@ import { UserError } from '../errors.js'
 import type { ControlQueue } from '../forward/control-queue.js'
 import type { KeypairTable } from '../forward/keypairs.js'
 import { KEY_BYTES } from '../linux/ciphers.js'
+import { BootClock } from '../linux/clock.js'
 import { findCrypto } from '../linux/crypto.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
@@ -18,6 +19,7 @@ import type { Times } from '../noise/peer.js'
 import { Rates } from '../rates.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { pad } from '../wire/padding.js'
+import type { Faults } from './faults.js'
 import { SharedKeypairs } from './keypairs.js'
 import { QueueReader } from './queue-reader.js'
 
@@ -45,6 +47,7 @@ export interface PrivateSideOptions {
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
   readonly log: Logger
+  readonly faults: Faults
   /** Where peer `row` is, as a socket address. */
   readonly endpointOf: (row: number) => Uint8Array | undefined
   /** Peer `row` has been heard, authentically, from there; false where no peer can be. */
@@ -67,6 +70,8 @@ export interface PrivacyStatus {
 export class PrivateSide {
   readonly own: OwnIdentity
   readonly #options: PrivateSideOptions
+  /** Of all the protocol's times. */
+  readonly #clock = new BootClock()
   readonly #keypairs: SharedKeypairs
   readonly #handshakes: Handshakes
   readonly #ticker: NodeJS.Timeout
@@ -84,7 +89,14 @@ export class PrivateSide {
     this.#options = options
     this.own = new OwnIdentity(privateKey.reveal())
     privateKey.wipe()
-    this.#keypairs = new SharedKeypairs(memory, table, counters, randomBytes, () => this.onKeys())
+    this.#keypairs = new SharedKeypairs(
+      memory,
+      table,
+      counters,
+      randomBytes,
+      () => this.#clock.now(),
+      () => this.onKeys(),
+    )
     this.#handshakes = new Handshakes({
       protocol: mode === 'tap' ? Protocol.ethernet : Protocol.wireguard,
       own: this.own,
@@ -97,10 +109,25 @@ export class PrivateSide {
       roamed: options.roamed,
       times: options.times,
     })
-    this.#reader = new QueueReader(options.queue, TURN_MESSAGES, (_row, head) =>
+    this.#reader = new QueueReader(options.queue, options.faults, 'handshake', TURN_MESSAGES, (_row, head) =>
       this.#take(Buffer.from(head)),
     )
-    this.#ticker = setInterval(() => this.#tick(performance.now()), TICK_MS)
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS)
+  }
+
+  #tick(): void {
+    const nowMs = this.#clock.now()
+    this.#handshakes.tick(nowMs, (row, work) => this.#apart(row, work))
+    this.#followMoves(nowMs)
+  }
+
+  /** Does something for a peer, whatever comes of it. */
+  #apart(row: number, work: () => void): void {
+    this.#options.faults.run('keys', work, this.#peers.get(row)?.name)
+  }
+
+  #each(work: (row: number) => void): void {
+    for (const row of [...this.#peers.keys()]) this.#apart(row, () => work(row))
   }
 
   /** Whether {@link add} would do. @throws UserError for keys that nobody can talk to */
@@ -112,7 +139,7 @@ export class PrivateSide {
   add(row: number, settings: PeerSettings): void {
     const acquaintance = this.#acquaint(settings)
     const persistentKeepaliveMs = keepaliveMs(settings)
-    this.#handshakes.add({ number: row, acquaintance, persistentKeepaliveMs }, performance.now())
+    this.#handshakes.add({ number: row, acquaintance, persistentKeepaliveMs }, this.#clock.now())
     this.#peers.set(row, settings)
   }
 
@@ -120,7 +147,7 @@ export class PrivateSide {
   change(row: number, settings: PeerSettings): void {
     const presharedKey = settings.preshared_key_file?.reveal() ?? new Uint8Array(KEY_BYTES)
     const persistentKeepaliveMs = keepaliveMs(settings)
-    this.#handshakes.peer(row)?.change({ presharedKey, persistentKeepaliveMs }, performance.now())
+    this.#handshakes.peer(row)?.change({ presharedKey, persistentKeepaliveMs }, this.#clock.now())
     this.#peers.set(row, settings)
   }
 
@@ -145,7 +172,7 @@ export class PrivateSide {
 
   /** Its settings, or a look-up, have told where a peer is: a handshake is begun there. */
   located(row: number): void {
-    this.#handshakes.peer(row)?.initiate(performance.now())
+    this.#handshakes.peer(row)?.initiate(this.#clock.now())
   }
 
   /**
@@ -162,10 +189,13 @@ export class PrivateSide {
   /** To be called when a worker says that there is something. */
   wake(): void {
     if (this.#closed) return
-    const { table } = this.#options
-    for (const { index, peer } of this.#keypairs.confirmed()) this.#handshakes.peer(peer)?.confirm(index)
-    const nowMs = performance.now()
-    for (const row of this.#peers.keys()) if (table.takeWant(row)) this.#handshakes.peer(row)?.initiate(nowMs)
+    const { table, faults } = this.#options
+    for (const { index, peer } of faults.run('keys', () => this.#keypairs.confirmed()) ?? [])
+      this.#apart(peer, () => this.#handshakes.peer(peer)?.confirm(index))
+    const nowMs = this.#clock.now()
+    this.#each((row) => {
+      if (table.takeWant(row)) this.#handshakes.peer(row)?.initiate(nowMs)
+    })
     this.#followMoves(nowMs)
     this.#reader.wake()
   }
@@ -180,7 +210,7 @@ export class PrivateSide {
     const settings = this.#peers.get(row)
     const madeMs = peer?.hasKeypair ? peer.handshakeMs : undefined
     return {
-      handshake_s: madeMs === undefined ? null : (performance.now() - madeMs) / 1000,
+      handshake_s: madeMs === undefined ? null : (this.#clock.now() - madeMs) / 1000,
       preshared_key: settings?.preshared_key_file !== undefined,
       persistent_keepalive_s: settings?.persistent_keepalive || null,
     }
@@ -191,30 +221,25 @@ export class PrivateSide {
     this.#closed = true
     clearInterval(this.#ticker)
     this.#reader.close()
-    for (const row of [...this.#peers.keys()]) this.remove(row)
+    this.#each((row) => this.remove(row))
   }
 
   #take(messageAndAddress: Buffer): void {
     const end = messageAndAddress.length - SOCKADDR_BYTES
     const message = messageAndAddress.subarray(0, end)
     const address = messageAndAddress.subarray(end)
-    const verdict = this.#handshakes.take(message, address, performance.now())
+    const verdict = this.#handshakes.take(message, address, this.#clock.now())
     this.#options.counted(verdict)
-  }
-
-  #tick(nowMs: number): void {
-    this.#handshakes.tick(nowMs)
-    this.#followMoves(nowMs)
   }
 
   /** What is not taken keeps the worker from telling main of more. */
   #followMoves(nowMs: number): void {
     const { table, roamed } = this.#options
-    for (const row of this.#peers.keys()) {
-      if (!table.hasMoved(row) || !this.#moves.allows(row, nowMs)) continue
+    this.#each((row) => {
+      if (!table.hasMoved(row) || !this.#moves.allows(row, nowMs)) return
       const sockaddr = table.takeMove(row)
       if (sockaddr !== undefined) roamed(row, sockaddr)
-    }
+    })
   }
 
   #sendKeepalive(row: number): void {

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync } from 'node:fs
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { basename, join } from 'node:path'
 import { UserError } from '../errors.js'
+import type { Faults } from './faults.js'
 import type { StatusReport } from './status.js'
 
 /**
@@ -70,7 +71,7 @@ const MAX_REQUEST_BYTES = 4_096
  * @returns what ends it
  * @throws UserError where no socket can be made
  */
-export async function serveCommands(device: string, commands: Commands): Promise<() => void> {
+export async function serveCommands(device: string, commands: Commands, faults: Faults): Promise<() => void> {
   const path = statusSocketPath(device)
   const server: Server = createServer((socket: Socket) => {
     socket.on('error', () => socket.destroy())
@@ -81,7 +82,13 @@ export async function serveCommands(device: string, commands: Commands): Promise
       const end = text.indexOf('\n')
       if (end < 0 && text.length < MAX_REQUEST_BYTES) return
       socket.removeAllListeners('data')
-      void answer(commands, text.slice(0, end)).then((line) => socket.end(`${line}\n`))
+      answer(commands, text.slice(0, end), faults)
+        .then((line) => socket.end(`${line}\n`))
+        .catch((error: unknown) => {
+          faults.take('command', error)
+          // Or whoever asks waits for it.
+          socket.destroy()
+        })
     })
   })
   try {
@@ -95,15 +102,19 @@ export async function serveCommands(device: string, commands: Commands): Promise
     const { code } = error as NodeJS.ErrnoException
     throw new UserError(`the status socket ${path} cannot be made (${code}); make /run a place to write to`)
   }
+  // Such as one that is not accepted, because the process has no fd left for it.
+  server.on('error', (error) => faults.take('command', error))
   server.unref()
   // That removes the file, too.
   return () => void server.close()
 }
 
-async function answer(commands: Commands, request: string): Promise<string> {
+/** A line of JSON, whatever was asked. What is no mistake of the asker's is a fault. */
+async function answer(commands: Commands, request: string, faults: Faults): Promise<string> {
+  let command: unknown
   try {
     const parsed: unknown = JSON.parse(request)
-    const { command } = Object(parsed)
+    command = Object(parsed).command
     if (typeof command !== 'string' || !Object.hasOwn(commands, command)) {
       throw new UserError(
         `there is no command ${JSON.stringify(command)} in this version; restart the tunnel`,
@@ -111,7 +122,9 @@ async function answer(commands: Commands, request: string): Promise<string> {
     }
     return JSON.stringify({ result: (await commands[command](Object(parsed))) ?? null })
   } catch (error) {
-    return JSON.stringify({ error: (error as Error).message })
+    const mistake = error instanceof UserError || error instanceof SyntaxError
+    if (!mistake) faults.take('command', error, String(command))
+    return JSON.stringify({ error: error instanceof Error ? error.message : String(error) })
   }
 }
 

@@ -1,6 +1,7 @@
 import { COUNTERS, type CounterName } from '../forward/counters.js'
 import type { LinkStatistics } from '../linux/interface.js'
 import type { DeviceMode } from '../wire/mode.js'
+import type { FaultStatus } from './faults.js'
 import type { OffloadStatus } from './offload.js'
 import type { PathMtuStatus } from './path-mtu/path-mtu.js'
 import type { PeerState } from './peer-life.js'
@@ -144,6 +145,8 @@ export interface StatusReport {
   }
   readonly workers: { readonly tap: WorkerStatus; readonly udp: WorkerStatus }
   readonly rings: { readonly outbound: RingStatus; readonly inbound: RingStatus }
+  /** Errors of this program's own that it has gone on after. */
+  readonly faults: FaultStatus
 }
 
 export type Counts = Readonly<Record<CounterName, number>>

@@ -27,6 +27,7 @@ import { Addresses, type FdbReport } from './addresses.js'
 import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
+import { Faults } from './faults.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
 import { type PeerChanges, Peers } from './peers.js'
 import type { PrivateSide, PrivateSideOptions } from './private-side.js'
@@ -52,6 +53,7 @@ export class Tunnel {
   readonly #settings: Settings
   readonly #reread: (() => Settings) | undefined
   readonly #log: Logger
+  readonly #faults: Faults
   readonly #resources: Resources
   readonly #netlink: Netlink
   readonly #socket: UdpSocket
@@ -63,6 +65,7 @@ export class Tunnel {
   readonly #offloads: Offloads
   readonly #privateSide: PrivateSide | undefined
   readonly #offloadWatch: OffloadWatch
+  readonly #lookAtQueues: () => void
   readonly #counters: Record<'tap' | 'udp' | 'own', Float64Array>
   readonly #rings: { readonly outbound: Ring; readonly inbound: Ring }
   readonly #startedMs = performance.now()
@@ -78,6 +81,7 @@ export class Tunnel {
     this.#settings = parts.settings
     this.#reread = parts.reread
     this.#log = parts.log
+    this.#faults = parts.faults
     this.#resources = parts.resources
     this.#netlink = parts.netlink
     this.#socket = parts.socket
@@ -88,6 +92,7 @@ export class Tunnel {
     this.#offloads = parts.offloads
     this.#privateSide = parts.privateSide
     this.#offloadWatch = new OffloadWatch(parts.offloads, parts.settings.offload === 'auto', parts.log)
+    this.#lookAtQueues = parts.lookAtQueues
     this.#mtuBytes = parts.mtuBytes
     this.#counters = {
       tap: counterBlock(memory, plan.tap.counters),
@@ -103,7 +108,8 @@ export class Tunnel {
     const routes = new RouteMonitor()
     this.#resources.defer(() => routes.close())
     const watch = setInterval(() => {
-      if (routes.changed()) this.#guard(() => this.#peers.followUnderlays())
+      const changed = this.#faults.run('routes', () => routes.changed())
+      if (changed !== false) this.#guard(() => this.#peers.followUnderlays())
     }, ROUTES_MS)
     this.#resources.defer(() => clearInterval(watch))
   }
@@ -113,6 +119,7 @@ export class Tunnel {
    * @param signal ends a wait for DNS
    * @param reread the settings as they are now, for {@link reload}; throws a UserError where they are wrong
    * @param times of a private tunnel, where they are not to be those of the protocol
+   * @param faults where errors are kept that the tunnel goes on after
    * @throws UserError; whatever the error, nothing is left behind
    */
   static async start(
@@ -121,10 +128,11 @@ export class Tunnel {
     signal: AbortSignal,
     reread?: () => Settings,
     times?: Partial<Times>,
+    faults = new Faults(log),
   ): Promise<Tunnel> {
     const resources = new Resources()
     try {
-      return await Tunnel.#start(settings, log, signal, resources, reread, times)
+      return await Tunnel.#start(settings, log, signal, resources, reread, times, faults)
     } catch (error) {
       await resources.close()
       throw error
@@ -138,6 +146,7 @@ export class Tunnel {
     resources: Resources,
     reread: (() => Settings) | undefined,
     times: Partial<Times> = {},
+    faults: Faults,
   ) {
     const netlink = new Netlink()
     resources.defer(() => netlink.close())
@@ -153,7 +162,7 @@ export class Tunnel {
     const ownCounters = new Float64Array(COUNTERS.length)
     const queue = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
     const privateSide = await startPrivateSide(
-      { settings, socket, log, memory, plan, counters, times },
+      { settings, socket, log, faults, memory, plan, counters, times },
       {
         endpointOf: (row) => peers.at(row)?.sockaddr,
         roamed: (row, sockaddr) => peers.at(row)?.roamTo(sockaddr) ?? false,
@@ -166,7 +175,7 @@ export class Tunnel {
     }
     const limits = new PathLimits(memory, plan.pathLimits)
     const fragmenting = memory.i32.subarray((plan.state >>> 2) + StateWord.fragmenting)
-    const channel = new ControlChannel(settings.mode, socket, queue, fragmenting, {
+    const channel = new ControlChannel(settings.mode, socket, queue, fragmenting, faults, {
       ...seal,
       endpointOf: (row) => peers.at(row)?.endpoint,
       said: (row, message, bytes) => peers.at(row)?.said(message, bytes),
@@ -196,6 +205,7 @@ export class Tunnel {
       device: () => device,
       onMtu: () => onMtu(),
       log,
+      faults,
     })
     await peers.find(signal)
     resources.defer(() => peers.close())
@@ -220,6 +230,7 @@ export class Tunnel {
       sockaddrBytes: sockaddrLength(socket.family),
       keys: privateSide && { mac1: privateSide.own.mac1Key, cookie: privateSide.own.cookieKey },
       onControl: () => onControl(),
+      faults,
     })
     if (privateSide !== undefined) privateSide.onKeys = () => workers.ring()
     resources.defer(() => workers.stop())
@@ -227,6 +238,7 @@ export class Tunnel {
     const parts = {
       settings,
       log,
+      faults,
       resources,
       netlink,
       socket,
@@ -234,6 +246,7 @@ export class Tunnel {
       peers,
       offloads,
       workers,
+      lookAtQueues: () => onControl(),
       ownCounters,
       privateSide,
     }
@@ -245,7 +258,7 @@ export class Tunnel {
       mtu_refresh: () => tunnel.refreshMtu(),
     }
     onMtu = () => tunnel.#guard(() => {})
-    resources.defer(await serveCommands(opened.name, commands))
+    resources.defer(await serveCommands(opened.name, commands, faults))
     tunnel.#announce()
     tunnel.#tellWorkers(mtuBytes)
     peers.start()
@@ -295,6 +308,7 @@ export class Tunnel {
       },
       workers: { tap: workerStatus(sumCounters(tap)), udp: workerStatus(sumCounters(udp)) },
       rings: { outbound: ring(this.#rings.outbound, tap), inbound: ring(this.#rings.inbound, udp) },
+      faults: this.#faults.status(),
     }
   }
 
@@ -362,10 +376,12 @@ export class Tunnel {
   }
 
   #tick(): void {
-    this.#addresses.tick()
+    this.#faults.run('addresses', () => this.#addresses.tick())
+    // It is told once of what is in the queue, and may have failed to look then.
+    this.#faults.run('worker', this.#lookAtQueues)
     this.#peers.takeHints()
     this.#guard(() => this.#peers.tick())
-    this.#offloadWatch.look()
+    this.#faults.run('device', () => this.#offloadWatch.look())
   }
 
   /** Does something that may change what the device's MTU is to be, and follows it. */
@@ -375,13 +391,13 @@ export class Tunnel {
       this.#followMtu()
       this.#trouble = undefined
     } catch (error) {
-      this.#complain(error)
+      if (error instanceof KernelError) this.#complain(error)
+      else this.#faults.take('device', error)
     }
   }
 
   /** What the kernel refuses now it may grant later: said once, and tried again every second. */
-  #complain(error: unknown): void {
-    if (!(error instanceof KernelError)) throw error
+  #complain(error: KernelError): void {
     if (error.message === this.#trouble) return
     this.#trouble = error.message
     this.#log.warn(`the kernel refused to change ${this.#device.name} (${error.message}); trying on`)
@@ -424,7 +440,7 @@ export class Tunnel {
     Atomics.store(this.#state, StateWord.paddingLimit, mtuBytes + l2Bytes + leastPaddingBytes(mode))
     if (!mss_clamp) return
     const carried = Math.min(mtuBytes, this.#peers.carriedMtuBytes ?? mtuBytes)
-    Atomics.store(this.#state, StateWord.clampFrameBytes, carried + l2Bytes)
+    Atomics.store(this.#state, StateWord.clampFrameBytes, Math.max(1, carried + l2Bytes))
   }
 }
 
@@ -445,6 +461,7 @@ const pick = (settings: Settings, key: string) => settings[key as keyof Settings
 interface Parts {
   readonly settings: Settings
   readonly log: Logger
+  readonly faults: Faults
   readonly resources: Resources
   readonly netlink: Netlink
   readonly socket: UdpSocket
@@ -455,6 +472,8 @@ interface Parts {
   /** What main itself counts. */
   readonly ownCounters: Float64Array
   readonly workers: Workers
+  /** Takes what the workers have put into the queues. */
+  readonly lookAtQueues: () => void
   readonly memory: NativeMemory
   readonly plan: ReturnType<typeof planMemory>
   readonly mtuBytes: number
@@ -466,14 +485,14 @@ interface Parts {
 const PLAIN =
   'this tunnel is not private: anybody on the way can read what it carries, and put in more; udptun-fast keygen makes keys'
 
-type PrivateContext = Pick<Parts, 'settings' | 'socket' | 'log' | 'memory' | 'plan'> & {
+type PrivateContext = Pick<Parts, 'settings' | 'socket' | 'log' | 'faults' | 'memory' | 'plan'> & {
   readonly counters: readonly Float64Array[]
   readonly times: Partial<Times>
 }
 
 /** Where the settings have a key. What it needs is loaded only then: a plain tunnel should not wait for it. */
 async function startPrivateSide(
-  { settings, socket, log, memory, plan, counters, times }: PrivateContext,
+  { settings, socket, log, faults, memory, plan, counters, times }: PrivateContext,
   whereabouts: Pick<PrivateSideOptions, 'endpointOf' | 'roamed'>,
   ownCounters: Float64Array,
 ): Promise<PrivateSide | undefined> {
@@ -485,7 +504,7 @@ async function startPrivateSide(
     const counter = HANDSHAKE_COUNTERS[verdict]
     if (counter !== undefined) ownCounters[C[counter]]++
   }
-  const shared = { mode, privateKey, memory, table, queue, socket, counters, log, times }
+  const shared = { mode, privateKey, memory, table, queue, socket, counters, log, faults, times }
   const { PrivateSide } = await import('./private-side.js')
   return new PrivateSide({ ...shared, ...whereabouts, counted })
 }

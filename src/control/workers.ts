@@ -4,11 +4,13 @@ import { StateWord } from '../forward/plan.js'
 import type { WorkerMessage, WorkerRole, WorkerTask } from '../forward/worker.js'
 import { Doorbell } from '../linux/eventfd.js'
 import type { NativeMemory } from '../linux/memory.js'
+import type { Faults } from './faults.js'
 
 export type WorkersOptions = Omit<WorkerTask, 'role' | 'memory' | 'tapBellFd' | 'udpBellFd'> & {
   readonly memory: NativeMemory
   /** Called when a worker has put something into the control queue. */
   readonly onControl: () => void
+  readonly faults: Faults
 }
 
 /**
@@ -35,7 +37,7 @@ export class Workers {
     this.#stopWord = (options.plan.state >>> 2) + StateWord.stop
     this.#pool = pool
     this.#bells = [bells.tap, bells.udp]
-    const { onControl: _, ...shared } = options
+    const { onControl: _, faults: __, ...shared } = options
     const task = (role: WorkerRole): Promise<void> =>
       pool.run({
         ...shared,
@@ -60,11 +62,14 @@ export class Workers {
       concurrentTasksPerWorker: 1,
     })
     const bells = { tap: Doorbell.open(), udp: Doorbell.open() }
+    const { faults } = options
+    // A worker that ends tells by its task; this is of what has none.
+    pool.on('error', (error: unknown) => faults.take('worker', error))
     const waiting = new Set<WorkerRole>(['tap', 'udp'])
     const ready = new Promise<undefined>((resolve) => {
       pool.on('message', (message: WorkerMessage) => {
         if ('control' in message) {
-          options.onControl()
+          faults.run('worker', options.onControl)
           return
         }
         waiting.delete(message.ready)

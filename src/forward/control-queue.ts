@@ -59,7 +59,8 @@ export class ControlQueue {
   }
 
   /**
-   * Main: takes what is there, up to `limit` frames. `head` is good during the call alone.
+   * Main: takes what is there, up to `limit` frames. `head` is good during the call alone. A frame that `each`
+   * throws at is taken like any other.
    * @returns whether there is more: main must come back for it, and is not told again before it has
    */
   take(limit: number, each: (peer: number, head: Uint8Array, bytes: number) => void): boolean {
@@ -70,8 +71,11 @@ export class ControlQueue {
       const { u32, u8 } = this.#memory
       const bytes = u32[(record >>> 2) + BYTES_WORD]
       const head = u8.subarray(record + HEAD_AT, record + HEAD_AT + Math.min(bytes, HEAD_BYTES))
-      each(u32[(record >>> 2) + PEER_WORD], head, bytes)
-      this.#ring.release()
+      try {
+        each(u32[(record >>> 2) + PEER_WORD], head, bytes)
+      } finally {
+        this.#ring.release()
+      }
     }
     if (this.#ring.peek() < 0) return false
     Atomics.store(this.#memory.i32, this.#told, 1)

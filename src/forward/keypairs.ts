@@ -7,7 +7,8 @@ import { REPLAY_WINDOW_BYTES, ReplayWindow } from './replay-window.js'
  *
  * A row is found by its keypair's index, the number that the other end puts in its messages: the index's low
  * bits are the row's number, the others are random. A row holds a cache line of words (below), one of two keys
- * of 32 bytes, and a replay window. Before the rows, a cache line for each peer: the row to seal with, plus one;
+ * of 32 bytes, and a replay window. In the line there is also a 64-bit float: when the keys are over, by the clock
+ * of `linux/clock.ts`. Before the rows, a cache line for each peer: the row to seal with, plus one;
  * what workers want main to know; and a socket address.
  *
  * A row's generation is odd while there are keys in it, and counts up with every change, before the change: who
@@ -27,6 +28,7 @@ const Word = {
 const PeerWord = { sealingRow: 0, wanted: 1, moved: 2, address: 4 } as const
 const PEER_BYTES = 64
 
+const OVER_AT = 24
 const KEYS_AT = 64
 const KEY_BYTES = 32
 const WINDOW_AT = 128
@@ -63,12 +65,19 @@ export class KeypairTable {
     Atomics.store(this.#memory.i32, word + Word.index, index | 0)
   }
 
-  /** Main: puts keys into a row that is reserved. */
-  establish(row: number, remoteIndex: number, sendKey: Uint8Array, receiveKey: Uint8Array): void {
-    const { i32, u32, u8 } = this.#memory
+  /** Main: puts keys into a row that is reserved, which nobody is to use from `overMs` on. */
+  establish(
+    row: number,
+    remoteIndex: number,
+    sendKey: Uint8Array,
+    receiveKey: Uint8Array,
+    overMs: number,
+  ): void {
+    const { f64, i32, u32, u8 } = this.#memory
     const word = this.#words(row)
     const at = this.#at + row * ROW_BYTES
     u32[word + Word.remoteIndex] = remoteIndex
+    f64[(at + OVER_AT) >>> 3] = overMs
     u8.set(sendKey, at + KEYS_AT)
     u8.set(receiveKey, at + KEYS_AT + KEY_BYTES)
     this.#window.clear(at + WINDOW_AT)
@@ -159,6 +168,11 @@ export class KeypairTable {
 
   remoteIndex(row: number): number {
     return this.#memory.u32[this.#words(row) + Word.remoteIndex]
+  }
+
+  /** When the row's keys are over. */
+  overMs(row: number): number {
+    return this.#memory.f64[(this.#at + row * ROW_BYTES + OVER_AT) >>> 3]
   }
 
   /** Offsets in the memory of the keys, and of the replay window. */

@@ -14,6 +14,8 @@ export interface KeyringOptions {
   readonly peers: PeerTable
   /** Whether frames are Ethernet's. */
   readonly tap: boolean
+  /** What the clock that keys age by showed last (`linux/clock.ts`): one number. */
+  readonly clockMs: Float64Array
   /** Wakes main, unless it has been told and has not looked since. */
   readonly tellMain: () => void
 }
@@ -33,10 +35,13 @@ export class Keyring {
   readonly #aead: Aead
   readonly #peers: PeerTable
   readonly #tap: boolean
+  readonly #clockMs: Float64Array
   readonly #tellMain: () => void
   readonly #window: ReplayWindow
   /** Generations of the keys that are ready: of each row to seal with, and to open. 0 is none. */
   readonly #ready: Int32Array
+  /** When the first of those is over: one number, as the clock's. */
+  readonly #overMs = new Float64Array([Number.POSITIVE_INFINITY])
   /** Numbers that have been taken and not been used: for whom (-1 for none), under which keys, from and up to. */
   #rangePeer = -1
   #row = 0
@@ -45,12 +50,13 @@ export class Keyring {
   #end = 0
   #expected = 1
 
-  constructor({ memory, table, aead, peers, tap, tellMain }: KeyringOptions) {
+  constructor({ memory, table, aead, peers, tap, clockMs, tellMain }: KeyringOptions) {
     this.#memory = memory
     this.#table = table
     this.#aead = aead
     this.#peers = peers
     this.#tap = tap
+    this.#clockMs = clockMs
     this.#tellMain = tellMain
     this.#window = new ReplayWindow(memory)
     this.#ready = new Int32Array(table.rows * 2)
@@ -136,12 +142,26 @@ export class Keyring {
     return plain > 0 ? plain : -1 - C.dropNotPrivate
   }
 
-  /** Frees what is ready of keys that main has wiped since. */
+  /**
+   * To be called after each sleep, when the clock has been looked at: who has slept through a suspend must not
+   * wait for main to find out what is over.
+   */
+  look(): void {
+    if (this.#clockMs[0] >= this.#overMs[0]) this.sweep()
+  }
+
+  /** Frees what is ready of keys that main has wiped since, or that are over. */
   sweep(): void {
     this.#rangePeer = -1
+    this.#overMs[0] = Number.POSITIVE_INFINITY
     for (let slot = 0; slot < this.#ready.length; slot++) {
       const generation = this.#ready[slot]
-      if (generation === 0 || this.#table.generation(slot >>> 1) === generation) continue
+      if (generation === 0) continue
+      const overMs = this.#table.overMs(slot >>> 1)
+      if (this.#table.generation(slot >>> 1) === generation && overMs > this.#clockMs[0]) {
+        if (overMs < this.#overMs[0]) this.#overMs[0] = overMs
+        continue
+      }
       this.#aead.clearKey(slot)
       this.#ready[slot] = 0
     }
@@ -153,10 +173,13 @@ export class Keyring {
     if ((generation & 1) === 0) return 0
     const slot = sealing ? row * 2 : row * 2 + 1
     if (this.#ready[slot] === generation) return generation
+    const overMs = this.#table.overMs(row)
+    if (overMs <= this.#clockMs[0]) return 0
     this.#aead.setKey(slot, sealing ? this.#table.sendKey(row) : this.#table.receiveKey(row), sealing)
     const same = this.#table.generation(row) === generation
     this.#ready[slot] = same ? generation : 0
     if (!same) this.#aead.clearKey(slot)
+    else if (overMs < this.#overMs[0]) this.#overMs[0] = overMs
     return same ? generation : 0
   }
 }

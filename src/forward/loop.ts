@@ -24,6 +24,8 @@ export interface LoopOptions {
   readonly otherBell: Doorbell
   readonly scratch: Scratch
   readonly counters: Float64Array
+  /** Called after each poll, which may have taken any time, before anything that it has found is taken. */
+  readonly woke: () => void
   /** Called when main has rung, or the other worker. @returns whether that was to say that it is the end */
   readonly rung: () => boolean
 }
@@ -48,6 +50,7 @@ export class Loop {
   readonly #otherBell: Doorbell
   readonly #sleeper: Sleeper
   readonly #counters: Float64Array
+  readonly #woke: () => void
   readonly #rung: () => boolean
   #ended = false
   #sourceMayHave = true
@@ -63,6 +66,7 @@ export class Loop {
     this.#otherBell = options.otherBell
     this.#sleeper = new Sleeper(options.scratch, source.fd, bell.fd, own.sink.fd)
     this.#counters = options.counters
+    this.#woke = options.woke
     this.#rung = options.rung
   }
 
@@ -113,6 +117,7 @@ export class Loop {
     const blocked = own.blocked || other.blocked
     const timeoutMs = busy ? 0 : blocked ? BLOCKED_POLL_MS : full ? -1 : idleMs
     const found = this.#sleeper.sleep(sourceEvents, own.blocked ? POLLOUT : 0, timeoutMs)
+    this.#woke()
     const { rung } = this.#sleeper
     if (full) ring.producerWoke()
     this.#sourceMayHave = busy || full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0

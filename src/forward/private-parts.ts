@@ -1,4 +1,5 @@
 import { CRYPTO_SCRATCH_BYTES, type Crypto, KEY_BYTES } from '../linux/ciphers.js'
+import { BootClock } from '../linux/clock.js'
 import { findCrypto } from '../linux/crypto.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { ControlQueue } from './control-queue.js'
@@ -18,11 +19,17 @@ import { WaitingRoom } from './waiting-room.js'
 import type { HandshakeKeys, LoopTask } from './worker.js'
 
 let crypto: Crypto | undefined
+let clock: BootClock | undefined
 
 /** One for a thread: what the warm-up has V8 compile is then what the tunnel calls, the very same functions. */
 function sharedCrypto(): Crypto {
   crypto ??= findCrypto()
   return crypto
+}
+
+function sharedClock(): BootClock {
+  clock ??= new BootClock()
+  return clock
 }
 
 export interface PrivatePartsOptions {
@@ -41,6 +48,7 @@ export interface PrivatePartsOptions {
 export class PrivateParts {
   readonly #options: PrivatePartsOptions
   readonly #crypto = sharedCrypto()
+  readonly #clock = sharedClock()
   readonly #keyrings: Keyring[] = []
 
   constructor(options: PrivatePartsOptions) {
@@ -66,6 +74,12 @@ export class PrivateParts {
     for (const keyring of this.#keyrings) keyring.sweep()
   }
 
+  /** To be called after each sleep: keys may be over. */
+  woke(): void {
+    this.#clock.look()
+    for (let i = 0; i < this.#keyrings.length; i++) this.#keyrings[i].look()
+  }
+
   #seal(places: number): { keyring: Keyring; sealer: Sealer } {
     const { task, scratch, peers, limits, bytes, control } = this.#options
     const { plan, mode } = task
@@ -82,7 +96,7 @@ export class PrivateParts {
     const tellMain = () => {
       if (control.mustTell()) this.#options.tellMain()
     }
-    const keyring = new Keyring({ memory, table, aead, peers, tap, tellMain })
+    const keyring = new Keyring({ memory, table, aead, peers, tap, clockMs: this.#clock.ms, tellMain })
     this.#keyrings.push(keyring)
     const sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap })
     return { keyring, sealer }

@@ -166,7 +166,7 @@ class SmallTunnel {
     const key = randomBytes(32)
     const index = keypairRows
     table.reserve(0, index, 0)
-    table.establish(0, index, key, key)
+    table.establish(0, index, key, key, Number.POSITIVE_INFINITY)
     table.sealWith(0, 0)
   }
 

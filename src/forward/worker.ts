@@ -91,6 +91,8 @@ export default function work(task: WorkerTask): void {
 /** One function for all that call it, so that V8 may rely on it. */
 const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
 
+const nothing = () => {}
+
 function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): Loop {
   const { plan, tapFd, udpFd, sockaddrBytes } = task
   const scratch = new Scratch(memory, plan[task.role].scratch)
@@ -137,7 +139,8 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
     }
     return Atomics.load(memory.i32, stop) !== 0
   }
-  const common = { scratch, counters, rung }
+  const woke = privateParts === undefined ? nothing : () => privateParts.woke()
+  const common = { scratch, counters, woke, rung }
   if (task.role === 'tap') {
     const source = new TapSource(tapFd, scratch, counters)
     const ways = { own: outboundWay, other: inboundWay }

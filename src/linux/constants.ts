@@ -147,3 +147,6 @@ export const RTN_MULTICAST = 5
 export const CLONE_NEWNET = 0x40000000
 export const PR_SET_PDEATHSIG = 1
 export const PR_SET_DUMPABLE = 4
+
+// <linux/time.h>
+export const CLOCK_BOOTTIME = 7

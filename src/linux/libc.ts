@@ -105,6 +105,9 @@ export const prctl: (option: number, arg2: number, arg3: number, arg4: number, a
   libc.func(
     'int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)',
   )
+export const clock_gettime: (clock: number, timespec: Pointer) => number = libc.func(
+  'int clock_gettime(int clockid, void *tp)',
+)
 export const getpgid: (pid: number) => number = libc.func('int getpgid(int pid)')
 export const _exit: (status: number) => void = libc.func('void _exit(int status)')
 

@@ -96,14 +96,19 @@ export class ProbeSocket {
     this.#address = address
     encodeSockaddr(socketFamily(family), { address, port: 0 })
     this.#fd = open(family)
-    if (family === 'ipv4') {
-      setOption(this.#fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
-      setOption(this.#fd, SOL_IP, IP_RECVERR, 1)
-    } else {
-      setOption(this.#fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
-      setOption(this.#fd, SOL_IPV6, IPV6_RECVERR, 1)
+    try {
+      if (family === 'ipv4') {
+        setOption(this.#fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+        setOption(this.#fd, SOL_IP, IP_RECVERR, 1)
+      } else {
+        setOption(this.#fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
+        setOption(this.#fd, SOL_IPV6, IPV6_RECVERR, 1)
+      }
+      setOption(this.#fd, SOL_SOCKET, SO_SNDBUF, 256 * 1024)
+    } catch (error) {
+      close(this.#fd)
+      throw error
     }
-    setOption(this.#fd, SOL_SOCKET, SO_SNDBUF, 256 * 1024)
   }
 
   /**

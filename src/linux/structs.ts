@@ -18,6 +18,8 @@ function layout<F extends Record<string, number>>(header: string, size: number, 
 
 export const pollfd = layout('poll.h', 8, { fd: 0, events: 4, revents: 6 })
 
+export const timespec = layout('time.h', 16, { tv_sec: 0, tv_nsec: 8 })
+
 export const iovec = layout('sys/uio.h', 16, { iov_base: 0, iov_len: 8 })
 
 export const msghdr = layout('sys/socket.h', 56, {
@@ -120,6 +122,7 @@ export const rtnl_link_stats64 = layout('linux/if_link.h', 200, {
 /** All of them, for the test that asks the compiler. `rtnl_link_stats64` grows at its end with the kernel. */
 export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   pollfd,
+  timespec,
   iovec,
   msghdr,
   mmsghdr,

@@ -61,8 +61,12 @@ export class Handshakes {
     return this.#peers[number]
   }
 
-  tick(nowMs: number): void {
-    for (const peer of this.#peers) peer?.tick(nowMs)
+  /**
+   * To be called often.
+   * @param apart does the work for one peer, by its number, and keeps what it throws from the others
+   */
+  tick(nowMs: number, apart: (peer: number, work: () => void) => void = (_, work) => work()): void {
+    for (const peer of this.#peers) if (peer !== undefined) apart(peer.number, () => peer.tick(nowMs))
   }
 
   /**

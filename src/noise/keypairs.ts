@@ -21,8 +21,11 @@ export interface Keypairs {
   peerOf(index: number): number | undefined
   /** A handshake message with this index goes out, which may be answered with a cookie; or has been, and is no more. */
   expectCookie(index: number, expected: boolean): void
-  /** Puts the keys in, and wipes them; from now on what comes for `index` can be opened. */
-  establish(index: number, remoteIndex: number, keys: TransportKeys): void
+  /**
+   * Puts the keys in, and wipes them; from now on what comes for `index` can be opened. Nobody is to use them from
+   * `overMs` on, by the clock of the timers, whether or not they have been released by then.
+   */
+  establish(index: number, remoteIndex: number, keys: TransportKeys, overMs: number): void
   /** What is sent to `peer` from now on is sealed with this keypair; with none, nothing can be sent. */
   sealWith(peer: number, index: number | undefined): void
   /** Messages sealed with it so far. */

@@ -250,6 +250,8 @@ export class Peer {
     const attempt = this.#attempt
     if (attempt === undefined || attempt.index !== message.readUInt32LE(RESPONSE.receiver))
       return 'not authentic'
+    // It may have waited here through a suspend, and the other end's keys be over by now.
+    if (nowMs - this.#initiationSentMs >= this.#times.rejectAfterMs) return 'old'
     const keys = readResponse(attempt.initiated, this.#around.own, this.acquaintance, message)
     if (keys === undefined) return 'not authentic'
     if (!this.#around.roamed(this.number, source)) {
@@ -403,7 +405,7 @@ export class Peer {
     initiator: boolean,
     nowMs: number,
   ): Keypair {
-    this.#around.keypairs.establish(index, remoteIndex, keys)
+    this.#around.keypairs.establish(index, remoteIndex, keys, nowMs + this.#times.rejectAfterMs)
     this.#wipeDueMs = nowMs + this.#times.rejectAfterMs * 3
     return { index, initiator, establishedMs: nowMs }
   }

@@ -7,11 +7,14 @@ import { IPPROTO_TCP, TCP, TCP_MIN_HEADER_BYTES, TCP_OPTION, TCP_SYN } from '../
 import { fold, swap16 } from './bytes.js'
 import { l3Offset } from './parse.js'
 
+/** Linux takes no less (tcp_min_snd_mss in ip-sysctl), whatever the path: segments of a few bytes are an attack. */
+const LEAST_MSS = 48
+
 /**
  * Lowers the maximum segment size (RFC 9293, 3.7.1) that a SYN announces to what fits frames of
  * `longestFrameBytes`, for hosts that cannot see the device's MTU; never raises it, and adds none. The checksum
- * is mended by the difference (RFC 1624), so a wrong one stays wrong. For IPv6 it does not go below what its
- * least MTU allows.
+ * is mended by the difference (RFC 1624), so a wrong one stays wrong. It does not go below {@link LEAST_MSS}, for
+ * IPv6 not below what its least MTU allows.
  * @param frame its offset in the memory; complete, with its checksum
  * @param l2Bytes bytes before the IP header: 14, VLAN tags aside, or 0 in tun mode
  * @returns whether something was lowered
@@ -47,7 +50,8 @@ export function clampMss(
   return lowerMss(memory, l4, Math.min(l4 + (u8[l4 + TCP.dataOffset] >>> 4) * 4, frame + bytes), mss)
 }
 
-function lowerMss({ view, u8 }: NativeMemory, l4: number, end: number, most: number): boolean {
+function lowerMss({ view, u8 }: NativeMemory, l4: number, end: number, fitting: number): boolean {
+  const most = Math.max(fitting, LEAST_MSS)
   let lowered = false
   for (let at = l4 + TCP.options; at < end; ) {
     const kind = u8[at]

@@ -46,7 +46,7 @@ function headerBytes(mode: DeviceMode): number {
 }
 
 /** The shortest control frame: in tap mode 30 bytes, in tun mode 36. */
-function controlFrameBytes(mode: DeviceMode): number {
+export function controlFrameBytes(mode: DeviceMode): number {
   return headerBytes(mode) + BODY.bytes
 }
 

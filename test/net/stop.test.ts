@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { Faults } from '../../src/control/faults.js'
 import { askStatus } from '../../src/control/status-socket.js'
 import { Workers } from '../../src/control/workers.js'
 import { planMemory } from '../../src/forward/plan.js'
@@ -307,6 +308,7 @@ function onSockets() {
     sockaddrBytes: sockaddrLength(udp.family),
     relay: false,
     onControl: () => {},
+    faults: new Faults({ warn() {}, debug() {} }),
   }
   return { sockets: { tap, udp }, options }
 }

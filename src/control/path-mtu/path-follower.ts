@@ -9,6 +9,8 @@ export interface Path {
   readonly family: IpFamily
   readonly address: string
   readonly ceilingBytes: number
+  /** The packet that the shortest control frame becomes. */
+  readonly leastBytes: number
 }
 
 /**
@@ -16,12 +18,12 @@ export interface Path {
  * many of them in a row. Until what a new path carries is known, the least holds that those before carried.
  */
 export class PathFollower {
-  readonly #options: Pick<PathMtuOptions, 'refreshMs' | 'send' | 'onChange'>
+  readonly #options: Pick<PathMtuOptions, 'refreshMs' | 'send' | 'onChange' | 'onFault'>
   #pathMtu: PathMtu | undefined
   #previousBytes: number | undefined
   #begunMs = Number.NEGATIVE_INFINITY
 
-  constructor(options: Pick<PathMtuOptions, 'refreshMs' | 'send' | 'onChange'>) {
+  constructor(options: Pick<PathMtuOptions, 'refreshMs' | 'send' | 'onChange' | 'onFault'>) {
     this.#options = options
   }
 

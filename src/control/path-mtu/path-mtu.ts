@@ -32,6 +32,8 @@ export interface PathMtuOptions {
   readonly address: string
   /** The egress interface's MTU. */
   readonly ceilingBytes: number
+  /** The packet that the shortest control frame becomes. */
+  readonly leastBytes: number
   /** After so long it is looked for again, more or less. */
   readonly refreshMs: number
   /** What holds until something is known of this path, or nothing can be; without, the ceiling. */
@@ -43,12 +45,16 @@ export interface PathMtuOptions {
   readonly send: (message: ControlMessage, frameBytes: number | undefined) => boolean
   /** Called when {@link PathMtu.mtuBytes} or how it is known has changed. */
   readonly onChange: () => void
+  /** Called with what was thrown while a timer ran; it is tried again after a while. */
+  readonly onFault: (error: unknown) => void
 }
 
 /** An acknowledgement that comes later than this is for nothing that still matters. */
 const FORGET_MS = 10_000
 /** ICMP is asked again so often at the most, whatever hints come. */
 const TRACE_PAUSE_MS = 2_000
+/** After a fault of this program's own there is a pause, or it would come again at once, and again. */
+const FAULT_PAUSE_MS = 1_000
 
 /**
  * The path MTU to one end, kept fresh: by the probes that it acknowledges, or, where it does not, by ICMP. Both
@@ -76,11 +82,12 @@ export class PathMtu {
     this.#ceiling = options.ceilingBytes
     this.#previous = options.previousBytes
     ;[this.mtuBytes, this.how] = this.#unknown
-    const { family, address, ceilingBytes, refreshMs } = options
+    const { family, address, ceilingBytes, leastBytes, refreshMs } = options
     const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
-    this.#search = new PathMtuSearch({ family, ceilingBytes, estimateBytes, refreshMs }, performance.now())
+    const sizes = { ceilingBytes, leastBytes, estimateBytes }
+    this.#search = new PathMtuSearch({ family, ...sizes, refreshMs }, performance.now())
     this.#trace()
-    this.#run()
+    this.#turn()
   }
 
   /** Whether the far end acknowledges, so that ICMP decides nothing. */
@@ -169,8 +176,29 @@ export class PathMtu {
     this.#tracer = undefined
   }
 
+  /** {@link #run}, on a timer. */
+  #turn(): void {
+    try {
+      this.#run()
+    } catch (error) {
+      this.#options.onFault(error)
+    }
+  }
+
   #run(): void {
     if (this.#closed) return
+    let waitMs = FAULT_PAUSE_MS
+    try {
+      this.#goOn()
+      waitMs = Math.max(1, Math.ceil(this.#search.nextMs - performance.now()))
+    } finally {
+      clearTimeout(this.#timer)
+      // It may have been closed by what it has called.
+      if (!this.#closed) this.#timer = setTimeout(() => this.#turn(), Math.min(waitMs, 2 ** 31 - 1))
+    }
+  }
+
+  #goOn(): void {
     const nowMs = performance.now()
     const wasDue = nowMs >= this.#search.refreshAtMs
     const probes = this.#search.poll(nowMs)
@@ -181,9 +209,6 @@ export class PathMtu {
       this.#probes.delete(token)
     }
     this.#take()
-    clearTimeout(this.#timer)
-    const waitMs = Math.max(1, Math.ceil(this.#search.nextMs - performance.now()))
-    this.#timer = setTimeout(() => this.#run(), Math.min(waitMs, 2 ** 31 - 1))
   }
 
   #send(probe: Probe): boolean {
@@ -229,14 +254,20 @@ export class PathMtu {
     this.#tracedMs = nowMs
     const { family, address } = this.#options
     const ceilingBytes = this.#ceiling
+    // Not even the headers of a datagram.
+    if (ceilingBytes < headersBytes(family)) return
     const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
     const onTold = (mtuBytes: number) => this.#told(mtuBytes)
     const onEnd = (result: TraceResult) => this.#traceEnded(result)
+    const onFault = (error: unknown) => {
+      this.#tracer = undefined
+      this.#options.onFault(error)
+    }
     try {
-      this.#tracer = new Tracer({ family, address, ceilingBytes, estimateBytes, onTold, onEnd })
+      this.#tracer = new Tracer({ family, address, ceilingBytes, estimateBytes, onTold, onEnd, onFault })
     } catch (error) {
       // The interface of its zone is gone: it is tried again when there is another.
-      if (!(error instanceof RangeError)) throw error
+      if (!(error instanceof RangeError)) onFault(error)
     }
   }
 

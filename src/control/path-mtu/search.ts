@@ -21,6 +21,8 @@ export interface SearchOptions {
   readonly family: IpFamily
   /** The egress interface's MTU. */
   readonly ceilingBytes: number
+  /** The shortest packet that can be a probe. */
+  readonly leastBytes: number
   /** Another size to try first, such as the kernel believes in. */
   readonly estimateBytes?: number
   /** For the refresh timer: from 0 to 1. */
@@ -111,6 +113,7 @@ export class PathMtuSearch {
   readonly #random: () => number
   readonly #refreshMs: number
   readonly #estimate: number
+  readonly #least: number
   #ceiling: number
   /** The greatest size known to pass, one below the floor for none; the least known not to, or one above all. */
   #lower: number
@@ -130,6 +133,7 @@ export class PathMtuSearch {
     this.#family = options.family
     this.#ceiling = options.ceilingBytes
     this.#estimate = options.estimateBytes ?? this.#ceiling
+    this.#least = options.leastBytes
     this.#random = options.random ?? Math.random
     this.#refreshMs = options.refreshMs
     this.mtuBytes = this.#ceiling
@@ -139,7 +143,7 @@ export class PathMtuSearch {
     this.#begin('base', [], nowMs)
   }
 
-  /** The least that is believed; an interface narrower than that is a fact. */
+  /** The least that is believed; an interface narrower than that is a fact, and what it takes is probed. */
   get #floor(): number {
     return Math.min(floorBytes(this.#family), this.#ceiling)
   }
@@ -305,6 +309,13 @@ export class PathMtuSearch {
   #begin(purpose: Purpose, sizes: number[], nowMs: number, thenRaise = false): void {
     const slow = purpose === 'raise'
     this.#round = undefined
+    if (this.#ceiling < this.#least) {
+      // The interface takes no probe at all, so there is nothing to ask, until it is a wider one.
+      this.#stage = undefined
+      this.state = 'disabled'
+      this.confirmed = false
+      return
+    }
     this.#stage = {
       purpose,
       sizes,

@@ -42,6 +42,8 @@ export interface TracerOptions {
   readonly onTold?: (mtuBytes: number) => void
   /** Called once, unless the tracer is closed before. */
   readonly onEnd: (result: TraceResult) => void
+  /** Called in place of that with what was thrown while its timer ran: it is closed then. */
+  readonly onFault: (error: unknown) => void
 }
 
 interface Sent extends TraceProbe {
@@ -65,13 +67,22 @@ export class Tracer {
     this.#options = options
     this.#socket = new ProbeSocket(options.family, options.address)
     this.#trace = new PathMtuTrace(options, performance.now())
-    this.#timer = setTimeout(() => this.#look(), LOOK_MS)
+    this.#timer = setTimeout(() => this.#turn(), LOOK_MS)
   }
 
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)
     this.#socket.close()
+  }
+
+  #turn(): void {
+    try {
+      this.#look()
+    } catch (error) {
+      if (!this.#closed) this.close()
+      this.#options.onFault(error)
+    }
   }
 
   #look(): void {
@@ -88,7 +99,7 @@ export class Tracer {
     if (this.#closed) return
     if (result === undefined) {
       const lookMs = performance.now() - this.#startedMs < SOON_MS ? LOOK_MS : LATER_LOOK_MS
-      this.#timer = setTimeout(() => this.#look(), lookMs)
+      this.#timer = setTimeout(() => this.#turn(), lookMs)
       return
     }
     this.close()
