@@ -197,3 +197,89 @@ t.test('a peer that has been removed is a stranger, and its keys are gone', asyn
   peers.a.initiate(world.nowMs)
   t.equal(b.verdicts.at(-1), 'unknown peer')
 })
+
+t.test('from where no peer can be no handshake is taken, and none is half made', async (t) => {
+  const { world, a, b, peers } = pair()
+  world.carries = ({ message }) => message[0] !== MESSAGE.initiation
+  peers.a.initiate(0)
+  const [{ message }] = world.since(0, MESSAGE.initiation)
+  world.carries = () => true
+  b.refused.add('nowhere:1')
+  b.receive(message, 'nowhere:1')
+  t.same(b.verdicts, ['misplaced'])
+  t.equal(b.keypairs.held.size, 0)
+  t.equal(world.sent.length, 1, 'no answer')
+  t.equal(peers.b.endpoint?.toString(), 'a:1')
+
+  t.comment('the same from the right place is as good as ever, and so it is with the answer')
+  const answers: Buffer[] = []
+  world.carries = (sent) => sent.message[0] !== MESSAGE.response || !answers.push(sent.message)
+  b.receive(message, 'a:1')
+  t.same(b.verdicts, ['misplaced', 'accepted'])
+  a.refused.add('nowhere:1')
+  a.receive(answers[0], 'nowhere:1')
+  t.notOk(peers.a.hasKeypair)
+  a.receive(answers[0], 'b:1')
+  t.same(a.verdicts, ['misplaced', 'accepted'])
+  t.ok(peers.a.hasKeypair && peers.b.hasKeypair)
+  t.equal(peers.a.endpoint?.toString(), 'b:1')
+})
+
+t.test(
+  'data from where no peer can be is authentic all the same, and the peer stays where it was',
+  async (t) => {
+    const { world, a, b, peers } = pair()
+    a.sendData(0, HELLO)
+    b.refused.add('nowhere:1')
+    world.carries = ({ to, message }) => to === 'b:1' && (b.receive(message, 'nowhere:1'), false)
+    a.sendData(0, HELLO)
+    t.same(b.opened.at(-1), HELLO)
+    t.equal(peers.b.endpoint?.toString(), 'a:1')
+  },
+)
+
+t.test('one that is removed and comes back takes no initiation of before', async (t) => {
+  const { world, a, b, peers } = pair()
+  peers.a.initiate(0)
+  world.pass(6 * S)
+  const [old] = world.since(0, MESSAGE.initiation)
+  peers.a.initiate(world.nowMs)
+  b.handshakes.remove(peers.b)
+  const back = b.knows(a)
+  b.receive(old.message, 'evil:1')
+  const [, last] = world.since(0, MESSAGE.initiation)
+  b.receive(last.message, 'evil:1')
+  t.same(b.verdicts.slice(-2), ['old', 'old'])
+  t.equal(back.endpoint?.toString(), 'a:1')
+  world.pass(6 * S)
+  peers.a.initiate(world.nowMs)
+  t.equal(b.verdicts.at(-1), 'accepted', 'one that is new is taken')
+})
+
+t.test('other settings leave the keys as they are, another preshared key ends them', async (t) => {
+  const { world, a, b, peers } = pair()
+  a.sendData(0, HELLO)
+  const none = new Uint8Array(32)
+  const handshakes = () => world.since(0, MESSAGE.initiation).length
+  peers.a.change({ presharedKey: none, persistentKeepaliveMs: 3 * S }, world.nowMs)
+  t.ok(a.sendData(0, HELLO), 'there are keys')
+  const mark = world.sent.length
+  world.pass(10 * S)
+  t.equal(world.since(mark, MESSAGE.transport, 'a:1').length, 3, 'it keeps alive')
+  t.equal(handshakes(), 1)
+  peers.a.change({ presharedKey: none, persistentKeepaliveMs: 0 }, world.nowMs)
+  const quiet = world.sent.length
+  world.pass(30 * S)
+  t.equal(world.since(quiet, MESSAGE.transport, 'a:1').length, 0, 'it does no more')
+
+  const presharedKey = new Uint8Array(32).fill(7)
+  for (const peer of [peers.a, peers.b]) peer.change({ presharedKey, persistentKeepaliveMs: 0 }, world.nowMs)
+  t.notOk(peers.a.hasKeypair)
+  t.equal(a.keypairs.held.size + b.keypairs.held.size, 0)
+  t.notOk(a.sendData(0, HELLO))
+  t.ok(a.sendData(0, HELLO), 'there are new ones, with that key')
+  peers.b.change({ presharedKey: none, persistentKeepaliveMs: 0 }, world.nowMs)
+  world.pass(6 * S)
+  peers.a.initiate(world.nowMs)
+  t.notOk(peers.b.hasKeypair, 'without it there are none')
+})

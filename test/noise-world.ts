@@ -21,7 +21,7 @@ interface Held {
 type Counts = { -readonly [K in keyof Activity]: number }
 
 /** Keypairs as {@link Keypairs} wants them, with what the workers do beside. */
-class HeldKeypairs implements Keypairs {
+export class HeldKeypairs implements Keypairs {
   readonly held = new Map<number, Held>()
   readonly sealing = new Map<number, number>()
   readonly #activity = new Map<number, Counts>()
@@ -133,6 +133,10 @@ export class End {
   /** Plain bytes of what it has opened, keepalives as empty ones. */
   readonly opened: Buffer[] = []
   underLoad = false
+  /** Where no peer can be. */
+  readonly refused = new Set<string>()
+  /** Where each peer is. */
+  readonly #places = new Map<number, Buffer>()
   readonly #world: World
 
   constructor(world: World, address: string, secret: number, protocol = Protocol.wireguard) {
@@ -147,6 +151,8 @@ export class End {
       unixMs: () => 1_700_000_000_000 + world.nowMs,
       send: (message, to) => world.send(this.address, Buffer.from(to).toString(), message),
       sendKeepalive: (peer) => this.sendData(peer, new Uint8Array()),
+      endpointOf: (peer) => this.#places.get(peer),
+      roamed: (peer, source) => this.#roamed(peer, Buffer.from(source)),
     })
   }
 
@@ -154,8 +160,15 @@ export class End {
     const { presharedKey, ...rest } = options
     const acquaintance = acquaint(this.identity, new Identity(other.identity.publicKey), presharedKey)
     if (acquaintance === undefined) throw new Error('a key of small order')
-    const endpoint = Buffer.from(other.address)
-    return this.handshakes.add({ number: 0, acquaintance, endpoint, ...rest }, this.#world.nowMs)
+    const peer = this.handshakes.add({ number: 0, acquaintance, ...rest }, this.#world.nowMs)
+    this.#places.set(peer.number, Buffer.from(other.address))
+    return peer
+  }
+
+  #roamed(peer: number, source: Buffer): boolean {
+    if (this.refused.has(source.toString())) return false
+    this.#places.set(peer, source)
+    return true
   }
 
   /** What a worker does with data: seals and sends it, or asks for a handshake. */
@@ -177,7 +190,7 @@ export class End {
       this.opened.push(opened.plain)
       const peer = this.handshakes.peer(opened.peer)
       if (opened.first) peer?.confirm(opened.index)
-      if (peer !== undefined) peer.endpoint = Buffer.from(from)
+      this.#roamed(opened.peer, Buffer.from(from))
       return
     }
     const source = { address: Buffer.from(from), host: from.split(':')[0], known: false }

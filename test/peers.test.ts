@@ -136,18 +136,18 @@ t.test('whatever comes, goes and moves, each is found where it is now', async (t
     const places = new Map<number, number>()
     const nameOf = (at: number) => encodeSockaddr(AF_INET6, { address: `192.0.2.${at}`, port: 1 })
     for (const { row, to } of changes) {
-      // Two peers are never at one place: main sees to that.
       if (to === undefined) {
         table.clear(row)
         places.delete(row)
-      } else if (![...places].some(([other, at]) => other !== row && at === to)) {
+      } else {
         table.setAddress(row, nameOf(to))
         places.set(row, to)
       }
       for (let at = 0; at <= 9; at++) {
         memory.u8.set(nameOf(at), NAME)
-        const expected = [...places].find(([, place]) => place === at)?.[0] ?? -1
-        if (table.find(NAME) !== expected) return false
+        // Peers with keys may be at one place: any of them is found.
+        const there = [...places].filter(([, place]) => place === at).map(([row]) => row)
+        if (!(there.length === 0 ? [-1] : there).includes(table.find(NAME))) return false
       }
     }
     return true

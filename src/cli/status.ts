@@ -85,6 +85,7 @@ const KNOWN: Readonly<Record<PathMtuHow, string>> = {
   acknowledged: 'acknowledged',
   reached: 'by ICMP, the far end reached',
   told: 'as ICMP says',
+  previous: 'that of where the peer was before',
   assumed: "the interface's, for nobody says anything else",
   floor: 'the least there is, and even that does not pass',
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { contains, type PeerSettings, type Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
@@ -8,7 +9,7 @@ import { type PeerCounts, sumPeerCounters } from '../forward/peer-counters.js'
 import type { PeerTable } from '../forward/peers.js'
 import type { Netlink } from '../linux/netlink.js'
 import { kernelPathMtu } from '../linux/probe-socket.js'
-import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
+import { decodeSockaddr, type Endpoint } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
 import type { ControlMessage } from '../wire/control.js'
 import { maxFrameBytes } from '../wire/ethernet.js'
@@ -17,24 +18,27 @@ import { sealedBytes } from '../wire/overhead.js'
 import { newToken } from './control-channel.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { formatEndpoint } from './endpoint.js'
-import { PathMtu } from './path-mtu/path-mtu.js'
+import { describeRefusal, type Refusal } from './endpoint-refusal.js'
+import { PathFollower } from './path-mtu/path-follower.js'
+import type { PathMtu } from './path-mtu/path-mtu.js'
 import { headersBytes } from './path-mtu/sizes.js'
+import { isRefusal, type Move, PeerEndpoint } from './peer-endpoint.js'
 import { PeerLife, type PeerState } from './peer-life.js'
 import type { PrivateSide } from './private-side.js'
+import { Seldom } from './seldom.js'
 import type { PeerStatus } from './status.js'
-import {
-  carriedMtuBytes,
-  type DeviceMtuInput,
-  deviceMtuBytes,
-  familyOf,
-  type Underlay,
-  underlayTo,
-} from './underlay.js'
+import { carriedMtuBytes, type DeviceMtuInput, deviceMtuBytes, familyOf, type Underlay } from './underlay.js'
 
 const DNS_RETRY_MS = 2_000
 
 /** How long a look-up may take before the wait for it is spoken of. */
 const DNS_PATIENCE_MS = 1_000
+
+/** That a peer moves, or is refused a place, is said so often at the most. */
+const SAY_MS = 10_000
+
+/** Refused places that are remembered as said. */
+const MAX_REFUSED = 16
 
 /** What a peer needs of the tunnel. */
 export interface PeerContext {
@@ -56,6 +60,8 @@ export interface PeerContext {
   forget(row: number): void
   /** Where the tunnel is private. */
   readonly privateSide: PrivateSide | undefined
+  /** The tunnel's own device, once it is there. */
+  device(): { readonly index: number; readonly name: string } | undefined
   /** The name of another peer that is there already. */
   nameAt(endpoint: Endpoint): string | undefined
 }
@@ -64,16 +70,15 @@ export interface PeerContext {
 export class Peer {
   /** Its row in the peer table. */
   readonly index: number
-  readonly settings: PeerSettings
   readonly #context: PeerContext
+  #settings: PeerSettings
   /** Undefined for one that comes by itself. */
-  readonly #discovery: Discovery | undefined
+  #discovery: Discovery | undefined
   /** Counters of the row at the start: a row may have had another peer. */
   readonly #base: PeerCounts
-  #endpoint: Endpoint | undefined
-  #underlay: Underlay | undefined
+  readonly #place: PeerEndpoint
   /** Once the workers run, that answers may come. */
-  #pathMtu: PathMtu | undefined
+  readonly #path: PathFollower
   #started = false
   #sent = 0
   /** What the path has been said to be too narrow for, since it last was wide enough. */
@@ -90,16 +95,25 @@ export class Peer {
   #takesRuns = true
   /** What was last complained of, until it is over. */
   #trouble: string | undefined
+  readonly #moves = new Seldom(SAY_MS)
+  readonly #refusals = new Seldom(SAY_MS)
+  readonly #refused = new Set<string>()
 
   constructor(index: number, settings: PeerSettings, context: PeerContext) {
     this.index = index
-    this.settings = settings
+    this.#settings = settings
     this.#context = context
-    const { endpoint } = settings
-    this.#discovery = endpoint === undefined ? undefined : discoveryOf(endpoint, context.socket.family)
+    this.#place = new PeerEndpoint(index, { ...context, deviceIndex: () => context.device()?.index })
+    this.#path = this.#makePath()
+    this.#discovery = this.#discover()
     this.#base = sumPeerCounters(index, ...context.counters)
     this.#life = new PeerLife(this.#traffic())
     context.privateSide?.add(index, settings)
+  }
+
+  /** What it is set to now. */
+  get settings(): PeerSettings {
+    return this.#settings
   }
 
   get name(): string {
@@ -113,12 +127,17 @@ export class Peer {
 
   /** Undefined until it has been found. */
   get endpoint(): Endpoint | undefined {
-    return this.#endpoint
+    return this.#place.endpoint
+  }
+
+  /** The same as a socket address. */
+  get sockaddr(): Uint8Array | undefined {
+    return this.#place.sockaddr
   }
 
   /** How datagrams go there; undefined until it has been found. */
   get underlay(): Underlay | undefined {
-    return this.#underlay
+    return this.#place.underlay
   }
 
   /** The MTU that the device may have for this peer's sake; undefined while there is no way to it. */
@@ -140,13 +159,16 @@ export class Peer {
   }
 
   #mtuInput(): DeviceMtuInput | undefined {
-    if (this.#endpoint === undefined || this.#underlay === undefined) return undefined
+    const { endpoint, underlay } = this
+    if (endpoint === undefined || underlay === undefined) return undefined
     const { mode, mtu, vlan, local } = this.#context.settings
     return {
       mode,
       vlan,
-      remoteAddress: this.#endpoint.address,
-      underlayMtuBytes: this.#pathMtu?.mtuBytes ?? this.#underlay.mtuBytes,
+      remoteAddress: endpoint.address,
+      underlayMtuBytes:
+        this.pathMtu?.mtuBytes ??
+        Math.min(underlay.mtuBytes, this.#path.knownBytes ?? Number.POSITIVE_INFINITY),
       wanted: mtu,
       sealed: this.#context.privateSide !== undefined,
       overlayHasIpv6: local.some(({ family }) => family === 'ipv6'),
@@ -160,7 +182,7 @@ export class Peer {
   }
 
   get pathMtu(): PathMtu | undefined {
-    return this.#pathMtu
+    return this.#path.pathMtu
   }
 
   /**
@@ -218,13 +240,14 @@ export class Peer {
     this.#tellChange(before)
     this.followUnderlay()
     this.#tellRuns()
-    if (traffic.sentFrames !== this.#sent) this.#pathMtu?.traffic()
+    if (traffic.sentFrames !== this.#sent) this.pathMtu?.traffic()
     this.#sent = traffic.sentFrames
     this.#limit()
+    this.#tellMoves(this.#moves.due(traffic.nowMs))
     if (this.#discovery === undefined) return
     const { refreshMs } = this.#discovery
     const due = refreshMs !== undefined && traffic.nowMs - this.#locatedMs >= refreshMs
-    const lost = this.#endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
+    const lost = this.endpoint === undefined && traffic.nowMs - this.#locatedMs >= DNS_RETRY_MS
     if (due || locate || lost) void this.#findAgain(locate)
   }
 
@@ -237,21 +260,20 @@ export class Peer {
     if (type === 'hello_ack' && token === this.#helloToken) this.#life.answered(nowMs)
     this.#tellChange(before)
     const { sizeBytes } = message
-    if (type === 'probe_ack')
-      this.#pathMtu?.answered({ ...message, sizeBytes: sizeBytes + this.#sealedBytes })
-    else this.#pathMtu?.heard(bytes + this.#sealedBytes)
+    if (type === 'probe_ack') this.pathMtu?.answered({ ...message, sizeBytes: sizeBytes + this.#sealedBytes })
+    else this.pathMtu?.heard(bytes + this.#sealedBytes)
   }
 
-  /** Follows what ICMP has said of the path to it. */
-  takeHint(): void {
-    const hint = this.#context.limits.takeHint(this.index)
-    if (hint !== undefined) this.#pathMtu?.hint(hint)
+  /** What ICMP has said of the path to it, since the last time. */
+  takeHint(): number | undefined {
+    return this.#context.limits.takeHint(this.index)
   }
 
   #greet(): void {
-    if (this.#endpoint === undefined) return
+    const { endpoint } = this
+    if (endpoint === undefined) return
     this.#helloToken = newToken()
-    this.#context.send(this.index, this.#endpoint, { type: 'hello', token: this.#helloToken, sizeBytes: 0 })
+    this.#context.send(this.index, endpoint, { type: 'hello', token: this.#helloToken, sizeBytes: 0 })
   }
 
   get state(): PeerState {
@@ -261,12 +283,25 @@ export class Peer {
   /** It is no peer any more. */
   remove(): void {
     this.#removed = true
-    this.#pathMtu?.close()
+    this.#path.close()
     this.#context.privateSide?.remove(this.index)
     this.#context.table.clear(this.index)
     this.#context.limits.set(this.index, 0, 0)
     this.#context.limits.allowRuns(this.index)
     this.#context.forget(this.index)
+    this.settings.preshared_key_file?.wipe()
+  }
+
+  /** It is the same peer, set to something else: what is known of it stays, where it is included. */
+  change(settings: PeerSettings): void {
+    const before = this.settings
+    this.#settings = settings
+    this.#context.privateSide?.change(this.index, settings)
+    before.preshared_key_file?.wipe()
+    if (isDeepStrictEqual(settings.endpoint, before.endpoint)) return
+    this.#discovery = this.#discover()
+    this.#roamed = false
+    void this.#findAgain(false, true)
   }
 
   status(): PeerStatus {
@@ -276,17 +311,17 @@ export class Peer {
     return {
       name: this.name,
       host: this.host,
-      endpoint: this.#endpoint === undefined ? null : formatEndpoint(this.#endpoint),
+      endpoint: this.endpoint === undefined ? null : formatEndpoint(this.endpoint),
       state: this.state,
       heard_s: this.#life.heardMs === undefined ? null : (performance.now() - this.#life.heardMs) / 1000,
       keepalives: this.#life.answersHello ?? null,
       underlay:
-        this.#underlay === undefined
+        this.underlay === undefined
           ? null
-          : { interface: this.#underlay.interface ?? null, mtu_bytes: this.#underlay.mtuBytes },
+          : { interface: this.underlay.interface ?? null, mtu_bytes: this.underlay.mtuBytes },
       mtu_bytes: this.mtuBytes ?? null,
       carried_mtu_bytes: this.carriedMtuBytes ?? null,
-      path_mtu: this.#pathMtu?.status() ?? null,
+      path_mtu: this.pathMtu?.status() ?? null,
       takes_runs: this.#context.limits.takesRuns(this.index),
       privacy: this.#context.privateSide?.status(this.index) ?? null,
       overlay: [...addresses, ...prefixes.map(({ address, prefixLength }) => `${address}/${prefixLength}`)],
@@ -334,68 +369,98 @@ export class Peer {
     return { nowMs: performance.now(), sentFrames: counts.sentFrames, receivedFrames }
   }
 
-  /** @throws UserError where it cannot be sent to */
+  #discover(): Discovery | undefined {
+    const { endpoint } = this.settings
+    return endpoint === undefined ? undefined : discoveryOf(endpoint, this.#context.socket.family)
+  }
+
+  /** @throws UserError where no peer can be, or it cannot be sent to */
   #moveTo(endpoint: Endpoint): void {
-    const { settings, socket } = this.#context
+    const { settings, privateSide, device } = this.#context
     const { host } = this
     refuseLoop(settings, host, endpoint)
-    const other = this.#context.nameAt(endpoint)
+    // Keys tell peers apart wherever they are; without, the address does.
+    const other = privateSide === undefined ? this.#context.nameAt(endpoint) : undefined
     if (other !== undefined && other !== this.name) {
       throw new UserError(
         `${host} is at ${formatEndpoint(endpoint)}, where the peer ${other} is already; give each an endpoint of its own`,
       )
     }
-    const sockaddr = encode(socket, endpoint)
-    this.#settle(endpoint, sockaddr, false)
+    const move = this.#place.locate(endpoint)
+    if (isRefusal(move)) {
+      const { what, advice } = describeRefusal(move, device()?.name)
+      throw new UserError(`${host} is at ${formatEndpoint(endpoint)}, which is ${what}; ${advice}`)
+    }
+    this.#roamed = false
     this.#life.moved()
-    this.#context.privateSide?.located(this.index, sockaddr)
-    this.#followPath()
+    this.#otherPath(move)
+    privateSide?.located(this.index)
   }
 
-  /** It has been heard, authentically, from somewhere else: that is where it is now. */
-  roamTo(endpoint: Endpoint, sockaddr: Uint8Array): void {
-    const { log } = this.#context
-    const before = this.#endpoint
-    // The zone of a link-local address may be a name there and a number here.
-    if (before !== undefined && (same(before, endpoint) || this.#isAt(before, sockaddr))) return
-    this.#settle(endpoint, sockaddr, true)
+  /**
+   * It has been heard, authentically, from somewhere: that is where it is now.
+   * @param sockaddr all its bytes; not changed afterwards
+   * @returns false where no peer can be: it is where it was then
+   */
+  roamTo(sockaddr: Uint8Array): boolean {
+    const before = this.endpoint
+    const nowMs = performance.now()
+    const move = this.#place.roam(sockaddr, nowMs)
+    if (isRefusal(move)) {
+      this.#tellRefused(decodeSockaddr(sockaddr), move, nowMs)
+      return false
+    }
+    if (move === 'none') return true
+    this.#roamed = true
+    this.#otherPath(move)
+    this.#tellMoves(this.#moves.happened(nowMs), before === undefined)
+    return true
+  }
+
+  /** What was known of the way holds no more, unless only the port is another. */
+  #otherPath(move: Move): void {
+    if (move !== 'address') return
+    this.#context.limits.allowRuns(this.index)
+    this.#path.leave()
     this.#followPath()
+    this.#limit()
+  }
+
+  /** @param times since that was last said; undefined for not now */
+  #tellMoves(times: number | undefined, found = false): void {
+    const { endpoint, name } = this
+    if (times === undefined || endpoint === undefined) return
     const text = formatEndpoint(endpoint)
-    log.info(
-      { peer: this.name, remote: text },
-      before === undefined ? `${this.name} is at ${text}` : `${this.name} has moved to ${text}`,
+    const fields = { peer: name, remote: text }
+    const { log } = this.#context
+    if (times > 1) log.info({ ...fields, moves: times }, `${name} has moved ${times} times, now to ${text}`)
+    else log.info(fields, `${name} ${found ? 'is at' : 'has moved to'} ${text}`)
+  }
+
+  /** Once of each place, the first of them, and seldom. */
+  #tellRefused(endpoint: Endpoint, refusal: Refusal, nowMs: number): void {
+    const { log, device } = this.#context
+    const place = `${refusal} ${endpoint.address}`
+    if (this.#refused.has(place) || this.#refused.size === MAX_REFUSED) return
+    if (this.#refusals.happened(nowMs) === undefined) return
+    this.#refused.add(place)
+    const remote = formatEndpoint(endpoint)
+    const { what, advice } = describeRefusal(refusal, device()?.name)
+    const then =
+      this.endpoint === undefined ? 'it is not answered' : `it stays at ${formatEndpoint(this.endpoint)}`
+    log.warn(
+      { peer: this.name, remote, refused: refusal },
+      `${this.name} was heard from ${remote}, which is ${what}, so ${then}; ${advice}`,
     )
   }
 
-  /** That is where it is now, and what was known of the way to it holds no more. */
-  #settle(endpoint: Endpoint, sockaddr: Uint8Array, roamed: boolean): void {
-    const { netlink, table, limits } = this.#context
-    table.setAddress(this.index, sockaddr)
-    this.#endpoint = endpoint
-    this.#roamed = roamed
-    this.#underlay = underlayTo(netlink, endpoint.address)
-    limits.allowRuns(this.index)
-    this.#pathMtu?.close()
-    this.#pathMtu = undefined
-  }
-
-  #isAt(endpoint: Endpoint, sockaddr: Uint8Array): boolean {
-    const bytes = encode(this.#context.socket, endpoint)
-    return Buffer.from(bytes).equals(sockaddr.subarray(0, bytes.length))
-  }
-
-  /** Finds out what the path carries, from now on. */
-  #followPath(): void {
-    const endpoint = this.#endpoint
-    if (endpoint === undefined || this.#underlay?.interface === undefined) return
-    if (!this.#started || this.#removed || this.#pathMtu !== undefined) return
-    const { send, sendWhole, onMtu } = this.#context
-    this.#pathMtu = new PathMtu({
-      family: familyOf(endpoint.address),
-      address: endpoint.address,
-      ceilingBytes: this.#underlay.mtuBytes,
-      refreshMs: this.#context.settings.mtu_refresh * 1000,
+  #makePath(): PathFollower {
+    const { send, sendWhole, onMtu, settings } = this.#context
+    return new PathFollower({
+      refreshMs: settings.mtu_refresh * 1000,
       send: (message, bytes) => {
+        const { endpoint } = this
+        if (endpoint === undefined) return false
         if (bytes !== undefined) return sendWhole(this.index, endpoint, message, bytes - this.#sealedBytes)
         send(this.index, endpoint, message)
         return true
@@ -407,30 +472,40 @@ export class Peer {
     })
   }
 
+  /** Finds out what the path carries, from now on. */
+  #followPath(): void {
+    const { endpoint, underlay } = this
+    if (endpoint === undefined || underlay?.interface === undefined) return
+    if (!this.#started || this.#removed) return
+    const { address } = endpoint
+    const path = { family: familyOf(address), address, ceilingBytes: underlay.mtuBytes }
+    this.#path.follow(path, performance.now())
+  }
+
   /** Tells the workers what the path carries, and a person where that is too little. */
   #limit(): void {
-    const path = this.#pathMtu
+    const pathBytes = this.#path.knownBytes
     const input = this.#mtuInput()
-    if (path === undefined || input === undefined) return
+    if (input === undefined) return
     const { limits, settings } = this.#context
-    if (path.how === 'assumed') {
+    if (pathBytes === undefined) {
       limits.set(this.index, 0, 0)
       return
     }
     const family = familyOf(input.remoteAddress)
-    const wholeBytes = path.mtuBytes - headersBytes(family) - this.#sealedBytes
+    const wholeBytes = pathBytes - headersBytes(family) - this.#sealedBytes
     const carried = carriedMtuBytes({ ...input, wanted: 'auto' })
     let fragmentedBytes = 0
-    if (input.overlayHasIpv6 && carried < IPV6_MIN_MTU_BYTES && this.#mayFragment(path.mtuBytes))
+    if (input.overlayHasIpv6 && carried < IPV6_MIN_MTU_BYTES && this.#mayFragment(pathBytes))
       fragmentedBytes = settings.mode === 'tap' ? maxFrameBytes(IPV6_MIN_MTU_BYTES) : IPV6_MIN_MTU_BYTES
     limits.set(this.index, wholeBytes, fragmentedBytes)
-    this.#tellNarrow(path.mtuBytes, carried, fragmentedBytes > 0)
+    this.#tellNarrow(pathBytes, carried, fragmentedBytes > 0)
   }
 
   /** Whether this host can fragment what goes there: IPv6 only to what its cache knows of the path. */
   #mayFragment(pathBytes: number): boolean {
-    if (this.#endpoint === undefined) return false
-    const { address } = this.#endpoint
+    if (this.endpoint === undefined) return false
+    const { address } = this.endpoint
     if (familyOf(address) === 'ipv4') return true
     const known = kernelPathMtu('ipv6', address)
     return known !== undefined && known <= pathBytes
@@ -465,32 +540,36 @@ export class Peer {
 
   /** Looks at the way there, which may change at any time, and its interface's MTU. */
   followUnderlay(): void {
-    const { log, netlink, socket, table } = this.#context
-    if (this.#endpoint === undefined || this.#underlay === undefined) return
-    const { address } = this.#endpoint
-    const { interface: before, gateway } = this.#underlay
-    this.#underlay = underlayTo(netlink, address)
-    const now = this.#underlay.interface
-    if (now !== undefined && this.#pathMtu === undefined) this.#followPath()
+    const { log, device } = this.#context
+    const { endpoint, underlay } = this
+    if (endpoint === undefined || underlay === undefined) return
+    const { interface: before, gateway } = underlay
+    this.#place.follow()
+    const { interface: now, gateway: gatewayNow, mtuBytes } = this.#place.underlay ?? underlay
+    if (now !== undefined && this.pathMtu === undefined) this.#followPath()
     else if (now !== undefined) {
-      this.#pathMtu?.setCeiling(this.#underlay.mtuBytes)
-      if (now !== before || gateway !== this.#underlay.gateway) this.#pathMtu?.refresh()
+      this.pathMtu?.setCeiling(mtuBytes)
+      if (now !== before || gateway !== gatewayNow) this.pathMtu?.refresh()
     }
-    if (now !== before) {
-      this.#context.limits.allowRuns(this.index)
-      log.info(
-        { peer: this.name, interface: now ?? null, before: before ?? null },
-        now === undefined
-          ? `there is no route to ${address} any more; carrying on, and looking again every second`
-          : `the route to ${address} is by ${now}`,
+    if (now === before) return
+    this.#context.limits.allowRuns(this.index)
+    const { address } = endpoint
+    const fields = { peer: this.name, interface: now ?? null, before: before ?? null }
+    if (now !== undefined) log.info(fields, `the route to ${address} is by ${now}`)
+    else if (this.#place.isInside)
+      log.warn(
+        fields,
+        `the route to ${address} is by ${device()?.name}, this tunnel itself, so nothing comes to ${this.name}; add a route to ${address} that goes outside the tunnel`,
       )
-    }
-    // A zone's interface may have been made anew, and have another index.
-    if (now !== undefined && address.includes('%'))
-      table.setAddress(this.index, encode(socket, this.#endpoint))
+    else
+      log.info(
+        fields,
+        `there is no route to ${address} any more; carrying on, and looking again every second`,
+      )
   }
 
-  async #findAgain(silent: boolean): Promise<void> {
+  /** @param changed whether its settings have another endpoint than before */
+  async #findAgain(silent: boolean, changed = false): Promise<void> {
     const discovery = this.#discovery
     if (this.#locating || discovery === undefined || (this.#roamed && !silent)) return
     this.#locating = true
@@ -498,9 +577,10 @@ export class Peer {
     const { host } = this
     try {
       const candidates = await discovery.locate()
-      const before = this.#endpoint
+      const before = this.endpoint
       const next = chooseEndpoint(candidates, before, silent)
-      if (this.#removed || (before !== undefined && same(next, before))) return
+      if (this.#removed || discovery !== this.#discovery) return
+      if (before !== undefined && same(next, before)) return
       this.#moveTo(next)
       this.#trouble = undefined
       const text = formatEndpoint(next)
@@ -509,12 +589,12 @@ export class Peer {
         before === undefined ? `${host} is at ${text}` : `${host} has moved to ${text}`,
       )
     } catch (error) {
-      if (this.#endpoint !== undefined && !silent) return
+      if (discovery !== this.#discovery || (this.endpoint !== undefined && !silent && !changed)) return
       const { code, message } = error as NodeJS.ErrnoException
       const [state, then] =
-        this.#endpoint === undefined
+        this.endpoint === undefined
           ? ['has not been found', 'trying on']
-          : ['is silent', `keeping ${this.#endpoint.address}`]
+          : [changed ? 'has another endpoint now' : 'is silent', `keeping ${this.endpoint.address}`]
       const why = error instanceof UserError ? message : `${host} ${state} and does not resolve (${code})`
       if (!silent && this.#trouble === why) return
       this.#trouble = why
@@ -522,20 +602,13 @@ export class Peer {
     } finally {
       this.#locating = false
       this.#locatedMs = performance.now()
+      if (discovery !== this.#discovery && !this.#removed) void this.#findAgain(false, true)
     }
   }
 }
 
 function same(a: Endpoint, b: Endpoint): boolean {
   return a.address === b.address && a.port === b.port
-}
-
-function encode(socket: UdpSocket, remote: Endpoint): Uint8Array {
-  try {
-    return encodeSockaddr(socket.family, remote)
-  } catch (error) {
-    throw new UserError(`the remote cannot be reached: ${(error as Error).message}; check its address`)
-  }
 }
 
 /** What the settings alone could tell of an address holds for what a name resolves to as well. */

@@ -3,12 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../config/schema.js'
 import type { Endpoint } from '../linux/sockaddr.js'
+import { formatKey } from '../noise/key-text.js'
 import type { PeerRow } from './addresses.js'
 import { formatEndpoint } from './endpoint.js'
 import { Peer, type PeerContext } from './peer.js'
 import type { PeerStatus } from './status.js'
 
 const REFRESH_LOOK_MS = 20
+
+/** Who a peer is: its key, or in a plain tunnel, where it is. Its name may change. */
+function identityOf({ public_key, endpoint }: PeerSettings): string {
+  return public_key === undefined ? `${endpoint?.host} ${endpoint?.port}` : formatKey(public_key)
+}
 
 /** Names of peers that came, went, and are set to something else than before. */
 export interface PeerChanges {
@@ -93,9 +99,14 @@ export class Peers {
     for (const peer of this.#peers.values()) peer.start()
   }
 
-  /** Follows what ICMP has said of the paths. */
+  /** Follows what ICMP has said of the paths. Where several peers are at one address it is of the paths to all. */
   takeHints(): void {
-    for (const peer of this.#peers.values()) peer.takeHint()
+    for (const peer of this.#peers.values()) {
+      const hint = peer.takeHint()
+      if (hint === undefined) continue
+      for (const { endpoint, pathMtu } of this.#peers.values())
+        if (endpoint?.address === peer.endpoint?.address) pathMtu?.hint(hint)
+    }
   }
 
   /** Looks at the ways to them, of which one may have changed. @throws KernelError from rtnetlink */
@@ -132,32 +143,48 @@ export class Peers {
   }
 
   /**
-   * Makes the peers those of `settings`. Those that stay, by their name and all they are set to, notice nothing.
+   * Makes the peers those of `settings`. Those that stay notice nothing, and those that are only set to something
+   * else keep their rows, and with them their keys, their traffic and where they are.
    * @throws UserError for keys that nobody can talk to; nothing has changed then
    */
   apply(settings: Settings): PeerChanges {
-    const wanted = new Map(settings.peers.map((peer) => [peer.name, peer]))
-    const stays = ({ name }: PeerSettings) =>
-      isDeepStrictEqual(wanted.get(name), this.#peers.get(name)?.settings)
-    const fresh = settings.peers.filter((peer) => !stays(peer))
-    for (const peer of fresh) this.#context.privateSide?.check(peer)
-    const removed: string[] = []
-    const changed: string[] = []
-    for (const [name, peer] of this.#peers) {
-      const now = wanted.get(name)
-      if (now !== undefined && stays(now)) {
-        // It has been read again, and the peer has its own.
-        now.preshared_key_file?.wipe()
-        continue
-      }
-      ;(now === undefined ? removed : changed).push(name)
-      peer.remove()
-      this.#peers.delete(name)
+    const before = new Map([...this.#peers.values()].map((peer) => [identityOf(peer.settings), peer]))
+    const stays = (peer: PeerSettings) => isDeepStrictEqual(peer, before.get(identityOf(peer))?.settings)
+    for (const peer of settings.peers) if (!stays(peer)) this.#context.privateSide?.check(peer)
+    const changes = this.#changes(settings)
+    const wanted = new Set(settings.peers.map(identityOf))
+    for (const [identity, peer] of before) if (!wanted.has(identity)) this.#remove(peer)
+    const kept = settings.peers.map((peer) => [peer, before.get(identityOf(peer))] as const)
+    for (const [, peer] of kept) if (peer !== undefined) this.#peers.delete(peer.name)
+    for (const [now, peer] of kept) {
+      if (peer === undefined) continue
+      // It has been read again, and the peer has its own.
+      if (stays(now)) now.preshared_key_file?.wipe()
+      else peer.change(now)
+      this.#peers.set(now.name, peer)
     }
-    for (const peer of fresh) this.#add(peer)
+    for (const [now, peer] of kept) if (peer === undefined) this.#add(now)
     this.#settings = settings
-    const added = fresh.map(({ name }) => name).filter((name) => !changed.includes(name))
-    return { added, removed, changed }
+    return changes
+  }
+
+  /** What `settings` change, by the peers' names. */
+  #changes(settings: Settings): PeerChanges {
+    const wanted = new Map(settings.peers.map((peer) => [peer.name, peer]))
+    const before = [...this.#peers.values()]
+    const names = [...wanted.keys()]
+    return {
+      added: names.filter((name) => !this.#peers.has(name)),
+      removed: before.map(({ name }) => name).filter((name) => !wanted.has(name)),
+      changed: before
+        .filter((peer) => wanted.has(peer.name) && !isDeepStrictEqual(wanted.get(peer.name), peer.settings))
+        .map(({ name }) => name),
+    }
+  }
+
+  #remove(peer: Peer): void {
+    this.#peers.delete(peer.name)
+    peer.remove()
   }
 
   status(): PeerStatus[] {

@@ -6,6 +6,7 @@ import type { Secret } from '../config/secret.js'
 import { UserError } from '../errors.js'
 import type { ControlQueue } from '../forward/control-queue.js'
 import type { KeypairTable } from '../forward/keypairs.js'
+import { KEY_BYTES } from '../linux/ciphers.js'
 import { findCrypto } from '../linux/crypto.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { decodeSockaddr, type Endpoint, SOCKADDR_BYTES } from '../linux/sockaddr.js'
@@ -15,6 +16,7 @@ import { Handshakes, type Verdict } from '../noise/handshakes.js'
 import { formatKey } from '../noise/key-text.js'
 import { Identity, OwnIdentity } from '../noise/keys.js'
 import type { Times } from '../noise/peer.js'
+import { RateLimit } from '../noise/rate-limit.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { pad } from '../wire/padding.js'
 import { SharedKeypairs } from './keypairs.js'
@@ -28,6 +30,13 @@ const TURN_MESSAGES = 8
 
 /** When more are waiting than one turn takes, for so long senders must show first that they are where they say. */
 const LOAD_MS = 1_000
+
+/**
+ * Moves of a peer that are followed a second, and at once: where somebody on the way rewrites sources there may be
+ * one a datagram. Those beyond that are followed by the next ticks.
+ */
+const MOVES_PER_SECOND = 20
+const MOVES_BURST = 50
 
 /** The row in the queue of a message from where no peer is (-1). */
 const STRANGER = 0xffff_ffff
@@ -43,8 +52,10 @@ export interface PrivateSideOptions {
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
   readonly log: Logger
-  /** Peer `row` has been heard, authentically, from somewhere else. */
-  readonly roamed: (row: number, endpoint: Endpoint, sockaddr: Uint8Array) => void
+  /** Where peer `row` is, as a socket address. */
+  readonly endpointOf: (row: number) => Uint8Array | undefined
+  /** Peer `row` has been heard, authentically, from there; false where no peer can be. */
+  readonly roamed: (row: number, sockaddr: Uint8Array) => boolean
   /** What came of a handshake message. */
   readonly counted: (verdict: Verdict) => void
   /** In place of those of the protocol. */
@@ -68,6 +79,7 @@ export class PrivateSide {
   readonly #ticker: NodeJS.Timeout
   readonly #reader: QueueReader
   readonly #peers = new Map<number, PeerSettings>()
+  readonly #moves = new RateLimit(MOVES_PER_SECOND, MOVES_BURST)
   /** Workers find the same. */
   readonly #crypto = findCrypto().name
   #loadUntilMs = 0
@@ -89,6 +101,8 @@ export class PrivateSide {
       unixMs: () => Date.now(),
       send: (message, to) => this.#send(message, to),
       sendKeepalive: (row) => this.#sendKeepalive(row),
+      endpointOf: options.endpointOf,
+      roamed: options.roamed,
       times: options.times,
     })
     this.#reader = new QueueReader(
@@ -99,7 +113,7 @@ export class PrivateSide {
         if (more) this.#loadUntilMs = performance.now() + LOAD_MS
       },
     )
-    this.#ticker = setInterval(() => this.#handshakes.tick(performance.now()), TICK_MS)
+    this.#ticker = setInterval(() => this.#tick(performance.now()), TICK_MS)
   }
 
   /** Whether {@link add} would do. @throws UserError for keys that nobody can talk to */
@@ -110,8 +124,16 @@ export class PrivateSide {
   /** @throws UserError, as {@link check} does */
   add(row: number, settings: PeerSettings): void {
     const acquaintance = this.#acquaint(settings)
-    const persistentKeepaliveMs = (settings.persistent_keepalive ?? 0) * 1000
+    const persistentKeepaliveMs = keepaliveMs(settings)
     this.#handshakes.add({ number: row, acquaintance, persistentKeepaliveMs }, performance.now())
+    this.#peers.set(row, settings)
+  }
+
+  /** The peer of that row, by its key, is set to something else. */
+  change(row: number, settings: PeerSettings): void {
+    const presharedKey = settings.preshared_key_file?.reveal() ?? new Uint8Array(KEY_BYTES)
+    const persistentKeepaliveMs = keepaliveMs(settings)
+    this.#handshakes.peer(row)?.change({ presharedKey, persistentKeepaliveMs }, performance.now())
     this.#peers.set(row, settings)
   }
 
@@ -134,12 +156,9 @@ export class PrivateSide {
     this.#peers.delete(row)
   }
 
-  /** Where a peer is, as far as its settings and a look-up tell; a handshake is begun there. */
-  located(row: number, sockaddr: Uint8Array): void {
-    const peer = this.#handshakes.peer(row)
-    if (peer === undefined) return
-    peer.endpoint = sockaddr
-    peer.initiate(performance.now())
+  /** Its settings, or a look-up, have told where a peer is: a handshake is begun there. */
+  located(row: number): void {
+    this.#handshakes.peer(row)?.initiate(performance.now())
   }
 
   /**
@@ -158,11 +177,9 @@ export class PrivateSide {
     if (this.#closed) return
     const { table } = this.#options
     for (const { index, peer } of this.#keypairs.confirmed()) this.#handshakes.peer(peer)?.confirm(index)
-    for (const row of this.#peers.keys()) {
-      if (table.takeWant(row)) this.#handshakes.peer(row)?.initiate(performance.now())
-      const sockaddr = table.takeMove(row)
-      if (sockaddr !== undefined) this.#follow(row, sockaddr)
-    }
+    const nowMs = performance.now()
+    for (const row of this.#peers.keys()) if (table.takeWant(row)) this.#handshakes.peer(row)?.initiate(nowMs)
+    this.#followMoves(nowMs)
     this.#reader.wake()
   }
 
@@ -198,19 +215,25 @@ export class PrivateSide {
     const host = hostOf(decodeSockaddr(address))
     const verdict = this.#handshakes.take(message, { address, host, known }, nowMs, nowMs < this.#loadUntilMs)
     this.#options.counted(verdict)
-    if (verdict !== 'accepted') return
-    for (const row of this.#peers.keys())
-      if (this.#handshakes.peer(row)?.endpoint === address) this.#follow(row, address)
   }
 
-  #follow(row: number, sockaddr: Uint8Array): void {
-    const peer = this.#handshakes.peer(row)
-    if (peer !== undefined) peer.endpoint = sockaddr
-    this.#options.roamed(row, decodeSockaddr(sockaddr), sockaddr)
+  #tick(nowMs: number): void {
+    this.#handshakes.tick(nowMs)
+    this.#followMoves(nowMs)
+  }
+
+  /** What is not taken keeps the worker from telling main of more. */
+  #followMoves(nowMs: number): void {
+    const { table, roamed } = this.#options
+    for (const row of this.#peers.keys()) {
+      if (!table.hasMoved(row) || !this.#moves.allows(`${row}`, nowMs)) continue
+      const sockaddr = table.takeMove(row)
+      if (sockaddr !== undefined) roamed(row, sockaddr)
+    }
   }
 
   #sendKeepalive(row: number): void {
-    const to = this.#handshakes.peer(row)?.endpoint
+    const to = this.#options.endpointOf(row)
     const message = to && this.#keypairs.seal(row, new Uint8Array(0))
     if (message !== undefined) this.#send(message, to as Uint8Array)
   }
@@ -219,6 +242,10 @@ export class PrivateSide {
   #send(message: Uint8Array, to: Uint8Array): void {
     sendDatagram(this.#options.socket, message, to)
   }
+}
+
+function keepaliveMs({ persistent_keepalive: seconds }: PeerSettings): number {
+  return (seconds ?? 0) * 1000
 }
 
 /** Who a datagram is from, as far as its address says: of IPv6 a host has a whole /64. */

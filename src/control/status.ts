@@ -37,6 +37,10 @@ export const DROP_REASONS = {
   handshakes_full: ['dropHandshakesFull', 'more handshakes than this program can keep up with'],
   handshake_unknown_peer: ['dropUnknownPeer', 'a handshake from a host that is no peer'],
   handshake_refused: ['dropHandshakeRefused', 'a handshake that is forged, repeated, or came too often'],
+  handshake_misplaced: [
+    'dropHandshakeMisplaced',
+    'a handshake from where no peer can be, such as an address inside the tunnel',
+  ],
   handshake_cookie: ['dropCookie', 'handshakes that were answered with a cookie, there being very many'],
   device_refused: ['dropDeviceRefused', 'the device refused the frame'],
 } as const satisfies Record<string, readonly [CounterName, string]>

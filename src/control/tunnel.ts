@@ -154,7 +154,10 @@ export class Tunnel {
     const queue = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
     const privateSide = await startPrivateSide(
       { settings, socket, log, memory, plan, counters, times },
-      (row, endpoint, sockaddr) => peers.at(row)?.roamTo(endpoint, sockaddr),
+      {
+        endpointOf: (row) => peers.at(row)?.sockaddr,
+        roamed: (row, sockaddr) => peers.at(row)?.roamTo(sockaddr) ?? false,
+      },
       ownCounters,
     )
     resources.defer(() => privateSide?.close())
@@ -176,6 +179,7 @@ export class Tunnel {
     const send = channel.send.bind(channel)
     const sendWhole = channel.sendWhole.bind(channel)
     const addresses = new Addresses(memory, plan, settings.mode)
+    let device: Device | undefined
     let onMtu = () => {}
     let onControl = () => {}
     const peers: Peers = new Peers({
@@ -189,6 +193,7 @@ export class Tunnel {
       sendWhole,
       forget: (row) => addresses.forget(row),
       privateSide,
+      device: () => device,
       onMtu: () => onMtu(),
       log,
     })
@@ -198,18 +203,19 @@ export class Tunnel {
     const mtuBytes = peers.mtuBytes ?? ETHERNET_MTU_BYTES
     memory.i32[(plan.state >>> 2) + StateWord.acceptAny] = settings.accept_any ? 1 : 0
     memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = receiveBytes(settings, mtuBytes, peers)
-    const device = openDevice(netlink, settings, mtuBytes)
-    resources.defer(() => void close(device.fd))
-    addresses.configure(peers.rows, device.mac)
+    const opened = openDevice(netlink, settings, mtuBytes)
+    device = opened
+    resources.defer(() => void close(opened.fd))
+    addresses.configure(peers.rows, opened.mac)
     const offloads = new Offloads(memory, plan.offloads)
-    enableOffloads(offloads, device, socket, settings.offload === 'auto')
+    enableOffloads(offloads, opened, socket, settings.offload === 'auto')
 
     const workers = await Workers.start({
       memory,
       plan,
       mode: settings.mode,
       relay: settings.relay,
-      tapFd: device.fd,
+      tapFd: opened.fd,
       udpFd: socket.fd,
       sockaddrBytes: sockaddrLength(socket.family),
       mac1Key: privateSide?.own.mac1Key,
@@ -224,7 +230,7 @@ export class Tunnel {
       resources,
       netlink,
       socket,
-      device,
+      device: opened,
       peers,
       offloads,
       workers,
@@ -239,7 +245,7 @@ export class Tunnel {
       mtu_refresh: () => tunnel.refreshMtu(),
     }
     onMtu = () => tunnel.#guard(() => {})
-    resources.defer(await serveCommands(device.name, commands))
+    resources.defer(await serveCommands(opened.name, commands))
     tunnel.#announce()
     tunnel.#tellWorkers(mtuBytes)
     peers.start()
@@ -468,7 +474,7 @@ type PrivateContext = Pick<Parts, 'settings' | 'socket' | 'log' | 'memory' | 'pl
 /** Where the settings have a key. What it needs is loaded only then: a plain tunnel should not wait for it. */
 async function startPrivateSide(
   { settings, socket, log, memory, plan, counters, times }: PrivateContext,
-  roamed: PrivateSideOptions['roamed'],
+  whereabouts: Pick<PrivateSideOptions, 'endpointOf' | 'roamed'>,
   ownCounters: Float64Array,
 ): Promise<PrivateSide | undefined> {
   const { private_key_file: privateKey, mode } = settings
@@ -481,7 +487,7 @@ async function startPrivateSide(
   }
   const shared = { mode, privateKey, memory, table, queue, socket, counters, log, times }
   const { PrivateSide } = await import('./private-side.js')
-  return new PrivateSide({ ...shared, roamed, counted })
+  return new PrivateSide({ ...shared, ...whereabouts, counted })
 }
 
 const HANDSHAKE_COUNTERS: Readonly<Record<Verdict, CounterName | undefined>> = {
@@ -494,6 +500,7 @@ const HANDSHAKE_COUNTERS: Readonly<Record<Verdict, CounterName | undefined>> = {
   'unknown index': 'dropUnknownIndex',
   'not authentic': 'dropHandshakeRefused',
   old: 'dropHandshakeRefused',
+  misplaced: 'dropHandshakeMisplaced',
 }
 
 /**

@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { MAX_MTU_BYTES } from '../config/values.js'
-import { egressTo } from '../linux/interface.js'
+import { RTN_ANYCAST, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from '../linux/constants.js'
+import { type Egress, egressTo, leavesBy } from '../linux/interface.js'
 import type { Netlink } from '../linux/netlink.js'
 import { IPV4_MIN_MTU_BYTES, IPV6_MIN_MTU_BYTES, type IpFamily } from '../wire/ip.js'
 import type { DeviceMode } from '../wire/mode.js'
@@ -22,11 +23,52 @@ export const ETHERNET_MTU_BYTES = 1500
 /** The article's safe size, which every IPv4 host takes (RFC 791, 3.1). */
 const SAFE_BYTES = 576
 
-export function underlayTo(netlink: Netlink, remoteAddress: string): Underlay {
+const NO_UNDERLAY: Underlay = { interface: undefined, gateway: undefined, mtuBytes: ETHERNET_MTU_BYTES }
+
+/**
+ * What the kernel makes of an address: `host`, another one; `own`, this host; `inside`: the way there is the
+ * tunnel itself; `unroutable`: there is no way.
+ */
+export type WayKind = 'host' | 'own' | 'broadcast' | 'multicast' | 'inside' | 'unroutable'
+
+export interface Way {
+  readonly kind: WayKind
+  /** None where the way is the tunnel itself: a device is never its own underlay. */
+  readonly underlay: Underlay
+}
+
+/**
+ * How datagrams leave for an address.
+ * @param deviceIndex the tunnel's own device, as far as there is one
+ * @throws KernelError from rtnetlink
+ */
+export function wayTo(netlink: Netlink, remoteAddress: string, deviceIndex: number | undefined): Way {
   const egress = egressTo(netlink, remoteAddress)
-  if (egress === undefined) return { interface: undefined, gateway: undefined, mtuBytes: ETHERNET_MTU_BYTES }
+  if (egress === undefined) return { kind: 'unroutable', underlay: NO_UNDERLAY }
   const { link, gateway } = egress
-  return { interface: link.name, gateway, mtuBytes: Math.min(link.mtuBytes, MAX_PACKET_BYTES) }
+  if (deviceIndex !== undefined && leavesBy(netlink, link, deviceIndex))
+    return { kind: 'inside', underlay: NO_UNDERLAY }
+  const mtuBytes = Math.min(link.mtuBytes, MAX_PACKET_BYTES)
+  return { kind: kindOf(egress), underlay: { interface: link.name, gateway, mtuBytes } }
+}
+
+function kindOf({ type }: Egress): WayKind {
+  switch (type) {
+    case RTN_LOCAL:
+    case RTN_ANYCAST:
+      return 'own'
+    case RTN_BROADCAST:
+      return 'broadcast'
+    case RTN_MULTICAST:
+      return 'multicast'
+    default:
+      return 'host'
+  }
+}
+
+/** The same, for one who has no tunnel. @throws KernelError from rtnetlink */
+export function underlayTo(netlink: Netlink, remoteAddress: string): Underlay {
+  return wayTo(netlink, remoteAddress, undefined).underlay
 }
 
 /** The family of an address that may have a zone. */

@@ -45,6 +45,7 @@ export const COUNTERS = [
   'dropHandshakesFull',
   'dropUnknownPeer',
   'dropHandshakeRefused',
+  'dropHandshakeMisplaced',
   'dropCookie',
   'dropControlFull',
   'dropControlMalformed',

@@ -113,6 +113,11 @@ export class KeypairTable {
     return true
   }
 
+  /** Main: whether a peer has moved since the last time; until that is taken, workers ask for nothing more. */
+  hasMoved(peer: number): boolean {
+    return Atomics.load(this.#memory.i32, this.#line(peer) + PeerWord.moved) === 1
+  }
+
   /** Main: where a peer has moved to since the last time. */
   takeMove(peer: number): Uint8Array | undefined {
     const line = this.#line(peer)

@@ -116,8 +116,10 @@ export const RTM_GETROUTE = 26
 export const IFLA_ADDRESS = 1
 export const IFLA_IFNAME = 3
 export const IFLA_MTU = 4
+export const IFLA_LINK = 5
 export const IFLA_MASTER = 10
 export const IFLA_LINKINFO = 18
+export const IFLA_LINK_NETNSID = 37
 export const IFLA_STATS64 = 23
 export const IFLA_NET_NS_FD = 28
 export const IFLA_INFO_KIND = 1
@@ -134,6 +136,10 @@ export const RT_TABLE_MAIN = 254
 export const RTPROT_STATIC = 4
 export const RT_SCOPE_UNIVERSE = 0
 export const RTN_UNICAST = 1
+export const RTN_LOCAL = 2
+export const RTN_BROADCAST = 3
+export const RTN_ANYCAST = 4
+export const RTN_MULTICAST = 5
 
 // <linux/sched.h>, <linux/prctl.h>
 export const CLONE_NEWNET = 0x40000000

@@ -11,6 +11,8 @@ import {
   IFLA_IFNAME,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
+  IFLA_LINK,
+  IFLA_LINK_NETNSID,
   IFLA_LINKINFO,
   IFLA_MASTER,
   IFLA_MTU,
@@ -46,6 +48,8 @@ export interface Link {
   readonly up: boolean
   /** Colon-separated, or undefined where the interface has none (tun). */
   readonly mac: string | undefined
+  /** The interface that it is on top of (of a VLAN, say), if that is in the same network namespace. */
+  readonly lowerIndex: number | undefined
   readonly statistics: LinkStatistics
 }
 
@@ -76,6 +80,7 @@ function parseLink(body: Buffer): Link {
     mtuBytes: attributes.get(IFLA_MTU)?.readUInt32LE() ?? 0,
     up: (body.readUInt32LE(ifinfomsg.ifi_flags) & IFF_UP) !== 0,
     mac: mac?.length === 6 ? [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':') : undefined,
+    lowerIndex: attributes.has(IFLA_LINK_NETNSID) ? undefined : attributes.get(IFLA_LINK)?.readUInt32LE(),
     statistics: {
       rxDropped: counter(rtnl_link_stats64.rx_dropped),
       txDropped: counter(rtnl_link_stats64.tx_dropped),
@@ -169,6 +174,8 @@ export interface Egress {
   readonly link: Link
   /** The next router; undefined where the address is on the link. */
   readonly gateway: string | undefined
+  /** What the kernel takes the address for: `RTN_UNICAST`, `RTN_LOCAL`, … (rtnetlink(7)). */
+  readonly type: number
 }
 
 /** How packets to `address` leave, or undefined while there is no route. */
@@ -176,20 +183,40 @@ export function egressTo(netlink: Netlink, address: string): Egress | undefined 
   const [text, zone] = address.split('%') as [string, string?]
   const bytes = Buffer.from(ipaddr.parse(text).toByteArray())
   try {
-    if (zone !== undefined)
-      return { link: getLink(netlink, /^\d+$/.test(zone) ? Number(zone) : zone), gateway: undefined }
+    const zoneLink =
+      zone === undefined ? undefined : getLink(netlink, /^\d+$/.test(zone) ? Number(zone) : zone)
     const message = routeMessage(bytes, bytes.length * 8)
-    const [reply] = netlink.request('RTM_GETROUTE', RTM_GETROUTE, 0, message, [[RTA_DST, bytes]])
+    const [reply] = netlink.request('RTM_GETROUTE', RTM_GETROUTE, 0, message, [
+      [RTA_DST, bytes],
+      ...(zoneLink === undefined ? [] : ([[RTA_OIF, u32(zoneLink.index)]] as const)),
+    ])
     const attributes = decodeAttributes(reply.body.subarray(rtmsg.size))
+    const type = reply.body.readUInt8(rtmsg.rtm_type)
+    if (zoneLink !== undefined) return { link: zoneLink, gateway: undefined, type }
     const oif = attributes.get(RTA_OIF)
     if (oif === undefined) return undefined
     const via = attributes.get(RTA_GATEWAY)
     const gateway = via === undefined ? undefined : ipaddr.fromByteArray([...via]).toString()
-    return { link: getLink(netlink, oif.readUInt32LE()), gateway }
+    return { link: getLink(netlink, oif.readUInt32LE()), gateway, type }
   } catch (error) {
     if (error instanceof KernelError && NO_ROUTE.has(error.errno)) return undefined
     throw error
   }
+}
+
+/** More interfaces on top of each other than anybody has. */
+const MAX_LAYERS = 8
+
+/** Whether what leaves by `link` leaves by the interface `index`: it is that one, or on top of it. @throws KernelError */
+export function leavesBy(netlink: Netlink, link: Link, index: number): boolean {
+  let layer = link
+  for (let layers = 0; layers < MAX_LAYERS; layers++) {
+    if (layer.index === index) return true
+    // A tunnel that is bound to none says 0, and some name themselves.
+    if (!layer.lowerIndex || layer.lowerIndex === layer.index) return false
+    layer = getLink(netlink, layer.lowerIndex)
+  }
+  return false
 }
 
 /** A route by `gateway` to `destination/prefixLength`. @throws KernelError */

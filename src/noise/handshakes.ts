@@ -20,6 +20,7 @@ export type Verdict =
   | 'unknown index'
   | 'not authentic'
   | 'old'
+  | 'misplaced'
 
 /** Where a handshake message came from. */
 export interface Source {
@@ -42,6 +43,9 @@ const BURST = 5
 const COOKIES_PER_SECOND = 250
 const COOKIES_BURST = 250
 
+/** Peers that have been removed, whose timestamps are remembered; of more, those that went first are forgotten. */
+const MAX_FORMER = 4_096
+
 /** All handshakes of this end: finds out which peer a message is from, and is silent to everybody else. */
 export class Handshakes {
   readonly #around: Surroundings
@@ -50,6 +54,8 @@ export class Handshakes {
   readonly #cookies = new RateLimit(COOKIES_PER_SECOND, COOKIES_BURST)
   readonly #peers: (Peer | undefined)[] = []
   readonly #byKey = new Map<string, Peer>()
+  /** The greatest timestamps of peers that have been removed: one that comes back takes no old initiation. */
+  readonly #former = new Map<string, Buffer>()
 
   constructor(around: Surroundings) {
     this.#around = around
@@ -57,9 +63,11 @@ export class Handshakes {
   }
 
   add(options: PeerOptions, nowMs: number): Peer {
-    const peer = new Peer(this.#around, options, nowMs)
+    const key = formatKey(options.acquaintance.identity.publicKey)
+    const peer = new Peer(this.#around, { greatestTimestamp: this.#former.get(key), ...options }, nowMs)
+    this.#former.delete(key)
     this.#peers[peer.number] = peer
-    this.#byKey.set(formatKey(peer.acquaintance.identity.publicKey), peer)
+    this.#byKey.set(key, peer)
     return peer
   }
 
@@ -69,7 +77,13 @@ export class Handshakes {
     peer.wipe()
     wipe(staticSecret, presharedKey)
     this.#peers[peer.number] = undefined
-    this.#byKey.delete(formatKey(peer.acquaintance.identity.publicKey))
+    const key = formatKey(peer.acquaintance.identity.publicKey)
+    this.#byKey.delete(key)
+    this.#former.set(key, peer.greatestTimestamp)
+    for (const first of this.#former.keys()) {
+      if (this.#former.size <= MAX_FORMER) break
+      this.#former.delete(first)
+    }
   }
 
   /** The peer of that number. */
@@ -119,13 +133,13 @@ export class Handshakes {
     if (peer === undefined) return 'unknown peer'
     const initiation = authenticate(introduction, peer.acquaintance)
     if (initiation === undefined) return 'not authentic'
-    return peer.takeInitiation(initiation, source.address, nowMs) ? 'accepted' : 'old'
+    return peer.takeInitiation(initiation, source.address, nowMs)
   }
 
   #takeResponse(message: Buffer, source: Source, nowMs: number): Verdict {
     const peer = this.#peerOf(message.readUInt32LE(RESPONSE.receiver))
     if (peer === undefined) return 'unknown index'
-    return peer.takeResponse(message, source.address, nowMs) ? 'accepted' : 'not authentic'
+    return peer.takeResponse(message, source.address, nowMs)
   }
 
   #takeCookie(message: Buffer, nowMs: number): Verdict {

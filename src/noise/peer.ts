@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto'
 import {
   KEEPALIVE_TIMEOUT_MS,
   REJECT_AFTER_TIME_MS,
@@ -48,6 +49,13 @@ export interface Surroundings {
   send(message: Uint8Array, to: Uint8Array): void
   /** Seals nothing with the keypair that is in use, and sends it. */
   sendKeepalive(peer: number): void
+  /** Where a peer is, as a socket address; undefined while that is not known. */
+  endpointOf(peer: number): Uint8Array | undefined
+  /**
+   * A peer has been heard, authentically, from `source`, and is there from now on.
+   * @returns false where no peer can be: it has not moved then
+   */
+  roamed(peer: number, source: Uint8Array): boolean
   /** Times, for a test to have shorter ones; all in milliseconds, by default those of the white paper. */
   readonly times?: Partial<Times>
 }
@@ -72,11 +80,22 @@ export interface PeerOptions {
   /** Its number, as {@link Keypairs} knows it. */
   readonly number: number
   readonly acquaintance: Acquaintance
-  /** Socket address to begin with. */
-  readonly endpoint?: Uint8Array
   /** 0: none. */
   readonly persistentKeepaliveMs?: number
+  /** Of its initiations so far: none is taken that is not younger. */
+  readonly greatestTimestamp?: Buffer | undefined
 }
+
+/** What of a peer may change while it stays the same peer. */
+export interface PeerChange {
+  /** 32 bytes, zeros for none. */
+  readonly presharedKey: Uint8Array
+  /** 0: none. */
+  readonly persistentKeepaliveMs: number
+}
+
+/** What came of an authentic handshake message that is a peer's; `misplaced`: from where no peer can be. */
+export type Taken = 'accepted' | 'old' | 'not authentic' | 'misplaced'
 
 interface Keypair {
   readonly index: number
@@ -101,21 +120,19 @@ interface Attempt {
 export class Peer {
   readonly number: number
   readonly acquaintance: Acquaintance
-  /** Where it was last heard from; it roams on what is authenticated alone. */
-  endpoint: Uint8Array | undefined
   /** When the keypair in use was made. */
   handshakeMs: number | undefined
   readonly #around: Surroundings
   readonly #times: Times
   readonly #macs: MacStamp
-  readonly #persistentKeepaliveMs: number
+  #persistentKeepaliveMs: number
   #previous: Keypair | undefined
   #current: Keypair | undefined
   #next: Keypair | undefined
   #attempt: Attempt | undefined
   #initiationSentMs = Number.NEGATIVE_INFINITY
   #initiationTakenMs = Number.NEGATIVE_INFINITY
-  #greatestTimestamp: Buffer = Buffer.alloc(TIMESTAMP_BYTES)
+  #greatestTimestamp: Buffer
   #activity: Activity
   /** Deadlines; undefined while a timer is not running. */
   #answerDueMs: number | undefined
@@ -127,17 +144,38 @@ export class Peer {
   constructor(around: Surroundings, options: PeerOptions, nowMs: number) {
     this.number = options.number
     this.acquaintance = options.acquaintance
-    this.endpoint = options.endpoint
     this.#around = around
     this.#times = { ...TIMES, ...around.times }
     this.#macs = new MacStamp(options.acquaintance.identity)
     this.#persistentKeepaliveMs = options.persistentKeepaliveMs ?? 0
+    this.#greatestTimestamp = options.greatestTimestamp ?? Buffer.alloc(TIMESTAMP_BYTES)
     this.#activity = around.keypairs.activity(this.number)
     if (this.#persistentKeepaliveMs > 0) this.#persistentDueMs = nowMs
   }
 
   get hasKeypair(): boolean {
     return this.#current !== undefined
+  }
+
+  /** Where it is, as a socket address; undefined while that is not known. */
+  get endpoint(): Uint8Array | undefined {
+    return this.#around.endpointOf(this.number)
+  }
+
+  /** Of the initiations that were taken; zeros before the first. */
+  get greatestTimestamp(): Buffer {
+    return this.#greatestTimestamp
+  }
+
+  /** Its settings are others: keys stay, unless they were made with another preshared key. */
+  change({ presharedKey, persistentKeepaliveMs }: PeerChange, nowMs: number): void {
+    if (!timingSafeEqual(presharedKey, this.acquaintance.presharedKey)) {
+      this.wipe()
+      this.acquaintance.presharedKey.set(presharedKey)
+    }
+    if (persistentKeepaliveMs === this.#persistentKeepaliveMs) return
+    this.#persistentKeepaliveMs = persistentKeepaliveMs
+    this.#persistentDueMs = persistentKeepaliveMs > 0 ? nowMs : undefined
   }
 
   /** Begins a handshake, or begins to count anew the tries of one that is under way. */
@@ -147,7 +185,8 @@ export class Peer {
   }
 
   #sendInitiation(nowMs: number, startedMs: number): void {
-    if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs || this.endpoint === undefined) return
+    const { endpoint } = this
+    if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs || endpoint === undefined) return
     const { protocol, own, keypairs, random } = this.#around
     this.#endAttempt()
     const index = keypairs.reserve(this.number)
@@ -166,7 +205,7 @@ export class Peer {
     this.#attempt = { index, initiated, startedMs, retryMs }
     this.#initiationSentMs = nowMs
     this.#traversed(nowMs)
-    this.#around.send(message, this.endpoint)
+    this.#around.send(message, endpoint)
   }
 
   #endAttempt(): void {
@@ -176,21 +215,25 @@ export class Peer {
     this.#attempt = undefined
   }
 
-  /** Answers an initiation of this peer's; false for one that is old, repeated, or too soon. */
-  takeInitiation(initiation: Authenticated, source: Uint8Array, nowMs: number): boolean {
+  /** Answers an initiation of this peer's; `old` is one that is repeated, or too soon, as well. */
+  takeInitiation(initiation: Authenticated, source: Uint8Array, nowMs: number): Taken {
     const { keypairs, random } = this.#around
-    if (initiation.timestamp.compare(this.#greatestTimestamp) <= 0) return false
-    if (nowMs - this.#initiationTakenMs < INITIATION_INTERVAL_MS) return false
+    if (initiation.timestamp.compare(this.#greatestTimestamp) <= 0) return 'old'
+    if (nowMs - this.#initiationTakenMs < INITIATION_INTERVAL_MS) return 'old'
     const index = keypairs.reserve(this.number)
-    if (index === undefined) return false
+    if (index === undefined) return 'old'
+    // As if it had been lost: the same message may still come from the right place.
+    if (!this.#around.roamed(this.number, source)) {
+      keypairs.release(index)
+      return 'misplaced'
+    }
     const response = createResponse(initiation, this.acquaintance, index, random(32))
     if (response === undefined) {
       keypairs.release(index)
-      return false
+      return 'not authentic'
     }
     this.#greatestTimestamp = initiation.timestamp
     this.#initiationTakenMs = nowMs
-    this.endpoint = source
     this.#macs.stamp(response.message, nowMs)
     this.#drop(this.#next)
     this.#drop(this.#previous)
@@ -198,18 +241,22 @@ export class Peer {
     this.#next = this.#establish(index, initiation.sender, response.keys, false, nowMs)
     this.#traversed(nowMs)
     this.#around.send(response.message, source)
-    return true
+    return 'accepted'
   }
 
-  /** Takes the response to this end's initiation; false for what is not. */
-  takeResponse(message: Buffer, source: Uint8Array, nowMs: number): boolean {
+  /** Takes the response to this end's initiation. */
+  takeResponse(message: Buffer, source: Uint8Array, nowMs: number): Taken {
     const attempt = this.#attempt
-    if (attempt === undefined || attempt.index !== message.readUInt32LE(RESPONSE.receiver)) return false
+    if (attempt === undefined || attempt.index !== message.readUInt32LE(RESPONSE.receiver))
+      return 'not authentic'
     const keys = readResponse(attempt.initiated, this.#around.own, this.acquaintance, message)
-    if (keys === undefined) return false
+    if (keys === undefined) return 'not authentic'
+    if (!this.#around.roamed(this.number, source)) {
+      wipe(keys.send, keys.receive)
+      return 'misplaced'
+    }
     wipe(attempt.initiated.chainingKey, attempt.initiated.hash)
     this.#attempt = undefined
-    this.endpoint = source
     const keypair = this.#establish(attempt.index, message.readUInt32LE(RESPONSE.sender), keys, true, nowMs)
     this.#drop(this.#previous)
     this.#previous = this.#current
@@ -222,7 +269,7 @@ export class Peer {
     this.#traversed(nowMs)
     // The responder may not send before it has had something under the new keys.
     this.#sendKeepalive(nowMs)
-    return true
+    return 'accepted'
   }
 
   /** Takes a cookie, for the macs of the messages to come. */

@@ -9,10 +9,10 @@ import { Tracer } from './tracer.js'
 
 /**
  * How the path MTU is known. `acknowledged`: packets of that size are, by the far end; `reached`, `told`: by ICMP
- * alone (see trace.ts); `assumed`: it is the interface's MTU, for want of anything better; `floor`: packets of
- * even the least size do not pass.
+ * alone (see trace.ts); `assumed`: it is the interface's MTU, for want of anything better; `previous`: it is that of
+ * the path to where the peer was before; `floor`: packets of even the least size do not pass.
  */
-export type PathMtuHow = 'acknowledged' | Exclude<TraceBasis, 'silent'> | 'assumed' | 'floor'
+export type PathMtuHow = 'acknowledged' | Exclude<TraceBasis, 'silent'> | 'assumed' | 'previous' | 'floor'
 
 export interface PathMtuStatus {
   readonly bytes: number
@@ -34,6 +34,8 @@ export interface PathMtuOptions {
   readonly ceilingBytes: number
   /** After so long it is looked for again, more or less. */
   readonly refreshMs: number
+  /** What holds until something is known of this path, or nothing can be; without, the ceiling. */
+  readonly previousBytes?: number | undefined
   /**
    * Sends a control frame of so many bytes, whole.
    * @returns false where it might have been fragmented: then it tells nothing
@@ -54,7 +56,7 @@ const TRACE_PAUSE_MS = 2_000
  */
 export class PathMtu {
   mtuBytes: number
-  how: PathMtuHow = 'assumed'
+  how: PathMtuHow
   readonly #options: PathMtuOptions
   readonly #search: PathMtuSearch
   /** Probes on their way, by their tokens. */
@@ -63,6 +65,8 @@ export class PathMtu {
   #tracedMs = Number.NEGATIVE_INFINITY
   #traced: TraceResult | undefined
   #foundMs: number | undefined
+  /** Undefined as soon as anything is known, or was looked for in vain. */
+  #previous: number | undefined
   #ceiling: number
   #timer: NodeJS.Timeout | undefined
   #closed = false
@@ -70,7 +74,8 @@ export class PathMtu {
   constructor(options: PathMtuOptions) {
     this.#options = options
     this.#ceiling = options.ceilingBytes
-    this.mtuBytes = options.ceilingBytes
+    this.#previous = options.previousBytes
+    ;[this.mtuBytes, this.how] = this.#unknown
     const { family, address, ceilingBytes, refreshMs } = options
     const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
     this.#search = new PathMtuSearch({ family, ceilingBytes, estimateBytes, refreshMs }, performance.now())
@@ -82,6 +87,12 @@ export class PathMtu {
   get #acknowledges(): boolean {
     const { state } = this.#search
     return state === 'searching' || state === 'complete' || state === 'error'
+  }
+
+  /** What holds while nothing is known. */
+  get #unknown(): [mtuBytes: number, how: PathMtuHow] {
+    if (this.#previous === undefined) return [this.#ceiling, 'assumed']
+    return [Math.min(this.#previous, this.#ceiling), 'previous']
   }
 
   /** Whether what is known now is as good as it gets. */
@@ -186,7 +197,9 @@ export class PathMtu {
 
   /** Makes what is known now what is used. */
   #take(): void {
+    if (this.settled) this.#previous = undefined
     const [mtuBytes, how] = this.#known()
+    if (how !== 'previous') this.#previous = undefined
     if (mtuBytes === this.mtuBytes && how === this.how) return
     this.mtuBytes = mtuBytes
     this.how = how
@@ -207,7 +220,7 @@ export class PathMtu {
     }
     if (this.#traced !== undefined && this.#traced.basis !== 'silent')
       return [Math.min(this.#traced.mtuBytes, this.#ceiling), this.#traced.basis]
-    return confirmed ? [mtuBytes, 'acknowledged'] : [this.#ceiling, 'assumed']
+    return confirmed ? [mtuBytes, 'acknowledged'] : this.#unknown
   }
 
   #trace(): void {

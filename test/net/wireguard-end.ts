@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { Host } from '../../src/lab/host.js'
+import { acquaint, Protocol } from '../../src/noise/handshake.js'
+import { Handshakes, type Verdict } from '../../src/noise/handshakes.js'
+import { parseKey } from '../../src/noise/key-text.js'
+import { Identity, OwnIdentity } from '../../src/noise/keys.js'
+import { MESSAGE } from '../../src/wire/wireguard.js'
+import { HeldKeypairs } from '../noise-world.js'
+import { FarEnd } from './far-end.js'
+import type { KeyPair } from './wireguard-go.js'
+
+const LOOK_MS = 5
+
+/** The far end of a private tunnel in mode tun, whose every message a test has in its hands. */
+export class WireGuardEnd implements Disposable {
+  /** Handshake messages that it has sent, and those that have come. */
+  readonly sent: Buffer[] = []
+  readonly came: Buffer[] = []
+  readonly verdicts: Verdict[] = []
+  /** What the other end has sealed for it, keepalives as empty ones. */
+  readonly opened: Buffer[] = []
+  /** Whether handshake messages of its own are lost. */
+  loses = false
+  readonly #door: FarEnd
+  readonly #to: string
+  readonly #keypairs = new HeldKeypairs()
+  readonly #handshakes: Handshakes
+  readonly #timer: NodeJS.Timeout
+  #taken = 0
+
+  /**
+   * @param host where its socket is
+   * @param to the other end's address on the underlay
+   */
+  constructor(host: Host, to: string, own: KeyPair, theirPublicKey: string, port = 5149) {
+    const identity = new OwnIdentity(keyOf(readFileSync(own.file, 'latin1')))
+    this.#door = new FarEnd(host, port)
+    this.#to = to
+    this.#handshakes = new Handshakes({
+      protocol: Protocol.wireguard,
+      own: identity,
+      keypairs: this.#keypairs,
+      random: randomBytes,
+      unixMs: () => Date.now(),
+      send: (message) => {
+        this.sent.push(Buffer.from(message))
+        if (!this.loses) this.send(message)
+      },
+      sendKeepalive: () => this.keepalive(),
+      endpointOf: () => Buffer.from(to),
+      roamed: () => true,
+    })
+    const acquaintance = acquaint(identity, new Identity(keyOf(theirPublicKey)))
+    if (acquaintance === undefined) throw new Error('a key of small order')
+    this.#handshakes.add({ number: 0, acquaintance }, performance.now())
+    this.#timer = setInterval(() => this.#look(), LOOK_MS)
+  }
+
+  get hasKeypair(): boolean {
+    return this.#handshakes.peer(0)?.hasKeypair ?? false
+  }
+
+  /** Begins a handshake, unless it has begun one within the last five seconds. */
+  initiate(): void {
+    this.#handshakes.peer(0)?.initiate(performance.now())
+  }
+
+  /** Transport data, as a datagram; undefined while there is no key. */
+  seal(packet: Uint8Array): Buffer | undefined {
+    const padded = Buffer.alloc((packet.length + 15) & -16)
+    padded.set(packet)
+    return this.#keypairs.seal(0, padded)
+  }
+
+  /** Sends a packet inside the tunnel, or nothing at all. @param door another socket than its own */
+  say(packet: Uint8Array, door = this.#door): void {
+    const message = this.seal(packet)
+    if (message === undefined) throw new Error('there is no key to seal it with')
+    door.send(message, this.#to)
+  }
+
+  keepalive(door = this.#door): void {
+    this.say(new Uint8Array(0), door)
+  }
+
+  /** Sends a datagram as it is. */
+  send(datagram: Uint8Array, door = this.#door): void {
+    door.send(datagram, this.#to)
+  }
+
+  #look(): void {
+    for (; this.#taken < this.#door.received.length; this.#taken++)
+      this.#take(this.#door.received[this.#taken])
+    this.#handshakes.tick(performance.now())
+  }
+
+  #take(message: Buffer): void {
+    if (message.length >= 32 && message.readUInt32LE(0) === MESSAGE.transport) {
+      const opened = this.#keypairs.open(message)
+      if (opened === undefined) return
+      this.opened.push(opened.plain)
+      if (opened.first) this.#handshakes.peer(0)?.confirm(opened.index)
+      return
+    }
+    this.came.push(message)
+    const source = { address: Buffer.from(this.#to), host: this.#to, known: true }
+    this.verdicts.push(this.#handshakes.take(message, source, performance.now(), false))
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+    this.#door[Symbol.dispose]()
+  }
+}
+
+function keyOf(text: string): Buffer {
+  const key = parseKey(text.trim())
+  if (key === undefined) throw new Error('no key')
+  return key
+}
