@@ -4,44 +4,13 @@ import t from 'tap'
 import { internetChecksum } from '../../src/wire/checksum.js'
 import { FarEnd } from './far-end.js'
 import { ipv4 } from './frames.js'
-import { type Pair, type RunningTunnel, startTunnel, twoHosts, until } from './lab.js'
-import { WireGuardEnd } from './wireguard-end.js'
+import { ok, twoHosts, until } from './lab.js'
+import { endpointOf, PORT, startWithEnd } from './wireguard-end.js'
 import { KeyFolder } from './wireguard-go.js'
 
 const IPPROTO_UDP = 17
-const PORT = 5149
 /** A line's level in the log. */
 const WARN = 40
-
-/** An end in mode tun and, in the other host, its peer in the test's hands; `settings` are YAML lines of the peer. */
-async function startWith(pair: Pair, keys: KeyFolder, ...settings: string[]) {
-  const [ka, kb] = [keys.make('a'), keys.make('b')]
-  const configure = (...lines: string[]) =>
-    keys.write(
-      'a.yaml',
-      [
-        'local: [10.9.0.1]',
-        'mode: tun',
-        `private_key_file: ${ka.file}`,
-        'peers:',
-        `  - name: b`,
-        `    public_key: ${kb.publicKey}`,
-        '    addresses: [10.9.0.2]',
-        ...lines.map((line) => `    ${line}`),
-      ].join('\n'),
-    )
-  const near = await startTunnel(pair.a, '--config', configure(...settings))
-  const far = new WireGuardEnd(pair.b, pair.underlay.a, kb, ka.publicKey)
-  far.initiate()
-  await until('there are keys', () => far.hasKeypair)
-  far.keepalive()
-  await until('b is where it is', async () => (await endpointOf(near)) === `${pair.underlay.b}:${PORT}`)
-  return { near, far, configure, preshared: () => keys.preshared('p') }
-}
-
-async function endpointOf(tunnel: RunningTunnel): Promise<string | null> {
-  return (await tunnel.status('tun0')).peers[0].endpoint
-}
 
 /** A datagram inside the tunnel, from an overlay address to where the tunnel itself listens. */
 function inside(payload: Uint8Array): Buffer {
@@ -60,7 +29,7 @@ function inside(payload: Uint8Array): Buffer {
 t.test('a keepalive that was sent inside the tunnel does not make the device its own underlay', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()
-  const { near, far } = await startWith(pair, keys)
+  const { near, far } = await startWithEnd(pair, keys)
   using _ = far
   const { mtu_bytes: mtuBytes } = await near.status('tun0')
   const attack = () => far.say(inside(far.seal(new Uint8Array(0)) as Buffer))
@@ -83,7 +52,7 @@ t.test('a keepalive that was sent inside the tunnel does not make the device its
 t.test('a handshake from inside the tunnel is not answered, and counted', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()
-  const { near, far } = await startWith(pair, keys)
+  const { near, far } = await startWithEnd(pair, keys)
   using _ = far
   await sleep(5_100)
   const before = far.sent.length
@@ -105,7 +74,7 @@ t.test(
   async (t) => {
     using keys = new KeyFolder()
     using pair = twoHosts()
-    const { near, far } = await startWith(pair, keys)
+    const { near, far } = await startWithEnd(pair, keys)
     using _ = far
     await until(
       'the path is known',
@@ -131,6 +100,30 @@ t.test(
     t.ok(near.log.length - lines <= 2, `${near.log.length - lines} lines`)
     t.ok(datagrams <= 20, `${datagrams} datagrams`)
     for (const door of doors) door[Symbol.dispose]()
+    await near.stop()
+  },
+)
+
+t.test(
+  'a route that takes the peer into the tunnel is told of, and does not bring the MTU down',
+  async (t) => {
+    using keys = new KeyFolder()
+    using pair = twoHosts()
+    const { near, far } = await startWithEnd(pair, keys)
+    using _ = far
+    const { mtu_bytes: mtuBytes } = await near.status('tun0')
+    await ok(pair.a, 'ip', 'route', 'add', `${pair.underlay.b}/32`, 'dev', 'tun0')
+    await near.said(/the route to 192\.0\.2\.2 is by tun0, this tunnel itself/)
+    await sleep(2_500)
+    t.equal((await near.status('tun0')).mtu_bytes, mtuBytes)
+    await ok(pair.a, 'ip', 'route', 'del', `${pair.underlay.b}/32`, 'dev', 'tun0')
+    await near.said(/the route to 192\.0\.2\.2 is by eth0/)
+    const opened = far.opened.length
+    await until('it carries on', async () => {
+      far.keepalive()
+      await ok(pair.a, 'ping', '-c', '1', '-W', '0.1', '10.9.0.2').catch(() => {})
+      return far.opened.length > opened
+    })
     await near.stop()
   },
 )

@@ -8,7 +8,8 @@ import { Identity, OwnIdentity } from '../../src/noise/keys.js'
 import { MESSAGE } from '../../src/wire/wireguard.js'
 import { HeldKeypairs } from '../noise-world.js'
 import { FarEnd } from './far-end.js'
-import type { KeyPair } from './wireguard-go.js'
+import { ok, type Pair, PROGRAM, type RunningTunnel, startTunnel, until } from './lab.js'
+import type { KeyFolder, KeyPair } from './wireguard-go.js'
 
 const LOOK_MS = 5
 
@@ -118,4 +119,54 @@ function keyOf(text: string): Buffer {
   const key = parseKey(text.trim())
   if (key === undefined) throw new Error('no key')
   return key
+}
+
+/** Where both ends listen. */
+export const PORT = 5149
+
+export interface WithEnd {
+  readonly near: RunningTunnel
+  readonly far: WireGuardEnd
+  /** Has the near end read that its peer has these settings, lines of YAML. */
+  readonly reconfigure: (...lines: string[]) => Promise<void>
+  /** Has it read that there is another peer in its place. */
+  readonly replace: () => Promise<void>
+}
+
+/**
+ * A tunnel in mode tun and, in the other host, its peer `b` in the test's hands; they have talked.
+ * @param lines of YAML, settings of the peer
+ */
+export async function startWithEnd(pair: Pair, keys: KeyFolder, ...lines: string[]): Promise<WithEnd> {
+  const [ka, kb, kc] = [keys.make('a'), keys.make('b'), keys.make('c')]
+  const own = ['local: [10.9.0.1]', 'mode: tun', `private_key_file: ${ka.file}`, 'peers:']
+  const configure = ({ publicKey }: KeyPair, ...lines: string[]) => {
+    const peer = ['name: b', `public_key: ${publicKey}`, 'addresses: [10.9.0.2]', ...lines]
+    const item = peer.map((line, index) => `${index === 0 ? '- ' : '  '}${line}`)
+    return keys.write('a.yaml', [...own, ...item].join('\n'))
+  }
+  const reload = () => ok(pair.a, process.execPath, PROGRAM, 'reload')
+  const near = await startTunnel(pair.a, '--config', configure(kb, ...lines))
+  const far = new WireGuardEnd(pair.b, pair.underlay.a, kb, ka.publicKey)
+  far.initiate()
+  await until('there are keys', () => far.hasKeypair)
+  far.keepalive()
+  await until('b is where it is', async () => (await endpointOf(near)) === `${pair.underlay.b}:${PORT}`)
+  return {
+    near,
+    far,
+    reconfigure: async (...lines) => {
+      configure(kb, ...lines)
+      await reload()
+    },
+    replace: async () => {
+      configure(kc)
+      await reload()
+    },
+  }
+}
+
+/** Where the only peer of a tunnel in mode tun is. */
+export async function endpointOf(tunnel: RunningTunnel): Promise<string | null> {
+  return (await tunnel.status('tun0')).peers[0].endpoint
 }
