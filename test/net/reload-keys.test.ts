@@ -9,10 +9,10 @@ import { KeyFolder } from './wireguard-go.js'
 const INITIATION_MS = 5_100
 
 const WAYS: Readonly<Record<string, (it: WithEnd) => Promise<void>>> = {
-  'is set to something else': ({ reconfigure }) => reconfigure('persistent_keepalive: 25'),
-  'is removed, and comes back': async ({ replace, reconfigure }) => {
-    await replace()
-    await reconfigure()
+  'is set to something else': ({ reload, b }) => reload([...b, 'persistent_keepalive: 25']),
+  'is removed, and comes back': async ({ reload, b, c }) => {
+    await reload(c)
+    await reload(b)
   },
 }
 
@@ -45,10 +45,10 @@ for (const [what, change] of Object.entries(WAYS))
 t.test('keys, traffic and place stay when a peer is set to something else', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()
-  const { near, far, reconfigure } = await startWithEnd(pair, keys, 'persistent_keepalive: 3600')
+  const { near, far, reload, b } = await startWithEnd(pair, keys, 'persistent_keepalive: 3600')
   using _ = far
   const [before] = (await near.status('tun0')).peers
-  await reconfigure('persistent_keepalive: 1', 'prefixes: [10.9.4.0/24]')
+  await reload([...b, 'persistent_keepalive: 1', 'prefixes: [10.9.4.0/24]'])
   const [after] = (await near.status('tun0')).peers
   t.equal(after.endpoint, `${pair.underlay.b}:${PORT}`)
   t.equal(after.path_mtu?.bytes, before.path_mtu?.bytes)
@@ -62,7 +62,7 @@ t.test('keys, traffic and place stay when a peer is set to something else', asyn
   t.same(far.came.length, 1)
 
   t.comment('another preshared key ends them')
-  await reconfigure(`preshared_key_file: ${keys.preshared('p')}`)
+  await reload([...b, `preshared_key_file: ${keys.preshared('p')}`])
   t.equal((await near.status('tun0')).peers[0].privacy?.handshake_s, null)
   await pings(pair.a, '10.9.0.2')
   await until('others are asked for', () => far.came.length > 1, 10_000)

@@ -4,7 +4,7 @@ import t from 'tap'
 import { internetChecksum } from '../../src/wire/checksum.js'
 import { FarEnd } from './far-end.js'
 import { ipv4 } from './frames.js'
-import { ok, twoHosts, until } from './lab.js'
+import { ok, PROGRAM, pings, run, twoHosts, until } from './lab.js'
 import { endpointOf, PORT, startWithEnd } from './wireguard-end.js'
 import { KeyFolder } from './wireguard-go.js'
 
@@ -127,3 +127,39 @@ t.test(
     await near.stop()
   },
 )
+
+t.test('that a peer with a key is somewhere keeps no other from being there', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const { near, far, reload, b, c } = await startWithEnd(pair, keys)
+  using _ = far
+  const place = `${pair.underlay.b}:${PORT}`
+  await reload(b, [...c, `endpoint: ${place}`])
+  await until('both are there', async () => {
+    const { peers } = await near.status('tun0')
+    return peers.length === 2 && peers.every(({ endpoint }) => endpoint === place)
+  })
+  await until('the other is spoken to', () => far.verdicts.includes('wrong mac1'))
+  const opened = far.opened.length
+  await pings(pair.a, '10.9.0.2')
+  await until('and the first as before', () => far.opened.length > opened)
+  t.equal(near.log.filter(({ level }) => level === WARN).length, 0)
+  await near.stop()
+})
+
+t.test('an endpoint that no peer can have is told at the start', async (t) => {
+  using pair = twoHosts()
+  for (const [remote, why] of [
+    [pair.underlay.a, /192\.0\.2\.1:5149, which is where this tunnel itself listens/],
+    ['192.0.2.255', /which is a broadcast address/],
+  ] as const) {
+    const { code, stderr, stdout } = await run(pair.a, process.execPath, [
+      PROGRAM,
+      'start',
+      '10.9.0.1',
+      remote,
+    ])
+    t.equal(code, 1)
+    t.match(stderr + stdout, why)
+  }
+})

@@ -127,10 +127,11 @@ export const PORT = 5149
 export interface WithEnd {
   readonly near: RunningTunnel
   readonly far: WireGuardEnd
-  /** Has the near end read that its peer has these settings, lines of YAML. */
-  readonly reconfigure: (...lines: string[]) => Promise<void>
-  /** Has it read that there is another peer in its place. */
-  readonly replace: () => Promise<void>
+  /** Settings of the peer, and of another one that is not there, as lines of YAML. */
+  readonly b: readonly string[]
+  readonly c: readonly string[]
+  /** Has the near end read its file again, with these peers. */
+  readonly reload: (...peers: (readonly string[])[]) => Promise<void>
 }
 
 /**
@@ -140,30 +141,27 @@ export interface WithEnd {
 export async function startWithEnd(pair: Pair, keys: KeyFolder, ...lines: string[]): Promise<WithEnd> {
   const [ka, kb, kc] = [keys.make('a'), keys.make('b'), keys.make('c')]
   const own = ['local: [10.9.0.1]', 'mode: tun', `private_key_file: ${ka.file}`, 'peers:']
-  const configure = ({ publicKey }: KeyPair, ...lines: string[]) => {
-    const peer = ['name: b', `public_key: ${publicKey}`, 'addresses: [10.9.0.2]', ...lines]
-    const item = peer.map((line, index) => `${index === 0 ? '- ' : '  '}${line}`)
-    return keys.write('a.yaml', [...own, ...item].join('\n'))
+  const peer = (name: string, { publicKey }: KeyPair, address: string) => [
+    `name: ${name}`,
+    `public_key: ${publicKey}`,
+    `addresses: [${address}]`,
+  ]
+  const b = peer('b', kb, '10.9.0.2')
+  const configure = (...peers: (readonly string[])[]) => {
+    const items = peers.flatMap((them) => them.map((line, index) => `${index === 0 ? '-' : ' '} ${line}`))
+    return keys.write('a.yaml', [...own, ...items].join('\n'))
   }
-  const reload = () => ok(pair.a, process.execPath, PROGRAM, 'reload')
-  const near = await startTunnel(pair.a, '--config', configure(kb, ...lines))
+  const near = await startTunnel(pair.a, '--config', configure([...b, ...lines]))
   const far = new WireGuardEnd(pair.b, pair.underlay.a, kb, ka.publicKey)
   far.initiate()
   await until('there are keys', () => far.hasKeypair)
   far.keepalive()
   await until('b is where it is', async () => (await endpointOf(near)) === `${pair.underlay.b}:${PORT}`)
-  return {
-    near,
-    far,
-    reconfigure: async (...lines) => {
-      configure(kb, ...lines)
-      await reload()
-    },
-    replace: async () => {
-      configure(kc)
-      await reload()
-    },
+  const reload = async (...peers: (readonly string[])[]) => {
+    configure(...peers)
+    await ok(pair.a, process.execPath, PROGRAM, 'reload')
   }
+  return { near, far, b, c: peer('c', kc, '10.9.0.3'), reload }
 }
 
 /** Where the only peer of a tunnel in mode tun is. */
