@@ -139,7 +139,7 @@ t.test('that a peer with a key is somewhere keeps no other from being there', as
     const { peers } = await near.status('tun0')
     return peers.length === 2 && peers.every(({ endpoint }) => endpoint === place)
   })
-  await until('the other is spoken to', () => far.verdicts.includes('wrong mac1'))
+  await until('the other is spoken to', () => far.verdicts.includes('not authentic'))
   const opened = far.opened.length
   await pings(pair.a, '10.9.0.2')
   await until('and the first as before', () => far.opened.length > opened)
