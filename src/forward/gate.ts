@@ -63,6 +63,9 @@ const COOKIES_BURST = 2_500
  */
 const CALM_BYTES = { stranger: 256 * 1024, peer: 1024 * 1024 } as const
 
+/** How long what was seen of the send buffer holds: what fills it meanwhile is no more than a cookie's rate. */
+const BUFFER_SEEN_MS = 1
+
 /** Beyond either, so many a second and at once for all hosts, and for each of them. */
 const FEW_PER_SECOND = 250
 const FEW_BURST = 250
@@ -92,6 +95,7 @@ export class Gate {
   /** Until when initiations of strangers, and from where peers are, must have a right mac2. */
   readonly #loadUntilMs = new Float64Array(2)
   readonly #answers: Rates
+  #bufferSeenMs = Number.NEGATIVE_INFINITY
   readonly #proven: HostRates
   readonly #cookies = new Rates(2, COOKIES_PER_SECOND, COOKIES_BURST)
   readonly #few = new Rates(1, FEW_PER_SECOND, FEW_BURST)
@@ -200,14 +204,19 @@ export class Gate {
 
   #mayAnswer(who: number, nowMs: number): boolean {
     const calmBytes = who === PEER ? CALM_BYTES.peer : CALM_BYTES.stranger
-    if (this.#sendBufferUsed() < calmBytes && this.#cookies.allows(who, nowMs)) return true
+    if (this.#sendBufferUsed(nowMs) < calmBytes && this.#cookies.allows(who, nowMs)) return true
     return this.#hostFew.allows(this.#name, nowMs) && this.#few.allows(0, nowMs)
   }
 
   /** Bytes, as the kernel counts them. */
-  #sendBufferUsed(): number {
-    this.#counters[C.syscalls]++
+  #sendBufferUsed(nowMs: number): number {
     const { scratch, fd } = this.#options
-    return ioctl(fd, SIOCOUTQ, this.#usedAddress) < 0 ? 0 : this.#memory.u32[(scratch + USED) >>> 2]
+    const used = (scratch + USED) >>> 2
+    if (nowMs - this.#bufferSeenMs >= BUFFER_SEEN_MS) {
+      this.#bufferSeenMs = nowMs
+      this.#counters[C.syscalls]++
+      if (ioctl(fd, SIOCOUTQ, this.#usedAddress) < 0) this.#memory.u32[used] = 0
+    }
+    return this.#memory.u32[used]
   }
 }

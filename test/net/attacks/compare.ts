@@ -18,6 +18,8 @@ const program = new Command('compare')
   .option('--sources <source...>', 'of floods', Object.keys(SOURCES))
   .option('--unknown', 'the targets are not told where their peer is')
   .option('--rate <datagrams>', 'a second', '20000')
+  .option('--tries <count>', 'of the honest peer at the most', '6')
+  .option('--renewals', 'counts instead how often a session renews its keys in 8 s; it is to every 1.5')
   .option('--sessions <count>', 'of the honest peer under each', '10')
   .parse()
 const options = program.opts()
@@ -30,14 +32,13 @@ const targets: TargetProgram[] = [
 /** How long a flood lasts before anything is looked at, and then at the least. */
 const SETTLE_MS = 500
 const LEAST_MS = 3_000
+const RENEWALS_SECONDS = 8
 
 interface Outcome {
   readonly tries: KnockReport['tries']
-  readonly slowestMs: number
   /** Percent of a core, of each thread that had a part, the busiest first. */
   readonly cpu: readonly number[]
   readonly outPerSecond: number
-  readonly inPerSecond: number
 }
 
 async function besiege(target: TargetProgram, kind: KindName, source: SourceName): Promise<Outcome> {
@@ -47,10 +48,13 @@ async function besiege(target: TargetProgram, kind: KindName, source: SourceName
   await sleep(SETTLE_MS)
   const before = effortOf(it.pid)
   const startedMs = performance.now()
-  const [knocked] = await Promise.all([siege.knock(Number(options.sessions)), sleep(LEAST_MS)])
+  const [knocked] = await Promise.all([
+    siege.knock(Number(options.sessions), Number(options.tries)),
+    sleep(LEAST_MS),
+  ])
   const tookMs = performance.now() - startedMs
   const after = effortOf(it.pid)
-  const report = await flood.stop()
+  await flood.stop()
   await it.stop()
   return {
     ...knocked,
@@ -59,25 +63,45 @@ async function besiege(target: TargetProgram, kind: KindName, source: SourceName
       .filter((percent) => percent > 0)
       .sort((a, b) => b - a),
     outPerSecond: Math.round(((after.sentPackets - before.sentPackets) * 1000) / tookMs),
-    inPerSecond: Math.round((report.sent * 1000) / report.tookMs),
   }
 }
 
-function cellsOf({ tries, cpu, outPerSecond }: Outcome): string[] {
+/** Cells of how a peer fares that comes for the first time. */
+async function measure(target: TargetProgram, kind: KindName, source: SourceName): Promise<string[]> {
+  const { tries, cpu, outPerSecond } = await besiege(target, kind, source)
   const most = tries.includes(null) ? 'never' : Math.max(...(tries as number[]))
   const within = tries.filter((count) => count !== null && count <= 2).length
   return [`${within} of ${tries.length}; ${most}`, cpu.join(' + ') || '0', `${outPerSecond}`]
 }
 
-const columns = targets.flatMap(({ name }) => [`${name}: within two tries; most`, 'CPU, %', 'sent a second'])
+/** Cells of how an established session fares. */
+async function renew(target: TargetProgram, kind: KindName, source: SourceName): Promise<string[]> {
+  using siege = new Siege()
+  const it = await siege.start(target, false)
+  const peer = await siege.startPeer()
+  const flood = await siege.flood(kind, source, perSecond)
+  await sleep(SETTLE_MS)
+  const { renewals, lostPercent } = await siege.renewals(peer, RENEWALS_SECONDS)
+  await flood.stop()
+  await peer.stop()
+  await it.stop()
+  return [`${renewals}`, `${lostPercent}`]
+}
+
+const columns = targets.flatMap(({ name }) =>
+  options.renewals === true
+    ? [`${name}: renewals`, 'pings lost, %']
+    : [`${name}: within two tries; most`, 'CPU, %', 'sent a second'],
+)
 const rows: string[][] = []
 for (const kind of options.kinds as KindName[]) {
   for (const source of options.sources as SourceName[]) {
     const row: string[] = [kind, source]
     for (const target of targets) {
-      const outcome = await besiege(target, kind, source)
-      process.stderr.write(`${kind} from ${source}, ${target.name}: ${JSON.stringify(outcome)}\n`)
-      row.push(...cellsOf(outcome))
+      const about = options.renewals === true ? renew : measure
+      const cells = await about(target, kind, source)
+      process.stderr.write(`${kind} from ${source}, ${target.name}: ${cells.join(' | ')}\n`)
+      row.push(...cells)
     }
     rows.push(row)
   }

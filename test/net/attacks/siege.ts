@@ -5,8 +5,9 @@
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { ok, PLAIN, PROGRAM, RunningTunnel, untilPing } from '../lab.js'
+import { ok, PLAIN, PROGRAM, RunningTunnel, run, untilPing } from '../lab.js'
 import { Network } from '../network.js'
 import { KeyFolder, type KeyPair, WireGuardGo } from '../wireguard-go.js'
 import type { KindName } from './kinds.js'
@@ -43,6 +44,22 @@ export const UDPTUN: TargetProgram = { name: 'udptun-fast', udptun: PROGRAM }
 export interface Target {
   readonly pid: number
   stop(): Promise<void>
+}
+
+export interface Renewals {
+  readonly renewals: number
+  /** Of the pings meanwhile. */
+  readonly lostPercent: number
+}
+
+const PING_SECONDS = 0.05
+
+/** Keys are renewed every 1.5 s, and done with after 5. */
+const PEER_TIMES = {
+  rekeyAfterMs: 1_500,
+  rekeyTimeoutMs: 500,
+  rejectAfterMs: 5_000,
+  keepaliveTimeoutMs: 1_000,
 }
 
 /** A flood under way. */
@@ -171,12 +188,39 @@ export class Siege implements Disposable {
         'AllowedIPs = 10.9.0.1/32',
       ].join('\n'),
     )
-    const times = JSON.stringify({ rekeyAfterMs: 1_500, rekeyTimeoutMs: 500, rejectAfterMs: 5_000 })
+    const times = JSON.stringify(PEER_TIMES)
     const command = [process.execPath, SHORT_TIMES, times] as const
     const tunnel = new RunningTunnel(this.network.hosts[PEER], [file], [], { command: [...command] })
     await tunnel.said(/ is up: /)
     await untilPing(this.network.hosts[PEER], '10.9.0.1', 10_000)
     return tunnel
+  }
+
+  /** Has the peer ping the target for so long, and counts how often the keys are new, and what is lost. */
+  async renewals(peer: RunningTunnel, seconds: number): Promise<Renewals> {
+    const host = this.network.hosts[PEER]
+    const madeS = async () =>
+      (await peer.status('tun0')).peers[0].privacy?.handshake_s ?? Number.POSITIVE_INFINITY
+    const pings = Math.round(seconds / PING_SECONDS)
+    const pinging = run(host, 'ping', [
+      '-q',
+      '-c',
+      `${pings}`,
+      '-i',
+      `${PING_SECONDS}`,
+      '-W',
+      '1',
+      '10.9.0.1',
+    ])
+    let renewals = 0
+    let lastS = await madeS()
+    for (const endMs = performance.now() + seconds * 1000; performance.now() < endMs; await sleep(100)) {
+      const nowS = await madeS()
+      if (nowS < lastS) renewals++
+      lastS = nowS
+    }
+    const lost = /([\d.]+)% packet loss/.exec((await pinging).stdout)?.[1]
+    return { renewals, lostPercent: Number(lost) }
   }
 
   [Symbol.dispose](): void {
