@@ -145,11 +145,7 @@ export class Peers {
     const changed: string[] = []
     for (const [name, peer] of this.#peers) {
       const now = wanted.get(name)
-      if (now !== undefined && stays(now)) {
-        // It has been read again, and the peer has its own.
-        now.preshared_key_file?.wipe()
-        continue
-      }
+      if (now !== undefined && stays(now)) continue
       ;(now === undefined ? removed : changed).push(name)
       peer.remove()
       this.#peers.delete(name)
