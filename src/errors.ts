@@ -1,13 +1,16 @@
+import { withoutKeys } from './noise/key-text.js'
+
 /**
  * An error that is a person's to mend: its message is one sentence that says what is wrong, with which
- * value, and what to do. It is printed as it is, without a stack trace.
+ * value, and what to do. It is printed as it is, without a stack trace; a key that was written where something else
+ * belongs is left out of it.
  */
 export class UserError extends Error {
   /** 2 for a mistake in how the program was called, 1 for anything else. */
   readonly exitCode: 1 | 2
 
   constructor(message: string, exitCode: 1 | 2 = 1) {
-    super(message)
+    super(withoutKeys(message))
     this.name = 'UserError'
     this.exitCode = exitCode
   }

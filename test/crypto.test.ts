@@ -16,6 +16,7 @@ import { byteOperations } from '../src/offload/bytes.js'
 
 const KEY = 0
 const SCRATCH = 1024
+const KEYS = 2048
 const PLACES = 4096
 const FIRST_PLACE = OPENING_PLACES.end
 const PLACES_BYTES = FIRST_PLACE * PLACE_BYTES + 16_384
@@ -41,7 +42,7 @@ const WAYS: readonly (readonly [string, Crypto])[] = [
 function setUp(crypto: Crypto) {
   const memory = NativeMemory.allocate(OUTSIDE + 8192)
   const { copy } = byteOperations(memory)
-  const aead = crypto.aead({ memory, at: PLACES, bytes: PLACES_BYTES, scratch: SCRATCH, copy })
+  const aead = crypto.aead({ memory, at: PLACES, bytes: PLACES_BYTES, scratch: SCRATCH, keys: KEYS, copy })
   const setKeys = (key: Uint8Array) => {
     memory.u8.set(key, KEY)
     aead.setKey(0, KEY, true)

@@ -1,17 +1,21 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { execaSync } from 'execa'
+import fc from 'fast-check'
 import t from 'tap'
 import { readKeyFile } from '../src/config/key-file.js'
-import { loadSettings } from '../src/config/load.js'
+import { loadSettings, readConfigFile } from '../src/config/load.js'
 import { Secret } from '../src/config/secret.js'
-import { parsePublicKey } from '../src/config/values.js'
-import { parseWgQuick } from '../src/config/wg-quick.js'
-import { formatKey } from '../src/noise/key-text.js'
+import { parseWgQuick as parseBytes } from '../src/config/wg-quick.js'
+import { formatKey, parseKey, secretKeyLine, withoutKeys } from '../src/noise/key-text.js'
+import { FORMS, runsIn, WG_QUICK, YAML } from './misplaced-keys.js'
+
+const parseWgQuick = (path: string, text: string) => parseBytes(path, Buffer.from(text))
 
 const PROGRAM = fileURLToPath(new URL('../src/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'udptun-keys-'))
@@ -66,6 +70,96 @@ t.test('a key file that others can read is refused with the chmod that mends it'
     t.equal(formatKey(readKeyFile(keyFile('own.key', `${OWN}\n`, mode)).reveal()), OWN)
 })
 
+/** Files that are no good as key files, and what is said of them. */
+const NO_KEY_FILES: readonly (readonly [what: string, path: () => string, says: RegExp])[] = [
+  [
+    'none',
+    () => join(folder, 'none.key'),
+    /: the file that it names cannot be read \(ENOENT\); check its name and who may read it\n?$/,
+  ],
+  [
+    'open to all',
+    () => keyFile('open.key', OWN, 0o644),
+    /: "\S+open.key" can be read .* \(mode 644\).*: chmod 600 \S+open.key\n?$/,
+  ],
+  [
+    'without a key',
+    () => keyFile('empty.key', 'none\n'),
+    /: "\S+empty.key" does not hold a key, .*: udptun-fast keygen > \S+empty.key\n?$/,
+  ],
+  ...(process.getuid?.() === 0
+    ? ([
+        [
+          "another user's",
+          () => {
+            const path = keyFile('other.key', OWN)
+            chownSync(path, 65_534, 0)
+            return path
+          },
+          /: "\S+other.key" is another user's \(uid 65534\), .*: chown 0 \S+other.key\n?$/,
+        ],
+      ] as const)
+    : []),
+]
+
+t.test('what is wrong with a key file is said wherever it is named', async (t) => {
+  const yaml = join(folder, 'tunnel.yaml')
+  for (const [what, pathOf, says] of NO_KEY_FILES) {
+    const path = pathOf()
+    const own = keyFile('good.key', OWN)
+    const flags: [string, string[]][] = [
+      ['--private-key-file', ['--private-key-file', path, '--peer-key', OTHER]],
+      [
+        '--preshared-key-file',
+        ['--private-key-file', own, '--peer-key', OTHER, '--preshared-key-file', path],
+      ],
+    ]
+    for (const [flag, args] of flags) {
+      const { exitCode, stderr } = program(['start', '10.9.0.1', '198.51.100.2', ...args])
+      t.match(stderr, says, `${what}, ${flag}`)
+      t.ok(stderr.startsWith(`udptun-fast: ${flag}: `), stderr)
+      t.equal(exitCode, 2)
+    }
+    const files: [string, string][] = [
+      [`:2: private_key_file`, `private_key_file: ${path}\npeers: [{endpoint: b, public_key: "${OTHER}"}]`],
+      [
+        `:4: preshared_key_file`,
+        `remote: b\nprivate_key_file: ${own}\npreshared_key_file: ${path}\npublic_key: "${OTHER}"`,
+      ],
+      [
+        `:5: peers[0].preshared_key_file`,
+        `private_key_file: ${own}\npeers:\n  - public_key: "${OTHER}"\n    preshared_key_file: ${path}`,
+      ],
+    ]
+    for (const [where, text] of files) {
+      writeFileSync(yaml, `local: [10.9.0.1]\n${text}\n`)
+      const { stderr } = program(['start', '--config', yaml])
+      t.match(stderr, says, `${what}, ${where}`)
+      t.ok(stderr.startsWith(`udptun-fast: ${yaml}${where}: `), `${where}: ${stderr}`)
+    }
+  }
+})
+
+t.test(
+  'who may own a key file',
+  { skip: process.getuid?.() !== 0 && 'only root gives files away' },
+  async (t) => {
+    const path = keyFile('sudo.key', OWN)
+    const wg0 = keyFile('wg0.conf', FILE)
+    for (const file of [path, wg0]) chownSync(file, 1234, 0)
+    const start = (args: string[], env: Record<string, string>) =>
+      execaSync(process.execPath, [PROGRAM, 'start', ...args], {
+        reject: false,
+        env: { NODE_OPTIONS: '', ...env },
+      })
+    const asKey = ['10.9.0.1', '198.51.100.2', '--private-key-file', path]
+    t.match(start(asKey, {}).stderr, /is another user's \(uid 1234\)/)
+    t.match(start(['--wireguard', wg0], {}).stderr, /is another user's \(uid 1234\)/)
+    t.match(start(asKey, { SUDO_UID: '1235' }).stderr, /is another user's \(uid 1234\)/)
+    t.match(start(asKey, { SUDO_UID: '1234' }).stderr, /has no public_key/, 'who has called by sudo')
+  },
+)
+
 t.test('what is no key file is said to be none, without its content', async (t) => {
   t.throws(() => readKeyFile(join(folder, 'none')), { message: /cannot be read \(ENOENT\)/ })
   t.throws(() => readKeyFile(folder), { message: /cannot be read|can be read or written by others/ })
@@ -77,9 +171,91 @@ t.test('what is no key file is said to be none, without its content', async (t) 
       message.includes(OWN.slice(1, 40)),
       'a key in place of a file name is not repeated, mistyped or not',
     )
-    const asPublic = messageOf(() => parsePublicKey(text.slice(0, 43)))
+    const asPublic = messageOf(() =>
+      loadSettings({ local: ['10.9.0.1'], remote: 'b', public_key: text.slice(0, 43) }),
+    )
     t.match(asPublic, /"\(a key\)" is not a public key/)
   }
+})
+
+t.test('a key where none belongs is not repeated, in whatever form', async (t) => {
+  const messages = Object.entries(FORMS).flatMap(([form, formOf]) => [
+    ...Object.entries(YAML).map(([what, fileOf]) => {
+      const key = formOf(randomBytes(32))
+      const path = keyFile('misplaced.yaml', fileOf(key))
+      return {
+        what: `${what}, ${form}`,
+        key,
+        message: messageOf(() => loadSettings({}, readConfigFile(path))),
+      }
+    }),
+    ...Object.entries(WG_QUICK).map(([what, fileOf]) => {
+      const key = formOf(randomBytes(32))
+      return {
+        what: `${what}, ${form}`,
+        key,
+        message: messageOf(() => loadSettings({}, parseWgQuick('wg0.conf', fileOf(key)))),
+      }
+    }),
+  ])
+  for (const { what, key, message } of messages) {
+    t.same(runsIn(message, key), [], `${what}: ${key}: ${message}`)
+    t.not(message, '', what)
+  }
+})
+
+t.test('what looks like a key is left out of any text, and nothing else of it', async (t) => {
+  const key = fc.uint8Array({ minLength: 32, maxLength: 32 }).filter((bytes) => new Set(bytes).size > 24)
+  const beside = fc.string({ unit: fc.constantFrom(...".,:;-_ ()[]{}'é\n"), maxLength: 9 })
+  const words = fc.constantFrom('', 'cannot be read', '/etc/udptun-fast/tunnel.yaml', 'PrivateKey')
+  fc.assert(
+    fc.property(
+      key,
+      fc.constantFrom(...Object.keys(FORMS)),
+      beside,
+      words,
+      beside,
+      (bytes, form, before, word, behind) => {
+        const text = FORMS[form](Buffer.from(bytes))
+        const shown = withoutKeys(`${word} ${before}${text}${behind} ${word}`)
+        t.same(runsIn(shown, text), [])
+        return shown.startsWith(`${word} ${before}`) && shown.endsWith(`${behind} ${word}`)
+      },
+    ),
+  )
+  for (const text of [
+    '/root/Documents/Projects/MyTunnels/tunnel.yaml:3: mtu: "12" is not an MTU; write bytes from 68 to 65521',
+    'vpn-gateway-0123456789.eu-central-1.Compute.Example.org does not resolve (ENOTFOUND)',
+    'there are local, remote, peers, private_key_file, persistent_keepalive',
+    'at Function.executeUserEntryPoint [as runMain] (node:internal/modules/run_main:85:12)',
+  ])
+    t.equal(withoutKeys(text), text)
+})
+
+t.test('a key is the same as text and as bytes, and nothing else is one', async (t) => {
+  const key = fc.uint8Array({ minLength: 32, maxLength: 32 })
+  fc.assert(
+    fc.property(key, (bytes) => {
+      const text = formatKey(bytes)
+      const line = secretKeyLine(bytes)
+      return (
+        line.toString() === `${text}\n` &&
+        parseKey(text)?.equals(bytes) === true &&
+        parseKey(line.subarray(0, 44))?.equals(bytes) === true
+      )
+    }),
+  )
+  const text = formatKey(randomBytes(31))
+  for (const wrong of [
+    '',
+    text,
+    OWN.slice(1),
+    `${OWN} `,
+    OWN.replace('=', 'A'),
+    `${OWN.slice(0, 42)}B=`,
+    `${OWN.slice(0, 20)}-${OWN.slice(21)}`,
+  ])
+    t.equal(parseKey(wrong), undefined, wrong)
 })
 
 t.test('a secret shows itself to nobody', async (t) => {
@@ -171,8 +347,12 @@ t.test('what is wrong in it is said with its line, and no key is ever repeated',
     [`PrivateKey = ${OWN}`, `PrivateKey = ${OWN.slice(1)}`, /^wg0.conf:3: this is not a key/],
     ['ListenPort = 51820', 'ListenPort = 99999', /^wg0.conf:6: listen: "99999"/],
     ['MTU = 1400', 'PostUp = iptables -A', /^wg0.conf:7: PostUp cannot be done/],
-    ['MTU = 1400', 'Mtuu = 1400', /^wg0.conf:7: there is no Mtuu in \[Interface\]/],
-    ['[Peer] # the first', '[Friend]', /^wg0.conf:9: there is no section/],
+    [
+      'MTU = 1400',
+      'Mtuu = 1400',
+      /^wg0.conf:7: there is no such key in \[Interface\]; there are PrivateKey, /,
+    ],
+    ['[Peer] # the first', '[Friend]', /^wg0.conf:9: there is no such section/],
     ['[Interface]', '', /^wg0.conf:3: a section must come first/],
     ['MTU = 1400', 'MTU', /^wg0.conf:7: this is neither/],
     ['MTU = 1400', 'ListenPort = 1', /^wg0.conf:7: this is said twice/],

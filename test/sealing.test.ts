@@ -49,9 +49,16 @@ class Side {
     const scratch = new Scratch(memory, plan.udp.scratch)
     const bytes = byteOperations(memory)
     const crypto = findCrypto()
-    const { places } = plan.udp
+    const { places, keys } = plan.udp
     const room = () => scratch.take(CRYPTO_SCRATCH_BYTES)
-    const aead = crypto.aead({ memory, at: places, bytes: PLACES_BYTES, scratch: room(), copy: bytes.copy })
+    const aead = crypto.aead({
+      memory,
+      at: places,
+      bytes: PLACES_BYTES,
+      scratch: room(),
+      keys,
+      copy: bytes.copy,
+    })
     const tellMain = () => {
       this.told++
     }

@@ -41,8 +41,8 @@ class PrivateParts {
     const bytes = byteOperations(memory)
     const { copy } = bytes
     this.#copy = copy
-    const { places, scratch } = plan.udp
-    const aead = crypto.aead({ memory, at: places, bytes: PLACES_BYTES, scratch, copy })
+    const { places, keys, scratch } = plan.udp
+    const aead = crypto.aead({ memory, at: places, bytes: PLACES_BYTES, scratch, keys, copy })
     const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
     const peers = new PeerTable(memory, plan.peers, plan.peerRows)
     const limits = new PathLimits(memory, plan.pathLimits)

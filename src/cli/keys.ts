@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { fstatSync } from 'node:fs'
 import type { Command } from 'commander'
 import pc from 'picocolors'
-import { refuseOpenToOthers } from '../config/key-file.js'
+import { refuseOpenToOthers, trimmed } from '../config/key-file.js'
 import { usageError } from '../errors.js'
 import { makeUndumpable } from '../linux/process.js'
-import { formatKey, parseKey } from '../noise/key-text.js'
+import { formatKey, parseKey, secretBytes, secretKeyLine } from '../noise/key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
 
 const EXAMPLES = `
@@ -36,10 +36,11 @@ export function addPubkey(program: Command): void {
 
 function keygen({ preshared }: { preshared?: boolean }): void {
   makeUndumpable()
-  const random = randomBytes(32)
+  const random = randomFillSync(secretBytes(32))
   const key = preshared === true ? random : clampPrivateKey(random)
   const into = fstatSync(1)
-  process.stdout.write(`${formatKey(key)}\n`)
+  const line = secretKeyLine(key)
+  process.stdout.write(line, () => line.fill(0))
   random.fill(0)
   key.fill(0)
   if (!into.isFile()) return
@@ -57,7 +58,7 @@ async function pubkey(): Promise<void> {
   const chunks: Buffer[] = []
   for await (const chunk of process.stdin) chunks.push(chunk)
   const text = Buffer.concat(chunks)
-  const key = parseKey(text.toString('latin1').trim())
+  const key = parseKey(trimmed(text))
   for (const chunk of [...chunks, text]) chunk.fill(0)
   if (key === undefined) {
     throw usageError(

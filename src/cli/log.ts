@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream'
-import { type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 import type { Settings } from '../config/schema.js'
+import { withoutKeyRuns } from '../noise/key-text.js'
 
 /** What waits at the most to be written, where nothing can be (a full disk, say): what comes then is lost. */
 const WAITING_BYTES = 64 * 1024
@@ -18,7 +19,7 @@ export async function createLog(
   output.on('error', onError)
   output.on('drop', () => onError(new Error('a line was lost, for none can be written')))
   if (json || !process.stdout.isTTY)
-    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, output)
+    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, withoutKeysInLines(output))
   const { default: pretty } = await import('pino-pretty')
   // Between the two, or an error of the one would end the other.
   const between = new Writable({
@@ -28,8 +29,11 @@ export async function createLog(
       done()
     },
   })
-  return pino(
-    options,
-    pretty({ destination: between, sync: true, hideObject: true, translateTime: 'SYS:HH:MM:ss' }),
-  )
+  const lines = pretty({ destination: between, sync: true, hideObject: true, translateTime: 'SYS:HH:MM:ss' })
+  return pino(options, withoutKeysInLines(lines))
+}
+
+/** What is read again while the tunnel runs may have a key in it where none belongs. */
+function withoutKeysInLines(lines: DestinationStream): DestinationStream {
+  return { write: (line) => lines.write(withoutKeyRuns(line)) }
 }

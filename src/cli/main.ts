@@ -1,52 +1,27 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander'
-import pc from 'picocolors'
-import { version } from '../version.js'
-import { fail } from './fail.js'
+/**
+ * The first that runs, with nothing to wait for: SIGUSR1 would have Node open its debugger on a port that any user of
+ * this machine can connect to. Node takes the signal from its own start on, some 30 ms before it comes here; if it
+ * came by then, the debugger is closed again, at the latest in the first turn of the event loop.
+ */
+import { createRequire } from 'node:module'
 
-const program = new Command('udptun-fast')
-  .description(
-    'A private Ethernet over any IP network: a tap device on each host, its frames carried in UDP.',
-  )
-  .version(version)
-  .configureOutput({ outputError: (text, write) => write(asSentence(text)) })
-  .enablePositionalOptions()
-  .exitOverride()
+process.on('SIGUSR1', () => {})
+/** Whoever starts Node with a debugger wants one. */
+const wanted = [process.env.NODE_OPTIONS ?? '', ...process.execArgv].some((it) => it.includes('--inspect'))
 
-/** Commander's `error: …`, over one line or two, the way everything else here is said. */
-function asSentence(text: string): string {
-  const said = text
-    .replace(/^error: /, '')
-    .trim()
-    .replaceAll('\n', ' ')
-    .replace(/\. ([A-Z])/, (_, letter) => `: ${letter.toLowerCase()}`)
-    .replace(/\.$/, '')
-  return `${pc.red('udptun-fast:')} ${said}; see udptun-fast --help\n`
+function closeDebugger(): void {
+  try {
+    const inspector = createRequire(import.meta.url)('node:inspector')
+    if (inspector.url() !== undefined) inspector.close()
+  } catch {
+    // This Node has none.
+  }
 }
 
-/** Loaded only where they are meant, all for the help: `start` should not wait for what draws the demo. */
-const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
-  start: async () => (await import('./start.js')).addStart,
-  status: async () => (await import('./status.js')).addStatus,
-  peers: async () => (await import('./peers.js')).addPeers,
-  fdb: async () => (await import('./fdb.js')).addFdb,
-  reload: async () => (await import('./reload.js')).addReload,
-  mtu: async () => (await import('./mtu.js')).addMtu,
-  keygen: async () => (await import('./keys.js')).addKeygen,
-  pubkey: async () => (await import('./keys.js')).addPubkey,
-  demo: async () => (await import('./demo.js')).addDemo,
+if (!wanted) {
+  closeDebugger()
+  setImmediate(closeDebugger)
 }
-const [, , asked = ''] = process.argv
-for (const name of Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS))
-  (await COMMANDS[name]())(program)
 
-// Node's own end of the process would wait for the workers, which nobody stops any more.
-process.on('uncaughtException', fail)
-
-try {
-  await program.parseAsync()
-} catch (error) {
-  // Commander has said what it had to say; help and --version are no mistakes.
-  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2)
-  fail(error)
-}
+await import('./program.js')

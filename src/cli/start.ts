@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { type Command, Option } from 'commander'
 import { loadSettings, readConfigFile } from '../config/load.js'
 import { LOG_LEVELS, MODES, OFFLOAD_MODES, settingsSchema } from '../config/schema.js'
+import { Secret } from '../config/secret.js'
 import { readWgQuick } from '../config/wg-quick.js'
 import { Faults } from '../control/faults.js'
 import { Tunnel } from '../control/tunnel.js'
@@ -118,7 +119,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     }
     return config === undefined ? undefined : readConfigFile(config)
   }
-  const read = () => loadSettings(given, readFile())
+  const read = () => Secret.wipedOnError(() => loadSettings(given, readFile()))
   const settings = read()
 
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)

@@ -1,12 +1,14 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { makeUndumpable } from '../linux/process.js'
-import { parseKey, withoutKey } from '../noise/key-text.js'
+import { looksLikeKey, parseKey, secretBytes } from '../noise/key-text.js'
 import { Secret } from './secret.js'
 
 /** Longer than any key file with a line or two of comment. */
 const MAX_BYTES = 4096
 
 const OTHERS = 0o077
+
+const ROOT = 0
 
 /**
  * Refuses a file with a secret in it that others than its owner may read or write.
@@ -20,8 +22,26 @@ export function refuseOpenToOthers(path: string, mode: number): void {
   )
 }
 
+/** Refuses one that is neither root's nor the caller's: its owner knows the secret, and can put in another. */
+function refuseOfAnother(path: string, owner: number): void {
+  if (ownersAllowed().includes(owner)) return
+  throw new RangeError(
+    `"${path}" is another user's (uid ${owner}), who can read and change it; mend that with: chown ${process.geteuid?.() ?? ROOT} ${path}`,
+  )
+}
+
+/** Root, who this process is, and who has called it by sudo(8). */
+function ownersAllowed(): readonly number[] {
+  const self = process.geteuid?.() ?? ROOT
+  const { SUDO_UID } = process.env
+  return self === ROOT && SUDO_UID !== undefined && /^\d+$/.test(SUDO_UID)
+    ? [ROOT, Number(SUDO_UID)]
+    : [ROOT, self]
+}
+
 /**
  * Reads a secret file whole, into memory that the caller wipes; of this process there is no core dump from then on.
+ * The name of a file that is not there is not repeated: it may be the secret itself, or most of it.
  * @throws RangeError, as above
  */
 export function readSecretFile(path: string, maxBytes: number): Buffer {
@@ -31,12 +51,14 @@ export function readSecretFile(path: string, maxBytes: number): Buffer {
     fd = openSync(path, 'r')
   } catch (error) {
     throw new RangeError(
-      `"${path}" cannot be read (${(error as NodeJS.ErrnoException).code}); check its name and who may read it`,
+      `the file that it names cannot be read (${(error as NodeJS.ErrnoException).code}); check its name and who may read it`,
     )
   }
   try {
-    refuseOpenToOthers(path, fstatSync(fd).mode)
-    const buffer = Buffer.alloc(maxBytes)
+    const { mode, uid }: Stats = fstatSync(fd)
+    refuseOpenToOthers(path, mode)
+    refuseOfAnother(path, uid)
+    const buffer = secretBytes(maxBytes)
     let length = 0
     try {
       for (let got = -1; got !== 0 && length < maxBytes; length += got)
@@ -55,13 +77,13 @@ export function readSecretFile(path: string, maxBytes: number): Buffer {
  * @throws RangeError: the rest of a sentence that starts with the setting's name
  */
 export function readKeyFile(path: string): Secret {
-  if (withoutKey(path) !== path)
+  if (looksLikeKey(path))
     throw new RangeError(
-      '"(a key)" is to be written to a file, and the name of that file here; anybody can see this',
+      'a key is to be written to a file, and the name of that file here; anybody can see this',
     )
   const bytes = readSecretFile(path, MAX_BYTES)
   try {
-    const key = parseKey(bytes.toString('latin1').trim())
+    const key = parseKey(trimmed(bytes))
     if (key !== undefined) return new Secret(key)
   } finally {
     bytes.fill(0)
@@ -69,4 +91,17 @@ export function readKeyFile(path: string): Secret {
   throw new RangeError(
     `"${path}" does not hold a key, which is one line of 44 characters; make one with: udptun-fast keygen > ${path}`,
   )
+}
+
+/** Without the white space around it; the same memory. */
+export function trimmed(bytes: Buffer): Buffer {
+  let start = 0
+  let end = bytes.length
+  while (start < end && isSpace(bytes[start])) start++
+  while (end > start && isSpace(bytes[end - 1])) end--
+  return bytes.subarray(start, end)
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 }

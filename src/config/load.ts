@@ -1,8 +1,25 @@
 import { readFileSync } from 'node:fs'
-import { type Document, isMap, isNode, isSeq, LineCounter, parseDocument, type Scalar } from 'yaml'
+import {
+  type Document,
+  type ErrorCode,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+} from 'yaml'
 import type { z } from 'zod'
 import { usageError } from '../errors.js'
-import { isConflict, PEER_KEYS, type SettingPath, type Settings, settingsSchema, settle } from './schema.js'
+import {
+  isConflict,
+  PEER_KEYS,
+  SECRET_SETTINGS,
+  type SettingPath,
+  type Settings,
+  settingsSchema,
+  settle,
+} from './schema.js'
 
 /** A configuration file as it was read: plain values, and the line each setting stands on. */
 export interface ConfigFile {
@@ -20,11 +37,11 @@ export function readConfigFile(path: string): ConfigFile {
     throw usageError(`${path} cannot be read (${(error as NodeJS.ErrnoException).code}); check --config`)
   }
   const lines = new LineCounter()
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false })
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'error' })
   if (document.errors.length > 0) {
     const [first] = document.errors
     const { line } = lines.linePos(first.pos[0])
-    throw usageError(`${path}:${line}: this is not valid YAML (${first.message}); mend it`)
+    throw usageError(`${path}:${line}: this is not valid YAML (${whatIsWrong(first)}); mend it`)
   }
   const values = plainValues(document, path)
   if (!isMap(document.contents) && values !== null) {
@@ -41,9 +58,11 @@ export function readConfigFile(path: string): ConfigFile {
 function offsetOf(document: Document, path: SettingPath): number | undefined {
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
   const last = path[path.length - 1]
-  if (isMap<Scalar>(parent)) {
-    const pair = parent.items.find(({ key }) => String(key.value) === String(last))
-    if (pair?.key.range) return pair.key.range[0]
+  if (isMap(parent)) {
+    const key = parent.items
+      .map(({ key }) => key)
+      .find((it) => isScalar(it) && String(it.value) === String(last))
+    if (isScalar(key) && key.range) return key.range[0]
   } else if (isSeq(parent)) {
     const item = parent.items[Number(last)]
     if (isNode(item) && item.range) return item.range[0]
@@ -54,9 +73,28 @@ function offsetOf(document: Document, path: SettingPath): number | undefined {
 function plainValues(document: Document, path: string): Record<string, unknown> | null {
   try {
     return document.toJS()
-  } catch (error) {
-    throw usageError(`${path}: this is not valid YAML (${(error as Error).message}); mend it`)
+  } catch {
+    // That of an alias has the name in it, which may be a key.
+    throw usageError(
+      `${path}: this is not valid YAML (an alias stands for nothing before it, or for too much); mend it`,
+    )
   }
+}
+
+/** Of mistakes whose messages have in them what was written, which may be a secret: what is said in their place. */
+const WITHOUT_SOURCE: Partial<Record<ErrorCode, string>> = {
+  BAD_ALIAS: 'an alias of that name cannot be',
+  BAD_COLLECTION_TYPE: 'a tag is for something else',
+  BAD_DIRECTIVE: 'a line that begins with % is none that YAML has',
+  BAD_DQ_ESCAPE: 'there is no such escape; in double quotes write two backslashes for one',
+  BAD_SCALAR_START: 'a value cannot begin so without quotes',
+  TAG_RESOLVE_FAILED: 'there is no such tag; a value that begins with ! needs quotes',
+  UNEXPECTED_TOKEN: 'something stands where nothing can',
+}
+
+/** @param error the first that the parser has found */
+function whatIsWrong({ code, message }: { code: ErrorCode; message: string }): string {
+  return WITHOUT_SOURCE[code] ?? message
 }
 
 /**
@@ -92,7 +130,9 @@ function explainIssue(
   if (issue.code === 'unrecognized_keys') {
     const [key] = issue.keys
     const known = path.length === 0 ? Object.keys(settingsSchema.shape) : PEER_KEYS
-    return `${name([...path, key])}: there is no setting "${key}"; there are ${known.join(', ')}`
+    const shown = SETTING_NAME.test(key) ? key : '(no name)'
+    const where = `${name([...path, key]).slice(0, -key.length)}${shown}`
+    return `${where}: there is no setting "${shown}"; there are ${known.join(', ')}`
   }
   // A list is named as a whole, a peer's setting by itself; a peer that is a bare text is its endpoint.
   const named = path[0] === 'peers' ? path.slice(0, 3) : path.slice(0, 1)
@@ -104,12 +144,18 @@ function explainIssue(
     const what = named[0] === 'local' || named[0] === 'remote' ? MISSING : 'give it a value or leave it out'
     return `${name(named)} is missing; ${what}`
   }
-  return `${name(named)}: ${explain(issue.message, value)}`
+  const hidden = issue.code === 'custom' || SECRET_SETTINGS.has(named.at(-1))
+  return `${name(named)}: ${hidden ? issue.message : `${shownValue(value)} is not right; ${issue.message}`}`
 }
 
-/** Messages from values.ts name the value and what to do; those of the schema itself only what to do. */
-function explain(message: string, value: unknown): string {
-  return message.startsWith('"') ? message : `${JSON.stringify(value)} is not right; ${message}`
+/** What may be a misspelt setting; else it may be anything, a secret too. */
+const SETTING_NAME = /^[a-z][a-z_-]{0,31}$/i
+
+/** A map is not shown: there may be secrets in it, by whatever names. */
+function shownValue(value: unknown): string {
+  if (Array.isArray(value))
+    return value.some((it) => it instanceof Object) ? 'this list' : JSON.stringify(value)
+  return value instanceof Object ? 'this' : JSON.stringify(value)
 }
 
 /** How the person wrote the setting: `file.yaml:3: mtu` or `--mtu`, or the bare key for an argument. */

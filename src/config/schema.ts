@@ -22,25 +22,38 @@ import {
   type Remote,
 } from './values.js'
 
+/** What `parse` makes of a value; what it throws is the issue. */
+function parsed<In, Out>(parse: (value: In) => Out) {
+  return (value: In, context: z.RefinementCtx): Out => {
+    try {
+      return parse(value)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message })
+      return z.NEVER
+    }
+  }
+}
+
 /** A setting that is written as a text (or, in YAML, a bare number) and parsed by one of values.ts. */
 function text<T>(parse: (text: string) => T, description: string) {
   return z
     .union([z.string(), z.number()], { error: 'write a text or a number' })
-    .transform((value, context) => {
-      try {
-        return parse(String(value))
-      } catch (error) {
-        context.addIssue({ code: 'custom', message: (error as Error).message })
-        return z.NEVER
-      }
-    })
+    .transform(parsed((value) => parse(String(value))))
     .describe(description)
 }
 
 /** A key in a file of its own; or, from a wg-quick(8) file, the key itself. */
 function secret(description: string) {
-  return z.union([z.instanceof(Secret), text(readKeyFile, '')]).describe(description)
+  return z
+    .union([z.instanceof(Secret), z.string(), z.number()], {
+      error: 'write the name of a file with a key in it',
+    })
+    .transform(parsed((value) => (value instanceof Secret ? value : readKeyFile(String(value)))))
+    .describe(description)
 }
+
+/** Settings whose values are never shown, whatever stands there. */
+export const SECRET_SETTINGS: ReadonlySet<unknown> = new Set(['private_key_file', 'preshared_key_file'])
 
 /** What makes a tunnel to a peer private. */
 const KEYS_OF_PEER = {

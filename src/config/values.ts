@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { parseKey, withoutKey } from '../noise/key-text.js'
+import { looksLikeKey, parseKey } from '../noise/key-text.js'
 import { isGroupMac, type Mac, parseMac } from '../wire/ethernet.js'
 
 /** The texts a person writes, and what they stand for. Each parser returns a value or throws a RangeError
@@ -74,6 +74,11 @@ function refuseRanges(text: string, address: string, ranges: readonly string[]):
 /** `host-b`, `198.51.100.2:5149`, `2001:db8::2`, `[2001:db8::2]:5149`. */
 export function parseRemote(text: string): Remote {
   const { host, port } = splitPort(text)
+  // Else a key that lacks its last character would be asked of name servers.
+  if (looksLikeKey(host))
+    throw new RangeError(
+      'a remote is to stand here, and what does looks like a key; write a host name or an address',
+    )
   if (host === '' || !(isAddress(host) || (HOST_NAME.test(host) && !/^[\d.]+$/.test(host)))) {
     throw new RangeError(
       `"${text}" is not a remote; write a host name or an address, such as host-b, 198.51.100.2:${DEFAULT_PORT} or [2001:db8::2]:${DEFAULT_PORT}`,
@@ -127,6 +132,8 @@ export function parsePeerName(text: string): string {
   if (!/^[!-~]{1,63}$/.test(text)) {
     throw new RangeError(`"${text}" is not a peer's name; use 1 to 63 ASCII characters without spaces`)
   }
+  if (looksLikeKey(text))
+    throw new RangeError('a name is to stand here that everybody may see, and what does looks like a key')
   return text
 }
 
@@ -135,7 +142,7 @@ export function parsePublicKey(text: string): Buffer {
   const key = parseKey(text)
   if (key === undefined) {
     throw new RangeError(
-      `"${withoutKey(text)}" is not a public key, which has 44 characters; the other host tells its own with: udptun-fast pubkey < its.key`,
+      `"${text}" is not a public key, which has 44 characters; the other host tells its own with: udptun-fast pubkey < its.key`,
     )
   }
   return key

@@ -1,6 +1,6 @@
 import { usageError } from '../errors.js'
 import { parseKey } from '../noise/key-text.js'
-import { readSecretFile } from './key-file.js'
+import { readSecretFile, trimmed } from './key-file.js'
 import type { ConfigFile } from './load.js'
 import type { SettingPath } from './schema.js'
 import { Secret } from './secret.js'
@@ -9,18 +9,27 @@ const MAX_BYTES = 1024 * 1024
 
 /** Keys of wg-quick(8) and wg(8) that stand for something here: the setting each becomes. */
 const INTERFACE: Readonly<Record<string, string>> = {
-  privatekey: 'private_key_file',
-  address: 'local',
-  listenport: 'listen',
-  mtu: 'mtu',
+  PrivateKey: 'private_key_file',
+  Address: 'local',
+  ListenPort: 'listen',
+  MTU: 'mtu',
 }
 const PEER: Readonly<Record<string, string>> = {
-  publickey: 'public_key',
-  presharedkey: 'preshared_key_file',
-  endpoint: 'endpoint',
-  allowedips: 'prefixes',
-  persistentkeepalive: 'persistent_keepalive',
+  PublicKey: 'public_key',
+  PresharedKey: 'preshared_key_file',
+  Endpoint: 'endpoint',
+  AllowedIPs: 'prefixes',
+  PersistentKeepalive: 'persistent_keepalive',
 }
+
+/** The setting of a key, which may be written in capitals or small letters. */
+function settingOf(keys: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.entries(keys).find(([name]) => name.toLowerCase() === key)?.[1]
+}
+
+const NEWLINE = 0x0a
+const HASH = 0x23
+const EQUALS = 0x3d
 
 /** Keys of wg-quick(8) that are about the rest of the system: what to say of each. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
@@ -57,28 +66,29 @@ export function readWgQuick(path: string): WgQuickFile {
     throw usageError(`--wireguard: ${(error as Error).message}`)
   }
   try {
-    return parseWgQuick(path, bytes.toString('utf8'))
+    return Secret.wipedOnError(() => parseWgQuick(path, bytes))
   } finally {
     bytes.fill(0)
   }
 }
 
-/** @param path for messages alone */
-export function parseWgQuick(path: string, text: string): WgQuickFile {
+/**
+ * Of a line with a secret in it no string is made, which could not be wiped. No message repeats what it found where
+ * the name of a key should be: a key may stand on a line of its own, or be glued to its name.
+ * @param path only for messages
+ */
+export function parseWgQuick(path: string, bytes: Buffer): WgQuickFile {
   const values: Record<string, unknown> = { mode: 'tun' }
   const peers: Record<string, unknown>[] = []
   const lines = new Map<string, number>()
   const ignored: string[] = []
   let section: 'interface' | 'peer' | undefined
-  for (const [index, raw] of text.split(/\r?\n/).entries()) {
-    const number = index + 1
+  for (const [number, line] of linesOf(bytes)) {
     const fail = (message: string) => usageError(`${path}:${number}: ${message}`)
-    const line = raw.replace(/#.*/, '').trim()
-    if (line === '') continue
-    const heading = /^\[(\w+)\]$/.exec(line)?.[1].toLowerCase()
+    const heading = headingOf(line)
     if (heading !== undefined) {
       if (heading !== 'interface' && heading !== 'peer')
-        throw fail(`there is no section [${heading}]; there are [Interface] and [Peer]`)
+        throw fail('there is no such section; there are [Interface] and [Peer]')
       section = heading
       if (section === 'peer') {
         lines.set(`peers.${peers.length}`, number)
@@ -86,15 +96,21 @@ export function parseWgQuick(path: string, text: string): WgQuickFile {
       }
       continue
     }
-    const pair = /^(\w+)\s*=\s*(.*)$/.exec(line)
-    if (pair === null) throw fail('this is neither a section nor a line of "Key = value"; mend it')
+    const equals = line.indexOf(EQUALS)
+    if (equals < 0) throw fail('this is neither a section nor a line of "Key = value"; mend it')
     if (section === undefined) throw fail('a section must come first; write [Interface] before it')
-    const [, name, value] = pair
+    const name = trimmed(line.subarray(0, equals)).toString('latin1')
     const key = name.toLowerCase()
-    const setting = (section === 'interface' ? INTERFACE : PEER)[key]
+    const known = section === 'interface' ? INTERFACE : PEER
+    const setting = settingOf(known, key)
+    const rest = trimmed(line.subarray(equals + 1))
     if (setting === undefined) {
-      const reason = section === 'interface' ? ELSEWHERE[key] : undefined
-      if (reason === undefined) throw fail(`there is no ${name} in [${titleOf(section)}]; check its spelling`)
+      const reason = section === 'interface' && Object.hasOwn(ELSEWHERE, key) ? ELSEWHERE[key] : undefined
+      if (reason === undefined)
+        throw fail(
+          `there is no such key in [${titleOf(section)}]; there are ${Object.keys(known).join(', ')}`,
+        )
+      const value = rest.toString('utf8')
       if (value.toLowerCase() === HARMLESS[key]) continue
       if (IGNORED.has(key)) {
         ignored.push(`${path}:${number}: ${name} is passed over: ${reason}`)
@@ -105,7 +121,7 @@ export function parseWgQuick(path: string, text: string): WgQuickFile {
     const target = section === 'interface' ? values : peers[peers.length - 1]
     const place = section === 'interface' ? setting : `peers.${peers.length - 1}.${setting}`
     if (!lines.has(place)) lines.set(place, number)
-    put(target, setting, value, fail)
+    put(target, setting, rest, fail)
   }
   // Elsewhere a single peer of which nothing is said has all addresses; with WireGuard it has none.
   if (peers.length === 1 && [peers[0].prefixes ?? []].flat().length === 0)
@@ -118,17 +134,47 @@ export function parseWgQuick(path: string, text: string): WgQuickFile {
   return { path, values, lineOf, ignored }
 }
 
+/** The lines that are not empty, without comments and the white space around them, with their numbers. */
+function* linesOf(bytes: Buffer): Generator<readonly [number: number, line: Buffer]> {
+  for (let start = 0, number = 1; start <= bytes.length; number++) {
+    const newline = bytes.indexOf(NEWLINE, start)
+    const end = newline < 0 ? bytes.length : newline
+    const whole = bytes.subarray(start, end)
+    const hash = whole.indexOf(HASH)
+    const line = trimmed(hash < 0 ? whole : whole.subarray(0, hash))
+    if (line.length > 0) yield [number, line]
+    start = end + 1
+  }
+}
+
+/** What stands in brackets, in small letters; undefined for a line that is not in brackets. */
+function headingOf(line: Buffer): string | undefined {
+  if (line[0] !== 0x5b || line.at(-1) !== 0x5d) return undefined
+  return line.subarray(1, -1).toString('latin1').toLowerCase()
+}
+
 function titleOf(section: 'interface' | 'peer'): string {
   return section === 'interface' ? 'Interface' : 'Peer'
 }
+
+const TWICE = 'this is said twice; leave one of them out'
 
 /** Lists may be given at once or line by line; everything else once. */
 function put(
   target: Record<string, unknown>,
   setting: string,
-  value: string,
+  bytes: Buffer,
   fail: (message: string) => Error,
 ): void {
+  if (setting === 'private_key_file' || setting === 'preshared_key_file') {
+    if (target[setting] !== undefined) throw fail(TWICE)
+    const key = parseKey(bytes)
+    if (key === undefined)
+      throw fail('this is not a key, which has 44 characters; check that all of it is there')
+    target[setting] = new Secret(key)
+    return
+  }
+  const value = bytes.toString('utf8')
   if (setting === 'local' || setting === 'prefixes') {
     const list = value
       .split(',')
@@ -138,13 +184,8 @@ function put(
     target[setting] = [...((target[setting] as string[] | undefined) ?? []), ...whole]
     return
   }
-  if (target[setting] !== undefined) throw fail('this is said twice; leave one of them out')
-  if (setting === 'private_key_file' || setting === 'preshared_key_file') {
-    const key = parseKey(value)
-    if (key === undefined)
-      throw fail('this is not a key, which has 44 characters; check that all of it is there')
-    target[setting] = new Secret(key)
-  } else if (setting === 'persistent_keepalive') {
+  if (target[setting] !== undefined) throw fail(TWICE)
+  if (setting === 'persistent_keepalive') {
     target[setting] = value.toLowerCase() === 'off' ? 0 : value
   } else target[setting] = value
 }

@@ -170,9 +170,7 @@ export class Peers {
     for (const [, peer] of kept) if (peer !== undefined) this.#peers.delete(peer.name)
     for (const [now, peer] of kept) {
       if (peer === undefined) continue
-      // It has been read again, and the peer has its own.
-      if (stays(now)) now.preshared_key_file?.wipe()
-      else faults.run('peer', () => peer.change(now), now.name)
+      if (!stays(now)) faults.run('peer', () => peer.change(now), now.name)
       this.#peers.set(now.name, peer)
     }
     for (const [now, peer] of kept) if (peer === undefined) faults.run('peer', () => this.#add(now), now.name)

@@ -16,6 +16,7 @@ import { Handshakes, type Verdict } from '../noise/handshakes.js'
 import { formatKey } from '../noise/key-text.js'
 import { Identity, OwnIdentity } from '../noise/keys.js'
 import type { Times } from '../noise/peer.js'
+import { wipe } from '../noise/primitives.js'
 import { Rates } from '../rates.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { pad } from '../wire/padding.js'
@@ -132,12 +133,14 @@ export class PrivateSide {
 
   /** Whether {@link add} would do. @throws UserError for keys that nobody can talk to */
   check(settings: PeerSettings): void {
-    this.#acquaint(settings)
+    const { staticSecret, presharedKey } = this.#acquaint(settings)
+    wipe(staticSecret, presharedKey)
   }
 
-  /** @throws UserError, as {@link check} does */
+  /** Takes the preshared key over: that of the settings is wiped. @throws UserError, as {@link check} does */
   add(row: number, settings: PeerSettings): void {
     const acquaintance = this.#acquaint(settings)
+    settings.preshared_key_file?.wipe()
     const persistentKeepaliveMs = keepaliveMs(settings)
     this.#handshakes.add({ number: row, acquaintance, persistentKeepaliveMs }, this.#clock.now())
     this.#peers.set(row, settings)
@@ -148,6 +151,7 @@ export class PrivateSide {
     const presharedKey = settings.preshared_key_file?.reveal() ?? new Uint8Array(KEY_BYTES)
     const persistentKeepaliveMs = keepaliveMs(settings)
     this.#handshakes.peer(row)?.change({ presharedKey, persistentKeepaliveMs }, this.#clock.now())
+    settings.preshared_key_file?.wipe()
     this.#peers.set(row, settings)
   }
 

@@ -11,7 +11,7 @@ import { peerCounterBlock } from '../forward/peer-counters.js'
 import { PeerTable } from '../forward/peers.js'
 import { planMemory, StateWord } from '../forward/plan.js'
 import { Ring } from '../forward/ring.js'
-import { ENODEV, KernelError } from '../linux/errno.js'
+import { ENODEV, errnoName, KernelError } from '../linux/errno.js'
 import { getLink, type LinkStatistics, setLink } from '../linux/interface.js'
 import { close } from '../linux/libc.js'
 import { NativeMemory } from '../linux/memory.js'
@@ -327,7 +327,13 @@ export class Tunnel {
     const settings = this.#reread()
     // The key in use is OpenSSL's; another one would need a restart.
     settings.private_key_file?.wipe()
-    const changes = this.#peers.apply(settings)
+    let changes: PeerChanges
+    try {
+      changes = this.#peers.apply(settings)
+    } finally {
+      // The peers have their own.
+      for (const { preshared_key_file } of settings.peers) preshared_key_file?.wipe()
+    }
     this.#addresses.configure(this.#peers.rows)
     const ignored = Object.keys(settings).filter(
       (key) => key !== 'peers' && !isDeepStrictEqual(pick(settings, key), pick(this.#settings, key)),
@@ -498,6 +504,11 @@ async function startPrivateSide(
 ): Promise<PrivateSide | undefined> {
   const { private_key_file: privateKey, mode } = settings
   if (privateKey === undefined) return undefined
+  const errno = memory.keepInRam(plan.secrets.at, plan.secrets.bytes)
+  if (errno !== 0)
+    log.debug(
+      `the kernel does not keep the keys out of swap (${errnoName(errno)}); a greater limit on locked memory would help (ulimit -l)`,
+    )
   const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
   const queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
   const counted = (verdict: Verdict) => {

@@ -1,3 +1,4 @@
+import { KEY_BYTES } from '../linux/ciphers.js'
 import { CONTROL_DATA_BYTES } from './control-queue.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
 import { fdbBytes } from './fdb.js'
@@ -52,6 +53,8 @@ export interface TunnelPlan {
   readonly keypairs: number
   readonly keypairRows: number
   readonly handshakes: number
+  /** The part with all keys in it: the keypairs, and the workers' own copies. */
+  readonly secrets: { readonly at: number; readonly bytes: number }
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
 }
@@ -69,6 +72,9 @@ export interface WorkerPlan {
   /** Where messages are sealed and opened: see sealer.ts. */
   readonly places: number
   readonly relayPlaces: number
+  /** The keys that it seals and opens with there: see ciphers.ts. */
+  readonly keys: number
+  readonly relayKeys: number
   /** Where frames wait for keys: see waiting-room.ts. */
   readonly waitingRoom: number
 }
@@ -143,7 +149,12 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const udp = worker()
   const control = take(ringBytes(CONTROL_DATA_BYTES))
   const keypairRows = peerRows * KEYPAIRS_PER_PEER
+  const secretsAt = next
   const keypairs = take(keypairTableBytes(keypairRows, peerRows))
+  const ownKeys = () => take(2 * keypairRows * KEY_BYTES)
+  const tapKeys = { keys: ownKeys(), relayKeys: ownKeys() }
+  const udpKeys = { keys: ownKeys(), relayKeys: ownKeys() }
+  const secrets = { at: secretsAt, bytes: next - secretsAt }
   const handshakes = take(ringBytes(CONTROL_DATA_BYTES))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
@@ -152,7 +163,8 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const storm = take(stormBytes(peerRows))
   const fdb = take(fdbBytes(peerRows))
   const tables = { peers, peerRows, fdb, routes, routeLimit, storm }
-  const keys = { keypairs, keypairRows, handshakes }
+  const keys = { keypairs, keypairRows, handshakes, secrets }
+  const workers = { tap: { ...tap, ...tapKeys }, udp: { ...udp, ...udpKeys } }
   const rings = { outbound, inbound, control }
-  return { state, offloads, pathLimits, ...rings, ...tables, ...keys, tap, udp, end: next }
+  return { state, offloads, pathLimits, ...rings, ...tables, ...keys, ...workers, end: next }
 }

@@ -58,15 +58,16 @@ export class PrivateParts {
   /** For frames from the device, which may wait for keys. */
   forDevice(): Sealing {
     const { task, bytes } = this.#options
-    const { places, waitingRoom } = task.plan[task.role]
-    const { sealer } = this.#seal(places)
+    const { places, keys, waitingRoom } = task.plan[task.role]
+    const { sealer } = this.#seal(places, keys)
     return { sealer, waitingRoom: new WaitingRoom(waitingRoom, bytes.copy) }
   }
 
   /** For frames from other peers. */
   forRelay(): Sealing {
     const { task } = this.#options
-    return { sealer: this.#seal(task.plan[task.role].relayPlaces).sealer, waitingRoom: undefined }
+    const { relayPlaces, relayKeys } = task.plan[task.role]
+    return { sealer: this.#seal(relayPlaces, relayKeys).sealer, waitingRoom: undefined }
   }
 
   /** To be called when main has rung: keys may have been wiped. */
@@ -80,7 +81,7 @@ export class PrivateParts {
     for (let i = 0; i < this.#keyrings.length; i++) this.#keyrings[i].look()
   }
 
-  #seal(places: number): { keyring: Keyring; sealer: Sealer } {
+  #seal(places: number, keys: number): { keyring: Keyring; sealer: Sealer } {
     const { task, scratch, peers, limits, bytes, control } = this.#options
     const { plan, mode } = task
     const { memory } = scratch
@@ -90,6 +91,7 @@ export class PrivateParts {
       at: places,
       bytes: PLACES_BYTES,
       scratch: scratch.take(CRYPTO_SCRATCH_BYTES),
+      keys,
       copy: bytes.copy,
     })
     const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)

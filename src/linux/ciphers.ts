@@ -76,6 +76,8 @@ export interface AeadOptions {
   readonly bytes: number
   /** Offset of {@link CRYPTO_SCRATCH_BYTES} bytes, a multiple of 64. */
   readonly scratch: number
+  /** Offset of {@link KEY_BYTES} bytes for each slot, a multiple of 64. */
+  readonly keys: number
   /** Copies `bytes` bytes, and up to 15 more. */
   copy(to: number, from: number, bytes: number): void
 }

@@ -13,6 +13,11 @@ export const EFD_CLOEXEC = O_CLOEXEC
 
 // <sys/mman.h>
 export const MADV_DONTNEED = 4
+export const MADV_DONTDUMP = 16
+export const MLOCK_ONFAULT = 1
+
+// <sys/resource.h>
+export const RLIMIT_CORE = 4
 
 // <poll.h>
 export const POLLIN = 0x1

@@ -96,6 +96,13 @@ export const recvmmsg: (fd: number, vec: Pointer, vlen: number, flags: number, t
 export const madvise: (address: Pointer, length: number, advice: number) => number = libc.func(
   'int madvise(void *address, size_t length, int advice)',
 )
+export const mlock2: (address: Pointer, length: number, flags: number) => number = libc.func(
+  'int mlock2(void *address, size_t length, unsigned int flags)',
+)
+/** `limit` is two numbers of 64 bits: what holds, and what it may be raised to. */
+export const setrlimit: (resource: number, limit: Pointer) => number = libc.func(
+  'int setrlimit(int resource, void *limit)',
+)
 export const if_nametoindex: (name: string) => number = libc.func(
   'unsigned int if_nametoindex(const char *name)',
 )

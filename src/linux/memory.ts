@@ -1,9 +1,12 @@
 import koffi from 'koffi'
-import { MADV_DONTNEED } from './constants.js'
-import { madvise } from './libc.js'
+import { MADV_DONTDUMP, MADV_DONTNEED, MLOCK_ONFAULT } from './constants.js'
+import { lastErrno, madvise, mlock2 } from './libc.js'
 
 /** Of WebAssembly: a multiple of what any kernel's page is. */
 const PAGE_BYTES = 65_536
+
+/** The least page of the kernel; where its pages are larger, it rounds further. */
+const SYSTEM_PAGE_BYTES = 4_096
 
 /**
  * Memory that threads share and the kernel reads and writes: a WebAssembly memory, whose buffer never moves.
@@ -60,6 +63,18 @@ export class NativeMemory {
     const start = Math.ceil(offset / PAGE_BYTES) * PAGE_BYTES
     const end = Math.floor((offset + bytes) / PAGE_BYTES) * PAGE_BYTES
     if (end > start) madvise(this.address(start), end - start, MADV_DONTNEED)
+  }
+
+  /**
+   * Keeps the pages of this part out of swap and of core dumps, from when they are first written (mlock(2),
+   * `MLOCK_ONFAULT`): for secrets, a few pages of them. Pages count as a whole.
+   * @returns 0, or the errno with which the kernel refuses to lock them: a limit, `RLIMIT_MEMLOCK`
+   */
+  keepInRam(offset: number, bytes: number): number {
+    const start = offset - (offset % SYSTEM_PAGE_BYTES)
+    const length = Math.ceil((offset + bytes) / SYSTEM_PAGE_BYTES) * SYSTEM_PAGE_BYTES - start
+    madvise(this.address(start), length, MADV_DONTDUMP)
+    return mlock2(this.address(start), length, MLOCK_ONFAULT) === 0 ? 0 : lastErrno()
   }
 
   /** Writes the address of byte `target` as a 64-bit pointer (little-endian) at byte `at`, a multiple of 4. */

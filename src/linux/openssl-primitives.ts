@@ -99,7 +99,7 @@ export class PrimitiveAead implements Aead {
   readonly #at: number
   /** Of each place. Its plain bytes are where the next one begins. */
   readonly #addresses: readonly unknown[]
-  readonly #keys: (Uint8Array | undefined)[] = []
+  readonly #keys: number
   readonly #keyAddresses: bigint[] = []
   readonly #context: Uint8Array
   readonly #contextAddress: bigint
@@ -109,11 +109,12 @@ export class PrimitiveAead implements Aead {
   readonly #tagAddress: bigint
 
   constructor(primitives: Primitives, options: AeadOptions) {
-    const { memory, at, scratch, copy } = options
+    const { memory, at, scratch, keys, copy } = options
     this.#primitives = primitives
     this.#memory = memory
     this.#copy = copy
     this.#at = at
+    this.#keys = keys
     this.#addresses = placeAddresses(options)
     this.#context = newContext(primitives)
     this.#contextAddress = koffi.address(this.#context)
@@ -125,16 +126,14 @@ export class PrimitiveAead implements Aead {
   }
 
   setKey(slot: number, key: number, _sealing: boolean): void {
-    this.clearKey(slot)
-    const own = new Uint8Array(UNMOVED_BYTES)
-    for (let i = 0; i < KEY_BYTES; i++) own[i] = this.#memory.u8[key + i]
-    this.#keys[slot] = own
-    this.#keyAddresses[slot] = koffi.address(own)
+    const own = this.#keys + slot * KEY_BYTES
+    this.#memory.u8.copyWithin(own, key, key + KEY_BYTES)
+    this.#keyAddresses[slot] = this.#memory.address(own)
   }
 
   clearKey(slot: number): void {
-    this.#keys[slot]?.fill(0)
-    this.#keys[slot] = undefined
+    const own = this.#keys + slot * KEY_BYTES
+    this.#memory.u8.fill(0, own, own + KEY_BYTES)
     this.#keyAddresses[slot] = 0n
   }
 

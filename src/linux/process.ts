@@ -1,5 +1,5 @@
-import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG } from './constants.js'
-import { _exit, getpgid, must, prctl } from './libc.js'
+import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG, RLIMIT_CORE } from './constants.js'
+import { _exit, getpgid, must, prctl, setrlimit } from './libc.js'
 
 /**
  * Has the kernel send this process `signal` (a number) when its parent ends, at once when that has ended
@@ -14,8 +14,12 @@ export function signalOnParentDeath(signal: number): void {
   if (getpgid(process.ppid) !== group) process.kill(process.pid, signal)
 }
 
-/** No core dump of this process is written, and no other of the same user may look into it (`PR_SET_DUMPABLE`). */
+/**
+ * No core dump of this process is written, and no other of the same user may look into it (`PR_SET_DUMPABLE`). The
+ * kernel undoes that where a process takes on other credentials, but not its limit on core dumps, which is zero, too.
+ */
 export function makeUndumpable(): void {
+  must('setrlimit', () => setrlimit(RLIMIT_CORE, new BigUint64Array(2)))
   must('prctl', () => prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 }
 

@@ -5,6 +5,7 @@
  */
 import type { KeyObject } from 'node:crypto'
 import { INITIATION, MESSAGE, PUBLIC_KEY_BYTES, RESPONSE } from '../wire/wireguard.js'
+import { secretBytes } from './key-text.js'
 import type { Identity, OwnIdentity } from './keys.js'
 import {
   agree,
@@ -55,7 +56,10 @@ export function acquaint(
   presharedKey: Uint8Array = new Uint8Array(PUBLIC_KEY_BYTES),
 ): Acquaintance | undefined {
   const staticSecret = agree(own.privateKey, identity.key)
-  return staticSecret && { identity, staticSecret, presharedKey: Buffer.from(presharedKey) }
+  if (staticSecret === undefined) return undefined
+  const copy = secretBytes(presharedKey.length)
+  copy.set(presharedKey)
+  return { identity, staticSecret, presharedKey: copy }
 }
 
 /** The keys of a keypair, 32 bytes each, by who uses them here. */

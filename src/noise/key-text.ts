@@ -1,16 +1,124 @@
 /** Keys are 32 bytes, in base64 of 44 characters; the last of the 43 that count holds two zero bits. */
-const KEY_TEXT = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/
+const KEY_BYTES = 32
+const TEXT_BYTES = 44
+const DIGITS = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/')
+const PADDING = 0x3d
+const NEWLINE = 0x0a
 
-/** The bytes of a key as `wg` writes it; undefined for any other text. */
-export function parseKey(text: string): Buffer | undefined {
-  return KEY_TEXT.test(text) ? Buffer.from(text, 'base64') : undefined
+/** The value of each byte that is a digit of base64, -1 for any other. */
+const VALUES = Int8Array.from({ length: 256 }, (_, byte) => DIGITS.indexOf(byte))
+
+/**
+ * Room for a secret outside of V8's heap, where the collector would move it and leave copies behind, and outside
+ * of the pool that Node takes short buffers from.
+ */
+export function secretBytes(bytes: number): Buffer {
+  return Buffer.from(new ArrayBuffer(bytes))
 }
 
-/** `text` as a message may show it: what has the looks of a key, a mistyped one too, may be a private one. */
-export function withoutKey(text: string): string {
-  return /^[A-Za-z0-9+/]{38,50}={0,2}$/.test(text.trim()) ? '(a key)' : text
+/**
+ * The bytes of a key as `wg` writes it; undefined for any other text. Of a private key give the bytes of its text:
+ * a string cannot be wiped.
+ */
+export function parseKey(text: string | Uint8Array): Buffer | undefined {
+  const bytes = typeof text === 'string' ? Buffer.from(text, 'latin1') : text
+  if (bytes.length !== TEXT_BYTES || bytes[TEXT_BYTES - 1] !== PADDING) return undefined
+  const key = secretBytes(KEY_BYTES)
+  let bits = 0
+  let value = 0
+  let length = 0
+  for (let at = 0; at < TEXT_BYTES - 1; at++) {
+    const digit = VALUES[bytes[at]]
+    if (digit < 0) {
+      key.fill(0)
+      return undefined
+    }
+    value = ((value << 6) | digit) & 0xffff
+    bits += 6
+    if (bits < 8) continue
+    bits -= 8
+    key[length++] = value >>> bits
+  }
+  // Two bits are left over.
+  if ((value & 3) === 0) return key
+  key.fill(0)
+  return undefined
 }
 
 export function formatKey(key: Uint8Array): string {
   return Buffer.from(key).toString('base64')
+}
+
+/** A line with a private key in it, for the caller to wipe. */
+export function secretKeyLine(key: Uint8Array): Buffer {
+  const line = secretBytes(TEXT_BYTES + 1)
+  for (let at = 0; at < TEXT_BYTES - 1; at++) {
+    const bit = at * 6
+    const byte = bit >>> 3
+    const two = (key[byte] << 8) | (key[byte + 1] ?? 0)
+    line[at] = DIGITS[(two >>> (10 - (bit & 7))) & 0x3f]
+  }
+  line[TEXT_BYTES - 1] = PADDING
+  line[TEXT_BYTES] = NEWLINE
+  return line
+}
+
+/** What stands in a message in place of a key. */
+const HIDDEN = '(a key)'
+
+/** Shorter runs of digits than these are no key, nor one that lacks a few. */
+const LEAST_BASE64 = 32
+const LEAST_HEX = 40
+
+const BASE64_RUN = new RegExp(`[A-Za-z0-9+/]{${LEAST_BASE64},}={0,2}`, 'g')
+const HEX_RUN = new RegExp(`[0-9A-Fa-f]{${LEAST_HEX},}`, 'g')
+
+/**
+ * `text` as a person may see it: without what has the looks of a key, also of one that is mistyped, in hex, glued to
+ * something, or in quotes and with white space in it. Something else may have such looks, and is hidden, too.
+ */
+export function withoutKeys(text: string): string {
+  return withoutKeyRuns(
+    text.replace(/"[^"]*"/g, (quoted) =>
+      hasKey(quoted.replace(/\s|\\[nrt]/g, '')) ? `"${HIDDEN}"` : quoted,
+    ),
+  )
+}
+
+/** The same for a text whose quotes are those of JSON: white space ends what may be a key. */
+export function withoutKeyRuns(text: string): string {
+  return text.replace(BASE64_RUN, (run) => (isRandom(run) ? HIDDEN : run)).replace(HEX_RUN, HIDDEN)
+}
+
+/** Whether there is something in `text` that may be a key, and that is neither in hex nor all of one case. */
+export function looksLikeKey(text: string): boolean {
+  return /[a-z]/.test(text) && /[A-Z]/.test(text) && hasKey(text.replace(/\s/g, ''))
+}
+
+function hasKey(text: string): boolean {
+  return (text.match(BASE64_RUN) ?? []).some(isRandom) || (text.match(HEX_RUN) ?? []).length > 0
+}
+
+/**
+ * Whether somewhere in `run` the digits are as mixed as in no name or path: of random ones, six in ten are of another
+ * kind (capitals, small letters, figures) than the one before, and six in ten are not small. Padding is enough.
+ */
+function isRandom(run: string): boolean {
+  if (run.endsWith('=')) return true
+  const kinds = [...run].map(kindOf).filter((kind) => kind !== undefined)
+  const window = Math.min(kinds.length, LEAST_BASE64)
+  for (let start = 0; start + window <= kinds.length; start++) {
+    const part = kinds.slice(start, start + window)
+    const changes = part.filter((kind, at) => at > 0 && kind !== part[at - 1]).length
+    const notSmall = part.filter((kind) => kind !== 'small').length
+    if (Math.min(changes, notSmall) * 4 >= window) return true
+  }
+  return false
+}
+
+/** The signs say nothing: a slash is in every path. */
+function kindOf(digit: string): 'capital' | 'small' | 'figure' | undefined {
+  if (digit >= 'a' && digit <= 'z') return 'small'
+  if (digit >= 'A' && digit <= 'Z') return 'capital'
+  return digit >= '0' && digit <= '9' ? 'figure' : undefined
 }

@@ -1,10 +1,12 @@
 import type { KeyObject } from 'node:crypto'
 import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
+import { secretBytes } from './key-text.js'
 import { hash, importPrivateKey, importPublicKey, publicKeyOf } from './primitives.js'
 
 /** A private key out of 32 random bytes (RFC 7748, section 5: what the curve would clamp is clamped). */
 export function clampPrivateKey(random: Uint8Array): Buffer {
-  const key = Buffer.from(random)
+  const key = secretBytes(random.length)
+  key.set(random)
   key[0] &= 0xf8
   key[31] = (key[31] & 0x7f) | 0x40
   return key

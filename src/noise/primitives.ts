@@ -16,6 +16,7 @@ import {
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { blake2s } from '@noble/hashes/blake2.js'
 import { MAC_BYTES, TAG_BYTES } from '../wire/wireguard.js'
+import { secretBytes } from './key-text.js'
 
 const ALGORITHM = 'chacha20-poly1305'
 const OPTIONS = { authTagLength: TAG_BYTES } as const
@@ -25,7 +26,9 @@ const SPKI_PREFIX = Buffer.from('302a300506032b656e032100', 'hex')
 
 /** The secret half of a key pair of Curve25519, as OpenSSL holds it. @param bytes 32, clamped or not */
 export function importPrivateKey(bytes: Uint8Array): KeyObject {
-  const key = Buffer.concat([PKCS8_PREFIX, bytes])
+  const key = secretBytes(PKCS8_PREFIX.length + bytes.length)
+  key.set(PKCS8_PREFIX)
+  key.set(bytes, PKCS8_PREFIX.length)
   try {
     return createPrivateKey({ key, format: 'der', type: 'pkcs8' })
   } finally {

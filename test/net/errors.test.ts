@@ -145,7 +145,7 @@ const FILES: readonly (readonly [text: string, says: string])[] = [
   ['local: [fd00::1]\nremote: h\nmtu: safe\n', ":3: mtu: safe is below IPv6's least MTU of 1280 bytes, …"],
   ['local: [10.9.0.1\nremote: host-b\n', ':2: this is not valid YAML (…); mend it'],
   ['remote: a\nremote: b\n', ':2: this is not valid YAML (Map keys must be unique); mend it'],
-  ['remote: *nobody\n', ': this is not valid YAML (Unresolved alias …); mend it'],
+  ['remote: *nobody\n', ': this is not valid YAML (an alias stands for nothing before it, …); mend it'],
   ['- 10.9.0.1\n', ' must hold "key: value" lines, such as "remote: host-b"'],
 ]
 
