@@ -146,12 +146,10 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     throw error
   })
   reload = () => {
-    try {
-      tunnel.reload()
-    } catch (error) {
+    tunnel.reload().catch((error: unknown) => {
       if (error instanceof UserError) log.warn(`not reloaded: ${error.message}`)
       else faults.take('reload', error)
-    }
+    })
   }
   const reason = await Promise.race([asked, tunnel.died])
   await tunnel.stop()

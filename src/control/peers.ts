@@ -8,6 +8,7 @@ import { formatKey } from '../noise/key-text.js'
 import type { PeerRow } from './addresses.js'
 import { formatEndpoint } from './endpoint.js'
 import { Peer, type PeerContext } from './peer.js'
+import type { PeerRows } from './peer-rows.js'
 import type { PeerStatus } from './status.js'
 
 const REFRESH_LOOK_MS = 20
@@ -24,19 +25,23 @@ export interface PeerChanges {
   readonly changed: readonly string[]
 }
 
+export interface PeersContext extends Omit<PeerContext, 'nameAt'> {
+  readonly peerRows: PeerRows
+  /** Tells the workers what addresses the peers have by configuration; called whenever it is {@link Peers.rows} that change. */
+  configure(): void
+}
+
 /** All the other hosts. Each has a row of the peer table, and keeps it for as long as it is a peer. */
 export class Peers {
-  readonly #context: Omit<PeerContext, 'nameAt'>
+  readonly #context: PeersContext
   readonly #peers = new Map<string, Peer>()
   #settings: Settings
   #started = false
-  /** The row to try first for the next one: a row left is not taken again at once. */
-  #nextRow = 0
 
-  constructor(context: Omit<PeerContext, 'nameAt'>) {
+  constructor(context: PeersContext) {
     this.#context = context
     this.#settings = context.settings
-    for (const settings of context.settings.peers) this.#add(settings)
+    this.#addSome(context.settings.peers)
   }
 
   /**
@@ -153,19 +158,20 @@ export class Peers {
   }
 
   /**
-   * Makes the peers those of `settings`. Those that stay notice nothing, and those that are only set to something
-   * else keep their rows, and with them their keys, their traffic and where they are.
-   * @throws UserError for keys that nobody can talk to; nothing has changed then
+   * Makes the peers those of `settings`, one call at a time. Those that stay notice nothing. Those that are only set
+   * to something else keep their rows, and with them their keys, their traffic and where they are. Those that go are
+   * gone at once. Those that come may have to wait until rows are free.
+   * @throws UserError for keys that nobody can talk to; nothing has changed then; or when the tunnel stops meanwhile
    */
-  apply(settings: Settings): PeerChanges {
-    const { faults, privateSide } = this.#context
+  async apply(settings: Settings): Promise<PeerChanges> {
+    const { faults, privateSide, peerRows, configure } = this.#context
+    peerRows.throwIfClosed()
     const before = new Map([...this.#peers.values()].map((peer) => [identityOf(peer.settings), peer]))
     const stays = (peer: PeerSettings) => isDeepStrictEqual(peer, before.get(identityOf(peer))?.settings)
     for (const peer of settings.peers) if (!stays(peer)) privateSide?.check(peer)
     const changes = this.#changes(settings)
     const wanted = new Set(settings.peers.map(identityOf))
-    for (const [identity, peer] of before)
-      if (!wanted.has(identity)) faults.run('peer', () => this.#remove(peer), peer.name)
+    for (const [identity, peer] of before) if (!wanted.has(identity)) this.#remove(peer)
     const kept = settings.peers.map((peer) => [peer, before.get(identityOf(peer))] as const)
     for (const [, peer] of kept) if (peer !== undefined) this.#peers.delete(peer.name)
     for (const [now, peer] of kept) {
@@ -173,9 +179,15 @@ export class Peers {
       if (!stays(now)) faults.run('peer', () => peer.change(now), now.name)
       this.#peers.set(now.name, peer)
     }
-    for (const [now, peer] of kept) if (peer === undefined) faults.run('peer', () => this.#add(now), now.name)
     this.#settings = settings
-    return changes
+    for (let waiting = kept.flatMap(([now, peer]) => (peer === undefined ? [now] : [])); ; ) {
+      waiting = this.#addSome(waiting)
+      configure()
+      // Not before what is configured names them no more.
+      const settled = peerRows.settle()
+      if (waiting.length === 0) return changes
+      await settled
+    }
   }
 
   /** What `settings` change, by the peers' names. */
@@ -194,7 +206,8 @@ export class Peers {
 
   #remove(peer: Peer): void {
     this.#peers.delete(peer.name)
-    peer.remove()
+    this.#context.faults.run('peer', () => peer.remove(), peer.name)
+    this.#context.peerRows.retire(peer.index)
   }
 
   status(): PeerStatus[] {
@@ -235,9 +248,20 @@ export class Peers {
     this.#peers.clear()
   }
 
-  #add(settings: PeerSettings): void {
+  /** Adds as many as there are free rows for. @returns the others */
+  #addSome(all: readonly PeerSettings[]): PeerSettings[] {
+    const { peerRows, faults } = this.#context
+    for (const [index, settings] of all.entries()) {
+      const row = peerRows.take()
+      if (row === undefined) return all.slice(index)
+      faults.run('peer', () => this.#add(row, settings), settings.name)
+    }
+    return []
+  }
+
+  #add(row: number, settings: PeerSettings): void {
     const nameAt = (endpoint: Endpoint) => this.#nameAt(endpoint)
-    const peer = new Peer(this.#freeRow(), settings, { ...this.#context, nameAt })
+    const peer = new Peer(row, settings, { ...this.#context, nameAt })
     this.#peers.set(settings.name, peer)
     if (this.#started) peer.start()
   }
@@ -247,14 +271,5 @@ export class Peers {
       ({ endpoint }) => endpoint?.address === address && endpoint.port === port,
     )
     return found?.name
-  }
-
-  #freeRow(): number {
-    const taken = new Set([...this.#peers.values()].map(({ index }) => index))
-    const { rows } = this.#context.table
-    let row = this.#nextRow
-    while (taken.has(row)) row = (row + 1) % rows
-    this.#nextRow = (row + 1) % rows
-    return row
   }
 }

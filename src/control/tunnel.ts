@@ -29,6 +29,7 @@ import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
 import { Faults } from './faults.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
+import { PeerRows } from './peer-rows.js'
 import { type PeerChanges, Peers } from './peers.js'
 import type { PrivateSide, PrivateSideOptions } from './private-side.js'
 import { Resources } from './resources.js'
@@ -74,6 +75,8 @@ export class Tunnel {
   #narrow: ReadonlyMap<string, number> = new Map()
   /** What was last complained of, until it is over. */
   #trouble: string | undefined
+  /** Those that are under way. */
+  #reloads: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: Parts) {
     const { memory, plan } = parts
@@ -189,6 +192,7 @@ export class Tunnel {
     const sendWhole = channel.sendWhole.bind(channel)
     const addresses = new Addresses(memory, plan, settings.mode)
     let device: Device | undefined
+    const peerRows = new PeerRows(memory, plan, () => workers.ring())
     let onMtu = () => {}
     let onControl = () => {}
     const peers: Peers = new Peers({
@@ -203,6 +207,8 @@ export class Tunnel {
       forget: (row) => addresses.forget(row),
       privateSide,
       device: () => device,
+      peerRows,
+      configure: () => configure(),
       onMtu: () => onMtu(),
       log,
       faults,
@@ -211,12 +217,17 @@ export class Tunnel {
     resources.defer(() => peers.close())
 
     const mtuBytes = peers.mtuBytes ?? ETHERNET_MTU_BYTES
-    memory.i32[(plan.state >>> 2) + StateWord.acceptAny] = settings.accept_any ? 1 : 0
     memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = receiveBytes(settings, mtuBytes, peers)
     const opened = openDevice(netlink, settings, mtuBytes)
     device = opened
     resources.defer(() => void close(opened.fd))
-    addresses.configure(peers.rows, opened.mac)
+    const configure = () => {
+      const [first] = peers.rows
+      const any = settings.accept_any && first !== undefined ? first.index + 1 : 0
+      Atomics.store(memory.i32, (plan.state >>> 2) + StateWord.acceptAny, any)
+      addresses.configure(peers.rows, opened.mac)
+    }
+    configure()
     const offloads = new Offloads(memory, plan.offloads)
     enableOffloads(offloads, opened, socket, settings.offload === 'auto')
 
@@ -234,6 +245,7 @@ export class Tunnel {
     })
     if (privateSide !== undefined) privateSide.onKeys = () => workers.ring()
     resources.defer(() => workers.stop())
+    resources.defer(() => peerRows.close())
     resources.defer(() => channel.close())
     const parts = {
       settings,
@@ -317,11 +329,17 @@ export class Tunnel {
   }
 
   /**
-   * Reads the configuration file again and makes the peers those that it names.
+   * Reads the configuration file again and makes the peers those that it names; after any other reload is done.
    * @returns what was changed
-   * @throws UserError where the file is wrong, or there is none; all is as it was then
+   * @throws UserError where the file is wrong, or there is none; all is as it was then; or when the tunnel stops
    */
-  reload(): ReloadReport {
+  reload(): Promise<ReloadReport> {
+    const report = this.#reloads.then(() => this.#reload())
+    this.#reloads = report.catch(() => {})
+    return report
+  }
+
+  async #reload(): Promise<ReloadReport> {
     if (this.#reread === undefined)
       throw new UserError('this tunnel was started without --config, so there is no file to read again')
     const settings = this.#reread()
@@ -329,12 +347,11 @@ export class Tunnel {
     settings.private_key_file?.wipe()
     let changes: PeerChanges
     try {
-      changes = this.#peers.apply(settings)
+      changes = await this.#peers.apply(settings)
     } finally {
       // The peers have their own.
       for (const { preshared_key_file } of settings.peers) preshared_key_file?.wipe()
     }
-    this.#addresses.configure(this.#peers.rows)
     const ignored = Object.keys(settings).filter(
       (key) => key !== 'peers' && !isDeepStrictEqual(pick(settings, key), pick(this.#settings, key)),
     )
