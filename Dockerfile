@@ -14,5 +14,5 @@ COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/dist/src dist/src
 ENV NODE_ENV=production
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "/opt/udptun-fast/dist/src/cli/main.js"]
+ENTRYPOINT ["node", "--disable-sigusr1", "/opt/udptun-fast/dist/src/cli/main.js"]
 CMD ["--help"]
