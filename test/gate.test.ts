@@ -264,12 +264,13 @@ t.test('no more cookies go out than 25,000 a second, and the queue is never full
   const initiation = it.initiation()
   const from = it.name(stranger(1))
   const startedMs = performance.now()
-  for (let i = 0; i < 30_000; i++) it.take(initiation, from)
+  for (let i = 0; i < 80_000; i++) it.take(initiation, from)
   const tookS = (performance.now() - startedMs) / 1000
   const sent = it.count('dropCookie')
-  t.ok(sent <= 2_500 + 250 + 25_000 * (tookS + 0.01), `${sent} in ${tookS.toFixed(2)} s`)
+  t.ok(sent <= 25_000 + 250 + 25_000 * (tookS + 0.01), `${sent} in ${tookS.toFixed(2)} s`)
   t.ok(it.queue.take(1_000, () => {}) === false)
-  t.equal(sent + it.count('dropHandshakesFull') > 29_000, true, 'all others are counted')
+  t.ok(sent < 70_000, `${sent} of 80,000`)
+  t.ok(sent + it.count('dropHandshakesFull') > 79_000, 'all others are counted')
 })
 
 t.test('a rate is what it says, and a pause is worth a burst', async (t) => {

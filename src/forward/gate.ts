@@ -52,9 +52,12 @@ const ANSWERS_BURST = 5
 const PROVEN_PER_SECOND = 20
 const PROVEN_BURST = 5
 
-/** Cookie replies, a second and at once: to where a peer is, and to strangers. */
+/**
+ * Cookie replies, a second and at once: to where a peer is, and to strangers. A worker that was kept from its core
+ * for a while finds a second's worth at once, the one that matters among them.
+ */
 const COOKIES_PER_SECOND = 25_000
-const COOKIES_BURST = 2_500
+const COOKIES_BURST = 25_000
 
 /**
  * Bytes of the send buffer that may be in use for that. What is sent to spoofed addresses of the same Ethernet

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { ok, PLAIN, PROGRAM, RunningTunnel, run, untilPing } from '../lab.js'
+import { PLAIN, PROGRAM, RunningTunnel, run, untilPing } from '../lab.js'
 import { Network } from '../network.js'
 import { KeyFolder, type KeyPair, WireGuardGo } from '../wireguard-go.js'
 import type { KindName } from './kinds.js'
@@ -23,10 +23,14 @@ const TARGET = 0
 const PEER = 1
 const ATTACKER = 2
 
-/** Where floods come from: the attacker's address, its whole Ethernet's, the rest of the world's, the peer's. */
+/**
+ * Where floods come from: the attacker's address; addresses of the Ethernet that nobody has; all of the Ethernet's,
+ * the peer's among them; the rest of the world's; the peer's alone.
+ */
 export const SOURCES = {
   own: 'own',
-  neighbours: 'many=192.0.2.0/24',
+  neighbours: 'many=192.0.2.128/25',
+  sweep: 'many=192.0.2.0/24',
   world: 'many=198.18.0.0/16',
   peer: `spoofed=192.0.2.2:${PORT}`,
 } as const
@@ -169,7 +173,11 @@ export class Siege implements Disposable {
     const to = `${this.network.underlay(TARGET)}:${PORT}`
     const keys = ['--key', this.target.publicKey, '--private-key-file', this.peer.file]
     const how = ['--listen', `${PORT}`, '--sessions', `${sessions}`, '--tries', `${tries}`]
-    return JSON.parse(await ok(this.network.hosts[PEER], process.execPath, KNOCK, to, ...keys, ...how))
+    const patienceMs = sessions * tries * 1_500 + 30_000
+    const args = [KNOCK, to, ...keys, ...how]
+    const { code, stdout, stderr } = await run(this.network.hosts[PEER], process.execPath, args, patienceMs)
+    if (code !== 0) throw new Error(`the peer that comes ended with ${code}: ${stderr}`)
+    return JSON.parse(stdout)
   }
 
   /** The peer is a tunnel whose keys live for so short a time that it renews them every 1.5 s. */
