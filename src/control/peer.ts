@@ -242,12 +242,6 @@ export class Peer {
     else this.#pathMtu?.heard(bytes + this.#sealedBytes)
   }
 
-  /** Follows what ICMP has said of the path to it. */
-  takeHint(): void {
-    const hint = this.#context.limits.takeHint(this.index)
-    if (hint !== undefined) this.#pathMtu?.hint(hint)
-  }
-
   #greet(): void {
     if (this.#endpoint === undefined) return
     this.#helloToken = newToken()

@@ -93,9 +93,15 @@ export class Peers {
     for (const peer of this.#peers.values()) peer.start()
   }
 
-  /** Follows what ICMP has said of the paths. */
-  takeHints(): void {
-    for (const peer of this.#peers.values()) peer.takeHint()
+  /** ICMP says that of a datagram to `sockaddr` no more than so many bytes pass, 0 where it does not say. */
+  hint(sockaddr: Uint8Array, mtuBytes: number): void {
+    const row = this.#context.table.rowOf(sockaddr)
+    if (row >= 0) this.at(row)?.pathMtu?.hint(mtuBytes)
+  }
+
+  /** The interfaces to them. */
+  get interfaces(): ReadonlySet<string> {
+    return new Set([...this.#peers.values()].flatMap(({ underlay }) => underlay?.interface ?? []))
   }
 
   /** Looks at the ways to them, of which one may have changed. @throws KernelError from rtnetlink */

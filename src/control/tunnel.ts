@@ -27,6 +27,7 @@ import { Addresses, type FdbReport } from './addresses.js'
 import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
+import { IcmpWatch } from './icmp-watch.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
 import { type PeerChanges, Peers } from './peers.js'
 import type { PrivateSide, PrivateSideOptions } from './private-side.js'
@@ -35,12 +36,16 @@ import { openSocket } from './socket.js'
 import { dropsOf, type PeerStatus, type StatusReport, sumCounters, workerStatus } from './status.js'
 import { serveCommands } from './status-socket.js'
 import { ETHERNET_MTU_BYTES } from './underlay.js'
+import { UnderlayDrops } from './underlay-drops.js'
 import { Workers } from './workers.js'
 
 const TICK_MS = 1_000
 
 /** How often rtnetlink is asked whether a route or interface has changed. */
 const ROUTES_MS = 200
+
+/** How often main looks for ICMP errors, which Node cannot wait for. */
+const ICMP_MS = 100
 
 /** How long a new look at the paths is waited for. */
 const REFRESH_WITHIN_MS = 10_000
@@ -64,6 +69,8 @@ export class Tunnel {
   readonly #privateSide: PrivateSide | undefined
   readonly #offloadWatch: OffloadWatch
   readonly #counters: Record<'tap' | 'udp' | 'own', Float64Array>
+  readonly #icmp: IcmpWatch
+  readonly #underlayDrops = new UnderlayDrops()
   readonly #rings: { readonly outbound: Ring; readonly inbound: Ring }
   readonly #startedMs = performance.now()
   #mtuBytes: number
@@ -98,6 +105,15 @@ export class Tunnel {
       outbound: new Ring(memory, plan.outbound.at, plan.outbound.dataBytes),
       inbound: new Ring(memory, plan.inbound.at, plan.inbound.dataBytes),
     }
+    this.#icmp = new IcmpWatch({
+      socket: parts.socket,
+      counters: parts.ownCounters,
+      onTooBig: (sockaddr, mtuBytes) => this.#peers.hint(sockaddr, mtuBytes),
+    })
+    this.#resources.defer(() => this.#icmp.close())
+    const listen = setInterval(() => this.#icmp.look(), ICMP_MS)
+    this.#resources.defer(() => clearInterval(listen))
+    this.#lookAtUnderlays()
     const timer = setInterval(() => this.#tick(), TICK_MS)
     this.#resources.defer(() => clearInterval(timer))
     const routes = new RouteMonitor()
@@ -167,10 +183,7 @@ export class Tunnel {
       ...seal,
       endpointOf: (row) => peers.at(row)?.endpoint,
       said: (row, message, bytes) => peers.at(row)?.said(message, bytes),
-      woken: () => {
-        peers.takeHints()
-        privateSide?.wake()
-      },
+      woken: () => void privateSide?.wake(),
       malformed: () => void ownCounters[C.dropControlMalformed]++,
     })
     const send = channel.send.bind(channel)
@@ -256,6 +269,8 @@ export class Tunnel {
   }
 
   status(): StatusReport {
+    this.#icmp.look()
+    this.#lookAtUnderlays()
     const { tap, udp, own } = this.#counters
     const all = sumCounters(tap, udp, own)
     const offloads = offloadStatus(this.#offloads)
@@ -280,8 +295,17 @@ export class Tunnel {
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },
       outbound: { frames: all.sentFrames, bytes: all.sentBytes },
       inbound: { frames: all.writtenFrames, bytes: all.writtenBytes },
-      drops: dropsOf(all, { link: this.#linkStatistics(), socketDrops: receiveDrops(this.#socket.fd) }),
-      icmp: { unreachable: all.icmpUnreachable, too_big: all.icmpTooBig, other: all.icmpOther },
+      drops: dropsOf(all, {
+        link: this.#linkStatistics(),
+        socketDrops: receiveDrops(this.#socket.fd),
+        underlayDrops: this.#underlayDrops.total,
+      }),
+      icmp: {
+        unreachable: all.icmpUnreachable,
+        too_big: all.icmpTooBig,
+        other: all.icmpOther,
+        unread: this.#icmp.unread,
+      },
       path: {
         fragmented: all.fragmentedFrames,
         too_big_answers: all.tooBigAnswers,
@@ -336,6 +360,10 @@ export class Tunnel {
     }
   }
 
+  #lookAtUnderlays(): void {
+    this.#underlayDrops.look(this.#netlink, this.#peers.interfaces)
+  }
+
   #announce(): void {
     const { mode, local } = this.#settings
     const addresses = local.map(({ address, prefixLength }) => `${address}/${prefixLength}`)
@@ -352,13 +380,17 @@ export class Tunnel {
       `${fields.device} is up: ${addresses.join(', ')}, MTU ${fields.mtu_bytes}, to ${this.#peers.summary()} over UDP, listening on ${fields.listen}`,
     )
     if (this.#privateSide === undefined) this.#log.warn(PLAIN)
+    if (this.#icmp.deaf !== undefined)
+      this.#log.info(
+        `ICMP errors are not heard (${this.#icmp.deaf}), so what the paths carry is found by probes alone; give CAP_NET_RAW to hear them`,
+      )
     this.#peers.warnOfMissingRoutes()
   }
 
   #tick(): void {
     this.#addresses.tick()
-    this.#peers.takeHints()
     this.#guard(() => this.#peers.tick())
+    this.#guard(() => this.#lookAtUnderlays())
     this.#offloadWatch.look()
   }
 
