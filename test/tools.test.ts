@@ -48,6 +48,7 @@ function wordsOf(file: string): string[] {
 
 /** Packages that are always there, or installed by the script, and all that they need. */
 function coveredPackages(listed: readonly string[]): Set<string> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format, not JavaScript's
   const format = '${Package}\t${Essential}\t${Priority}\t${Pre-Depends}, ${Depends}\t${Provides}\n'
   const rows = execFileSync('dpkg-query', ['-W', '-f', format], { encoding: 'utf8' }).trim().split('\n')
   const needs = new Map<string, string[]>()

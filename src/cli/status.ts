@@ -156,8 +156,9 @@ function workerTable({ workers, rings }: StatusReport): string {
 
 function dropTable(report: StatusReport, before?: StatusReport): string {
   const reasons = (Object.keys(report.drops) as DropReason[]).filter((reason) => report.drops[reason] > 0)
-  const { unreachable, too_big, other } = report.icmp
-  const icmp = `ICMP errors: ${unreachable} unreachable, ${too_big} too big, ${other} other`
+  const { unreachable, too_big, other, unread } = report.icmp
+  const more = unread === 0 ? '' : `, ${unread} more than were looked at`
+  const icmp = `ICMP errors: ${unreachable} unreachable, ${too_big} too big, ${other} other${more}`
   if (reasons.length === 0) return `${pc.green('nothing dropped')}  ${pc.dim(icmp)}`
   const rows = reasons.map((reason) => {
     const fresh = before === undefined ? 0 : report.drops[reason] - before.drops[reason]

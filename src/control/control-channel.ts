@@ -87,7 +87,7 @@ export class ControlChannel {
       const before = Atomics.load(this.#fragmenting, 0)
       if ((before & 1) !== 0) continue
       const errno = this.send(peer, to, message, bytes)
-      // Not so ENOBUFS: that is a loss like any other, such as at the other end of a veth that takes less.
+      // Not so what the way out drops, of which nobody is told: that is a loss like any other.
       if (errno === EAGAIN) return false
       if (Atomics.load(this.#fragmenting, 0) === before) return true
     }

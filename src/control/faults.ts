@@ -10,6 +10,8 @@ export const FAULT_PLACES = {
   path_mtu: 'finding what a path carries',
   locate: 'finding where a peer is',
   routes: 'looking for other routes',
+  icmp: 'hearing what ICMP says',
+  underlay: 'asking what the underlay has dropped',
   device: 'looking after the device',
   addresses: 'forgetting old addresses',
   command: 'answering a command',

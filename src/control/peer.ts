@@ -277,11 +277,6 @@ export class Peer {
     else this.pathMtu?.heard(bytes + this.#sealedBytes)
   }
 
-  /** What ICMP has said of the path to it, since the last time. */
-  takeHint(): number | undefined {
-    return this.#context.limits.takeHint(this.index)
-  }
-
   #greet(): void {
     const { endpoint } = this
     if (endpoint === undefined) return

@@ -109,14 +109,22 @@ export class Peers {
     this.#each((peer) => peer.start())
   }
 
-  /** Follows what ICMP has said of the paths. Where several peers are at one address it is of the paths to all. */
-  takeHints(): void {
-    this.#each((peer) => {
-      const hint = peer.takeHint()
-      if (hint === undefined) return
-      for (const { endpoint, pathMtu } of this.#peers.values())
-        if (endpoint?.address === peer.endpoint?.address) pathMtu?.hint(hint)
+  /**
+   * ICMP says that of a datagram to `sockaddr` no more than so many bytes pass, 0 if it does not say. If several
+   * peers are at that address it is said of the paths to all.
+   */
+  hint(sockaddr: Uint8Array, mtuBytes: number): void {
+    const row = this.#context.table.rowOf(sockaddr)
+    const address = row < 0 ? undefined : this.at(row)?.endpoint?.address
+    if (address === undefined) return
+    this.#each(({ endpoint, pathMtu }) => {
+      if (endpoint?.address === address) pathMtu?.hint(mtuBytes)
     })
+  }
+
+  /** The interfaces to them. */
+  get interfaces(): ReadonlySet<string> {
+    return new Set([...this.#peers.values()].flatMap(({ underlay }) => underlay?.interface ?? []))
   }
 
   /** Looks at the ways to them, of which one may have changed. */

@@ -49,11 +49,13 @@ export const DROP_REASONS = {
 
 /**
  * Drops that the kernel counts, before a frame reaches this program or after. It counts its own buffers: a
- * super-frame, or a run of datagrams for a socket with `UDP_GRO`, is one.
+ * super-frame, or a run of datagrams for a socket with `UDP_GRO`, is one. Of what the underlay drops it does not
+ * say whose it was: other programs' is counted, too, and frames of this one count as sent all the same.
  */
 export const KERNEL_DROP_REASONS = {
   device_queue_full: "the device's queue was full, the worker not fast enough",
   device_receive: "the host's own network stack dropped it",
+  underlay_queue_full: 'an interface to a peer, or its queue, dropped it, whoever had sent it',
   socket_buffer_full: "the socket's receive buffer was full, the worker not fast enough",
 } as const
 
@@ -128,13 +130,18 @@ export interface StatusReport {
   readonly offloads: OffloadStatus
   /** Super-frames from the device and to it; each stands for many frames. */
   readonly super_frames: { readonly read: number; readonly written: number }
-  /** Frames (in tun mode: packets) from the device to the remote. */
+  /** Frames (in tun mode: packets) from the device to the remote, what the underlay's queue dropped included. */
   readonly outbound: { readonly frames: number; readonly bytes: number }
   /** Frames from the remote to the device. */
   readonly inbound: { readonly frames: number; readonly bytes: number }
   readonly drops: Readonly<Record<DropReason, number>>
-  /** ICMP errors that came back for what was sent. */
-  readonly icmp: { readonly unreachable: number; readonly too_big: number; readonly other: number }
+  /** ICMP errors about what was sent, as far as they are heard; `unread` came faster than they are looked at. */
+  readonly icmp: {
+    readonly unreachable: number
+    readonly too_big: number
+    readonly other: number
+    readonly unread: number
+  }
   readonly path: {
     /** Frames sent in datagrams that may be fragmented, the path being too narrow for IPv6 inside. */
     readonly fragmented: number
@@ -172,7 +179,11 @@ export function workerStatus(counts: Counts): WorkerStatus {
  */
 export function dropsOf(
   counts: Counts,
-  kernel: { readonly link: LinkStatistics | undefined; readonly socketDrops: number },
+  kernel: {
+    readonly link: LinkStatistics | undefined
+    readonly socketDrops: number
+    readonly underlayDrops: number
+  },
 ): Record<DropReason, number> {
   const own = Object.entries(DROP_REASONS).map(([reason, [counter]]) => [reason, counts[counter]])
   return {
@@ -182,6 +193,7 @@ export function dropsOf(
       0,
       (kernel.link?.rxDropped ?? 0) - counts.dropDeviceDown - counts.dropDeviceRefused,
     ),
+    underlay_queue_full: kernel.underlayDrops,
     socket_buffer_full: kernel.socketDrops,
   }
 }

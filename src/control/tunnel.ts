@@ -28,6 +28,7 @@ import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
 import { Faults } from './faults.js'
+import { IcmpWatch } from './icmp-watch.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
 import { PeerRows } from './peer-rows.js'
 import { type PeerChanges, Peers } from './peers.js'
@@ -37,12 +38,16 @@ import { openSocket } from './socket.js'
 import { dropsOf, type PeerStatus, type StatusReport, sumCounters, workerStatus } from './status.js'
 import { serveCommands } from './status-socket.js'
 import { ETHERNET_MTU_BYTES } from './underlay.js'
+import { UnderlayDrops } from './underlay-drops.js'
 import { Workers } from './workers.js'
 
 const TICK_MS = 1_000
 
 /** How often rtnetlink is asked whether a route or interface has changed. */
 const ROUTES_MS = 200
+
+/** How often main looks for ICMP errors, which Node cannot wait for. */
+const ICMP_MS = 100
 
 /** How long a new look at the paths is waited for. */
 const REFRESH_WITHIN_MS = 10_000
@@ -68,6 +73,8 @@ export class Tunnel {
   readonly #offloadWatch: OffloadWatch
   readonly #lookAtQueues: () => void
   readonly #counters: Record<'tap' | 'udp' | 'own', Float64Array>
+  readonly #icmp: IcmpWatch
+  readonly #underlayDrops = new UnderlayDrops()
   readonly #rings: { readonly outbound: Ring; readonly inbound: Ring }
   readonly #startedMs = performance.now()
   #mtuBytes: number
@@ -106,6 +113,15 @@ export class Tunnel {
       outbound: new Ring(memory, plan.outbound.at, plan.outbound.dataBytes),
       inbound: new Ring(memory, plan.inbound.at, plan.inbound.dataBytes),
     }
+    this.#icmp = new IcmpWatch({
+      socket: parts.socket,
+      counters: parts.ownCounters,
+      onTooBig: (sockaddr, mtuBytes) => this.#peers.hint(sockaddr, mtuBytes),
+    })
+    this.#resources.defer(() => this.#icmp.close())
+    const listen = setInterval(() => this.#faults.run('icmp', () => this.#icmp.look()), ICMP_MS)
+    this.#resources.defer(() => clearInterval(listen))
+    this.#lookAtUnderlays()
     const timer = setInterval(() => this.#tick(), TICK_MS)
     this.#resources.defer(() => clearInterval(timer))
     const routes = new RouteMonitor()
@@ -182,10 +198,7 @@ export class Tunnel {
       ...seal,
       endpointOf: (row) => peers.at(row)?.endpoint,
       said: (row, message, bytes) => peers.at(row)?.said(message, bytes),
-      woken: () => {
-        peers.takeHints()
-        privateSide?.wake()
-      },
+      woken: () => void privateSide?.wake(),
       malformed: () => void ownCounters[C.dropControlMalformed]++,
     })
     const send = channel.send.bind(channel)
@@ -287,6 +300,8 @@ export class Tunnel {
   }
 
   status(): StatusReport {
+    this.#faults.run('icmp', () => this.#icmp.look())
+    this.#faults.run('underlay', () => this.#lookAtUnderlays())
     const { tap, udp, own } = this.#counters
     const all = sumCounters(tap, udp, own)
     const offloads = offloadStatus(this.#offloads)
@@ -311,8 +326,17 @@ export class Tunnel {
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },
       outbound: { frames: all.sentFrames, bytes: all.sentBytes },
       inbound: { frames: all.writtenFrames, bytes: all.writtenBytes },
-      drops: dropsOf(all, { link: this.#linkStatistics(), socketDrops: receiveDrops(this.#socket.fd) }),
-      icmp: { unreachable: all.icmpUnreachable, too_big: all.icmpTooBig, other: all.icmpOther },
+      drops: dropsOf(all, {
+        link: this.#linkStatistics(),
+        socketDrops: receiveDrops(this.#socket.fd),
+        underlayDrops: this.#underlayDrops.total,
+      }),
+      icmp: {
+        unreachable: all.icmpUnreachable,
+        too_big: all.icmpTooBig,
+        other: all.icmpOther,
+        unread: this.#icmp.unread,
+      },
       path: {
         fragmented: all.fragmentedFrames,
         too_big_answers: all.tooBigAnswers,
@@ -379,6 +403,10 @@ export class Tunnel {
     }
   }
 
+  #lookAtUnderlays(): void {
+    this.#underlayDrops.look(this.#netlink, this.#peers.interfaces)
+  }
+
   #announce(): void {
     const { mode, local } = this.#settings
     const addresses = local.map(({ address, prefixLength }) => `${address}/${prefixLength}`)
@@ -395,6 +423,10 @@ export class Tunnel {
       `${fields.device} is up: ${addresses.join(', ')}, MTU ${fields.mtu_bytes}, to ${this.#peers.summary()} over UDP, listening on ${fields.listen}`,
     )
     if (this.#privateSide === undefined) this.#log.warn(PLAIN)
+    if (this.#icmp.deaf !== undefined)
+      this.#log.info(
+        `ICMP errors are not heard (${this.#icmp.deaf}), so what the paths carry is found by probes alone; give CAP_NET_RAW to hear them`,
+      )
     this.#peers.warnOfMissingRoutes()
   }
 
@@ -402,8 +434,8 @@ export class Tunnel {
     this.#faults.run('addresses', () => this.#addresses.tick())
     // It is told once of what is in the queue, and may have failed to look then.
     this.#faults.run('worker', this.#lookAtQueues)
-    this.#peers.takeHints()
     this.#guard(() => this.#peers.tick())
+    this.#faults.run('underlay', () => this.#lookAtUnderlays())
     this.#faults.run('device', () => this.#offloadWatch.look())
   }
 

@@ -143,6 +143,17 @@ export class PeerTable {
     return -1
   }
 
+  /** Main: the peer whose address `sockaddr` is, as `encodeSockaddr` makes it; -1 where it is nobody's. */
+  rowOf(sockaddr: Uint8Array): number {
+    const { u8 } = this.#memory
+    const { rowsInUse } = this
+    for (let row = 0; row < rowsInUse; row++) {
+      const at = this.address(row)
+      if (this.inUse(row) && sockaddr.every((byte, index) => u8[at + index] === byte)) return row
+    }
+    return -1
+  }
+
   #words(index: number): number {
     return (this.#at + index * ROW_BYTES + 2 * SLOT_BYTES) >>> 2
   }

@@ -2,8 +2,6 @@ import { MSG_DONTWAIT } from '../linux/constants.js'
 import {
   EACCES,
   EAGAIN,
-  ECONNREFUSED,
-  EHOSTDOWN,
   EHOSTUNREACH,
   EINVAL,
   EIO,
@@ -11,11 +9,7 @@ import {
   ENETDOWN,
   ENETUNREACH,
   ENOBUFS,
-  ENONET,
-  ENOPROTOOPT,
-  EOPNOTSUPP,
   EPERM,
-  EPROTO,
 } from '../linux/errno.js'
 import { lastErrno, sendmmsg } from '../linux/libc.js'
 import type { Segmenter } from '../offload/segment.js'
@@ -35,25 +29,12 @@ const SEND_PATIENCE_MS = 100
 /** What the kernel refuses `UDP_SEGMENT` with: EIO without checksum offload (before 6.11). */
 const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL])
 
-/** What the kernel says where there is no way to a peer at all: its next frame would hear the same. */
-const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, ENETDOWN, EPERM, EACCES])
-
 /**
- * What an unconnected socket hears of hardly but by ICMP (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c):
- * an error that was queued fails the next send, whomever that is to.
+ * What the kernel says where there is no way to a peer at all: its next frame would hear the same. It is the routing
+ * table's word (ip_route_output_key_hash of net/ipv4/route.c, ip6_route_output of net/ipv6/route.c), or that of an
+ * interface that is down. Not so EPERM, a firewall's word about one datagram.
  */
-const ICMP_ERRORS: ReadonlySet<number> = new Set([
-  ECONNREFUSED,
-  EHOSTUNREACH,
-  EHOSTDOWN,
-  ENONET,
-  ENOPROTOOPT,
-  EOPNOTSUPP,
-  EPROTO,
-])
-
-/** How often one message is tried again. */
-const MAX_RETRIES = 4
+const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, ENETDOWN, EACCES])
 
 /** What a private tunnel's frames go through on their way out. */
 export interface Sealing {
@@ -103,9 +84,6 @@ export class Sender {
   #alone = false
   /** Whether it was refused with an errno of the offload's: its first frame is sent alone, the others as a run again. */
   #suspected = false
-  /** Failures of the next message's send so far, other than for a full buffer, and the last one's errno. */
-  #failures = 0
-  #failedWith = 0
   /** The peer of this batch that there was no way to just now, and what the kernel said. */
   #wayless = -1
   #waylessErrno = 0
@@ -293,7 +271,6 @@ export class Sender {
     }
     this.#sent += sent
     this.#suspected = false
-    this.#forget()
   }
 
   #count(peer: number, frames: number, bytes: number): void {
@@ -305,17 +282,18 @@ export class Sender {
     this.#peerCounters[at + P.sentBytes] += bytes
   }
 
-  /** Deals with the failure of the next message's send; false when it is to be tried again after a poll. */
+  /**
+   * Deals with the failure of the next message's send; false when it is to be tried again after a poll. No error comes
+   * by ICMP (linux/udp.ts), so each is believed at once.
+   */
   #sendFailed(errno: number): boolean {
     if (errno === EAGAIN) {
-      this.#forget()
       const now = performance.now()
       if (this.#blockedSinceMs === 0) this.#blockedSinceMs = now
       if (now - this.#blockedSinceMs < SEND_PATIENCE_MS) return false
       this.#dropRest()
       return true
     }
-    if (this.#worthAnother(errno)) return true
     const { batch } = this
     const message = this.#sent
     const frames = batch.framesIn(message)
@@ -348,7 +326,6 @@ export class Sender {
     this.#suspected = offload && !this.#suspected && this.#passage.takesRuns(peer)
     this.#alone = true
     this.batch.single(this.#sent)
-    this.#forget()
   }
 
   /** So many frames of the next message are done with. */
@@ -361,25 +338,6 @@ export class Sender {
       this.#suspected = false
     } else if (this.#suspected) this.#alone = false
     else batch.single(this.#sent)
-    this.#forget()
-  }
-
-  /**
-   * Whether a failed message should be tried again, for the failure may be a pending ICMP error's: what ICMP alone
-   * brings is not believed, all else is when it is heard twice on end. A congested way out has dropped the message,
-   * all of a run (net/ipv4/ip_output.c, ip_send_skb): to try again would be more of the same.
-   */
-  #worthAnother(errno: number): boolean {
-    if (errno === ENOBUFS || this.#failures === MAX_RETRIES) return false
-    if (errno === this.#failedWith && !ICMP_ERRORS.has(errno)) return false
-    this.#failures++
-    this.#failedWith = errno
-    return true
-  }
-
-  #forget(): void {
-    this.#failures = 0
-    this.#failedWith = 0
   }
 
   #done(): void {
@@ -391,7 +349,6 @@ export class Sender {
     this.#suspected = false
     this.#wayless = -1
     this.#blockedSinceMs = 0
-    this.#forget()
   }
 
   #dropRest(): void {
@@ -412,7 +369,6 @@ function dropCounter(errno: number): number {
     case ENETUNREACH:
     case EHOSTUNREACH:
     case ENETDOWN:
-    case ECONNREFUSED:
       return C.dropUnreachable
     case EPERM:
     case EACCES:

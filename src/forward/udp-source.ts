@@ -1,8 +1,7 @@
-import { MSG_DONTWAIT, MSG_TRUNC, SO_EE_ORIGIN_LOCAL } from '../linux/constants.js'
-import { EAGAIN, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH } from '../linux/errno.js'
-import { ErrorQueue } from '../linux/errqueue.js'
-import { lastErrno, recvmmsg } from '../linux/libc.js'
+import { MSG_DONTWAIT, MSG_TRUNC } from '../linux/constants.js'
+import { recvmmsg } from '../linux/libc.js'
 import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { takeError } from '../linux/udp.js'
 import { PADDING_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../wire/wireguard.js'
 import { C } from './counters.js'
 import type { Opener } from './opener.js'
@@ -37,8 +36,6 @@ export interface UdpSourceOptions {
   readonly peerCounters: Float64Array
   /** Offset of the state words. */
   readonly state: number
-  /** Called with what an ICMP error says of the path to a peer: what passes, or 0. */
-  readonly onTooBig: (peer: number, mtuBytes: number) => void
   /** Opens everything, where the tunnel is private. */
   readonly opener?: Opener | undefined
 }
@@ -55,7 +52,6 @@ export class UdpSource implements Source {
   readonly #records: Records
   readonly #i32: Int32Array
   readonly #receive: ReceiveVector
-  readonly #errors: ErrorQueue
   /**
    * Messages to ask for next: many while they are single datagrams that come fast; one while each is a long
    * run, to pass it on while it is cached; after a sleep one more than there may be, to pass that one on at once
@@ -71,7 +67,6 @@ export class UdpSource implements Source {
     this.#records = new Records(scratch.memory)
     this.#i32 = scratch.memory.i32
     this.#receive = new ReceiveVector(scratch, BATCH, SOCKADDR_BYTES)
-    this.#errors = new ErrorQueue(scratch.memory, scratch.take(ErrorQueue.BYTES))
   }
 
   fill(ring: Ring): Progress {
@@ -82,7 +77,11 @@ export class UdpSource implements Source {
     for (let i = 0; i < slots; i++) this.#receive.prepare(i, first + i * SLOT_BYTES, MESSAGE_BYTES)
     const received = recvmmsg(this.fd, this.#receive.address, slots, MSG_DONTWAIT, null)
     this.#counters[C.syscalls]++
-    if (received < 0) return this.#receiveFailed()
+    if (received < 0) {
+      // Nothing is there, or an error was, which this call has taken away.
+      this.#slots = AFTER_SLEEP
+      return DONE
+    }
     let count = 0
     let end = first
     let run = false
@@ -101,13 +100,6 @@ export class UdpSource implements Source {
       ring.commit(end - record, KIND_RUN)
     }
     return received === slots ? MORE : DONE
-  }
-
-  /** Nothing there, or an ICMP error was: that one is taken off, and poll tells whether there is more. */
-  #receiveFailed(): Progress {
-    this.#slots = AFTER_SLEEP
-    if (lastErrno() !== EAGAIN) this.handleError()
-    return DONE
   }
 
   /** Whether there is something for the device in a message; then {@link #peer} is who sent it. */
@@ -165,19 +157,9 @@ export class UdpSource implements Source {
     return frameBytes > limit + more || (this.#receive.flags(message) & MSG_TRUNC) !== 0
   }
 
+  /** An error that stayed would end every sleep at once, also while the ring is full and nothing is received. */
   handleError(): void {
-    while (this.#errors.next(this.fd)) {
-      const { errno, origin, info, destination } = this.#errors.error
-      this.#counters[C.syscalls]++
-      if (origin === SO_EE_ORIGIN_LOCAL) continue
-      if (errno === EMSGSIZE) {
-        this.#counters[C.icmpTooBig]++
-        const peer = this.#options.peers.find(destination)
-        if (peer >= 0) this.#options.onTooBig(peer, info)
-      } else if (errno === ECONNREFUSED || errno === EHOSTUNREACH || errno === ENETUNREACH) {
-        this.#counters[C.icmpUnreachable]++
-      } else this.#counters[C.icmpOther]++
-    }
+    takeError(this.fd)
     this.#counters[C.syscalls]++
   }
 }

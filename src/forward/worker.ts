@@ -154,12 +154,8 @@ export function assemble(
     const ways = { own: outboundWay, other: inboundWay }
     return new Loop({ ...common, ...ways, source, bell: tapBell, otherBell: udpBell })
   }
-  const onTooBig = (peer: number, mtuBytes: number) => {
-    limits.hint(peer, mtuBytes)
-    if (control.mustTell()) tellMain()
-  }
   const opener = privateParts?.makeOpener(counters, peerCounters)
-  const options = { fd: udpFd, peers, peerCounters, state, onTooBig, opener }
+  const options = { fd: udpFd, peers, peerCounters, state, opener }
   const source = new UdpSource(options, scratch, counters)
   const ways = { own: inboundWay, other: outboundWay }
   return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })

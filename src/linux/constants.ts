@@ -39,6 +39,8 @@ export const SOCK_CLOEXEC = O_CLOEXEC
 export const SOL_SOCKET = 1
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
+export const SO_ERROR = 4
+export const SO_ATTACH_FILTER = 26
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
 export const SO_MEMINFO = 55
@@ -64,6 +66,25 @@ export const IPV6_RECVERR = 25
 export const IPV6_V6ONLY = 26
 export const IPV6_PMTUDISC_DONT = 0
 export const IPV6_PMTUDISC_PROBE = 3
+
+// <linux/in.h>, <linux/icmp.h>, <linux/icmpv6.h>
+export const SOL_RAW = 255
+export const ICMP_FILTER = 1
+export const SOL_ICMPV6 = 58
+export const ICMPV6_FILTER = 1
+
+// <linux/bpf_common.h>
+export const BPF_LD = 0x00
+export const BPF_LDX = 0x01
+export const BPF_JMP = 0x05
+export const BPF_RET = 0x06
+export const BPF_H = 0x08
+export const BPF_B = 0x10
+export const BPF_ABS = 0x20
+export const BPF_IND = 0x40
+export const BPF_MSH = 0xa0
+export const BPF_JEQ = 0x10
+export const BPF_JSET = 0x40
 
 // <linux/errqueue.h>
 export const SO_EE_ORIGIN_LOCAL = 1
@@ -120,6 +141,7 @@ export const RTM_NEWADDR = 20
 export const RTM_GETADDR = 22
 export const RTM_NEWROUTE = 24
 export const RTM_GETROUTE = 26
+export const RTM_GETQDISC = 38
 export const IFLA_ADDRESS = 1
 export const IFLA_IFNAME = 3
 export const IFLA_MTU = 4
@@ -147,6 +169,12 @@ export const RTN_LOCAL = 2
 export const RTN_BROADCAST = 3
 export const RTN_ANYCAST = 4
 export const RTN_MULTICAST = 5
+export const TCA_KIND = 1
+export const TCA_STATS2 = 7
+
+// <linux/gen_stats.h>, <linux/pkt_sched.h>
+export const TCA_STATS_QUEUE = 3
+export const TC_H_ROOT = 0xffff_ffff
 
 // <linux/sched.h>, <linux/prctl.h>
 export const CLONE_NEWNET = 0x40000000

@@ -11,11 +11,8 @@ export const EBUSY = 16
 export const EEXIST = 17
 export const ENODEV = 19
 export const EINVAL = 22
-export const ENONET = 64
-export const EPROTO = 71
 export const EBADFD = 77
 export const EMSGSIZE = 90
-export const ENOPROTOOPT = 92
 export const EOPNOTSUPP = 95
 export const EAFNOSUPPORT = 97
 export const EADDRINUSE = 98
@@ -24,7 +21,6 @@ export const ENETDOWN = 100
 export const ENETUNREACH = 101
 export const ENOBUFS = 105
 export const ECONNREFUSED = 111
-export const EHOSTDOWN = 112
 export const EHOSTUNREACH = 113
 
 /** The symbolic name, such as `EBUSY`, or `errno 1234` where the platform knows none. */

@@ -120,7 +120,10 @@ export class ProbeSocket {
     const family = socketFamily(this.#family)
     const name = encodeSockaddr(family, { address: this.#address, port })
     const payload = new Uint8Array(payloadBytes)
-    const errno = sendDatagram({ fd: this.#fd, family }, payload, name)
+    const socket = { fd: this.#fd, family }
+    let errno = sendDatagram(socket, payload, name)
+    // An ICMP error that waits fails one send that has nothing to do with it (`IP_RECVERR`).
+    if (errno !== 0) errno = sendDatagram(socket, payload, name)
     if (errno !== 0 && errno !== EMSGSIZE) throw new KernelError('sendto', errno)
     return errno === 0
   }

@@ -29,22 +29,40 @@ export function sockaddrLength(family: SocketFamily): number {
 export function encodeSockaddr(family: SocketFamily, endpoint: Endpoint): Uint8Array {
   const [text, zone] = endpoint.address.split('%') as [string, string?]
   const parsed = ipaddr.parse(text)
+  if (family === AF_INET && parsed.kind() === 'ipv6')
+    throw new RangeError(`${endpoint.address}: this host has no IPv6`)
+  let scopeId = 0
+  if (zone !== undefined && family !== AF_INET) {
+    scopeId = /^\d+$/.test(zone) ? Number(zone) : if_nametoindex(zone)
+    if (scopeId === 0) throw new RangeError(`${endpoint.address}: there is no interface ${zone}`)
+  }
+  return encodeAddress(family, parsed.toByteArray(), endpoint.port, scopeId)
+}
+
+/** What an IPv4 address is mapped to IPv6 with. */
+const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
+
+/**
+ * The same of an address's own bytes: 4 (IPv4), or 16.
+ * @param scopeId the interface of a link-local address
+ */
+export function encodeAddress(
+  family: SocketFamily,
+  address: ArrayLike<number>,
+  port: number,
+  scopeId = 0,
+): Uint8Array {
   const bytes = new Uint8Array(SOCKADDR_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint16(sockaddr_in.sin_family, family, true)
-  view.setUint16(sockaddr_in.sin_port, endpoint.port)
+  view.setUint16(sockaddr_in.sin_port, port)
   if (family === AF_INET) {
-    if (parsed.kind() === 'ipv6') throw new RangeError(`${endpoint.address}: this host has no IPv6`)
-    bytes.set(parsed.toByteArray(), sockaddr_in.sin_addr)
+    bytes.set(address, sockaddr_in.sin_addr)
     return bytes
   }
-  const v6 = parsed.kind() === 'ipv6' ? parsed : (parsed as ipaddr.IPv4).toIPv4MappedAddress()
-  bytes.set(v6.toByteArray(), sockaddr_in6.sin6_addr)
-  if (zone !== undefined) {
-    const index = /^\d+$/.test(zone) ? Number(zone) : if_nametoindex(zone)
-    if (index === 0) throw new RangeError(`${endpoint.address}: there is no interface ${zone}`)
-    view.setUint32(sockaddr_in6.sin6_scope_id, index, true)
-  }
+  if (address.length === 4) bytes.set(MAPPED, sockaddr_in6.sin6_addr)
+  bytes.set(address, sockaddr_in6.sin6_addr + 16 - address.length)
+  view.setUint32(sockaddr_in6.sin6_scope_id, scopeId, true)
   return bytes
 }
 

@@ -54,6 +54,10 @@ export const sock_extended_err = layout('linux/errqueue.h', 16, {
   ee_info: 8,
 })
 
+export const sock_filter = layout('linux/filter.h', 8, { code: 0, jt: 2, jf: 3, k: 4 })
+
+export const sock_fprog = layout('linux/filter.h', 16, { len: 0, filter: 8 })
+
 export const ifreq = layout('net/if.h', 40, { ifr_name: 0, ifr_flags: 16 })
 
 /** The short form, without `num_buffers`; native byte order. */
@@ -108,6 +112,22 @@ export const rtmsg = layout('linux/rtnetlink.h', 12, {
   rtm_flags: 8,
 })
 
+export const tcmsg = layout('linux/rtnetlink.h', 20, {
+  tcm_family: 0,
+  tcm_ifindex: 4,
+  tcm_handle: 8,
+  tcm_parent: 12,
+  tcm_info: 16,
+})
+
+export const gnet_stats_queue = layout('linux/gen_stats.h', 20, {
+  qlen: 0,
+  backlog: 4,
+  drops: 8,
+  requeues: 12,
+  overlimits: 16,
+})
+
 export const rtnl_link_stats64 = layout('linux/if_link.h', 200, {
   rx_packets: 0,
   tx_packets: 8,
@@ -130,6 +150,8 @@ export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   sockaddr_in,
   sockaddr_in6,
   sock_extended_err,
+  sock_filter,
+  sock_fprog,
   ifreq,
   virtio_net_hdr,
   sockaddr_nl,
@@ -139,5 +161,7 @@ export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   ifinfomsg,
   ifaddrmsg,
   rtmsg,
+  tcmsg,
+  gnet_stats_queue,
   rtnl_link_stats64,
 }

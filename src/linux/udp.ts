@@ -3,13 +3,12 @@ import {
   AF_INET6,
   IP_MTU_DISCOVER,
   IP_PMTUDISC_PROBE,
-  IP_RECVERR,
   IPV6_MTU_DISCOVER,
   IPV6_PMTUDISC_PROBE,
-  IPV6_RECVERR,
   IPV6_V6ONLY,
   MSG_DONTWAIT,
   SK_MEMINFO_DROPS,
+  SO_ERROR,
   SO_MEMINFO,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
@@ -53,8 +52,9 @@ export interface UdpOptions {
 
 /**
  * Opens the one unconnected socket that all peers share: dual-stack where the host has IPv6, don't-fragment
- * set and the kernel's path MTU cache ignored (`IP_PMTUDISC_PROBE`: one forged ICMP could fill that), ICMP
- * errors queued (`IP_RECVERR`; ip(7), ipv6(7)).
+ * set and the kernel's path MTU cache ignored (`IP_PMTUDISC_PROBE`: one forged ICMP could fill that). Without
+ * `IP_RECVERR` (ip(7), ipv6(7)) it hears no ICMP error: each would fail a send to whomever. So what a send fails
+ * with is this host's own word about that datagram.
  * @throws KernelError from `socket`, `setsockopt` or `bind` (EADDRINUSE, EADDRNOTAVAIL)
  */
 export function openUdp(options: UdpOptions): UdpSocket {
@@ -63,10 +63,8 @@ export function openUdp(options: UdpOptions): UdpSocket {
     if (family === AF_INET6) {
       setOption(fd, SOL_IPV6, IPV6_V6ONLY, 0)
       setOption(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
-      setOption(fd, SOL_IPV6, IPV6_RECVERR, 1)
     }
     setOption(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
-    setOption(fd, SOL_IP, IP_RECVERR, 1)
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBufferBytes)
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes)
     const any = family === AF_INET6 ? '::' : '0.0.0.0'
@@ -81,8 +79,7 @@ export function openUdp(options: UdpOptions): UdpSocket {
 }
 
 /**
- * Sends one datagram on a non-blocking socket, once more where it fails: an ICMP error that waits fails one
- * send that has nothing to do with it.
+ * Sends one datagram on a non-blocking socket.
  * @param name as `encodeSockaddr` makes it
  * @returns 0, or the errno
  */
@@ -91,10 +88,8 @@ export function sendDatagram(
   payload: Uint8Array,
   name: Uint8Array,
 ): number {
-  const length = sockaddrLength(family)
-  for (let tries = 0; tries < 2; tries++)
-    if (sendto(fd, payload, payload.length, MSG_DONTWAIT, name, length) >= 0) return 0
-  return lastErrno()
+  const sent = sendto(fd, payload, payload.length, MSG_DONTWAIT, name, sockaddrLength(family))
+  return sent >= 0 ? 0 : lastErrno()
 }
 
 /** Has the kernel put datagrams of one sender together (`UDP_GRO`, Linux 5.0); false where it cannot. */
@@ -128,7 +123,16 @@ function localEndpoint(fd: number): Endpoint {
   return decodeSockaddr(name)
 }
 
-/** Datagrams the kernel dropped at this socket, its receive buffer being full (`SO_MEMINFO`, Linux 4.12). */
+const ERROR = new Int32Array(1)
+const ERROR_BYTES = new Uint32Array(1)
+
+/** Takes a socket's pending error away (`SO_ERROR`, socket(7)); returns its errno, 0 for none. */
+export function takeError(fd: number): number {
+  ERROR_BYTES[0] = ERROR.byteLength
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, ERROR, ERROR_BYTES) < 0 ? 0 : ERROR[0]
+}
+
+/** What the kernel dropped at a socket, its receive buffer being full (`SO_MEMINFO`, Linux 4.12). */
 export function receiveDrops(fd: number): number {
   const info = new Uint32Array(16)
   const length = new Uint32Array([info.byteLength])

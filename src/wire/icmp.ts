@@ -14,6 +14,12 @@ export const IPPROTO_ICMPV6 = 58
 export const ICMP_UNREACHABLE = 3
 export const ICMP_FRAGMENTATION_NEEDED = 4
 export const ICMPV6_PACKET_TOO_BIG = 2
+/** The other errors that Linux takes note of (net/ipv4/icmp.c, net/ipv6/icmp.c). */
+export const ICMP_TIME_EXCEEDED = 11
+export const ICMP_PARAMETER_PROBLEM = 12
+export const ICMPV6_UNREACHABLE = 1
+export const ICMPV6_TIME_EXCEEDED = 3
+export const ICMPV6_PARAMETER_PROBLEM = 4
 export const ICMP = { type: 0, code: 1, checksum: 2, mtu16: 6, mtu32: 4 } as const
 
 /** Messages about which no error may be sent (RFC 1122, 3.2.2): errors and redirects. */

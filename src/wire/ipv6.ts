@@ -13,10 +13,10 @@ export const IPV6 = {
 /** Extension headers that may come before any transport header; all but the fragment header say their length. */
 const HOP_BY_HOP = 0
 const ROUTING = 43
-const FRAGMENT = 44
+export const IPV6_FRAGMENT = 44
 const DESTINATION_OPTIONS = 60
-const FRAGMENT_HEADER_BYTES = 8
-const FRAGMENT_OFFSET = 0xfff8
+export const IPV6_FRAGMENT_HEADER_BYTES = 8
+export const IPV6_FRAGMENT_OFFSET = 0xfff8
 
 /**
  * The first header that is no extension header (RFC 8200, 4) of the packet at `ip` that ends at `end`: its
@@ -27,11 +27,11 @@ export function ipv6Upper(view: DataView, ip: number, end: number): number {
   let next = view.getUint8(ip + IPV6.nextHeader)
   let at = ip + IPV6_HEADER_BYTES
   for (;;) {
-    if (next !== FRAGMENT && next !== HOP_BY_HOP && next !== ROUTING && next !== DESTINATION_OPTIONS)
+    if (next !== IPV6_FRAGMENT && next !== HOP_BY_HOP && next !== ROUTING && next !== DESTINATION_OPTIONS)
       return ((at - ip) << 8) | next
-    if (at + FRAGMENT_HEADER_BYTES > end) return -1
-    if (next === FRAGMENT && (view.getUint16(at + 2) & FRAGMENT_OFFSET) !== 0) return -1
-    const bytes = next === FRAGMENT ? FRAGMENT_HEADER_BYTES : (view.getUint8(at + 1) + 1) * 8
+    if (at + IPV6_FRAGMENT_HEADER_BYTES > end) return -1
+    if (next === IPV6_FRAGMENT && (view.getUint16(at + 2) & IPV6_FRAGMENT_OFFSET) !== 0) return -1
+    const bytes = next === IPV6_FRAGMENT ? IPV6_FRAGMENT_HEADER_BYTES : (view.getUint8(at + 1) + 1) * 8
     next = view.getUint8(at)
     at += bytes
   }

@@ -1,70 +1,41 @@
 /** Somebody who forges ICMP errors, as whoever knows both endpoints and ports can. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { internetChecksum } from '../../src/wire/checksum.js'
 import { startFlow } from './flows.js'
+import { forgedFrame } from './forged-frame.js'
+import type { FrameFlood } from './frame-flooder.js'
 import { ok } from './lab.js'
 import { PacketSocket } from './packet-socket.js'
-import { pathOf, startEnds, untilPathMtu } from './path.js'
+import { type Path, pathOf, startEnds, untilPathMtu } from './path.js'
 
-/** "Fragmentation needed" from a router's address, about a UDP datagram from `from` to `to`. */
-function forged(from: string, to: string, router: string, mtuBytes: number, destinationPort = 5149): Buffer {
-  const address = (text: string) => Buffer.from(text.split('.').map(Number))
-  const ip = (source: string, destination: string, protocol: number, payload: Buffer) => {
-    const header = Buffer.alloc(20)
-    header[0] = 0x45
-    header.writeUInt16BE(20 + payload.length, 2)
-    header.writeUInt16BE(0x4000, 6)
-    header[8] = 64
-    header[9] = protocol
-    address(source).copy(header, 12)
-    address(destination).copy(header, 16)
-    header.writeUInt16BE(internetChecksum(header, 0, 20), 10)
-    return Buffer.concat([header, payload])
-  }
-  const udp = Buffer.alloc(8)
-  udp.writeUInt16BE(5149, 0)
-  udp.writeUInt16BE(destinationPort, 2)
-  udp.writeUInt16BE(1480, 4)
-  const icmp = Buffer.concat([
-    Buffer.from([3, 4, 0, 0, 0, 0, mtuBytes >>> 8, mtuBytes & 0xff]),
-    ip(from, to, 17, udp),
-  ])
-  icmp.writeUInt16BE(internetChecksum(icmp, 0, icmp.length), 2)
-  return ip(router, from, 1, icmp)
+const FLOODER = fileURLToPath(new URL('./frame-flooder.js', import.meta.url))
+const ROUNDS = 5
+const SECONDS = 2
+
+/** "Fragmentation needed" from the router next to host a, about a datagram from there to `to`. */
+function forged(path: Path, to: string, mtuBytes: number, port = 5149): Buffer {
+  const source = { address: path.underlay.a, port: 5149 }
+  const about = { source, destination: { address: to, port } }
+  return forgedFrame(path, { header: [3, 4, mtuBytes], from: '198.18.0.2', about })
 }
+
+/** The middle one of an odd number of them. */
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >>> 1]
 
 t.test('forged "fragmentation needed" at a running transfer: throughput and MTU stay', async (t) => {
   using path = pathOf(1500, 1500)
   const ends = await startEnds(path)
   await untilPathMtu(ends.a, 1500)
   const [router] = path.routers
-  const macOf = async (host: typeof router, device: string) => {
-    const [{ address }] = JSON.parse(await ok(host, 'ip', '-j', 'link', 'show', 'dev', device))
-    return Buffer.from(address.replaceAll(':', ''), 'hex')
-  }
-  const ethernet = Buffer.concat([
-    await macOf(path.a, 'eth0'),
-    await macOf(router, 'left'),
-    Buffer.from([8, 0]),
-  ])
-  using wire = new PacketSocket(router, 'left')
-  const { a, b } = path.underlay
-  const lies = [552, 576, 1000, 1400].map((mtu) => Buffer.concat([ethernet, forged(a, b, '198.18.0.2', mtu)]))
+  const lies = [552, 576, 1000, 1400].map((mtu) => forged(path, path.underlay.b, mtu).toString('base64'))
+  const forging: FrameFlood = { device: 'left', frames: lies, perSecond: 200, seconds: SECONDS + 1 }
 
   const throughput = async (lie: boolean) => {
-    const flow = await startFlow(path.a, path.b, '10.9.0.2', 2)
-    let lying = true
-    const forging = (async () => {
-      for (let i = 0; lie && lying; i++) {
-        wire.trySend(lies[i % lies.length])
-        wire.flush()
-        await sleep(5)
-      }
-    })()
+    const flooding = lie ? ok(router, process.execPath, FLOODER, JSON.stringify(forging)) : undefined
+    const flow = await startFlow(path.a, path.b, '10.9.0.2', SECONDS)
     const { bytes, seconds, error, longestStallMs } = await flow.ended
-    lying = false
-    await forging
+    await flooding
     t.equal(error, null)
     t.ok(
       longestStallMs < 1_000,
@@ -74,7 +45,7 @@ t.test('forged "fragmentation needed" at a running transfer: throughput and MTU 
   }
   const honest: number[] = []
   const lied: number[] = []
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     honest.push(await throughput(false))
     lied.push(await throughput(true))
   }
@@ -87,10 +58,11 @@ t.test('forged "fragmentation needed" at a running transfer: throughput and MTU 
     0,
     'and it never was another',
   )
-  const text = (rates: number[]) => rates.map((rate) => rate.toFixed(2)).join(', ')
-  t.comment(`Gbit/s without: ${text(honest)}; with forgeries: ${text(lied)}`)
-  const least = Math.min(...honest)
-  t.ok(Math.max(...lied) > 0.6 * least, 'the throughput is what it is without, but for the noise')
+  // What else the machine does changes from one second to the next: each rate is held against the one before it.
+  const ratios = lied.map((rate, round) => rate / honest[round])
+  const text = (numbers: number[]) => numbers.map((number) => number.toFixed(2)).join(', ')
+  t.comment(`Gbit/s without: ${text(honest)}; with forgeries: ${text(lied)}; ratios ${text(ratios)}`)
+  t.ok(median(ratios) > 0.7, 'the throughput is what it is without, but for the noise')
 })
 
 t.test('an error that quotes what was never sent counts for nothing', async (t) => {
@@ -99,23 +71,31 @@ t.test('an error that quotes what was never sent counts for nothing', async (t) 
   await untilPathMtu(ends.a, 1500)
   const [router] = path.routers
   using wire = new PacketSocket(router, 'left')
-  const link = async (host: typeof router, device: string) =>
-    Buffer.from(
-      JSON.parse(await ok(host, 'ip', '-j', 'link', 'show', 'dev', device))[0].address.replaceAll(':', ''),
-      'hex',
-    )
-  const ethernet = Buffer.concat([
-    await link(path.a, 'eth0'),
-    await link(router, 'left'),
-    Buffer.from([8, 0]),
-  ])
-  const { a, b } = path.underlay
+  const { b } = path.underlay
   const before = (await ends.a.status()).outbound
   for (let i = 0; i < 100; i++) {
-    wire.send(Buffer.concat([ethernet, forged(a, '203.0.113.9', '198.18.0.2', 600)]))
-    wire.send(Buffer.concat([ethernet, forged(a, b, '198.18.0.2', 600, 33_434 + i)]))
+    wire.send(forged(path, '203.0.113.9', 600))
+    wire.send(forged(path, b, 600, 33_434 + i))
   }
   await sleep(500)
   t.match((await ends.a.status()).peers[0].path_mtu, { bytes: 1500, how: 'acknowledged' })
   t.ok((await ends.a.status()).outbound.frames - before.frames < 50)
+})
+
+t.test('an error that is right has an idle path looked at at once, and its MTU follows', async (t) => {
+  using path = pathOf(1500, 1500)
+  // Or the device's own router solicitations are frames that have the path confirmed.
+  for (const host of [path.a, path.b]) await ok(host, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1')
+  const ends = await startEnds(path)
+  await untilPathMtu(ends.a, 1500)
+  await sleep(2_000)
+  path.setMtu(1, 1400)
+  await sleep(2_500)
+  t.equal((await ends.a.status()).peers[0].path_mtu?.bytes, 1500, 'nothing has gone there')
+  using wire = new PacketSocket(path.routers[0], 'left')
+  const startedMs = performance.now()
+  wire.send(forged(path, path.underlay.b, 1400))
+  await untilPathMtu(ends.a, 1400, 'acknowledged', 2_000)
+  t.comment(`after ${Math.round(performance.now() - startedMs)} ms`)
+  t.ok((await ends.a.status()).icmp.too_big > 0)
 })

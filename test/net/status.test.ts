@@ -309,8 +309,8 @@ async function blast({ a }: Pair): Promise<void> {
   a.spawn('socat', ['-u', '-b1400', '/dev/zero', 'UDP-SENDTO:10.9.0.2:9'])
 }
 
-function shape({ a }: Pair, rate: string): Promise<string> {
-  const queue = ['tbf', 'rate', rate, 'burst', '10kb', 'limit', '64mb']
+function shape({ a }: Pair, rate: string, limit = '64mb'): Promise<string> {
+  const queue = ['tbf', 'rate', rate, 'burst', '10kb', 'limit', limit]
   return ok(a, 'tc', 'qdisc', 'add', 'dev', 'eth0', 'root', ...queue)
 }
 
@@ -323,6 +323,14 @@ const PROVOCATIONS: readonly Provocation[] = [
     beside: 'device_queue_full',
     provoke: async (pair) => {
       await shape(pair, '8kbit')
+      await blast(pair)
+    },
+  },
+  {
+    reason: 'underlay_queue_full',
+    beside: 'device_queue_full',
+    provoke: async (pair) => {
+      await shape(pair, '1mbit', '32kb')
       await blast(pair)
     },
   },

@@ -100,7 +100,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 
 /** What keeps datagrams from leaving (tc-tbf(8)), and the drop that shows it. */
 const JAMS = [
-  { what: "the interface's queue is full", rate: '1mbit', limit: '128kb', drop: 'send_buffer_full' },
+  { what: "the interface's queue is full", rate: '1mbit', limit: '128kb', drop: 'underlay_queue_full' },
   {
     what: 'the send buffer is full and drains slowly',
     rate: '1mbit',
