@@ -1,4 +1,4 @@
-import { withoutKeys } from './noise/key-text.js'
+import { withoutKeys } from './key-text.js'
 
 /**
  * An error that is a person's to mend: its message is one sentence that says what is wrong, with which

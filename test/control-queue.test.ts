@@ -1,7 +1,7 @@
 import t from 'tap'
-import { CONTROL_DATA_BYTES, ControlQueue, HEAD_BYTES } from '../src/forward/control-queue.js'
-import { ringBytes } from '../src/forward/ring.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { CONTROL_DATA_BYTES, ControlQueue, HEAD_BYTES } from '../src/memory/mailbox.js'
+import { ringBytes } from '../src/memory/ring.js'
 
 const TOLD = ringBytes(CONTROL_DATA_BYTES)
 const FRAME = TOLD + 64

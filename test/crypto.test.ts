@@ -9,8 +9,8 @@ import {
   OPENING_PLACES,
   PLACE_BYTES,
   PLACE_SKEW,
-} from '../src/linux/ciphers.js'
-import { findCrypto } from '../src/linux/crypto.js'
+} from '../src/crypto/ciphers.js'
+import { findCrypto } from '../src/crypto/find-crypto.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import { byteOperations } from '../src/offload/bytes.js'
 

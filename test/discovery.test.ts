@@ -1,5 +1,5 @@
 import t from 'tap'
-import { chooseEndpoint, discoveryOf } from '../src/control/discovery.js'
+import { chooseEndpoint, discoveryOf } from '../src/control/peer/discovery.js'
 import { AF_INET, AF_INET6 } from '../src/linux/constants.js'
 
 t.test('an address is where it says, also with a zone, and never moves', async (t) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type PlaceFacts, type Refusal, refusalOf } from '../src/control/endpoint-refusal.js'
+import { type PlaceFacts, type Refusal, refusalOf } from '../src/control/peer/endpoint-refusal.js'
 
 const HOST: PlaceFacts = {
   endpoint: { address: '198.51.100.2', port: 5149 },

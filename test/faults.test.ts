@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Faults } from '../src/control/faults.js'
 import { QueueReader } from '../src/control/queue-reader.js'
-import { CONTROL_DATA_BYTES, ControlQueue } from '../src/forward/control-queue.js'
-import { ringBytes } from '../src/forward/ring.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { CONTROL_DATA_BYTES, ControlQueue } from '../src/memory/mailbox.js'
+import { ringBytes } from '../src/memory/ring.js'
 
 /** What is said of faults, by level. */
 function listener() {

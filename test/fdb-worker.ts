@@ -1,8 +1,8 @@
 /** A thread of test/fdb.test.ts. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { Fdb } from '../src/forward/fdb.js'
-import { FLOOD } from '../src/forward/target.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { Fdb } from '../src/memory/fdb.js'
+import { FLOOD } from '../src/memory/target.js'
 
 export interface FdbTask {
   /**

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import t from 'tap'
+import { NativeMemory } from '../src/linux/memory.js'
 import {
   AGEING_S,
   Fdb,
@@ -11,9 +12,8 @@ import {
   MOVES,
   MOVES_WITHIN_S,
   PORT_LIMIT,
-} from '../src/forward/fdb.js'
-import { DEVICE, FLOOD } from '../src/forward/target.js'
-import { NativeMemory } from '../src/linux/memory.js'
+} from '../src/memory/fdb.js'
+import { DEVICE, FLOOD } from '../src/memory/target.js'
 import type { FdbTask, FdbTold } from './fdb-worker.js'
 import { interrupted } from './interrupted.js'
 

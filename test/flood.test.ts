@@ -1,6 +1,6 @@
 import t from 'tap'
-import { C } from '../src/forward/counters.js'
 import { EHOSTUNREACH, ENETUNREACH, EPERM } from '../src/linux/errno.js'
+import { C } from '../src/memory/counters.js'
 import { headerBytes, PLAIN_FLOW } from './frames.js'
 import { type Kernel, makeSink, put, received, single, superFrame, textOf } from './udp-sink.js'
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { mac } from '../src/crypto/primitives.js'
 import {
   acquaint,
   authenticate,
@@ -11,7 +12,6 @@ import {
 } from '../src/noise/handshake.js'
 import { Identity, OwnIdentity } from '../src/noise/keys.js'
 import { MacStamp } from '../src/noise/macs.js'
-import { mac } from '../src/noise/primitives.js'
 import { INITIATION } from '../src/wire/wireguard.js'
 
 const bytes = (byte: number) => new Uint8Array(32).fill(byte)

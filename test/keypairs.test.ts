@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { SharedKeypairs } from '../src/control/keypairs.js'
-import { KeypairTable, keypairTableBytes, NUMBER_LIMIT } from '../src/forward/keypairs.js'
+import { SharedKeypairs } from '../src/control/private/keypairs.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { KeypairTable, keypairTableBytes, NUMBER_LIMIT } from '../src/memory/keypair-table.js'
 import { type NonceTask, type Taken, unpack } from './nonce-worker.js'
 
 const TABLE = 64

@@ -12,7 +12,7 @@ import { readKeyFile } from '../src/config/key-file.js'
 import { loadSettings, readConfigFile } from '../src/config/load.js'
 import { Secret } from '../src/config/secret.js'
 import { parseWgQuick as parseBytes } from '../src/config/wg-quick.js'
-import { formatKey, parseKey, secretKeyLine, withoutKeys } from '../src/noise/key-text.js'
+import { formatKey, parseKey, secretKeyLine, withoutKeys } from '../src/key-text.js'
 import { FORMS, runsIn, WG_QUICK, YAML } from './misplaced-keys.js'
 
 const parseWgQuick = (path: string, text: string) => parseBytes(path, Buffer.from(text))

@@ -1,12 +1,12 @@
 import t from 'tap'
-import { C, COUNTERS } from '../src/forward/counters.js'
-import { Loop } from '../src/forward/loop.js'
-import { DONE, MORE, type Progress, type Sink, type Source } from '../src/forward/port.js'
-import { KIND_RUN } from '../src/forward/record.js'
-import { Ring, ringBytes } from '../src/forward/ring.js'
-import { Scratch } from '../src/forward/scratch.js'
 import { Doorbell } from '../src/linux/eventfd.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { C, COUNTERS } from '../src/memory/counters.js'
+import { KIND_RUN } from '../src/memory/record.js'
+import { Ring, ringBytes } from '../src/memory/ring.js'
+import { Loop } from '../src/worker/loop.js'
+import { DONE, MORE, type Progress, type Sink, type Source } from '../src/worker/port.js'
+import { Scratch } from '../src/worker/scratch.js'
 
 const RING_BYTES = 4096
 const RING = 4096

@@ -3,9 +3,7 @@
  * hands, and keypairs that seal and open with `node:crypto`.
  */
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
-import { makeMacCheck } from '../src/forward/private-parts.js'
-import { Scratch } from '../src/forward/scratch.js'
-import { findCrypto } from '../src/linux/crypto.js'
+import { findCrypto } from '../src/crypto/find-crypto.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import { SOCKADDR_BYTES } from '../src/linux/sockaddr.js'
 import { acquaint, Protocol, type TransportKeys } from '../src/noise/handshake.js'
@@ -14,6 +12,8 @@ import type { Activity, Keypairs } from '../src/noise/keypairs.js'
 import { Identity, OwnIdentity } from '../src/noise/keys.js'
 import type { Peer, PeerOptions } from '../src/noise/peer.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE, TRANSPORT } from '../src/wire/wireguard.js'
+import { makeMacCheck } from '../src/worker/private-parts.js'
+import { Scratch } from '../src/worker/scratch.js'
 
 interface Held {
   readonly peer: number

@@ -3,8 +3,8 @@
  * generation that it was taken under. Takes them as the workers do.
  */
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
-import { KeypairTable } from '../src/forward/keypairs.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { KeypairTable } from '../src/memory/keypair-table.js'
 
 export interface NonceTask {
   readonly memory: WebAssembly.Memory

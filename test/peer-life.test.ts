@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { PeerLife } from '../src/control/peer-life.js'
+import { PeerLife } from '../src/control/peer/liveness.js'
 
 /** A peer on a clock of its own, looked at once a second, and what becomes of it. */
 class Peer {

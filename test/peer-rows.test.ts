@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { UserError } from '../src/errors.js'
-import { FLOOD } from '../src/forward/target.js'
+import { FLOOD } from '../src/memory/target.js'
 import { writeControl } from '../src/wire/control.js'
 import { datagrams, WorkerPair } from './worker-pair.js'
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { PeerTable, peerTableBytes } from '../src/forward/peers.js'
 import { AF_INET, AF_INET6 } from '../src/linux/constants.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import { decodeSockaddr, encodeSockaddr, SOCKADDR_BYTES, sockaddrLength } from '../src/linux/sockaddr.js'
+import { PeerTable, peerTableBytes } from '../src/memory/peer-table.js'
 
 const ROWS = 4
 const NAME = peerTableBytes(ROWS)

@@ -2,8 +2,6 @@ import { createCipheriv } from 'node:crypto'
 import { blake2s } from '@noble/hashes/blake2.js'
 import fc from 'fast-check'
 import t from 'tap'
-import { formatKey, parseKey } from '../src/noise/key-text.js'
-import { clampPrivateKey, derivePublicKey } from '../src/noise/keys.js'
 import {
   agree,
   hash,
@@ -16,7 +14,9 @@ import {
   openCookie,
   publicKeyOf,
   seal,
-} from '../src/noise/primitives.js'
+} from '../src/crypto/primitives.js'
+import { formatKey, parseKey } from '../src/key-text.js'
+import { clampPrivateKey, derivePublicKey } from '../src/noise/keys.js'
 import { tai64n } from '../src/noise/tai64n.js'
 
 const hex = (text: string) => Buffer.from(text.replaceAll(/\s/g, ''), 'hex')

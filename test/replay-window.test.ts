@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { REPLAY_WINDOW_BYTES, REPLAY_WINDOW_SIZE, ReplayWindow } from '../src/forward/replay-window.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { REPLAY_WINDOW_BYTES, REPLAY_WINDOW_SIZE, ReplayWindow } from '../src/memory/replay-window.js'
 
 const AT = 128
 const memory = NativeMemory.allocate(AT + REPLAY_WINDOW_BYTES)

@@ -1,16 +1,16 @@
 /**
- * One of the two threads of test/ring.test.ts: the loop that the tunnel's workers run (src/forward/loop.ts),
+ * One of the two threads of test/ring.test.ts: the loop that the tunnel's workers run (src/worker/loop.ts),
  * with a source that makes records up and sinks that check them instead of a tap and a socket.
  */
 import { parentPort, workerData } from 'node:worker_threads'
-import { C, counterBlock } from '../src/forward/counters.js'
-import { Loop } from '../src/forward/loop.js'
-import { StateWord } from '../src/forward/plan.js'
-import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from '../src/forward/port.js'
-import { RECORD_ALIGN, Ring } from '../src/forward/ring.js'
-import { Scratch } from '../src/forward/scratch.js'
 import { Doorbell } from '../src/linux/eventfd.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { C, counterBlock } from '../src/memory/counters.js'
+import { StateWord } from '../src/memory/plan.js'
+import { RECORD_ALIGN, Ring } from '../src/memory/ring.js'
+import { Loop } from '../src/worker/loop.js'
+import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from '../src/worker/port.js'
+import { Scratch } from '../src/worker/scratch.js'
 import { type Pace, type RingTask, type WayPlan, Word } from './ring-task.js'
 
 const SMALL_BYTES = 512

@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import t from 'tap'
-import { C, COUNTER_BLOCK_BYTES, counterBlock } from '../src/forward/counters.js'
-import { SCRATCH_BYTES, StateWord } from '../src/forward/plan.js'
-import { RECORD_ALIGN, Ring, ringBytes } from '../src/forward/ring.js'
 import { Doorbell } from '../src/linux/eventfd.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { C, COUNTER_BLOCK_BYTES, counterBlock } from '../src/memory/counters.js'
+import { SCRATCH_BYTES, StateWord } from '../src/memory/plan.js'
+import { RECORD_ALIGN, Ring, ringBytes } from '../src/memory/ring.js'
 import { type Pace, type RingTask, type WayPlan, Word } from './ring-task.js'
 
 /** Generous for a loaded machine: a missed wake-up lasts for ever. */

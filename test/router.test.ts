@@ -1,8 +1,8 @@
 import t from 'tap'
-import { Router } from '../src/forward/router.js'
-import { type Route, Routes, routesBytes } from '../src/forward/routes.js'
-import { DEVICE, MALFORMED, NO_ROUTE, NOT_ALLOWED } from '../src/forward/target.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { type Route, Routes, routesBytes } from '../src/memory/routes.js'
+import { DEVICE, MALFORMED, NO_ROUTE, NOT_ALLOWED } from '../src/memory/target.js'
+import { Router } from '../src/worker/switching/router.js'
 import { ipv4, ipv6 } from './net/frames.js'
 
 const ROUTES = 4096

@@ -1,8 +1,8 @@
 /** The reading thread of test/routes.test.ts: 10.0.0.7 and fd00::7 are peer 7's all the time. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { Routes } from '../src/forward/routes.js'
-import { FLOOD } from '../src/forward/target.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { Routes } from '../src/memory/routes.js'
+import { FLOOD } from '../src/memory/target.js'
 
 /** The tables begin here; before them is room for addresses to look up. */
 export const ROUTES_AT = 64

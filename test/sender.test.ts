@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
-import { C, COUNTERS } from '../src/forward/counters.js'
-import { BLOCKED, DONE } from '../src/forward/port.js'
 import {
   EACCES,
   EAGAIN,
@@ -16,6 +14,8 @@ import {
   EPERM,
 } from '../src/linux/errno.js'
 import { encodeSockaddr } from '../src/linux/sockaddr.js'
+import { C, COUNTERS } from '../src/memory/counters.js'
+import { BLOCKED, DONE } from '../src/worker/port.js'
 import { type Asked, type Kernel, makeSink, put, received, single, superFrame, textOf } from './udp-sink.js'
 
 /** What each call comes to, as {@link Kernel} has it; all the others are as ever. */

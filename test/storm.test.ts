@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { STORM_BURST_FRAMES, STORM_FRAMES_PER_S, StormLimit, stormBytes } from '../src/forward/storm.js'
-import { DEVICE } from '../src/forward/target.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { STORM_BURST_FRAMES, STORM_FRAMES_PER_S, StormLimit, stormBytes } from '../src/memory/storm-limit.js'
+import { DEVICE } from '../src/memory/target.js'
 
 const PEERS = 3
 const START_MS = 1_700_000_000_000

@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
-import { Fdb, fdbBytes } from '../src/forward/fdb.js'
-import { Routes, routesBytes } from '../src/forward/routes.js'
-import { STORM_BURST_FRAMES, StormLimit, stormBytes } from '../src/forward/storm.js'
-import { Switch } from '../src/forward/switch.js'
-import { DEVICE, FILTERED, FLOOD, NOT_ALLOWED, STORM } from '../src/forward/target.js'
 import { NativeMemory } from '../src/linux/memory.js'
+import { Fdb, fdbBytes } from '../src/memory/fdb.js'
+import { Routes, routesBytes } from '../src/memory/routes.js'
+import { STORM_BURST_FRAMES, StormLimit, stormBytes } from '../src/memory/storm-limit.js'
+import { DEVICE, FILTERED, FLOOD, NOT_ALLOWED, STORM } from '../src/memory/target.js'
 import type { Mac } from '../src/wire/ethernet.js'
+import { Switch } from '../src/worker/switching/switch.js'
 import { arp, BROADCAST, bridgeProtocolUnit, ETHERTYPE, frame, solicitation, tagged } from './net/frames.js'
 
 const PEERS = 4

@@ -1,14 +1,14 @@
 import t from 'tap'
-import { COUNTERS } from '../src/forward/counters.js'
-import { PeerTable } from '../src/forward/peers.js'
-import { planMemory } from '../src/forward/plan.js'
-import { Scratch } from '../src/forward/scratch.js'
-import { UdpSource } from '../src/forward/udp-source.js'
 import { MSG_DONTWAIT, POLLERR } from '../src/linux/constants.js'
 import { close, connect, poll, send } from '../src/linux/libc.js'
 import { NativeMemory } from '../src/linux/memory.js'
 import { encodeSockaddr, sockaddrLength } from '../src/linux/sockaddr.js'
 import { openUdp, takeError } from '../src/linux/udp.js'
+import { COUNTERS } from '../src/memory/counters.js'
+import { PeerTable } from '../src/memory/peer-table.js'
+import { planMemory } from '../src/memory/plan.js'
+import { UdpSource } from '../src/worker/inbound/udp-source.js'
+import { Scratch } from '../src/worker/scratch.js'
 
 /** Whether poll has an error to tell of. */
 function hasError(fd: number): boolean {

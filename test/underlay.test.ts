@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { MAX_MTU_BYTES } from '../src/config/values.js'
-import { type DeviceMtuInput, deviceMtuBytes, underlayTo } from '../src/control/underlay.js'
+import { type DeviceMtuInput, deviceMtuBytes, underlayTo } from '../src/control/peer/underlay.js'
 import { Netlink } from '../src/linux/netlink.js'
 
 const ETHERNET: DeviceMtuInput = {

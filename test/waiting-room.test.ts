@@ -1,12 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { WAITING_ROOM_BYTES, WaitingRoom } from '../src/forward/waiting-room.js'
+import { WAITING_FRAMES_BYTES } from '../src/memory/plan.js'
+import { WaitingFrames } from '../src/worker/outbound/waiting-frames.js'
 
 const AT = 4096
 
 function makeRoom() {
-  const u8 = new Uint8Array(AT + WAITING_ROOM_BYTES)
-  const room = new WaitingRoom(AT, (to, from, bytes) => u8.copyWithin(to, from, from + bytes))
+  const u8 = new Uint8Array(AT + WAITING_FRAMES_BYTES)
+  const room = new WaitingFrames(AT, (to, from, bytes) => u8.copyWithin(to, from, from + bytes))
   return { u8, room }
 }
 
@@ -69,7 +70,7 @@ t.test('what has waited for long is given up, and makes room', async (t) => {
   const left: number[] = []
   room.leave((_frame, _bytes, peer) => left.push(peer) > 0, 6_002, never)
   t.same(left, [1])
-  t.notOk(room.put(0, WAITING_ROOM_BYTES, 0, 0, never), 'never more than there is')
+  t.notOk(room.put(0, WAITING_FRAMES_BYTES, 0, 0, never), 'never more than there is')
 })
 
 t.test('what waits for those that are gone is given up, and all else waits on', async (t) => {

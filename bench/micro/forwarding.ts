@@ -1,9 +1,9 @@
-import { Fdb, fdbBytes } from '../../src/forward/fdb.js'
-import { type Route, Routes, routesBytes } from '../../src/forward/routes.js'
-import { StormLimit, stormBytes } from '../../src/forward/storm.js'
-import { Switch } from '../../src/forward/switch.js'
 import { NativeMemory } from '../../src/linux/memory.js'
+import { Fdb, fdbBytes } from '../../src/memory/fdb.js'
+import { type Route, Routes, routesBytes } from '../../src/memory/routes.js'
+import { StormLimit, stormBytes } from '../../src/memory/storm-limit.js'
 import { ETHERNET, ETHERTYPE_IPV4 } from '../../src/wire/ethernet.js'
+import { Switch } from '../../src/worker/switching/switch.js'
 import type { Micro } from './micro.js'
 
 const PEERS = 256

@@ -1,5 +1,5 @@
-import { Ring, ringBytes } from '../../src/forward/ring.js'
 import { NativeMemory } from '../../src/linux/memory.js'
+import { Ring, ringBytes } from '../../src/memory/ring.js'
 import type { Micro } from './micro.js'
 
 const DATA_BYTES = 1 << 20

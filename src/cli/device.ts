@@ -1,4 +1,4 @@
-import { listRunning } from '../control/status-socket.js'
+import { listRunning } from '../command/client.js'
 import { UserError } from '../errors.js'
 
 /** The device that a command means which was given none: the only one there is. @throws UserError */

@@ -1,7 +1,7 @@
 import pc from 'picocolors'
 import { UserError } from '../errors.js'
+import { withoutKeys } from '../key-text.js'
 import { exitNow } from '../linux/process.js'
-import { withoutKeys } from '../noise/key-text.js'
 
 /** Ends the program with one sentence on standard error; with the stack as well where UDPTUN_TRACE is set. */
 export function fail(error: unknown): never {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import pc from 'picocolors'
+import { ask } from '../command/client.js'
 import type { FdbReport } from '../control/addresses.js'
-import { ask } from '../control/status-socket.js'
 import { onlyDevice } from './device.js'
 import { duration, table } from './table.js'
 import { show, type WatchFlags } from './watch.js'

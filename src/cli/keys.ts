@@ -4,8 +4,8 @@ import type { Command } from 'commander'
 import pc from 'picocolors'
 import { refuseOpenToOthers, trimmed } from '../config/key-file.js'
 import { usageError } from '../errors.js'
+import { formatKey, parseKey, secretBytes, secretKeyLine } from '../key-text.js'
 import { makeUndumpable } from '../linux/process.js'
-import { formatKey, parseKey, secretBytes, secretKeyLine } from '../noise/key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
 
 const EXAMPLES = `

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import { type DestinationStream, type Logger, pino } from 'pino'
 import type { Settings } from '../config/schema.js'
-import { withoutKeyRuns } from '../noise/key-text.js'
+import { withoutKeyRuns } from '../key-text.js'
 
 /** What waits at the most to be written, where nothing can be (a full disk, say): what comes then is lost. */
 const WAITING_BYTES = 64 * 1024

@@ -1,7 +1,7 @@
 /** The command line. */
 import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
-import { withoutKeys } from '../noise/key-text.js'
+import { withoutKeys } from '../key-text.js'
 import { version } from '../version.js'
 import { fail } from './fail.js'
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import pc from 'picocolors'
-import { ask } from '../control/status-socket.js'
+import { ask } from '../command/client.js'
 import type { ReloadReport } from '../control/tunnel.js'
 import { onlyDevice } from './device.js'
 

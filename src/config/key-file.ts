@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
+import { looksLikeKey, parseKey, secretBytes } from '../key-text.js'
 import { makeUndumpable } from '../linux/process.js'
-import { looksLikeKey, parseKey, secretBytes } from '../noise/key-text.js'
 import { Secret } from './secret.js'
 
 /** Longer than any key file with a line or two of comment. */

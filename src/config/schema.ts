@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
-import { formatKey } from '../noise/key-text.js'
+import { formatKey } from '../key-text.js'
 import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import { readKeyFile } from './key-file.js'

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { looksLikeKey, parseKey } from '../noise/key-text.js'
+import { looksLikeKey, parseKey } from '../key-text.js'
 import { isGroupMac, type Mac, parseMac } from '../wire/ethernet.js'
 
 /** The texts a person writes, and what they stand for. Each parser returns a value or throws a RangeError

@@ -1,5 +1,5 @@
 import { usageError } from '../errors.js'
-import { parseKey } from '../noise/key-text.js'
+import { parseKey } from '../key-text.js'
 import { readSecretFile, trimmed } from './key-file.js'
 import type { ConfigFile } from './load.js'
 import type { SettingPath } from './schema.js'

@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import type { PeerSettings, Settings } from '../config/schema.js'
-import { Fdb, type FdbCounts, type Pin } from '../forward/fdb.js'
-import type { MemoryPlan } from '../forward/plan.js'
-import { type Route, Routes } from '../forward/routes.js'
-import { DEVICE } from '../forward/target.js'
 import type { NativeMemory } from '../linux/memory.js'
+import { Fdb, type FdbCounts, type Pin } from '../memory/fdb.js'
+import type { MemoryPlan } from '../memory/plan.js'
+import { type Route, Routes } from '../memory/routes.js'
+import { DEVICE } from '../memory/target.js'
 import { formatMac, type Mac } from '../wire/ethernet.js'
 
 /** A peer's row, and what it is set to. */

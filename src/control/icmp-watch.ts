@@ -1,9 +1,9 @@
-import { C } from '../forward/counters.js'
 import { AF_INET6 } from '../linux/constants.js'
 import { KernelError } from '../linux/errno.js'
 import { type HeardIcmpError, IcmpErrorSocket } from '../linux/icmp-error-socket.js'
 import { encodeAddress, encodeSockaddr } from '../linux/sockaddr.js'
 import type { UdpSocket } from '../linux/udp.js'
+import { C } from '../memory/counters.js'
 import type { IpFamily } from '../wire/ip.js'
 
 /** Errors of a family that one look takes at the most: a flood of them costs so much, and no more. */

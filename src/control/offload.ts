@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
-import { OFFLOAD_MEANING, OFFLOADS, type Offload, type Offloads } from '../forward/offloads.js'
 import { setDeviceOffloads, type TapDevice } from '../linux/tap.js'
 import { enableGro, type UdpSocket } from '../linux/udp.js'
+import { OFFLOAD_MEANING, OFFLOADS, type Offload, type Offloads } from '../memory/offloads.js'
+
+export { OFFLOADS }
 
 /** Turns on what the kernel offers; the workers turn off again what turns out not to work. */
 export function enableOffloads(

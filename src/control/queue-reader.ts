@@ -1,4 +1,4 @@
-import type { ControlQueue } from '../forward/control-queue.js'
+import type { ControlQueue } from '../memory/mailbox.js'
 import type { FaultPlace, Faults } from './faults.js'
 
 /** How long the next turn is put off while there are more frames. */

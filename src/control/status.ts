@@ -1,11 +1,11 @@
-import { COUNTERS, type CounterName } from '../forward/counters.js'
 import type { LinkStatistics } from '../linux/interface.js'
+import { COUNTERS, type CounterName } from '../memory/counters.js'
 import type { DeviceMode } from '../wire/mode.js'
 import type { FaultStatus } from './faults.js'
 import type { OffloadStatus } from './offload.js'
 import type { PathMtuStatus } from './path-mtu/path-mtu.js'
-import type { PeerState } from './peer-life.js'
-import type { PrivacyStatus } from './private-side.js'
+import type { PeerState } from './peer/liveness.js'
+import type { PrivacyStatus } from './private/private-side.js'
 
 /** Why something was dropped: who counts it, and what to say of it to a person. */
 export const DROP_REASONS = {

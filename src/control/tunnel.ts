@@ -1,16 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
+import { serveCommands } from '../command/server.js'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
-import { ControlQueue } from '../forward/control-queue.js'
-import { C, COUNTERS, type CounterName, counterBlock } from '../forward/counters.js'
-import { KeypairTable } from '../forward/keypairs.js'
-import { Offloads } from '../forward/offloads.js'
-import { PathLimits } from '../forward/path-limits.js'
-import { peerCounterBlock } from '../forward/peer-counters.js'
-import { PeerTable } from '../forward/peers.js'
-import { planMemory, StateWord } from '../forward/plan.js'
-import { Ring } from '../forward/ring.js'
 import { ENODEV, errnoName, KernelError } from '../linux/errno.js'
 import { getLink, type LinkStatistics, setLink } from '../linux/interface.js'
 import { close } from '../linux/libc.js'
@@ -18,6 +10,15 @@ import { NativeMemory } from '../linux/memory.js'
 import { Netlink, RouteMonitor } from '../linux/netlink.js'
 import { sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
+import { C, COUNTERS, type CounterName, counterBlock } from '../memory/counters.js'
+import { KeypairTable } from '../memory/keypair-table.js'
+import { ControlQueue } from '../memory/mailbox.js'
+import { Offloads } from '../memory/offloads.js'
+import { PathLimits } from '../memory/path-limits.js'
+import { peerCounterBlock } from '../memory/peer-counters.js'
+import { PeerTable } from '../memory/peer-table.js'
+import { planMemory, StateWord } from '../memory/plan.js'
+import { Ring } from '../memory/ring.js'
 import type { Verdict } from '../noise/handshakes.js'
 import type { Times } from '../noise/peer.js'
 import { version } from '../version.js'
@@ -26,18 +27,17 @@ import { leastPaddingBytes } from '../wire/padding.js'
 import { Addresses, type FdbReport } from './addresses.js'
 import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
-import { formatEndpoint } from './endpoint.js'
 import { Faults } from './faults.js'
 import { IcmpWatch } from './icmp-watch.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
-import { PeerRows } from './peer-rows.js'
-import { type PeerChanges, Peers } from './peers.js'
-import type { PrivateSide, PrivateSideOptions } from './private-side.js'
+import { formatEndpoint } from './peer/endpoint.js'
+import { type PeerChanges, Peers } from './peer/peers.js'
+import { PeerRows } from './peer/rows.js'
+import { ETHERNET_MTU_BYTES } from './peer/underlay.js'
+import type { PrivateSide, PrivateSideOptions } from './private/private-side.js'
 import { Resources } from './resources.js'
 import { openSocket } from './socket.js'
 import { dropsOf, type PeerStatus, type StatusReport, sumCounters, workerStatus } from './status.js'
-import { serveCommands } from './status-socket.js'
-import { ETHERNET_MTU_BYTES } from './underlay.js'
 import { UnderlayDrops } from './underlay-drops.js'
 import { Workers } from './workers.js'
 
@@ -283,7 +283,9 @@ export class Tunnel {
       mtu_refresh: () => tunnel.refreshMtu(),
     }
     onMtu = () => tunnel.#guard(() => {})
-    resources.defer(await serveCommands(opened.name, commands, faults))
+    resources.defer(
+      await serveCommands(opened.name, commands, (error, about) => faults.take('command', error, about)),
+    )
     tunnel.#announce()
     tunnel.#tellWorkers(mtuBytes)
     peers.start()
@@ -565,7 +567,7 @@ async function startPrivateSide(
     if (counter !== undefined) ownCounters[C[counter]]++
   }
   const shared = { mode, privateKey, memory, table, queue, socket, counters, log, faults, times }
-  const { PrivateSide } = await import('./private-side.js')
+  const { PrivateSide } = await import('./private/private-side.js')
   return new PrivateSide({ ...shared, ...whereabouts, counted })
 }
 

@@ -1,9 +1,9 @@
 import { setFlagsFromString } from 'node:v8'
 import { Piscina } from 'piscina'
-import { StateWord } from '../forward/plan.js'
-import type { WorkerMessage, WorkerRole, WorkerTask } from '../forward/worker.js'
 import { Doorbell } from '../linux/eventfd.js'
 import type { NativeMemory } from '../linux/memory.js'
+import { StateWord } from '../memory/plan.js'
+import type { WorkerMessage, WorkerRole, WorkerTask } from '../worker/task.js'
 import type { Faults } from './faults.js'
 
 export type WorkersOptions = Omit<WorkerTask, 'role' | 'memory' | 'tapBellFd' | 'udpBellFd'> & {
@@ -56,7 +56,7 @@ export class Workers {
   static async start(options: WorkersOptions): Promise<Workers> {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
     const pool = new Piscina({
-      filename: new URL('../forward/worker.js', import.meta.url).href,
+      filename: new URL('../worker/worker.js', import.meta.url).href,
       minThreads: 2,
       maxThreads: 2,
       concurrentTasksPerWorker: 1,

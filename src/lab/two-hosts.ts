@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { listDevices, statusSocketPath } from '../control/status-socket.js'
+import { listDevices, statusSocketPath } from '../command/path.js'
 import { connect, Host } from './host.js'
 
 /** The cable's end, in both hosts. */

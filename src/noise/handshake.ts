@@ -4,9 +4,6 @@
  * calls them keeps the time, the randomness and the peers. The macs are added, and checked, in macs.ts.
  */
 import type { KeyObject } from 'node:crypto'
-import { INITIATION, MESSAGE, PUBLIC_KEY_BYTES, RESPONSE } from '../wire/wireguard.js'
-import { secretBytes } from './key-text.js'
-import type { Identity, OwnIdentity } from './keys.js'
 import {
   agree,
   EMPTY,
@@ -18,7 +15,10 @@ import {
   publicKeyOf,
   seal,
   wipe,
-} from './primitives.js'
+} from '../crypto/primitives.js'
+import { secretBytes } from '../key-text.js'
+import { INITIATION, MESSAGE, PUBLIC_KEY_BYTES, RESPONSE } from '../wire/wireguard.js'
+import type { Identity, OwnIdentity } from './keys.js'
 
 const CONSTRUCTION = Buffer.from('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s')
 

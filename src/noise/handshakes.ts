@@ -1,8 +1,8 @@
+import { wipe } from '../crypto/primitives.js'
+import { formatKey } from '../key-text.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../wire/wireguard.js'
 import { authenticate, readInitiation } from './handshake.js'
-import { formatKey } from './key-text.js'
 import { Peer, type PeerOptions, type Surroundings } from './peer.js'
-import { wipe } from './primitives.js'
 
 /**
  * What became of a handshake message: `accepted` when it was authentic and of use; else why it was not. To all
@@ -71,7 +71,7 @@ export class Handshakes {
 
   /**
    * Takes a message that is not transport data. Any bytes may come in, though of initiations and responses only
-   * those whose macs have been found right (forward/gate.ts).
+   * those whose macs have been found right (worker/inbound/gate.ts).
    * @param source the socket address that it came from
    */
   take(message: Buffer, source: Uint8Array, nowMs: number): Verdict {

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
+import { hash, importPrivateKey, importPublicKey, publicKeyOf } from '../crypto/primitives.js'
+import { secretBytes } from '../key-text.js'
 import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
-import { secretBytes } from './key-text.js'
-import { hash, importPrivateKey, importPublicKey, publicKeyOf } from './primitives.js'
 
 /** A private key out of 32 random bytes (RFC 7748, section 5: what the curve would clamp is clamped). */
 export function clampPrivateKey(random: Uint8Array): Buffer {

@@ -1,11 +1,12 @@
 /**
  * mac1, mac2 and cookies (white paper, sections 5.3, 5.4.4 and 5.4.7): who sends handshake messages must know
  * whom it sends them to, and, when the receiver is under load, must get its mail where it says it lives. Here is
- * the sender's part; the receiver's is a worker's (forward/mac-check.ts).
+ * the sender's part; the receiver's is a worker's (worker/inbound/mac-check.ts).
  */
+
+import { mac, openCookie } from '../crypto/primitives.js'
 import { COOKIE_LIFETIME_MS, COOKIE_REPLY, MAC_BYTES } from '../wire/wireguard.js'
 import type { Identity } from './keys.js'
-import { mac, openCookie } from './primitives.js'
 
 /** Latency that a cookie may have lost on its way. */
 const COOKIE_LATENCY_MS = 5_000

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
+import { wipe } from '../crypto/primitives.js'
 import {
   COOKIE_REPLY,
   KEEPALIVE_TIMEOUT_MS,
@@ -22,7 +23,6 @@ import {
 import type { Activity, Keypairs } from './keypairs.js'
 import type { OwnIdentity } from './keys.js'
 import { MacStamp } from './macs.js'
-import { wipe } from './primitives.js'
 import { tai64n } from './tai64n.js'
 
 /**

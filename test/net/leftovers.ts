@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { listDevices, statusSocketPath } from '../../src/control/status-socket.js'
+import { listDevices, statusSocketPath } from '../../src/command/path.js'
 import type { Host } from '../../src/lab/host.js'
 
 /** What a tunnel may leave in a host of `twoHosts`: devices beside its own two, and status sockets. */

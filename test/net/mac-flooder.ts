@@ -3,13 +3,13 @@
  * The argument is a {@link MacFlood} in JSON; prints how many it sent at the end.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Scratch } from '../../src/forward/scratch.js'
-import { SendBatch } from '../../src/forward/send-batch.js'
 import { MSG_DONTWAIT } from '../../src/linux/constants.js'
 import { sendmmsg } from '../../src/linux/libc.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { type Endpoint, encodeSockaddr, SOCKADDR_BYTES, sockaddrLength } from '../../src/linux/sockaddr.js'
 import { openUdp } from '../../src/linux/udp.js'
+import { SendBatch } from '../../src/worker/outbound/send-batch.js'
+import { Scratch } from '../../src/worker/scratch.js'
 import { Noise } from './noise.js'
 
 export interface MacFlood {

@@ -6,14 +6,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { askStatus } from '../../src/command/client.js'
 import { Faults } from '../../src/control/faults.js'
-import { askStatus } from '../../src/control/status-socket.js'
 import { Workers } from '../../src/control/workers.js'
-import { planMemory } from '../../src/forward/plan.js'
 import { close } from '../../src/linux/libc.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { sockaddrLength } from '../../src/linux/sockaddr.js'
 import { openUdp } from '../../src/linux/udp.js'
+import { planMemory } from '../../src/memory/plan.js'
 import {
   type Finished,
   ok,

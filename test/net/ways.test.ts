@@ -1,6 +1,6 @@
 /** What the kernel makes of addresses. */
 import t from 'tap'
-import { wayTo } from '../../src/control/underlay.js'
+import { wayTo } from '../../src/control/peer/underlay.js'
 import { addAddress, createLink, getLink, setLink } from '../../src/linux/interface.js'
 import { ok, twoHosts } from './lab.js'
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { formatKey } from '../../../src/noise/key-text.js'
+import { formatKey } from '../../../src/key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../../../src/noise/keys.js'
 import { version } from '../../../src/version.js'
 import { IPV6_MIN_MTU_BYTES } from '../../../src/wire/ip.js'

@@ -3,8 +3,8 @@
  * it does before it begins, and prints a report in JSON at the end.
  */
 import { Command, Option } from 'commander'
+import { parseKey } from '../../../src/key-text.js'
 import { Protocol } from '../../../src/noise/handshake.js'
-import { parseKey } from '../../../src/noise/key-text.js'
 import { Identity } from '../../../src/noise/keys.js'
 import { KINDS, type KindName, makePayloads } from './kinds.js'
 import { mustHaveLeave, OUTSIDE_FLAG } from './leave.js'

@@ -1,8 +1,8 @@
 import { randomBytes, randomInt } from 'node:crypto'
+import { mac } from '../../../src/crypto/primitives.js'
 import { acquaint, createInitiation, type Protocol } from '../../../src/noise/handshake.js'
 import { type Identity, OwnIdentity } from '../../../src/noise/keys.js'
 import { MacStamp } from '../../../src/noise/macs.js'
-import { mac } from '../../../src/noise/primitives.js'
 import { tai64n } from '../../../src/noise/tai64n.js'
 import { COOKIE_REPLY, INITIATION, MAC_BYTES, MESSAGE, RESPONSE } from '../../../src/wire/wireguard.js'
 

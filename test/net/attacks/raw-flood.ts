@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Scratch } from '../../../src/forward/scratch.js'
-import { SendBatch } from '../../../src/forward/send-batch.js'
 import { AF_INET, SOCK_CLOEXEC, SOCK_RAW } from '../../../src/linux/constants.js'
 import { ENOBUFS } from '../../../src/linux/errno.js'
 import { close, lastErrno, must, sendmmsg, socket } from '../../../src/linux/libc.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { type Endpoint, encodeSockaddr, sockaddrLength } from '../../../src/linux/sockaddr.js'
 import { IPV4_HEADER_BYTES, UDP_HEADER_BYTES } from '../../../src/wire/ip.js'
+import { SendBatch } from '../../../src/worker/outbound/send-batch.js'
+import { Scratch } from '../../../src/worker/scratch.js'
 
 /** UDP datagrams over IPv4, from any source: made whole, and sent by a raw socket (raw(7), `IPPROTO_RAW`). */
 export interface RawFlood {

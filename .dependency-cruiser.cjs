@@ -1,0 +1,81 @@
+/**
+ * What may import what in src/. Each folder lists the folders that it may import beside itself. Everything else, and
+ * every circle, is an error. `npm run layers` checks it.
+ */
+const MAY_IMPORT = {
+  wire: [],
+  'key-text': [],
+  errors: ['key-text'],
+  rates: [],
+  version: [],
+  linux: ['wire'],
+  crypto: ['linux', 'wire', 'key-text'],
+  noise: ['crypto', 'wire', 'key-text'],
+  offload: ['linux', 'wire'],
+  memory: ['crypto', 'linux', 'wire'],
+  worker: ['crypto', 'linux', 'memory', 'offload', 'rates', 'wire'],
+  config: ['errors', 'linux', 'noise', 'wire', 'key-text'],
+  control: [
+    'command/server',
+    'config',
+    'crypto',
+    'errors',
+    'linux',
+    'memory',
+    'noise',
+    'rates',
+    'version',
+    'wire',
+    'worker/task',
+    'key-text',
+  ],
+  command: ['control', 'errors'],
+  lab: ['command', 'linux'],
+  demo: ['command', 'control', 'errors', 'lab', 'linux'],
+  cli: ['command', 'config', 'control', 'demo', 'errors', 'linux', 'noise', 'version', 'wire', 'key-text'],
+}
+
+/** A folder, or a file that stands directly in src/. */
+const place = (name) => `^src/${name}(/|\\.ts$)`
+
+const layers = Object.entries(MAY_IMPORT).map(([name, others]) => ({
+  name: `layer-${name}`,
+  comment: `${name} may import only: ${[name, ...others].join(', ')}`,
+  severity: 'error',
+  from: { path: place(name) },
+  to: { path: '^src/', pathNot: [name, ...others].map(place) },
+}))
+
+module.exports = {
+  forbidden: [
+    ...layers,
+    { name: 'no-circle', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'koffi-stays-below',
+      comment: 'Only linux/ and crypto/ call native functions',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/linux/', '^src/crypto/'] },
+      to: { path: 'node_modules/koffi' },
+    },
+    {
+      name: 'src-stands-alone',
+      comment: 'What is installed does not need the tests or the benchmark',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(test|bench)/' },
+    },
+    {
+      name: 'no-development-package',
+      comment: 'What is installed needs only what package.json lists as dependencies',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'unknown', 'undetermined'] },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { extensions: ['.ts', '.js'], conditionNames: ['import', 'node', 'default'] },
+  },
+}

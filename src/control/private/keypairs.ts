@@ -1,0 +1,135 @@
+import { createCipheriv } from 'node:crypto'
+import { KEY_BYTES } from '../../crypto/ciphers.js'
+import { wipe } from '../../crypto/primitives.js'
+import type { NativeMemory } from '../../linux/memory.js'
+import type { KeypairTable } from '../../memory/keypair-table.js'
+import { sumPeerCounters } from '../../memory/peer-counters.js'
+import type { TransportKeys } from '../../noise/handshake.js'
+import type { Activity, Keypairs } from '../../noise/keypairs.js'
+import { MESSAGE, TAG_BYTES, TRANSPORT, TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
+
+/** Main's side of the keypairs in shared memory. */
+export class SharedKeypairs implements Keypairs {
+  readonly #memory: NativeMemory
+  readonly #table: KeypairTable
+  readonly #counters: readonly Float64Array[]
+  readonly #random: (bytes: number) => Uint8Array
+  readonly #nowMs: () => number
+  readonly #changed: () => void
+  /** Rows that are free, the one that has been so for the longest first. */
+  readonly #free: number[]
+  readonly #reserved = new Map<number, number>()
+  /** Messages that main itself has sealed, for each peer. */
+  readonly #sent = new Map<number, number>()
+
+  /**
+   * @param counters the workers' blocks of peer counters
+   * @param nowMs the clock that keys age by
+   * @param changed called when there are new keys to seal with, or some have been wiped that workers hold ready
+   */
+  constructor(
+    memory: NativeMemory,
+    table: KeypairTable,
+    counters: readonly Float64Array[],
+    random: (bytes: number) => Uint8Array,
+    nowMs: () => number,
+    changed: () => void,
+  ) {
+    this.#memory = memory
+    this.#table = table
+    this.#counters = counters
+    this.#random = random
+    this.#nowMs = nowMs
+    this.#changed = changed
+    this.#free = Array.from({ length: table.rows }, (_, row) => row)
+  }
+
+  reserve(peer: number): number | undefined {
+    const row = this.#free.shift()
+    if (row === undefined) return undefined
+    const random = Buffer.from(this.#random(4)).readUInt32LE()
+    const high = (random & ~(this.#table.rows - 1)) >>> 0
+    // Never 0, and never a number that is another's now: low bits are the row's.
+    const index = (high === 0 ? this.#table.rows : high) + row
+    this.#table.reserve(row, index, peer)
+    this.#reserved.set(index, peer)
+    return index
+  }
+
+  peerOf(index: number): number | undefined {
+    return this.#reserved.get(index)
+  }
+
+  expectCookie(index: number, expected: boolean): void {
+    this.#table.expectCookie(this.#rowOf(index), expected)
+  }
+
+  establish(index: number, remoteIndex: number, keys: TransportKeys, overMs: number): void {
+    this.#table.establish(this.#rowOf(index), remoteIndex, keys.send, keys.receive, overMs)
+    wipe(keys.send, keys.receive)
+  }
+
+  sealWith(peer: number, index: number | undefined): void {
+    this.#table.sealWith(peer, index === undefined ? -1 : this.#rowOf(index))
+    this.#changed()
+  }
+
+  sealed(index: number): number {
+    return this.#table.taken(this.#rowOf(index))
+  }
+
+  release(index: number): void {
+    const row = this.#rowOf(index)
+    const ready = this.#table.isEstablished(row)
+    this.#table.release(row)
+    this.#reserved.delete(index)
+    this.#free.push(row)
+    if (ready) this.#changed()
+  }
+
+  /** Keypairs that somebody has begun to use since main last asked. */
+  confirmed(): { index: number; peer: number }[] {
+    return [...this.#reserved]
+      .map(([index, peer]) => ({ index, peer }))
+      .filter(({ index }) => {
+        const row = this.#rowOf(index)
+        return this.#table.isEstablished(row) && this.#table.isConfirmed(row)
+      })
+  }
+
+  activity(peer: number): Activity {
+    const counts = sumPeerCounters(peer, ...this.#counters)
+    const { sentFrames: sentData, receivedFrames: receivedData, receivedKeepalives } = counts
+    return {
+      sentData,
+      sent: sentData + (this.#sent.get(peer) ?? 0),
+      receivedData,
+      received: receivedData + receivedKeepalives,
+    }
+  }
+
+  /** Seals a message of main's own, padded already; undefined where there is nothing to seal it with. */
+  seal(peer: number, plain: Uint8Array): Buffer | undefined {
+    const table = this.#table
+    const row = table.sealingRow(peer)
+    const number =
+      row < 0 || table.overMs(row) <= this.#nowMs() ? -1 : table.take(row, table.generation(row), 1)
+    if (number < 0) return undefined
+    const header = Buffer.alloc(TRANSPORT_HEADER_BYTES)
+    header.writeUInt32LE(MESSAGE.transport, TRANSPORT.type)
+    header.writeUInt32LE(table.remoteIndex(row), TRANSPORT.receiver)
+    header.writeUInt32LE(number, TRANSPORT.counter)
+    const nonce = Buffer.concat([Buffer.alloc(4), header.subarray(TRANSPORT.counter)])
+    const at = table.sendKey(row)
+    const key = Buffer.alloc(KEY_BYTES)
+    key.set(this.#memory.u8.subarray(at, at + KEY_BYTES))
+    const cipher = createCipheriv('chacha20-poly1305', key, nonce, { authTagLength: TAG_BYTES })
+    wipe(key)
+    this.#sent.set(peer, (this.#sent.get(peer) ?? 0) + 1)
+    return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+  }
+
+  #rowOf(index: number): number {
+    return index & (this.#table.rows - 1)
+  }
+}

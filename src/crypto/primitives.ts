@@ -1,0 +1,129 @@
+/**
+ * What the handshake is made of (white paper, section 5.4): Curve25519, BLAKE2s, HMAC, ChaCha20-Poly1305 from
+ * OpenSSL by `node:crypto`; BLAKE2s with a key and XChaCha20-Poly1305, which that does not offer, from @noble.
+ * For the main thread: a few microseconds each. The data path has its own (crypto/evp.ts).
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  type KeyObject,
+} from 'node:crypto'
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { blake2s } from '@noble/hashes/blake2.js'
+import { secretBytes } from '../key-text.js'
+import { MAC_BYTES, TAG_BYTES } from '../wire/wireguard.js'
+
+const ALGORITHM = 'chacha20-poly1305'
+const OPTIONS = { authTagLength: TAG_BYTES } as const
+/** RFC 8410: what stands before the 32 bytes of a key in PKCS #8 and in SubjectPublicKeyInfo. */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex')
+const SPKI_PREFIX = Buffer.from('302a300506032b656e032100', 'hex')
+
+/** The secret half of a key pair of Curve25519, as OpenSSL holds it. @param bytes 32, clamped or not */
+export function importPrivateKey(bytes: Uint8Array): KeyObject {
+  const key = secretBytes(PKCS8_PREFIX.length + bytes.length)
+  key.set(PKCS8_PREFIX)
+  key.set(bytes, PKCS8_PREFIX.length)
+  try {
+    return createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+  } finally {
+    key.fill(0)
+  }
+}
+
+export function importPublicKey(bytes: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, bytes]), format: 'der', type: 'spki' })
+}
+
+/** The 32 bytes of the public half. */
+export function publicKeyOf(key: KeyObject): Buffer {
+  return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_PREFIX.length)
+}
+
+/** Curve25519 (RFC 7748); undefined where the result is all zeros, as a point of small order makes it. */
+export function agree(privateKey: KeyObject, publicKey: KeyObject): Buffer | undefined {
+  try {
+    return diffieHellman({ privateKey, publicKey })
+  } catch {
+    return undefined
+  }
+}
+
+/** BLAKE2s, 32 bytes out (RFC 7693). */
+export function hash(...parts: readonly Uint8Array[]): Buffer {
+  const state = createHash('blake2s256')
+  for (const part of parts) state.update(part)
+  return state.digest()
+}
+
+/** BLAKE2s with a key, 16 bytes out: mac1, mac2, cookies. */
+export function mac(key: Uint8Array, message: Uint8Array): Uint8Array {
+  return blake2s(message, { key, dkLen: MAC_BYTES })
+}
+
+/** HMAC of BLAKE2s (RFC 2104). */
+export function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Buffer {
+  const state = createHmac('blake2s256', key)
+  for (const part of parts) state.update(part)
+  return state.digest()
+}
+
+/** HKDF (RFC 5869) with {@link hmac}: `count` keys of 32 bytes each. */
+export function kdf(count: number, key: Uint8Array, input: Uint8Array): Buffer[] {
+  const secret = hmac(key, input)
+  const keys: Buffer[] = []
+  for (let i = 1; i <= count; i++) keys.push(hmac(secret, keys.at(-1) ?? EMPTY, Uint8Array.of(i)))
+  secret.fill(0)
+  return keys
+}
+
+export const EMPTY = new Uint8Array(0)
+
+/** The handshake seals once with each key: its counter is zero. */
+const NONCE = new Uint8Array(12)
+
+/** ChaCha20-Poly1305 (RFC 8439), nonce zero: `plain` sealed, the tag behind it. */
+export function seal(key: Uint8Array, plain: Uint8Array, data: Uint8Array): Buffer {
+  const cipher = createCipheriv(ALGORITHM, key, NONCE, OPTIONS)
+  cipher.setAAD(data, { plaintextLength: plain.length })
+  return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+}
+
+/** The reverse of {@link seal}; undefined for what was not sealed so. */
+export function open(key: Uint8Array, sealed: Uint8Array, data: Uint8Array): Buffer | undefined {
+  const length = sealed.length - TAG_BYTES
+  const decipher = createDecipheriv(ALGORITHM, key, NONCE, OPTIONS)
+  decipher.setAAD(data, { plaintextLength: length })
+  decipher.setAuthTag(sealed.subarray(length))
+  const plain = decipher.update(sealed.subarray(0, length))
+  try {
+    decipher.final()
+    return plain
+  } catch {
+    return undefined
+  }
+}
+
+/** XChaCha20-Poly1305 with a nonce of 24 bytes: what is in `sealed`; undefined for what was not sealed so. */
+export function openCookie(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  sealed: Uint8Array,
+  data: Uint8Array,
+): Uint8Array | undefined {
+  try {
+    return xchacha20poly1305(key, nonce, data).decrypt(sealed)
+  } catch {
+    return undefined
+  }
+}
+
+/** Overwrites secrets that are done with. What OpenSSL or the collector has copied is beyond reach. */
+export function wipe(...secrets: readonly (Uint8Array | undefined)[]): void {
+  for (const secret of secrets) secret?.fill(0)
+}

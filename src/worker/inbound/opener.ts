@@ -1,0 +1,84 @@
+import type { NativeMemory } from '../../linux/memory.js'
+import { C } from '../../memory/counters.js'
+import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
+import { MESSAGE } from '../../wire/wireguard.js'
+import type { Keyring } from '../keyring.js'
+import type { Gate } from './gate.js'
+
+export interface OpenerOptions {
+  readonly memory: NativeMemory
+  readonly keyring: Keyring
+  /** What handshake messages come to. */
+  readonly gate: Gate
+  readonly counters: Float64Array
+  readonly peerCounters: Float64Array
+}
+
+/** Opens what comes from the network in a private tunnel, where it lies, and shows handshakes to the gate. */
+export class Opener {
+  readonly #memory: NativeMemory
+  readonly #keyring: Keyring
+  readonly #gate: Gate
+  readonly #counters: Float64Array
+  readonly #peerCounters: Float64Array
+
+  constructor(options: OpenerOptions) {
+    this.#memory = options.memory
+    this.#keyring = options.keyring
+    this.#gate = options.gate
+    this.#counters = options.counters
+    this.#peerCounters = options.peerCounters
+  }
+
+  /**
+   * Opens the messages that lie from `at` on, each `step` bytes long but the last, and says before each what is
+   * in it, as record.ts has it.
+   * @param name offset of the socket address that they are from
+   * @returns whether there is anything for the device
+   */
+  open(at: number, bytes: number, step: number, name: number): boolean {
+    const { view } = this.#memory
+    let any = false
+    for (let done = 0; done < bytes; done += step) {
+      const message = at + done
+      const length = Math.min(step, bytes - done)
+      if (length < MIN_BYTES) {
+        // Too short for the two words as well: it is the last.
+        this.#counters[C.dropNotPrivate]++
+        for (let i = 0; i < length; i++) view.setUint8(message + i, 0)
+        continue
+      }
+      const frameBytes = this.#take(message, length, name)
+      view.setUint32(message, frameBytes, true)
+      view.setUint32(message + 4, this.#keyring.peer, true)
+      if (frameBytes > 0) any = true
+    }
+    return any
+  }
+
+  /** Bytes of the frame in a message, 0 for none. */
+  #take(message: number, bytes: number, name: number): number {
+    if (this.#memory.view.getUint32(message, true) !== MESSAGE.transport) {
+      this.#gate.take(message, bytes, name)
+      return 0
+    }
+    const opened = this.#keyring.open(message, bytes, name)
+    if (opened < 0) {
+      this.#counters[-1 - opened]++
+      return 0
+    }
+    const at = this.#keyring.peer * PEER_STRIDE
+    if (opened === 0) {
+      this.#peerCounters[at + P.receivedKeepalives]++
+      return 0
+    }
+    this.#counters[C.receivedFrames]++
+    this.#counters[C.receivedBytes] += bytes
+    this.#peerCounters[at + P.receivedFrames]++
+    this.#peerCounters[at + P.receivedBytes] += bytes
+    return opened
+  }
+}
+
+/** No message of any kind is shorter. */
+const MIN_BYTES = 32

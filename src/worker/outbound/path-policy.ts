@@ -1,0 +1,151 @@
+import {
+  AF_INET6,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_OMIT,
+  IP_PMTUDISC_PROBE,
+  IPV6_MTU_DISCOVER,
+  IPV6_PMTUDISC_DONT,
+  type IPV6_PMTUDISC_PROBE,
+  SOL_IP,
+  SOL_IPV6,
+} from '../../linux/constants.js'
+import { setsockopt, writev } from '../../linux/libc.js'
+import type { NativeMemory } from '../../linux/memory.js'
+import { type SocketFamily, sockaddrLength } from '../../linux/sockaddr.js'
+import { iovec, virtio_net_hdr } from '../../linux/structs.js'
+import { C } from '../../memory/counters.js'
+import type { PathLimits } from '../../memory/path-limits.js'
+import { StateWord } from '../../memory/plan.js'
+import type { ByteOperations } from '../../offload/bytes.js'
+import { TOO_BIG_BYTES, TooBigAnswer } from '../../offload/too-big.js'
+import type { Scratch } from '../scratch.js'
+
+/** How a frame goes to a peer: in one datagram; in one that may be fragmented; not at all. */
+export const WHOLE = 0
+export const FRAGMENTED = 1
+export const REFUSED = 2
+export type Passing = typeof WHOLE | typeof FRAGMENTED | typeof REFUSED
+
+/** Answers to frames that are too big: so many in a row, and a second. */
+const ANSWERS = 20
+const ANSWERS_PER_SECOND = 100
+
+/** Room for the start of a segment that is answered: headers made for it, and as much as can be quoted. */
+export const QUOTE_BYTES = TOO_BIG_BYTES
+
+export interface PassageOptions {
+  readonly limits: PathLimits
+  readonly udpFd: number
+  /** Length of a socket address of the socket's family. */
+  readonly sockaddrBytes: number
+  readonly tapFd: number
+  /** Bytes of a frame before the IP header: 14, or 0 in tun mode. */
+  readonly l2Bytes: number
+  /** Offset of the state words. */
+  readonly state: number
+}
+
+/** What the ways to the peers carry, and what is done with a frame that is too long for one. */
+export class Passage {
+  /** Offset of {@link QUOTE_BYTES} bytes. */
+  readonly quote: number
+  readonly #options: PassageOptions
+  readonly #memory: NativeMemory
+  readonly #counters: Float64Array
+  readonly #answer: TooBigAnswer
+  /** Two `struct iovec`: a `virtio_net_hdr` that asks for nothing, and the answer. */
+  readonly #iov: number
+  readonly #iovAddress: bigint
+  /** Addresses of the values that the socket options are set to. */
+  readonly #omit: bigint
+  readonly #dont: bigint
+  readonly #probe: bigint
+  #answers = ANSWERS
+  #answeredMs = 0
+
+  constructor(options: PassageOptions, scratch: Scratch, bytes: ByteOperations, counters: Float64Array) {
+    const { memory } = scratch
+    this.#options = options
+    this.#memory = memory
+    this.#counters = counters
+    this.quote = scratch.take(QUOTE_BYTES + 16)
+    const answer = scratch.take(TOO_BIG_BYTES + 16)
+    this.#answer = new TooBigAnswer(memory, bytes, answer)
+    this.#iov = scratch.take(2 * iovec.size)
+    this.#iovAddress = memory.address(this.#iov)
+    memory.writePointer(this.#iov + iovec.iov_base, scratch.take(virtio_net_hdr.size))
+    memory.u32[(this.#iov + iovec.iov_len) >>> 2] = virtio_net_hdr.size
+    memory.writePointer(this.#iov + iovec.size + iovec.iov_base, answer)
+    const value = (number: number) => {
+      const at = scratch.take(4)
+      memory.i32[at >>> 2] = number
+      return memory.address(at)
+    }
+    this.#omit = value(IP_PMTUDISC_OMIT)
+    this.#dont = value(IPV6_PMTUDISC_DONT)
+    // The same number for IPv4 and IPv6.
+    this.#probe = value(IP_PMTUDISC_PROBE satisfies typeof IPV6_PMTUDISC_PROBE)
+  }
+
+  /** How a frame of `bytes` goes to peer `index`. */
+  judge(index: number, bytes: number): Passing {
+    const { limits } = this.#options
+    if (bytes <= limits.whole(index)) return WHOLE
+    return bytes <= limits.fragmented(index) ? FRAGMENTED : REFUSED
+  }
+
+  /** Whether the kernel takes runs of datagrams to peer `index` in one message. */
+  takesRuns(index: number): boolean {
+    return this.#options.limits.takesRuns(index)
+  }
+
+  /** It has refused one. */
+  refuseRuns(index: number): void {
+    this.#options.limits.refuseRuns(index)
+  }
+
+  /**
+   * Counts `frames` frames that do not pass, of `bytes` each, and answers as a router would where the device
+   * promises more than the way to the peer carries: not while the device's MTU is just being lowered.
+   * @param frame where the first begins, of which `available` bytes are there
+   */
+  refuse(index: number, frame: number, available: number, bytes: number, frames: number): void {
+    this.#counters[C.dropOverPath] += frames
+    const { limits, l2Bytes, state, tapFd } = this.#options
+    const deviceMtuBytes = Atomics.load(this.#memory.i32, (state >>> 2) + StateWord.deviceMtuBytes)
+    if (!this.#mayAnswer()) return
+    const longest = limits.whole(index)
+    const length = this.#answer.write(frame, available, bytes, l2Bytes, longest, deviceMtuBytes)
+    if (length === 0) return
+    this.#answers--
+    this.#memory.u32[(this.#iov + iovec.size + iovec.iov_len) >>> 2] = length
+    this.#counters[C.syscalls]++
+    if (writev(tapFd, this.#iovAddress, 2) >= 0) this.#counters[C.tooBigAnswers]++
+  }
+
+  #mayAnswer(): boolean {
+    const nowMs = performance.now()
+    const more = ((nowMs - this.#answeredMs) * ANSWERS_PER_SECOND) / 1_000
+    this.#answers = Math.min(ANSWERS, this.#answers + more)
+    this.#answeredMs = nowMs
+    return this.#answers >= 1
+  }
+
+  /**
+   * Lets datagrams be fragmented, or no more: IPv4 without don't-fragment, IPv6 by this host, to what its cache
+   * says (ip(7), ipv6(7)). Main is told by a word that is odd in between, for what it sends on the socket then
+   * is fragmented, too.
+   */
+  setFragmenting(on: boolean): void {
+    const { udpFd, sockaddrBytes, state } = this.#options
+    const word = (state >>> 2) + StateWord.fragmenting
+    if (on) Atomics.add(this.#memory.i32, word, 1)
+    setsockopt(udpFd, SOL_IP, IP_MTU_DISCOVER, on ? this.#omit : this.#probe, 4)
+    this.#counters[C.syscalls]++
+    if (sockaddrBytes === sockaddrLength(AF_INET6 satisfies SocketFamily)) {
+      setsockopt(udpFd, SOL_IPV6, IPV6_MTU_DISCOVER, on ? this.#dont : this.#probe, 4)
+      this.#counters[C.syscalls]++
+    }
+    if (!on) Atomics.add(this.#memory.i32, word, 1)
+  }
+}

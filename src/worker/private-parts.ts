@@ -1,0 +1,131 @@
+import { CRYPTO_SCRATCH_BYTES, type Crypto, KEY_BYTES } from '../crypto/ciphers.js'
+import { findCrypto } from '../crypto/find-crypto.js'
+import { BootClock } from '../linux/clock.js'
+import { KeypairTable } from '../memory/keypair-table.js'
+import { ControlQueue } from '../memory/mailbox.js'
+import type { PathLimits } from '../memory/path-limits.js'
+import type { PeerTable } from '../memory/peer-table.js'
+import { StateWord } from '../memory/plan.js'
+import { PLACES_BYTES } from '../memory/slots.js'
+import type { ByteOperations } from '../offload/bytes.js'
+import { GATE_SCRATCH_BYTES, Gate } from './inbound/gate.js'
+import { MAC_CHECK_SCRATCH_BYTES, MacCheck } from './inbound/mac-check.js'
+import { Opener } from './inbound/opener.js'
+import { Keyring } from './keyring.js'
+import { Sealer } from './outbound/sealer.js'
+import type { Sealing } from './outbound/sender.js'
+import { WaitingFrames } from './outbound/waiting-frames.js'
+import type { Scratch } from './scratch.js'
+import type { HandshakeKeys, LoopTask } from './task.js'
+
+let crypto: Crypto | undefined
+let clock: BootClock | undefined
+
+/** One for a thread: what the warm-up has V8 compile is then what the tunnel calls, the very same functions. */
+function sharedCrypto(): Crypto {
+  crypto ??= findCrypto()
+  return crypto
+}
+
+function sharedClock(): BootClock {
+  clock ??= new BootClock()
+  return clock
+}
+
+export interface PrivatePartsOptions {
+  readonly task: LoopTask
+  readonly keys: HandshakeKeys
+  readonly scratch: Scratch
+  readonly peers: PeerTable
+  readonly limits: PathLimits
+  readonly bytes: ByteOperations
+  readonly control: ControlQueue
+  /** Wakes main. */
+  readonly tellMain: () => void
+}
+
+/** What a worker's loop has in a private tunnel beside what it has in any. */
+export class PrivateParts {
+  readonly #options: PrivatePartsOptions
+  readonly #crypto = sharedCrypto()
+  readonly #clock = sharedClock()
+  readonly #keyrings: Keyring[] = []
+
+  constructor(options: PrivatePartsOptions) {
+    this.#options = options
+  }
+
+  /** For frames from the device, which may wait for keys. */
+  forDevice(): Sealing {
+    const { task, bytes } = this.#options
+    const { places, keys, waitingFrames } = task.plan[task.role]
+    const { sealer } = this.#seal(places, keys)
+    return { sealer, waitingFrames: new WaitingFrames(waitingFrames, bytes.copy) }
+  }
+
+  /** For frames from other peers. */
+  forRelay(): Sealing {
+    const { task } = this.#options
+    const { relayPlaces, relayKeys } = task.plan[task.role]
+    return { sealer: this.#seal(relayPlaces, relayKeys).sealer, waitingFrames: undefined }
+  }
+
+  /** To be called when main has rung: keys may have been wiped. */
+  sweep(): void {
+    for (const keyring of this.#keyrings) keyring.sweep()
+  }
+
+  /** To be called after each sleep: keys may be over. */
+  woke(): void {
+    this.#clock.look()
+    for (let i = 0; i < this.#keyrings.length; i++) this.#keyrings[i].look()
+  }
+
+  #seal(places: number, keys: number): { keyring: Keyring; sealer: Sealer } {
+    const { task, scratch, peers, limits, bytes, control } = this.#options
+    const { plan, mode } = task
+    const { memory } = scratch
+    const tap = mode === 'tap'
+    const aead = this.#crypto.aead({
+      memory,
+      at: places,
+      bytes: PLACES_BYTES,
+      scratch: scratch.take(CRYPTO_SCRATCH_BYTES),
+      keys,
+      copy: bytes.copy,
+    })
+    const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
+    const tellMain = () => {
+      if (control.mustTell()) this.#options.tellMain()
+    }
+    const keyring = new Keyring({ memory, table, aead, peers, tap, clockMs: this.#clock.ms, tellMain })
+    this.#keyrings.push(keyring)
+    const sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap })
+    return { keyring, sealer }
+  }
+
+  makeOpener(counters: Float64Array, peerCounters: Float64Array): Opener {
+    const { task, keys, scratch, peers, tellMain } = this.#options
+    const { memory } = scratch
+    const { plan, udpFd: fd, sockaddrBytes } = task
+    const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
+    const handshakes = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
+    const macs = makeMacCheck(this.#crypto, keys, scratch)
+    const at = scratch.take(GATE_SCRATCH_BYTES)
+    const around = { memory, table, peers, handshakes, tellMain, fd, sockaddrBytes, counters }
+    const gate = new Gate({ ...around, macs, scratch: at })
+    return new Opener({ memory, keyring: this.#keyrings[0], gate, counters, peerCounters })
+  }
+}
+
+export function makeMacCheck(crypto: Crypto, keys: HandshakeKeys, scratch: Scratch): MacCheck {
+  const { memory } = scratch
+  const room = () => scratch.take(CRYPTO_SCRATCH_BYTES)
+  return new MacCheck({
+    memory,
+    mac1: crypto.mac(memory, room(), keys.mac1),
+    mac2: crypto.mac(memory, room(), new Uint8Array(KEY_BYTES)),
+    sealer: crypto.cookieSealer(memory, room(), keys.cookie),
+    scratch: scratch.take(MAC_CHECK_SCRATCH_BYTES),
+  })
+}

@@ -1,0 +1,77 @@
+import type { NativeMemory } from '../../linux/memory.js'
+import type { Routes } from '../../memory/routes.js'
+import { DEVICE, FLOOD, MALFORMED, NO_ROUTE, NOT_ALLOWED } from '../../memory/target.js'
+import { looksLikeIp } from '../../wire/ip.js'
+import { IPV4 } from '../../wire/ipv4.js'
+import { IPV6 } from '../../wire/ipv6.js'
+import type { Forwarding } from './forwarding.js'
+
+/**
+ * Forwards IP packets by the peers' prefixes: one from the device goes to the peer with the longest prefix of
+ * its destination; one from a peer goes to the device if that peer has the longest prefix of its source, and
+ * nowhere else. To pass packets on between peers is the host's business, as with any router
+ * (`net.ipv4.ip_forward`): they go through the device, and back.
+ */
+export class Router implements Forwarding {
+  readonly #view: DataView
+  readonly #u8: Uint8Array
+  readonly #routes: Routes
+  /** The last address that was looked up: its version and words, and whose it is. */
+  #lastVersion = 0
+  readonly #last = new Int32Array(4)
+  #lastOwner = FLOOD
+  /** The routes', as they were when that was found out. */
+  #changes = 0
+
+  constructor({ view, u8 }: NativeMemory, routes: Routes) {
+    this.#view = view
+    this.#u8 = u8
+    this.#routes = routes
+  }
+
+  begin(): void {
+    const { changes } = this.#routes
+    if (changes === this.#changes) return
+    this.#changes = changes
+    this.#lastVersion = 0
+  }
+
+  fromDevice(packet: number, bytes: number): number {
+    if (!looksLikeIp(this.#u8, packet, bytes)) return MALFORMED
+    const peer = this.#owner(packet, IPV4.destination, IPV6.destination)
+    return peer === FLOOD ? NO_ROUTE : peer
+  }
+
+  fromPeer(packet: number, bytes: number, peer: number): number {
+    if (!looksLikeIp(this.#u8, packet, bytes)) return MALFORMED
+    return this.#owner(packet, IPV4.source, IPV6.source) === peer ? DEVICE : NOT_ALLOWED
+  }
+
+  /** The peer with the longest prefix of the address that lies there in an IPv4 packet, or there in an IPv6 one. */
+  #owner(packet: number, at4: number, at6: number): number {
+    return this.#u8[packet] >>> 4 === 4 ? this.#owner4(packet + at4) : this.#owner6(packet + at6)
+  }
+
+  #owner4(at: number): number {
+    const word = this.#view.getInt32(at)
+    if (this.#lastVersion === 4 && this.#last[0] === word) return this.#lastOwner
+    this.#lastVersion = 4
+    this.#last[0] = word
+    this.#lastOwner = this.#routes.find4(at)
+    return this.#lastOwner
+  }
+
+  #owner6(at: number): number {
+    let same = this.#lastVersion === 6
+    for (let word = 3; word >= 0; word--) {
+      const value = this.#view.getInt32(at + 4 * word)
+      if (this.#last[word] === value) continue
+      this.#last[word] = value
+      same = false
+    }
+    if (same) return this.#lastOwner
+    this.#lastVersion = 6
+    this.#lastOwner = this.#routes.find6(at)
+    return this.#lastOwner
+  }
+}

@@ -1,0 +1,292 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import {
+  AF_UNIX,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  VIRTIO_NET_HDR_F_NEEDS_CSUM,
+  VIRTIO_NET_HDR_GSO_TCPV4,
+  VIRTIO_NET_HDR_GSO_TCPV6,
+  VIRTIO_NET_HDR_GSO_UDP_L4,
+} from '../linux/constants.js'
+import { Doorbell } from '../linux/eventfd.js'
+import { close, must, read, socketpair, write } from '../linux/libc.js'
+import type { NativeMemory } from '../linux/memory.js'
+import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { virtio_net_hdr } from '../linux/structs.js'
+import { Fdb } from '../memory/fdb.js'
+import { KeypairTable } from '../memory/keypair-table.js'
+import { Offloads } from '../memory/offloads.js'
+import { PeerTable } from '../memory/peer-table.js'
+import { StateWord, type WarmUpPlan } from '../memory/plan.js'
+import { Routes } from '../memory/routes.js'
+import { DEVICE } from '../memory/target.js'
+import { writeControl } from '../wire/control.js'
+import { ETHERNET, ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.js'
+import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../wire/icmp.js'
+import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, UDP_HEADER_BYTES } from '../wire/ip.js'
+import { IPV4 } from '../wire/ipv4.js'
+import { IPV6 } from '../wire/ipv6.js'
+import type { DeviceMode } from '../wire/mode.js'
+import { IPPROTO_TCP, TCP, TCP_ACK, TCP_PSH } from '../wire/tcp.js'
+import { IPPROTO_UDP, UDP } from '../wire/udp.js'
+import { datagramsIn } from './inbound/receive-vector.js'
+import type { Loop } from './loop.js'
+import type { LoopTask, WorkerRole, WorkerTask } from './task.js'
+
+/** Frames that go around before a worker is warm. */
+const ROUNDS = 6_000
+
+/** How long the tunnel's own fds may wait for a look at them. */
+const SLICE_MS = 1
+
+/** Rounds for each ring of the doorbell, and for each control frame from the network. */
+const SELDOM = 16
+
+/** Rounds for each second of the small tunnel's own: what is known is not forgotten in so few. */
+const SECOND = 64
+
+/** Rounds for each time that main is told of one: it looks into its own queue, and finds nothing. */
+const RARELY = 512
+
+/**
+ * Runs the data path before it is needed: V8 interprets what has not run some thousand times, which costs a
+ * frame tens of microseconds a hop instead of two, for as long as a tunnel carries only now and then one.
+ *
+ * A small tunnel of the worker's own, made of the same classes over the same memory, so that what V8 learns
+ * and compiles holds for the real one: both loops, between socket pairs in the place of device and network.
+ * What goes in at the device comes out of it again. It lasts for the first idle moments of a worker; nothing
+ * of it stays.
+ */
+export class WarmUp {
+  readonly #memory: NativeMemory
+  readonly #task: WorkerTask
+  readonly #assemble: (task: LoopTask) => Loop
+  #tunnel: SmallTunnel | undefined
+  #round = 0
+
+  constructor(memory: NativeMemory, task: WorkerTask, assemble: (task: LoopTask) => Loop) {
+    this.#memory = memory
+    this.#task = task
+    this.#assemble = assemble
+  }
+
+  get done(): boolean {
+    return this.#round >= ROUNDS
+  }
+
+  /** Goes on for {@link SLICE_MS}, to the end at the most. */
+  slice(): void {
+    const endMs = performance.now() + SLICE_MS
+    this.#tunnel ??= new SmallTunnel(this.#memory, this.#task, this.#assemble)
+    do this.#tunnel.round(this.#round++)
+    while (!this.done && performance.now() < endMs)
+    if (this.done) this.close()
+  }
+
+  /** Ends it wherever it is. */
+  close(): void {
+    this.#round = ROUNDS
+    this.#tunnel?.close()
+    this.#tunnel = undefined
+  }
+}
+
+/** Both loops of a tunnel in one thread, and what is put in at its device. */
+class SmallTunnel {
+  readonly #memory: NativeMemory
+  readonly #plan: WarmUpPlan
+  readonly #offloads: Offloads
+  readonly #fds: number[] = []
+  readonly #bell: Doorbell
+  readonly #tap: Loop
+  readonly #udp: Loop
+  /** The far end of what stands for the device. */
+  readonly #overlay: number
+  /** What stands for the network, on the device's side. */
+  readonly #near: number
+  readonly #fdbs: readonly Fdb[]
+  readonly #bursts: readonly (readonly Uint8Array[])[]
+  readonly #control: Uint8Array
+  readonly #out = new Uint8Array(4096)
+
+  constructor(memory: NativeMemory, task: WorkerTask, assemble: (task: LoopTask) => Loop) {
+    const plan = task.plan.warmUp[task.role]
+    memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = memory.byteLength
+    this.#memory = memory
+    this.#plan = plan
+    // Without a name a socket of a pair sends to the other one, and names no sender: zeros, the one peer's.
+    new PeerTable(memory, plan.peers, plan.peerRows).setAddress(0, new Uint8Array(SOCKADDR_BYTES))
+    const everything = [4, 16].map((bytes) => ({ address: new Uint8Array(bytes), prefixLength: 0, peer: 0 }))
+    new Routes(memory, plan.routes, plan.routeLimit).set(everything)
+    if (task.keys !== undefined) this.#shareKeys()
+    this.#offloads = new Offloads(memory, plan.offloads)
+    this.#offloads.set('device_tso', true)
+    this.#offloads.set('device_uso', true)
+    const [device, overlay] = this.#pair()
+    const [near, far] = this.#pair()
+    this.#overlay = overlay
+    this.#near = near
+    this.#bell = Doorbell.open()
+    const part = (role: WorkerRole, udpFd: number, fdb: number) => {
+      const { mode, relay, keys } = task
+      const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
+      return assemble({
+        role,
+        plan: { ...plan, fdb },
+        mode,
+        relay,
+        keys,
+        tapFd: device,
+        udpFd,
+        ...bells,
+        sockaddrBytes: 0,
+      })
+    }
+    // Before the loops, which take down how it is seeded.
+    this.#fdbs = [this.#database(plan.fdb, 0), this.#database(plan.farFdb, DEVICE)]
+    this.#tap = part('tap', near, plan.fdb)
+    this.#udp = part('udp', far, plan.farFdb)
+    this.#bursts = burstsFor(task.mode)
+    this.#control = writeControl(task.mode, { type: 'hello', token: 0n, sizeBytes: 0 })
+  }
+
+  /** One end's database, which knows the destination of all frames at `port`. */
+  #database(at: number, port: number): Fdb {
+    const fdb = new Fdb(this.#memory, at, this.#plan.peerRows)
+    fdb.initialise(() => randomInt(2 ** 32))
+    fdb.learn(MAC_HIGH, DESTINATION_LOW, port)
+    return fdb
+  }
+
+  /** In a private tunnel: what one loop seals the other one can open. */
+  #shareKeys(): void {
+    const { keypairs, keypairRows, peerRows } = this.#plan
+    const table = new KeypairTable(this.#memory, keypairs, keypairRows, peerRows)
+    const key = randomBytes(32)
+    const index = keypairRows
+    table.reserve(0, index, 0)
+    table.establish(0, index, key, key, Number.POSITIVE_INFINITY)
+    table.sealWith(0, 0)
+  }
+
+  /** Carries some frames through, runs of them in one message or in a message for each by turns. */
+  round(index: number): void {
+    const bursts = this.#bursts
+    this.#offloads.set('udp_segment', Math.floor(index / bursts.length) % 2 === 0)
+    for (const frame of bursts[index % bursts.length]) write(this.#overlay, frame, frame.length)
+    for (const fdb of this.#fdbs) fdb.tick(Math.floor(index / SECOND))
+    if (index % SELDOM === 0) {
+      this.#bell.ring()
+      if (index % RARELY === 0) this.#memory.i32[(this.#plan.state >>> 2) + StateWord.controlTold] = 0
+      write(this.#near, this.#control, this.#control.length)
+    }
+    let busy: boolean
+    do {
+      busy = this.#tap.run(0)
+      if (this.#udp.run(0)) busy = true
+    } while (busy)
+    // A run, such as UDP_GRO makes, is the one thing that no pair of sockets brings.
+    datagramsIn(SEGMENTS_BYTES, SEGMENT_BYTES)
+    while (read(this.#overlay, this.#out, this.#out.length) > 0);
+  }
+
+  close(): void {
+    for (const fd of this.#fds) close(fd)
+    this.#bell.close()
+    this.#memory.release(this.#plan.state, this.#plan.end - this.#plan.state)
+  }
+
+  #pair(): readonly [number, number] {
+    const fds = new Int32Array(2)
+    must('socketpair', () => socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds))
+    this.#fds.push(fds[0], fds[1])
+    return [fds[0], fds[1]]
+  }
+}
+
+/** A host at each end: the first two bytes of both MACs, and the other four. */
+const MAC_HIGH = 0x0200
+const SOURCE_LOW = 1
+const DESTINATION_LOW = 2
+const MAC_BYTES = 6
+
+const IP_HEADER_BYTES = { 4: IPV4_HEADER_BYTES, 6: IPV6_HEADER_BYTES } as const
+/** With timestamps, as Linux sends it. */
+const TCP_HEADER_BYTES = 32
+const SMALL_BYTES = 56
+/** Of the first byte; those that follow wrap around. */
+const SEQUENCE = 0xffff_ff80
+/** Of super-frames: four segments, the last one short. */
+const SEGMENT_BYTES = 200
+const SEGMENTS_BYTES = 3 * SEGMENT_BYTES + SMALL_BYTES
+
+/**
+ * What a device hands over now and then, to one and to all, several at a time, and as super-frames; each frame
+ * behind its `virtio_net_hdr`. Not so much that a socket's queue (net.unix.max_dgram_qlen, 10) were full.
+ */
+function burstsFor(mode: DeviceMode): readonly (readonly Uint8Array[])[] {
+  const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
+  return ([4, 6] as const).flatMap((version) => {
+    const question = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES, 0)
+    if (l2Bytes !== 0) question.fill(0xff, virtio_net_hdr.size, virtio_net_hdr.size + MAC_BYTES)
+    const echo = packet(l2Bytes, version, version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, SMALL_BYTES, 0)
+    const datagram = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES, 0)
+    const shorter = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES / 2, 0)
+    const acknowledgment = packet(l2Bytes, version, IPPROTO_TCP, 0, 0)
+    const tcp = packet(l2Bytes, version, IPPROTO_TCP, SEGMENTS_BYTES, SEGMENT_BYTES)
+    const udp = packet(l2Bytes, version, IPPROTO_UDP, SEGMENTS_BYTES, SEGMENT_BYTES)
+    return [[question], [echo], [datagram], [acknowledgment], [tcp], [udp], [datagram, datagram, shorter]]
+  })
+}
+
+/** A frame (packet in tun mode) of zeros but for what this program looks at. */
+function packet(
+  l2Bytes: number,
+  version: 4 | 6,
+  protocol: number,
+  payloadBytes: number,
+  gsoSize: number,
+): Uint8Array {
+  const l4 = l2Bytes + IP_HEADER_BYTES[version]
+  const l4Bytes = (protocol === IPPROTO_TCP ? TCP_HEADER_BYTES : UDP_HEADER_BYTES) + payloadBytes
+  const bytes = new Uint8Array(virtio_net_hdr.size + l4 + l4Bytes)
+  const hdr = new DataView(bytes.buffer)
+  const frame = new DataView(bytes.buffer, virtio_net_hdr.size)
+  if (l2Bytes !== 0) {
+    frame.setUint16(ETHERNET.type, version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6)
+    frame.setUint16(ETHERNET.destination, MAC_HIGH)
+    frame.setUint32(ETHERNET.destination + 2, DESTINATION_LOW)
+    frame.setUint16(ETHERNET.source, MAC_HIGH)
+    frame.setUint32(ETHERNET.source + 2, SOURCE_LOW)
+  }
+  if (version === 4) {
+    frame.setUint8(l2Bytes, 0x45)
+    frame.setUint16(l2Bytes + IPV4.totalLength, IPV4_HEADER_BYTES + l4Bytes)
+    frame.setUint8(l2Bytes + IPV4.protocol, protocol)
+  } else {
+    frame.setUint8(l2Bytes, 0x60)
+    frame.setUint16(l2Bytes + IPV6.payloadLength, l4Bytes)
+    frame.setUint8(l2Bytes + IPV6.nextHeader, protocol)
+  }
+  if (protocol === IPPROTO_TCP) {
+    frame.setUint32(l4 + TCP.sequence, SEQUENCE)
+    frame.setUint8(l4 + TCP.dataOffset, (TCP_HEADER_BYTES / 4) << 4)
+    frame.setUint8(l4 + TCP.flags, payloadBytes === 0 ? TCP_ACK : TCP_ACK | TCP_PSH)
+  } else if (protocol === IPPROTO_UDP) frame.setUint16(l4 + UDP.length, l4Bytes)
+  else return bytes
+  const checksum = protocol === IPPROTO_TCP ? TCP.checksum : UDP.checksum
+  hdr.setUint8(virtio_net_hdr.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM)
+  hdr.setUint16(virtio_net_hdr.csum_start, l4, true)
+  hdr.setUint16(virtio_net_hdr.csum_offset, checksum, true)
+  if (gsoSize !== 0) {
+    hdr.setUint8(virtio_net_hdr.gso_type, gsoType(version, protocol))
+    hdr.setUint16(virtio_net_hdr.gso_size, gsoSize, true)
+  }
+  return bytes
+}
+
+function gsoType(version: 4 | 6, protocol: number): number {
+  if (protocol === IPPROTO_UDP) return VIRTIO_NET_HDR_GSO_UDP_L4
+  return version === 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6
+}

@@ -1,0 +1,135 @@
+/** What a worker thread runs: one call, which returns when the worker has been stopped. */
+import { parentPort } from 'node:worker_threads'
+import { Doorbell } from '../linux/eventfd.js'
+import { NativeMemory } from '../linux/memory.js'
+import { counterBlock } from '../memory/counters.js'
+import { Epoch } from '../memory/epoch.js'
+import { Fdb } from '../memory/fdb.js'
+import { ControlQueue } from '../memory/mailbox.js'
+import { Offloads } from '../memory/offloads.js'
+import { PathLimits } from '../memory/path-limits.js'
+import { peerCounterBlock } from '../memory/peer-counters.js'
+import { PeerTable } from '../memory/peer-table.js'
+import { StateWord } from '../memory/plan.js'
+import { Ring } from '../memory/ring.js'
+import { Routes } from '../memory/routes.js'
+import { StormLimit } from '../memory/storm-limit.js'
+import { type ByteOperations, byteOperations } from '../offload/bytes.js'
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
+import { TapSink } from './inbound/tap-sink.js'
+import { UdpSource } from './inbound/udp-source.js'
+import { Loop } from './loop.js'
+import { Passage } from './outbound/path-policy.js'
+import { Relay } from './outbound/relay.js'
+import type { SenderOptions } from './outbound/sender.js'
+import { TapSource } from './outbound/tap-source.js'
+import { UdpSink } from './outbound/udp-sink.js'
+import { PrivateParts } from './private-parts.js'
+import { Scratch } from './scratch.js'
+import type { Forwarding } from './switching/forwarding.js'
+import { Router } from './switching/router.js'
+import { Switch } from './switching/switch.js'
+import type { LoopTask, WorkerMessage, WorkerTask } from './task.js'
+import { WarmUp } from './warm-up.js'
+
+/** How long a worker sleeps between two slices of warming up: others have work, too. */
+const WARM_UP_REST_MS = 1
+
+/**
+ * A worker's life, its first idle moments spent on warming up. Returns when main says stop and rings.
+ * @throws Error when an fd is of no more use
+ */
+export default function work(task: WorkerTask): void {
+  const memory = new NativeMemory(task.memory)
+  const bytes = byteOperations(memory)
+  const loop = assemble(task, memory, bytes)
+  const warmUp = new WarmUp(memory, task, (small) => assemble(small, memory, bytes))
+  parentPort?.postMessage({ ready: task.role } satisfies WorkerMessage)
+  try {
+    while (!loop.ended) {
+      loop.run(warmUp.done ? -1 : WARM_UP_REST_MS)
+      if (!warmUp.done && !loop.ended) warmUp.slice()
+    }
+  } finally {
+    warmUp.close()
+  }
+}
+
+/** One function for all that call it, so that V8 may rely on it. */
+const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
+
+const nothing = () => {}
+
+/** @param calls system calls, for a test to come between */
+export function assemble(
+  task: LoopTask,
+  memory: NativeMemory,
+  bytes: ByteOperations,
+  calls: Pick<SenderOptions, 'sendmmsg'> = {},
+): Loop {
+  const { plan, tapFd, udpFd, sockaddrBytes } = task
+  const scratch = new Scratch(memory, plan[task.role].scratch)
+  const counters = counterBlock(memory, plan[task.role].counters)
+  const tapBell = new Doorbell(task.tapBellFd)
+  const udpBell = new Doorbell(task.udpBellFd)
+  const { outbound: o, inbound: i } = plan
+  const outbound = new Ring(memory, o.at, o.dataBytes, tapBell)
+  const inbound = new Ring(memory, i.at, i.dataBytes, udpBell)
+  const peers = new PeerTable(memory, plan.peers, plan.peerRows)
+  const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
+  const offloads = new Offloads(memory, plan.offloads)
+  const l2Bytes = task.mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
+  const { state } = plan
+  const limits = new PathLimits(memory, plan.pathLimits)
+  const passage = new Passage(
+    { limits, udpFd, sockaddrBytes, tapFd, l2Bytes, state },
+    scratch,
+    bytes,
+    counters,
+  )
+  const forwarding = makeForwarding(memory, task)
+  const control = new ControlQueue(memory, plan.control, state + StateWord.controlTold * 4)
+  const privateParts =
+    task.keys && new PrivateParts({ task, keys: task.keys, scratch, peers, limits, bytes, control, tellMain })
+  const sending = { ...calls, fd: udpFd, sockaddrBytes, peers, peerCounters, offloads, passage }
+  const sealing = privateParts?.forDevice()
+  const udpSink = new UdpSink({ ...sending, sealing, l2Bytes, forwarding, state }, scratch, bytes, counters)
+  const relaying = { ...sending, sealing: privateParts?.forRelay() }
+  const relay = task.relay ? new Relay(relaying, scratch, counters) : undefined
+  const writing = { fd: tapFd, l2Bytes, offloads, peerCounters, forwarding, relay, control, tellMain, state }
+  const tapSink = new TapSink(writing, scratch, bytes, counters)
+  const outboundWay = { ring: outbound, sink: udpSink }
+  const inboundWay = { ring: inbound, sink: tapSink }
+  const stop = (state >>> 2) + StateWord.stop
+  const epoch = new Epoch(memory, state)
+  const rung = () => {
+    const asked = epoch.now
+    if (privateParts !== undefined) {
+      privateParts.sweep()
+      udpSink.keysChanged()
+    }
+    // What is in hand is of no record that is waited for where the ring is empty: it has waited for keys.
+    if (!udpSink.holds || !outbound.isEmpty) epoch.acknowledge(task.role, asked)
+    return Atomics.load(memory.i32, stop) !== 0
+  }
+  const woke = privateParts === undefined ? nothing : () => privateParts.woke()
+  const common = { scratch, counters, woke, rung }
+  if (task.role === 'tap') {
+    const source = new TapSource(tapFd, scratch, counters)
+    const ways = { own: outboundWay, other: inboundWay }
+    return new Loop({ ...common, ...ways, source, bell: tapBell, otherBell: udpBell })
+  }
+  const opener = privateParts?.makeOpener(counters, peerCounters)
+  const options = { fd: udpFd, peers, peerCounters, state, opener }
+  const source = new UdpSource(options, scratch, counters)
+  const ways = { own: inboundWay, other: outboundWay }
+  return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })
+}
+
+function makeForwarding(memory: NativeMemory, { mode, plan, relay }: LoopTask): Forwarding {
+  const routes = new Routes(memory, plan.routes, plan.routeLimit)
+  if (mode === 'tun') return new Router(memory, routes)
+  const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+  const storm = new StormLimit(memory, plan.storm)
+  return new Switch(memory, { fdb, addresses: routes, storm, relay })
+}
