@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pc from 'picocolors'
 import { table } from '../../src/cli/table.js'
 import type { Host } from '../../src/lab/host.js'
-import { type RunningTunnel, untilPing } from '../../test/net/lab.js'
-import { Network } from '../../test/net/network.js'
+import { type RunningTunnel, untilPing } from '../../test/support/hosts/lab.js'
+import { Network } from '../../test/support/hosts/network.js'
 
 const [hosts = 20, rounds = 7, seconds = 3] = process.argv.slice(2).map(Number)
 /** For warming up, and for what the machine had to do when all began. */

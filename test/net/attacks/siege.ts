@@ -7,16 +7,16 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { PLAIN, PROGRAM, RunningTunnel, run, untilPing } from '../lab.js'
-import { Network } from '../network.js'
-import { KeyFolder, type KeyPair, WireGuardGo } from '../wireguard-go.js'
+import { PLAIN, PROGRAM, RunningTunnel, run, untilPing } from '../../support/hosts/lab.js'
+import { Network } from '../../support/hosts/network.js'
+import { KeyFolder, type KeyPair, WireGuardGo } from '../../support/hosts/wireguard-go.js'
 import type { KindName } from './kinds.js'
 import type { KnockReport } from './knock.js'
 import type { FloodReport } from './raw-flood.js'
 
 const FLOOD = fileURLToPath(new URL('./flood.js', import.meta.url))
 const KNOCK = fileURLToPath(new URL('./knock.js', import.meta.url))
-const SHORT_TIMES = fileURLToPath(new URL('../short-times.js', import.meta.url))
+const SHORT_TIMES = fileURLToPath(new URL('../../support/hosts/short-times.js', import.meta.url))
 
 export const PORT = 51_820
 const TARGET = 0

@@ -1,0 +1,236 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { stripVTControlCharacters } from 'node:util'
+import t, { type Test } from 'tap'
+import { renderPeers } from '../../../src/cli/peers.js'
+import type { PeerStatus } from '../../../src/control/status.js'
+import { connect, Host } from '../../../src/lab/host.js'
+import {
+  PROGRAM,
+  RunningTunnel,
+  run,
+  startTunnel,
+  twoHosts,
+  until,
+  untilPing,
+} from '../../support/hosts/lab.js'
+import { asksItsHost, NAME, serveNames } from '../../support/hosts/names.js'
+
+t.jobs = 4
+
+/** A file of settings that can be changed: this host, and its peers as lines of YAML. */
+function fileOf(t: Test) {
+  const path = join(t.testdirName, 'tunnel.yaml')
+  mkdirSync(t.testdirName, { recursive: true })
+  const write = (...peers: string[]) =>
+    writeFileSync(path, ['local: [10.9.0.1]', 'peers:', ...peers.map((line) => `  - ${line}`), ''].join('\n'))
+  return { path, write }
+}
+
+const reload = (host: Host) => run(host, process.execPath, [PROGRAM, 'reload'])
+const names = async (tunnel: RunningTunnel) => (await tunnel.status()).peers.map(({ name }) => name)
+
+for (const how of ['reload', 'SIGHUP'] as const) {
+  t.test(
+    `${how} applies a changed file, and the peers that stay lose no frame`,
+    { buffered: true },
+    async (t) => {
+      using pair = twoHosts()
+      const file = fileOf(t)
+      const apply = async (tunnel: RunningTunnel) => {
+        if (how === 'SIGHUP') tunnel.child.kill('SIGHUP')
+        else t.equal((await reload(pair.a)).code, 0)
+      }
+      file.write(`{name: b, endpoint: ${pair.underlay.b}}`)
+      const a = await startTunnel(pair.a, '--config', file.path)
+      await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+      await untilPing(pair.a, '10.9.0.2')
+      const ping = run(pair.a, 'ping', ['-q', '-c', '300', '-i', '0.01', '10.9.0.2'])
+      const before = (await a.status()).peers[0]
+      for (let round = 0; round < 5; round++) {
+        file.write(
+          `{name: c, endpoint: 192.0.2.3}`,
+          `{name: b, endpoint: ${pair.underlay.b}}`,
+          '192.0.2.4:7000',
+        )
+        await apply(a)
+        await until('there are three', async () => (await names(a)).length === 3)
+        t.same(await names(a), ['c', 'b', '192.0.2.4:7000'], 'in the order of the file')
+        file.write(`{name: b, endpoint: ${pair.underlay.b}}`)
+        await apply(a)
+        await until('there is one', async () => (await names(a)).length === 1)
+      }
+      t.match((await ping).stdout, / 0% packet loss/)
+      const after = (await a.status()).peers[0]
+      t.ok(after.outbound.frames > before.outbound.frames, 'its counters go on')
+    },
+  )
+}
+
+t.test('a file that is wrong changes nothing, and is said to be', { buffered: true }, async (t) => {
+  using pair = twoHosts()
+  const file = fileOf(t)
+  file.write(pair.underlay.b)
+  const a = await startTunnel(pair.a, '--config', file.path)
+  file.write(pair.underlay.b, '{endpont: x}')
+  const { code, stderr } = await reload(pair.a)
+  t.equal(code, 1)
+  t.match(stderr, `${file.path}:4: peers[1].endpont: there is no setting "endpont"`)
+  a.child.kill('SIGHUP')
+  await a.said(/^not reloaded: .*there is no setting "endpont"/)
+  t.same(await names(a), [pair.underlay.b])
+  writeFileSync(file.path, `local: [10.9.0.7]\nmtu: 1300\npeers: [192.0.2.9]\n`)
+  const applied = await reload(pair.a)
+  t.same(JSON.parse(applied.stdout), {
+    added: ['192.0.2.9'],
+    removed: [pair.underlay.b],
+    changed: [],
+    needs_restart: ['local', 'mtu'],
+  })
+  await a.said(/to change local, mtu needs a restart/)
+})
+
+t.test('without a file there is nothing to reload', { buffered: true }, async (t) => {
+  using pair = twoHosts()
+  await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+  const { code, stderr } = await reload(pair.a)
+  t.equal(code, 1)
+  t.match(stderr, /this tunnel was started without --config, so there is no file to read again/)
+})
+
+t.test('a peer that has moved in the file is at its new place', { buffered: true }, async (t) => {
+  using pair = twoHosts()
+  const file = fileOf(t)
+  file.write('{name: b, endpoint: 192.0.2.77}')
+  await startTunnel(pair.a, '--config', file.path)
+  await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  file.write(`{name: b, endpoint: ${pair.underlay.b}}`)
+  t.same(JSON.parse((await reload(pair.a)).stdout).changed, ['b'])
+  t.ok(await untilPing(pair.a, '10.9.0.2'))
+})
+
+t.test(
+  'a name with several addresses: the next is tried where one is silent',
+  { buffered: true },
+  async (t) => {
+    using pair = twoHosts()
+    const places = ['192.0.2.21', '192.0.2.22']
+    await serveNames(pair.a, ...places)
+    const a = new RunningTunnel(pair.a, ['10.9.0.1', NAME], [], asksItsHost(t))
+    const { remote } = await a.said(/is up/)
+    const [other] = places.filter((place) => !String(remote).startsWith(place))
+    await run(pair.b, 'ip', ['addr', 'del', `${pair.underlay.b}/24`, 'dev', 'eth0'])
+    pair.b.configure('eth0', [`${other}/24`])
+    await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+    pair.a.spawn('ping', ['-q', '-i', '0.5', '10.9.0.2'])
+    const startedMs = performance.now()
+    await a.said(new RegExp(`has moved to ${other}:5149`), 25_000)
+    const tookMs = performance.now() - startedMs
+    t.ok(tookMs < 16_000, `after ${(tookMs / 1000).toFixed(1)} s`)
+    t.ok(await untilPing(pair.a, '10.9.0.2'))
+    await sleep(12_000)
+    t.equal(a.log.filter(({ msg }) => /has moved/.test(String(msg))).length, 1, 'and that one is kept')
+  },
+)
+
+t.test('a peer whose name does not resolve does not hold up the others', { buffered: true }, async (t) => {
+  using pair = twoHosts()
+  const launch = asksItsHost(t)
+  const file = fileOf(t)
+  const names = await serveNames(pair.a, '192.0.2.99')
+  file.write(`{name: b, endpoint: ${pair.underlay.b}}`, 'nobody.test', `{name: late, endpoint: ${NAME}}`)
+  const a = new RunningTunnel(pair.a, ['--config', file.path], [], launch)
+  await a.said(/is up: .* to 3 peers/)
+  await a.said(/"nobody\.test" does not resolve .*carrying on without nobody\.test, and trying on/)
+  await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  t.ok(await untilPing(pair.a, '10.9.0.2'))
+  const at = async (name: string): Promise<PeerStatus | undefined> =>
+    (await a.status()).peers.find((peer) => peer.name === name)
+  t.match(await at('nobody.test'), { endpoint: null, state: 'new', underlay: null, mtu_bytes: null })
+  t.match(await at('late'), { endpoint: '192.0.2.99:5149' })
+  names.kill()
+})
+
+t.test(
+  'several peers of which none can be found: one sentence, and nothing is left',
+  { buffered: true },
+  async (t) => {
+    using pair = twoHosts()
+    await serveNames(pair.a, '192.0.2.99')
+    const launch = asksItsHost(t)
+    const a = new RunningTunnel(pair.a, ['10.9.0.1', '--peer', 'x.test', '--peer', 'y.test'], [], launch)
+    const { code, stderr } = await a.ended
+    t.equal(code, 1)
+    t.match(stderr, /^udptun-fast: the host name "x\.test" does not resolve \(ENOTFOUND\)/)
+    t.equal(stderr.trim().split('\n').length, 1)
+  },
+)
+
+t.test('two peers cannot be at one place', { buffered: true }, async (t) => {
+  using pair = twoHosts()
+  await serveNames(pair.a, pair.underlay.b)
+  const args = ['10.9.0.1', '--peer', pair.underlay.b, '--peer', NAME]
+  const a = new RunningTunnel(pair.a, args, [], asksItsHost(t))
+  await a.said(/host-b\.test is at 192\.0\.2\.2:5149, where the peer 192\.0\.2\.2 is already/)
+  await a.said(/is up/)
+  t.equal((await a.status()).peers[1].endpoint, null)
+})
+
+t.test(
+  'peers shows each in a table, with what is wrong, and as JSON in a pipe',
+  { buffered: true },
+  async (t) => {
+    using pair = twoHosts()
+    const a = await startTunnel(pair.a, '10.9.0.1', '--peer', pair.underlay.b, '--peer', '192.0.2.3:7000')
+    await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+    await a.said(/192\.0\.2\.2 is heard/)
+    const piped = await run(pair.a, process.execPath, [PROGRAM, 'peers'])
+    t.match(JSON.parse(piped.stdout), [
+      { name: '192.0.2.2', state: 'up' },
+      { name: '192.0.2.3:7000', state: 'new' },
+    ])
+    const shell = `stty columns 140; exec ${process.execPath} ${PROGRAM} peers`
+    const { stdout } = await run(pair.a, 'script', ['-qec', shell, '/dev/null'])
+    const text = stripVTControlCharacters(stdout)
+    t.match(text, /peer +state +heard +endpoint +MTU +to it +from it +dropped/)
+    t.match(text, /192\.0\.2\.2 +up +\d+ s ago +192\.0\.2\.2:5149 +1458/)
+    t.match(text, /192\.0\.2\.3:7000 +new/)
+    t.match(text, /! 192\.0\.2\.3:7000: nothing has come from it yet/)
+  },
+)
+
+t.test(
+  'a peer with a narrow path holds the MTU down, is named, and does no more once it is down',
+  { buffered: true, timeout: 60_000 },
+  async (t) => {
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => new Host(name))
+    using _ = {
+      [Symbol.dispose]: () => {
+        for (const host of [a, b, c]) host.close()
+      },
+    }
+    const cable = (far: Host, net: string, mtuBytes: number) =>
+      connect(
+        { host: a, device: `to-${far.name}`, addresses: [`${net}.1/24`] },
+        { host: far, device: 'eth0', addresses: [`${net}.2/24`] },
+        mtuBytes,
+      )
+    cable(b, '192.0.2', 1500)
+    cable(c, '198.51.100', 1400)
+    const tunnel = await startTunnel(a, '10.9.0.1', '--peer', '192.0.2.2', '--peer', '198.51.100.2')
+    await startTunnel(b, '10.9.0.2', '192.0.2.1')
+    const narrow = await startTunnel(c, '10.9.0.3', '198.51.100.1')
+    await tunnel.said(/198\.51\.100\.2 is heard/)
+    t.equal((await tunnel.status()).mtu_bytes, 1358)
+    await tunnel.said(/the path to 198\.51\.100\.2 holds the MTU at 1358 for all, where others carry 1458/)
+    const seen = async () => renderPeers(await tunnel.status())
+    t.match(await seen(), /! 198\.51\.100\.2: its path holds the MTU at 1358, where others carry 1458/)
+    await narrow.stop()
+    await tunnel.said(/198\.51\.100\.2 is down/, 30_000)
+    await tunnel.said(/the MTU is 1458 bytes now, was 1358/)
+    t.notMatch(await seen(), /holds the MTU/)
+    const said = tunnel.log.filter(({ msg }) => /holds the MTU/.test(String(msg)))
+    t.equal(said.length, 1, 'said once')
+  },
+)

@@ -1,0 +1,260 @@
+/** What a running tunnel does not do with its secrets: a debugger, copies in memory, swap. */
+import { randomBytes } from 'node:crypto'
+import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { formatKey } from '../../../src/key-text.js'
+import type { Host } from '../../../src/lab/host.js'
+import { derivePublicKey } from '../../../src/noise/keys.js'
+import {
+  PROGRAM,
+  RunningTunnel,
+  run,
+  startTunnel,
+  twoHosts,
+  until,
+  untilPing,
+} from '../../support/hosts/lab.js'
+import { KeyFolder, type KeyPair } from '../../support/hosts/wireguard-go.js'
+
+const flags = (own: KeyPair, other: KeyPair) => [
+  '--private-key-file',
+  own.file,
+  '--peer-key',
+  other.publicKey,
+]
+
+const DEBUGGER_PORT = 9229
+
+/** Local TCP ports that are listened on in a host, from any of its addresses. */
+function listening(host: Host): number[] {
+  const tables = host.run(() =>
+    ['tcp', 'tcp6'].map((it) => readFileSync(`/proc/thread-self/net/${it}`, 'utf8')),
+  )
+  return tables.flatMap((table) =>
+    [...table.matchAll(/: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F:]+ 0A /g)].map(([, port]) =>
+      Number.parseInt(port, 16),
+    ),
+  )
+}
+
+t.test('SIGUSR1 opens no debugger, and the tunnel goes on', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const [ka, kb] = [keys.make('a'), keys.make('b')]
+  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags(ka, kb))
+  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kb, ka))
+  await untilPing(pair.a, '10.9.0.2')
+  for (let signals = 0; signals < 10; signals++) {
+    near.child.kill('SIGUSR1')
+    await sleep(50)
+    t.same(listening(pair.a), [])
+  }
+  await untilPing(pair.a, '10.9.0.2')
+  t.equal(near.stderr, '')
+  await near.stop()
+  await far.stop()
+})
+
+/** Node itself opens it in its first milliseconds, before it runs anything; it does not stay. */
+t.test('sent while the program starts, the debugger is gone before the tunnel is up', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const [ka, kb] = [keys.make('a'), keys.make('b')]
+  let opened = 0
+  for (const delayMs of [10, 15, 20, 25, 30, 40, 60, 90]) {
+    const tunnel = new RunningTunnel(pair.a, ['10.9.0.1', pair.underlay.b, ...flags(ka, kb)])
+    await sleep(delayMs)
+    tunnel.child.kill('SIGUSR1')
+    await Promise.race([tunnel.said(/ is up: /), tunnel.ended])
+    // So early that it was not Node's yet: it ends a program that has not said what it wants with it.
+    if (tunnel.child.signalCode === 'SIGUSR1') continue
+    if (tunnel.stderr.includes('Debugger listening')) opened++
+    t.notOk(listening(pair.a).includes(DEBUGGER_PORT), `${delayMs} ms after its start`)
+    await tunnel.stop()
+  }
+  t.comment(`Node opened it ${opened} times by itself`)
+})
+
+t.test('whoever starts node with a debugger has one', async (t) => {
+  using pair = twoHosts()
+  const tunnel = new RunningTunnel(
+    pair.a,
+    ['10.9.0.1', pair.underlay.b],
+    [`--inspect=127.0.0.1:${DEBUGGER_PORT}`],
+  )
+  await tunnel.said(/ is up: /)
+  t.ok(listening(pair.a).includes(DEBUGGER_PORT))
+  await tunnel.stop()
+})
+
+/** A number of kB in /proc/<pid>/status. */
+function statusKb(pid: number, name: string): number {
+  const [, kb] =
+    new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kb)
+}
+
+t.test('the pages with keys stay out of swap and of core dumps, and no others', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const [ka, kb] = [keys.make('a'), keys.make('b')]
+  const plain = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  t.equal(statusKb(plain.pid, 'VmLck'), 0)
+  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags(ka, kb))
+  const lockedKb = statusKb(near.pid, 'VmLck')
+  t.ok(lockedKb > 2000 && lockedKb < 4000, `${lockedKb} kB are locked`)
+  const limits = readFileSync(`/proc/${near.pid}/limits`, 'utf8')
+  t.match(limits, /^Max core file size +0 +0 /m)
+  const left = readFileSync(`/proc/${near.pid}/smaps`, 'utf8').match(/^VmFlags:.* lo.*$/gm) ?? []
+  t.ok(left.length > 0 && left.every((it) => it.includes(' dd')), left.join('\n'))
+  await near.stop()
+  await plain.stop()
+})
+
+t.test(
+  'without the right to lock memory the tunnel is up all the same, and says so to who debugs',
+  async (t) => {
+    using keys = new KeyFolder()
+    using pair = twoHosts()
+    const [ka, kb] = [keys.make('a'), keys.make('b')]
+    const command = [
+      'setpriv',
+      '--bounding-set=-ipc_lock',
+      '--inh-caps=-ipc_lock',
+      'sh',
+      '-c',
+      'ulimit -l 0; exec "$@"',
+      'sh',
+      process.execPath,
+      PROGRAM,
+    ] as const
+    const args = ['10.9.0.1', pair.underlay.b, ...flags(ka, kb), '--log-level', 'debug']
+    const tunnel = new RunningTunnel(pair.a, args, [], { command: [...command] })
+    await tunnel.said(/ is up: /)
+    t.ok(
+      tunnel.log.some(({ msg }) =>
+        /the kernel does not keep the keys out of swap \((EPERM|ENOMEM)\)/.test(String(msg)),
+      ),
+    )
+    t.equal(statusKb(tunnel.pid, 'VmLck'), 0)
+    await tunnel.stop()
+  },
+)
+
+/** How often each of `needles` stands in the memory of a process that may be written to, by their names. */
+function copies(pid: number, needles: Readonly<Record<string, Uint8Array>>): Record<string, number> {
+  const found: Record<string, number> = Object.fromEntries(Object.keys(needles).map((name) => [name, 0]))
+  const fd = openSync(`/proc/${pid}/mem`, 'r')
+  try {
+    for (const [, from, to, mode] of readFileSync(`/proc/${pid}/maps`, 'utf8').matchAll(
+      /^(\w+)-(\w+) (\S+)/gm,
+    )) {
+      if (!mode.startsWith('rw')) continue
+      const start = Number.parseInt(from, 16)
+      const bytes = Number.parseInt(to, 16) - start
+      for (let at = 0; at < bytes; at += CHUNK_BYTES) {
+        const chunk = readChunk(fd, start + at, Math.min(CHUNK_BYTES + OVERLAP_BYTES, bytes - at))
+        for (const [name, needle] of Object.entries(needles))
+          for (
+            let hit = chunk.indexOf(needle);
+            hit >= 0 && hit < CHUNK_BYTES;
+            hit = chunk.indexOf(needle, hit + 1)
+          )
+            found[name]++
+      }
+    }
+  } finally {
+    closeSync(fd)
+  }
+  return found
+}
+
+const CHUNK_BYTES = 16 * 1024 * 1024
+const OVERLAP_BYTES = 64
+
+/** Empty where there is nothing to read: room that is kept free. */
+function readChunk(fd: number, at: number, bytes: number): Buffer {
+  const chunk = Buffer.alloc(bytes)
+  try {
+    return chunk.subarray(0, readSync(fd, chunk, 0, bytes, at))
+  } catch {
+    return chunk.subarray(0, 0)
+  }
+}
+
+t.test('what has been read, at the start and again, leaves no copy behind', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const folder = t.testdir({})
+  const path = join(folder, 'wg0.conf')
+  const secrets = Object.fromEntries(
+    ['own', 'stays', 'goes', 'changed', 'fresh', 'wrong'].map((name) => [name, randomBytes(32)]),
+  )
+  const text = (name: string) => formatKey(secrets[name])
+  const peer = (name: string, host: number, secret: string) =>
+    `[Peer]\nPublicKey = ${publicKeys[name]}\nPresharedKey = ${text(secret)}\nEndpoint = 192.0.2.${host}:51820\nAllowedIPs = 10.9.0.${host}/32\n`
+  const publicKeys: Record<string, string> = {
+    ...Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [name, keys.make(name).publicKey])),
+    own: formatKey(derivePublicKey(secrets.own)),
+  }
+  const head = `[Interface]\nPrivateKey = ${text('own')}\nAddress = 10.9.0.1/24\n`
+  const write = (...peers: string[]) => writeFileSync(path, [head, ...peers].join(''), { mode: 0o600 })
+  write(peer('a', 2, 'stays'), peer('b', 3, 'goes'), peer('c', 4, 'changed'))
+  const tunnel = new RunningTunnel(
+    pair.a,
+    ['--wireguard', path],
+    ['--heapsnapshot-signal=SIGUSR2', '--diagnostic-dir', folder],
+  )
+  await tunnel.said(/ is up: /)
+
+  const raw = () => copies(tunnel.pid, secrets)
+  const asText = () =>
+    copies(
+      tunnel.pid,
+      Object.fromEntries(
+        Object.entries(secrets).map(([name, bytes]) => [name, Buffer.from(formatKey(bytes).slice(0, 43))]),
+      ),
+    )
+  const none = Object.fromEntries(Object.keys(secrets).map((name) => [name, 0]))
+  // What is in use: OpenSSL has the private key, and each peer its preshared one.
+  const inUse = { own: 1, stays: 1, goes: 1, changed: 1, fresh: 0, wrong: 0 }
+  t.same(raw(), inUse, 'after the start')
+  t.same(asText(), none)
+
+  const reload = async () => (await run(pair.a, process.execPath, [PROGRAM, 'reload', '--dev', 'tun0'])).code
+  for (let times = 0; times < 3; times++) t.equal(await reload(), 0)
+  t.same(raw(), inUse, 'after it has been read again, and nothing has changed')
+  const wrong = peer('d', 5, 'wrong')
+  for (const mistake of [
+    wrong.replace('192.0.2.5', '10.9.0.77'),
+    `${wrong}Colour = red\n`,
+    wrong.replace(publicKeys.d, publicKeys.own),
+  ]) {
+    write(peer('a', 2, 'stays'), mistake)
+    t.equal(await reload(), 1)
+    t.same(raw(), inUse, 'after it could not be read, or checked')
+  }
+  write(peer('a', 2, 'stays'), peer('c', 4, 'fresh'))
+  t.equal(await reload(), 0)
+  t.same(raw(), { ...inUse, goes: 0, changed: 0, fresh: 1 }, 'after peers have changed')
+  t.same(asText(), none)
+
+  tunnel.child.kill('SIGUSR2')
+  const snapshots = () => readdirSync(folder).filter((name) => name.endsWith('.heapsnapshot'))
+  await until('there is a heap snapshot', () => snapshots().length === 1, 20_000)
+  let snapshot = ''
+  await until(
+    'it is whole',
+    () => {
+      snapshot = readFileSync(join(folder, snapshots()[0]), 'latin1')
+      return snapshot.trimEnd().endsWith(']}')
+    },
+    20_000,
+  )
+  for (const name of Object.keys(secrets))
+    t.notOk(snapshot.includes(text(name).slice(0, 20)), `${name} in the heap snapshot`)
+  t.ok(snapshot.includes('PersistentKeepalive'), 'what is there is found')
+  await tunnel.stop()
+})

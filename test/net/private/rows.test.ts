@@ -1,0 +1,70 @@
+import t from 'tap'
+import { ok, PROGRAM, run, startTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
+import { type Captured, PacketSocket } from '../../support/hosts/packet-socket.js'
+import { KeyFolder, type KeyPair } from '../../support/hosts/wireguard-go.js'
+
+/** More than half of the rows there are: after a reload that changes all, most have to have a row that was another's. */
+const PEERS = 200
+const ROWS = 256
+
+const ABSENT = '10.9.1.1'
+const ABSENT_BYTES = Buffer.from(ABSENT.split('.').map(Number))
+
+t.test(
+  'what waits for an absent peer is for nobody else after a reload that changes all of 200 peers',
+  { timeout: 90_000 },
+  async (t) => {
+    using keys = new KeyFolder()
+    using pair = twoHosts()
+    const [ka, kb] = [keys.make('a'), keys.make('b')]
+    const others = Array.from({ length: PEERS }, (_, index) => keys.make(`p${index}`))
+    // Taken in their order, the rows that were never used come first: then this one has that of the first peer.
+    const heir = ROWS - PEERS
+    const peer = ({ publicKey }: KeyPair, index: number, keepalive: number) => {
+      const [key, address, endpoint] =
+        index === 0
+          ? [publicKey, ABSENT, `${pair.underlay.b}:6000`]
+          : index === heir
+            ? [kb.publicKey, '10.9.0.2', pair.underlay.b]
+            : [publicKey, `10.9.2.${index}`, undefined]
+      const where = endpoint === undefined ? '' : `, endpoint: "${endpoint}"`
+      return `  - {name: p${index}, public_key: ${key}, addresses: [${address}], persistent_keepalive: ${keepalive}${where}}`
+    }
+    const config = (keepalive: number) =>
+      keys.write(
+        'a.yaml',
+        [
+          'local: [10.9.0.1/16]',
+          'mode: tun',
+          `private_key_file: ${ka.file}`,
+          'peers:',
+          ...others.map((key, index) => peer(key, index, keepalive)),
+        ].join('\n'),
+      )
+    const near = await startTunnel(pair.a, '--config', config(0))
+    const flags = ['--private-key-file', kb.file, '--peer-key', ka.publicKey, '--mode', 'tun']
+    const far = await startTunnel(pair.b, '10.9.0.2/16', pair.underlay.a, ...flags)
+    await untilPing(pair.a, '10.9.0.2')
+    using inside = new PacketSocket(pair.b, 'tun0')
+    const before = await near.status('tun0')
+
+    await run(pair.a, 'ping', ['-c', '3', '-i', '0.1', '-W', '0.1', ABSENT])
+    const waiting = await near.status('tun0')
+    t.equal(waiting.drops.no_keypair, before.drops.no_keypair, 'they wait')
+    config(25)
+    const startedMs = performance.now()
+    const report = JSON.parse(await ok(pair.a, process.execPath, PROGRAM, 'reload'))
+    t.comment(`a reload of ${PEERS} peers took ${(performance.now() - startedMs).toFixed()} ms`)
+    t.same([report.added, report.removed, report.changed.length], [[], [], PEERS])
+    await untilPing(pair.a, '10.9.0.2', 15_000)
+
+    const isForAbsent = ({ bytes, outgoing }: Captured) => !outgoing && bytes.includes(ABSENT_BYTES)
+    const seen = await inside.capture(1, isForAbsent, 500)
+    t.same(seen, [], 'nobody else can read them')
+    const { peers, drops } = await near.status('tun0')
+    t.equal(drops.no_keypair - before.drops.no_keypair, 3, 'they are dropped, and that is counted')
+    t.equal(peers.length, PEERS)
+    await far.stop()
+    await near.stop()
+  },
+)

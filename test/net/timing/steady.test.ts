@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { ok, PLAIN, PROGRAM, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { workersSleep } from '../../support/hosts/threads.js'
+
+/** Of saturating traffic: the first part fills the rings for the first time. */
+const WARM_S = 5
+const LOAD_S = 14
+
+/** Resident memory that is the process's own, not a file's, in bytes (proc(5)). */
+function anonymousBytes(pid: number): number {
+  const [, kibibytes] = /^RssAnon:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kibibytes) * 1024
+}
+
+t.test('under full load both ways it neither grows nor collects garbage in its workers', async (t) => {
+  using pair = twoHosts()
+  const [env, ...rest] = [...PLAIN, process.execPath, '--trace-gc', PROGRAM]
+  const child = pair.a.spawn(env, [...rest, 'start', '10.9.0.1', pair.underlay.b], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const pid = child.pid ?? 0
+  let said = ''
+  child.stdout?.on('data', (chunk) => {
+    said += chunk
+  })
+  /** The heaps of the process that have been collected, by address, in order; the first is the main thread's. */
+  const collected = (text: string) => [...text.matchAll(/^\[\d+:(0x[0-9a-f]+)\]/gm)].map(([, heap]) => heap)
+  await until('a is up', () => / is up: /.test(said))
+  await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  await untilPing(pair.a, '10.9.0.2')
+  await until('a is warm', () => workersSleep(pid), 15_000)
+  const [main] = collected(said)
+  t.equal(new Set(collected(said)).size, 3, 'main and two workers have collected while they started')
+
+  for (const port of ['5201', '5202']) {
+    pair.b.spawn('iperf3', ['-s', '-p', port])
+    await until('somebody listens', async () => (await ok(pair.b, 'ss', '-Hltn', 'sport', '=', port)) !== '')
+  }
+  const client = ['-c', '10.9.0.2', '-t', String(LOAD_S)]
+  const loads = Promise.all([
+    ok(pair.a, 'iperf3', ...client, '--bidir', '--json'),
+    ok(pair.a, 'iperf3', ...client, '-u', '-b', '100M', '-l', '300', '-p', '5202'),
+  ])
+  await sleep(WARM_S * 1000)
+  const from = { bytes: anonymousBytes(pid), said: said.length }
+  await sleep((LOAD_S - WARM_S - 1) * 1000)
+  const grownMiB = (anonymousBytes(pid) - from.bytes) / 2 ** 20
+  const inWorkers = collected(said.slice(from.said)).filter((heap) => heap !== main)
+  const [report] = await loads
+  const { sum_received, sum_received_bidir_reverse } = JSON.parse(report).end
+  const megabits = (sum_received.bits_per_second + sum_received_bidir_reverse.bits_per_second) / 1e6
+  t.comment(`${megabits.toFixed(0)} Mbit/s both ways; ${grownMiB.toFixed(1)} MiB more`)
+  t.ok(megabits > 50, 'it was busy')
+  t.ok(grownMiB < 5, `${grownMiB.toFixed(1)} MiB more`)
+  t.same(inWorkers, [], 'no collection in a worker')
+})

@@ -1,0 +1,98 @@
+/**
+ * Real traffic with all offloads on, over an underlay with none, so that every datagram is captured as it is:
+ * tshark, which is no part of this project, must find every checksum right, outside and inside, and a frame
+ * of no more than the MTU in each.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { ok, type Pair, startTunnel, twoHosts, until } from '../../support/hosts/lab.js'
+
+const FIELDS = ['ip.checksum.status', 'tcp.checksum.status', 'udp.checksum.status', 'eth.type', 'ip.version']
+
+async function withoutOffloads({ a, b }: Pair): Promise<void> {
+  for (const host of [a, b])
+    await ok(host, 'ethtool', '-K', 'eth0', 'tx', 'off', 'gso', 'off', 'tso', 'off', 'gro', 'off')
+}
+
+/** Traffic of every kind that is cut and joined: bulk both ways, over IPv4 and IPv6, TCP and UDP. */
+async function load({ a, b }: Pair): Promise<void> {
+  const server = b.spawn('iperf3', ['-s'])
+  await until('iperf3 listens', async () => (await ok(b, 'ss', '-ltnH', 'sport', '=', '5201')) !== '')
+  for (const address of ['10.9.0.2', 'fd00:9::2']) {
+    await ok(a, 'iperf3', '-c', address, '--bidir', '-n', '6M')
+    await ok(a, 'iperf3', '-c', address, '-u', '-b', '200M', '-l', '1300', '-n', '2M')
+    await ok(a, 'iperf3', '-c', address, '-u', '-b', '50M', '-l', '63', '-n', '100K')
+  }
+  server.kill()
+}
+
+for (const mode of ['tap', 'tun'] as const) {
+  t.test(`${mode}: tshark finds every checksum right in every datagram`, async (t) => {
+    using pair = twoHosts()
+    const { a, b, underlay } = pair
+    const folder = mkdtempSync(join(tmpdir(), 'udptun-fast-'))
+    t.teardown(() => rmSync(folder, { recursive: true }))
+    const capture = join(folder, 'underlay.pcap')
+    await withoutOffloads(pair)
+    const local = (host: 1 | 2) => [`10.9.0.${host}`, `fd00:9::${host}`, '--mode', mode, '--dev', 'tap0']
+    const near = await startTunnel(a, ...local(1), underlay.b)
+    const far = await startTunnel(b, ...local(2), underlay.a)
+
+    const dump = b.spawn('tcpdump', ['-i', 'eth0', '-w', capture, '-B', '65536', 'udp', 'port', '5149'], {
+      stdio: 'ignore',
+    })
+    await sleep(1_000)
+    await load(pair)
+    await sleep(500)
+    dump.kill('SIGINT')
+    await new Promise((resolve) => dump.once('exit', resolve))
+
+    const decode = ['-d', `udp.port==5149,${mode === 'tap' ? 'eth' : 'ip'}`]
+    const check = ['ip', 'tcp', 'udp'].flatMap((layer) => ['-o', `${layer}.check_checksum:TRUE`])
+    const fields = FIELDS.flatMap((field) => ['-e', field])
+    const table = await ok(a, 'tshark', '-r', capture, ...decode, ...check, '-T', 'fields', ...fields)
+    const rows = table
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split('\t'))
+    const statuses = rows.map(([ip, tcp, udp]) => `${ip},${tcp},${udp}`.split(',').filter((it) => it !== ''))
+    const bad = statuses.filter((row) => row.some((status) => status !== '1' && status !== 'Good'))
+    t.same(bad.slice(0, 3), [], `${bad.length} of ${rows.length} datagrams have a checksum that is not right`)
+    // The outer IP and UDP have one each; a packet inside has one more, or two where it is IPv4.
+    const inner = statuses.filter((row) => row.length >= 3)
+    t.ok(inner.length > 10_000, `${inner.length} of ${rows.length} datagrams have checksums inside`)
+
+    const longest = await ok(a, 'tshark', '-r', capture, '-T', 'fields', '-e', 'frame.len')
+    const most = Math.max(...longest.trim().split('\n').map(Number))
+    t.equal(most, 1514, 'the longest is a full frame of the underlay')
+
+    for (const tunnel of [near, far]) {
+      const { offloads, super_frames, drops } = await tunnel.status()
+      t.same(offloads, { udp_segment: true, udp_gro: true, device_tso: true, device_uso: true })
+      t.ok(super_frames.read > 0, `${super_frames.read} super-frames were cut`)
+      t.equal(drops.malformed + drops.device_refused, 0)
+      t.equal((await tunnel.stop()).code, 0)
+    }
+  })
+}
+
+t.test('--offload off does without, towards an end that has them', async (t) => {
+  using pair = twoHosts()
+  const { a, b, underlay } = pair
+  const near = await startTunnel(a, '10.9.0.1', 'fd00:9::1', underlay.b, '--offload', 'off')
+  const far = await startTunnel(b, '10.9.0.2', 'fd00:9::2', underlay.a)
+  await load(pair)
+  const status = await near.status()
+  t.same(status.offloads, { udp_segment: false, udp_gro: false, device_tso: false, device_uso: false })
+  t.same(status.super_frames, { read: 0, written: 0 })
+  t.equal(
+    near.log.filter(({ offload }) => offload !== undefined).length,
+    0,
+    'what was asked for is no warning',
+  )
+  t.ok((await far.status()).super_frames.written > 0, 'the other end joins what came one by one')
+  for (const tunnel of [near, far]) t.equal((await tunnel.stop()).code, 0)
+})

@@ -1,0 +1,98 @@
+/**
+ * Loaded before the program (`node --import`), whose own classes it then breaks on demand: a message from the
+ * parent names an entry to main and how often what is called there is to throw before it is as it was. The
+ * program is the real one; nothing in it knows of this.
+ */
+import dns from 'node:dns/promises'
+import fs from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import { Socket } from 'node:net'
+import { isMainThread } from 'node:worker_threads'
+import { Addresses } from '../../../src/control/addresses.js'
+import { ControlChannel } from '../../../src/control/control-channel.js'
+import { OffloadWatch } from '../../../src/control/offload.js'
+import { PathMtuSearch } from '../../../src/control/path-mtu/search.js'
+import { PathMtuTrace } from '../../../src/control/path-mtu/trace.js'
+import { Peer } from '../../../src/control/peer/peer.js'
+import { Peers } from '../../../src/control/peer/peers.js'
+import { SharedKeypairs } from '../../../src/control/private/keypairs.js'
+import { Tunnel } from '../../../src/control/tunnel.js'
+import { Netlink, RouteMonitor } from '../../../src/linux/netlink.js'
+import { KeypairTable } from '../../../src/memory/keypair-table.js'
+import { ControlQueue } from '../../../src/memory/mailbox.js'
+import { Handshakes } from '../../../src/noise/handshakes.js'
+import { Peer as NoisePeer } from '../../../src/noise/peer.js'
+
+/** Where main is entered: what is called there. */
+const ENTRIES = {
+  'a word from a worker': [ControlChannel.prototype, 'wake'],
+  'a turn of a queue': [ControlQueue.prototype, 'take'],
+  'a control frame': [Peer.prototype, 'said'],
+  'a hint of ICMP': [Peer.prototype, 'takeHint'],
+  "a peer's second": [Peer.prototype, 'tick'],
+  'the way to a peer': [Peer.prototype, 'followUnderlay'],
+  'another route': [RouteMonitor.prototype, 'changed'],
+  rtnetlink: [Netlink.prototype, 'request'],
+  'old addresses': [Addresses.prototype, 'tick'],
+  'the offloads': [OffloadWatch.prototype, 'look'],
+  "the device's MTU": [Peers.prototype, 'mtuBytes'],
+  'a timer of the search': [PathMtuSearch.prototype, 'poll'],
+  'a timer of the trace': [PathMtuTrace.prototype, 'poll'],
+  'a handshake message': [Handshakes.prototype, 'take'],
+  'a timer of keys': [NoisePeer.prototype, 'tick'],
+  'keys that are wanted': [KeypairTable.prototype, 'takeWant'],
+  'keys that are in use': [SharedKeypairs.prototype, 'confirmed'],
+  'an answer of DNS': [dns, 'lookup'],
+  status: [Tunnel.prototype, 'status'],
+  'the answer to a command': [Socket.prototype, 'end'],
+  reload: [Tunnel.prototype, 'reload'],
+  'the log': [fs, 'writeSync'],
+} as const satisfies Record<string, readonly [object, string]>
+
+export type Entry = keyof typeof ENTRIES
+
+export interface Breakage {
+  readonly entry: Entry
+  readonly times: number
+  /** Only of what has this `name`, where it is given. */
+  readonly name?: string
+}
+
+if (isMainThread) {
+  process.on('message', (breakage: Breakage) => breakIt(breakage))
+  process.channel?.unref()
+  // Before anything has been set up.
+  const atOnce = process.env.BREAK_AT_ONCE
+  if (atOnce !== undefined) breakIt(JSON.parse(atOnce))
+}
+
+function breakIt({ entry, times, name }: Breakage): void {
+  const [object, key] = ENTRIES[entry]
+  const whole = Object.getOwnPropertyDescriptor(object, key)
+  if (whole === undefined) throw new Error(`there is no ${key}`)
+  let left = times
+  const fails = (that: { name?: unknown }) => {
+    if (name !== undefined && that.name !== name) return false
+    if (--left === 0) put(object, key, whole)
+    return true
+  }
+  const error = () => new Error(`broken: ${entry}`)
+  if (whole.get !== undefined) {
+    const get = function (this: object) {
+      if (fails(this)) throw error()
+      return whole.get?.call(this)
+    }
+    put(object, key, { ...whole, get })
+    return
+  }
+  const value = function (this: object, ...args: unknown[]) {
+    if (fails(this)) throw error()
+    return whole.value.apply(this, args)
+  }
+  put(object, key, { ...whole, value })
+}
+
+function put(object: object, key: string, descriptor: PropertyDescriptor): void {
+  Object.defineProperty(object, key, descriptor)
+  if (object === dns) syncBuiltinESMExports()
+}

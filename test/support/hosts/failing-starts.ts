@@ -1,0 +1,52 @@
+/**
+ * Starts tunnels in this process that cannot start, and tells what each leaves behind: the argument is a list
+ * of settings in JSON, the output a {@link FailedStart} for each.
+ */
+import { readdirSync, readlinkSync } from 'node:fs'
+import { createLog } from '../../../src/cli/log.js'
+import { loadSettings } from '../../../src/config/load.js'
+import { Tunnel } from '../../../src/control/tunnel.js'
+
+export interface FailedStart {
+  readonly message: string
+  /** Open files and threads that were not there before. */
+  readonly files: readonly string[]
+  readonly threads: number
+}
+
+const threads = () => readdirSync('/proc/self/task').length
+
+function files(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [`${fd} ${readlinkSync(`/proc/self/fd/${fd}`)}`]
+    } catch {
+      return []
+    }
+  })
+}
+
+async function fail(given: Record<string, unknown>): Promise<string> {
+  const settings = loadSettings({ ...given, log_level: 'silent' })
+  try {
+    await Tunnel.start(settings, await createLog(settings), new AbortController().signal)
+  } catch (error) {
+    return (error as Error).message
+  }
+  return 'it has started'
+}
+
+const starts: Record<string, unknown>[] = JSON.parse(process.argv[2])
+// What is loaded and opened once and for all is no leak.
+await fail(starts[starts.length - 1])
+const failed: FailedStart[] = []
+for (const start of starts) {
+  const before = { files: new Set(files()), threads: threads() }
+  const message = await fail(start)
+  failed.push({
+    message,
+    files: files().filter((file) => !before.files.has(file)),
+    threads: threads() - before.threads,
+  })
+}
+process.stdout.write(JSON.stringify(failed))

@@ -1,0 +1,38 @@
+/**
+ * A tunnel within this process, so that its main thread's event loop can be measured: the arguments are
+ * those of the program, `start <local-ip>… <remote>`. Each message from the parent ends a measurement, whose
+ * result is the answer, and starts the next.
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { createLog } from '../../../src/cli/log.js'
+import { loadSettings } from '../../../src/config/load.js'
+import { Tunnel } from '../../../src/control/tunnel.js'
+
+/** How late the event loop came to a timer that was due every millisecond. */
+export interface LoopDelay {
+  readonly samples: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+}
+
+const addresses = process.argv.slice(3)
+const settings = loadSettings({ local: addresses.slice(0, -1), remote: addresses.at(-1) })
+const tunnel = await Tunnel.start(settings, await createLog(settings), new AbortController().signal)
+
+const delay = monitorEventLoopDelay({ resolution: 1 })
+delay.enable()
+process.on('message', () => {
+  const measured: LoopDelay = {
+    samples: delay.count,
+    p50Ms: delay.percentile(50) / 1e6,
+    p99Ms: delay.percentile(99) / 1e6,
+    maxMs: delay.max / 1e6,
+  }
+  delay.reset()
+  process.send?.(measured)
+})
+process.once('SIGTERM', async () => {
+  await tunnel.stop()
+  process.exit(0)
+})

@@ -1,0 +1,136 @@
+import type { SpawnOptions } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { askStatus } from '../../../src/command/client.js'
+import type { StatusReport } from '../../../src/control/status.js'
+import type { Host } from '../../../src/lab/host.js'
+import { type Finished, Program } from '../../../src/lab/program.js'
+import { TwoHosts } from '../../../src/lab/two-hosts.js'
+
+export type { Finished }
+
+/** The program as it is built, to be run with node. */
+export const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
+
+/**
+ * Comes before a command so that it starts as a person would start it: tap gives every node process under its
+ * own a loader (by NODE_OPTIONS), and with it another thread, exit handlers and 150 ms more to start.
+ */
+export const PLAIN = ['/usr/bin/env', '-u', 'NODE_OPTIONS'] as const
+
+export interface Pair extends Disposable {
+  readonly a: Host
+  readonly b: Host
+  /** Underlay addresses of each. */
+  readonly underlay: { readonly a: string; readonly b: string; readonly a6: string; readonly b6: string }
+}
+
+/** Two hosts joined by a cable between their `eth0`, with IPv4 and IPv6. */
+export function twoHosts(mtuBytes = 1500): Pair {
+  const underlay = { a: '192.0.2.1', b: '192.0.2.2', a6: '2001:db8::1', b6: '2001:db8::2' }
+  const two = new TwoHosts({
+    names: ['a', 'b'],
+    underlay: [
+      [`${underlay.a}/24`, `${underlay.a6}/64`],
+      [`${underlay.b}/24`, `${underlay.b6}/64`],
+    ],
+    mtuBytes,
+  })
+  const [a, b] = two.hosts
+  return { a, b, underlay, [Symbol.dispose]: () => two.close() }
+}
+
+/** Runs a program in a host (or here, without one) to its end. */
+export async function run(
+  host: Host | undefined,
+  command: string,
+  args: readonly string[],
+  timeoutMs = 60_000,
+): Promise<Finished> {
+  const [env, ...rest] = [...PLAIN, command, ...args]
+  const program = new Program(host, env, rest)
+  const timer = setTimeout(() => program.child.kill('SIGKILL'), timeoutMs)
+  const finished = await program.ended
+  clearTimeout(timer)
+  return finished
+}
+
+/** Runs a program that must succeed, and returns what it printed. */
+export async function ok(host: Host, command: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(host, command, args)
+  if (code !== 0)
+    throw new Error(`${command} ${args.join(' ')} in ${host.name}: exit ${code}: ${stderr || stdout}`)
+  return stdout
+}
+
+/** How a tunnel process is started, where not by node with {@link PROGRAM} in this process's environment. */
+export interface Launch extends Pick<SpawnOptions, 'cwd' | 'env' | 'stdio'> {
+  /** What takes the program's place: a command and its first arguments. */
+  readonly command?: readonly [string, ...string[]]
+}
+
+/** A tunnel process in a host. */
+export class RunningTunnel extends Program {
+  readonly host: Host
+  /** Every line of its log so far, parsed. */
+  readonly log: Record<string, unknown>[] = []
+
+  constructor(host: Host, args: readonly string[], nodeArgs: readonly string[] = [], launch: Launch = {}) {
+    const { command = [process.execPath, ...nodeArgs, PROGRAM], ...options } = launch
+    const [env, ...rest] = [...PLAIN, ...command, 'start', ...args]
+    super(host, env, rest, options)
+    this.host = host
+    this.onLine((line) => this.log.push(JSON.parse(line)))
+  }
+
+  /** Waits for a line of its log that matches. */
+  async said(pattern: RegExp, withinMs = 20_000): Promise<Record<string, unknown>> {
+    for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(10)) {
+      const line = this.log.find(({ msg }) => pattern.test(String(msg)))
+      if (line !== undefined) return line
+      if (this.child.exitCode !== null) break
+    }
+    throw new Error(
+      `${this.host.name} did not say ${pattern} within ${withinMs} ms; it said ${JSON.stringify(this.log)} ${this.stderr}`,
+    )
+  }
+
+  /** What its status socket answers. */
+  status(device = 'tap0'): Promise<StatusReport> {
+    return this.host.run(() => askStatus(device))
+  }
+}
+
+/** Starts a tunnel and waits until it is up. */
+export async function startTunnel(host: Host, ...args: string[]): Promise<RunningTunnel> {
+  const tunnel = new RunningTunnel(host, args)
+  await tunnel.said(/ is up: /)
+  return tunnel
+}
+
+/** Whether one ping comes back. */
+export async function pings(host: Host, address: string, ...args: string[]): Promise<boolean> {
+  return (await run(host, 'ping', ['-c', '1', '-W', '1', ...args, address])).code === 0
+}
+
+/** Waits until a ping comes back; returns how long that took in ms. */
+export async function untilPing(host: Host, address: string, withinMs = 5_000): Promise<number> {
+  const startedMs = performance.now()
+  while (performance.now() - startedMs < withinMs) {
+    const { code } = await run(host, 'ping', ['-c', '1', '-W', '0.1', address])
+    if (code === 0) return performance.now() - startedMs
+  }
+  throw new Error(`${host.name} had no answer from ${address} within ${withinMs} ms`)
+}
+
+/** Calls `check` until it is true. */
+export async function until(
+  what: string,
+  check: () => boolean | Promise<boolean>,
+  withinMs = 5_000,
+): Promise<void> {
+  for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(20)) {
+    if (await check()) return
+  }
+  throw new Error(`not within ${withinMs} ms: ${what}`)
+}

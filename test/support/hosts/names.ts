@@ -1,0 +1,65 @@
+import type { ChildProcess } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { Host } from '../../../src/lab/host.js'
+import { type Launch, ok, PROGRAM, RunningTunnel, until } from './lab.js'
+
+/** The one name that {@link serveNames} knows. */
+export const NAME = 'host-b.test'
+
+/** A name server on a host's loopback, for `NAME` and, with an answer that there is none, for the rest of `.test`. */
+export async function serveNames(host: Host, ...addresses: string[]): Promise<ChildProcess> {
+  const server = host.spawn('dnsmasq', [
+    '--keep-in-foreground',
+    '--conf-file=/dev/null',
+    '--no-resolv',
+    '--no-hosts',
+    '--pid-file=',
+    '--user=root',
+    '--local=/test/',
+    '--listen-address=127.0.0.1',
+    '--bind-interfaces',
+    ...addresses.map((address) => `--host-record=${NAME},${address}`),
+  ])
+  await until(
+    'the name server listens',
+    async () => (await ok(host, 'ss', '-Hlun', 'sport', '=', '53')).length > 0,
+  )
+  return server
+}
+
+/** Has a host's name server take questions and never answer. */
+export function silenceNames(host: Host): Promise<string> {
+  return ok(
+    host,
+    'nft',
+    'add table ip t; add chain ip t c { type filter hook input priority 0; }; add rule ip t c udp dport 53 drop',
+  )
+}
+
+/** A line of shell that makes a mount namespace ask the name server of its own host. */
+export function mountResolver(t: Test): string {
+  const file = join(t.testdir(), 'resolv.conf')
+  writeFileSync(file, 'nameserver 127.0.0.1\n')
+  return `mount --bind '${file}' /etc/resolv.conf`
+}
+
+/** How the program is started so that it asks the name server of its own host. */
+export function asksItsHost(t: Test): Launch {
+  return inMountNamespace(mountResolver(t))
+}
+
+/**
+ * How the program is started in a mount namespace of its own, changed by a line of shell first.
+ * @param wrap a command with its arguments, to run the program
+ */
+export function inMountNamespace(change: string, ...wrap: string[]): Launch {
+  const script = `${change} && exec "$@"`
+  return { command: ['unshare', '-m', 'sh', '-c', script, 'sh', ...wrap, process.execPath, PROGRAM] }
+}
+
+/** Starts a tunnel to {@link NAME}, which it asks the name server of its own host for. */
+export function startNamed(t: Test, host: Host): RunningTunnel {
+  return new RunningTunnel(host, ['10.9.0.1', NAME], [], asksItsHost(t))
+}

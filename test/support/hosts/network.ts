@@ -1,0 +1,103 @@
+import { connect, Host } from '../../../src/lab/host.js'
+import { removeStatusSockets } from '../../../src/lab/two-hosts.js'
+import { createLink, getLink, setLink } from '../../../src/linux/interface.js'
+import { type RunningTunnel, startTunnel } from './lab.js'
+import { PacketSocket } from './packet-socket.js'
+
+/** The MTU of taps whose frames go in UDP over IPv4 and an Ethernet of 1500. */
+export const OVERLAY_MTU_BYTES = 1458
+
+/** Programs that are started at once. */
+const AT_A_TIME = 5
+
+/** Makes a bridge in a host of these interfaces, which must be up. */
+export function bridge(host: Host, ...ports: string[]): void {
+  host.netlink((netlink) => {
+    createLink(netlink, 'bridge', 'br0')
+    const master = getLink(netlink, 'br0').index
+    for (const port of ports) setLink(netlink, getLink(netlink, port).index, { master })
+    setLink(netlink, master, { up: true })
+  })
+}
+
+/** How often this frame has come to each of these devices, from elsewhere. */
+export async function arrivals(taps: readonly PacketSocket[], bytes: Buffer): Promise<number[]> {
+  const counts: number[] = []
+  for (const tap of taps) {
+    const came = await tap.capture(
+      Number.POSITIVE_INFINITY,
+      (it) => !it.outgoing && it.bytes.equals(bytes),
+      1,
+    )
+    counts.push(came.length)
+  }
+  return counts
+}
+
+/** Hosts whose `eth0` are in one Ethernet, the underlay: host number `i` is 192.0.2.(i + 1), and 10.9.0.(i + 1). */
+export class Network implements Disposable {
+  readonly hosts: readonly Host[]
+  readonly #wire = new Host('wire')
+  readonly #sockets: PacketSocket[] = []
+
+  constructor(count: number) {
+    this.hosts = Array.from({ length: count }, (_, index) => new Host(`h${index}`))
+    for (const [index, host] of this.hosts.entries()) {
+      const wire = { host: this.#wire, device: `p${index}`, addresses: [] }
+      connect(wire, { host, device: 'eth0', addresses: [`${this.underlay(index)}/24`] })
+    }
+    bridge(this.#wire, ...this.hosts.map((_, index) => `p${index}`))
+  }
+
+  underlay(index: number): string {
+    return `192.0.2.${index + 1}`
+  }
+
+  overlay(index: number): string {
+    return `10.9.0.${index + 1}`
+  }
+
+  /** Starts the tunnel of host `index` to these others. */
+  start(index: number, to: readonly number[], ...args: string[]): Promise<RunningTunnel> {
+    const peers = to.flatMap((peer) => ['--peer', this.underlay(peer)])
+    return startTunnel(this.hosts[index], this.overlay(index), ...peers, ...args)
+  }
+
+  /** Every host with every other one, started a few at a time. */
+  async mesh(...args: string[]): Promise<RunningTunnel[]> {
+    const all = this.hosts.map((_, index) => index)
+    const tunnels: RunningTunnel[] = []
+    for (let first = 0; first < all.length; first += AT_A_TIME) {
+      const some = all.slice(first, first + AT_A_TIME)
+      const starting = some.map((index) =>
+        this.start(
+          index,
+          all.filter((it) => it !== index),
+          ...args,
+        ),
+      )
+      tunnels.push(...(await Promise.all(starting)))
+    }
+    return tunnels
+  }
+
+  /** What passes a device of host `index`. */
+  socket(index: number, device: string): PacketSocket {
+    const socket = new PacketSocket(this.hosts[index], device)
+    this.#sockets.push(socket)
+    return socket
+  }
+
+  mac(index: number, device = 'tap0'): string {
+    return this.hosts[index].netlink((netlink) => getLink(netlink, device).mac ?? '')
+  }
+
+  [Symbol.dispose](): void {
+    for (const socket of this.#sockets) socket[Symbol.dispose]()
+    for (const host of this.hosts) {
+      removeStatusSockets(host)
+      host.close()
+    }
+    this.#wire.close()
+  }
+}

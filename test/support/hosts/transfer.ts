@@ -1,0 +1,71 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Host } from '../../../src/lab/host.js'
+import { PLAIN } from './lab.js'
+import type { EndReport } from './transfer-end.js'
+
+const END = fileURLToPath(new URL('./transfer-end.js', import.meta.url))
+
+export interface TransferOptions {
+  readonly listener: Host
+  /** One of the listener's. */
+  readonly address: string
+  readonly connector: Host
+  readonly port?: number
+  /** To be sent each way. */
+  readonly bytes: number
+  readonly withinMs?: number
+}
+
+/** What two programs sent each other over one TCP connection, both at once. */
+export interface Transfer {
+  readonly listener: EndReport
+  readonly connector: EndReport
+  readonly tookMs: number
+}
+
+/** @throws Error when either end fails or the time is up */
+export async function transfer(options: TransferOptions): Promise<Transfer> {
+  const { listener, address, connector, port = 7000, bytes, withinMs = 30_000 } = options
+  const ends: ChildProcess[] = []
+  const timer = setTimeout(() => {
+    for (const end of ends) end.kill('SIGKILL')
+  }, withinMs)
+  const start = (host: Host, role: string, seed: number) => {
+    const [env, ...rest] = [...PLAIN, process.execPath, END, role, address]
+    const end = host.spawn(env, [...rest, String(port), String(bytes), String(seed)])
+    ends.push(end)
+    return end
+  }
+  try {
+    const server = start(listener, 'listen', port * 2)
+    const serverSays = linesOf(server)
+    if ((await serverSays.next()).value !== 'listening') throw new Error(`nobody listens on ${address}`)
+    const startedMs = performance.now()
+    const client = start(connector, 'connect', port * 2 + 1)
+    const [a, b] = await Promise.all([report(server, serverSays), report(client, linesOf(client))])
+    return { listener: a, connector: b, tookMs: performance.now() - startedMs }
+  } finally {
+    clearTimeout(timer)
+    for (const end of ends) end.kill('SIGKILL')
+  }
+}
+
+function linesOf({ stdout }: ChildProcess): AsyncIterator<string> {
+  if (stdout === null) throw new Error('no standard output')
+  return createInterface(stdout)[Symbol.asyncIterator]()
+}
+
+async function report(end: ChildProcess, lines: AsyncIterator<string>): Promise<EndReport> {
+  let stderr = ''
+  end.stderr?.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const ended = once(end, 'close')
+  const { value, done } = await lines.next()
+  const [code, signal] = await ended
+  if (done === true || code !== 0) throw new Error(`a transfer ended with ${code ?? signal}: ${stderr}`)
+  return JSON.parse(value)
+}

@@ -1,0 +1,160 @@
+import koffi from 'koffi'
+import type { Test } from 'tap'
+import {
+  MSG_DONTWAIT,
+  VIRTIO_NET_HDR_F_NEEDS_CSUM,
+  VIRTIO_NET_HDR_GSO_TCPV4,
+} from '../../src/linux/constants.js'
+import { close, recv, sendmmsg } from '../../src/linux/libc.js'
+import { NativeMemory } from '../../src/linux/memory.js'
+import { encodeSockaddr, sockaddrLength } from '../../src/linux/sockaddr.js'
+import { iovec, mmsghdr, msghdr, virtio_net_hdr } from '../../src/linux/structs.js'
+import { openUdp } from '../../src/linux/udp.js'
+import { COUNTERS } from '../../src/memory/counters.js'
+import { OFFLOADS, Offloads } from '../../src/memory/offloads.js'
+import { PathLimits } from '../../src/memory/path-limits.js'
+import { P, PEER_STRIDE, peerCounterBlock } from '../../src/memory/peer-counters.js'
+import { PeerTable } from '../../src/memory/peer-table.js'
+import { planMemory } from '../../src/memory/plan.js'
+import { framesOffset, KIND_RUN, Records } from '../../src/memory/record.js'
+import { Ring } from '../../src/memory/ring.js'
+import { DEVICE, FLOOD } from '../../src/memory/target.js'
+import { byteOperations } from '../../src/offload/bytes.js'
+import { Passage } from '../../src/worker/outbound/path-policy.js'
+import { UdpSink } from '../../src/worker/outbound/udp-sink.js'
+import { Scratch } from '../../src/worker/scratch.js'
+import type { Forwarding } from '../../src/worker/switching/forwarding.js'
+import { framesOf, PLAIN_FLOW, superFrameOf } from './frames.js'
+
+const PEER_ROWS = 256
+/** So short that a super-frame has more segments than one message may. */
+const GSO_SIZE = 600
+
+/** A call of sendmmsg(2). */
+export interface Asked {
+  /** Calls before it. */
+  readonly nth: number
+  readonly count: number
+  /** Whether the message is to be cut by the kernel (`UDP_SEGMENT`). */
+  isRun(message: number): boolean
+  isFor(message: number, peer: number): boolean
+  /** Bytes of its first datagram, where frames are in two pieces, as a super-frame's are. */
+  bytesOf(message: number): number
+}
+
+/** How many of the messages the real call is let have, or the errno that the caller hears instead, negative. */
+export type Kernel = (asked: Asked) => number
+
+export interface SinkOptions {
+  readonly peers: number
+  /** What the kernel does; without, what it does. */
+  readonly kernel?: Kernel
+  /** Where everything goes; to all without. */
+  readonly target?: number
+}
+
+export type Made = ReturnType<typeof makeSink>
+
+/** A sink whose peers are addresses of this machine, and one socket that hears for all of them. */
+export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target = FLOOD }: SinkOptions) {
+  const plan = planMemory(PEER_ROWS)
+  const memory = NativeMemory.allocate(plan.bytes)
+  const buffers = { receiveBufferBytes: 1 << 23, sendBufferBytes: 1 << 23 }
+  const from = openUdp({ listen: { address: '127.0.0.1', port: 0 }, ...buffers })
+  const to = openUdp({ listen: { address: undefined, port: 0 }, ...buffers })
+  t.teardown(() => [from.fd, to.fd].map((fd) => close(fd)))
+  const table = new PeerTable(memory, plan.peers, plan.peerRows)
+  for (let peer = 0; peer < peers; peer++) {
+    const address = `127.0.${1 + (peer >> 7)}.${1 + (peer & 127)}`
+    table.setAddress(peer, encodeSockaddr(from.family, { address, port: to.local.port }))
+  }
+  const offloads = new Offloads(memory, plan.offloads)
+  for (const offload of OFFLOADS) offloads.set(offload, true)
+  const base = Number(memory.address(0) & 0xffffffffn)
+  let calls = 0
+  const between: typeof sendmmsg = (fd, vector, count, flags) => {
+    const at = Number((vector as bigint) - memory.address(0))
+    const word = (message: number, field: number) => memory.u32[(at + message * mmsghdr.size + field) >>> 2]
+    const letThrough = kernel({
+      nth: calls++,
+      count,
+      bytesOf: (message) => {
+        const iov = (word(message, msghdr.msg_iov) - base) >>> 0
+        const pieces = Math.min(word(message, msghdr.msg_iovlen), 2)
+        const lengths = Array.from(
+          { length: pieces },
+          (_, i) => memory.u32[(iov + i * iovec.size + iovec.iov_len) >>> 2],
+        )
+        return lengths.reduce((all, bytes) => all + bytes, 0)
+      },
+      isRun: (message) => word(message, msghdr.msg_controllen) !== 0,
+      isFor: (message, peer) =>
+        word(message, msghdr.msg_name) === Number(memory.address(table.address(peer)) & 0xffffffffn),
+    })
+    if (letThrough > 0) return sendmmsg(fd, vector, Math.min(letThrough, count), flags)
+    koffi.errno(-letThrough)
+    return -1
+  }
+  const forwarding: Forwarding = { begin() {}, fromDevice: () => target, fromPeer: () => DEVICE }
+  const peerCounters = peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows)
+  const counters = new Float64Array(COUNTERS.length)
+  const scratch = new Scratch(memory, plan.tap.scratch)
+  const bytes = byteOperations(memory)
+  const common = { l2Bytes: 14, sockaddrBytes: sockaddrLength(from.family), state: plan.state }
+  const limits = new PathLimits(memory, plan.pathLimits)
+  const passage = new Passage({ ...common, limits, udpFd: from.fd, tapFd: -1 }, scratch, bytes, counters)
+  const sending = { ...common, fd: from.fd, peers: table, peerCounters, offloads, passage, forwarding }
+  const sink = new UdpSink({ ...sending, sendmmsg: between }, scratch, bytes, counters)
+  const ring = new Ring(memory, plan.inbound.at, plan.inbound.dataBytes)
+  const droppedFor = (peer: number) => peerCounters[peer * PEER_STRIDE + P.droppedOutbound]
+  const sentTo = (peer: number) => peerCounters[peer * PEER_STRIDE + P.sentFrames]
+  const said = { counters, droppedFor, sentTo, calls: () => calls }
+  return { memory, sink, ring, table, limits, family: from.family, to: to.fd, ...said }
+}
+
+/** Puts frames, or super-frames of {@link PLAIN_FLOW} with their `l4`, into the ring as one record. */
+export function put({ memory, ring }: Made, all: readonly Uint8Array[], l4 = 0): void {
+  const record = ring.reserve(ring.maxRecordBytes)
+  if (record < 0) throw new Error('the ring takes one record at a time')
+  const records = new Records(memory)
+  let at = record + framesOffset(64)
+  for (const [index, bytes] of all.entries()) {
+    const frame = at + virtio_net_hdr.size
+    memory.u8.fill(0, at, frame)
+    memory.u8.set(bytes, frame)
+    if (l4 !== 0) {
+      memory.u8[at + virtio_net_hdr.flags] = VIRTIO_NET_HDR_F_NEEDS_CSUM
+      memory.u8[at + virtio_net_hdr.gso_type] = VIRTIO_NET_HDR_GSO_TCPV4
+      memory.view.setUint16(at + virtio_net_hdr.gso_size, GSO_SIZE, true)
+      memory.view.setUint16(at + virtio_net_hdr.csum_start, l4, true)
+    }
+    records.setEntry(record, index, frame, bytes.length, l4 === 0 ? 0 : GSO_SIZE, 0)
+    at = (frame + bytes.length + 63) & -64
+  }
+  records.setCount(record, all.length)
+  ring.commit(at - record, KIND_RUN)
+}
+
+/** A super-frame of so many segments, the last a shorter one, and the frames it stands for. @param id of the first */
+export function superFrame(segments: number, id = PLAIN_FLOW.id) {
+  const pieces = Array.from({ length: segments }, (_, index) => ({
+    payload: new Uint8Array(index === segments - 1 ? GSO_SIZE / 2 : GSO_SIZE).fill(index),
+    flags: 0x10,
+  }))
+  const { bytes, l4 } = superFrameOf({ ...PLAIN_FLOW, id }, pieces)
+  return { bytes, l4, frames: framesOf({ ...PLAIN_FLOW, id }, pieces) }
+}
+
+export const single = (number: number) => new Uint8Array(100).fill(number)
+
+/** What came, as text, in its order. */
+export function received(fd: number): string[] {
+  const all: string[] = []
+  for (const buffer = new Uint8Array(65_536); ; ) {
+    const bytes = recv(fd, buffer, buffer.length, MSG_DONTWAIT)
+    if (bytes < 0) return all
+    all.push(textOf(buffer.subarray(0, bytes)))
+  }
+}
+
+export const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')

@@ -1,0 +1,243 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import * as constants from '../../../src/linux/constants.js'
+import * as errno from '../../../src/linux/errno.js'
+import * as structs from '../../../src/linux/structs.js'
+import * as ethernet from '../../../src/wire/ethernet.js'
+import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, UDP_HEADER_BYTES } from '../../../src/wire/ip.js'
+import { IPV4 } from '../../../src/wire/ipv4.js'
+import { IPV6 } from '../../../src/wire/ipv6.js'
+import * as tcp from '../../../src/wire/tcp.js'
+import { IPPROTO_UDP, UDP } from '../../../src/wire/udp.js'
+
+const { STRUCTS } = structs
+const { ETHERNET } = ethernet
+const { TCP } = tcp
+
+/** The headers of wire/, under the names they have in C. */
+const HEADERS: Readonly<Record<string, structs.StructLayout>> = {
+  ethhdr: {
+    header: 'linux/if_ether.h',
+    size: ethernet.ETHERNET_HEADER_BYTES,
+    fields: { h_dest: ETHERNET.destination, h_source: ETHERNET.source, h_proto: ETHERNET.type },
+  },
+  iphdr: {
+    header: 'linux/ip.h',
+    size: IPV4_HEADER_BYTES,
+    fields: {
+      tos: IPV4.tos,
+      tot_len: IPV4.totalLength,
+      id: IPV4.id,
+      frag_off: IPV4.flagsFragment,
+      ttl: IPV4.ttl,
+      protocol: IPV4.protocol,
+      check: IPV4.checksum,
+      saddr: IPV4.source,
+      daddr: IPV4.destination,
+    },
+  },
+  ipv6hdr: {
+    header: 'linux/ipv6.h',
+    size: IPV6_HEADER_BYTES,
+    fields: {
+      payload_len: IPV6.payloadLength,
+      nexthdr: IPV6.nextHeader,
+      hop_limit: IPV6.hopLimit,
+      saddr: IPV6.source,
+      daddr: IPV6.destination,
+    },
+  },
+  tcphdr: {
+    header: 'linux/tcp.h',
+    size: TCP.options,
+    fields: {
+      source: TCP.ports,
+      seq: TCP.sequence,
+      ack_seq: TCP.acknowledgment,
+      window: TCP.window,
+      check: TCP.checksum,
+      urg_ptr: TCP.urgent,
+    },
+  },
+  udphdr: {
+    header: 'linux/udp.h',
+    size: UDP_HEADER_BYTES,
+    fields: { source: UDP.ports, len: UDP.length, check: UDP.checksum },
+  },
+}
+
+const LAYOUTS = { ...STRUCTS, ...HEADERS }
+
+/** Constants of wire/, under the names they have in C. */
+const WIRE: Readonly<Record<string, number>> = {
+  ETH_P_IP: ethernet.ETHERTYPE_IPV4,
+  ETH_P_IPV6: ethernet.ETHERTYPE_IPV6,
+  ETH_P_8021Q: ethernet.ETHERTYPE_VLAN,
+  ETH_P_8021AD: ethernet.ETHERTYPE_QINQ,
+  TH_FIN: tcp.TCP_FIN,
+  TH_SYN: tcp.TCP_SYN,
+  TH_RST: tcp.TCP_RST,
+  TH_PUSH: tcp.TCP_PSH,
+  TH_ACK: tcp.TCP_ACK,
+  TH_URG: tcp.TCP_URG,
+  IPPROTO_TCP: tcp.IPPROTO_TCP,
+  IPPROTO_UDP,
+}
+
+/** Where the C names of constants.ts and errno.ts are declared. */
+const CONSTANTS: Readonly<Record<string, string>> = {
+  'fcntl.h': 'O_RDONLY O_RDWR O_NONBLOCK O_CLOEXEC',
+  'sys/eventfd.h': 'EFD_NONBLOCK EFD_CLOEXEC',
+  'sys/mman.h': 'MADV_DONTNEED MADV_DONTDUMP MLOCK_ONFAULT',
+  'sys/resource.h': 'RLIMIT_CORE',
+  'poll.h': 'POLLIN POLLOUT POLLERR POLLHUP POLLNVAL',
+  'sys/socket.h': `AF_UNSPEC AF_UNIX AF_INET AF_INET6 AF_NETLINK SOCK_STREAM SOCK_DGRAM SOCK_RAW SOCK_NONBLOCK
+    SOCK_CLOEXEC SOL_SOCKET SOL_RAW SO_ERROR SO_ATTACH_FILTER SO_SNDBUF SO_RCVBUF SO_SNDBUFFORCE SO_RCVBUFFORCE SO_MEMINFO MSG_TRUNC
+    MSG_DONTWAIT MSG_ERRQUEUE`,
+  'linux/sock_diag.h': 'SK_MEMINFO_DROPS',
+  'linux/sockios.h': 'SIOCOUTQ',
+  'netinet/in.h': `IPPROTO_ICMP IPPROTO_ICMPV6 IPPROTO_TCP IPPROTO_UDP SOL_ICMPV6 SOL_IP IP_MTU_DISCOVER IP_RECVERR IP_MTU IP_PMTUDISC_PROBE
+    IP_PMTUDISC_OMIT SOL_IPV6 IPV6_MTU_DISCOVER IPV6_RECVERR IPV6_MTU IPV6_V6ONLY IPV6_PMTUDISC_DONT
+    IPV6_PMTUDISC_PROBE`,
+  'linux/icmp.h': 'ICMP_FILTER',
+  'linux/icmpv6.h': 'ICMPV6_FILTER',
+  'linux/bpf_common.h': 'BPF_LD BPF_LDX BPF_JMP BPF_RET BPF_H BPF_B BPF_ABS BPF_IND BPF_MSH BPF_JEQ BPF_JSET',
+  'linux/errqueue.h': 'SO_EE_ORIGIN_LOCAL SO_EE_ORIGIN_ICMP SO_EE_ORIGIN_ICMP6',
+  'linux/if_ether.h': 'ETH_P_IP ETH_P_IPV6 ETH_P_8021Q ETH_P_8021AD',
+  'netinet/tcp.h': 'TH_FIN TH_SYN TH_RST TH_PUSH TH_ACK TH_URG',
+  'netinet/udp.h': 'SOL_UDP',
+  'linux/udp.h': 'UDP_SEGMENT UDP_GRO',
+  'linux/virtio_net.h': `VIRTIO_NET_HDR_F_NEEDS_CSUM VIRTIO_NET_HDR_GSO_NONE VIRTIO_NET_HDR_GSO_TCPV4
+    VIRTIO_NET_HDR_GSO_TCPV6 VIRTIO_NET_HDR_GSO_UDP_L4 VIRTIO_NET_HDR_GSO_ECN`,
+  'linux/if_tun.h': `TUNSETIFF TUNSETOFFLOAD TUNSETVNETHDRSZ IFF_TUN IFF_TAP IFF_NO_PI IFF_VNET_HDR TUN_F_CSUM
+    TUN_F_TSO4 TUN_F_TSO6 TUN_F_TSO_ECN TUN_F_USO4 TUN_F_USO6`,
+  'net/if.h': 'IFNAMSIZ IFF_UP',
+  'linux/netlink.h': `NETLINK_ROUTE NLMSG_ERROR NLMSG_DONE NLM_F_REQUEST NLM_F_ACK NLM_F_DUMP NLM_F_EXCL
+    NLM_F_CREATE`,
+  'linux/rtnetlink.h': `RTMGRP_LINK RTMGRP_IPV4_IFADDR RTMGRP_IPV4_ROUTE RTMGRP_IPV6_IFADDR RTMGRP_IPV6_ROUTE
+    RTM_NEWLINK RTM_GETLINK RTM_NEWADDR RTM_GETADDR RTM_NEWROUTE RTM_GETROUTE RTM_GETQDISC TCA_KIND TCA_STATS2
+    RTA_DST RTA_OIF RTA_GATEWAY RT_TABLE_MAIN RTPROT_STATIC RT_SCOPE_UNIVERSE RTN_UNICAST RTN_LOCAL
+    RTN_BROADCAST RTN_ANYCAST RTN_MULTICAST`,
+  'linux/if_link.h': `IFLA_ADDRESS IFLA_IFNAME IFLA_MTU IFLA_LINK IFLA_MASTER IFLA_LINKINFO IFLA_STATS64 IFLA_NET_NS_FD
+    IFLA_LINK_NETNSID
+    IFLA_INFO_KIND IFLA_INFO_DATA`,
+  'linux/gen_stats.h': 'TCA_STATS_QUEUE',
+  'linux/pkt_sched.h': 'TC_H_ROOT',
+  'linux/veth.h': 'VETH_INFO_PEER',
+  'linux/if_addr.h': 'IFA_ADDRESS IFA_LOCAL IFA_FLAGS IFA_F_NODAD',
+  'sched.h': 'CLONE_NEWNET',
+  'sys/prctl.h': 'PR_SET_PDEATHSIG PR_SET_DUMPABLE',
+  'time.h': 'CLOCK_BOOTTIME',
+  'errno.h': Object.keys(errno)
+    .filter((name) => /^E[A-Z]+$/.test(name))
+    .join(' '),
+}
+
+/** Macros of Linux 6.2, which the headers of older distributions lack. */
+const NEW = new Set(['TUN_F_USO4', 'TUN_F_USO6', 'VIRTIO_NET_HDR_GSO_UDP_L4'])
+
+/** Structures that the kernel appends to: at least as long as this program takes them to be. */
+const GROWING = new Set(['rtnl_link_stats64'])
+
+const OURS: Readonly<Record<string, unknown>> = { ...constants, ...errno, ...WIRE }
+
+const names = (header: string) => (CONSTANTS[header] ?? '').split(/\s+/).filter((name) => name in OURS)
+
+/**
+ * One translation unit a header, so that those that cannot be included together need not be. Some lean on
+ * what others declare: errqueue.h on `struct timespec`, if_tun.h on the macros that make an ioctl's number.
+ */
+function translationUnit(header: string, index: number): string {
+  const structs = Object.entries(LAYOUTS).filter(([, it]) => it.header === header)
+  const lines = structs.flatMap(([name, { fields }]) => [
+    `  printf("sizeof ${name} %zu\\n", sizeof(struct ${name}));`,
+    ...Object.keys(fields).map(
+      (field) => `  printf("offsetof ${name}.${field} %zu\\n", offsetof(struct ${name}, ${field}));`,
+    ),
+  ])
+  const values = names(header).map((name) => {
+    const line = `  printf("value ${name} %llu\\n", (unsigned long long) ${name});`
+    return NEW.has(name) ? `#ifdef ${name}\n${line}\n#endif` : line
+  })
+  return `#define _GNU_SOURCE
+#include <time.h>
+#include <sys/ioctl.h>
+#include <${header}>
+#include <stddef.h>
+#include <stdio.h>
+void probe_${index}(void) {
+${[...lines, ...values].join('\n')}
+}
+`
+}
+
+/** What the compiler makes of every header: `sizeof pollfd`, `offsetof pollfd.fd`, `value POLLIN`. */
+function askCompiler(directory: string): Map<string, number> {
+  const headers = [
+    ...new Set([...Object.values(LAYOUTS).map(({ header }) => header), ...Object.keys(CONSTANTS)]),
+  ]
+  const sources = headers.map((header, index) => {
+    const path = join(directory, `probe_${index}.c`)
+    writeFileSync(path, translationUnit(header, index))
+    return path
+  })
+  const main = join(directory, 'main.c')
+  const probes = headers.map((_, index) => `probe_${index}`)
+  writeFileSync(
+    main,
+    `${probes.map((probe) => `void ${probe}(void);`).join('\n')}
+int main(void) { ${probes.map((probe) => `${probe}();`).join(' ')} return 0; }
+`,
+  )
+  const program = join(directory, 'probe')
+  execFileSync('cc', ['-O0', '-o', program, main, ...sources], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const answer = execFileSync(program, { encoding: 'utf8' })
+  return new Map(
+    answer
+      .trimEnd()
+      .split('\n')
+      .map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
+  )
+}
+
+t.test('nothing is left out: every constant has a header here, every structure is in STRUCTS', async (t) => {
+  const listed = new Set(Object.values(CONSTANTS).flatMap((text) => text.split(/\s+/)))
+  const numbers = Object.keys(OURS).filter((name) => typeof OURS[name] === 'number')
+  t.ok(numbers.length > 90)
+  t.same(
+    numbers.filter((name) => !listed.has(name)),
+    [],
+  )
+  const layouts = Object.entries(structs).filter(([, it]) => 'header' in it)
+  t.same(Object.fromEntries(layouts), STRUCTS)
+})
+
+const compiler = spawnSync('cc', ['--version']).status === 0
+const skip = compiler || process.env.CI === 'true' ? false : 'there is no C compiler (cc) here'
+
+t.test('the C compiler says the same', { skip }, async (t) => {
+  if (!compiler) throw new Error('there is no C compiler (cc), and CI must have one')
+  const truth = askCompiler(t.testdir())
+
+  t.test('of every structure and header: its size and the offset of every field', async (t) => {
+    for (const [name, { size, fields }] of Object.entries(LAYOUTS)) {
+      const actual = truth.get(`sizeof ${name}`) ?? Number.NaN
+      if (GROWING.has(name)) t.ok(actual >= size, `sizeof(struct ${name}) is at least ${size}`)
+      else t.equal(size, actual, `sizeof(struct ${name})`)
+      for (const [field, offset] of Object.entries(fields)) {
+        t.equal(offset, truth.get(`offsetof ${name}.${field}`), `offsetof(struct ${name}, ${field})`)
+      }
+    }
+  })
+
+  t.test('of every constant: its value', async (t) => {
+    for (const [name, value] of Object.entries(OURS)) {
+      if (typeof value !== 'number') continue
+      const actual = truth.get(`value ${name}`)
+      if (actual === undefined && NEW.has(name)) t.comment(`the headers here are too old for ${name}`)
+      else t.equal(value, actual, name)
+    }
+  })
+})

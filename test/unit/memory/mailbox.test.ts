@@ -1,0 +1,74 @@
+import t from 'tap'
+import { NativeMemory } from '../../../src/linux/memory.js'
+import { CONTROL_DATA_BYTES, ControlQueue, HEAD_BYTES } from '../../../src/memory/mailbox.js'
+import { ringBytes } from '../../../src/memory/ring.js'
+
+const TOLD = ringBytes(CONTROL_DATA_BYTES)
+const FRAME = TOLD + 64
+
+/** A queue, and a place behind it for a frame of up to 2,000 bytes. */
+function queueAndFrame() {
+  const memory = NativeMemory.allocate(FRAME + 2048)
+  const write = (bytes: number, fill: number) => memory.u8.fill(fill, FRAME, FRAME + bytes)
+  const queue = new ControlQueue(memory, 0, TOLD)
+  const put = (bytes: number, peer: number, fill = 0) => {
+    write(bytes, fill)
+    return queue.put(FRAME, bytes, peer)
+  }
+  return { queue, put }
+}
+
+t.test('what a worker puts in main takes out: the peer, the length, and the first bytes', async (t) => {
+  const { queue, put } = queueAndFrame()
+  t.ok(put(30, 7, 0xaa))
+  t.ok(put(1400, 255, 0xbb))
+  t.ok(put(0, 0))
+  const taken: unknown[] = []
+  const more = queue.take(10, (peer, head, bytes) =>
+    taken.push([peer, bytes, head.length, head[head.length - 1]]),
+  )
+  t.notOk(more)
+  t.same(taken, [
+    [7, 30, 30, 0xaa],
+    [255, 1400, HEAD_BYTES, 0xbb],
+    [0, 0, 0, undefined],
+  ])
+})
+
+t.test('main is told once, until it looks', async (t) => {
+  const { queue, put } = queueAndFrame()
+  put(30, 1)
+  t.ok(queue.mustTell())
+  put(30, 1)
+  t.notOk(queue.mustTell(), 'it knows')
+  t.ok(queue.take(1, () => {}))
+  put(30, 1)
+  t.notOk(queue.mustTell(), 'it comes back for what it has left')
+  t.notOk(queue.take(2, () => {}))
+  put(30, 1)
+  t.ok(queue.mustTell(), 'it may have looked before that one came')
+})
+
+t.test('main takes no more than it likes, and hears that there is more', async (t) => {
+  const { queue, put } = queueAndFrame()
+  for (let i = 0; i < 5; i++) put(30, i)
+  const peers: number[] = []
+  t.ok(queue.take(3, (peer) => peers.push(peer)))
+  t.notOk(queue.take(3, (peer) => peers.push(peer)))
+  t.same(peers, [0, 1, 2, 3, 4])
+})
+
+t.test('a full queue takes nothing, and what is in it stays whole', async (t) => {
+  const { queue, put } = queueAndFrame()
+  let count = 0
+  while (put(1400, count & 0xff, count & 0xff)) count++
+  t.ok(count > 100, `${count} frames`)
+  t.notOk(put(1400, 9))
+  let seen = 0
+  queue.take(1_000_000, (peer, head) => {
+    if (peer !== (seen & 0xff) || head.some((byte) => byte !== (seen & 0xff))) t.fail(`frame ${seen}`)
+    seen++
+  })
+  t.equal(seen, count)
+  t.ok(put(30, 9), 'there is room again')
+})

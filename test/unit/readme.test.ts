@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs'
+import { lexer, type Tokens } from 'marked'
+import t from 'tap'
+import { DROP_REASONS, KERNEL_DROP_REASONS } from '../../src/control/status.js'
+import { longSentences, MAX_WORDS } from '../support/prose.js'
+
+/** The reasons in README's table of drops: every name in code in its first column. */
+function reasonsInReadme(): string[] {
+  const tokens = lexer(readFileSync('README.md', 'utf8'))
+  const tables = tokens.filter((it): it is Tokens.Table => it.type === 'table')
+  const table = tables.find(({ header }) => header[0].text === 'reason')
+  if (table === undefined) throw new Error('README has no table whose first column is "reason"')
+  return table.rows.flatMap(([reasons]) => [...reasons.text.matchAll(/`(\w+)`/g)].map(([, name]) => name))
+}
+
+t.test("README's table of drops has every reason that status can show, and no other", async (t) => {
+  const shown = [...Object.keys(DROP_REASONS), ...Object.keys(KERNEL_DROP_REASONS)]
+  t.same(reasonsInReadme().sort(), shown.sort())
+})
+
+t.test('a sentence that is too long is found, one that is not is left', async (t) => {
+  const words = (count: number) => Array.from({ length: count }, (_, i) => `w${i}`).join(' ')
+  t.same(longSentences(`${words(MAX_WORDS)}. ${words(MAX_WORDS)}.`), [])
+  t.equal(longSentences(`${words(MAX_WORDS + 1)}.`)[0].words, MAX_WORDS + 1)
+  t.equal(longSentences(`* ${words(5)}\n* ${words(MAX_WORDS + 2)}`)[0].words, MAX_WORDS + 2)
+  t.equal(longSentences(`| a | b |\n| - | - |\n| x | ${words(40)} |`)[0].words, 40)
+  t.same(longSentences(`\`\`\`\n${words(99)}\n\`\`\``), [], 'code is no sentence')
+  t.same(longSentences(`Use \`${words(99)}\` for it.`), [], 'code in a line is one word')
+})
