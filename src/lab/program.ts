@@ -37,6 +37,8 @@ export class Program {
     this.child.stderr?.on('data', (chunk) => {
       this.stderr = `${this.stderr}${chunk}`.slice(-KEPT_CHARACTERS)
     })
+    // A program may end, or close its input, before it has read all of it.
+    this.child.stdin?.on('error', () => {})
     if (input !== undefined) this.child.stdin?.end(input)
     this.ended = once(this.child, 'close').then(([code, signal]) => ({
       code,
