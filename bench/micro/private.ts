@@ -10,7 +10,7 @@ import { PathLimits } from '../../src/memory/path-limits.js'
 import { PEER_STRIDE } from '../../src/memory/peer-counters.js'
 import { PeerTable } from '../../src/memory/peer-table.js'
 import { planMemory, StateWord } from '../../src/memory/plan.js'
-import { PLACES_BYTES } from '../../src/memory/slots.js'
+import { SEALING_SLOTS_BYTES } from '../../src/memory/slots.js'
 import { byteOperations } from '../../src/offload/bytes.js'
 import { INITIATION, MESSAGE } from '../../src/wire/wireguard.js'
 import { GATE_SCRATCH_BYTES, Gate } from '../../src/worker/inbound/gate.js'
@@ -41,8 +41,8 @@ class PrivateParts {
     const bytes = byteOperations(memory)
     const { copy } = bytes
     this.#copy = copy
-    const { places, keys, scratch } = plan.udp
-    const aead = crypto.aead({ memory, at: places, bytes: PLACES_BYTES, scratch, keys, copy })
+    const { slots: places, keys, scratch } = plan.udp
+    const aead = crypto.aead({ memory, at: places, bytes: SEALING_SLOTS_BYTES, scratch, keys, copy })
     const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
     const peers = new PeerTable(memory, plan.peers, plan.peerRows)
     const limits = new PathLimits(memory, plan.pathLimits)
@@ -56,7 +56,7 @@ class PrivateParts {
       clockMs: new Float64Array(1),
       tellMain,
     })
-    this.sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap: true })
+    this.sealer = new Sealer({ memory, keyring, limits, bytes, slots: places, state: plan.state, tap: true })
     const key = randomBytes(32)
     const room = new Scratch(memory, plan.tap.scratch)
     const { counters } = this

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { looksLikeKey, parseKey } from '../key-text.js'
-import { isGroupMac, type Mac, parseMac } from '../wire/ethernet.js'
+import { isGroupMac, type MacAddress, parseMac } from '../wire/ethernet.js'
 
 /** The texts a person writes, and what they stand for. Each parser returns a value or throws a RangeError
  * whose message is the rest of a sentence that starts with the setting's name. */
@@ -178,7 +178,7 @@ function splitPort(text: string): { host: string; port: string | undefined } {
 }
 
 /** A MAC a single device can have. */
-export function parseOwnMac(text: string): Mac {
+export function parseOwnMac(text: string): MacAddress {
   const mac = parseMac(text)
   if (mac === undefined)
     throw new RangeError(`"${text}" is not a MAC; write six bytes such as 02:00:00:00:00:01`)

@@ -6,11 +6,11 @@ import { Fdb, type FdbCounts, type Pin } from '../memory/fdb.js'
 import type { MemoryPlan } from '../memory/plan.js'
 import { type Route, Routes } from '../memory/routes.js'
 import { DEVICE } from '../memory/target.js'
-import { formatMac, type Mac } from '../wire/ethernet.js'
+import { formatMac, type MacAddress } from '../wire/ethernet.js'
 
 /** A peer's row, and what it is set to. */
 export interface PeerRow {
-  readonly index: number
+  readonly row: number
   readonly settings: PeerSettings
 }
 
@@ -35,7 +35,7 @@ export class Addresses {
   readonly #routes: Routes
   readonly #mode: Settings['mode']
   readonly #startedMs = performance.now()
-  #ownMac: Mac | undefined
+  #ownMac: MacAddress | undefined
 
   /** Before the workers start. */
   constructor(memory: NativeMemory, plan: MemoryPlan, mode: Settings['mode']) {
@@ -56,7 +56,7 @@ export class Addresses {
     const own = ownMac === undefined ? [] : [pin(ownMac, DEVICE)]
     this.#fdb.pin([
       ...own,
-      ...peers.flatMap(({ index, settings }) => settings.macs.map((it) => pin(it, index))),
+      ...peers.flatMap(({ row: index, settings }) => settings.macs.map((it) => pin(it, index))),
     ])
   }
 
@@ -86,13 +86,13 @@ function bytesOf(word: number): number[] {
   return [word >>> 24, (word >>> 16) & 0xff, (word >>> 8) & 0xff, word & 0xff]
 }
 
-function pin(mac: Mac, port: number): Pin {
+function pin(mac: MacAddress, port: number): Pin {
   const [a, b, c, d, e, f] = mac
   return { macHigh: (a << 8) | b, macLow: ((c << 24) | (d << 16) | (e << 8) | f) >>> 0, port }
 }
 
 /** @param everything whether a peer that is given no addresses has all there are */
-function routesOf({ index, settings }: PeerRow, everything: boolean): Route[] {
+function routesOf({ row: index, settings }: PeerRow, everything: boolean): Route[] {
   const { addresses, prefixes } = settings
   if (everything && addresses.length + prefixes.length === 0) {
     return [new Uint8Array(4), new Uint8Array(16)].map((address) => ({

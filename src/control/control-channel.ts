@@ -37,7 +37,7 @@ export class ControlChannel {
   readonly #socket: UdpSocket
   readonly #reader: QueueReader
   readonly #listener: ControlListener
-  /** A word that changes whenever datagrams begin or end to be fragmented, odd while they may be (passage.ts). */
+  /** A word that changes whenever datagrams begin or end to be fragmented, odd while they may be (pathPolicy.ts). */
   readonly #fragmenting: Int32Array
 
   constructor(

@@ -7,13 +7,13 @@ import { addAddress, getLink, listAddresses, setLink } from '../linux/interface.
 import { close } from '../linux/libc.js'
 import type { Netlink } from '../linux/netlink.js'
 import { openTap, type TapDevice } from '../linux/tap.js'
-import type { Mac } from '../wire/ethernet.js'
+import type { MacAddress } from '../wire/ethernet.js'
 import { stableMac } from './mac.js'
 
 export interface Device extends TapDevice {
   readonly index: number
   /** Undefined in tun mode. */
-  readonly mac: Mac | undefined
+  readonly mac: MacAddress | undefined
 }
 
 /**

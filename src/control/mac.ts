@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { LocalAddress } from '../config/values.js'
-import type { Mac } from '../wire/ethernet.js'
+import type { MacAddress } from '../wire/ethernet.js'
 
 /**
  * A MAC that is this host's in this network again after a restart, so that what its neighbours remember
  * stays true: from the machine's identity and the overlay addresses. Locally administered, unicast.
  */
-export function stableMac(local: readonly LocalAddress[], machine = machineIdentity()): Mac {
+export function stableMac(local: readonly LocalAddress[], machine = machineIdentity()): MacAddress {
   const hash = createHash('sha256').update(machine)
   for (const { address, prefixLength } of local) hash.update(`|${address}/${prefixLength}`)
   const [a, b, c, d, e, f] = hash.digest()

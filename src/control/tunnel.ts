@@ -236,7 +236,7 @@ export class Tunnel {
     resources.defer(() => void close(opened.fd))
     const configure = () => {
       const [first] = peers.rows
-      const any = settings.accept_any && first !== undefined ? first.index + 1 : 0
+      const any = settings.accept_any && first !== undefined ? first.row + 1 : 0
       Atomics.store(memory.i32, (plan.state >>> 2) + StateWord.acceptAny, any)
       addresses.configure(peers.rows, opened.mac)
     }

@@ -6,13 +6,13 @@ import {
   type Aead,
   type AeadOptions,
   KEY_BYTES,
+  type KeyedHash,
   MAC_BYTES,
   MAX_MAC_INPUT_BYTES,
-  type Mac,
-  OPENING_PLACES,
-  PLACE_BYTES,
-  PLACE_SKEW,
-  placeAddresses,
+  OPENING_SLOTS,
+  SEALING_SLOT_BYTES,
+  SEALING_SLOT_SKEW,
+  slotAddresses,
   TAG_BYTES,
 } from './ciphers.js'
 
@@ -110,7 +110,7 @@ export class EvpAead implements Aead {
   readonly #memory: NativeMemory
   readonly #copy: AeadOptions['copy']
   readonly #at: number
-  /** Of each place's plain bytes. */
+  /** Of each slot's plain bytes. */
   readonly #addresses: readonly unknown[]
   readonly #contexts: (bigint | undefined)[] = []
   readonly #cipher: bigint
@@ -126,8 +126,8 @@ export class EvpAead implements Aead {
     this.#openSsl = openSsl
     this.#memory = memory
     this.#copy = copy
-    this.#at = at + PLACE_SKEW
-    this.#addresses = placeAddresses(options).slice(PLACE_SKEW / PLACE_BYTES)
+    this.#at = at + SEALING_SLOT_SKEW
+    this.#addresses = slotAddresses(options).slice(SEALING_SLOT_SKEW / SEALING_SLOT_BYTES)
     this.#cipher = BigInt(openSsl.chacha20Poly1305())
     this.#nonce = scratch
     this.#nonceAddress = memory.address(scratch)
@@ -141,26 +141,26 @@ export class EvpAead implements Aead {
     this.#noParamsAddress = memory.address(this.#tagParams + ossl_param.size)
   }
 
-  setKey(slot: number, key: number, sealing: boolean): void {
-    this.clearKey(slot)
+  setKey(keySlot: number, key: number, sealing: boolean): void {
+    this.clearKey(keySlot)
     const context = BigInt(this.#openSsl.newContext())
-    this.#contexts[slot] = context
+    this.#contexts[keySlot] = context
     const keyAddress = this.#memory.address(key)
     this.#openSsl.init(context, this.#cipher, keyAddress, this.#nonceAddress, sealing ? 1 : 0, null)
   }
 
-  clearKey(slot: number): void {
-    const context = this.#contexts[slot]
+  clearKey(keySlot: number): void {
+    const context = this.#contexts[keySlot]
     if (context !== undefined) this.#openSsl.freeContext(context)
-    this.#contexts[slot] = undefined
+    this.#contexts[keySlot] = undefined
   }
 
-  seal(slot: number, high: number, low: number, place: number, bytes: number): void {
+  seal(keySlot: number, high: number, low: number, slot: number, bytes: number): void {
     const openSsl = this.#openSsl
-    const context = this.#contexts[slot] as bigint
-    const address = this.#addresses[place] as bigint
+    const context = this.#contexts[keySlot] as bigint
+    const address = this.#addresses[slot] as bigint
     this.#setNonce(high, low)
-    this.#setTag(this.#at + place * PLACE_BYTES + bytes)
+    this.#setTag(this.#at + slot * SEALING_SLOT_BYTES + bytes)
     const done =
       openSsl.renew(context, 0, 0, this.#nonceAddress, -1, this.#noParamsAddress) &
       (openSsl.cipher(context, address, address, bytes) === bytes ? 1 : 0) &
@@ -169,11 +169,11 @@ export class EvpAead implements Aead {
     if (done !== 1) throw new Error('OpenSSL does not seal')
   }
 
-  open(slot: number, high: number, low: number, at: number, bytes: number): boolean {
+  open(keySlot: number, high: number, low: number, at: number, bytes: number): boolean {
     const openSsl = this.#openSsl
-    const context = this.#contexts[slot] as bigint
-    const address = this.#addresses[OPENING_PLACES.sealed] as bigint
-    const plain = this.#at + OPENING_PLACES.sealed * PLACE_BYTES
+    const context = this.#contexts[keySlot] as bigint
+    const address = this.#addresses[OPENING_SLOTS.sealed] as bigint
+    const plain = this.#at + OPENING_SLOTS.sealed * SEALING_SLOT_BYTES
     const length = bytes - TAG_BYTES
     this.#setNonce(high, low)
     this.#setTag(at + length)
@@ -198,7 +198,7 @@ export class EvpAead implements Aead {
   }
 }
 
-export class EvpMac implements Mac {
+export class EvpKeyedHash implements KeyedHash {
   readonly #openSsl: OpenSsl
   readonly #memory: NativeMemory
   readonly #context: bigint

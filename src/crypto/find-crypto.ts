@@ -4,7 +4,7 @@
  */
 import koffi, { type LibraryHandle } from 'koffi'
 import type { Crypto } from './ciphers.js'
-import { declareEvp, EvpAead, EvpMac } from './evp.js'
+import { declareEvp, EvpAead, EvpKeyedHash } from './evp.js'
 import { EvpCookieSealer } from './evp-cookies.js'
 import { NODE_CRYPTO } from './node-crypto.js'
 import { findPrimitives, PrimitiveAead } from './openssl-primitives.js'
@@ -40,7 +40,7 @@ function loadOpenSsl(library: string | null, direct: boolean): Crypto | undefine
     name: `${version} (${where}, ${primitives === undefined ? 'EVP' : 'its primitives'})`,
     aead: (options) =>
       primitives === undefined ? new EvpAead(evp, options) : new PrimitiveAead(primitives, options),
-    mac: (memory, scratch, key) => new EvpMac(evp, memory, scratch, key),
+    mac: (memory, scratch, key) => new EvpKeyedHash(evp, memory, scratch, key),
     cookieSealer: (memory, scratch, key) => new EvpCookieSealer(evp, memory, scratch, key),
   }
 }

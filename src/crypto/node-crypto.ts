@@ -9,11 +9,11 @@ import {
   type CookieSealer,
   type Crypto,
   KEY_BYTES,
+  type KeyedHash,
   MAC_BYTES,
-  type Mac,
   NONCE_BYTES,
-  PLACE_BYTES,
-  PLACE_SKEW,
+  SEALING_SLOT_BYTES,
+  SEALING_SLOT_SKEW,
   TAG_BYTES,
   XNONCE_BYTES,
 } from './ciphers.js'
@@ -37,30 +37,30 @@ class NodeAead implements Aead {
 
   constructor({ memory, at }: AeadOptions) {
     this.#u8 = memory.u8
-    this.#at = at + PLACE_SKEW
+    this.#at = at + SEALING_SLOT_SKEW
   }
 
-  setKey(slot: number, key: number, _sealing: boolean): void {
-    this.clearKey(slot)
-    this.#keys[slot] = this.#u8.slice(key, key + KEY_BYTES)
+  setKey(keySlot: number, key: number, _sealing: boolean): void {
+    this.clearKey(keySlot)
+    this.#keys[keySlot] = this.#u8.slice(key, key + KEY_BYTES)
   }
 
-  clearKey(slot: number): void {
-    this.#keys[slot]?.fill(0)
-    this.#keys[slot] = undefined
+  clearKey(keySlot: number): void {
+    this.#keys[keySlot]?.fill(0)
+    this.#keys[keySlot] = undefined
   }
 
-  seal(slot: number, high: number, low: number, place: number, bytes: number): void {
-    const at = this.#at + place * PLACE_BYTES
-    const cipher = createCipheriv(ALGORITHM, this.#key(slot), this.#nonceOf(high, low), OPTIONS)
+  seal(keySlot: number, high: number, low: number, slot: number, bytes: number): void {
+    const at = this.#at + slot * SEALING_SLOT_BYTES
+    const cipher = createCipheriv(ALGORITHM, this.#key(keySlot), this.#nonceOf(high, low), OPTIONS)
     this.#u8.set(cipher.update(this.#u8.subarray(at, at + bytes)), at)
     cipher.final()
     this.#u8.set(cipher.getAuthTag(), at + bytes)
   }
 
-  open(slot: number, high: number, low: number, at: number, bytes: number): boolean {
+  open(keySlot: number, high: number, low: number, at: number, bytes: number): boolean {
     const end = at + bytes - TAG_BYTES
-    const decipher = createDecipheriv(ALGORITHM, this.#key(slot), this.#nonceOf(high, low), OPTIONS)
+    const decipher = createDecipheriv(ALGORITHM, this.#key(keySlot), this.#nonceOf(high, low), OPTIONS)
     decipher.setAuthTag(this.#u8.slice(end, end + TAG_BYTES))
     const plain = decipher.update(this.#u8.subarray(at, end))
     try {
@@ -72,8 +72,8 @@ class NodeAead implements Aead {
     return true
   }
 
-  #key(slot: number): Uint8Array {
-    return this.#keys[slot] as Uint8Array
+  #key(keySlot: number): Uint8Array {
+    return this.#keys[keySlot] as Uint8Array
   }
 
   #nonceOf(high: number, low: number): Uint8Array {
@@ -83,7 +83,7 @@ class NodeAead implements Aead {
   }
 }
 
-class NobleMac implements Mac {
+class NobleMac implements KeyedHash {
   readonly #u8: Uint8Array
   #key: Uint8Array
 

@@ -15,10 +15,10 @@ import {
   type AeadOptions,
   KEY_BYTES,
   NONCE_BYTES,
-  OPENING_PLACES,
-  PLACE_BYTES,
-  PLACE_SKEW,
-  placeAddresses,
+  OPENING_SLOTS,
+  SEALING_SLOT_BYTES,
+  SEALING_SLOT_SKEW,
+  slotAddresses,
   TAG_BYTES,
 } from './ciphers.js'
 
@@ -89,7 +89,7 @@ function newContext(primitives: Primitives): Uint8Array {
 }
 
 /**
- * What is sealed has a block of zeros before it, {@link PLACE_SKEW}, that becomes the first one of the key stream;
+ * What is sealed has a block of zeros before it, {@link SEALING_SLOT_SKEW}, that becomes the first one of the key stream;
  * behind it, the lengths that Poly1305 takes come to lie where its tag will be.
  */
 export class PrimitiveAead implements Aead {
@@ -97,7 +97,7 @@ export class PrimitiveAead implements Aead {
   readonly #memory: NativeMemory
   readonly #copy: AeadOptions['copy']
   readonly #at: number
-  /** Of each place. Its plain bytes are where the next one begins. */
+  /** Of each slot. Its plain bytes are where the next one begins. */
   readonly #addresses: readonly unknown[]
   readonly #keys: number
   readonly #keyAddresses: bigint[] = []
@@ -115,7 +115,7 @@ export class PrimitiveAead implements Aead {
     this.#copy = copy
     this.#at = at
     this.#keys = keys
-    this.#addresses = placeAddresses(options)
+    this.#addresses = slotAddresses(options)
     this.#context = newContext(primitives)
     this.#contextAddress = koffi.address(this.#context)
     this.#counter = scratch
@@ -125,36 +125,36 @@ export class PrimitiveAead implements Aead {
     memory.u8.fill(0, scratch, scratch + 4 + NONCE_BYTES)
   }
 
-  setKey(slot: number, key: number, _sealing: boolean): void {
-    const own = this.#keys + slot * KEY_BYTES
+  setKey(keySlot: number, key: number, _sealing: boolean): void {
+    const own = this.#keys + keySlot * KEY_BYTES
     this.#memory.u8.copyWithin(own, key, key + KEY_BYTES)
-    this.#keyAddresses[slot] = this.#memory.address(own)
+    this.#keyAddresses[keySlot] = this.#memory.address(own)
   }
 
-  clearKey(slot: number): void {
-    const own = this.#keys + slot * KEY_BYTES
+  clearKey(keySlot: number): void {
+    const own = this.#keys + keySlot * KEY_BYTES
     this.#memory.u8.fill(0, own, own + KEY_BYTES)
-    this.#keyAddresses[slot] = 0n
+    this.#keyAddresses[keySlot] = 0n
   }
 
-  seal(slot: number, high: number, low: number, place: number, bytes: number): void {
-    const block = this.#addresses[place] as bigint
-    const plain = this.#at + place * PLACE_BYTES + PLACE_SKEW
+  seal(keySlot: number, high: number, low: number, slot: number, bytes: number): void {
+    const block = this.#addresses[slot] as bigint
+    const plain = this.#at + slot * SEALING_SLOT_BYTES + SEALING_SLOT_SKEW
     this.#clearBlock(plain - BLOCK_BYTES)
-    this.#xor(slot, high, low, block, block, bytes)
-    this.#authenticate(block, place, bytes)
+    this.#xor(keySlot, high, low, block, block, bytes)
+    this.#authenticate(block, slot, bytes)
     this.#clearBlock(plain - BLOCK_BYTES)
     this.#copy(plain + bytes, this.#tag, TAG_BYTES)
   }
 
-  open(slot: number, high: number, low: number, at: number, bytes: number): boolean {
+  open(keySlot: number, high: number, low: number, at: number, bytes: number): boolean {
     const length = bytes - TAG_BYTES
-    const sealed = this.#at + OPENING_PLACES.sealed * PLACE_BYTES + PLACE_SKEW
-    const plain = this.#at + OPENING_PLACES.plain * PLACE_BYTES + PLACE_SKEW
-    const block = this.#addresses[OPENING_PLACES.plain] as bigint
+    const sealed = this.#at + OPENING_SLOTS.sealed * SEALING_SLOT_BYTES + SEALING_SLOT_SKEW
+    const plain = this.#at + OPENING_SLOTS.plain * SEALING_SLOT_BYTES + SEALING_SLOT_SKEW
+    const block = this.#addresses[OPENING_SLOTS.plain] as bigint
     this.#copy(sealed, at, length)
-    this.#xor(slot, high, low, block, this.#addresses[OPENING_PLACES.sealed] as bigint, length)
-    this.#authenticate(block, OPENING_PLACES.sealed, length)
+    this.#xor(keySlot, high, low, block, this.#addresses[OPENING_SLOTS.sealed] as bigint, length)
+    this.#authenticate(block, OPENING_SLOTS.sealed, length)
     this.#clearBlock(plain - BLOCK_BYTES)
     if (!this.#isTag(at + length)) return false
     this.#copy(at, plain, length)
@@ -162,17 +162,17 @@ export class PrimitiveAead implements Aead {
   }
 
   /** The key stream's first block, and then a message of `bytes` bytes, which lies behind a block of zeros. */
-  #xor(slot: number, high: number, low: number, out: bigint, from: bigint, bytes: number): void {
+  #xor(keySlot: number, high: number, low: number, out: bigint, from: bigint, bytes: number): void {
     this.#memory.u32[(this.#counter + 8) >>> 2] = low
     this.#memory.u32[(this.#counter + 12) >>> 2] = high
-    const key = this.#keyAddresses[slot]
+    const key = this.#keyAddresses[keySlot]
     this.#primitives.chacha20(out, from, BLOCK_BYTES + bytes, key, this.#counterAddress)
   }
 
-  /** Computes the tag of the `bytes` bytes in a place; writes behind them. */
-  #authenticate(key: bigint, place: number, bytes: number): void {
+  /** Computes the tag of the `bytes` bytes in a slot; writes behind them. */
+  #authenticate(key: bigint, slot: number, bytes: number): void {
     const { u8, u32 } = this.#memory
-    const sealed = this.#at + place * PLACE_BYTES + PLACE_SKEW
+    const sealed = this.#at + slot * SEALING_SLOT_BYTES + SEALING_SLOT_SKEW
     const padded = (bytes + 15) & -16
     for (let i = bytes; i < padded; i++) u8[sealed + i] = 0
     const lengths = (sealed + padded) >>> 2
@@ -181,7 +181,7 @@ export class PrimitiveAead implements Aead {
     u32[lengths + 2] = bytes
     u32[lengths + 3] = 0
     this.#primitives.poly1305Init(this.#contextAddress, key)
-    const address = this.#addresses[place + PLACE_SKEW / PLACE_BYTES] as bigint
+    const address = this.#addresses[slot + SEALING_SLOT_SKEW / SEALING_SLOT_BYTES] as bigint
     this.#primitives.poly1305Update(this.#contextAddress, address, padded + 16)
     this.#primitives.poly1305Final(this.#contextAddress, this.#tagAddress)
   }

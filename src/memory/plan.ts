@@ -8,7 +8,7 @@ import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peer-table.js'
 import { ringBytes } from './ring.js'
 import { routesBytes } from './routes.js'
-import { PLACES_BYTES } from './slots.js'
+import { SEALING_SLOTS_BYTES } from './slots.js'
 import { stormBytes } from './storm-limit.js'
 
 /** Which worker: the one that reads the tap, or the one that receives from the UDP socket. */
@@ -75,8 +75,8 @@ export interface WorkerPlan {
   /** Memory of the worker's own, for what it hands to the kernel beside the frames. */
   readonly scratch: number
   /** Where messages are sealed and opened: see sealer.ts. */
-  readonly places: number
-  readonly relayPlaces: number
+  readonly slots: number
+  readonly relaySlots: number
   /** The keys that it seals and opens with there: see ciphers.ts. */
   readonly keys: number
   readonly relayKeys: number
@@ -86,7 +86,7 @@ export interface WorkerPlan {
 
 /**
  * Words of the state area, each written by main alone but `controlTold`, `handshakesTold` (control-queue.ts), `fragmenting`
- * (passage.ts) and the workers' epochs (epoch.ts). `acceptAny` is the row of the peer whom strangers are taken for, plus
+ * (pathPolicy.ts) and the workers' epochs (epoch.ts). `acceptAny` is the row of the peer whom strangers are taken for, plus
  * one, or 0. `maxFrameBytes` is the longest frame or packet taken from the network; it changes with the
  * underlay's MTU. `clampFrameBytes` is the longest frame that the MSS of TCP connections is to allow, 0 for any;
  * `paddingLimit` the length that a frame of a private tunnel is not padded beyond.
@@ -145,8 +145,8 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
     counters: take(COUNTER_BLOCK_BYTES),
     peerCounters: take(peerCounterBytes(peerRows)),
     scratch: take(SCRATCH_BYTES),
-    places: take(PLACES_BYTES),
-    relayPlaces: take(PLACES_BYTES),
+    slots: take(SEALING_SLOTS_BYTES),
+    relaySlots: take(SEALING_SLOTS_BYTES),
     waitingFrames: take(WAITING_FRAMES_BYTES),
   })
   const ring = (dataBytes: number) => ({ at: take(ringBytes(dataBytes)), dataBytes })

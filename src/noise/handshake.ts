@@ -41,7 +41,7 @@ export class Protocol {
 }
 
 /** What this end knows of a peer that does not change. */
-export interface Acquaintance {
+export interface KnownPeer {
   readonly identity: Identity
   /** Curve25519 of both static keys; the same for both. */
   readonly staticSecret: Buffer
@@ -50,11 +50,11 @@ export interface Acquaintance {
 }
 
 /** Undefined for a public key that nobody can have agreed on: a point of small order. */
-export function acquaint(
+export function knowPeer(
   own: OwnIdentity,
   identity: Identity,
   presharedKey: Uint8Array = new Uint8Array(PUBLIC_KEY_BYTES),
-): Acquaintance | undefined {
+): KnownPeer | undefined {
   const staticSecret = agree(own.privateKey, identity.key)
   if (staticSecret === undefined) return undefined
   const copy = secretBytes(presharedKey.length)
@@ -103,7 +103,7 @@ export interface Authenticated {
 export function createInitiation(
   protocol: Protocol,
   own: OwnIdentity,
-  peer: Acquaintance,
+  peer: KnownPeer,
   sender: number,
   ephemeralBytes: Uint8Array,
   timestamp: Uint8Array,
@@ -164,7 +164,7 @@ export function readInitiation(
 }
 
 /** Whether the introduction is that peer's own; undefined where it is not. */
-export function authenticate(introduction: Introduction, peer: Acquaintance): Authenticated | undefined {
+export function authenticate(introduction: Introduction, peer: KnownPeer): Authenticated | undefined {
   const { sealedTimestamp } = introduction
   const [chainingKey, key] = kdf(2, introduction.chainingKey, peer.staticSecret)
   const timestamp = open(key, sealedTimestamp, introduction.hash)
@@ -187,7 +187,7 @@ export function authenticate(introduction: Introduction, peer: Acquaintance): Au
  */
 export function createResponse(
   initiation: Authenticated,
-  peer: Acquaintance,
+  peer: KnownPeer,
   sender: number,
   ephemeralBytes: Uint8Array,
 ): { message: Buffer; keys: TransportKeys } | undefined {
@@ -220,7 +220,7 @@ export function createResponse(
 export function readResponse(
   initiated: Initiated,
   own: OwnIdentity,
-  peer: Acquaintance,
+  peer: KnownPeer,
   message: Buffer,
 ): TransportKeys | undefined {
   const ephemeralPublic = message.subarray(RESPONSE.ephemeral, RESPONSE.nothing)

@@ -2,7 +2,7 @@ import { wipe } from '../crypto/primitives.js'
 import { formatKey } from '../key-text.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../wire/wireguard.js'
 import { authenticate, readInitiation } from './handshake.js'
-import { Peer, type PeerOptions, type Surroundings } from './peer.js'
+import { type HandshakeContext, Peer, type PeerOptions } from './peer.js'
 
 /**
  * What became of a handshake message: `accepted` when it was authentic and of use; else why it was not. To all
@@ -22,19 +22,19 @@ const MAX_FORMER = 4_096
 
 /** All handshakes of this end: finds out which peer a message is from, and is silent to everybody else. */
 export class Handshakes {
-  readonly #around: Surroundings
+  readonly #context: HandshakeContext
   readonly #peers: (Peer | undefined)[] = []
   readonly #byKey = new Map<string, Peer>()
   /** The greatest timestamps of peers that have been removed: one that comes back takes no old initiation. */
   readonly #former = new Map<string, Buffer>()
 
-  constructor(around: Surroundings) {
-    this.#around = around
+  constructor(around: HandshakeContext) {
+    this.#context = around
   }
 
   add(options: PeerOptions, nowMs: number): Peer {
-    const key = formatKey(options.acquaintance.identity.publicKey)
-    const peer = new Peer(this.#around, { greatestTimestamp: this.#former.get(key), ...options }, nowMs)
+    const key = formatKey(options.known.identity.publicKey)
+    const peer = new Peer(this.#context, { greatestTimestamp: this.#former.get(key), ...options }, nowMs)
     this.#former.delete(key)
     this.#peers[peer.number] = peer
     this.#byKey.set(key, peer)
@@ -88,7 +88,7 @@ export class Handshakes {
   }
 
   #takeInitiation(message: Buffer, source: Uint8Array, nowMs: number): Verdict {
-    const { protocol, own } = this.#around
+    const { protocol, own } = this.#context
     const introduction = readInitiation(protocol, own, message)
     if (introduction === undefined) return 'not authentic'
     const peer = this.#byKey.get(formatKey(introduction.publicKey))
@@ -111,7 +111,7 @@ export class Handshakes {
   }
 
   #peerOf(index: number): Peer | undefined {
-    const number = this.#around.keypairs.peerOf(index)
+    const number = this.#context.keypairs.peerOf(index)
     return number === undefined ? undefined : this.#peers[number]
   }
 }

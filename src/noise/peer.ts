@@ -11,11 +11,11 @@ import {
   TIMESTAMP_BYTES,
 } from '../wire/wireguard.js'
 import {
-  type Acquaintance,
   type Authenticated,
   createInitiation,
   createResponse,
   type Initiated,
+  type KnownPeer,
   type Protocol,
   readResponse,
   type TransportKeys,
@@ -27,7 +27,7 @@ import { tai64n } from './tai64n.js'
 
 /**
  * Messages after which a keypair is renewed. The white paper allows 2^60; numbers here are 32 bits, so that
- * taking one is a single atomic addition (forward/nonces.ts), and are used up in an hour at a million a second.
+ * taking one is a single atomic addition (memory/keypair-table.ts), and are used up in an hour at a million a second.
  */
 const REKEY_AFTER_MESSAGES = 2 ** 31
 
@@ -38,7 +38,7 @@ const JITTER_MS = 334
 const INITIATION_INTERVAL_MS = 20
 
 /** What a peer's keypairs and handshakes act on and through. */
-export interface Surroundings {
+export interface HandshakeContext {
   readonly protocol: Protocol
   readonly own: OwnIdentity
   readonly keypairs: Keypairs
@@ -80,7 +80,7 @@ const TIMES: Times = {
 export interface PeerOptions {
   /** Its number, as {@link Keypairs} knows it. */
   readonly number: number
-  readonly acquaintance: Acquaintance
+  readonly known: KnownPeer
   /** 0: none. */
   readonly persistentKeepaliveMs?: number
   /** Of its initiations so far: none is taken that is not younger. */
@@ -110,7 +110,7 @@ interface Attempt {
   readonly initiated: Initiated
   /** Of the first of the tries in a row. */
   readonly startedMs: number
-  readonly retryMs: number
+  readonly retransmitHandshakeMs: number
 }
 
 /**
@@ -120,10 +120,10 @@ interface Attempt {
  */
 export class Peer {
   readonly number: number
-  readonly acquaintance: Acquaintance
+  readonly acquaintance: KnownPeer
   /** When the keypair in use was made. */
   handshakeMs: number | undefined
-  readonly #around: Surroundings
+  readonly #context: HandshakeContext
   readonly #times: Times
   readonly #macs: MacStamp
   #persistentKeepaliveMs: number
@@ -136,22 +136,22 @@ export class Peer {
   #greatestTimestamp: Buffer
   #activity: Activity
   /** Deadlines; undefined while a timer is not running. */
-  #answerDueMs: number | undefined
-  #keepaliveDueMs: number | undefined
-  #persistentDueMs: number | undefined
-  #wipeDueMs: number | undefined
+  #newHandshakeDueMs: number | undefined
+  #sendKeepaliveDueMs: number | undefined
+  #persistentKeepaliveDueMs: number | undefined
+  #zeroKeyMaterialDueMs: number | undefined
   #needsAnotherKeepalive = false
 
-  constructor(around: Surroundings, options: PeerOptions, nowMs: number) {
+  constructor(around: HandshakeContext, options: PeerOptions, nowMs: number) {
     this.number = options.number
-    this.acquaintance = options.acquaintance
-    this.#around = around
+    this.acquaintance = options.known
+    this.#context = around
     this.#times = { ...TIMES, ...around.times }
-    this.#macs = new MacStamp(options.acquaintance.identity)
+    this.#macs = new MacStamp(options.known.identity)
     this.#persistentKeepaliveMs = options.persistentKeepaliveMs ?? 0
     this.#greatestTimestamp = options.greatestTimestamp ?? Buffer.alloc(TIMESTAMP_BYTES)
     this.#activity = around.keypairs.activity(this.number)
-    if (this.#persistentKeepaliveMs > 0) this.#persistentDueMs = nowMs
+    if (this.#persistentKeepaliveMs > 0) this.#persistentKeepaliveDueMs = nowMs
   }
 
   get hasKeypair(): boolean {
@@ -160,7 +160,7 @@ export class Peer {
 
   /** Where it is, as a socket address; undefined while that is not known. */
   get endpoint(): Uint8Array | undefined {
-    return this.#around.endpointOf(this.number)
+    return this.#context.endpointOf(this.number)
   }
 
   /** Of the initiations that were taken; zeros before the first. */
@@ -176,7 +176,7 @@ export class Peer {
     }
     if (persistentKeepaliveMs === this.#persistentKeepaliveMs) return
     this.#persistentKeepaliveMs = persistentKeepaliveMs
-    this.#persistentDueMs = persistentKeepaliveMs > 0 ? nowMs : undefined
+    this.#persistentKeepaliveDueMs = persistentKeepaliveMs > 0 ? nowMs : undefined
   }
 
   /** Begins a handshake, or begins to count anew the tries of one that is under way. */
@@ -188,11 +188,11 @@ export class Peer {
   #sendInitiation(nowMs: number, startedMs: number): void {
     const { endpoint } = this
     if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs || endpoint === undefined) return
-    const { protocol, own, keypairs, random } = this.#around
+    const { protocol, own, keypairs, random } = this.#context
     this.#endAttempt()
     const index = keypairs.reserve(this.number)
     if (index === undefined) return
-    const timestamp = tai64n(this.#around.unixMs())
+    const timestamp = tai64n(this.#context.unixMs())
     const { message, initiated } = createInitiation(
       protocol,
       own,
@@ -203,28 +203,28 @@ export class Peer {
     )
     this.#stamp(message, index, nowMs)
     const retryMs = nowMs + this.#times.rekeyTimeoutMs + (random(1)[0] / 256) * JITTER_MS
-    this.#attempt = { index, initiated, startedMs, retryMs }
+    this.#attempt = { index, initiated, startedMs, retransmitHandshakeMs: retryMs }
     this.#initiationSentMs = nowMs
-    this.#traversed(nowMs)
-    this.#around.send(message, endpoint)
+    this.#authenticatedPacketTraversed(nowMs)
+    this.#context.send(message, endpoint)
   }
 
   #endAttempt(): void {
     if (this.#attempt === undefined) return
     wipe(this.#attempt.initiated.chainingKey, this.#attempt.initiated.hash)
-    this.#around.keypairs.release(this.#attempt.index)
+    this.#context.keypairs.release(this.#attempt.index)
     this.#attempt = undefined
   }
 
   /** Answers an initiation of this peer's; `old` is one that is repeated, or too soon, as well. */
   takeInitiation(initiation: Authenticated, source: Uint8Array, nowMs: number): Taken {
-    const { keypairs, random } = this.#around
+    const { keypairs, random } = this.#context
     if (initiation.timestamp.compare(this.#greatestTimestamp) <= 0) return 'old'
     if (nowMs - this.#initiationTakenMs < INITIATION_INTERVAL_MS) return 'old'
     const index = keypairs.reserve(this.number)
     if (index === undefined) return 'old'
     // As if it had been lost: the same message may still come from the right place.
-    if (!this.#around.roamed(this.number, source)) {
+    if (!this.#context.roamed(this.number, source)) {
       keypairs.release(index)
       return 'misplaced'
     }
@@ -240,8 +240,8 @@ export class Peer {
     this.#drop(this.#previous)
     this.#previous = undefined
     this.#next = this.#establish(index, initiation.sender, response.keys, false, nowMs)
-    this.#traversed(nowMs)
-    this.#around.send(response.message, source)
+    this.#authenticatedPacketTraversed(nowMs)
+    this.#context.send(response.message, source)
     return 'accepted'
   }
 
@@ -252,9 +252,9 @@ export class Peer {
       return 'not authentic'
     // It may have waited here through a suspend, and the other end's keys be over by now.
     if (nowMs - this.#initiationSentMs >= this.#times.rejectAfterMs) return 'old'
-    const keys = readResponse(attempt.initiated, this.#around.own, this.acquaintance, message)
+    const keys = readResponse(attempt.initiated, this.#context.own, this.acquaintance, message)
     if (keys === undefined) return 'not authentic'
-    if (!this.#around.roamed(this.number, source)) {
+    if (!this.#context.roamed(this.number, source)) {
       wipe(keys.send, keys.receive)
       return 'misplaced'
     }
@@ -269,7 +269,7 @@ export class Peer {
       this.#next = undefined
     }
     this.#use(keypair)
-    this.#traversed(nowMs)
+    this.#authenticatedPacketTraversed(nowMs)
     // The responder may not send before it has had something under the new keys.
     this.#sendKeepalive(nowMs)
     return 'accepted'
@@ -278,13 +278,13 @@ export class Peer {
   /** Takes a cookie, for the macs of the messages to come. */
   takeCookie(reply: Buffer, nowMs: number): boolean {
     if (!this.#macs.takeReply(reply, nowMs)) return false
-    this.#around.keypairs.expectCookie(reply.readUInt32LE(COOKIE_REPLY.receiver), false)
+    this.#context.keypairs.expectCookie(reply.readUInt32LE(COOKIE_REPLY.receiver), false)
     return true
   }
 
   #stamp(message: Buffer, index: number, nowMs: number): void {
     this.#macs.stamp(message, nowMs)
-    this.#around.keypairs.expectCookie(index, true)
+    this.#context.keypairs.expectCookie(index, true)
   }
 
   /** Something sealed with the keypair `index` has been opened for the first time. */
@@ -302,18 +302,20 @@ export class Peer {
   /** The timers of section 6. */
   tick(nowMs: number): void {
     this.#expire(nowMs)
-    this.#look(nowMs)
-    if (due(this.#answerDueMs, nowMs)) {
-      this.#answerDueMs = undefined
+    this.#observeTraffic(nowMs)
+    if (due(this.#newHandshakeDueMs, nowMs)) {
+      this.#newHandshakeDueMs = undefined
       this.initiate(nowMs)
     }
-    if (due(this.#keepaliveDueMs, nowMs)) {
-      this.#keepaliveDueMs = this.#needsAnotherKeepalive ? nowMs + this.#times.keepaliveTimeoutMs : undefined
+    if (due(this.#sendKeepaliveDueMs, nowMs)) {
+      this.#sendKeepaliveDueMs = this.#needsAnotherKeepalive
+        ? nowMs + this.#times.keepaliveTimeoutMs
+        : undefined
       this.#needsAnotherKeepalive = false
       this.#sendKeepalive(nowMs)
     }
-    if (due(this.#persistentDueMs, nowMs)) {
-      this.#persistentDueMs = nowMs + this.#persistentKeepaliveMs
+    if (due(this.#persistentKeepaliveDueMs, nowMs)) {
+      this.#persistentKeepaliveDueMs = nowMs + this.#persistentKeepaliveMs
       this.#sendKeepalive(nowMs)
     }
     this.#retry(nowMs)
@@ -322,55 +324,57 @@ export class Peer {
   /** Forgets every key and every handshake. */
   wipe(): void {
     this.#endAttempt()
-    this.#around.keypairs.sealWith(this.number, undefined)
+    this.#context.keypairs.sealWith(this.number, undefined)
     for (const keypair of [this.#previous, this.#current, this.#next]) this.#drop(keypair)
     this.#previous = undefined
     this.#current = undefined
     this.#next = undefined
-    this.#wipeDueMs = undefined
+    this.#zeroKeyMaterialDueMs = undefined
   }
 
   #retry(nowMs: number): void {
     const attempt = this.#attempt
-    if (attempt === undefined || nowMs < attempt.retryMs) return
+    if (attempt === undefined || nowMs < attempt.retransmitHandshakeMs) return
     if (nowMs - attempt.startedMs < this.#times.rekeyAttemptMs) {
       this.#sendInitiation(nowMs, attempt.startedMs)
       return
     }
     this.#endAttempt()
-    this.#keepaliveDueMs = undefined
-    this.#wipeDueMs ??= nowMs + this.#times.rejectAfterMs * 3
+    this.#sendKeepaliveDueMs = undefined
+    this.#zeroKeyMaterialDueMs ??= nowMs + this.#times.rejectAfterMs * 3
   }
 
   /** What has passed since the last look sets and stops timers. */
-  #look(nowMs: number): void {
+  #observeTraffic(nowMs: number): void {
     const before = this.#activity
-    const now = this.#around.keypairs.activity(this.number)
+    const now = this.#context.keypairs.activity(this.number)
     this.#activity = now
     const current = this.#current
     if (now.sent !== before.sent) {
-      this.#keepaliveDueMs = undefined
+      this.#sendKeepaliveDueMs = undefined
       this.#needsAnotherKeepalive = false
     }
     if (now.receivedData !== before.receivedData) {
-      if (this.#keepaliveDueMs === undefined) this.#keepaliveDueMs = nowMs + this.#times.keepaliveTimeoutMs
+      if (this.#sendKeepaliveDueMs === undefined)
+        this.#sendKeepaliveDueMs = nowMs + this.#times.keepaliveTimeoutMs
       else this.#needsAnotherKeepalive = true
     }
     if (now.received !== before.received) {
-      this.#answerDueMs = undefined
+      this.#newHandshakeDueMs = undefined
       const { rejectAfterMs, keepaliveTimeoutMs, rekeyTimeoutMs } = this.#times
       const lastMinuteMs = rejectAfterMs - keepaliveTimeoutMs - rekeyTimeoutMs
       if (current?.initiator && nowMs - current.establishedMs >= lastMinuteMs) this.initiate(nowMs)
     } else if (now.sentData !== before.sentData) {
-      this.#answerDueMs ??= nowMs + this.#times.keepaliveTimeoutMs + this.#times.rekeyTimeoutMs
+      this.#newHandshakeDueMs ??= nowMs + this.#times.keepaliveTimeoutMs + this.#times.rekeyTimeoutMs
     }
-    if (now.sent !== before.sent || now.received !== before.received) this.#traversed(nowMs)
+    if (now.sent !== before.sent || now.received !== before.received)
+      this.#authenticatedPacketTraversed(nowMs)
     if (current !== undefined && now.sent !== before.sent && this.#isOld(current, nowMs)) this.initiate(nowMs)
   }
 
   #isOld(keypair: Keypair, nowMs: number): boolean {
     if (keypair.initiator && nowMs - keypair.establishedMs >= this.#times.rekeyAfterMs) return true
-    return this.#around.keypairs.sealed(keypair.index) >= REKEY_AFTER_MESSAGES
+    return this.#context.keypairs.sealed(keypair.index) >= REKEY_AFTER_MESSAGES
   }
 
   /** No keypair is used beyond its time, and none is kept for long by an end that has nobody to talk to. */
@@ -378,7 +382,7 @@ export class Peer {
     const isOver = (keypair: Keypair | undefined) =>
       keypair !== undefined && nowMs - keypair.establishedMs >= this.#times.rejectAfterMs
     if (isOver(this.#current)) {
-      this.#around.keypairs.sealWith(this.number, undefined)
+      this.#context.keypairs.sealWith(this.number, undefined)
       this.#drop(this.#current)
       this.#current = undefined
     }
@@ -390,12 +394,12 @@ export class Peer {
       this.#drop(this.#next)
       this.#next = undefined
     }
-    if (due(this.#wipeDueMs, nowMs)) this.wipe()
+    if (due(this.#zeroKeyMaterialDueMs, nowMs)) this.wipe()
   }
 
   #sendKeepalive(nowMs: number): void {
     if (this.#current === undefined) this.initiate(nowMs)
-    else this.#around.sendKeepalive(this.number)
+    else this.#context.sendKeepalive(this.number)
   }
 
   #establish(
@@ -405,24 +409,24 @@ export class Peer {
     initiator: boolean,
     nowMs: number,
   ): Keypair {
-    this.#around.keypairs.establish(index, remoteIndex, keys, nowMs + this.#times.rejectAfterMs)
-    this.#wipeDueMs = nowMs + this.#times.rejectAfterMs * 3
+    this.#context.keypairs.establish(index, remoteIndex, keys, nowMs + this.#times.rejectAfterMs)
+    this.#zeroKeyMaterialDueMs = nowMs + this.#times.rejectAfterMs * 3
     return { index, initiator, establishedMs: nowMs }
   }
 
   #use(keypair: Keypair): void {
     this.#current = keypair
     this.handshakeMs = keypair.establishedMs
-    this.#around.keypairs.sealWith(this.number, keypair.index)
+    this.#context.keypairs.sealWith(this.number, keypair.index)
   }
 
   #drop(keypair: Keypair | undefined): void {
-    if (keypair !== undefined) this.#around.keypairs.release(keypair.index)
+    if (keypair !== undefined) this.#context.keypairs.release(keypair.index)
   }
 
   /** Something authenticated went one way or the other: the next persistent keepalive can wait. */
-  #traversed(nowMs: number): void {
-    if (this.#persistentKeepaliveMs > 0) this.#persistentDueMs = nowMs + this.#persistentKeepaliveMs
+  #authenticatedPacketTraversed(nowMs: number): void {
+    if (this.#persistentKeepaliveMs > 0) this.#persistentKeepaliveDueMs = nowMs + this.#persistentKeepaliveMs
   }
 }
 

@@ -11,17 +11,17 @@ export function maxFrameBytes(mtuBytes: number): number {
   return ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES + mtuBytes
 }
 
-export type Mac = readonly [number, number, number, number, number, number]
+export type MacAddress = readonly [number, number, number, number, number, number]
 
 const MAC_TEXT =
   /^([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})$/i
 
 /** The six bytes of a MAC written with colons or dashes, or undefined where it is none. */
-export function parseMac(text: string): Mac | undefined {
+export function parseMac(text: string): MacAddress | undefined {
   const match = MAC_TEXT.exec(text)
   return match === null
     ? undefined
-    : (match.slice(1).map((hex) => Number.parseInt(hex, 16)) as unknown as Mac)
+    : (match.slice(1).map((hex) => Number.parseInt(hex, 16)) as unknown as MacAddress)
 }
 
 export function formatMac(mac: Iterable<number>): string {

@@ -72,11 +72,11 @@ export class Keyring {
   }
 
   /**
-   * Seals `bytes` padded bytes for `peer`, which lie in a place of the {@link Aead}, and writes the header before
+   * Seals `bytes` padded bytes for `peer`, which lie in a slot of the {@link Aead}, and writes the header before
    * them. False where there is nothing to seal with, which main is told.
    * @param header offset of the header
    */
-  seal(peer: number, header: number, place: number, bytes: number): boolean {
+  seal(peer: number, header: number, slot: number, bytes: number): boolean {
     if (peer !== this.#rangePeer || this.#next === this.#end) {
       if (!this.#takeRange(peer)) {
         if (this.#table.want(peer)) this.#tellMain()
@@ -85,7 +85,7 @@ export class Keyring {
     }
     const { u32 } = this.#memory
     const number = this.#next++
-    this.#aead.seal(this.#row * 2, 0, number, place, bytes)
+    this.#aead.seal(this.#row * 2, 0, number, slot, bytes)
     u32[header >>> 2] = MESSAGE.transport
     u32[(header + TRANSPORT.receiver) >>> 2] = this.#remoteIndex
     u32[(header + TRANSPORT.counter) >>> 2] = number
@@ -154,16 +154,16 @@ export class Keyring {
   sweep(): void {
     this.#rangePeer = -1
     this.#overMs[0] = Number.POSITIVE_INFINITY
-    for (let slot = 0; slot < this.#ready.length; slot++) {
-      const generation = this.#ready[slot]
+    for (let keySlot = 0; keySlot < this.#ready.length; keySlot++) {
+      const generation = this.#ready[keySlot]
       if (generation === 0) continue
-      const overMs = this.#table.overMs(slot >>> 1)
-      if (this.#table.generation(slot >>> 1) === generation && overMs > this.#clockMs[0]) {
+      const overMs = this.#table.overMs(keySlot >>> 1)
+      if (this.#table.generation(keySlot >>> 1) === generation && overMs > this.#clockMs[0]) {
         if (overMs < this.#overMs[0]) this.#overMs[0] = overMs
         continue
       }
-      this.#aead.clearKey(slot)
-      this.#ready[slot] = 0
+      this.#aead.clearKey(keySlot)
+      this.#ready[keySlot] = 0
     }
   }
 
@@ -171,14 +171,14 @@ export class Keyring {
   #readyKey(row: number, sealing: boolean): number {
     const generation = this.#table.generation(row)
     if ((generation & 1) === 0) return 0
-    const slot = sealing ? row * 2 : row * 2 + 1
-    if (this.#ready[slot] === generation) return generation
+    const keySlot = sealing ? row * 2 : row * 2 + 1
+    if (this.#ready[keySlot] === generation) return generation
     const overMs = this.#table.overMs(row)
     if (overMs <= this.#clockMs[0]) return 0
-    this.#aead.setKey(slot, sealing ? this.#table.sendKey(row) : this.#table.receiveKey(row), sealing)
+    this.#aead.setKey(keySlot, sealing ? this.#table.sendKey(row) : this.#table.receiveKey(row), sealing)
     const same = this.#table.generation(row) === generation
-    this.#ready[slot] = same ? generation : 0
-    if (!same) this.#aead.clearKey(slot)
+    this.#ready[keySlot] = same ? generation : 0
+    if (!same) this.#aead.clearKey(keySlot)
     else if (overMs < this.#overMs[0]) this.#overMs[0] = overMs
     return same ? generation : 0
   }

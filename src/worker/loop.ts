@@ -44,8 +44,8 @@ const BELL_TURNS = 64
 export class Loop {
   readonly #source: Source
   readonly #ring: Ring
-  readonly #own: Drain
-  readonly #other: Drain
+  readonly #own: RingConsumer
+  readonly #other: RingConsumer
   readonly #bell: Doorbell
   readonly #otherBell: Doorbell
   readonly #sleeper: Sleeper
@@ -60,8 +60,8 @@ export class Loop {
     const { source, own, other, bell } = options
     this.#source = source
     this.#ring = own.ring
-    this.#own = new Drain(own)
-    this.#other = new Drain(other)
+    this.#own = new RingConsumer(own)
+    this.#other = new RingConsumer(other)
     this.#bell = bell
     this.#otherBell = options.otherBell
     this.#sleeper = new Sleeper(options.scratch, source.fd, bell.fd, own.sink.fd)
@@ -139,7 +139,7 @@ export class Loop {
 }
 
 /** One worker's part in draining a ring that either worker may drain, one at a time. */
-class Drain {
+class RingConsumer {
   /** The sink takes no more now; what it has in hand, and the ring's lock, stay with this worker until it does. */
   blocked = false
   readonly #ring: Ring

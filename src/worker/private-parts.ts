@@ -6,7 +6,7 @@ import { ControlQueue } from '../memory/mailbox.js'
 import type { PathLimits } from '../memory/path-limits.js'
 import type { PeerTable } from '../memory/peer-table.js'
 import { StateWord } from '../memory/plan.js'
-import { PLACES_BYTES } from '../memory/slots.js'
+import { SEALING_SLOTS_BYTES } from '../memory/slots.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { GATE_SCRATCH_BYTES, Gate } from './inbound/gate.js'
 import { MAC_CHECK_SCRATCH_BYTES, MacCheck } from './inbound/mac-check.js'
@@ -58,16 +58,16 @@ export class PrivateParts {
   /** For frames from the device, which may wait for keys. */
   forDevice(): Sealing {
     const { task, bytes } = this.#options
-    const { places, keys, waitingFrames } = task.plan[task.role]
-    const { sealer } = this.#seal(places, keys)
+    const { slots, keys, waitingFrames } = task.plan[task.role]
+    const { sealer } = this.#seal(slots, keys)
     return { sealer, waitingFrames: new WaitingFrames(waitingFrames, bytes.copy) }
   }
 
   /** For frames from other peers. */
   forRelay(): Sealing {
     const { task } = this.#options
-    const { relayPlaces, relayKeys } = task.plan[task.role]
-    return { sealer: this.#seal(relayPlaces, relayKeys).sealer, waitingFrames: undefined }
+    const { relaySlots, relayKeys } = task.plan[task.role]
+    return { sealer: this.#seal(relaySlots, relayKeys).sealer, waitingFrames: undefined }
   }
 
   /** To be called when main has rung: keys may have been wiped. */
@@ -81,15 +81,15 @@ export class PrivateParts {
     for (let i = 0; i < this.#keyrings.length; i++) this.#keyrings[i].look()
   }
 
-  #seal(places: number, keys: number): { keyring: Keyring; sealer: Sealer } {
+  #seal(slots: number, keys: number): { keyring: Keyring; sealer: Sealer } {
     const { task, scratch, peers, limits, bytes, control } = this.#options
     const { plan, mode } = task
     const { memory } = scratch
     const tap = mode === 'tap'
     const aead = this.#crypto.aead({
       memory,
-      at: places,
-      bytes: PLACES_BYTES,
+      at: slots,
+      bytes: SEALING_SLOTS_BYTES,
       scratch: scratch.take(CRYPTO_SCRATCH_BYTES),
       keys,
       copy: bytes.copy,
@@ -100,7 +100,7 @@ export class PrivateParts {
     }
     const keyring = new Keyring({ memory, table, aead, peers, tap, clockMs: this.#clock.ms, tellMain })
     this.#keyrings.push(keyring)
-    const sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap })
+    const sealer = new Sealer({ memory, keyring, limits, bytes, slots, state: plan.state, tap })
     return { keyring, sealer }
   }
 

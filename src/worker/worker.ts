@@ -19,7 +19,7 @@ import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import { TapSink } from './inbound/tap-sink.js'
 import { UdpSource } from './inbound/udp-source.js'
 import { Loop } from './loop.js'
-import { Passage } from './outbound/path-policy.js'
+import { PathPolicy } from './outbound/path-policy.js'
 import { Relay } from './outbound/relay.js'
 import type { SenderOptions } from './outbound/sender.js'
 import { TapSource } from './outbound/tap-source.js'
@@ -81,7 +81,7 @@ export function assemble(
   const l2Bytes = task.mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
   const { state } = plan
   const limits = new PathLimits(memory, plan.pathLimits)
-  const passage = new Passage(
+  const pathPolicy = new PathPolicy(
     { limits, udpFd, sockaddrBytes, tapFd, l2Bytes, state },
     scratch,
     bytes,
@@ -91,7 +91,15 @@ export function assemble(
   const control = new ControlQueue(memory, plan.control, state + StateWord.controlTold * 4)
   const privateParts =
     task.keys && new PrivateParts({ task, keys: task.keys, scratch, peers, limits, bytes, control, tellMain })
-  const sending = { ...calls, fd: udpFd, sockaddrBytes, peers, peerCounters, offloads, passage }
+  const sending = {
+    ...calls,
+    fd: udpFd,
+    sockaddrBytes,
+    peers,
+    peerCounters,
+    offloads,
+    pathPolicy: pathPolicy,
+  }
   const sealing = privateParts?.forDevice()
   const udpSink = new UdpSink({ ...sending, sealing, l2Bytes, forwarding, state }, scratch, bytes, counters)
   const relaying = { ...sending, sealing: privateParts?.forRelay() }

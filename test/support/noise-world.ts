@@ -6,7 +6,7 @@ import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { findCrypto } from '../../src/crypto/find-crypto.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { SOCKADDR_BYTES } from '../../src/linux/sockaddr.js'
-import { acquaint, Protocol, type TransportKeys } from '../../src/noise/handshake.js'
+import { knowPeer, Protocol, type TransportKeys } from '../../src/noise/handshake.js'
 import { Handshakes, type Verdict } from '../../src/noise/handshakes.js'
 import type { Activity, Keypairs } from '../../src/noise/keypairs.js'
 import { Identity, OwnIdentity } from '../../src/noise/keys.js'
@@ -178,9 +178,9 @@ export class End {
 
   knows(other: End, options: Partial<PeerOptions> & { presharedKey?: Uint8Array } = {}): Peer {
     const { presharedKey, ...rest } = options
-    const acquaintance = acquaint(this.identity, new Identity(other.identity.publicKey), presharedKey)
+    const acquaintance = knowPeer(this.identity, new Identity(other.identity.publicKey), presharedKey)
     if (acquaintance === undefined) throw new Error('a key of small order')
-    const peer = this.handshakes.add({ number: 0, acquaintance, ...rest }, this.#world.nowMs)
+    const peer = this.handshakes.add({ number: 0, known: acquaintance, ...rest }, this.#world.nowMs)
     this.#places.set(peer.number, Buffer.from(other.address))
     return peer
   }

@@ -36,7 +36,7 @@ function* passages(tokens: readonly Token[]): Generator<string> {
   }
 }
 
-/** A passage without its markup. What is code stands as one word. */
+/** A pathPolicy without its markup. What is code stands as one word. */
 function plain(tokens: readonly Token[]): string {
   return tokens
     .map((token) => {
@@ -50,8 +50,8 @@ function plain(tokens: readonly Token[]): string {
 }
 
 /** A colon or semicolon ends no sentence, and neither does a point within an abbreviation. */
-function sentences(passage: string): string[] {
-  const whole = passage.replaceAll(/\b(e\.g|i\.e|cf|etc)\./g, '$1')
+function sentences(pathPolicy: string): string[] {
+  const whole = pathPolicy.replaceAll(/\b(e\.g|i\.e|cf|etc)\./g, '$1')
   return whole.split(/(?<=[.!?]["')]?)\s+/).map((sentence) => sentence.replaceAll(/\s+/g, ' '))
 }
 

@@ -20,7 +20,7 @@ import { framesOffset, KIND_RUN, Records } from '../../src/memory/record.js'
 import { Ring } from '../../src/memory/ring.js'
 import { DEVICE, FLOOD } from '../../src/memory/target.js'
 import { byteOperations } from '../../src/offload/bytes.js'
-import { Passage } from '../../src/worker/outbound/path-policy.js'
+import { PathPolicy } from '../../src/worker/outbound/path-policy.js'
 import { UdpSink } from '../../src/worker/outbound/udp-sink.js'
 import { Scratch } from '../../src/worker/scratch.js'
 import type { Forwarding } from '../../src/worker/switching/forwarding.js'
@@ -102,8 +102,13 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
   const bytes = byteOperations(memory)
   const common = { l2Bytes: 14, sockaddrBytes: sockaddrLength(from.family), state: plan.state }
   const limits = new PathLimits(memory, plan.pathLimits)
-  const passage = new Passage({ ...common, limits, udpFd: from.fd, tapFd: -1 }, scratch, bytes, counters)
-  const sending = { ...common, fd: from.fd, peers: table, peerCounters, offloads, passage, forwarding }
+  const pathPolicy = new PathPolicy(
+    { ...common, limits, udpFd: from.fd, tapFd: -1 },
+    scratch,
+    bytes,
+    counters,
+  )
+  const sending = { ...common, fd: from.fd, peers: table, peerCounters, offloads, pathPolicy, forwarding }
   const sink = new UdpSink({ ...sending, sendmmsg: between }, scratch, bytes, counters)
   const ring = new Ring(memory, plan.inbound.at, plan.inbound.dataBytes)
   const droppedFor = (peer: number) => peerCounters[peer * PEER_STRIDE + P.droppedOutbound]

@@ -72,7 +72,7 @@ export interface PeerContext {
 /** One of the other hosts, as main sees it: where it is, how to get there, whether it is heard. */
 export class Peer {
   /** Its row in the peer table. */
-  readonly index: number
+  readonly row: number
   readonly #context: PeerContext
   #settings: PeerSettings
   /** Undefined for one that comes by itself. */
@@ -104,7 +104,7 @@ export class Peer {
   readonly #refused = new Set<string>()
 
   constructor(index: number, settings: PeerSettings, context: PeerContext) {
-    this.index = index
+    this.row = index
     this.#settings = settings
     this.#context = context
     this.#place = new PeerEndpoint(index, { ...context, deviceIndex: () => context.device()?.index })
@@ -281,7 +281,7 @@ export class Peer {
     const { endpoint } = this
     if (endpoint === undefined) return
     this.#helloToken = newToken()
-    this.#context.send(this.index, endpoint, { type: 'hello', token: this.#helloToken, sizeBytes: 0 })
+    this.#context.send(this.row, endpoint, { type: 'hello', token: this.#helloToken, sizeBytes: 0 })
   }
 
   get state(): PeerState {
@@ -292,9 +292,9 @@ export class Peer {
   remove(): void {
     this.#removed = true
     this.#path.close()
-    this.#context.privateSide?.remove(this.index)
-    this.#context.table.clear(this.index)
-    this.#context.forget(this.index)
+    this.#context.privateSide?.remove(this.row)
+    this.#context.table.clear(this.row)
+    this.#context.forget(this.row)
     this.settings.preshared_key_file?.wipe()
   }
 
@@ -302,7 +302,7 @@ export class Peer {
   change(settings: PeerSettings): void {
     const before = this.settings
     this.#settings = settings
-    this.#context.privateSide?.change(this.index, settings)
+    this.#context.privateSide?.change(this.row, settings)
     before.preshared_key_file?.wipe()
     if (isDeepStrictEqual(settings.endpoint, before.endpoint)) return
     this.#discovery = this.#discover()
@@ -311,7 +311,7 @@ export class Peer {
   }
 
   status(): PeerStatus {
-    const counts = sumPeerCounters(this.index, ...this.#context.counters)
+    const counts = sumPeerCounters(this.row, ...this.#context.counters)
     const since = (name: keyof PeerCounts) => counts[name] - this.#base[name]
     const { addresses, prefixes } = this.settings
     return {
@@ -328,8 +328,8 @@ export class Peer {
       mtu_bytes: this.mtuBytes ?? null,
       carried_mtu_bytes: this.carriedMtuBytes ?? null,
       path_mtu: this.pathMtu?.status() ?? null,
-      takes_runs: this.#context.limits.takesRuns(this.index),
-      privacy: this.#context.privateSide?.status(this.index) ?? null,
+      takes_runs: this.#context.limits.takesRuns(this.row),
+      privacy: this.#context.privateSide?.status(this.row) ?? null,
       overlay: [...addresses, ...prefixes.map(({ address, prefixLength }) => `${address}/${prefixLength}`)],
       outbound: {
         frames: since('sentFrames'),
@@ -350,7 +350,7 @@ export class Peer {
     const { name } = this
     const fields = { peer: name, state, before }
     if (state === 'down') {
-      this.#context.forget(this.index)
+      this.#context.forget(this.row)
       this.#context.log.warn(fields, `${name} is down: it answers no more`)
     } else if (state === 'silent') this.#context.log.info(fields, `${name} is silent`)
     else this.#context.log.info(fields, `${name} ${before === 'new' ? 'is heard' : 'is heard again'}`)
@@ -359,7 +359,7 @@ export class Peer {
   /** Once of each way that takes no runs of datagrams. */
   #tellRuns(): void {
     const { limits, log } = this.#context
-    const takesRuns = limits.takesRuns(this.index)
+    const takesRuns = limits.takesRuns(this.row)
     if (!takesRuns && this.#takesRuns) {
       log.warn(
         { peer: this.name, offload: 'udp_segment' },
@@ -370,7 +370,7 @@ export class Peer {
   }
 
   #traffic() {
-    const counts = sumPeerCounters(this.index, ...this.#context.counters)
+    const counts = sumPeerCounters(this.row, ...this.#context.counters)
     const receivedFrames = counts.receivedFrames + counts.receivedKeepalives
     return { nowMs: performance.now(), sentFrames: counts.sentFrames, receivedFrames }
   }
@@ -400,7 +400,7 @@ export class Peer {
     this.#roamed = false
     this.#life.moved()
     this.#otherPath(move)
-    privateSide?.located(this.index)
+    privateSide?.located(this.row)
   }
 
   /**
@@ -426,7 +426,7 @@ export class Peer {
   /** What was known of the way holds no more, unless only the port is another. */
   #otherPath(move: Move): void {
     if (move !== 'address') return
-    this.#context.limits.allowRuns(this.index)
+    this.#context.limits.allowRuns(this.row)
     this.#path.leave()
     this.#followPath()
     this.#limit()
@@ -468,8 +468,8 @@ export class Peer {
       send: (message, bytes) => {
         const { endpoint } = this
         if (endpoint === undefined) return false
-        if (bytes !== undefined) return sendWhole(this.index, endpoint, message, bytes - this.#sealedBytes)
-        send(this.index, endpoint, message)
+        if (bytes !== undefined) return sendWhole(this.row, endpoint, message, bytes - this.#sealedBytes)
+        send(this.row, endpoint, message)
         return true
       },
       onChange: () => {
@@ -515,7 +515,7 @@ export class Peer {
     if (input === undefined) return
     const { limits, settings } = this.#context
     if (pathBytes === undefined) {
-      limits.set(this.index, 0, 0)
+      limits.set(this.row, 0, 0)
       return
     }
     const family = familyOf(input.remoteAddress)
@@ -525,7 +525,7 @@ export class Peer {
     let fragmentedBytes = 0
     if (input.overlayHasIpv6 && carried < IPV6_MIN_MTU_BYTES && this.#mayFragment(pathBytes))
       fragmentedBytes = settings.mode === 'tap' ? maxFrameBytes(IPV6_MIN_MTU_BYTES) : IPV6_MIN_MTU_BYTES
-    limits.set(this.index, wholeBytes, fragmentedBytes)
+    limits.set(this.row, wholeBytes, fragmentedBytes)
     this.#tellNarrow(pathBytes, carried, fragmentedBytes > 0)
   }
 
@@ -579,7 +579,7 @@ export class Peer {
       if (now !== before || gateway !== gatewayNow) this.pathMtu?.refresh()
     }
     if (now === before) return
-    this.#context.limits.allowRuns(this.index)
+    this.#context.limits.allowRuns(this.row)
     const { address } = endpoint
     const fields = { peer: this.name, interface: now ?? null, before: before ?? null }
     if (now !== undefined) log.info(fields, `the route to ${address} is by ${now}`)

@@ -147,7 +147,7 @@ export class Peers {
 
   /** The peer of a row, unless it has none now. */
   at(row: number): Peer | undefined {
-    for (const peer of this.#peers.values()) if (peer.index === row) return peer
+    for (const peer of this.#peers.values()) if (peer.row === row) return peer
     return undefined
   }
 
@@ -215,7 +215,7 @@ export class Peers {
   #remove(peer: Peer): void {
     this.#peers.delete(peer.name)
     this.#context.faults.run('peer', () => peer.remove(), peer.name)
-    this.#context.peerRows.retire(peer.index)
+    this.#context.peerRows.retire(peer.row)
   }
 
   status(): PeerStatus[] {

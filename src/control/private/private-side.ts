@@ -13,7 +13,7 @@ import { SOCKADDR_BYTES } from '../../linux/sockaddr.js'
 import { sendDatagram, type UdpSocket } from '../../linux/udp.js'
 import type { KeypairTable } from '../../memory/keypair-table.js'
 import type { ControlQueue } from '../../memory/mailbox.js'
-import { type Acquaintance, acquaint, Protocol } from '../../noise/handshake.js'
+import { type KnownPeer, knowPeer, Protocol } from '../../noise/handshake.js'
 import { Handshakes, type Verdict } from '../../noise/handshakes.js'
 import { Identity, OwnIdentity } from '../../noise/keys.js'
 import type { Times } from '../../noise/peer.js'
@@ -142,7 +142,7 @@ export class PrivateSide {
     const acquaintance = this.#acquaint(settings)
     settings.preshared_key_file?.wipe()
     const persistentKeepaliveMs = keepaliveMs(settings)
-    this.#handshakes.add({ number: row, acquaintance, persistentKeepaliveMs }, this.#clock.now())
+    this.#handshakes.add({ number: row, known: acquaintance, persistentKeepaliveMs }, this.#clock.now())
     this.#peers.set(row, settings)
   }
 
@@ -155,14 +155,14 @@ export class PrivateSide {
     this.#peers.set(row, settings)
   }
 
-  #acquaint(settings: PeerSettings): Acquaintance {
+  #acquaint(settings: PeerSettings): KnownPeer {
     const { public_key, preshared_key_file: psk } = settings
     if (public_key === undefined) throw new UserError(`the peer ${settings.name} has no public key`)
     if (public_key.equals(this.own.publicKey))
       throw new UserError(
         `the public key of ${settings.name} is this host's own; give the key that udptun-fast pubkey tells there`,
       )
-    const acquaintance = acquaint(this.own, new Identity(public_key), psk?.reveal())
+    const acquaintance = knowPeer(this.own, new Identity(public_key), psk?.reveal())
     if (acquaintance === undefined)
       throw new UserError(`the public key of ${settings.name} is one that no host can have; check it`)
     return acquaintance

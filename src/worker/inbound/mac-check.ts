@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import type { CookieSealer, Mac } from '../../crypto/ciphers.js'
+import type { CookieSealer, KeyedHash } from '../../crypto/ciphers.js'
 import type { NativeMemory } from '../../linux/memory.js'
 import { SOCKADDR_BYTES } from '../../linux/sockaddr.js'
 import {
@@ -15,9 +15,9 @@ import {
 export interface MacCheckOptions {
   readonly memory: NativeMemory
   /** With the key of mac1 in messages to this end. */
-  readonly mac1: Mac
+  readonly mac1: KeyedHash
   /** For cookies, and mac2: its key changes with each use. */
-  readonly mac2: Mac
+  readonly mac2: KeyedHash
   readonly sealer: CookieSealer
   /** Offset of {@link MAC_CHECK_SCRATCH_BYTES} bytes, a multiple of 64. */
   readonly scratch: number

@@ -33,7 +33,7 @@ const ANSWERS_PER_SECOND = 100
 /** Room for the start of a segment that is answered: headers made for it, and as much as can be quoted. */
 export const QUOTE_BYTES = TOO_BIG_BYTES
 
-export interface PassageOptions {
+export interface PathPolicyOptions {
   readonly limits: PathLimits
   readonly udpFd: number
   /** Length of a socket address of the socket's family. */
@@ -46,10 +46,10 @@ export interface PassageOptions {
 }
 
 /** What the ways to the peers carry, and what is done with a frame that is too long for one. */
-export class Passage {
+export class PathPolicy {
   /** Offset of {@link QUOTE_BYTES} bytes. */
   readonly quote: number
-  readonly #options: PassageOptions
+  readonly #options: PathPolicyOptions
   readonly #memory: NativeMemory
   readonly #counters: Float64Array
   readonly #answer: TooBigAnswer
@@ -63,7 +63,7 @@ export class Passage {
   #answers = ANSWERS
   #answeredMs = 0
 
-  constructor(options: PassageOptions, scratch: Scratch, bytes: ByteOperations, counters: Float64Array) {
+  constructor(options: PathPolicyOptions, scratch: Scratch, bytes: ByteOperations, counters: Float64Array) {
     const { memory } = scratch
     this.#options = options
     this.#memory = memory

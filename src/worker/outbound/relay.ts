@@ -1,18 +1,18 @@
 import { C } from '../../memory/counters.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import type { Scratch } from '../scratch.js'
-import { type Passage, WHOLE } from './path-policy.js'
+import { type PathPolicy, WHOLE } from './path-policy.js'
 import { Sender, type SenderOptions } from './sender.js'
 
 /**
  * Passes frames from peers on to other peers, on a hub: straight from where they were received, unchanged. It
  * never waits: what the socket does not take now is dropped, as at any switch whose way out is too narrow. Nor
- * does it fragment: the socket is the other ring's to change (passage.ts).
+ * does it fragment: the socket is the other ring's to change (pathPolicy.ts).
  */
 export class Relay {
   readonly #sender: Sender
   readonly #peers: PeerTable
-  readonly #passage: Passage
+  readonly #pathPolicy: PathPolicy
   readonly #counters: Float64Array
 
   constructor(
@@ -22,7 +22,7 @@ export class Relay {
   ) {
     this.#sender = new Sender(options, scratch, counters)
     this.#peers = options.peers
-    this.#passage = options.passage
+    this.#pathPolicy = options.pathPolicy
     this.#counters = counters
   }
 
@@ -34,7 +34,7 @@ export class Relay {
     }
     if (!this.#passes(peer, bytes)) return
     if (!this.#sender.fits(bytes)) this.flush()
-    this.#sender.opens(false, this.#passage.takesRuns(peer))
+    this.#sender.opens(false, this.#pathPolicy.takesRuns(peer))
     this.#sender.addFrame(frame, bytes, peer, this.#peers.address(peer))
     if (this.#sender.batch.full) this.flush()
   }
@@ -66,7 +66,7 @@ export class Relay {
   }
 
   #passes(peer: number, bytes: number): boolean {
-    if (this.#passage.judge(peer, bytes) === WHOLE) return true
+    if (this.#pathPolicy.judge(peer, bytes) === WHOLE) return true
     this.#counters[C.dropOverPath]++
     this.#sender.countFor(peer, 1)
     return false

@@ -1,23 +1,23 @@
-import { PLACE_BYTES, PLACE_SKEW, PLACE_TAIL_BYTES } from '../../crypto/ciphers.js'
+import { SEALING_SLOT_BYTES, SEALING_SLOT_SKEW, SEALING_SLOT_TAIL_BYTES } from '../../crypto/ciphers.js'
 import type { NativeMemory } from '../../linux/memory.js'
 import type { PathLimits } from '../../memory/path-limits.js'
 import { StateWord } from '../../memory/plan.js'
-import { FIRST_PLACE, PLACES_BYTES } from '../../memory/slots.js'
+import { FIRST_SEALING_SLOT, SEALING_SLOTS_BYTES } from '../../memory/slots.js'
 import type { ByteOperations } from '../../offload/bytes.js'
 import { leastPaddingBytes, pad } from '../../wire/padding.js'
 import { PADDING_BYTES, TAG_BYTES, TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
 import type { Keyring } from '../keyring.js'
 
 /** What may come to a frame: what is before it, padding, what a seal writes behind it. */
-const MORE_BYTES = PLACE_SKEW + PADDING_BYTES + PLACE_TAIL_BYTES
+const MORE_BYTES = SEALING_SLOT_SKEW + PADDING_BYTES + SEALING_SLOT_TAIL_BYTES
 
 export interface SealerOptions {
   readonly memory: NativeMemory
   readonly keyring: Keyring
   readonly limits: PathLimits
   readonly bytes: ByteOperations
-  /** Offset of the places. */
-  readonly places: number
+  /** Offset of the slots. */
+  readonly slots: number
   /** Offset of the state words. */
   readonly state: number
   readonly tap: boolean
@@ -29,19 +29,19 @@ export class Sealer {
   readonly #keyring: Keyring
   readonly #limits: PathLimits
   readonly #bytes: ByteOperations
-  readonly #places: number
+  readonly #slots: number
   readonly #state: number
   readonly #tap: boolean
   /** Bytes of padding that {@link PathLimits} leave room for. */
   readonly #least: number
-  #place = FIRST_PLACE
+  #slot = FIRST_SEALING_SLOT
 
-  constructor({ memory, keyring, limits, bytes, places, state, tap }: SealerOptions) {
+  constructor({ memory, keyring, limits, bytes, slots, state, tap }: SealerOptions) {
     this.#memory = memory
     this.#keyring = keyring
     this.#limits = limits
     this.#bytes = bytes
-    this.#places = places
+    this.#slots = slots
     this.#state = state >>> 2
     this.#tap = tap
     this.#least = leastPaddingBytes(tap ? 'tap' : 'tun')
@@ -49,7 +49,7 @@ export class Sealer {
 
   /** Whether there is room for a frame of `bytes`. */
   fits(bytes: number): boolean {
-    return this.#place * PLACE_BYTES + bytes + MORE_BYTES <= PLACES_BYTES
+    return this.#slot * SEALING_SLOT_BYTES + bytes + MORE_BYTES <= SEALING_SLOTS_BYTES
   }
 
   /** So many frames come next for one peer; to be called before the first of them, and of any other. */
@@ -59,7 +59,7 @@ export class Sealer {
 
   /** Where the next frame is to be put. */
   get frame(): number {
-    return this.#places + this.#place * PLACE_BYTES + PLACE_SKEW
+    return this.#slots + this.#slot * SEALING_SLOT_BYTES + SEALING_SLOT_SKEW
   }
 
   /** Copies `bytes` bytes, and up to 15 more. */
@@ -80,17 +80,17 @@ export class Sealer {
     const device = this.#memory.i32[this.#state + StateWord.paddingLimit]
     const limit = Math.min(device, this.#limits.whole(peer) + this.#least)
     const padded = pad(this.#memory.u8, this.frame, bytes, limit, this.#tap)
-    if (!this.#keyring.seal(peer, this.message, this.#place, padded)) return 0
+    if (!this.#keyring.seal(peer, this.message, this.#slot, padded)) return 0
     return TRANSPORT_HEADER_BYTES + padded + TAG_BYTES
   }
 
   /** The message at {@link message} stays; the next frame goes behind it. */
   keep(bytes: number): void {
-    this.#place += Math.ceil((PLACE_SKEW - TRANSPORT_HEADER_BYTES + bytes) / PLACE_BYTES)
+    this.#slot += Math.ceil((SEALING_SLOT_SKEW - TRANSPORT_HEADER_BYTES + bytes) / SEALING_SLOT_BYTES)
   }
 
   /** All have been sent. */
   clear(): void {
-    this.#place = FIRST_PLACE
+    this.#slot = FIRST_SEALING_SLOT
   }
 }

@@ -18,7 +18,7 @@ import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import type { Segmenter } from '../../offload/segment.js'
 import type { Scratch } from '../scratch.js'
-import { FRAGMENTED, type Passage, REFUSED } from './path-policy.js'
+import { FRAGMENTED, type PathPolicy, REFUSED } from './path-policy.js'
 import type { Sealer } from './sealer.js'
 import { SendBatch } from './send-batch.js'
 import type { GivenUp, Leaver, WaitingFrames } from './waiting-frames.js'
@@ -49,7 +49,7 @@ export interface SenderOptions {
   readonly sockaddrBytes: number
   readonly peerCounters: Float64Array
   readonly offloads: Offloads
-  readonly passage: Passage
+  readonly pathPolicy: PathPolicy
   /** Where the tunnel is private. */
   readonly sealing?: Sealing | undefined
   /** The system call, for a test to come between. */
@@ -66,7 +66,7 @@ export class Sender {
   readonly #fd: number
   readonly #offloads: Offloads
   readonly #udpSegment: number
-  readonly #passage: Passage
+  readonly #pathPolicy: PathPolicy
   readonly #sealer: Sealer | undefined
   readonly #waitingFrames: WaitingFrames | undefined
   readonly #sendmmsg: typeof sendmmsg
@@ -98,7 +98,7 @@ export class Sender {
     this.#fd = options.fd
     this.#offloads = options.offloads
     this.#udpSegment = options.offloads.wordOf('udp_segment')
-    this.#passage = options.passage
+    this.#pathPolicy = options.pathPolicy
     this.#sealer = options.sealing?.sealer
     this.#waitingFrames = options.sealing?.waitingFrames
     this.#sendmmsg = options.sendmmsg ?? sendmmsg
@@ -184,13 +184,13 @@ export class Sender {
   #leave(frame: number, bytes: number, peer: number, peers: PeerTable): boolean {
     const sealer = this.#sealer
     if (sealer === undefined || this.batch.full || !sealer.fits(bytes)) return false
-    const passing = this.#passage.judge(peer, bytes)
+    const passing = this.#pathPolicy.judge(peer, bytes)
     if (passing === REFUSED) {
-      this.#passage.refuse(peer, frame, bytes, bytes, 1)
+      this.#pathPolicy.refuse(peer, frame, bytes, bytes, 1)
       this.countFor(peer, 1)
       return true
     }
-    if (!this.opens(passing === FRAGMENTED, this.#passage.takesRuns(peer))) return false
+    if (!this.opens(passing === FRAGMENTED, this.#pathPolicy.takesRuns(peer))) return false
     sealer.expect(1)
     sealer.copy(sealer.frame, frame, bytes)
     const sealed = sealer.seal(peer, bytes)
@@ -217,9 +217,9 @@ export class Sender {
   flush(): boolean {
     if (this.batch.count === 0) return true
     if (!this.#fragmented) return this.#send()
-    this.#passage.setFragmenting(true)
+    this.#pathPolicy.setFragmenting(true)
     const sent = this.#send()
-    this.#passage.setFragmenting(false)
+    this.#pathPolicy.setFragmenting(false)
     return sent
   }
 
@@ -324,8 +324,8 @@ export class Sender {
   #takeApart(errno: number): void {
     const offload = OFFLOAD_ERRORS.has(errno)
     const peer = this.batch.peerOf(this.#sent)
-    if (offload && this.#suspected) this.#passage.refuseRuns(peer)
-    this.#suspected = offload && !this.#suspected && this.#passage.takesRuns(peer)
+    if (offload && this.#suspected) this.#pathPolicy.refuseRuns(peer)
+    this.#suspected = offload && !this.#suspected && this.#pathPolicy.takesRuns(peer)
     this.#alone = true
     this.batch.single(this.#sent)
   }

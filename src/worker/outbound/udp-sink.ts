@@ -16,7 +16,7 @@ import { UDP } from '../../wire/udp.js'
 import { BLOCKED, DONE, MORE, type Progress, type Sink } from '../port.js'
 import type { Scratch } from '../scratch.js'
 import type { Forwarding } from '../switching/forwarding.js'
-import { FRAGMENTED, type Passage, type Passing, QUOTE_BYTES, REFUSED, WHOLE } from './path-policy.js'
+import { FRAGMENTED, type Passing, type PathPolicy, QUOTE_BYTES, REFUSED, WHOLE } from './path-policy.js'
 import type { SendBatch } from './send-batch.js'
 import { Sender, type SenderOptions } from './sender.js'
 
@@ -42,7 +42,7 @@ export class UdpSink implements Sink {
   readonly #l2Bytes: number
   readonly #peers: PeerTable
   readonly #forwarding: Forwarding
-  readonly #passage: Passage
+  readonly #pathPolicy: PathPolicy
   readonly #memory: NativeMemory
   /** Index of the word that says what the MSS of connections is to fit. */
   readonly #clampWord: number
@@ -76,7 +76,7 @@ export class UdpSink implements Sink {
     this.#l2Bytes = options.l2Bytes
     this.#peers = options.peers
     this.#forwarding = options.forwarding
-    this.#passage = options.passage
+    this.#pathPolicy = options.pathPolicy
     this.#memory = memory
     this.#clampWord = (options.state >>> 2) + StateWord.clampFrameBytes
     this.#counters = counters
@@ -208,13 +208,13 @@ export class UdpSink implements Sink {
 
   /** Adds what is left of the entry for one peer; false to send first. */
   #addTo(frame: number, bytes: number, peer: number): boolean {
-    const passing = this.#passage.judge(peer, this.#longestBytes)
+    const passing = this.#pathPolicy.judge(peer, this.#longestBytes)
     if (passing === REFUSED) {
       this.#refuse(peer, frame, bytes, this.#left)
       this.#segment = this.#segments
       return true
     }
-    const opens = this.#sender.opens(passing === FRAGMENTED, this.#passage.takesRuns(peer))
+    const opens = this.#sender.opens(passing === FRAGMENTED, this.#pathPolicy.takesRuns(peer))
     if (!opens || !this.#sender.fits(this.#longestBytes)) return false
     this.#add(frame, bytes, peer, Number.MAX_SAFE_INTEGER)
     return true
@@ -238,7 +238,8 @@ export class UdpSink implements Sink {
   #passingToAll(): Passing {
     const peers = this.#peers
     for (let peer = 0; peer < peers.rowsInUse; peer++) {
-      if (peers.inUse(peer) && this.#passage.judge(peer, this.#longestBytes) === FRAGMENTED) return FRAGMENTED
+      if (peers.inUse(peer) && this.#pathPolicy.judge(peer, this.#longestBytes) === FRAGMENTED)
+        return FRAGMENTED
     }
     return WHOLE
   }
@@ -247,7 +248,7 @@ export class UdpSink implements Sink {
   #allTakeRuns(): boolean {
     const peers = this.#peers
     for (let peer = 0; peer < peers.rowsInUse; peer++)
-      if (peers.inUse(peer) && !this.#passage.takesRuns(peer)) return false
+      if (peers.inUse(peer) && !this.#pathPolicy.takesRuns(peer)) return false
     return true
   }
 
@@ -263,17 +264,17 @@ export class UdpSink implements Sink {
   #refuse(peer: number, frame: number, bytes: number, frames: number): void {
     this.#sender.countFor(peer, frames)
     if (this.#segments === 0) {
-      this.#passage.refuse(peer, frame, bytes, bytes, frames)
+      this.#pathPolicy.refuse(peer, frame, bytes, bytes, frames)
       return
     }
-    const { quote } = this.#passage
+    const { quote } = this.#pathPolicy
     const segmenter = this.#segmenter
     const { headerBytes } = segmenter
     segmenter.writeHeader(0, quote)
     const payload = segmenter.payloadOffset(0)
     const available = Math.min(this.#longestBytes, QUOTE_BYTES)
     this.#u8.copyWithin(quote + headerBytes, payload, payload + available - headerBytes)
-    this.#passage.refuse(peer, quote, available, this.#longestBytes, frames)
+    this.#pathPolicy.refuse(peer, quote, available, this.#longestBytes, frames)
   }
 
   /**
@@ -295,7 +296,7 @@ export class UdpSink implements Sink {
       if (!peers.inUse(peer)) continue
       reached = true
       if (this.#leftOut[peer] !== 0) continue
-      if (this.#passage.judge(peer, this.#longestBytes) === REFUSED) {
+      if (this.#pathPolicy.judge(peer, this.#longestBytes) === REFUSED) {
         this.#leaveOut(peer)
         this.#refuse(peer, frame, bytes, left)
         continue

@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { mac } from '../../../src/crypto/primitives.js'
-import { acquaint, createInitiation, type Protocol } from '../../../src/noise/handshake.js'
+import { createInitiation, knowPeer, type Protocol } from '../../../src/noise/handshake.js'
 import { type Identity, OwnIdentity } from '../../../src/noise/keys.js'
 import { MacStamp } from '../../../src/noise/macs.js'
 import { tai64n } from '../../../src/noise/tai64n.js'
@@ -24,7 +24,7 @@ function withMac1(made: Buffer, { mac1Key }: Identity): Buffer {
 /** A whole initiation, right in all but who it is from: what whoever knows a public key can make. */
 function strangersInitiation(target: Identity, protocol: Protocol): Buffer {
   const stranger = new OwnIdentity(randomBytes(32))
-  const host = acquaint(stranger, target)
+  const host = knowPeer(stranger, target)
   if (host === undefined) throw new RangeError('the public key is one that no host can have')
   const index = randomInt(1, 2 ** 32)
   const time = tai64n(Date.now())

@@ -11,7 +11,7 @@ import { parseKey } from '../../../src/key-text.js'
 import { recv, sendto } from '../../../src/linux/libc.js'
 import { encodeSockaddr, sockaddrLength } from '../../../src/linux/sockaddr.js'
 import { openUdp } from '../../../src/linux/udp.js'
-import { acquaint, createInitiation, Protocol, readResponse } from '../../../src/noise/handshake.js'
+import { createInitiation, knowPeer, Protocol, readResponse } from '../../../src/noise/handshake.js'
 import { Identity, OwnIdentity } from '../../../src/noise/keys.js'
 import { MacStamp } from '../../../src/noise/macs.js'
 import { tai64n } from '../../../src/noise/tai64n.js'
@@ -59,7 +59,7 @@ const protocol = options.ethernet === true ? Protocol.ethernet : Protocol.wiregu
 const [sessions, maxTries, retryMs] = [options.sessions, options.tries, options.retryMs].map(Number)
 
 const own = new OwnIdentity(secret)
-const target = acquaint(own, new Identity(key)) ?? program.error('the key is one that no host can have')
+const target = knowPeer(own, new Identity(key)) ?? program.error('the key is one that no host can have')
 const listen = { address: undefined, port: Number(options.listen) }
 const socket = openUdp({ listen, receiveBufferBytes: BUFFER_BYTES, sendBufferBytes: BUFFER_BYTES })
 const name = encodeSockaddr(socket.family, { address, port: Number(port) })

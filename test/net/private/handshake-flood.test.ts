@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { parseKey } from '../../../src/key-text.js'
-import { acquaint, createInitiation, Protocol } from '../../../src/noise/handshake.js'
+import { createInitiation, knowPeer, Protocol } from '../../../src/noise/handshake.js'
 import { Identity, OwnIdentity } from '../../../src/noise/keys.js'
 import { MacStamp } from '../../../src/noise/macs.js'
 import { tai64n } from '../../../src/noise/tai64n.js'
@@ -21,7 +21,7 @@ function strangersInitiations(publicKey: string, count: number): string[] {
   const key = parseKey(publicKey)
   if (key === undefined) throw new Error('no key')
   const stranger = new OwnIdentity(randomBytes(32))
-  const host = acquaint(stranger, new Identity(key))
+  const host = knowPeer(stranger, new Identity(key))
   if (host === undefined) throw new Error('a key of small order')
   return Array.from({ length: count }, (_, index) => {
     const { message } = createInitiation(

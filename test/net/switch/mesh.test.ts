@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { FdbReport } from '../../../src/control/addresses.js'
-import { type Mac, parseMac } from '../../../src/wire/ethernet.js'
+import { type MacAddress, parseMac } from '../../../src/wire/ethernet.js'
 import { BROADCAST, ETHERTYPE, frame, NOBODY, STRANGER, tagged } from '../../support/hosts/frames.js'
 import { ok, PROGRAM, pings, startTunnel, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
@@ -23,7 +23,7 @@ const wires = network.hosts.map((_, index) => network.socket(index, 'eth0'))
 let number = 0
 
 /** A frame that is no other: with a number in it. @param from its source */
-function unique(to: Mac, from: Mac = STRANGER): Buffer {
+function unique(to: MacAddress, from: MacAddress = STRANGER): Buffer {
   const payload = Buffer.alloc(60)
   payload.write(`frame number ${number++};`)
   const bytes = frame(to, ETHERTYPE.experimental, payload)
@@ -31,7 +31,7 @@ function unique(to: Mac, from: Mac = STRANGER): Buffer {
   return bytes
 }
 
-const macOf = (index: number): Mac => parseMac(network.mac(index)) ?? NOBODY
+const macOf = (index: number): MacAddress => parseMac(network.mac(index)) ?? NOBODY
 
 /** Sends a frame into the tap of a host, and says how often each host got it: from its underlay, and in its tap. */
 async function spread(from: number, bytes: Buffer) {
@@ -79,7 +79,7 @@ t.test('broadcasts, multicasts and frames for unknown hosts go to all others, on
 })
 
 t.test('in each VLAN by itself', async (t) => {
-  const host: Mac = [0x02, 0x77, 0, 0, 0, 2]
+  const host: MacAddress = [0x02, 0x77, 0, 0, 0, 2]
   await spread(2, tagged(unique(BROADCAST, host), 5))
   await spread(3, tagged(unique(BROADCAST, host), 6))
   t.same((await spread(0, tagged(unique(host), 5))).wire, only(2))

@@ -24,7 +24,7 @@ import { Ring } from '../../../src/memory/ring.js'
 import { DEVICE } from '../../../src/memory/target.js'
 import { byteOperations } from '../../../src/offload/bytes.js'
 import { TapSink } from '../../../src/worker/inbound/tap-sink.js'
-import { Passage } from '../../../src/worker/outbound/path-policy.js'
+import { PathPolicy } from '../../../src/worker/outbound/path-policy.js'
 import { UdpSink } from '../../../src/worker/outbound/udp-sink.js'
 import { Scratch } from '../../../src/worker/scratch.js'
 import type { Forwarding } from '../../../src/worker/switching/forwarding.js'
@@ -68,8 +68,8 @@ function udpOptions(made: Bench, { fd, family }: UdpSocket) {
   const { plan, memory, peers, peerCounters, offloads, scratch, bytes, counters } = made
   const limits = new PathLimits(memory, plan.pathLimits)
   const common = { l2Bytes: 14, sockaddrBytes: sockaddrLength(family), state: plan.state }
-  const passage = new Passage({ ...common, limits, udpFd: fd, tapFd: -1 }, scratch, bytes, counters)
-  return { ...common, fd, peers, peerCounters, offloads, passage, forwarding: STRAIGHT }
+  const pathPolicy = new PathPolicy({ ...common, limits, udpFd: fd, tapFd: -1 }, scratch, bytes, counters)
+  return { ...common, fd, peers, peerCounters, offloads, pathPolicy, forwarding: STRAIGHT }
 }
 
 /** Puts frames into the ring as one record, each with an empty `virtio_net_hdr` before it. */
@@ -141,8 +141,8 @@ t.test('UDP_SEGMENT refused: nothing is lost, and it is not asked for again', as
     put(made, sent)
     sink.drain(made.ring)
     t.same(received(to.fd), sent, 'the frames in hand arrive')
-    t.equal(options.passage.takesRuns(0), false, 'it is off')
-    t.equal(options.passage.takesRuns(1), true, 'for that peer')
+    t.equal(options.pathPolicy.takesRuns(0), false, 'it is off')
+    t.equal(options.pathPolicy.takesRuns(1), true, 'for that peer')
     const asked = calls.count
     put(made, sent)
     sink.drain(made.ring)
@@ -155,7 +155,7 @@ t.test('UDP_SEGMENT refused: nothing is lost, and it is not asked for again', as
     sink.drain(made.ring)
     t.same(received(to.fd), sent)
     t.ok(calls.count > asked, 'another peer is another way')
-    t.equal(options.passage.takesRuns(1), false)
+    t.equal(options.pathPolicy.takesRuns(1), false)
     close(from.fd)
     close(to.fd)
   }
@@ -172,7 +172,7 @@ t.test('a run too long for its interface is no missing offload', async (t) => {
   put(made, frames(10, 1473))
   sink.drain(made.ring)
   t.equal(made.counters[C.dropTooBig], 10, 'each is dropped for its length')
-  t.equal(options.passage.takesRuns(0), true, 'the offload stays on')
+  t.equal(options.pathPolicy.takesRuns(0), true, 'the offload stays on')
   const fitting = frames(10, 1472)
   put(made, fitting)
   sink.drain(made.ring)

@@ -1,14 +1,14 @@
 import { internetChecksum } from '../../../src/wire/checksum.js'
-import { ETHERNET_HEADER_BYTES, type Mac, VLAN_TAG_BYTES } from '../../../src/wire/ethernet.js'
+import { ETHERNET_HEADER_BYTES, type MacAddress, VLAN_TAG_BYTES } from '../../../src/wire/ethernet.js'
 
 /** Frames as the tests inject them. */
 
-export const BROADCAST: Mac = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
+export const BROADCAST: MacAddress = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
 /** Locally administered, as are all sources here, and nobody's: the kernel never sends from it. */
-export const STRANGER: Mac = [0x02, 0x5a, 0, 0, 0, 0x01]
-export const NOBODY: Mac = [0x02, 0x5a, 0, 0, 0, 0x02]
+export const STRANGER: MacAddress = [0x02, 0x5a, 0, 0, 0, 0x01]
+export const NOBODY: MacAddress = [0x02, 0x5a, 0, 0, 0, 0x02]
 /** IEEE 802.1D: the group that bridges speak in, and the LLC header of what they say. */
-const STP_GROUP: Mac = [0x01, 0x80, 0xc2, 0, 0, 0]
+const STP_GROUP: MacAddress = [0x01, 0x80, 0xc2, 0, 0, 0]
 const STP_LLC = [0x42, 0x42, 0x03]
 
 export const ETHERTYPE = {
@@ -21,7 +21,7 @@ export const ETHERTYPE = {
 } as const
 
 /** @param type an EtherType, or the payload's length in an 802.3 frame */
-export function frame(to: Mac, type: number, payload: Uint8Array): Buffer {
+export function frame(to: MacAddress, type: number, payload: Uint8Array): Buffer {
   const header = Buffer.alloc(ETHERNET_HEADER_BYTES)
   header.set(to, 0)
   header.set(STRANGER, 6)

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parseKey } from '../../../src/key-text.js'
 import type { Host } from '../../../src/lab/host.js'
-import { acquaint, Protocol } from '../../../src/noise/handshake.js'
+import { knowPeer, Protocol } from '../../../src/noise/handshake.js'
 import { Handshakes, type Verdict } from '../../../src/noise/handshakes.js'
 import { Identity, OwnIdentity } from '../../../src/noise/keys.js'
 import { MESSAGE } from '../../../src/wire/wireguard.js'
@@ -52,9 +52,9 @@ export class WireGuardEnd implements Disposable {
       endpointOf: () => Buffer.from(to),
       roamed: () => true,
     })
-    const acquaintance = acquaint(identity, new Identity(keyOf(theirPublicKey)))
+    const acquaintance = knowPeer(identity, new Identity(keyOf(theirPublicKey)))
     if (acquaintance === undefined) throw new Error('a key of small order')
-    this.#handshakes.add({ number: 0, acquaintance }, performance.now())
+    this.#handshakes.add({ number: 0, known: acquaintance }, performance.now())
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
 

@@ -8,10 +8,10 @@ import { Fdb, LEARN } from '../../../src/memory/fdb.js'
 import { planMemory } from '../../../src/memory/plan.js'
 import { Routes } from '../../../src/memory/routes.js'
 import { DEVICE, FLOOD } from '../../../src/memory/target.js'
-import { type Mac, parseMac } from '../../../src/wire/ethernet.js'
+import { type MacAddress, parseMac } from '../../../src/wire/ethernet.js'
 
 const ROWS = 4
-const OWN: Mac = [2, 0, 0, 0, 0, 0xd0]
+const OWN: MacAddress = [2, 0, 0, 0, 0, 0xd0]
 
 /** Main's part, and what a worker sees of it. */
 function make(mode: 'tap' | 'tun') {
@@ -40,7 +40,7 @@ function make(mode: 'tap' | 'tun') {
 /** Rows of these peers, each as a file says it; the first one is in row 1. */
 function rows(mode: 'tap' | 'tun', ...peers: object[]): PeerRow[] {
   const settings = loadSettings({ local: ['10.9.0.1'], mode, peers }, undefined)
-  return settings.peers.map((it, index) => ({ index: index + 1, settings: it }))
+  return settings.peers.map((it, index) => ({ row: index + 1, settings: it }))
 }
 
 t.test('in tun mode addresses and prefixes say whose a packet is', async (t) => {

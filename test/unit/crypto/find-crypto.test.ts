@@ -6,9 +6,9 @@ import t from 'tap'
 import {
   type Crypto,
   MAX_MAC_INPUT_BYTES,
-  OPENING_PLACES,
-  PLACE_BYTES,
-  PLACE_SKEW,
+  OPENING_SLOTS,
+  SEALING_SLOT_BYTES,
+  SEALING_SLOT_SKEW,
 } from '../../../src/crypto/ciphers.js'
 import { findCrypto } from '../../../src/crypto/find-crypto.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
@@ -18,8 +18,8 @@ const KEY = 0
 const SCRATCH = 1024
 const KEYS = 2048
 const PLACES = 4096
-const FIRST_PLACE = OPENING_PLACES.end
-const PLACES_BYTES = FIRST_PLACE * PLACE_BYTES + 16_384
+const FIRST_PLACE = OPENING_SLOTS.end
+const PLACES_BYTES = FIRST_PLACE * SEALING_SLOT_BYTES + 16_384
 const OUTSIDE = PLACES + PLACES_BYTES
 
 const SYSTEMS = findCrypto(['libcrypto.so.3'])
@@ -75,7 +75,7 @@ for (const [name, crypto] of WAYS) {
       fc.nat(7),
       (key, counter, plain, place, odd) => {
         setKeys(key)
-        const at = PLACES + (FIRST_PLACE + place) * PLACE_BYTES + PLACE_SKEW
+        const at = PLACES + (FIRST_PLACE + place) * SEALING_SLOT_BYTES + SEALING_SLOT_SKEW
         memory.u8.set(plain, at)
         aead.seal(0, ...halves(counter), FIRST_PLACE + place, plain.length)
         const sealed = Buffer.from(memory.u8.slice(at, at + plain.length + 16))

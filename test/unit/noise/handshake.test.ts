@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { mac } from '../../../src/crypto/primitives.js'
 import {
-  acquaint,
   authenticate,
   createInitiation,
   createResponse,
+  knowPeer,
   Protocol,
   readInitiation,
   readResponse,
@@ -21,7 +21,7 @@ const TIMESTAMP = Buffer.from('400000006774857a1d000000', 'hex')
 const SENDERS = { initiator: 0x01020304, responder: 0x0a0b0c0d }
 
 function meet(own: OwnIdentity, other: Identity, presharedKey?: Uint8Array) {
-  const peer = acquaint(own, new Identity(other.publicKey), presharedKey)
+  const peer = knowPeer(own, new Identity(other.publicKey), presharedKey)
   if (peer === undefined) throw new Error('a point of small order')
   return peer
 }
@@ -113,7 +113,7 @@ t.test('no bit of either message can be another, but those that only say who is 
 })
 
 t.test('a key of small order is nobody to be acquainted with, and ends a handshake', async (t) => {
-  t.equal(acquaint(initiator, new Identity(bytes(0))), undefined)
+  t.equal(knowPeer(initiator, new Identity(bytes(0))), undefined)
   const { message } = initiate(Protocol.wireguard)
   message.fill(0, 8, 40)
   t.equal(readInitiation(Protocol.wireguard, responder, message), undefined)

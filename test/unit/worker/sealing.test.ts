@@ -12,7 +12,7 @@ import { PathLimits } from '../../../src/memory/path-limits.js'
 import { P, PEER_STRIDE } from '../../../src/memory/peer-counters.js'
 import { PeerTable } from '../../../src/memory/peer-table.js'
 import { planMemory, StateWord } from '../../../src/memory/plan.js'
-import { PLACES_BYTES } from '../../../src/memory/slots.js'
+import { SEALING_SLOTS_BYTES } from '../../../src/memory/slots.js'
 import { byteOperations } from '../../../src/offload/bytes.js'
 import { INITIATION, MESSAGE, TRANSPORT_HEADER_BYTES } from '../../../src/wire/wireguard.js'
 import { GATE_SCRATCH_BYTES, Gate } from '../../../src/worker/inbound/gate.js'
@@ -49,12 +49,12 @@ class Side {
     const scratch = new Scratch(memory, plan.udp.scratch)
     const bytes = byteOperations(memory)
     const crypto = findCrypto()
-    const { places, keys } = plan.udp
+    const { slots: places, keys } = plan.udp
     const room = () => scratch.take(CRYPTO_SCRATCH_BYTES)
     const aead = crypto.aead({
       memory,
       at: places,
-      bytes: PLACES_BYTES,
+      bytes: SEALING_SLOTS_BYTES,
       scratch: room(),
       keys,
       copy: bytes.copy,
@@ -77,7 +77,15 @@ class Side {
       tellMain,
     })
     const limits = new PathLimits(memory, plan.pathLimits)
-    this.sealer = new Sealer({ memory, keyring: this.keyring, limits, bytes, places, state: plan.state, tap })
+    this.sealer = new Sealer({
+      memory,
+      keyring: this.keyring,
+      limits,
+      bytes,
+      slots: places,
+      state: plan.state,
+      tap,
+    })
     this.queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
     const { counters, peerCounters, table, peers } = this

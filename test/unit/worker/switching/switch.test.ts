@@ -5,7 +5,7 @@ import { Fdb, fdbBytes } from '../../../../src/memory/fdb.js'
 import { Routes, routesBytes } from '../../../../src/memory/routes.js'
 import { STORM_BURST_FRAMES, StormLimit, stormBytes } from '../../../../src/memory/storm-limit.js'
 import { DEVICE, FILTERED, FLOOD, NOT_ALLOWED, STORM } from '../../../../src/memory/target.js'
-import type { Mac } from '../../../../src/wire/ethernet.js'
+import type { MacAddress } from '../../../../src/wire/ethernet.js'
 import { Switch } from '../../../../src/worker/switching/switch.js'
 import {
   arp,
@@ -23,8 +23,8 @@ const FDB = 4096
 const ROUTES = FDB + ((fdbBytes(PEERS) + 63) & -64)
 const STORMS = ROUTES + routesBytes(8)
 
-const here: Mac = [0x02, 0, 0, 0, 0, 0xd0]
-const mac = (number: number): Mac => [0x02, 0, 0, 0, 0, number]
+const here: MacAddress = [0x02, 0, 0, 0, 0, 0xd0]
+const mac = (number: number): MacAddress => [0x02, 0, 0, 0, 0, number]
 
 /** A switch, whose clock stands still: frames are put to it one by one, each a run of its own. */
 function make(relay = false) {
@@ -50,7 +50,7 @@ function make(relay = false) {
 }
 
 /** A frame between two MACs. */
-function between(from: Mac, to: Mac, payload = Buffer.alloc(46)): Buffer {
+function between(from: MacAddress, to: MacAddress, payload = Buffer.alloc(46)): Buffer {
   const bytes = frame(to, ETHERTYPE.experimental, payload)
   bytes.set(from, 6)
   return bytes
