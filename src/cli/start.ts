@@ -138,18 +138,20 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
       })
     }
   })
-  let reload = () => {}
-  if (reread !== undefined) process.on('SIGHUP', () => reload())
+  let reload = async () => {}
+  if (reread !== undefined) process.on('SIGHUP', () => void reload())
   const starting = Tunnel.start(settings, log, abort.signal, reread, undefined, faults)
   const tunnel = await starting.catch((error: unknown) => {
     if (abort.signal.aborted) exitNow(0)
     throw error
   })
-  reload = () => {
-    tunnel.reload().catch((error: unknown) => {
+  reload = async () => {
+    try {
+      await tunnel.reload()
+    } catch (error) {
       if (error instanceof UserError) log.warn(`not reloaded: ${error.message}`)
       else faults.take('reload', error)
-    })
+    }
   }
   const reason = await Promise.race([asked, tunnel.died])
   await tunnel.stop()

@@ -88,7 +88,7 @@ const ENTRIES: readonly Entry[] = [
   'a word from a worker',
   'a turn of a queue',
   'a control frame',
-  'a hint of ICMP',
+  'what ICMP says',
   "a peer's second",
   'the way to a peer',
   'another route',

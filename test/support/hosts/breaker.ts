@@ -10,6 +10,7 @@ import { Socket } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import { Addresses } from '../../../src/control/addresses.js'
 import { ControlChannel } from '../../../src/control/control-channel.js'
+import { IcmpWatch } from '../../../src/control/icmp-watch.js'
 import { OffloadWatch } from '../../../src/control/offload.js'
 import { PathMtuSearch } from '../../../src/control/path-mtu/search.js'
 import { PathMtuTrace } from '../../../src/control/path-mtu/trace.js'
@@ -28,7 +29,7 @@ const ENTRIES = {
   'a word from a worker': [ControlChannel.prototype, 'wake'],
   'a turn of a queue': [ControlQueue.prototype, 'take'],
   'a control frame': [Peer.prototype, 'said'],
-  'a hint of ICMP': [Peer.prototype, 'takeHint'],
+  'what ICMP says': [IcmpWatch.prototype, 'look'],
   "a peer's second": [Peer.prototype, 'tick'],
   'the way to a peer': [Peer.prototype, 'followUnderlay'],
   'another route': [RouteMonitor.prototype, 'changed'],
