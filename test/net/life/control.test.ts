@@ -30,7 +30,7 @@ for (const mode of ['tap', 'tun'] as const) {
       await until('it is up', async () => (await end.status(`${mode}0`)).peers[0].keepalives === true)
       t.equal((await end.status(`${mode}0`)).peers[0].state, 'up')
     }
-    t.ok(await untilPing(pair.a, '10.9.0.2'), 'frames go as ever')
+    await untilPing(pair.a, '10.9.0.2')
   })
 }
 

@@ -24,7 +24,7 @@ t.test('npx starts it in a checkout that has been built, without a network', asy
   await a.said(/is up/, 60_000)
   const b = new RunningTunnel(pair.b, ['10.9.0.2', pair.underlay.a], [], launch)
   await b.said(/is up/, 60_000)
-  t.ok(await untilPing(pair.a, '10.9.0.2'))
+  await untilPing(pair.a, '10.9.0.2')
   const { pid } = await a.status()
   t.not(pid, a.pid, 'the program is a child of npx')
   await Promise.all([a.stop(), b.stop()])

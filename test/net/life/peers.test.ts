@@ -107,7 +107,7 @@ t.test('a peer that has moved in the file is at its new place', { buffered: true
   await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
   file.write(`{name: b, endpoint: ${pair.underlay.b}}`)
   t.same(JSON.parse((await reload(pair.a)).stdout).changed, ['b'])
-  t.ok(await untilPing(pair.a, '10.9.0.2'))
+  await untilPing(pair.a, '10.9.0.2')
 })
 
 t.test(
@@ -128,7 +128,7 @@ t.test(
     await a.said(new RegExp(`has moved to ${other}:5149`), 25_000)
     const tookMs = performance.now() - startedMs
     t.ok(tookMs < 16_000, `after ${(tookMs / 1000).toFixed(1)} s`)
-    t.ok(await untilPing(pair.a, '10.9.0.2'))
+    await untilPing(pair.a, '10.9.0.2')
     await sleep(12_000)
     t.equal(a.log.filter(({ msg }) => /has moved/.test(String(msg))).length, 1, 'and that one is kept')
   },
@@ -144,7 +144,7 @@ t.test('a peer whose name does not resolve does not hold up the others', { buffe
   await a.said(/is up: .* to 3 peers/)
   await a.said(/"nobody\.test" does not resolve .*carrying on without nobody\.test, and trying on/)
   await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
-  t.ok(await untilPing(pair.a, '10.9.0.2'))
+  await untilPing(pair.a, '10.9.0.2')
   const at = async (name: string): Promise<PeerStatus | undefined> =>
     (await a.status()).peers.find((peer) => peer.name === name)
   t.match(await at('nobody.test'), { endpoint: null, state: 'new', underlay: null, mtu_bytes: null })

@@ -55,10 +55,10 @@ for (const underlayBytes of [1500, 9000, 1400]) {
   )
 }
 
-t.test('an underlay too small for any device is survived', async (t) => {
+t.test('an underlay too small for any device is survived', async () => {
   setUnderlayMtu(80)
   for (const host of [pair.a, pair.b]) await expectMtu(host, 'tap4', 68)
   setUnderlayMtu(1500)
   for (const host of [pair.a, pair.b]) await expectMtu(host, 'tap4', 1458)
-  t.ok(await untilPing(pair.a, '10.4.0.2'))
+  await untilPing(pair.a, '10.4.0.2')
 })
