@@ -107,7 +107,7 @@ t.test('a frame of a record in hand may come to wait for keys when they have gon
   pair.step()
   pair.limits.set(0, 100, 2000)
   pair.send(frame(BEHIND_PEER, HOST))
-  pair.turn('tap')
+  for (let turns = 0; pair.countOf(0, 'sentFrames') === 0 && turns < 4; turns++) pair.turn('tap')
   pair.full = true
   // While frames come fast they are of one record. The second here may be fragmented, and so cannot go with the
   // first; where it goes is decided when the send buffer is found full.
@@ -168,6 +168,27 @@ t.test('a plain frame in hand goes to the address that it was for', async (t) =>
   t.ok(await pair.settles())
   const heir = takeOver(t)
   t.same([datagrams(old.fd), datagrams(heir.fd)], [[frame(BEHIND_PEER, HOST, 7)], []])
+})
+
+t.test('a send buffer that is full whenever main rings holds no row up', async (t) => {
+  const { pair, takeOver } = makePair(t, false)
+  const other = pair.openPeer()
+  pair.join(1, other)
+  const sendMore = () => {
+    // Main has rung while the frame sent before was in hand.
+    pair.step()
+    pair.full = false
+    pair.turn('tap')
+    pair.full = true
+    pair.send(frame(BEHIND_PEER, HOST))
+    pair.step()
+  }
+  sendMore()
+  pair.leave(0)
+  t.ok(await pair.settles(undefined, sendMore))
+  pair.full = false
+  t.same(datagrams(takeOver(t).fd), [])
+  t.ok(datagrams(other.fd).length > 2)
 })
 
 for (const isPrivate of [false, true]) {
