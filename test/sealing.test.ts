@@ -27,6 +27,7 @@ class Side {
   readonly memory: NativeMemory
   readonly table: KeypairTable
   readonly peers: PeerTable
+  readonly keyring: Keyring
   readonly sealer: Sealer
   readonly opener: Opener
   readonly queue: ControlQueue
@@ -56,6 +57,7 @@ class Side {
     this.peers = new PeerTable(memory, plan.peers, plan.peerRows)
     this.table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
     const keyring = new Keyring({ memory, table: this.table, aead, peers: this.peers, tap, tellMain })
+    this.keyring = keyring
     const limits = new PathLimits(memory, plan.pathLimits)
     this.sealer = new Sealer({ memory, keyring, limits, bytes, places, state: plan.state, tap })
     this.queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
@@ -233,6 +235,52 @@ t.test('numbers that were taken for a super-frame and not used are left out', as
   t.same(numbers(7, 5), [5, 6, 7, 8, 9, 10, 11])
   t.same(numbers(1, 1), [15])
 })
+
+t.test(
+  "numbers in hand are of the keys that they were taken for, and no peer's who comes later",
+  async (t) => {
+    const side = new Side(true)
+    side.key(0, 0)
+    side.sealer.expect(5)
+    const receiver = () => side.seal(0, Buffer.alloc(60))?.readUInt32LE(4)
+    t.equal(receiver(), 0x7700_0000)
+    side.table.sealWith(0, -1)
+    side.table.release(0)
+    side.keyring.sweep()
+    t.equal(receiver(), undefined, 'its peer has gone')
+    side.key(0, 1)
+    t.equal(receiver(), 0x7700_0001)
+  },
+)
+
+t.test(
+  'what is opened while its keys are wiped is from whom it is, whoever has their row then',
+  async (t) => {
+    const side = new Side(true)
+    side.key(0, 0)
+    const { table } = side
+    const generation = table.generation.bind(table)
+    // The row is another peer's right after it was looked at for the last time.
+    const handOverAfter = (looks: number) => {
+      table.generation = (row) => {
+        const now = generation(row)
+        if (--looks === 0) {
+          table.release(0)
+          side.key(1, 0)
+        }
+        return now
+      }
+    }
+    const message = side.seal(0, Buffer.alloc(60)) as Buffer
+    // Twice while the keys are made ready, and once when they have been used.
+    handOverAfter(3)
+    const [opened] = side.open(message)
+    table.generation = generation
+    t.equal(opened.peer, 0)
+    t.equal(table.peer(0), 1)
+    t.notOk(table.isConfirmed(0), "nor has anything been opened with the other one's keys")
+  },
+)
 
 t.test(
   'main hears that keys are in use, and that a peer has moved, by what is authentic alone',

@@ -11,7 +11,8 @@ import { REPLAY_WINDOW_BYTES, ReplayWindow } from './replay-window.js'
  * what workers want main to know; and a socket address.
  *
  * A row's generation is odd while there are keys in it, and counts up with every change, before the change: who
- * has read the same odd number before and after taking something has taken what belongs together.
+ * has read the same odd number before and after taking something has taken what belongs together. `confirmed` is
+ * the generation of the keys that something has been opened with.
  */
 const Word = { generation: 0, index: 1, remoteIndex: 2, peer: 3, nextNumber: 4, confirmed: 5 } as const
 
@@ -51,7 +52,7 @@ export class KeypairTable {
   /** Main: `row`, which is free, is to be `peer`'s; its index's low bits are the row's number. */
   reserve(row: number, index: number, peer: number): void {
     const word = this.#words(row)
-    this.#memory.u32[word + Word.peer] = peer
+    Atomics.store(this.#memory.i32, word + Word.peer, peer)
     Atomics.store(this.#memory.i32, word + Word.index, index | 0)
   }
 
@@ -64,7 +65,6 @@ export class KeypairTable {
     u8.set(sendKey, at + KEYS_AT)
     u8.set(receiveKey, at + KEYS_AT + KEY_BYTES)
     this.#window.clear(at + WINDOW_AT)
-    Atomics.store(i32, word + Word.confirmed, 0)
     Atomics.store(i32, word + Word.nextNumber, 0)
     Atomics.add(i32, word + Word.generation, 1)
   }
@@ -124,6 +124,13 @@ export class KeypairTable {
     return address
   }
 
+  /** Main, while no worker has anything of `peer`'s in hand: the number is another peer's from now on. */
+  forget(peer: number): void {
+    const line = this.#line(peer)
+    Atomics.store(this.#memory.i32, line + PeerWord.wanted, 0)
+    Atomics.store(this.#memory.i32, line + PeerWord.moved, 0)
+  }
+
   /** The row that has this index, or -1. */
   rowOf(index: number): number {
     const row = index & (this.rows - 1)
@@ -140,7 +147,7 @@ export class KeypairTable {
   }
 
   peer(row: number): number {
-    return this.#memory.u32[this.#words(row) + Word.peer]
+    return Atomics.load(this.#memory.i32, this.#words(row) + Word.peer)
   }
 
   remoteIndex(row: number): number {
@@ -183,16 +190,21 @@ export class KeypairTable {
     return Atomics.load(this.#memory.i32, this.#words(row) + Word.nextNumber) >>> 0
   }
 
-  /** True the first time that it is asked of these keys: something sealed with them has been opened. */
-  confirm(row: number): boolean {
+  /** True the first time for the keys of this generation: something sealed with them has been opened. */
+  confirm(row: number, generation: number): boolean {
     const word = this.#words(row) + Word.confirmed
-    if (Atomics.load(this.#memory.i32, word) === 1) return false
-    Atomics.store(this.#memory.i32, word, 1)
+    if (Atomics.load(this.#memory.i32, word) === generation) return false
+    Atomics.store(this.#memory.i32, word, generation)
     return true
   }
 
+  /** Whether that was so of the keys that are in it now. */
   isConfirmed(row: number): boolean {
-    return Atomics.load(this.#memory.i32, this.#words(row) + Word.confirmed) === 1
+    const generation = this.generation(row)
+    return (
+      (generation & 1) === 1 &&
+      Atomics.load(this.#memory.i32, this.#words(row) + Word.confirmed) === generation
+    )
   }
 
   #line(peer: number): number {

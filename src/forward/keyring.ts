@@ -123,12 +123,12 @@ export class Keyring {
     const packet = at + TRANSPORT_HEADER_BYTES
     if (!this.#aead.open(row * 2 + 1, high, low, packet, bytes - TRANSPORT_HEADER_BYTES))
       return -1 - C.dropNotAuthentic
-    // Keys that main has wiped in the meantime leave a window that may be another's by now.
+    const peer = this.#table.peer(row)
+    // Keys that main has wiped in the meantime leave a row and a window that may be another peer's by now.
     if (this.#table.generation(row) !== generation) return -1 - C.dropUnknownIndex
     this.#window.accept(window, high, low)
-    const peer = this.#table.peer(row)
     this.peer = peer
-    if (this.#table.confirm(row)) this.#tellMain()
+    if (this.#table.confirm(row, generation)) this.#tellMain()
     if (!this.#peers.isFrom(peer, name) && this.#table.move(peer, name)) this.#tellMain()
     const padded = bytes - TRANSPORT_OVERHEAD_BYTES
     if (padded === 0) return 0
