@@ -144,6 +144,8 @@ t.test('whatever comes, goes and moves, each is found where it is now', async (t
         table.setAddress(row, nameOf(to))
         places.set(row, to)
       }
+      const only = places.size === 1 ? [...places.keys()][0] : -1
+      if (table.onlyInUse !== only || table.countInUse !== places.size) return false
       for (let at = 0; at <= 9; at++) {
         memory.u8.set(nameOf(at), NAME)
         const expected = [...places].find(([, place]) => place === at)?.[0] ?? -1

@@ -142,12 +142,10 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     throw error
   })
   reload = () => {
-    try {
-      tunnel.reload()
-    } catch (error) {
+    tunnel.reload().catch((error: unknown) => {
       if (!(error instanceof UserError)) throw error
       log.warn(`not reloaded: ${error.message}`)
-    }
+    })
   }
   const reason = await Promise.race([asked, tunnel.died])
   await tunnel.stop()

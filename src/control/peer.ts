@@ -258,14 +258,12 @@ export class Peer {
     return this.#life.state
   }
 
-  /** It is no peer any more. */
+  /** It is no peer any more; its row is not free yet for another (peer-rows.ts). */
   remove(): void {
     this.#removed = true
     this.#pathMtu?.close()
     this.#context.privateSide?.remove(this.index)
     this.#context.table.clear(this.index)
-    this.#context.limits.set(this.index, 0, 0)
-    this.#context.limits.allowRuns(this.index)
     this.#context.forget(this.index)
   }
 

@@ -6,6 +6,7 @@ import type { Endpoint } from '../linux/sockaddr.js'
 import type { PeerRow } from './addresses.js'
 import { formatEndpoint } from './endpoint.js'
 import { Peer, type PeerContext } from './peer.js'
+import type { PeerRows } from './peer-rows.js'
 import type { PeerStatus } from './status.js'
 
 const REFRESH_LOOK_MS = 20
@@ -17,19 +18,23 @@ export interface PeerChanges {
   readonly changed: readonly string[]
 }
 
+export interface PeersContext extends Omit<PeerContext, 'nameAt'> {
+  readonly peerRows: PeerRows
+  /** Tells the workers what addresses the peers have by configuration; called whenever it is {@link Peers.rows} that change. */
+  configure(): void
+}
+
 /** All the other hosts. Each has a row of the peer table, and keeps it for as long as it is a peer. */
 export class Peers {
-  readonly #context: Omit<PeerContext, 'nameAt'>
+  readonly #context: PeersContext
   readonly #peers = new Map<string, Peer>()
   #settings: Settings
   #started = false
-  /** The row to try first for the next one: a row left is not taken again at once. */
-  #nextRow = 0
 
-  constructor(context: Omit<PeerContext, 'nameAt'>) {
+  constructor(context: PeersContext) {
     this.#context = context
     this.#settings = context.settings
-    for (const settings of context.settings.peers) this.#add(settings)
+    this.#addSome(context.settings.peers)
   }
 
   /**
@@ -132,10 +137,13 @@ export class Peers {
   }
 
   /**
-   * Makes the peers those of `settings`. Those that stay, by their name and all they are set to, notice nothing.
-   * @throws UserError for keys that nobody can talk to; nothing has changed then
+   * Makes the peers those of `settings`, one call at a time. Those that stay, by their name and all they are set to,
+   * notice nothing; those that go are gone at once; those that come may have to wait until rows are free.
+   * @throws UserError for keys that nobody can talk to; nothing has changed then; or when the tunnel stops meanwhile
    */
-  apply(settings: Settings): PeerChanges {
+  async apply(settings: Settings): Promise<PeerChanges> {
+    const { peerRows, configure } = this.#context
+    peerRows.throwIfClosed()
     const wanted = new Map(settings.peers.map((peer) => [peer.name, peer]))
     const stays = ({ name }: PeerSettings) =>
       isDeepStrictEqual(wanted.get(name), this.#peers.get(name)?.settings)
@@ -153,11 +161,18 @@ export class Peers {
       ;(now === undefined ? removed : changed).push(name)
       peer.remove()
       this.#peers.delete(name)
+      peerRows.retire(peer.index)
     }
-    for (const peer of fresh) this.#add(peer)
     this.#settings = settings
     const added = fresh.map(({ name }) => name).filter((name) => !changed.includes(name))
-    return { added, removed, changed }
+    for (let waiting: readonly PeerSettings[] = fresh; ; ) {
+      waiting = this.#addSome(waiting)
+      configure()
+      // Not before what is configured names them no more.
+      const settled = peerRows.settle()
+      if (waiting.length === 0) return { added, removed, changed }
+      await settled
+    }
   }
 
   status(): PeerStatus[] {
@@ -195,9 +210,19 @@ export class Peers {
     this.#peers.clear()
   }
 
-  #add(settings: PeerSettings): void {
+  /** Adds as many as there are free rows for. @returns the others */
+  #addSome(all: readonly PeerSettings[]): readonly PeerSettings[] {
+    for (const [index, settings] of all.entries()) {
+      const row = this.#context.peerRows.take()
+      if (row === undefined) return all.slice(index)
+      this.#add(row, settings)
+    }
+    return []
+  }
+
+  #add(row: number, settings: PeerSettings): void {
     const nameAt = (endpoint: Endpoint) => this.#nameAt(endpoint)
-    const peer = new Peer(this.#freeRow(), settings, { ...this.#context, nameAt })
+    const peer = new Peer(row, settings, { ...this.#context, nameAt })
     this.#peers.set(settings.name, peer)
     if (this.#started) peer.start()
   }
@@ -207,14 +232,5 @@ export class Peers {
       ({ endpoint }) => endpoint?.address === address && endpoint.port === port,
     )
     return found?.name
-  }
-
-  #freeRow(): number {
-    const taken = new Set([...this.#peers.values()].map(({ index }) => index))
-    const { rows } = this.#context.table
-    let row = this.#nextRow
-    while (taken.has(row)) row = (row + 1) % rows
-    this.#nextRow = (row + 1) % rows
-    return row
   }
 }

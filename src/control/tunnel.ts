@@ -28,6 +28,7 @@ import { ControlChannel } from './control-channel.js'
 import { type Device, openDevice } from './device.js'
 import { formatEndpoint } from './endpoint.js'
 import { enableOffloads, OffloadWatch, offloadStatus } from './offload.js'
+import { PeerRows } from './peer-rows.js'
 import { type PeerChanges, Peers } from './peers.js'
 import type { PrivateSide, PrivateSideOptions } from './private-side.js'
 import { Resources } from './resources.js'
@@ -71,6 +72,8 @@ export class Tunnel {
   #narrow: ReadonlyMap<string, number> = new Map()
   /** What was last complained of, until it is over. */
   #trouble: string | undefined
+  /** Those that are under way. */
+  #reloads: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: Parts) {
     const { memory, plan } = parts
@@ -176,6 +179,7 @@ export class Tunnel {
     const send = channel.send.bind(channel)
     const sendWhole = channel.sendWhole.bind(channel)
     const addresses = new Addresses(memory, plan, settings.mode)
+    const peerRows = new PeerRows(memory, plan, () => workers.ring())
     let onMtu = () => {}
     let onControl = () => {}
     const peers: Peers = new Peers({
@@ -189,6 +193,8 @@ export class Tunnel {
       sendWhole,
       forget: (row) => addresses.forget(row),
       privateSide,
+      peerRows,
+      configure: () => configure(),
       onMtu: () => onMtu(),
       log,
     })
@@ -200,7 +206,8 @@ export class Tunnel {
     memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = receiveBytes(settings, mtuBytes, peers)
     const device = openDevice(netlink, settings, mtuBytes)
     resources.defer(() => void close(device.fd))
-    addresses.configure(peers.rows, device.mac)
+    const configure = () => addresses.configure(peers.rows, device.mac)
+    configure()
     const offloads = new Offloads(memory, plan.offloads)
     enableOffloads(offloads, device, socket, settings.offload === 'auto')
 
@@ -217,6 +224,7 @@ export class Tunnel {
     })
     if (privateSide !== undefined) privateSide.onKeys = () => workers.ring()
     resources.defer(() => workers.stop())
+    resources.defer(() => peerRows.close())
     resources.defer(() => channel.close())
     const parts = {
       settings,
@@ -297,18 +305,23 @@ export class Tunnel {
   }
 
   /**
-   * Reads the configuration file again and makes the peers those that it names.
+   * Reads the configuration file again and makes the peers those that it names; after any other reload is done.
    * @returns what was changed
-   * @throws UserError where the file is wrong, or there is none; all is as it was then
+   * @throws UserError where the file is wrong, or there is none; all is as it was then; or when the tunnel stops
    */
-  reload(): ReloadReport {
+  reload(): Promise<ReloadReport> {
+    const report = this.#reloads.then(() => this.#reload())
+    this.#reloads = report.catch(() => {})
+    return report
+  }
+
+  async #reload(): Promise<ReloadReport> {
     if (this.#reread === undefined)
       throw new UserError('this tunnel was started without --config, so there is no file to read again')
     const settings = this.#reread()
     // The key in use is OpenSSL's; another one would need a restart.
     settings.private_key_file?.wipe()
-    const changes = this.#peers.apply(settings)
-    this.#addresses.configure(this.#peers.rows)
+    const changes = await this.#peers.apply(settings)
     const ignored = Object.keys(settings).filter(
       (key) => key !== 'peers' && !isDeepStrictEqual(pick(settings, key), pick(this.#settings, key)),
     )

@@ -58,6 +58,15 @@ export class ControlQueue {
     return Atomics.exchange(this.#memory.i32, this.#told, 1) === 0
   }
 
+  /** As {@link Ring} has them. */
+  get position(): number {
+    return this.#ring.position
+  }
+
+  hasPassed(position: number): boolean {
+    return this.#ring.hasPassed(position)
+  }
+
   /**
    * Main: takes what is there, up to `limit` frames. `head` is good during the call alone.
    * @returns whether there is more: main must come back for it, and is not told again before it has

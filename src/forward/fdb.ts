@@ -241,9 +241,10 @@ export class Fdb {
     this.#next = end === this.#blockCount ? 0 : end
   }
 
-  /** Main: forgets what was learnt from a port, pinned addresses aside. */
+  /** Main: forgets what was learnt from a port, pinned addresses aside, and has what was decided decided anew. */
   forget(port: number): void {
     this.#removeWhere((entry, seen) => seen !== PINNED && this.#portOf(this.#i32[entry + PORT]) === port)
+    Atomics.add(this.#i32, this.#header + CHANGES, 1)
   }
 
   /**

@@ -124,6 +124,8 @@ export class Loop {
       this.#bell.silence()
       counters[C.syscalls]++
       this.#ended = this.#rung()
+      own.wake()
+      other.wake()
     }
     if ((found & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
     if ((found & POLLERR) !== 0) this.#source.handleError()
@@ -133,7 +135,7 @@ export class Loop {
 
 /** One worker's part in draining a ring that either worker may drain, one at a time. */
 class Drain {
-  /** The sink takes no more now; its record, and the ring's lock, stay with this worker until it does. */
+  /** The sink takes no more now; what it has in hand, and the ring's lock, stay with this worker until it does. */
   blocked = false
   readonly #ring: Ring
   readonly #sink: Sink
@@ -146,9 +148,18 @@ class Drain {
   /** Drains what is there, unless the other worker does. */
   run(): void {
     while (this.blocked || (!this.#ring.isEmpty && this.#ring.tryLock())) {
-      this.blocked = this.#sink.drain(this.#ring) === BLOCKED
+      this.#drain()
       if (this.blocked) return
-      this.#ring.unlock()
     }
+  }
+
+  /** The same, even where nothing is there: the sink may have something of its own, which may be blocked, too. */
+  wake(): void {
+    if (this.blocked || this.#ring.tryLock()) this.#drain()
+  }
+
+  #drain(): void {
+    this.blocked = this.#sink.drain(this.#ring) === BLOCKED
+    if (!this.blocked) this.#ring.unlock()
   }
 }

@@ -80,6 +80,13 @@ export class PathLimits {
     Atomics.store(this.#i32, this.#at(index) + RUNS_REFUSED, 0)
   }
 
+  /** Main: the row is another peer's from now on, of whose way nothing is known. */
+  forget(index: number): void {
+    this.set(index, 0, 0)
+    this.takeHint(index)
+    this.allowRuns(index)
+  }
+
   #at(index: number): number {
     return this.#word + index * (ROW_BYTES >>> 2)
   }

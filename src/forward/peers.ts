@@ -8,6 +8,9 @@ import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
  * the other one and then switched to, so that no reader ever sees half of it. A second word says whether the
  * row is a peer's that can be sent to. An address is all zero, family included, until there is one.
  *
+ * A row that a peer has left still has its address, which a worker may have handed to the kernel. It is another
+ * peer's only when no worker has anything of it in hand (control/peer-rows.ts).
+ *
  * Before the rows, an index from addresses to rows: two hash tables and a word that says which holds. A
  * reader that is overtaken by two changes may miss a row, but never takes one for another.
  */
@@ -16,10 +19,14 @@ const ROW_BYTES = 3 * SLOT_BYTES
 const SOCKADDR_WORDS = SOCKADDR_BYTES / 4
 
 const HEADER_BYTES = 64
-/** Words of the header: which index holds, the rows up to the last that is in use, and how many are. */
+/**
+ * Words of the header: which index holds, the rows up to the last that is in use, how many are, and, plus one, the
+ * row that is the only one.
+ */
 const WHICH_INDEX = 0
 const ROWS_IN_USE = 1
 const COUNT_IN_USE = 2
+const ONLY_IN_USE = 3
 /** Words of a row's last line. */
 const WHICH_ADDRESS = 0
 const IN_USE = 1
@@ -76,6 +83,12 @@ export class PeerTable {
     this.#reindex()
   }
 
+  /** Main, while no worker has anything of row `index` in hand: it is another peer's from now on. */
+  forget(index: number): void {
+    const row = this.#at + index * ROW_BYTES
+    this.#memory.u8.fill(0, row, row + 2 * SLOT_BYTES)
+  }
+
   /** Whether row `index` is a peer's that has an address. */
   inUse(index: number): boolean {
     return Atomics.load(this.#memory.i32, this.#words(index) + IN_USE) === 1
@@ -89,6 +102,11 @@ export class PeerTable {
   /** How many rows are in use. */
   get countInUse(): number {
     return Atomics.load(this.#memory.i32, this.#header + COUNT_IN_USE)
+  }
+
+  /** The one row in use, or -1 where they are more or none. */
+  get onlyInUse(): number {
+    return Atomics.load(this.#memory.i32, this.#header + ONLY_IN_USE) - 1
   }
 
   /** Offset in the memory of peer `index`'s present address. */
@@ -160,5 +178,6 @@ export class PeerTable {
     Atomics.store(i32, this.#header + WHICH_INDEX, which)
     Atomics.store(i32, this.#header + ROWS_IN_USE, rowsInUse)
     Atomics.store(i32, this.#header + COUNT_IN_USE, countInUse)
+    Atomics.store(i32, this.#header + ONLY_IN_USE, countInUse === 1 ? rowsInUse : 0)
   }
 }

@@ -74,8 +74,9 @@ export interface WorkerPlan {
 }
 
 /**
- * Words of the state area, each written by main alone but `controlTold`, `handshakesTold` (control-queue.ts) and `fragmenting`
- * (passage.ts). `maxFrameBytes` is the longest frame or packet taken from the network; it changes with the
+ * Words of the state area, each written by main alone but `controlTold`, `handshakesTold` (control-queue.ts), `fragmenting`
+ * (passage.ts) and the workers' epochs (epoch.ts). `maxFrameBytes` is the longest frame or packet taken from the network; it
+ * changes with the
  * underlay's MTU. `clampFrameBytes` is the longest frame that the MSS of TCP connections is to allow, 0 for any;
  * `paddingLimit` the length that a frame of a private tunnel is not padded beyond.
  */
@@ -89,6 +90,9 @@ export const StateWord = {
   clampFrameBytes: 6,
   paddingLimit: 7,
   handshakesTold: 8,
+  epoch: 9,
+  tapEpoch: 10,
+  udpEpoch: 11,
 } as const
 
 /** Bytes of each worker's scratch. */

@@ -25,6 +25,9 @@ export interface Source {
 /** Where frames go. */
 export interface Sink {
   readonly fd: number
-  /** Writes the ring's oldest record to the fd; called again after BLOCKED, it goes on where it was. */
+  /**
+   * Writes the ring's oldest record to the fd, if there is one; called again after BLOCKED, it goes on where it was.
+   * To be called with the ring's lock.
+   */
   drain(ring: Ring): Progress
 }

@@ -156,6 +156,16 @@ export class Ring {
     return (Atomics.load(this.#i32, this.#head) - Atomics.load(this.#i32, this.#tail)) | 0
   }
 
+  /** Either side: how far records have been put in, to be asked after with {@link hasPassed}. */
+  get position(): number {
+    return Atomics.load(this.#i32, this.#head)
+  }
+
+  /** Either side: whether all records have been released that had been put in at that position. */
+  hasPassed(position: number): boolean {
+    return ((Atomics.load(this.#i32, this.#tail) - position) | 0) >= 0
+  }
+
   /** Producer: says that it is about to sleep for want of `bytes` of room. False when there is room now. */
   producerMaySleep(bytes: number): boolean {
     Atomics.store(this.#i32, this.#producerSleeps, 1)

@@ -27,7 +27,7 @@ import type { PeerTable } from './peers.js'
 import type { Scratch } from './scratch.js'
 import type { Sealer } from './sealer.js'
 import { SendBatch } from './send-batch.js'
-import type { WaitingRoom } from './waiting-room.js'
+import type { GivenUp, Leaver, WaitingRoom } from './waiting-room.js'
 
 /** How long a full send buffer is waited for before the frames in hand are dropped. */
 const SEND_PATIENCE_MS = 100
@@ -111,6 +111,10 @@ export class Sender {
   #waylessErrno = 0
   /** When the send buffer was found full, in `performance.now()` terms; 0 while it is not. */
   #blockedSinceMs = 0
+  readonly #givenUp: GivenUp = (peer) => {
+    this.#counters[C.dropNoKeypair]++
+    this.countFor(peer, 1)
+  }
 
   constructor(options: SenderOptions, scratch: Scratch, counters: Float64Array) {
     this.#fd = options.fd
@@ -174,24 +178,27 @@ export class Sender {
     if (sealed > 0) {
       this.batch.addFrame(sealer.message, sealed, peer, name)
       sealer.keep(sealed)
-    } else if (this.#waitingRoom?.put(sealer.frame, bytes, peer, performance.now()) !== true) {
-      this.#counters[C.dropNoKeypair]++
-      this.countFor(peer, 1)
+    } else if (this.#waitingRoom?.put(sealer.frame, bytes, peer, performance.now(), this.#givenUp) !== true) {
+      this.#givenUp(peer)
     }
   }
 
   /**
-   * Sends what has waited for keys and has some now; to be called when there may be new ones.
-   * @returns false where a batch that waits for the send buffer comes first
+   * Sends what has waited for keys and has some now; to be called when there may be new ones, with an empty batch.
+   * @returns false when the send buffer is full and worth waiting for, as {@link flush} does
    */
   sendWaiting(peers: PeerTable): boolean {
     const room = this.#waitingRoom
     if (room === undefined || room.empty) return true
-    if (this.batch.count !== 0) return false
-    room.leave((frame, bytes, peer) => this.#leave(frame, bytes, peer, peers), performance.now())
-    this.#counters[C.dropNoKeypair] += room.takeExpired()
-    this.flush()
-    return true
+    const leaver: Leaver = (frame, bytes, peer) => this.#leave(frame, bytes, peer, peers)
+    room.leave(leaver, performance.now(), this.#givenUp)
+    return this.flush()
+  }
+
+  /** Drops what waits for keys to those that are no peers any more. */
+  dropGone(peers: PeerTable): void {
+    const room = this.#waitingRoom
+    if (room !== undefined && !room.empty) room.giveUp((peer) => !peers.inUse(peer), this.#givenUp)
   }
 
   #leave(frame: number, bytes: number, peer: number, peers: PeerTable): boolean {

@@ -44,6 +44,12 @@ export class StormLimit {
     return true
   }
 
+  /** Main, while no frames come from `port`: it is another peer's from now on, who has sent nothing yet. */
+  forget(port: number): void {
+    const bucket = this.#at + (port - FLOOD) * 2
+    this.#f64.fill(0, bucket, bucket + 2)
+  }
+
   /** What a bucket would have gained since, it gains when it is found empty: it cannot hold more than it does. */
   #fill(bucket: number): void {
     const nowMs = this.#nowMs()

@@ -91,8 +91,8 @@ export class UdpSink implements Sink {
   }
 
   drain(ring: Ring): Progress {
-    if (this.#keysChanged) this.sendWaiting()
     if (!this.#sender.flush()) return BLOCKED
+    if (this.#keysChanged && !this.#sendWaiting()) return BLOCKED
     const record = ring.peek()
     if (record < 0) return DONE
     if (this.#records.kind(record) === KIND_RUN) {
@@ -150,8 +150,8 @@ export class UdpSink implements Sink {
       return false
     }
     const frames = this.#segments || 1
-    const single = this.#peers.countInUse === 1
-    const target = this.#forwarding.fromDevice(frame, bytes, single ? 0 : frames)
+    const only = this.#peers.onlyInUse
+    const target = this.#forwarding.fromDevice(frame, bytes, only >= 0 ? 0 : frames)
     if (target < FLOOD) {
       this.#counters[dropCounterOf(target)] += frames
       return false
@@ -162,7 +162,7 @@ export class UdpSink implements Sink {
       return false
     }
     // To all, where there is but one, is to that one.
-    this.#target = target !== FLOOD && !gone ? target : single ? this.#peers.rowsInUse - 1 : FLOOD
+    this.#target = target !== FLOOD && !gone ? target : only >= 0 ? only : FLOOD
     if (isSuper) this.#longestBytes = this.#segmenter.headerBytes + this.#segmenter.payloadBytes(0)
     else {
       this.#longestBytes = bytes
@@ -174,14 +174,23 @@ export class UdpSink implements Sink {
     return true
   }
 
-  /** There may be keys that frames wait for: with the next record they are looked at, or before. */
+  /**
+   * There may be keys that frames wait for: they are looked at with the next {@link drain}. And there may be peers
+   * less than before: what waits for keys to those is dropped.
+   */
   keysChanged(): void {
     this.#keysChanged = true
+    this.#sender.dropGone(this.#peers)
   }
 
-  /** Sends what has waited for keys and has some now; to be called with the ring's lock. */
-  sendWaiting(): void {
-    this.#keysChanged = !this.#sender.sendWaiting(this.#peers)
+  /** Whether there is anything in hand that could not be sent yet. */
+  get holds(): boolean {
+    return this.#batch.count !== 0
+  }
+
+  #sendWaiting(): boolean {
+    this.#keysChanged = false
+    return this.#sender.sendWaiting(this.#peers)
   }
 
   #beginSegments(frame: number, bytes: number): number {

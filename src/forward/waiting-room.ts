@@ -11,6 +11,9 @@ const PATIENCE_MS = 6_000
 /** Who takes frames out again; true when the frame has gone, false when it has to wait on. */
 export type Leaver = (frame: number, bytes: number, peer: number) => boolean
 
+/** Who counts a frame, for `peer`, that waits no more and has not gone. */
+export type GivenUp = (peer: number) => void
+
 /**
  * Frames for peers that there are no keys for yet, while a handshake is under way: the first packet of a
  * conversation would be lost otherwise, and a TCP connection begin a second late. Each worker has one.
@@ -25,8 +28,6 @@ export class WaitingRoom {
   /** Entries, and room in use. */
   #count = 0
   #used = 0
-  /** Frames that have been given up since {@link takeExpired} was asked. */
-  #expired = 0
 
   /**
    * @param at offset of {@link WAITING_ROOM_BYTES} in the memory
@@ -41,9 +42,9 @@ export class WaitingRoom {
     return this.#count === 0
   }
 
-  /** Keeps a copy of a frame; false where there is no room. */
-  put(frame: number, bytes: number, peer: number, nowMs: number): boolean {
-    if (!this.#fits(bytes, peer)) this.#expire(nowMs)
+  /** Keeps a copy of a frame; false where there is no room. @param givenUp told of others that make room for it */
+  put(frame: number, bytes: number, peer: number, nowMs: number, givenUp: GivenUp): boolean {
+    if (!this.#fits(bytes, peer)) this.#expire(nowMs, givenUp)
     if (!this.#fits(bytes, peer)) return false
     const index = this.#count++
     this.#copy(this.#at + this.#used, frame, bytes)
@@ -55,20 +56,20 @@ export class WaitingRoom {
     return true
   }
 
-  /** Offers each frame, in the order they came. */
-  leave(leaver: Leaver, nowMs: number): void {
-    this.#expire(nowMs)
+  /** Offers each frame, in the order they came. @param givenUp told of those that have waited for too long */
+  leave(leaver: Leaver, nowMs: number, givenUp: GivenUp): void {
+    this.#expire(nowMs, givenUp)
     for (let index = 0; index < this.#count; index++) {
       if (leaver(this.#offsets[index], this.#bytes[index], this.#peers[index])) this.#bytes[index] = 0
     }
     this.#compact()
   }
 
-  /** How many frames have been given up since this was last asked. */
-  takeExpired(): number {
-    const expired = this.#expired
-    this.#expired = 0
-    return expired
+  /** Gives up those for peers of which that is so. */
+  giveUp(isGone: (peer: number) => boolean, givenUp: GivenUp): void {
+    for (let index = 0; index < this.#count; index++)
+      if (isGone(this.#peers[index])) this.#end(index, givenUp)
+    this.#compact()
   }
 
   #fits(bytes: number, peer: number): boolean {
@@ -76,13 +77,15 @@ export class WaitingRoom {
     return this.#waitingFor(peer) < PEER_FRAMES
   }
 
-  #expire(nowMs: number): void {
-    for (let index = 0; index < this.#count; index++) {
-      if (nowMs - this.#sinceMs[index] < PATIENCE_MS) continue
-      this.#bytes[index] = 0
-      this.#expired++
-    }
+  #expire(nowMs: number, givenUp: GivenUp): void {
+    for (let index = 0; index < this.#count; index++)
+      if (nowMs - this.#sinceMs[index] >= PATIENCE_MS) this.#end(index, givenUp)
     this.#compact()
+  }
+
+  #end(index: number, givenUp: GivenUp): void {
+    this.#bytes[index] = 0
+    givenUp(this.#peers[index])
   }
 
   #waitingFor(peer: number): number {

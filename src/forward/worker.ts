@@ -7,6 +7,7 @@ import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { ControlQueue } from './control-queue.js'
 import { counterBlock } from './counters.js'
+import { Epoch } from './epoch.js'
 import { Fdb } from './fdb.js'
 import type { Forwarding } from './forwarding.js'
 import { Loop } from './loop.js'
@@ -22,6 +23,7 @@ import { Ring } from './ring.js'
 import { Router } from './router.js'
 import { Routes } from './routes.js'
 import { Scratch } from './scratch.js'
+import type { SenderOptions } from './sender.js'
 import { StormLimit } from './storm.js'
 import { Switch } from './switch.js'
 import { TapSink } from './tap-sink.js'
@@ -83,7 +85,13 @@ export default function work(task: WorkerTask): void {
 /** One function for all that call it, so that V8 may rely on it. */
 const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
 
-function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): Loop {
+/** @param calls system calls, for a test to come between */
+export function assemble(
+  task: LoopTask,
+  memory: NativeMemory,
+  bytes: ByteOperations,
+  calls: Pick<SenderOptions, 'sendmmsg'> = {},
+): Loop {
   const { plan, tapFd, udpFd, sockaddrBytes } = task
   const scratch = new Scratch(memory, plan[task.role].scratch)
   const counters = counterBlock(memory, plan[task.role].counters)
@@ -109,7 +117,7 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
   const privateParts =
     task.mac1Key &&
     new PrivateParts({ task, mac1Key: task.mac1Key, scratch, peers, limits, bytes, control, tellMain })
-  const sending = { fd: udpFd, sockaddrBytes, peers, peerCounters, offloads, passage }
+  const sending = { ...calls, fd: udpFd, sockaddrBytes, peers, peerCounters, offloads, passage }
   const sealing = privateParts?.forDevice()
   const udpSink = new UdpSink({ ...sending, sealing, l2Bytes, forwarding, state }, scratch, bytes, counters)
   const relaying = { ...sending, sealing: privateParts?.forRelay() }
@@ -119,15 +127,15 @@ function assemble(task: LoopTask, memory: NativeMemory, bytes: ByteOperations): 
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
   const stop = (state >>> 2) + StateWord.stop
+  const epoch = new Epoch(memory, state)
   const rung = () => {
+    const asked = epoch.now
     if (privateParts !== undefined) {
       privateParts.sweep()
       udpSink.keysChanged()
-      if (outbound.tryLock()) {
-        udpSink.sendWaiting()
-        outbound.unlock()
-      }
     }
+    // What is in hand is of no record that is waited for where the ring is empty: it has waited for keys.
+    if (!udpSink.holds || !outbound.isEmpty) epoch.acknowledge(task.role, asked)
     return Atomics.load(memory.i32, stop) !== 0
   }
   const common = { scratch, counters, rung }

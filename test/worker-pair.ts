@@ -1,0 +1,224 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import koffi from 'koffi'
+import type { Test } from 'tap'
+import { PeerRows } from '../src/control/peer-rows.js'
+import { ControlQueue } from '../src/forward/control-queue.js'
+import { C, type CounterName, counterBlock } from '../src/forward/counters.js'
+import { Fdb } from '../src/forward/fdb.js'
+import { KeypairTable } from '../src/forward/keypairs.js'
+import type { Loop } from '../src/forward/loop.js'
+import { Offloads } from '../src/forward/offloads.js'
+import { PathLimits } from '../src/forward/path-limits.js'
+import { P, PEER_STRIDE, type PeerCounterName, peerCounterBlock } from '../src/forward/peer-counters.js'
+import { PeerTable } from '../src/forward/peers.js'
+import { planMemory, StateWord } from '../src/forward/plan.js'
+import { Ring } from '../src/forward/ring.js'
+import { StormLimit } from '../src/forward/storm.js'
+import { assemble, type WorkerRole } from '../src/forward/worker.js'
+import { AF_UNIX, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from '../src/linux/constants.js'
+import { EAGAIN } from '../src/linux/errno.js'
+import { Doorbell } from '../src/linux/eventfd.js'
+import { close, must, recv, sendmmsg, socketpair, write } from '../src/linux/libc.js'
+import { NativeMemory } from '../src/linux/memory.js'
+import { encodeSockaddr, SOCKADDR_BYTES, sockaddrLength } from '../src/linux/sockaddr.js'
+import { virtio_net_hdr } from '../src/linux/structs.js'
+import { openUdp, sendDatagram, type UdpSocket } from '../src/linux/udp.js'
+import { byteOperations } from '../src/offload/bytes.js'
+
+const BUFFERS = { receiveBufferBytes: 1 << 20, sendBufferBytes: 1 << 20 }
+const LOOPBACK = '127.0.0.1'
+
+/** How long a takeover of rows may take on a machine with much else to do. */
+const PATIENCE_MS = 10_000
+
+/**
+ * Both workers' loops as the program has them, in tap mode, over its shared memory, with two rows for peers, in one
+ * thread: a test says when each goes around. The device is a pair of sockets; network and peers are UDP sockets.
+ */
+export class WorkerPair {
+  readonly memory: NativeMemory
+  readonly table: PeerTable
+  readonly keypairs: KeypairTable
+  readonly limits: PathLimits
+  readonly storm: StormLimit
+  readonly fdb: Fdb
+  readonly rows: PeerRows
+  readonly control: ControlQueue
+  readonly rings: { readonly outbound: Ring; readonly inbound: Ring }
+  /** While it is, the kernel's send buffer is full. */
+  full = false
+  readonly #socket: UdpSocket
+  readonly #overlay: number
+  readonly #loops: Readonly<Record<WorkerRole, Loop>>
+  readonly #bells: readonly Doorbell[]
+  readonly #counters: readonly Float64Array[]
+  readonly #peerCounters: readonly Float64Array[]
+  readonly #test: Test
+  readonly #name: number
+  #keypairRow = 0
+
+  constructor(t: Test, isPrivate: boolean) {
+    const plan = planMemory(2)
+    const memory = NativeMemory.allocate(plan.bytes + SOCKADDR_BYTES)
+    const fds = new Int32Array(2)
+    must('socketpair', () => socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds))
+    const [tapFd, overlay] = fds
+    const socket = openUdp({ listen: { address: LOOPBACK, port: 0 }, ...BUFFERS })
+    const bells = { tap: Doorbell.open(), udp: Doorbell.open() }
+    t.teardown(() => {
+      this.rows.close()
+      for (const fd of [tapFd, overlay, socket.fd]) close(fd)
+      for (const bell of [bells.tap, bells.udp]) bell.close()
+    })
+    const state = plan.state >>> 2
+    memory.i32[state + StateWord.maxFrameBytes] = 2000
+    memory.i32[state + StateWord.paddingLimit] = 1500
+    new Offloads(memory, plan.offloads).set('udp_segment', true)
+    this.fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+    this.fdb.initialise(() => randomInt(2 ** 32))
+    this.memory = memory
+    this.table = new PeerTable(memory, plan.peers, plan.peerRows)
+    this.keypairs = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
+    this.limits = new PathLimits(memory, plan.pathLimits)
+    this.storm = new StormLimit(memory, plan.storm)
+    this.control = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
+    const ring = ({ at, dataBytes }: { at: number; dataBytes: number }) => new Ring(memory, at, dataBytes)
+    this.rings = { outbound: ring(plan.outbound), inbound: ring(plan.inbound) }
+    this.#socket = socket
+    this.#overlay = overlay
+    this.#bells = [bells.tap, bells.udp]
+    this.#test = t
+    this.#name = plan.bytes
+    const between: typeof sendmmsg = (fd, vector, count, flags) => {
+      if (!this.full) return sendmmsg(fd, vector, count, flags)
+      koffi.errno(EAGAIN)
+      return -1
+    }
+    const bytes = byteOperations(memory)
+    const shared = {
+      plan,
+      mode: 'tap' as const,
+      relay: false,
+      tapFd,
+      udpFd: socket.fd,
+      tapBellFd: bells.tap.fd,
+      udpBellFd: bells.udp.fd,
+      sockaddrBytes: sockaddrLength(socket.family),
+      mac1Key: isPrivate ? randomBytes(32) : undefined,
+    }
+    const loop = (role: WorkerRole) => assemble({ ...shared, role }, memory, bytes, { sendmmsg: between })
+    this.#loops = { tap: loop('tap'), udp: loop('udp') }
+    const workers = [plan.tap, plan.udp]
+    this.#counters = workers.map(({ counters }) => counterBlock(memory, counters))
+    this.#peerCounters = workers.map((it) => peerCounterBlock(memory, it.peerCounters, plan.peerRows))
+    this.rows = new PeerRows(memory, plan, () => this.ring())
+  }
+
+  /** A peer's socket. */
+  openPeer(): UdpSocket {
+    const socket = openUdp({ listen: { address: LOOPBACK, port: 0 }, ...BUFFERS })
+    this.#test.teardown(() => close(socket.fd))
+    return socket
+  }
+
+  /** A row becomes this peer's. */
+  join(row: number, peer: UdpSocket): void {
+    this.table.setAddress(row, encodeSockaddr(this.#socket.family, peer.local))
+  }
+
+  /** A row's peer has keys from now on. What is sealed for it opens as from it. */
+  key(row: number): void {
+    const keypair = this.#keypairRow++
+    const key = randomBytes(32)
+    this.keypairs.reserve(keypair, 0x7700_0000 + keypair, row)
+    this.keypairs.establish(keypair, 0x7700_0000 + keypair, key, key)
+    this.keypairs.sealWith(row, keypair)
+    this.ring()
+  }
+
+  /** A row's peer goes, as main has it go. */
+  leave(row: number): void {
+    const keypair = this.keypairs.sealingRow(row)
+    this.keypairs.sealWith(row, -1)
+    if (keypair >= 0) this.keypairs.release(keypair)
+    this.table.clear(row)
+    this.fdb.forget(row)
+    this.rows.retire(row)
+  }
+
+  /** Main rings for both workers. */
+  ring(): void {
+    for (const bell of this.#bells) bell.ring()
+  }
+
+  /** A worker goes around once. */
+  turn(role: WorkerRole): void {
+    this.#loops[role].turn(0)
+  }
+
+  /** These workers go around some times; both without. */
+  step(...roles: readonly WorkerRole[]): void {
+    for (let turn = 0; turn < 4; turn++)
+      for (const role of roles.length === 0 ? (['tap', 'udp'] as const) : roles) this.turn(role)
+  }
+
+  /** Whether the rows that were retired become free while this is done over and over. */
+  async settles(withinMs = PATIENCE_MS, work = () => this.step()): Promise<boolean> {
+    let settled = false
+    void this.rows.settle().then(() => {
+      settled = true
+    })
+    for (const endMs = performance.now() + withinMs; !settled && performance.now() < endMs; await sleep(1))
+      work()
+    return settled
+  }
+
+  /** The host puts a frame into the device. */
+  send(frame: Uint8Array): void {
+    const bytes = Buffer.concat([Buffer.alloc(virtio_net_hdr.size), frame])
+    must('write', () => write(this.#overlay, bytes, bytes.length))
+  }
+
+  /** Frames that have come out of the device. */
+  received(): Buffer[] {
+    return datagrams(this.#overlay).map((bytes) => bytes.subarray(virtio_net_hdr.size))
+  }
+
+  /** A peer sends a datagram to this host. */
+  sendFrom(peer: UdpSocket, payload: Uint8Array): void {
+    const name = encodeSockaddr(peer.family, this.#socket.local)
+    if (sendDatagram(peer, payload, name) !== 0) throw new Error('a peer cannot send')
+  }
+
+  /** Where in the memory the name of a peer's socket lies, as the kernel would write it; until the next call. */
+  nameOf(peer: UdpSocket): number {
+    this.memory.u8.set(encodeSockaddr(this.#socket.family, peer.local), this.#name)
+    return this.#name
+  }
+
+  /** What main takes out of the control queue: whose each frame is. */
+  takeControl(): number[] {
+    const rows: number[] = []
+    this.control.take(100, (row) => rows.push(row))
+    return rows
+  }
+
+  count(name: CounterName): number {
+    return this.#counters.reduce((sum, block) => sum + block[C[name]], 0)
+  }
+
+  countOf(row: number, name: PeerCounterName): number {
+    return this.#peerCounters.reduce((sum, block) => sum + block[row * PEER_STRIDE + P[name]], 0)
+  }
+}
+
+/** What has come to a socket. */
+export function datagrams(fd: number): Buffer[] {
+  const all: Buffer[] = []
+  for (const buffer = Buffer.alloc(65_536); ; ) {
+    const bytes = recv(fd, buffer, buffer.length, MSG_DONTWAIT)
+    if (bytes < 0) return all
+    all.push(Buffer.from(buffer.subarray(0, bytes)))
+  }
+}
