@@ -202,11 +202,15 @@ export class Tunnel {
     resources.defer(() => peers.close())
 
     const mtuBytes = peers.mtuBytes ?? ETHERNET_MTU_BYTES
-    memory.i32[(plan.state >>> 2) + StateWord.acceptAny] = settings.accept_any ? 1 : 0
     memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = receiveBytes(settings, mtuBytes, peers)
     const device = openDevice(netlink, settings, mtuBytes)
     resources.defer(() => void close(device.fd))
-    const configure = () => addresses.configure(peers.rows, device.mac)
+    const configure = () => {
+      const [first] = peers.rows
+      const any = settings.accept_any && first !== undefined ? first.index + 1 : 0
+      Atomics.store(memory.i32, (plan.state >>> 2) + StateWord.acceptAny, any)
+      addresses.configure(peers.rows, device.mac)
+    }
     configure()
     const offloads = new Offloads(memory, plan.offloads)
     enableOffloads(offloads, device, socket, settings.offload === 'auto')

@@ -75,8 +75,8 @@ export interface WorkerPlan {
 
 /**
  * Words of the state area, each written by main alone but `controlTold`, `handshakesTold` (control-queue.ts), `fragmenting`
- * (passage.ts) and the workers' epochs (epoch.ts). `maxFrameBytes` is the longest frame or packet taken from the network; it
- * changes with the
+ * (passage.ts) and the workers' epochs (epoch.ts). `acceptAny` is the row of the peer whom strangers are taken for, plus
+ * one, or 0. `maxFrameBytes` is the longest frame or packet taken from the network; it changes with the
  * underlay's MTU. `clampFrameBytes` is the longest frame that the MSS of TCP connections is to allow, 0 for any;
  * `paddingLimit` the length that a frame of a private tunnel is not padded beyond.
  */

@@ -133,7 +133,8 @@ export class UdpSource implements Source {
     const peer = this.#options.peers.find(this.#receive.name(message))
     if (peer >= 0) return peer
     const acceptAny = (this.#options.state >>> 2) + StateWord.acceptAny
-    if (Atomics.load(this.#i32, acceptAny) !== 0) return 0
+    const row = Atomics.load(this.#i32, acceptAny) - 1
+    if (row >= 0) return row
     this.#counters[C.dropForeign] += frames
     return -1
   }

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -9,7 +10,17 @@ import type { DeviceMode } from '../../src/wire/mode.js'
 import { sendDatagrams } from './datagrams.js'
 import type { Flood, FloodReport } from './flooder.js'
 import { BROADCAST, ETHERTYPE, frame, ipv4 } from './frames.js'
-import { ok, type Pair, pings, type RunningTunnel, startTunnel, twoHosts, until, untilPing } from './lab.js'
+import {
+  ok,
+  type Pair,
+  PROGRAM,
+  pings,
+  type RunningTunnel,
+  startTunnel,
+  twoHosts,
+  until,
+  untilPing,
+} from './lab.js'
 import { Noise } from './noise.js'
 import { PacketSocket } from './packet-socket.js'
 import { transfer } from './transfer.js'
@@ -88,6 +99,29 @@ for (const underlay of ['IPv4', 'IPv6'] as const) {
     })
   }
 }
+
+t.test(
+  'with accept_any strangers are taken for the one peer that there is after a reload, too',
+  async (t) => {
+    using pair = twoHosts()
+    mkdirSync(t.testdirName, { recursive: true })
+    const file = join(t.testdirName, 'tunnel.yaml')
+    const write = (peer: string) =>
+      writeFileSync(file, `local: [10.9.0.1]\nmode: tun\naccept_any: true\npeers: [${peer}]\n`)
+    write('192.0.2.77')
+    const tunnel = await startTunnel(pair.a, '--config', file)
+    write('192.0.2.78')
+    await ok(pair.a, process.execPath, PROGRAM, 'reload')
+    const from: Endpoint = { address: pair.underlay.b, port: PORT }
+    await sendDatagrams(pair.b, from, { address: pair.underlay.a, port: PORT }, [ipv4(253, Buffer.alloc(8))])
+    await until('a packet has been dealt with', async () => {
+      const { inbound, drops } = await tunnel.status('tun0')
+      return inbound.frames + drops.not_allowed === 1
+    })
+    const { inbound, peers } = await tunnel.status('tun0')
+    t.same([inbound.frames, peers[0].inbound.frames], [1, 1])
+  },
+)
 
 /** Datagrams of the peer's that are no frames (or packets), and what they are counted as. */
 const MISFITS: Readonly<Record<DeviceMode, readonly [reason: DropReason, payloads: readonly Buffer[]][]>> = {
