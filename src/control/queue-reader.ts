@@ -30,7 +30,7 @@ export class QueueReader {
     const take = (peer: number, head: Uint8Array, bytes: number) =>
       faults.run(place, () => each(peer, head, bytes))
     this.#turn = () => {
-      const more = faults.run('worker', () => queue.take(frames, take)) === true
+      const more = faults.run('worker', () => queue.take(frames, take))
       faults.run('worker', after)
       return more
     }

@@ -43,7 +43,8 @@ export class UnderlayDrops {
     this.total += Math.max(0, now.txDropped - before.txDropped)
     if (now.qdisc === undefined) return
     const same = before.qdisc?.identity === now.qdisc.identity
-    // Another one has begun at zero; the same one has 32 bits.
-    this.total += same ? (now.qdisc.drops - (before.qdisc?.drops ?? 0)) >>> 0 : now.qdisc.drops
+    // Another one has begun at zero, and may look the same. The count has 32 bits, and may have run over.
+    const more = (now.qdisc.drops - (before.qdisc?.drops ?? 0)) >>> 0
+    this.total += same && more < 2 ** 31 ? more : now.qdisc.drops
   }
 }

@@ -214,7 +214,13 @@ export function leavesBy(netlink: Netlink, link: Link, index: number): boolean {
     if (layer.index === index) return true
     // A tunnel that is bound to none says 0, and some name themselves.
     if (!layer.lowerIndex || layer.lowerIndex === layer.index) return false
-    layer = getLink(netlink, layer.lowerIndex)
+    try {
+      layer = getLink(netlink, layer.lowerIndex)
+    } catch (error) {
+      // It has just gone: so nothing leaves by it.
+      if (error instanceof KernelError && error.errno === ENODEV) return false
+      throw error
+    }
   }
   return false
 }

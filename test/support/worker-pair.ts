@@ -167,7 +167,7 @@ export class WorkerPair {
   /** Whether the rows that were retired become free while this is done over and over. */
   async settles(withinMs = PATIENCE_MS, work = () => this.step()): Promise<boolean> {
     let settled = false
-    void this.rows.settle().then(() => {
+    void Promise.resolve(this.rows.settle()).then(() => {
       settled = true
     })
     for (const endMs = performance.now() + withinMs; !settled && performance.now() < endMs; await sleep(1))

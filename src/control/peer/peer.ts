@@ -418,6 +418,7 @@ export class Peer {
     }
     if (move === 'none') return true
     this.#roamed = true
+    this.#refused.clear()
     this.#otherPath(move)
     this.#tellMoves(this.#moves.happened(nowMs), before === undefined)
     return true

@@ -41,7 +41,8 @@ export class Peers {
   constructor(context: PeersContext) {
     this.#context = context
     this.#settings = context.settings
-    this.#addSome(context.settings.peers)
+    // What is wrong with a peer ends the start.
+    this.#addSome(context.settings.peers, (row, settings) => this.#add(row, settings))
   }
 
   /**
@@ -188,12 +189,16 @@ export class Peers {
       this.#peers.set(now.name, peer)
     }
     this.#settings = settings
-    for (let waiting = kept.flatMap(([now, peer]) => (peer === undefined ? [now] : [])); ; ) {
-      waiting = this.#addSome(waiting)
+    let waiting: readonly PeerSettings[] = kept.flatMap(([now, peer]) => (peer === undefined ? [now] : []))
+    for (;;) {
+      waiting = this.#addSome(waiting, (row, peer) =>
+        faults.run('peer', () => this.#add(row, peer), peer.name),
+      )
       configure()
       // Not before what is configured names them no more.
       const settled = peerRows.settle()
       if (waiting.length === 0) return changes
+      if (settled === undefined) throw new UserError(`there is no room for ${waiting.length} of the peers`)
       await settled
     }
   }
@@ -257,19 +262,29 @@ export class Peers {
   }
 
   /** Adds as many as there are free rows for. @returns the others */
-  #addSome(all: readonly PeerSettings[]): PeerSettings[] {
-    const { peerRows, faults } = this.#context
+  #addSome(
+    all: readonly PeerSettings[],
+    add: (row: number, settings: PeerSettings) => void,
+  ): readonly PeerSettings[] {
+    const { peerRows } = this.#context
     for (const [index, settings] of all.entries()) {
       const row = peerRows.take()
       if (row === undefined) return all.slice(index)
-      faults.run('peer', () => this.#add(row, settings), settings.name)
+      add(row, settings)
     }
     return []
   }
 
+  /** @throws UserError for keys that nobody can talk to; the row is retired then */
   #add(row: number, settings: PeerSettings): void {
     const nameAt = (endpoint: Endpoint) => this.#nameAt(endpoint)
-    const peer = new Peer(row, settings, { ...this.#context, nameAt })
+    let peer: Peer
+    try {
+      peer = new Peer(row, settings, { ...this.#context, nameAt })
+    } catch (error) {
+      this.#context.peerRows.retire(row)
+      throw error
+    }
     this.#peers.set(settings.name, peer)
     if (this.#started) peer.start()
   }

@@ -77,10 +77,10 @@ export class PeerRows {
   }
 
   /**
-   * Has the rows that were retired become free; resolves when all have.
+   * Has the rows that were retired become free; resolves when all have. Undefined if none is retired.
    * @throws UserError when the tunnel stops meanwhile
    */
-  settle(): Promise<void> {
+  settle(): Promise<void> | undefined {
     if (this.#settling === undefined && this.#retired.length > 0) {
       this.#settling = this.#settle()
       // Whoever waits for it hears that the tunnel stops, but nobody may.
@@ -88,7 +88,7 @@ export class PeerRows {
         if (error !== this.#end.signal.reason) throw error
       })
     }
-    return this.#settling ?? Promise.resolve()
+    return this.#settling
   }
 
   /** @throws UserError when the tunnel stops */

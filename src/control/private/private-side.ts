@@ -142,6 +142,7 @@ export class PrivateSide {
     const acquaintance = this.#acquaint(settings)
     settings.preshared_key_file?.wipe()
     const persistentKeepaliveMs = keepaliveMs(settings)
+    this.#moves.renew(row)
     this.#handshakes.add({ number: row, known: acquaintance, persistentKeepaliveMs }, this.#clock.now())
     this.#peers.set(row, settings)
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ok, pings, run, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, PROGRAM, pings, run, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { leftIn } from '../../support/hosts/leftovers.js'
 import { Network } from '../../support/hosts/network.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
 import { transfer } from '../../support/hosts/transfer.js'
@@ -245,6 +246,23 @@ t.test('on a hub with relay each frame is opened and sealed anew for the one it 
   t.ok(outbound.frames - before > (2 * 4 * MiB) / 1500, 'all of it has gone through the hub')
   t.equal(drops.not_authentic + drops.replayed + drops.not_private, 0)
   for (const tunnel of [...spokes, hub]) await tunnel.stop()
+})
+
+t.test('a start with a key that nobody can talk to ends with one sentence, and leaves nothing', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const own = keys.make('a')
+  for (const [key, complaint] of [
+    [own.publicKey, /is this host's own/],
+    [Buffer.alloc(32).toString('base64'), /is one that no host can have/],
+  ] as const) {
+    const args = ['start', '10.9.0.1', pair.underlay.b, '--private-key-file', own.file, '--peer-key', key]
+    const { code, stderr } = await run(pair.a, process.execPath, [PROGRAM, ...args])
+    t.equal(code, 1)
+    t.match(stderr, complaint)
+    t.equal(stderr.trim().split('\n').length, 1)
+    t.same(leftIn(pair.a), [])
+  }
 })
 
 t.test('settings with a key that nobody can talk to are not taken, and all is as it was', async (t) => {

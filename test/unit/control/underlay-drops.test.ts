@@ -31,3 +31,10 @@ t.test('the kernel counts in 32 bits', async (t) => {
   drops.take('eth0', { index: 2, txDropped: 0, qdisc: qdisc('tbf 8001', 3) })
   t.equal(drops.total, 5)
 })
+
+t.test('one that was made anew with the same name begins at zero', async (t) => {
+  const drops = new UnderlayDrops()
+  drops.take('eth0', { index: 2, txDropped: 0, qdisc: qdisc('netem 10000', 50) })
+  drops.take('eth0', { index: 2, txDropped: 0, qdisc: qdisc('netem 10000', 2) })
+  t.equal(drops.total, 2)
+})

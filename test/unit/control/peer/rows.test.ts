@@ -71,7 +71,7 @@ t.test('rows that are retired meanwhile become free as well, the first first', a
 t.test('when the tunnel stops nobody waits any more', async (t) => {
   const { pair } = makePair(t, false)
   pair.leave(0)
-  const settled = pair.rows.settle()
+  const settled = Promise.resolve(pair.rows.settle())
   pair.rows.close()
   await t.rejects(settled, new UserError('the tunnel stops'))
   t.throws(() => pair.rows.throwIfClosed(), new UserError('the tunnel stops'))
