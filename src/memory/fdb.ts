@@ -44,8 +44,8 @@ export const PORT_LIMIT = 1024
 export const AGEING_S = 300
 
 /**
- * A MAC that moves more than {@link MOVES} times in {@link MOVES_WITHIN_S} seconds stays where it is for {@link
- * HOLD_S} seconds. Either two hosts share it, or there is a loop.
+ * A MAC that moves more than {@link MOVES} times in {@link MOVES_WITHIN_S} seconds stays where it is for
+ * {@link HOLD_S} seconds. Either two hosts share it, or there is a loop.
  */
 export const MOVES = 5
 export const MOVES_WITHIN_S = 5
@@ -92,8 +92,8 @@ const PORT = 2
 const SEEN = 3
 
 /**
- * An entry's port word: the port in the low bits, the version above it. The port is stored relative to {@link
- * FLOOD}, so that 0 is nobody.
+ * An entry's port word: the port in the low bits, the version above it. The port is stored relative to
+ * {@link FLOOD}, so that 0 is nobody.
  */
 const PORT_BITS = 12
 const PORT_MASK = (1 << PORT_BITS) - 1
@@ -233,7 +233,7 @@ export class Fdb {
   }
 
   /**
-   * While this number stays the same, {@link find} gives the same results. Then learning something again
+   * While this number stays the same, {@link find} gives the same results. In that time, learning something again
    * changes only counts. The number is raised after each change, and at least once a second.
    */
   get changes(): number {

@@ -64,7 +64,7 @@ export class Ring {
   /**
    * @param at offset of the ring in `memory`, a multiple of 64
    * @param dataBytes a power of two, the same in every thread
-   * @param producerBell wakes the producer; only a consumer needs it
+   * @param producerBell wakes the producer; needed only by a consumer whose producer may sleep
    */
   constructor(memory: NativeMemory, at: number, dataBytes: number, producerBell: Bell = SILENT) {
     this.#i32 = memory.i32

@@ -34,7 +34,7 @@ export interface HandshakeKeys {
 }
 
 /**
- * Posted to main: `ready` once, right before the loop begins; `control` when a mailbox has messages or a key is
- * needed.
+ * Posted to main: `ready` once, right before the loop begins; `control` when main must look at the
+ * mailboxes and the keypair table.
  */
 export type WorkerMessage = { readonly ready: WorkerRole } | { readonly control: true }

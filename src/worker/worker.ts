@@ -116,8 +116,8 @@ export function assemble(
       privateParts.sweep()
       udpSink.keysChanged()
     }
-    // An unsent batch does not delay this if the outbound ring is empty. Then the batch belongs to no record.
-    // Its frames had waited for keys.
+    // If the outbound ring is empty, an unsent batch belongs to no record: its frames had waited for keys. Main
+    // cannot wait for it by waiting for the ring. So the number is repeated only after the batch has been sent.
     if (!udpSink.holds || !outbound.isEmpty) epoch.acknowledge(task.role, asked)
     return Atomics.load(memory.i32, stop) !== 0
   }

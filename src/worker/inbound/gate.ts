@@ -105,7 +105,7 @@ const PEER = 1
  * Room is kept for what a peer needs for a handshake.
  *
  * Answers (responses, cookie replies) go on only if this end has asked for them. This end chose their index, of
- * 32 random bits. A sender that does not see this end's messages cannot know it. Initiations go on while there
+ * 32 bits. A sender that does not see this end's messages cannot know it. Initiations go on while there
  * is room. If there is no room they must have a right mac2. Those without one are answered with a cookie.
  */
 export class Gate {
@@ -213,7 +213,7 @@ export class Gate {
       return
     }
     macs.writeReply(initiation, this.#name, nowMs)
-    // One more try after a failure: a pending ICMP error fails a send that has nothing to do with it.
+    // One more try after a failure.
     for (let tries = 0; tries < 2; tries++) {
       this.#counters[C.syscalls]++
       if (

@@ -121,8 +121,8 @@ export class Sender {
   }
 
   /**
-   * Adds a frame that fits, to the peer whose socket address is at offset `name`. The frame may be changed
-   * afterwards only if the tunnel is private.
+   * Adds a frame that fits, to the peer whose socket address is at offset `name`. Unless the tunnel is
+   * private, the frame must stay unchanged until {@link flush}.
    */
   addFrame(frame: number, bytes: number, peer: number, name: number): void {
     const sealer = this.#sealer
