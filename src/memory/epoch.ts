@@ -9,6 +9,8 @@ import { StateWord } from './plan.js'
  * seen the change, has finished everything it decided before, and has dropped what it kept itself. Records that
  * it put into a ring are still there.
  *
+ * A worker with an unsent batch may have to be rung again before it repeats the number (worker.ts).
+ *
  * Three words of the state area: main's number, and the number that each worker has repeated. They wrap at
  * 2^32.
  */
