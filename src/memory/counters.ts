@@ -1,8 +1,8 @@
 import type { NativeMemory } from '../linux/memory.js'
 
 /**
- * What the workers count. Each worker has a block of its own, a 64-bit float a counter, and is its only
- * writer; main reads whenever it likes and adds the blocks up.
+ * What the workers count. Each worker has a block of its own, with one 64-bit float for each counter, and is
+ * its only writer. Main reads at any time and adds the blocks up.
  */
 export const COUNTERS = [
   'readFrames',

@@ -2,32 +2,42 @@ import type { NativeMemory } from '../linux/memory.js'
 import { type DEVICE, FLOOD } from './target.js'
 
 /**
- * The forwarding database of a learning switch (IEEE 802.1D, 7.8 and 7.9) in shared memory: behind which port
- * a MAC was seen last, for each VLAN. A port is a peer, by its index, or {@link DEVICE}.
+ * The forwarding database of a learning switch (IEEE 802.1D, 7.8 and 7.9) in shared memory. For each VLAN it
+ * stores the port where a MAC was last seen. A port is a peer, by its index, or {@link DEVICE}.
  *
- * Layout: a cache line of words (lock, second, what is counted, changes), one of the hash's multipliers, a word a port
- * with the number of its entries, a word a block with the number of entries taken in it, the buckets, and a word
- * an entry about its moves. A bucket is a cache line of
- * four entries; an address has two buckets where it may be, by two hashes, and goes into the emptier one. So a
- * look-up reads two lines at the most, however full the table is, and to remove an entry is to clear it. The
- * ports' limits together come to a third of all entries, where it hardly ever happens that both buckets are
- * full. The multipliers are random, so that nobody can choose addresses that meet.
+ * Layout, in this order:
+ * - a cache line of words: lock, second, counts, changes;
+ * - a cache line with the hash's multipliers;
+ * - a word for each port: the number of its entries;
+ * - a word for each block: the number of entries taken in it;
+ * - the buckets;
+ * - a word for each entry about its moves.
  *
- * An entry is four words: the MAC's low 32 bits; its high 16 with the VLAN above; the port and a version; the
- * second it was seen last, or {@link PINNED}.
+ * A bucket is a cache line of four entries. Two hashes give each address two buckets. A new address goes into
+ * the emptier one. So a look-up reads at most two lines, however full the table is, and clearing an entry
+ * removes it. The ports' limits together are a third of all entries. At that load both buckets are hardly ever
+ * full. The multipliers are random, so that nobody can choose addresses that collide.
  *
- * Threads. Whoever changes an entry's place or port holds the lock: the thread that learns from the network,
- * the one that learns from the device, and main, which removes what is old. Nobody waits for the lock to read.
- * An entry's key is only ever written while its port is 0, nobody's, and every change of the port raises the
- * version beside it, in the same word. A reader takes that word, then the key, then the word again: where it
- * is the same both times, the key was not touched in between, and so the port belongs to the key. (The version
- * has 20 bits: to be fooled, a reader would have to sleep while one entry is given to others half a million
- * times.) A reader that finds the word changed looks again; one that finds port 0 takes the address for
- * unknown, which it was at that moment. When an address moves, the one word changes, and a reader finds the
- * old port or the new one.
+ * An entry is four words:
+ * - the MAC's low 32 bits;
+ * - its high 16 bits, with the VLAN above them;
+ * - the port and a version;
+ * - the second when it was last seen, or {@link PINNED}.
+ *
+ * Threads. A thread holds the lock while it changes an entry's place or port. Three threads do so: the one that
+ * learns from the network, the one that learns from the device, and main, which removes old entries. Readers
+ * never wait for the lock. An entry's key is written only while its port is 0 (nobody). Every change of the
+ * port raises the version, which is in the same word. A reader takes that word, then the key, then the word
+ * again. If the word is the same both times, the key did not change in between, so the port belongs to the key.
+ * The version has 20 bits. It could only mislead a reader that sleeps while the entry is given to others half a
+ * million times.
+ *
+ * A reader that finds the word changed looks again. A reader that finds port 0 takes the address as unknown,
+ * which it was at that moment. When an address moves, only that one word changes. A reader finds either the old
+ * port or the new one.
  */
 
-/** Entries that a port may have: no peer can push out what was learnt from another. */
+/** Entries that a port may have. So no peer can push out what was learnt from another. */
 export const PORT_LIMIT = 1024
 
 /** Seconds after which an address that is not seen any more is forgotten (IEEE 802.1D, table 7-5). */
@@ -35,23 +45,23 @@ export const AGEING_S = 300
 
 /**
  * A MAC that moves more than {@link MOVES} times in {@link MOVES_WITHIN_S} seconds stays where it is for
- * {@link HOLD_S} seconds: two hosts share it, or there is a loop.
+ * {@link HOLD_S} seconds. Either two hosts share it, or there is a loop.
  */
 export const MOVES = 5
 export const MOVES_WITHIN_S = 5
 export const HOLD_S = 10
 
-/** What came of learning. */
+/** Results of learning. */
 export const LEARN = { known: 0, learnt: 1, moved: 2, damped: 3, full: 4, pinned: 5, ignored: 6 } as const
 export type Learning = (typeof LEARN)[keyof typeof LEARN]
 
-/** What is counted, since the start. */
+/** Counts since the start. */
 export interface FdbCounts {
   readonly learnt: number
   readonly moved: number
-  /** Moves that were not made, for there had been too many. */
+  /** Moves that were not made, because there had been too many. */
   readonly damped: number
-  /** Addresses that were not learnt, for the port had as many as it may. */
+  /** Addresses that were not learnt, because the port had reached its limit. */
   readonly full: number
 }
 
@@ -59,14 +69,14 @@ export interface FdbEntry {
   /** The MAC's first two bytes, and its last four. */
   readonly macHigh: number
   readonly macLow: number
-  /** 0 where frames are not tagged. */
+  /** 0 if frames are not tagged. */
   readonly vlan: number
   readonly port: number
   /** Seconds since a frame came from it; undefined for a pinned address. */
   readonly ageS: number | undefined
 }
 
-/** A MAC, in every VLAN, that configuration says is behind this port and nowhere else. */
+/** A MAC that the configuration puts behind this port only, in every VLAN. */
 export interface Pin {
   readonly macHigh: number
   readonly macLow: number
@@ -81,21 +91,27 @@ const HIGH = 1
 const PORT = 2
 const SEEN = 3
 
-/** In an entry's port word: the port, counted from {@link FLOOD} so that 0 is nobody's; above it, the version. */
+/**
+ * An entry's port word: the port in the low bits, the version above it. The port is stored relative to
+ * {@link FLOOD}, so that 0 is nobody.
+ */
 const PORT_BITS = 12
 const PORT_MASK = (1 << PORT_BITS) - 1
 const VERSION_ONE = 1 << PORT_BITS
 
-/** Instead of a second: configuration put it there. */
+/** Stored instead of a second: the configuration pinned the entry. */
 const PINNED = 0x7fffffff
 
-/** In the word about moves: how many there were, or that it is being held; above it, since which second. */
+/**
+ * The word about moves: in the low bits the number of moves, or that the entry is held. Above them, since which
+ * second.
+ */
 const MOVES_BITS = 8
 const MOVES_MASK = (1 << MOVES_BITS) - 1
 const HELD = MOVES_MASK
 const SINCE_MASK = 0xffffff
 
-/** Entries that are looked over at a time, or not at all while none of them is taken. */
+/** Entries of a block. A block without taken entries is skipped. */
 const BLOCK_ENTRIES = 1024
 
 const HEADER_WORDS = 32
@@ -105,13 +121,16 @@ const COUNTED = 2
 const CHANGES = 9
 const MULTIPLIERS = 16
 
-/** Main looks over all blocks once in so many ticks. */
+/** Main looks through all blocks once in this many ticks. */
 const TICKS_A_ROUND = 8
 
-/** How often a thread looks at the lock before it sleeps; a holder needs it for less than this, unless it sleeps. */
+/**
+ * How often a thread looks at the lock before it sleeps. A holder needs the lock for less time, unless it is
+ * descheduled.
+ */
 const SPINS = 1000
 
-/** A power of two: three entries or more for each that the ports may have. */
+/** A power of two. At least three entries for each one that the ports may have. */
 function bucketsFor(peers: number): number {
   return 2 ** Math.ceil(Math.log2(((peers + 1) * PORT_LIMIT * 3) / BUCKET_ENTRIES))
 }
@@ -128,7 +147,7 @@ function blockWords(buckets: number): number {
   return (blocksOf(buckets) + 15) & -16
 }
 
-/** Bytes of a database for ports of up to `peers` peers and the device; only what is used is ever touched. */
+/** Bytes of a database for `peers` peers and the device. Only memory in use is ever touched. */
 export function fdbBytes(peers: number): number {
   const buckets = bucketsFor(peers)
   return (
@@ -139,16 +158,16 @@ export function fdbBytes(peers: number): number {
 export class Fdb {
   readonly #i32: Int32Array
   readonly #header: number
-  /** The word of port {@link FLOOD}, nobody's. */
+  /** The count word of port {@link FLOOD}, which is nobody. */
   readonly #counts: number
   readonly #blocks: number
   readonly #blockCount: number
   readonly #buckets: number
   readonly #moves: number
-  /** What a product is shifted by to become the number of a bucket. */
+  /** A product is shifted right by this many bits, to give a bucket's number. */
   readonly #shift: number
   #multipliers: readonly [number, number, number, number]
-  /** Main: the block that the next tick goes on with. */
+  /** Main: the block at which the next tick continues. */
   #next = 0
 
   /** @param at offset of {@link fdbBytes} in `memory`, a multiple of 64; all zero, or initialised already */
@@ -166,7 +185,10 @@ export class Fdb {
     this.#multipliers = [this.#i32[words], this.#i32[words + 1], this.#i32[words + 2], this.#i32[words + 3]]
   }
 
-  /** Main, before any other thread has one: chooses the hash. @param random gives 32 bits at a time */
+  /**
+   * Main, before any other thread has an Fdb: chooses the hash.
+   * @param random gives 32 bits at a time
+   */
   initialise(random: () => number): void {
     const words = this.#header + MULTIPLIERS
     for (let i = 0; i < 4; i++) this.#i32[words + i] = random() | 1
@@ -174,7 +196,7 @@ export class Fdb {
   }
 
   /**
-   * The port of this address, {@link FLOOD} where it is unknown.
+   * The port of this address, {@link FLOOD} if it is unknown.
    * @param high the MAC's first two bytes, and the VLAN above them (bits 16 to 27)
    * @param low its last four
    */
@@ -184,7 +206,7 @@ export class Fdb {
     return port === FLOOD ? this.#untaggedPin(high, low) : port
   }
 
-  /** Takes in that a frame from this address came from `port`. */
+  /** Learns that a frame from this address came from `port`. */
   learn(high: number, low: number, port: number): Learning {
     if ((high & 0x0100) !== 0 || ((high & 0xffff) | low) === 0) return LEARN.ignored
     const i32 = this.#i32
@@ -192,7 +214,8 @@ export class Fdb {
     if (entry >= 0 && this.#portOf(Atomics.load(i32, entry + PORT)) === port) {
       const now = Atomics.load(i32, this.#header + SECOND)
       const seen = Atomics.load(i32, entry + SEEN)
-      // Compared again: if it has become another's entry meanwhile, that one keeps its own second.
+      // Compare-and-exchange, because the entry may belong to another address by now. That address keeps its
+      // own second.
       if (seen !== now && seen !== PINNED) Atomics.compareExchange(i32, entry + SEEN, seen, now)
       return LEARN.known
     }
@@ -210,14 +233,14 @@ export class Fdb {
   }
 
   /**
-   * While this number is what it was, {@link find} finds what it found, and to {@link learn} again what was learnt
-   * changes nothing but counts. It is raised when a change is done, and at least once a second.
+   * While this number stays the same, {@link find} gives the same results. In that time, learning something again
+   * changes only counts. The number is raised after each change, and at least once a second.
    */
   get changes(): number {
     return Atomics.load(this.#i32, this.#header + CHANGES)
   }
 
-  /** The number of a port's entries, pinned ones aside. */
+  /** The number of a port's entries, without pinned ones. */
   countOf(port: number): number {
     return Atomics.load(this.#i32, this.#counts + port - FLOOD)
   }
@@ -232,7 +255,9 @@ export class Fdb {
     }
   }
 
-  /** Main, once a second: what time it is, in whole seconds since the start. Forgets what has become too old. */
+  /**
+   * Main, once a second: sets the time, in whole seconds since the start, and forgets entries that are too old.
+   */
   tick(second: number): void {
     Atomics.store(this.#i32, this.#header + SECOND, second)
     Atomics.add(this.#i32, this.#header + CHANGES, 1)
@@ -241,7 +266,10 @@ export class Fdb {
     this.#next = end === this.#blockCount ? 0 : end
   }
 
-  /** Main: forgets what was learnt from a port, pinned addresses aside, and has what was decided decided anew. */
+  /**
+   * Main: forgets what was learnt from a port, except pinned addresses. Forwarding decisions are then made
+   * anew.
+   */
   forget(port: number): void {
     this.#removeWhere((entry, seen) => seen !== PINNED && this.#portOf(this.#i32[entry + PORT]) === port)
     Atomics.add(this.#i32, this.#header + CHANGES, 1)
@@ -249,7 +277,7 @@ export class Fdb {
 
   /**
    * Main: pins these addresses and no others.
-   * @throws RangeError where there is no room for so many
+   * @throws RangeError if there is no room for so many
    */
   pin(pins: readonly Pin[]): void {
     const key = (high: number, low: number) => (high & 0xffff) * 2 ** 32 + (low >>> 0)
@@ -276,7 +304,7 @@ export class Fdb {
     }
   }
 
-  /** Main: all there is at the moment, as it is come upon. */
+  /** Main: all present entries, in no particular order. */
   *list(): Generator<FdbEntry> {
     const i32 = this.#i32
     const now = Atomics.load(i32, this.#header + SECOND)
@@ -296,7 +324,7 @@ export class Fdb {
     }
   }
 
-  /** Entries in blocks where any is taken. */
+  /** The entries of each block that has taken ones. */
   *#taken(): Generator<number> {
     for (let block = 0; block < this.#blockCount; block++) {
       if (Atomics.load(this.#i32, this.#blocks + block) === 0) continue
@@ -305,7 +333,7 @@ export class Fdb {
     }
   }
 
-  /** The first word of the address's first bucket (`which` 0) or its second one (2). */
+  /** The first word of one of the address's buckets: the first bucket (`which` 0) or the second one (2). */
   #bucket(which: 0 | 2, high: number, low: number): number {
     const product =
       (Math.imul(low, this.#multipliers[which]) + Math.imul(high, this.#multipliers[which + 1])) | 0
@@ -320,7 +348,8 @@ export class Fdb {
   #portIn(bucket: number, high: number, low: number): number {
     const i32 = this.#i32
     for (let entry = bucket; entry < bucket + BUCKET_WORDS; entry += ENTRY_WORDS) {
-      // Most are passed over at a glance; what is being written at the moment may be.
+      // This plain read quickly skips most entries. It may also skip an entry that is being written at the
+      // moment.
       if (i32[entry + LOW] !== low) continue
       let word = Atomics.load(i32, entry + PORT)
       while (Atomics.load(i32, entry + LOW) === low && Atomics.load(i32, entry + HIGH) === high) {
@@ -335,7 +364,10 @@ export class Fdb {
     return FLOOD
   }
 
-  /** The entry of this address, or -1. Under the lock it stays that; without, it may be another's any moment. */
+  /**
+   * The entry of this address, or -1. Under the lock it stays so. Without the lock it may become another's at
+   * any time.
+   */
   #entryOf(high: number, low: number): number {
     const entry = this.#entryIn(this.#bucket(0, high, low), high, low)
     return entry >= 0 ? entry : this.#entryIn(this.#bucket(2, high, low), high, low)
@@ -355,7 +387,10 @@ export class Fdb {
     return -1
   }
 
-  /** Where a tagged frame's address is by configuration, which goes for every VLAN; else {@link FLOOD}. */
+  /**
+   * The pinned port of a tagged frame's address, because a pin holds for every VLAN. {@link FLOOD} if there is
+   * none.
+   */
   #untaggedPin(high: number, low: number): number {
     if (high <= 0xffff) return FLOOD
     const untagged = high & 0xffff
@@ -364,7 +399,7 @@ export class Fdb {
     return this.find(untagged, low)
   }
 
-  /** Under the lock: puts an address at a port, in its entry or a new one, unless something speaks against it. */
+  /** Under the lock: puts an address at a port, in its own entry or in a new one, unless a rule forbids it. */
   #place(high: number, low: number, port: number): Learning {
     const i32 = this.#i32
     const now = i32[this.#header + SECOND]
@@ -381,7 +416,7 @@ export class Fdb {
     const word = i32[entry + PORT]
     if (this.#portOf(word) === port) return LEARN.known
     if (this.countOf(port) >= PORT_LIMIT) {
-      // Where it was it is no more: better everywhere than there.
+      // The address has left its old port. Its frames are better flooded than sent there.
       this.#remove(entry)
       return LEARN.full
     }
@@ -393,7 +428,7 @@ export class Fdb {
     return LEARN.moved
   }
 
-  /** Counts a move, and says whether it may be made. */
+  /** Counts a move. Returns whether the move may be made. */
   #mayMove(entry: number, now: number): boolean {
     const at = this.#moves + (entry - this.#buckets) / ENTRY_WORDS
     const word = this.#i32[at]
@@ -429,7 +464,7 @@ export class Fdb {
     return -1
   }
 
-  /** Under the lock: fills a free entry. The port comes last. */
+  /** Under the lock: fills a free entry. The port is written last. */
   #write(entry: number, high: number, low: number, port: number, seen: number): void {
     const i32 = this.#i32
     const word = Atomics.load(i32, entry + PORT)
@@ -452,7 +487,9 @@ export class Fdb {
     Atomics.store(i32, entry + PORT, (word + VERSION_ONE) & ~PORT_MASK)
   }
 
-  /** Removes what is so among the entries of these blocks, the lock held for a block at a time. */
+  /**
+   * Removes the entries of these blocks for which `which` is true. It holds the lock for one block at a time.
+   */
   #removeWhere(which: (entry: number, seen: number) => boolean, from = 0, to = this.#blockCount): void {
     const i32 = this.#i32
     for (let block = from; block < to; block++) {
@@ -466,7 +503,7 @@ export class Fdb {
     }
   }
 
-  /** Held for microseconds; if its holder is put to sleep meanwhile, the others wait for that in their sleep. */
+  /** The lock is held for microseconds. If its holder is descheduled, the others wait asleep. */
   #lock(): void {
     const at = this.#header + LOCK
     for (let spins = 0; Atomics.compareExchange(this.#i32, at, 0, 1) !== 0; spins++) {

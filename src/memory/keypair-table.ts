@@ -3,17 +3,20 @@ import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { REPLAY_WINDOW_BYTES, ReplayWindow } from './replay-window.js'
 
 /**
- * The keypairs in shared memory: main writes them, workers seal and open with them.
+ * The keypairs in shared memory. Main writes them; workers seal and open with them.
  *
- * A row is found by its keypair's index, the number that the other end puts in its messages: the index's low
- * bits are the row's number, the others are random. A row holds a cache line of words (below), one of two keys
- * of 32 bytes, and a replay window. In the line there is also a 64-bit float: when the keys are over, by the clock
- * of `linux/clock.ts`. Before the rows, a cache line for each peer: the row to seal with, plus one;
- * what workers want main to know; and a socket address.
+ * A row is found by its keypair's index, the number that the other end puts into its messages. The index's low
+ * bits are the row's number. Its other bits are random.
  *
- * A row's generation is odd while there are keys in it, and counts up with every change, before the change: who
- * has read the same odd number before and after taking something has taken what belongs together. `confirmed` is
- * the generation of the keys that something has been opened with.
+ * Layout: first a cache line for each peer, then the rows. A peer's line holds the row to seal with, plus one;
+ * what workers want main to know; and a socket address. A row holds:
+ * - a cache line of words (below), with a 64-bit float: when the keys expire, on the clock of `linux/clock.ts`;
+ * - a cache line with two keys of 32 bytes;
+ * - a replay window.
+ *
+ * A row's generation is odd while there are keys in the row. Every change raises the generation, before the
+ * change. If a thread reads the same odd number before and after it reads something, all that it read belongs
+ * to the same keys. `confirmed` is the generation of the keys that have opened something.
  */
 const Word = {
   generation: 0,
@@ -25,7 +28,7 @@ const Word = {
   cookie: 6,
 } as const
 
-/** Words of a peer's line. `wanted` and `moved` are set by workers and cleared by main. */
+/** Words of a peer's line. Workers set `wanted` and `moved`, and main clears them. */
 const PeerWord = { sealingRow: 0, wanted: 1, moved: 2, address: 4 } as const
 const PEER_BYTES = 64
 
@@ -35,7 +38,10 @@ const KEY_BYTES = 32
 const WINDOW_AT = 128
 const ROW_BYTES = WINDOW_AT + REPLAY_WINDOW_BYTES
 
-/** Numbers are 32 bits here, the upper half of the nonce's counter is zero. From this one on none is given out. */
+/**
+ * Message numbers are 32 bits here. The upper half of the nonce's counter is zero. Numbers from this one on are
+ * never given out.
+ */
 export const NUMBER_LIMIT = 2 ** 32 - 2 ** 20
 
 export function keypairTableBytes(rows: number, peers: number): number {
@@ -59,14 +65,14 @@ export class KeypairTable {
     this.#window = new ReplayWindow(memory)
   }
 
-  /** Main: `row`, which is free, is to be `peer`'s; its index's low bits are the row's number. */
+  /** Main: gives `row`, which is free, to `peer`. The low bits of `index` are the row's number. */
   reserve(row: number, index: number, peer: number): void {
     const word = this.#words(row)
     Atomics.store(this.#memory.i32, word + Word.peer, peer)
     Atomics.store(this.#memory.i32, word + Word.index, index | 0)
   }
 
-  /** Main: puts keys into a row that is reserved, which nobody is to use from `overMs` on. */
+  /** Main: puts keys into a reserved row. Nobody may use them from `overMs` on. */
   establish(
     row: number,
     remoteIndex: number,
@@ -86,7 +92,7 @@ export class KeypairTable {
     Atomics.add(i32, word + Word.generation, 1)
   }
 
-  /** Main: wipes a row's keys, and nobody has it any more. */
+  /** Main: wipes a row's keys. The row then belongs to nobody. */
   release(row: number): void {
     const { i32, u8 } = this.#memory
     const word = this.#words(row)
@@ -97,7 +103,7 @@ export class KeypairTable {
     u8.fill(0, keys, keys + 2 * KEY_BYTES)
   }
 
-  /** Main: what is sent to `peer` is sealed with the keypair in `row` from now on; with none for -1. */
+  /** Main: messages to `peer` are sealed with the keypair in `row` from now on. -1 is no keypair. */
   sealWith(peer: number, row: number): void {
     Atomics.store(this.#memory.i32, this.#line(peer) + PeerWord.sealingRow, row + 1)
   }
@@ -107,19 +113,21 @@ export class KeypairTable {
     return Atomics.load(this.#memory.i32, this.#line(peer) + PeerWord.sealingRow) - 1
   }
 
-  /** Worker: there is something to send to `peer` and nothing to seal it with. True unless main knows. */
+  /**
+   * Worker: there is something to send to `peer`, and no key to seal it with. True unless main already knows.
+   */
   want(peer: number): boolean {
     return Atomics.exchange(this.#memory.i32, this.#line(peer) + PeerWord.wanted, 1) === 0
   }
 
-  /** Main: whether that was so since the last time. */
+  /** Main: whether a worker has called {@link want} since the last time. */
   takeWant(peer: number): boolean {
     return Atomics.exchange(this.#memory.i32, this.#line(peer) + PeerWord.wanted, 0) === 1
   }
 
   /**
-   * The udp worker: something authentic has come from `peer`, from the socket address at offset `name`, where it
-   * was not before. True unless main has yet to take such an address.
+   * The udp worker: an authentic message from `peer` has come from a new socket address, which is at offset
+   * `name`. False if main has not taken the previous new address yet.
    */
   move(peer: number, name: number): boolean {
     const line = this.#line(peer)
@@ -131,12 +139,15 @@ export class KeypairTable {
     return true
   }
 
-  /** Main: whether a peer has moved since the last time; until that is taken, workers ask for nothing more. */
+  /**
+   * Main: whether a peer has moved since the last time. Until main takes the move, workers report no further
+   * one.
+   */
   hasMoved(peer: number): boolean {
     return Atomics.load(this.#memory.i32, this.#line(peer) + PeerWord.moved) === 1
   }
 
-  /** Main: where a peer has moved to since the last time. */
+  /** Main: the socket address that a peer has moved to since the last time. */
   takeMove(peer: number): Uint8Array | undefined {
     const line = this.#line(peer)
     const { i32, u8 } = this.#memory
@@ -147,7 +158,7 @@ export class KeypairTable {
     return address
   }
 
-  /** Main, while no worker has anything of `peer`'s in hand: the number is another peer's from now on. */
+  /** Main, while no worker holds anything of `peer`: the peer index belongs to another peer from now on. */
   forget(peer: number): void {
     const line = this.#line(peer)
     Atomics.store(this.#memory.i32, line + PeerWord.wanted, 0)
@@ -177,7 +188,7 @@ export class KeypairTable {
     return this.#memory.u32[this.#words(row) + Word.remoteIndex]
   }
 
-  /** When the row's keys are over. */
+  /** When the row's keys expire. */
   overMs(row: number): number {
     return this.#memory.f64[(this.#at + row * ROW_BYTES + OVER_AT) >>> 3]
   }
@@ -196,13 +207,13 @@ export class KeypairTable {
   }
 
   /**
-   * Takes `count` numbers (at most 1,024) to seal with under the keys that had this generation, for this thread
-   * alone: the first of them, or -1 when the keys are gone or worn out.
+   * Takes `count` numbers (at most 1,024) for this thread, to seal with under the keys of this generation.
+   * @returns the first number, or -1 if the keys are gone or their numbers are used up
    *
-   * No number is ever given out twice for the same keys, whoever asks. Among threads that is the atomic addition.
-   * It cannot run over: who adds has just seen a sum below the limit, which leaves room for a thousand threads
-   * that have. And the sum is set to zero for new keys only after the generation has gone on: who finds the old
-   * generation after the addition has added before that.
+   * No number is ever given out twice for the same keys. Between threads the atomic addition ensures this. The
+   * sum cannot overflow: a thread adds only after it has seen a sum below the limit. Beyond the limit there is
+   * room for a thousand such threads. The sum is set to zero for new keys only after the generation has
+   * changed. So a thread that finds the old generation after its addition has added before the reset.
    */
   take(row: number, generation: number, count: number): number {
     const { i32 } = this.#memory
@@ -218,7 +229,7 @@ export class KeypairTable {
     return Atomics.load(this.#memory.i32, this.#words(row) + Word.nextNumber) >>> 0
   }
 
-  /** True the first time for the keys of this generation: something sealed with them has been opened. */
+  /** Something has been opened with the keys of this generation. True only the first time. */
   confirm(row: number, generation: number): boolean {
     const word = this.#words(row) + Word.confirmed
     if (Atomics.load(this.#memory.i32, word) === generation) return false
@@ -226,7 +237,7 @@ export class KeypairTable {
     return true
   }
 
-  /** Whether that was so of the keys that are in it now. */
+  /** Whether something has been opened with the row's present keys. */
   isConfirmed(row: number): boolean {
     const generation = this.generation(row)
     return (
@@ -235,7 +246,10 @@ export class KeypairTable {
     )
   }
 
-  /** Main: a handshake message with the index of this row goes out, which may be answered with a cookie; or has been. */
+  /**
+   * Main: sets whether a cookie is expected for this row. It is expected after a handshake message with the
+   * row's index, until the cookie has come.
+   */
   expectCookie(row: number, expected: boolean): void {
     Atomics.store(this.#memory.i32, this.#words(row) + Word.cookie, expected ? 1 : 0)
   }

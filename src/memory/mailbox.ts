@@ -3,18 +3,18 @@ import { KIND_CONTROL } from './record.js'
 import { RECORD_ALIGN, Ring } from './ring.js'
 
 /**
- * What workers pass on to main: frames that are addressed to the program itself. A bounded queue in shared
- * memory, a {@link Ring} whose producer is whoever holds the inbound ring's lock, and a word that says whether
- * main has been told since it last emptied it.
+ * A mailbox: messages from the workers to main. It is a bounded queue in shared memory, and a word that says
+ * whether main has been told since it last emptied the queue. The queue is a {@link Ring}. Its producer is the
+ * thread that holds the inbound ring's lock or, for handshakes, the udp worker.
  *
- * A record's words, behind the ring's own two: peer index, bytes of the whole frame; 64 bytes in, the frame's
- * first bytes, {@link HEAD_BYTES} at the most.
+ * A record's words, after the ring's own two: peer index; bytes of the whole message. At byte 64 the first
+ * bytes of the message follow, at most {@link HEAD_BYTES}.
  */
 const PEER_WORD = 2
 const BYTES_WORD = 3
 const HEAD_AT = RECORD_ALIGN
 
-/** As much of a frame as main is shown. */
+/** Main sees at most this many bytes of a message. */
 export const HEAD_BYTES = 256
 
 export const CONTROL_DATA_BYTES = 64 * 1024
@@ -26,7 +26,7 @@ export class ControlQueue {
   readonly #told: number
 
   /**
-   * @param at offset of the ring, of {@link CONTROL_DATA_BYTES}
+   * @param at offset of the ring, which has {@link CONTROL_DATA_BYTES} of data
    * @param told offset of the word
    */
   constructor(memory: NativeMemory, at: number, told: number) {
@@ -36,9 +36,10 @@ export class ControlQueue {
   }
 
   /**
-   * Worker: puts a frame in.
-   * @param share how much of the queue may be in use for that, 1 being all
-   * @returns false when the queue is full
+   * Worker: puts a message in.
+   * @param frame offset of the message
+   * @param share how much of the queue may be in use before this message; 1 is all
+   * @returns false if the queue is too full
    */
   put(frame: number, bytes: number, peer: number, share = 1): boolean {
     if (share < 1 && this.#ring.usedBytes > share * CONTROL_DATA_BYTES) return false
@@ -53,12 +54,12 @@ export class ControlQueue {
     return true
   }
 
-  /** Worker: whether main is to be woken for what was put in; true once until main looks. */
+  /** Worker: whether main must be woken. True only once until main looks. */
   mustTell(): boolean {
     return Atomics.exchange(this.#memory.i32, this.#told, 1) === 0
   }
 
-  /** As {@link Ring} has them. */
+  /** As in {@link Ring}. */
   get position(): number {
     return this.#ring.position
   }
@@ -68,9 +69,9 @@ export class ControlQueue {
   }
 
   /**
-   * Main: takes what is there, up to `limit` frames. `head` is good during the call alone. A frame that `each`
-   * throws at is taken like any other.
-   * @returns whether there is more: main must come back for it, and is not told again before it has
+   * Main: takes up to `limit` messages. `head` is valid only during the call. If `each` throws, its message
+   * counts as taken.
+   * @returns whether there are more; main must then come back, because it is not told again before that
    */
   take(limit: number, each: (peer: number, head: Uint8Array, bytes: number) => void): boolean {
     Atomics.store(this.#memory.i32, this.#told, 0)

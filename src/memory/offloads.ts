@@ -1,14 +1,14 @@
 import type { NativeMemory } from '../linux/memory.js'
 
 /**
- * The kernel's offloads in use, each a word of the state area: 1 while it works. Main sets them before the
- * workers start; a worker that is refused one clears it, and it stays off.
+ * The kernel's offloads in use. Each has a word in the memory, which is 1 while the offload works. Main sets
+ * the words before the workers start. A worker whose offload is refused clears the word, and it stays off.
  */
 export const OFFLOADS = ['udp_segment', 'udp_gro', 'device_tso', 'device_uso'] as const
 
 export type Offload = (typeof OFFLOADS)[number]
 
-/** What each is for, to tell a person who reads that it is off. */
+/** What each offload is for, in messages that say it is off. */
 export const OFFLOAD_MEANING: Readonly<Record<Offload, string>> = {
   udp_segment: 'many datagrams sent in one call (UDP_SEGMENT)',
   udp_gro: 'many datagrams received in one call (UDP_GRO)',
@@ -34,7 +34,7 @@ export class Offloads {
     return this.isSet(this.wordOf(offload))
   }
 
-  /** For who looks often: what {@link isSet} takes. */
+  /** The argument of {@link isSet}, for callers that look often. */
   wordOf(offload: Offload): number {
     return this.#word + OFFLOADS.indexOf(offload)
   }

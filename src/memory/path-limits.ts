@@ -1,16 +1,16 @@
 import type { NativeMemory } from '../linux/memory.js'
 
 /**
- * What the way to each peer carries, in shared memory: main writes it, whichever worker sends looks at it; and
- * the other way, whether the kernel refused a run of datagrams there. Rows are those of the peer table, four words
- * each, of which one is left.
+ * What the path to each peer carries, in shared memory. Main writes the limits, and the worker that sends reads
+ * them. In the other direction, a worker writes whether the kernel refused a run of datagrams there. The rows
+ * are those of the peer table. A row has four words, of which one is unused.
  */
 const ROW_BYTES = 16
 const WHOLE = 0
 const FRAGMENTED = 1
 const RUNS_REFUSED = 2
 
-/** Of a way that nothing is known of. */
+/** For a path that nothing is known of. */
 const NO_LIMIT = 0x7fffffff
 
 export function pathLimitBytes(rows: number): number {
@@ -29,8 +29,8 @@ export class PathLimits {
 
   /**
    * Main: what may be sent to peer `index`.
-   * @param wholeBytes the longest frame that the path carries in one datagram, 0 where that is not known
-   * @param fragmentedBytes the longest that may be sent in fragments instead
+   * @param wholeBytes the longest frame that the path carries in one datagram, 0 if not known
+   * @param fragmentedBytes the longest frame that may be sent in fragments instead
    */
   set(index: number, wholeBytes: number, fragmentedBytes: number): void {
     Atomics.store(this.#i32, this.#at(index) + FRAGMENTED, fragmentedBytes)
@@ -43,27 +43,27 @@ export class PathLimits {
     return bytes === 0 ? NO_LIMIT : bytes
   }
 
-  /** The longest frame that goes at all. */
+  /** The longest frame that may be sent at all. */
   fragmented(index: number): number {
     return this.#i32[this.#at(index) + FRAGMENTED]
   }
 
-  /** Worker: the kernel takes no runs of datagrams (`UDP_SEGMENT`) on the way to peer `index`. */
+  /** Worker: the kernel takes no runs of datagrams (`UDP_SEGMENT`) on the path to peer `index`. */
   refuseRuns(index: number): void {
     Atomics.store(this.#i32, this.#at(index) + RUNS_REFUSED, 1)
   }
 
-  /** Whether it takes them, as far as is known. */
+  /** Whether the kernel takes runs there, as far as is known. */
   takesRuns(index: number): boolean {
     return this.#i32[this.#at(index) + RUNS_REFUSED] === 0
   }
 
-  /** Main: the way to peer `index` is another one, where runs may be taken. */
+  /** Main: the path to peer `index` is a new one, on which runs may be taken. */
   allowRuns(index: number): void {
     Atomics.store(this.#i32, this.#at(index) + RUNS_REFUSED, 0)
   }
 
-  /** Main: the row is another peer's from now on, of whose way nothing is known. */
+  /** Main: the row belongs to another peer from now on, and nothing is known of its path. */
   forget(index: number): void {
     this.set(index, 0, 0)
     this.allowRuns(index)

@@ -1,27 +1,27 @@
 import type { NativeMemory } from '../linux/memory.js'
 
 /**
- * What the workers count of each peer, beside what they count of all. As with counters.ts, each worker has a
- * block of its own and is its only writer: for each row of the peer table a cache line of 64-bit floats.
+ * What the workers count for each peer, in addition to the totals. As in counters.ts, each worker has a block
+ * of its own and is its only writer. Each row of the peer table has a cache line of 64-bit floats.
  */
 const PEER_COUNTERS = [
   'sentFrames',
   'sentBytes',
   'receivedFrames',
   'receivedBytes',
-  /** Frames for it that were dropped, and frames from it. */
+  /** Dropped frames: those to the peer, and those from it. */
   'droppedOutbound',
   'droppedInbound',
-  /** Private tunnels: messages from it that held nothing. */
+  /** Private tunnels: messages from the peer without a frame. */
   'receivedKeepalives',
 ] as const
 
 export type PeerCounterName = (typeof PEER_COUNTERS)[number]
 
-/** Floats from one peer's counters to the next one's. */
+/** Floats from one peer's counters to the next peer's. */
 export const PEER_STRIDE = 8
 
-/** The place of each counter among a peer's. */
+/** The index of each counter in a peer's line. */
 export const P = Object.fromEntries(PEER_COUNTERS.map((name, index) => [name, index])) as Readonly<
   Record<PeerCounterName, number>
 >
@@ -37,7 +37,7 @@ export function peerCounterBlock(memory: NativeMemory, at: number, rows: number)
 
 export type PeerCounts = Readonly<Record<PeerCounterName, number>>
 
-/** Peer `index`'s counters by name, several blocks added up. */
+/** Peer `index`'s counters by name, summed over the blocks. */
 export function sumPeerCounters(index: number, ...blocks: readonly Float64Array[]): PeerCounts {
   const sum = (place: number) =>
     blocks.reduce((total, block) => total + block[index * PEER_STRIDE + place], 0)

@@ -2,17 +2,19 @@ import type { NativeMemory } from '../linux/memory.js'
 import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
 
 /**
- * The peers' socket addresses in shared memory: main writes, workers read and hand the rows to the kernel.
+ * The peers' socket addresses in shared memory. Main writes; workers read, and pass the addresses to the
+ * kernel.
  *
- * A row is a cache line for each of two addresses, and a word that says which holds: a change is written to
- * the other one and then switched to, so that no reader ever sees half of it. A second word says whether the
- * row is a peer's that can be sent to. An address is all zero, family included, until there is one.
+ * A row has a cache line for each of two addresses, and a line of words. The first word says which address is
+ * valid. A change is written to the other address, and then the word switches to it. So no reader ever sees
+ * half of a change. The second word says whether the row belongs to a peer that can be sent to. An address is
+ * all zero, with its family, until it is set.
  *
- * A row that a peer has left still has its address, which a worker may have handed to the kernel. It is another
- * peer's only when no worker has anything of it in hand (control/peer/rows.ts).
+ * A row that a peer has left still has its address, because a worker may have passed it to the kernel. The row
+ * goes to another peer only when no worker holds anything of it any more (control/peer/rows.ts).
  *
- * Before the rows, an index from addresses to rows: two hash tables and a word that says which holds. A
- * reader that is overtaken by two changes may miss a row, but never takes one for another.
+ * Before the rows there is an index from addresses to rows: two hash tables. A word of the header says which is
+ * valid. If two changes overtake a reader, it may miss a row, but it never takes one row for another.
  */
 const SLOT_BYTES = 64
 const ROW_BYTES = 3 * SLOT_BYTES
@@ -20,8 +22,8 @@ const SOCKADDR_WORDS = SOCKADDR_BYTES / 4
 
 const HEADER_BYTES = 64
 /**
- * Words of the header: which index holds, the rows up to the last that is in use, how many are, and, plus one, the
- * row that is the only one.
+ * Words of the header: which index is valid; the number of rows up to the last one in use; how many are in use;
+ * and the only row in use, plus one.
  */
 const WHICH_INDEX = 0
 const ROWS_IN_USE = 1
@@ -31,7 +33,7 @@ const ONLY_IN_USE = 3
 const WHICH_ADDRESS = 0
 const IN_USE = 1
 
-/** Places of an index for each row: at most half of them are taken. */
+/** Places of an index for each row. At most half of them are taken. */
 const PLACES_PER_ROW = 4
 
 export function peerTableBytes(rows: number): number {
@@ -65,7 +67,7 @@ export class PeerTable {
     this.#at = at + HEADER_BYTES + 2 * indexBytes(rows)
   }
 
-  /** Main: gives peer `index` this address, as `encodeSockaddr` makes it. */
+  /** Main: gives peer `index` this address, in the form of `encodeSockaddr`. */
   setAddress(index: number, sockaddr: Uint8Array): void {
     const { i32, u8 } = this.#memory
     const row = this.#at + index * ROW_BYTES
@@ -77,24 +79,24 @@ export class PeerTable {
     this.#reindex()
   }
 
-  /** Main: peer `index` is no more, or has no address. */
+  /** Main: peer `index` has been removed, or has no address. */
   clear(index: number): void {
     Atomics.store(this.#memory.i32, this.#words(index) + IN_USE, 0)
     this.#reindex()
   }
 
-  /** Main, while no worker has anything of row `index` in hand: it is another peer's from now on. */
+  /** Main, while no worker holds anything of row `index`: the row belongs to another peer from now on. */
   forget(index: number): void {
     const row = this.#at + index * ROW_BYTES
     this.#memory.u8.fill(0, row, row + 2 * SLOT_BYTES)
   }
 
-  /** Whether row `index` is a peer's that has an address. */
+  /** Whether row `index` belongs to a peer that has an address. */
   inUse(index: number): boolean {
     return Atomics.load(this.#memory.i32, this.#words(index) + IN_USE) === 1
   }
 
-  /** All rows in use are below this. */
+  /** All rows in use are below this number. */
   get rowsInUse(): number {
     return Atomics.load(this.#memory.i32, this.#header + ROWS_IN_USE)
   }
@@ -104,7 +106,7 @@ export class PeerTable {
     return Atomics.load(this.#memory.i32, this.#header + COUNT_IN_USE)
   }
 
-  /** The one row in use, or -1 where they are more or none. */
+  /** The only row in use, or -1 if there are more or none. */
   get onlyInUse(): number {
     return Atomics.load(this.#memory.i32, this.#header + ONLY_IN_USE) - 1
   }
@@ -115,7 +117,7 @@ export class PeerTable {
     return row + Atomics.load(this.#memory.i32, this.#words(index) + WHICH_ADDRESS) * SLOT_BYTES
   }
 
-  /** Whether the name at offset `name` in the memory, zeros behind a short one, is peer `index`'s address. */
+  /** Whether the socket address at offset `name` is peer `index`'s. Zeros must follow a short address. */
   isFrom(index: number, name: number): boolean {
     const u32 = this.#memory.u32
     const a = this.address(index) >>> 2
@@ -124,7 +126,7 @@ export class PeerTable {
     return true
   }
 
-  /** The peer whose address is the name at offset `name`, -1 where it is nobody's. */
+  /** The peer with the socket address at offset `name`, -1 if there is none. */
   find(name: number): number {
     if (this.isFrom(this.#last, name) && this.inUse(this.#last)) return this.#last
     const { i32 } = this.#memory
@@ -143,7 +145,7 @@ export class PeerTable {
     return -1
   }
 
-  /** Main: the peer whose address `sockaddr` is, as `encodeSockaddr` makes it; -1 where it is nobody's. */
+  /** Main: the peer with the address `sockaddr`, in the form of `encodeSockaddr`; -1 if there is none. */
   rowOf(sockaddr: Uint8Array): number {
     const { u8 } = this.#memory
     const { rowsInUse } = this
@@ -169,7 +171,7 @@ export class PeerTable {
     return hash
   }
 
-  /** Makes the index anew in the table that does not hold, and switches to it. */
+  /** Builds the index anew in the table that is not in use, and switches to it. */
   #reindex(): void {
     const { i32 } = this.#memory
     const which = 1 - Atomics.load(i32, this.#header + WHICH_INDEX)

@@ -11,7 +11,7 @@ import { routesBytes } from './routes.js'
 import { SEALING_SLOTS_BYTES } from './slots.js'
 import { stormBytes } from './storm-limit.js'
 
-/** Which worker: the one that reads the tap, or the one that receives from the UDP socket. */
+/** Which worker: `tap` reads the tap, `udp` receives from the UDP socket. */
 export type WorkerRole = 'tap' | 'udp'
 
 /** Room in each worker for frames that wait for keys. */
@@ -20,45 +20,47 @@ export const WAITING_FRAMES_BYTES = 128 * 1024
 /** Where everything lies in the one shared memory. Offsets in bytes, multiples of 64. */
 export interface MemoryPlan extends TunnelPlan {
   readonly bytes: number
-  /** A small tunnel of each worker's own, to warm up with. */
+  /** A small tunnel for each worker, used only to warm up. */
   readonly warmUp: { readonly tap: WarmUpPlan; readonly udp: WarmUpPlan }
 }
 
 /** Both ends of a tunnel. */
 export interface WarmUpPlan extends TunnelPlan {
-  /** What the far end has learnt: there the same addresses are on the other side. */
+  /** The far end's FDB. There the same addresses are behind the other port. */
   readonly farFdb: number
 }
 
 /** What one tunnel needs. */
 export interface TunnelPlan {
-  /** Where it ends. */
+  /** Where the tunnel's memory ends. */
   readonly end: number
   /** Control words, i32 each: see {@link StateWord}. */
   readonly state: number
-  /** The peer table, and the rows it has: a power of two. */
+  /** The peer table. `peerRows`, a power of two, is the number of its rows. */
   readonly peers: number
-  /** What the ways to the peers carry: see path-limits.ts. */
+  /** The path limits of each peer: see path-limits.ts. */
   readonly pathLimits: number
   readonly peerRows: number
-  /** Words of the offloads in use. */
+  /** The words of the offloads: see offloads.ts. */
   readonly offloads: number
-  /** Tap to network. */
+  /** From the tap to the network. */
   readonly outbound: RingPlan
-  /** Network to tap. */
+  /** From the network to the tap. */
   readonly inbound: RingPlan
-  /** Workers to main: see control-queue.ts. */
+  /** The mailbox for control frames, from the workers to main: see mailbox.ts. */
   readonly control: number
-  /** What is known of addresses: learnt (fdb.ts), and configured (routes.ts); and the limit on broadcasts. */
+  /** Learnt addresses (fdb.ts), configured addresses (routes.ts), and the limit on broadcasts. */
   readonly fdb: number
   readonly routes: number
   readonly routeLimit: number
   readonly storm: number
-  /** The keypairs of a private tunnel, their rows, and handshake messages on their way to main. */
+  /**
+   * The keypairs of a private tunnel, the number of their rows, and the mailbox for handshake messages to main.
+   */
   readonly keypairs: number
   readonly keypairRows: number
   readonly handshakes: number
-  /** The part with all keys in it: the keypairs, and the workers' own copies. */
+  /** The part that holds all keys: the keypairs, and the workers' own copies. */
   readonly secrets: { readonly at: number; readonly bytes: number }
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
@@ -72,24 +74,25 @@ export interface RingPlan {
 export interface WorkerPlan {
   readonly counters: number
   readonly peerCounters: number
-  /** Memory of the worker's own, for what it hands to the kernel beside the frames. */
+  /** The worker's own memory, for the structures that it passes to the kernel with the frames. */
   readonly scratch: number
   /** Where messages are sealed and opened: see sealer.ts. */
   readonly slots: number
   readonly relaySlots: number
-  /** The keys that it seals and opens with there: see ciphers.ts. */
+  /** The keys for sealing and opening there: see ciphers.ts. */
   readonly keys: number
   readonly relayKeys: number
-  /** Where frames wait for keys: see waiting-room.ts. */
+  /** Where frames wait for keys: see waiting-frames.ts. */
   readonly waitingFrames: number
 }
 
 /**
- * Words of the state area, each written by main alone but `controlTold`, `handshakesTold` (control-queue.ts), `fragmenting`
- * (pathPolicy.ts) and the workers' epochs (epoch.ts). `acceptAny` is the row of the peer whom strangers are taken for, plus
- * one, or 0. `maxFrameBytes` is the longest frame or packet taken from the network; it changes with the
- * underlay's MTU. `clampFrameBytes` is the longest frame that the MSS of TCP connections is to allow, 0 for any;
- * `paddingLimit` the length that a frame of a private tunnel is not padded beyond.
+ * Words of the state area. Only main writes them, except `controlTold` and `handshakesTold` (mailbox.ts),
+ * `fragmenting` (path-policy.ts) and the workers' epochs (epoch.ts).
+ * - `acceptAny`: the row, plus one, of the peer that unknown senders are taken for; 0 for none.
+ * - `maxFrameBytes`: the longest frame or packet accepted from the network; it changes with the underlay's MTU.
+ * - `clampFrameBytes`: the longest frame that the MSS of TCP connections may allow; 0 for no limit.
+ * - `paddingLimit`: a frame of a private tunnel is not padded beyond this length.
  */
 export const StateWord = {
   stop: 0,
@@ -110,15 +113,16 @@ export const StateWord = {
 export const SCRATCH_BYTES = 512 * 1024
 
 /**
- * Room in the rings. Outbound: small, so that a super-frame is sent on while it is still in the core's cache.
- * Inbound: a receive asks for more than it fills, and only what is filled is ever touched.
+ * Room in the rings. The outbound ring is small, so that a super-frame is sent while it is still in the core's
+ * cache. The inbound ring is large, because a receive reserves more than it fills. Only what is filled is
+ * touched.
  */
 const OUTBOUND_DATA_BYTES = 512 * 1024
 const INBOUND_DATA_BYTES = 4 * 1024 * 1024
 
-/** Overlay addresses and prefixes for each peer, of each family, on the average. */
+/** Overlay addresses and prefixes for each peer, in each family, on average. */
 const ROUTES_PER_PEER = 16
-/** The previous keypair, the one in use, the next, and one that a handshake is under way for; a power of two. */
+/** The previous keypair, the current one, the next one, and one whose handshake is under way. A power of two. */
 const KEYPAIRS_PER_PEER = 4
 
 /** @param peerRows a power of two */

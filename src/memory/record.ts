@@ -2,28 +2,35 @@ import type { NativeMemory } from '../linux/memory.js'
 import { RECORD_ALIGN } from './ring.js'
 
 /**
- * What a ring's records hold, behind the ring's own two words (length, kind).
+ * What a ring's records hold, after the ring's own two words (length, kind). Each ring holds only one kind of
+ * record:
+ * - {@link KIND_RUN} in the outbound ring and the inbound ring;
+ * - {@link KIND_CONTROL} in the rings of the mailboxes (mailbox.ts).
  *
- * {@link KIND_RUN}: a run of frames. Word 2 is the number of entries; 16 bytes in, a table of 16-byte
- * entries, four words each: offset in the memory, bytes, `gso_size` (0 for a single frame; else the payload
- * bytes of each segment of a super-frame), peer index. The frames themselves lie behind the table, wherever
- * their entries say.
+ * The kind word has two uses. It marks skip records (kind 0, ring.ts). And the sinks check it: they release a
+ * record that is not a KIND_RUN without reading it.
  *
- * {@link KIND_CONTROL}: one message between the threads' control code, a single entry, never sent or
- * written as it is.
+ * KIND_RUN: a run of frames. Word 2 is the number of entries. At byte 16 a table of 16-byte entries begins. An
+ * entry has four words: offset in the memory, bytes, `gso_size`, peer index. `gso_size` is 0 for a single
+ * frame. For a super-frame it is the payload bytes of each segment. The frames lie behind the table, at the
+ * offsets in their entries.
+ *
+ * KIND_CONTROL: one message from a worker to main. Its layout is in mailbox.ts. It is never sent or written to
+ * the device.
  */
 export const KIND_RUN = 1
 
 /**
- * In a private tunnel, what comes from the network has this for its peer, and the first 16 bytes of each frame
- * are where the header of its message was: two words, not aligned, that say how many bytes the frame behind them
- * has, 0 for one that is nobody's business, and which peer sent it (opener.ts). No more than 31 bits: a greater
- * number V8 would put into an object of its own, each time.
+ * The peer index of every entry that comes from the network in a private tunnel. There the first 16 bytes of
+ * each message held its header. Once the message is opened (opener.ts), two words replace the header's start.
+ * They need not be aligned. The first is the bytes of the frame behind the header, 0 if there is no frame for
+ * the device. The second is the index of the peer that sent it. The value has 31 bits, because V8 would
+ * allocate an object for each greater number.
  */
 export const SEALED = 0x7fff_ffff
 export const KIND_CONTROL = 2
 
-/** The longest thing one entry can describe: a 64 KiB super-frame with its headers. */
+/** The longest thing that one entry can describe: a 64 KiB super-frame with its headers. */
 export const MAX_FRAME_BYTES = 65_600
 
 const COUNT_WORD = 2
@@ -35,7 +42,7 @@ export function framesOffset(entries: number): number {
   return (TABLE_BYTES + entries * ENTRY_BYTES + RECORD_ALIGN - 1) & -RECORD_ALIGN
 }
 
-/** Writes and reads records of {@link KIND_RUN} and {@link KIND_CONTROL} where they lie. */
+/** Writes and reads records of {@link KIND_RUN} in place. */
 export class Records {
   readonly #u32: Uint32Array
 

@@ -2,12 +2,12 @@ import type { NativeMemory } from '../linux/memory.js'
 import { REJECT_AFTER_COUNTER } from '../wire/wireguard.js'
 
 /**
- * Which of the numbers of a keypair have come already: a sliding window as RFC 6479 has it, a ring of 32-bit
- * words of which the one ahead is always empty, so that moving on clears words and never shifts bits. Numbers
- * are 64 bits, as two words.
+ * Records which numbers of a keypair have already come. It is a sliding window as in RFC 6479: a ring of 32-bit
+ * words. The next word ahead is always empty. So an advance clears words and never shifts bits. Numbers are 64
+ * bits, in two words.
  *
- * Layout: the greatest number seen (two words, low first) on a cache line of its own, then the ring. All zeros
- * is a window that has seen nothing. There is no lock in it: only the udp worker opens messages.
+ * Layout: the greatest number seen (two words, low first) on a cache line of its own, then the ring. A window
+ * of zeros has seen nothing. There is no lock, because only the udp worker opens messages.
  */
 const WORDS = 512
 const HEADER_BYTES = 64
@@ -24,12 +24,12 @@ export class ReplayWindow {
     this.#u32 = memory.u32
   }
 
-  /** Makes the window at offset `at` one that has seen nothing. */
+  /** Resets the window at offset `at` to one that has seen nothing. */
   clear(at: number): void {
     this.#u32.fill(0, at >>> 2, (at + REPLAY_WINDOW_BYTES) >>> 2)
   }
 
-  /** Whether the number is neither too old nor seen before; to spare the work of opening what is. */
+  /** Whether the number is neither too old nor already seen. This check avoids useless opening. */
   isFresh(at: number, high: number, low: number): boolean {
     if (!isBelowLimit(high, low)) return false
     const ahead = this.#ahead(at, high, low)
@@ -37,7 +37,7 @@ export class ReplayWindow {
     return ahead > -REPLAY_WINDOW_SIZE && !this.#isSeen(at, low)
   }
 
-  /** Marks a number as seen; false where it was not fresh. To be called for what is authentic alone. */
+  /** Marks a number as seen. False if it was not fresh. Call it only for authentic messages. */
   accept(at: number, high: number, low: number): boolean {
     if (!this.isFresh(at, high, low)) return false
     const u32 = this.#u32
@@ -54,7 +54,7 @@ export class ReplayWindow {
     return true
   }
 
-  /** By how much the number is greater than any before; exact wherever it matters, for 53 bits are. */
+  /** The number minus the greatest number before. Exact wherever it matters, because 53 bits are exact. */
   #ahead(at: number, high: number, low: number): number {
     const u32 = this.#u32
     return (high - u32[(at >>> 2) + 1]) * 2 ** 32 + (low - u32[at >>> 2])

@@ -1,27 +1,34 @@
 import type { NativeMemory } from '../linux/memory.js'
 
-/** Wakes the producer's thread; rung by the consumer's. */
+/** Wakes the producer's thread. The consumer's thread rings it. */
 export interface Bell {
   ring(): void
 }
 
 /**
- * A ring of records in shared memory, between one producer thread and one consumer thread at a time.
+ * A ring of records in shared memory. It has one producer thread, and one consumer thread at a time.
  *
- * Layout: three cache lines (head; tail; the producer's flag and the consumer's lock), then `dataBytes` of
- * records. A record starts with two words, its length in bytes (a multiple of {@link RECORD_ALIGN}) and its
- * kind; what follows is its kind's business (record.ts). Head and tail count bytes and wrap at 2^32. A record
- * never wraps around the end: one that would not fit there is preceded by a skip record.
+ * Layout: three cache lines, then `dataBytes` of records. The three lines hold:
+ * - the head;
+ * - the tail;
+ * - the producer's flag and the consumer's lock.
  *
- * The producer reserves a record at its largest, has the kernel fill it, and commits it at its true length;
- * the consumer looks at it where it lies and releases it. Nothing is copied or allocated.
+ * Head and tail count bytes and wrap at 2^32. A record starts with two words: its length in bytes (a multiple
+ * of {@link RECORD_ALIGN}) and its kind. Each ring holds only one kind of record, see record.ts for the
+ * layouts. This class uses the kind word only to recognise skip records (kind 0). A record never wraps around
+ * the end. If it does not fit before the end, a skip record fills the rest.
  *
- * Who consumes may change: it is the thread that holds the lock. Whoever commits tries the lock afterwards,
- * and whoever gives it back looks at the ring once more, so that no record stays behind unseen. A producer
- * that finds the ring full sets its flag and looks once more before it sleeps; a consumer that has made room
- * looks at the flag. All of these are sequentially consistent: of two threads that each write one of the
- * words and then read the other's, at least one sees what the other wrote. Where an older value does no harm,
- * a word of the other side is read plainly, which costs less.
+ * The producer reserves a record at its largest size, lets the kernel fill it, and commits it at its true
+ * length. The consumer reads the record in place and then releases it. Nothing is copied or allocated.
+ *
+ * The consumer can change: the consumer is the thread that holds the lock. After each commit, the producer
+ * tries the lock. After unlocking, the consumer looks at the ring once more. So no record stays behind unseen.
+ * A producer that finds the ring full sets its flag, and looks once more before it sleeps. A consumer that has
+ * made room looks at the flag.
+ *
+ * All of these accesses are sequentially consistent. If two threads each write one of the words and then read
+ * the other's word, at least one of them sees what the other wrote. A word of the other side is read without
+ * atomics if an older value does no harm, because a plain read costs less.
  */
 export const RECORD_ALIGN = 64
 
@@ -37,7 +44,9 @@ const KIND_SKIP = 0
 const SILENT: Bell = { ring() {} }
 
 export class Ring {
-  /** The most that can ever be reserved at once: beyond half, an unlucky position could never fit it. */
+  /**
+   * The largest reservation in bytes. A record of more than half the ring may never fit at an unlucky position.
+   */
   readonly maxRecordBytes: number
   readonly #i32: Int32Array
   readonly #u32: Uint32Array
@@ -48,14 +57,14 @@ export class Ring {
   readonly #data: number
   readonly dataBytes: number
   readonly #producerBell: Bell
-  /** Where the reserved record will start, in head's counting. */
+  /** Position at which the reserved record will start; counts like the head. */
   #start = 0
   #highWaterBytes = 0
 
   /**
    * @param at offset of the ring in `memory`, a multiple of 64
    * @param dataBytes a power of two, the same in every thread
-   * @param producerBell wakes the producer; a thread that only looks on needs none
+   * @param producerBell wakes the producer; needed only by a consumer whose producer may sleep
    */
   constructor(memory: NativeMemory, at: number, dataBytes: number, producerBell: Bell = SILENT) {
     this.#i32 = memory.i32
@@ -71,13 +80,14 @@ export class Ring {
   }
 
   /**
-   * Producer: room for a record of up to `bytes`, a multiple of {@link RECORD_ALIGN} and at most
-   * {@link maxRecordBytes}. Reserving again without a commit forgets the earlier reservation.
+   * Producer: reserves room for a record of up to `bytes`, a multiple of {@link RECORD_ALIGN} and at most
+   * {@link maxRecordBytes}. A second reservation without a commit replaces the first.
    * @returns the record's offset in the memory, or -1 while the ring is too full
    */
   reserve(bytes: number): number {
     const head = this.#i32[this.#head]
-    // Not read atomically: an older tail means less room, and nothing is written there before this is known.
+    // This read need not be atomic. An older tail only means less room, and nothing is written before the check
+    // below.
     const used = (head - this.#i32[this.#tail]) | 0
     const at = head & (this.dataBytes - 1)
     const toEnd = this.dataBytes - at
@@ -92,7 +102,11 @@ export class Ring {
     return this.#data + (this.#start & (this.dataBytes - 1))
   }
 
-  /** Producer: publishes the reserved record, `bytes` long (rounded up here), of a `kind` other than 0. */
+  /**
+   * Producer: publishes the reserved record.
+   * @param bytes length of the record; it is rounded up here
+   * @param kind not 0
+   */
   commit(bytes: number, kind: number): void {
     const length = (bytes + RECORD_ALIGN - 1) & -RECORD_ALIGN
     const word = (this.#data + (this.#start & (this.dataBytes - 1))) >>> 2
@@ -110,8 +124,8 @@ export class Ring {
   }
 
   /**
-   * Makes this thread the consumer, unless another is. Who finds the lock taken may leave its records to the
-   * one that holds it: that one looks once more after {@link unlock}.
+   * Makes this thread the consumer, unless another thread is. If the lock is taken, the caller may leave its
+   * records to the thread that holds it. That thread looks at the ring once more after {@link unlock}.
    */
   tryLock(): boolean {
     return Atomics.compareExchange(this.#i32, this.#consumerLock, 0, 1) === 0
@@ -133,8 +147,8 @@ export class Ring {
   }
 
   /**
-   * Consumer: gives the oldest record's room back. A producer that waits for room is woken when half of the
-   * ring is free, not for every record.
+   * Consumer: frees the oldest record. A producer that waits for room is woken when half of the ring is free,
+   * not for every record.
    */
   release(): void {
     const word = (this.#data + (this.#i32[this.#tail] & (this.dataBytes - 1))) >>> 2
@@ -145,7 +159,7 @@ export class Ring {
     if (Atomics.exchange(this.#i32, this.#producerSleeps, 0) === 1) this.#producerBell.ring()
   }
 
-  /** Either side: whether no record waits; true is as of now, false may be as of just before. */
+  /** Either side: whether no record waits. True is correct at this moment; false may be out of date. */
   get isEmpty(): boolean {
     const tail = this.#i32[this.#tail]
     return Atomics.load(this.#i32, this.#head) === tail
@@ -156,20 +170,23 @@ export class Ring {
     return (Atomics.load(this.#i32, this.#head) - Atomics.load(this.#i32, this.#tail)) | 0
   }
 
-  /** Either side: how far records have been put in, to be asked after with {@link hasPassed}. */
+  /** Either side: the position up to which records have been put in; for {@link hasPassed}. */
   get position(): number {
     return Atomics.load(this.#i32, this.#head)
   }
 
-  /** Either side: whether all records have been released that had been put in at that position. */
+  /** Either side: whether all records that were put in before this position have been released. */
   hasPassed(position: number): boolean {
     return ((Atomics.load(this.#i32, this.#tail) - position) | 0) >= 0
   }
 
-  /** Producer: says that it is about to sleep for want of `bytes` of room. False when there is room now. */
+  /**
+   * Producer: announces that it is about to sleep until `bytes` of room are free. False if there is room now.
+   */
   producerMaySleep(bytes: number): boolean {
     Atomics.store(this.#i32, this.#producerSleeps, 1)
-    // Not before the flag is set: the plain read in `reserve` finds nothing older than this one does.
+    // This read must come after the flag is set. Then the plain read in `reserve` finds no older value than
+    // this one.
     Atomics.load(this.#i32, this.#tail)
     if (this.reserve(bytes) < 0) return true
     this.producerWoke()

@@ -2,25 +2,29 @@ import type { NativeMemory } from '../linux/memory.js'
 import { FLOOD } from './target.js'
 
 /**
- * Whose an overlay address is: longest-prefix match over the peers' prefixes, IPv4 and IPv6, in shared memory.
- * Main writes, workers read.
+ * Which peer an overlay address belongs to: longest-prefix match over the peers' prefixes, IPv4 and IPv6, in
+ * shared memory. Main writes, workers read.
  *
- * Each family has a hash table of its prefixes, and a list of the lengths that they have, longest first, with
- * the masks. To find an address is to look for what is left of it under each mask in turn. People give their
- * peers prefixes of a few lengths, so that this is a few probes, however many peers there are.
+ * Each family has a hash table of its prefixes, and a list of their lengths, longest first, with the masks. A
+ * look-up applies each mask in turn and looks for the result in the table. Configured prefixes have only a few
+ * lengths. So a look-up is a few probes, however many peers there are.
  *
- * Layout: a cache line with the number of changes; then two copies of both families' tables: the number of
- * lengths, for each a mask in words, and the places of the hash table. A place is the prefix in words, and its
- * owner (from bit 8 on, counted from {@link FLOOD} so that 0 is no owner) with its length. At least half of the
- * places are empty, and what collides lies in the next place.
+ * Layout: a cache line with the number of changes, then two copies of both families' tables. A table is:
+ * - the number of lengths;
+ * - for each length: the length, and the mask in words;
+ * - the places of the hash table.
  *
- * A change is written to the copy that is not in use and then counted, which switches to it. A reader that finds
- * a different count after its search than before looks again, for its copy may have been written to. Counts,
- * and the hash table's words, are read and written by Atomics, in one order for all; a mask need not be, for
- * where it is looked depends on it.
+ * A place is the prefix in words, then a word with the owner and the prefix length. The owner is in bits 8 and
+ * up, relative to {@link FLOOD}, so that 0 is no owner. At least half of the places are empty. A prefix that
+ * collides goes into the next place.
+ *
+ * A change is written to the copy that is not in use. Then the number of changes is raised, which switches to
+ * that copy. A reader that finds another number after its search looks again, because its copy may have been
+ * written to. The number and the hash table's words are read and written with Atomics, in one order for all
+ * threads. A mask need not be, because the place that is probed depends on it.
  */
 export interface Route {
-  /** 4 bytes or 16; what is behind the prefix does not matter. */
+  /** 4 or 16 bytes. The bits behind the prefix are ignored. */
   readonly address: ArrayLike<number>
   readonly prefixLength: number
   readonly peer: number
@@ -33,7 +37,7 @@ const MULTIPLIER = 0x9e3779b1 | 0
 
 /** A family's part of a copy. Sizes and offsets in words, offsets from the copy's start. */
 interface Family {
-  /** Of an address. */
+  /** Words of an address. */
   readonly words: number
   readonly lengths: number
   readonly masks: number
@@ -71,12 +75,12 @@ export class Routes {
   readonly #limit: number
   readonly #ipv4: Family
   readonly #ipv6: Family
-  /** Of both hash tables: what a place's number is masked with. */
+  /** The mask for the place numbers of both hash tables. */
   readonly #placeMask: number
 
   /**
    * @param at offset of {@link routesBytes} in `memory`, a multiple of 64
-   * @param routes how many of each family there may be
+   * @param routes the most routes of each family
    */
   constructor(memory: NativeMemory, at: number, routes: number) {
     const { places, ipv4, ipv6, copyWords } = layout(routes)
@@ -92,8 +96,8 @@ export class Routes {
   }
 
   /**
-   * Main: these routes and no others. Of two with the same prefix, the later one counts.
-   * @throws RangeError where there are more of a family than there is room for
+   * Main: sets these routes and no others. Of two with the same prefix, the later one counts.
+   * @throws RangeError if there are more of a family than there is room for
    */
   set(routes: readonly Route[]): void {
     const prefixes = [this.#ipv4, this.#ipv6].map((it) => prefixesOf(routes, it.words))
@@ -106,12 +110,12 @@ export class Routes {
     Atomics.store(this.#i32, this.#changes, changes + 1)
   }
 
-  /** While this number is what it was, {@link find4} and {@link find6} find what they found. */
+  /** While this number stays the same, {@link find4} and {@link find6} give the same results. */
   get changes(): number {
     return Atomics.load(this.#i32, this.#changes)
   }
 
-  /** The peer with the longest prefix of the IPv4 address at offset `at`, or {@link FLOOD} where there is none. */
+  /** The peer with the longest prefix of the IPv4 address at offset `at`, or {@link FLOOD} if there is none. */
   find4(at: number): number {
     const i32 = this.#i32
     const { masks, lengths, places } = this.#ipv4
@@ -209,20 +213,20 @@ export class Routes {
   }
 }
 
-/** Takes one more word into a hash. */
+/** Adds one more word to a hash. */
 function mix(hash: number, word: number): number {
   const mixed = Math.imul(hash ^ word, MULTIPLIER)
   return mixed ^ (mixed >>> 15)
 }
 
 interface Prefix {
-  /** The address in words, zero behind the prefix. */
+  /** The address in words; the bits behind the prefix are zero. */
   readonly key: readonly number[]
   readonly length: number
   readonly peer: number
 }
 
-/** The routes whose addresses have so many words, each prefix once. */
+/** The routes whose addresses have `words` words, each prefix once. */
 function prefixesOf(routes: readonly Route[], words: number): readonly Prefix[] {
   const prefixes = new Map<string, Prefix>()
   for (const { address, prefixLength: length, peer } of routes) {
@@ -234,7 +238,7 @@ function prefixesOf(routes: readonly Route[], words: number): readonly Prefix[] 
   return [...prefixes.values()]
 }
 
-/** So many bits set from the front. */
+/** A mask with `length` bits set from the front. */
 function maskOf(length: number, words: number): readonly number[] {
   return Array.from({ length: words }, (_, word) => {
     const bits = Math.min(32, Math.max(0, length - 32 * word))

@@ -3,7 +3,7 @@ import { OPENING_SLOTS, SEALING_SLOT_BYTES } from '../crypto/ciphers.js'
 /** Room for a batch: some super-frames. More would not stay in the core's cache until it is sent. */
 const SEALER_BYTES = 192 * 1024
 
-/** The first slot for sealing: those before are for opening. */
+/** The first slot for sealing. The slots before it are for opening. */
 export const FIRST_SEALING_SLOT = OPENING_SLOTS.end
 
 /** Bytes of all slots of a worker. */

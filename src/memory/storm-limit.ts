@@ -2,14 +2,15 @@ import type { NativeMemory } from '../linux/memory.js'
 import { FLOOD } from './target.js'
 
 /**
- * A limit on the frames a port may have sent everywhere (broadcasts, multicasts, frames for unknown addresses):
- * a token bucket a port, in shared memory, for the thread that forwards changes. Two 64-bit floats each: the
- * frames still allowed, and when they were counted last, in ms. One writer a port at a time: who holds the
- * lock of the ring that the port's frames come through.
+ * A limit on the frames that a port may have sent everywhere (broadcasts, multicasts, frames for unknown
+ * addresses). Each port has a token bucket. The buckets are in shared memory, because the forwarding thread
+ * changes. A bucket is two 64-bit floats: the frames still allowed, and the time of the last refill in ms. A
+ * port has one writer at a time: the thread that holds the lock of the ring through which the port's frames
+ * come.
  *
- * Generous, for a network of few hosts has a few broadcasts a second, and a multicast of 50 Mbit/s passes; but
- * a loop, or a host gone mad, is kept from taking the machine: each of these frames is sent once for every
- * peer, and with 20 of them this is 100,000 datagrams a second.
+ * The limit is generous. A network of few hosts has a few broadcasts a second, and a multicast of 50 Mbit/s
+ * passes. But a loop, or a faulty host, cannot overload the machine. Each of these frames is sent once for
+ * every peer. With 20 peers the limit is 100,000 datagrams a second.
  */
 export const STORM_FRAMES_PER_S = 5_000
 export const STORM_BURST_FRAMES = 10_000
@@ -27,7 +28,7 @@ export class StormLimit {
 
   /**
    * @param at offset of {@link stormBytes} in `memory`, a multiple of 8
-   * @param nowMs a clock that all threads share; read only when a bucket is empty
+   * @param nowMs a clock that all threads share; read only when a bucket has too few frames
    */
   constructor(memory: NativeMemory, at: number, nowMs: () => number = sharedClock()) {
     this.#f64 = memory.f64
@@ -35,7 +36,7 @@ export class StormLimit {
     this.#nowMs = nowMs
   }
 
-  /** Whether `port` may send `frames` more frames everywhere; if so, they are counted. */
+  /** Whether `port` may send `frames` more frames everywhere. If so, they are counted. */
   allows(port: number, frames: number): boolean {
     const bucket = this.#at + (port - FLOOD) * 2
     if (this.#f64[bucket] < frames) this.#fill(bucket)
@@ -44,13 +45,19 @@ export class StormLimit {
     return true
   }
 
-  /** Main, while no frames come from `port`: it is another peer's from now on, who has sent nothing yet. */
+  /**
+   * Main, while no frames come from `port`: the port belongs to another peer from now on, which has sent
+   * nothing yet.
+   */
   forget(port: number): void {
     const bucket = this.#at + (port - FLOOD) * 2
     this.#f64.fill(0, bucket, bucket + 2)
   }
 
-  /** What a bucket would have gained since, it gains when it is found empty: it cannot hold more than it does. */
+  /**
+   * Refills a bucket when it has too few frames. It gains then what it would have gained since the last refill,
+   * up to its limit.
+   */
   #fill(bucket: number): void {
     const nowMs = this.#nowMs()
     const sinceMs = Math.max(0, nowMs - this.#f64[bucket + 1])
@@ -62,7 +69,7 @@ export class StormLimit {
   }
 }
 
-/** Milliseconds on a clock that goes steadily and is the same in all threads of this process. */
+/** Milliseconds on a steady clock that is the same in all threads of this process. */
 function sharedClock(): () => number {
   const originMs = performance.timeOrigin
   return () => originMs + performance.now()

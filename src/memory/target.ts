@@ -1,16 +1,16 @@
 import { C } from './counters.js'
 
-/**
- * Where a frame goes, or an address is: a peer, by its index (0 and up), or one of these.
- */
+/** Where a frame goes, or where an address is: a peer, by its index (0 and up), or one of the values below. */
 
 /** This host's side: the device, and whatever is bridged to it. */
 export const DEVICE = -1
 
-/** Everywhere but where it came from; of an address: nobody knows where it is. */
+/** Of a frame: everywhere except where it came from. Of an address: unknown. */
 export const FLOOD = -2
 
-/** Nowhere, for it is where it came from, or at a peer that this one's frames are not passed on to. */
+/**
+ * Nowhere: the target is where the frame came from, or another peer that gets no frames of this peer from here.
+ */
 export const FILTERED = -3
 
 /** Nowhere: more broadcasts than the limit allows. */
@@ -19,13 +19,13 @@ export const STORM = -4
 /** Nowhere: no peer has a prefix with this destination. */
 export const NO_ROUTE = -5
 
-/** Nowhere: its source is no address of the peer that sent it. */
+/** Nowhere: the source is not an address of the peer that sent the frame. */
 export const NOT_ALLOWED = -6
 
-/** Nowhere: what should be a packet or a frame is none. */
+/** Nowhere: it is not a valid packet or frame. */
 export const MALFORMED = -7
 
-/** What counts the frames that go nowhere, by these. */
+/** The counter for frames that go nowhere, for each of these values. */
 export function dropCounterOf(target: number): number {
   switch (target) {
     case FILTERED:

@@ -12,23 +12,23 @@ export interface KeyringOptions {
   readonly table: KeypairTable
   readonly aead: Aead
   readonly peers: PeerTable
-  /** Whether frames are Ethernet's. */
+  /** Whether the frames are Ethernet frames. */
   readonly tap: boolean
-  /** What the clock that keys age by showed last (`linux/clock.ts`): one number. */
+  /** The last reading of the clock by which keys age (`linux/clock.ts`): one number. */
   readonly clockMs: Float64Array
   /** Wakes main, unless it has been told and has not looked since. */
   readonly tellMain: () => void
 }
 
-/** Numbers taken at once: those of a super-frame. */
+/** The most numbers taken at once: those of a super-frame. */
 const MAX_RANGE = 64
 
 /**
- * One thread's keys: those of the table, made ready for use when they are first met, and messages sealed and
- * opened with them. Any thread may seal; opening is the udp worker's alone, for the replay windows have no lock.
+ * One thread's keys. It prepares a key of the table at its first use, and seals and opens messages with it. Any
+ * thread may seal. Only the udp worker opens, because the replay windows have no lock.
  */
 export class Keyring {
-  /** Whom the message that was opened last is from. */
+  /** The peer that sent the message opened last. */
   peer = 0
   readonly #memory: NativeMemory
   readonly #table: KeypairTable
@@ -38,11 +38,13 @@ export class Keyring {
   readonly #clockMs: Float64Array
   readonly #tellMain: () => void
   readonly #window: ReplayWindow
-  /** Generations of the keys that are ready: of each row to seal with, and to open. 0 is none. */
+  /**
+   * Generations of the prepared keys: for each row, the one to seal with and the one to open with. 0 is none.
+   */
   readonly #ready: Int32Array
-  /** When the first of those is over: one number, as the clock's. */
+  /** When the first of the prepared keys expires: one number, on the same clock. */
   readonly #overMs = new Float64Array([Number.POSITIVE_INFINITY])
-  /** Numbers that have been taken and not been used: for whom (-1 for none), under which keys, from and up to. */
+  /** Numbers taken but not yet used: their peer (-1 for none), their keys, the first number, and the end. */
   #rangePeer = -1
   #row = 0
   #remoteIndex = 0
@@ -63,8 +65,8 @@ export class Keyring {
   }
 
   /**
-   * So many frames for one peer come next: their numbers are taken at once. What is left of those taken before is
-   * left out, which nobody minds.
+   * Announces that `frames` frames for one peer come next. Their numbers are taken at once. Numbers left from
+   * before are skipped, which does no harm.
    */
   expect(frames: number): void {
     this.#expected = Math.min(frames, MAX_RANGE)
@@ -72,9 +74,10 @@ export class Keyring {
   }
 
   /**
-   * Seals `bytes` padded bytes for `peer`, which lie in a slot of the {@link Aead}, and writes the header before
-   * them. False where there is nothing to seal with, which main is told.
+   * Seals `bytes` padded bytes for `peer` in a slot of the {@link Aead}, and writes the header before them.
+   * Without a key it tells main.
    * @param header offset of the header
+   * @returns false if there is no key
    */
   seal(peer: number, header: number, slot: number, bytes: number): boolean {
     if (peer !== this.#rangePeer || this.#next === this.#end) {
@@ -97,7 +100,7 @@ export class Keyring {
     this.#rangePeer = -1
     const row = this.#table.sealingRow(peer)
     const generation = row < 0 ? 0 : this.#readyKey(row, true)
-    // A row may have been given to another peer since.
+    // The row may have been given to another peer since.
     if (generation === 0 || this.#table.peer(row) !== peer) return false
     const remoteIndex = this.#table.remoteIndex(row)
     const first = this.#table.take(row, generation, this.#expected)
@@ -111,10 +114,11 @@ export class Keyring {
   }
 
   /**
-   * Opens the `bytes` bytes of transport data at offset `at`, where they lie. What was in it is then
-   * {@link TRANSPORT_HEADER_BYTES} in, without its padding.
+   * Opens the `bytes` bytes of transport data at offset `at`, in place. The content, without its padding, is
+   * then at `at` + {@link TRANSPORT_HEADER_BYTES}.
    * @param name offset of the socket address that it is from
-   * @returns bytes of what was in it, 0 for a keepalive; or, negative, why nothing was: -1 less a counter's index
+   * @returns bytes of the content, 0 for a keepalive; on failure a negative number: -1 minus the drop counter's
+   * index
    */
   open(at: number, bytes: number, name: number): number {
     const { view } = this.#memory
@@ -130,7 +134,7 @@ export class Keyring {
     if (!this.#aead.open(row * 2 + 1, high, low, packet, bytes - TRANSPORT_HEADER_BYTES))
       return -1 - C.dropNotAuthentic
     const peer = this.#table.peer(row)
-    // Keys that main has wiped in the meantime leave a row and a window that may be another peer's by now.
+    // If main has wiped the keys meanwhile, the row and its window may belong to another peer now.
     if (this.#table.generation(row) !== generation) return -1 - C.dropUnknownIndex
     this.#window.accept(window, high, low)
     this.peer = peer
@@ -143,14 +147,14 @@ export class Keyring {
   }
 
   /**
-   * To be called after each sleep, when the clock has been looked at: who has slept through a suspend must not
-   * wait for main to find out what is over.
+   * Call it after each sleep, when the clock has been read. After a suspend, a worker must not wait for main to
+   * find out which keys have expired.
    */
   look(): void {
     if (this.#clockMs[0] >= this.#overMs[0]) this.sweep()
   }
 
-  /** Frees what is ready of keys that main has wiped since, or that are over. */
+  /** Frees prepared keys that main has wiped, or that have expired. */
   sweep(): void {
     this.#rangePeer = -1
     this.#overMs[0] = Number.POSITIVE_INFINITY
@@ -167,7 +171,7 @@ export class Keyring {
     }
   }
 
-  /** The generation of the row's keys, which are ready then; 0 where there are none. */
+  /** The generation of the row's keys, which are then prepared; 0 if there are none. */
   #readyKey(row: number, sealing: boolean): number {
     const generation = this.#table.generation(row)
     if ((generation & 1) === 0) return 0

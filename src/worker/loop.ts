@@ -6,7 +6,7 @@ import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from './po
 import type { Scratch } from './scratch.js'
 import { Sleeper } from './sleeper.js'
 
-/** A way through the tunnel: from one fd into a ring and out of it to the other. */
+/** A way through the tunnel: from one fd into a ring, and from the ring to the other fd. */
 export interface Way {
   readonly ring: Ring
   readonly sink: Sink
@@ -14,32 +14,36 @@ export interface Way {
 
 export interface LoopOptions {
   readonly source: Source
-  /** Where this worker's source goes. */
+  /** Where this worker's source puts its frames. */
   readonly own: Way
-  /** Where the other worker's goes. */
+  /** Where the other worker's source puts its frames. */
   readonly other: Way
   /** Wakes this worker. */
   readonly bell: Doorbell
-  /** Wakes the other one; rung by the rings, counted here. */
+  /** Wakes the other worker. The rings ring it; its rings are counted here. */
   readonly otherBell: Doorbell
   readonly scratch: Scratch
   readonly counters: Float64Array
-  /** Called after each poll, which may have taken any time, before anything that it has found is taken. */
+  /** Called after each poll, before anything that poll found is taken. The poll may have taken any time. */
   readonly woke: () => void
-  /** Called when main has rung, or the other worker. @returns whether that was to say that it is the end */
+  /**
+   * Called when main or the other worker has rung.
+   * @returns whether the worker must stop
+   */
   readonly rung: () => boolean
 }
 
-/** How long a worker with a full send buffer sleeps before it looks again by itself. */
+/** How long a worker with a full send buffer sleeps before it tries again by itself. */
 const BLOCKED_POLL_MS = 50
 
-/** A worker that never sleeps looks at its doorbell every so many turns. */
+/** A worker that never sleeps looks at its doorbell once in this many turns. */
 const BELL_TURNS = 64
 
 /**
- * What a worker does over and over: fill its ring from its source, a record at a time, and drain that record at
- * once, while it is in this core's cache and nobody need be woken for it, unless the other worker is draining
- * the ring already; help the other one in the same way; sleep in poll when there is nothing to do.
+ * What a worker repeats. It fills its ring from its source, one record at a time. It drains that record at
+ * once, unless the other worker is already draining the ring. The record is then still in this core's cache,
+ * and no other thread must be woken. The worker also helps to drain the other worker's ring. It sleeps in poll
+ * when there is nothing to do.
  */
 export class Loop {
   readonly #source: Source
@@ -70,17 +74,17 @@ export class Loop {
     this.#rung = options.rung
   }
 
-  /** It has been told that it is the end, and is to be run no more. */
+  /** The worker has been told to stop. The loop must not run again. */
   get ended(): boolean {
     return this.#ended
   }
 
   /**
-   * Goes around until it has slept in vain, or is told that it is the end. A loop in a function that is called
-   * often: V8 compiles it before it is called for the last time, to stay in.
-   * @param idleMs how long to sleep when there is nothing to do: -1 is until there is
+   * Runs turns until a sleep brings nothing, or until the worker must stop. This loop is in a function that is
+   * called often. So V8 compiles the function before the last call, which does not return until the end.
+   * @param idleMs how long to sleep when there is nothing to do; -1 is without limit
    * @returns whether anything came
-   * @throws Error when an fd is of no more use
+   * @throws Error if an fd is no longer usable
    */
   run(idleMs: number): boolean {
     let came = false
@@ -89,10 +93,11 @@ export class Loop {
   }
 
   /**
-   * One time around: at the most a record filled, what is there drained, or a sleep.
-   * @param idleMs how long to sleep when there is nothing to do: -1 is until there is
-   * @returns false when nothing has come in that time, which is not counted either, or when it is the end
-   * @throws Error when an fd is of no more use
+   * One turn: it fills at most one record, drains what is there, or sleeps.
+   * @param idleMs how long to sleep when there is nothing to do; -1 is without limit
+   * @returns false if nothing came in that time, or if the worker must stop; a sleep that brought nothing is
+   * not counted
+   * @throws Error if an fd is no longer usable
    */
   turn(idleMs: number): boolean {
     const ring = this.#ring
@@ -112,7 +117,7 @@ export class Loop {
     counters[C.ringHighWaterBytes] = ring.highWaterBytes
     counters[C.doorbells] = this.#otherBell.rings
     if (full && !ring.producerMaySleep(this.#source.recordBytes)) return true
-    // What the other worker's sink writes to is what this worker's source reads from.
+    // This worker's source reads from the fd that the other worker's sink writes to.
     const sourceEvents = (full || own.blocked ? 0 : POLLIN) | (other.blocked ? POLLOUT : 0)
     const blocked = own.blocked || other.blocked
     const timeoutMs = busy ? 0 : blocked ? BLOCKED_POLL_MS : full ? -1 : idleMs
@@ -138,9 +143,11 @@ export class Loop {
   }
 }
 
-/** One worker's part in draining a ring that either worker may drain, one at a time. */
+/** One worker's part in draining a ring. Either worker may drain it, but only one at a time. */
 class RingConsumer {
-  /** The sink takes no more now; what it has in hand, and the ring's lock, stay with this worker until it does. */
+  /**
+   * The sink accepts nothing more now. Until it does, this worker keeps the unsent batch and the ring's lock.
+   */
   blocked = false
   readonly #ring: Ring
   readonly #sink: Sink
@@ -150,7 +157,7 @@ class RingConsumer {
     this.#sink = sink
   }
 
-  /** Drains what is there, unless the other worker does. */
+  /** Drains what is there, unless the other worker is draining it. */
   run(): void {
     while (this.blocked || (!this.#ring.isEmpty && this.#ring.tryLock())) {
       this.#drain()
@@ -158,7 +165,9 @@ class RingConsumer {
     }
   }
 
-  /** The same, even where nothing is there: the sink may have something of its own, which may be blocked, too. */
+  /**
+   * Like {@link run}, but also if the ring is empty: the sink may have frames of its own, which may block too.
+   */
   wake(): void {
     if (this.blocked || this.#ring.tryLock()) this.#drain()
   }

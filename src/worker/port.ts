@@ -1,22 +1,22 @@
 import type { Ring } from '../memory/ring.js'
 
-/** What was found when a ring was to be filled or drained. */
+/** Results of filling or draining a ring. DONE: there is nothing more now. */
 export const DONE = 0
-/** A record's worth was moved; there may be more. */
+/** One record was moved. There may be more. */
 export const MORE = 1
-/** The other side takes no more now: the ring is full, or the fd's buffer. */
+/** The other side accepts nothing more now: the ring or the fd's buffer is full. */
 export const BLOCKED = -1
 export type Progress = typeof DONE | typeof MORE | typeof BLOCKED
 
 /**
- * Where frames come from. Like a {@link Sink} it never blocks, throws for nothing that the network or a slow
- * kernel can cause, and allocates nothing.
+ * Where frames come from. Like a {@link Sink}, it never blocks and allocates nothing. It throws for nothing
+ * that the network or a slow kernel can cause.
  */
 export interface Source {
   readonly fd: number
-  /** The room that {@link fill} asks of a ring at the most, in bytes. */
+  /** The most room, in bytes, that {@link fill} reserves in a ring. */
   readonly recordBytes: number
-  /** Reads what the fd has, up to one record, into the ring. */
+  /** Reads what the fd has into the ring, at most one record. */
   fill(ring: Ring): Progress
   /** Called when poll reports POLLERR. */
   handleError(): void
@@ -26,8 +26,8 @@ export interface Source {
 export interface Sink {
   readonly fd: number
   /**
-   * Writes the ring's oldest record to the fd, if there is one; called again after BLOCKED, it goes on where it was.
-   * To be called with the ring's lock.
+   * Writes the ring's oldest record to the fd, if there is one. The caller must hold the ring's lock. A call
+   * after BLOCKED continues where the last one stopped.
    */
   drain(ring: Ring): Progress
 }

@@ -21,7 +21,7 @@ import type { HandshakeKeys, LoopTask } from './task.js'
 let crypto: Crypto | undefined
 let clock: BootClock | undefined
 
-/** One for a thread: what the warm-up has V8 compile is then what the tunnel calls, the very same functions. */
+/** One instance for each thread. So the tunnel calls the same functions that V8 compiled during the warm-up. */
 function sharedCrypto(): Crypto {
   crypto ??= findCrypto()
   return crypto
@@ -44,7 +44,7 @@ export interface PrivatePartsOptions {
   readonly tellMain: () => void
 }
 
-/** What a worker's loop has in a private tunnel beside what it has in any. */
+/** The parts that a worker's loop has only in a private tunnel. */
 export class PrivateParts {
   readonly #options: PrivatePartsOptions
   readonly #crypto = sharedCrypto()
@@ -70,12 +70,12 @@ export class PrivateParts {
     return { sealer: this.#seal(relaySlots, relayKeys).sealer, waitingFrames: undefined }
   }
 
-  /** To be called when main has rung: keys may have been wiped. */
+  /** Call it when main has rung: keys may have been wiped. */
   sweep(): void {
     for (const keyring of this.#keyrings) keyring.sweep()
   }
 
-  /** To be called after each sleep: keys may be over. */
+  /** Call it after each sleep: keys may have expired. */
   woke(): void {
     this.#clock.look()
     for (let i = 0; i < this.#keyrings.length; i++) this.#keyrings[i].look()

@@ -13,7 +13,11 @@ export class Scratch {
     this.#end = at + SCRATCH_BYTES
   }
 
-  /** `bytes` of zeros on cache lines of their own; returns the offset. */
+  /**
+   * Takes `bytes` zero bytes, which share no cache line with others.
+   * @returns their offset
+   * @throws RangeError if the scratch memory is too small
+   */
   take(bytes: number): number {
     const at = this.#next
     this.#next += (bytes + 63) & -64

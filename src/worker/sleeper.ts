@@ -6,7 +6,7 @@ import type { Scratch } from './scratch.js'
 
 const FDS = 3
 
-/** poll(2) on a source's fd, a doorbell and, when it is waited for, a sink's fd. */
+/** poll(2) on a source's fd, a doorbell and, if the worker waits for it, a sink's fd. */
 export class Sleeper {
   readonly #memory: NativeMemory
   readonly #source: number
@@ -29,8 +29,8 @@ export class Sleeper {
 
   /**
    * Sleeps until one of the events comes.
-   * @param timeoutMs -1 is forever
-   * @returns what came on the source's fd (`revents`), 0 for nothing
+   * @param timeoutMs -1 is without limit
+   * @returns the events on the source's fd (`revents`), 0 for none
    */
   sleep(sourceEvents: number, sinkEvents: number, timeoutMs: number): number {
     const { u16 } = this.#memory
@@ -41,7 +41,7 @@ export class Sleeper {
     return u16[(this.#source + pollfd.revents) >>> 1]
   }
 
-  /** Whether the doorbell was what ended the last sleep. */
+  /** Whether the doorbell ended the last sleep. */
   get rung(): boolean {
     return this.#memory.u16[(this.#bell + pollfd.revents) >>> 1] !== 0
   }

@@ -3,7 +3,7 @@ import type { DeviceMode } from '../wire/mode.js'
 
 export type { WorkerRole }
 
-/** All of it survives a structured clone: the memory is shared, not copied. */
+/** All of it survives a structured clone. The memory is shared, not copied. */
 export interface WorkerTask extends LoopTask {
   readonly memory: WebAssembly.Memory
   readonly plan: MemoryPlan
@@ -21,17 +21,20 @@ export interface LoopTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
-  /** Undefined where the tunnel is not private. */
+  /** Undefined if the tunnel is not private. */
   readonly keys?: HandshakeKeys | undefined
 }
 
-/** What who knows this end's public key knows: 32 bytes each. */
+/** Keys that anyone who knows this end's public key can compute. 32 bytes each. */
 export interface HandshakeKeys {
-  /** Of mac1 in messages to this end. */
+  /** The key of mac1 in messages to this end. */
   readonly mac1: Uint8Array
-  /** Of cookie replies from this end. */
+  /** The key of cookie replies from this end. */
   readonly cookie: Uint8Array
 }
 
-/** Posted to main: once, right before the loop begins; and when there is something in the control queue. */
+/**
+ * Posted to main: `ready` once, right before the loop begins; `control` when main must look at the
+ * mailboxes and the keypair table.
+ */
 export type WorkerMessage = { readonly ready: WorkerRole } | { readonly control: true }

@@ -34,29 +34,34 @@ import { datagramsIn } from './inbound/receive-vector.js'
 import type { Loop } from './loop.js'
 import type { LoopTask, WorkerRole, WorkerTask } from './task.js'
 
-/** Frames that go around before a worker is warm. */
+/** Rounds until a worker is warm. */
 const ROUNDS = 6_000
 
-/** How long the tunnel's own fds may wait for a look at them. */
+/** How long a slice may keep the tunnel's own fds waiting. */
 const SLICE_MS = 1
 
-/** Rounds for each ring of the doorbell, and for each control frame from the network. */
+/** The doorbell is rung, and a control frame comes from the network, once in this many rounds. */
 const SELDOM = 16
 
-/** Rounds for each second of the small tunnel's own: what is known is not forgotten in so few. */
+/**
+ * The small tunnel's clock advances a second in this many rounds. So few seconds pass that no address is
+ * forgotten.
+ */
 const SECOND = 64
 
-/** Rounds for each time that main is told of one: it looks into its own queue, and finds nothing. */
+/**
+ * Main is told of a control frame once in this many rounds. Main looks into its own mailbox, and finds nothing.
+ */
 const RARELY = 512
 
 /**
- * Runs the data path before it is needed: V8 interprets what has not run some thousand times, which costs a
- * frame tens of microseconds a hop instead of two, for as long as a tunnel carries only now and then one.
+ * Runs the data path before it is needed. V8 interprets code that has not run some thousand times. A frame then
+ * costs tens of microseconds a hop instead of two. On a tunnel with little traffic this would last long.
  *
- * A small tunnel of the worker's own, made of the same classes over the same memory, so that what V8 learns
- * and compiles holds for the real one: both loops, between socket pairs in the place of device and network.
- * What goes in at the device comes out of it again. It lasts for the first idle moments of a worker; nothing
- * of it stays.
+ * The warm-up uses a small tunnel of the worker's own. It is made of the same classes over the same memory, so
+ * that what V8 learns and compiles also serves the real tunnel. It has both loops, and socket pairs instead of
+ * device and network. A frame that goes in at the device comes out of it again. The warm-up takes the first
+ * idle moments of a worker. Nothing of it remains.
  */
 export class WarmUp {
   readonly #memory: NativeMemory
@@ -75,7 +80,7 @@ export class WarmUp {
     return this.#round >= ROUNDS
   }
 
-  /** Goes on for {@link SLICE_MS}, to the end at the most. */
+  /** Continues for {@link SLICE_MS}, or until the end. */
   slice(): void {
     const endMs = performance.now() + SLICE_MS
     this.#tunnel ??= new SmallTunnel(this.#memory, this.#task, this.#assemble)
@@ -84,7 +89,7 @@ export class WarmUp {
     if (this.done) this.close()
   }
 
-  /** Ends it wherever it is. */
+  /** Ends the warm-up at any point. */
   close(): void {
     this.#round = ROUNDS
     this.#tunnel?.close()
@@ -92,7 +97,7 @@ export class WarmUp {
   }
 }
 
-/** Both loops of a tunnel in one thread, and what is put in at its device. */
+/** Both loops of a tunnel in one thread, and the frames that are put in at its device. */
 class SmallTunnel {
   readonly #memory: NativeMemory
   readonly #plan: WarmUpPlan
@@ -101,9 +106,9 @@ class SmallTunnel {
   readonly #bell: Doorbell
   readonly #tap: Loop
   readonly #udp: Loop
-  /** The far end of what stands for the device. */
+  /** The far end of the socket pair that stands for the device. */
   readonly #overlay: number
-  /** What stands for the network, on the device's side. */
+  /** The socket that stands for the network, on the device's side. */
   readonly #near: number
   readonly #fdbs: readonly Fdb[]
   readonly #bursts: readonly (readonly Uint8Array[])[]
@@ -115,7 +120,8 @@ class SmallTunnel {
     memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = memory.byteLength
     this.#memory = memory
     this.#plan = plan
-    // Without a name a socket of a pair sends to the other one, and names no sender: zeros, the one peer's.
+    // A socket of a pair has no name. It sends to the other socket, and the sender's name is all zeros. So is
+    // the address of the one peer.
     new PeerTable(memory, plan.peers, plan.peerRows).setAddress(0, new Uint8Array(SOCKADDR_BYTES))
     const everything = [4, 16].map((bytes) => ({ address: new Uint8Array(bytes), prefixLength: 0, peer: 0 }))
     new Routes(memory, plan.routes, plan.routeLimit).set(everything)
@@ -143,7 +149,7 @@ class SmallTunnel {
         sockaddrBytes: 0,
       })
     }
-    // Before the loops, which take down how it is seeded.
+    // Before the loops, because they copy the FDB's random multipliers.
     this.#fdbs = [this.#database(plan.fdb, 0), this.#database(plan.farFdb, DEVICE)]
     this.#tap = part('tap', near, plan.fdb)
     this.#udp = part('udp', far, plan.farFdb)
@@ -151,7 +157,7 @@ class SmallTunnel {
     this.#control = writeControl(task.mode, { type: 'hello', token: 0n, sizeBytes: 0 })
   }
 
-  /** One end's database, which knows the destination of all frames at `port`. */
+  /** One end's FDB, in which the destination of all frames is at `port`. */
   #database(at: number, port: number): Fdb {
     const fdb = new Fdb(this.#memory, at, this.#plan.peerRows)
     fdb.initialise(() => randomInt(2 ** 32))
@@ -159,7 +165,7 @@ class SmallTunnel {
     return fdb
   }
 
-  /** In a private tunnel: what one loop seals the other one can open. */
+  /** In a private tunnel: one loop can open what the other one seals. */
   #shareKeys(): void {
     const { keypairs, keypairRows, peerRows } = this.#plan
     const table = new KeypairTable(this.#memory, keypairs, keypairRows, peerRows)
@@ -170,7 +176,7 @@ class SmallTunnel {
     table.sealWith(0, 0)
   }
 
-  /** Carries some frames through, runs of them in one message or in a message for each by turns. */
+  /** Carries some frames through. By turns a run is one message, or a message for each frame. */
   round(index: number): void {
     const bursts = this.#bursts
     this.#offloads.set('udp_segment', Math.floor(index / bursts.length) % 2 === 0)
@@ -186,7 +192,7 @@ class SmallTunnel {
       busy = this.#tap.run(0)
       if (this.#udp.run(0)) busy = true
     } while (busy)
-    // A run, such as UDP_GRO makes, is the one thing that no pair of sockets brings.
+    // No socket pair can deliver a run, as UDP_GRO does. So this function is called here.
     datagramsIn(SEGMENTS_BYTES, SEGMENT_BYTES)
     while (read(this.#overlay, this.#out, this.#out.length) > 0);
   }
@@ -215,15 +221,16 @@ const IP_HEADER_BYTES = { 4: IPV4_HEADER_BYTES, 6: IPV6_HEADER_BYTES } as const
 /** With timestamps, as Linux sends it. */
 const TCP_HEADER_BYTES = 32
 const SMALL_BYTES = 56
-/** Of the first byte; those that follow wrap around. */
+/** Sequence number of the first byte. The following ones wrap around. */
 const SEQUENCE = 0xffff_ff80
-/** Of super-frames: four segments, the last one short. */
+/** Super-frames have four segments, the last one short. */
 const SEGMENT_BYTES = 200
 const SEGMENTS_BYTES = 3 * SEGMENT_BYTES + SMALL_BYTES
 
 /**
- * What a device hands over now and then, to one and to all, several at a time, and as super-frames; each frame
- * behind its `virtio_net_hdr`. Not so much that a socket's queue (net.unix.max_dgram_qlen, 10) were full.
+ * What a device hands over now and then: to one peer and to all, several frames at a time, and super-frames.
+ * Each frame is behind its `virtio_net_hdr`. A burst does not fill a socket's queue (net.unix.max_dgram_qlen,
+ * 10).
  */
 function burstsFor(mode: DeviceMode): readonly (readonly Uint8Array[])[] {
   const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
@@ -240,7 +247,7 @@ function burstsFor(mode: DeviceMode): readonly (readonly Uint8Array[])[] {
   })
 }
 
-/** A frame (packet in tun mode) of zeros but for what this program looks at. */
+/** A frame (packet in tun mode) of zeros, except for the fields that this program reads. */
 function packet(
   l2Bytes: number,
   version: 4 | 6,

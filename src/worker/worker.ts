@@ -32,12 +32,12 @@ import { Switch } from './switching/switch.js'
 import type { LoopTask, WorkerMessage, WorkerTask } from './task.js'
 import { WarmUp } from './warm-up.js'
 
-/** How long a worker sleeps between two slices of warming up: others have work, too. */
+/** How long a worker sleeps between two slices of warm-up, so that other threads can run. */
 const WARM_UP_REST_MS = 1
 
 /**
- * A worker's life, its first idle moments spent on warming up. Returns when main says stop and rings.
- * @throws Error when an fd is of no more use
+ * A worker's life. Its first idle moments go to the warm-up. Returns when main sets the stop word and rings.
+ * @throws Error if an fd is no longer usable
  */
 export default function work(task: WorkerTask): void {
   const memory = new NativeMemory(task.memory)
@@ -55,12 +55,12 @@ export default function work(task: WorkerTask): void {
   }
 }
 
-/** One function for all that call it, so that V8 may rely on it. */
+/** One function for all callers, so that V8 can optimise the call. */
 const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
 
 const nothing = () => {}
 
-/** @param calls system calls, for a test to come between */
+/** @param calls system calls that a test may replace */
 export function assemble(
   task: LoopTask,
   memory: NativeMemory,
@@ -116,7 +116,8 @@ export function assemble(
       privateParts.sweep()
       udpSink.keysChanged()
     }
-    // What is in hand is of no record that is waited for where the ring is empty: it has waited for keys.
+    // If the outbound ring is empty, an unsent batch belongs to no record: its frames had waited for keys. Main
+    // cannot wait for it by waiting for the ring. So the number is repeated only after the batch has been sent.
     if (!udpSink.holds || !outbound.isEmpty) epoch.acknowledge(task.role, asked)
     return Atomics.load(memory.i32, stop) !== 0
   }

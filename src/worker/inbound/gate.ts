@@ -16,10 +16,13 @@ export interface GateOptions {
   readonly table: KeypairTable
   readonly peers: PeerTable
   readonly macs: MacCheck
-  /** Where handshake messages go, each with the socket address that it came from behind it, and the peer there. */
+  /**
+   * The mailbox for handshake messages. Behind each message is the socket address it came from. The record has
+   * the peer.
+   */
   readonly handshakes: ControlQueue
   readonly tellMain: () => void
-  /** What cookie replies are sent by, and the length of its socket addresses. */
+  /** The socket that sends cookie replies, and the length of its socket addresses. */
   readonly fd: number
   readonly sockaddrBytes: number
   /** Offset of {@link GATE_SCRATCH_BYTES} bytes, a multiple of 64. */
@@ -29,47 +32,65 @@ export interface GateOptions {
 
 export const GATE_SCRATCH_BYTES = 384
 
-/** Offsets in the scratch memory: a message and its socket address; a socket address on words; a number. */
+/**
+ * Offsets in the scratch memory: a message and its socket address; a socket address, aligned to words; a
+ * number.
+ */
 const MESSAGE_ROOM = 0
 const NAME = 256
 const USED = 320
 
 /**
- * How full the queue of handshakes may be, so that there is room for the next one, by what its sender has shown.
- * Strangers, and who only says that it is where a peer is, find less room than who has proved where it is; and
- * all of it is there for answers to what this end has asked.
+ * How full the mailbox of handshakes may be before the next message, by what its sender has proved. Senders
+ * that have not proved their address get less room than those that have. This includes strangers, and senders
+ * that only claim a peer's address. Answers to messages of this end may use all the room.
  */
 const SHARE = { stranger: 1 / 8, peer: 1 / 4, provenStranger: 5 / 8, provenPeer: 7 / 8, answer: 1 } as const
 
-/** When initiations of one kind do not fit, those that come within so long must prove first where they are from. */
+/**
+ * If an initiation of one kind does not fit, the next ones of that kind must prove their address, for this
+ * long.
+ */
 const LOAD_MS = 1_000
 
-/** Answers with one index that are looked at, a second and at once: who is on the way can send any number. */
+/**
+ * Answers accepted for one index: per second, and in a burst. Someone on the path can send any number of them.
+ */
 const ANSWERS_PER_SECOND = 40
 const ANSWERS_BURST = 5
 
-/** What a host that has proved where it is may have under load, a second and at once; as in wireguard-go and Linux. */
+/**
+ * Initiations accepted under load from a host that has proved its address: per second, and in a burst. The
+ * figures are those of wireguard-go and Linux.
+ */
 const PROVEN_PER_SECOND = 20
 const PROVEN_BURST = 5
 
 /**
- * Cookie replies, a second and at once: to where a peer is, and to strangers. A worker that was kept from its core
- * for a while finds a second's worth at once, the one that matters among them.
+ * Cookie replies per second, and in a burst. Peers' addresses and strangers are counted apart. A worker that
+ * could not run for a while finds up to a second of initiations at once. The one that matters may be among
+ * them.
  */
 const COOKIES_PER_SECOND = 25_000
 const COOKIES_BURST = 25_000
 
 /**
- * Bytes of the send buffer that may be in use for that. What is sent to spoofed addresses of the same Ethernet
- * waits there for three seconds, 768 bytes each as the kernel counts; what waits for one such address is 208 KiB
- * at the most (`unres_qlen_bytes`, arp(7)).
+ * Bytes of the send buffer that may be in use while cookie replies are sent. A datagram to a spoofed address of
+ * the same Ethernet waits in the buffer for three seconds. The kernel counts 768 bytes for each. For one such
+ * address at most 208 KiB wait (`unres_qlen_bytes`, arp(7)).
  */
 const CALM_BYTES = { stranger: 256 * 1024, peer: 1024 * 1024 } as const
 
-/** How long what was seen of the send buffer holds: what fills it meanwhile is no more than a cookie's rate. */
+/**
+ * How long a reading of the send buffer stays valid. In this time the buffer fills no faster than the cookie
+ * rate.
+ */
 const BUFFER_SEEN_MS = 1
 
-/** Beyond either, so many a second and at once for all hosts, and for each of them. */
+/**
+ * Limits if the buffer or the rate above is exceeded: per second and in a burst, for all hosts together and for
+ * each.
+ */
 const FEW_PER_SECOND = 250
 const FEW_BURST = 250
 const HOST_FEW_PER_SECOND = 1 / 3
@@ -79,13 +100,13 @@ const STRANGER = 0
 const PEER = 1
 
 /**
- * Handshake messages where they come in: which go on to main, which are answered with a cookie, and which are
- * dropped. What main is shown of a flood, and what is sent in answer to it, is bounded; what a peer needs for a
- * handshake finds room beside.
+ * Checks handshake messages on arrival: some go on to main, some are answered with a cookie, the others are
+ * dropped. The amount of a flood that main sees is bounded, and so is the amount that is sent in answer to it.
+ * Room is kept for what a peer needs for a handshake.
  *
- * Answers (responses, cookie replies) go on only if this end has asked for them: their index is one that it has
- * made up, of 32 bits, and who does not see its messages cannot know it. Initiations go on while there is room.
- * Where there is none they must have a right mac2; those that have none are answered with a cookie.
+ * Answers (responses, cookie replies) go on only if this end has asked for them. This end chose their index, of
+ * 32 bits. A sender that does not see this end's messages cannot know it. Initiations go on while there
+ * is room. If there is no room they must have a right mac2. Those without one are answered with a cookie.
  */
 export class Gate {
   readonly #options: GateOptions
@@ -95,7 +116,7 @@ export class Gate {
   readonly #name: number
   readonly #nameAddress: bigint
   readonly #usedAddress: bigint
-  /** Until when initiations of strangers, and from where peers are, must have a right mac2. */
+  /** Until when initiations must have a right mac2: those of strangers, and those from peers' addresses. */
   readonly #loadUntilMs = new Float64Array(2)
   readonly #answers: Rates
   #bufferSeenMs = Number.NEGATIVE_INFINITY
@@ -173,7 +194,7 @@ export class Gate {
       this.#counters[C.dropHandshakesFull]++
   }
 
-  /** Puts a message where main finds it; false where there is no room. */
+  /** Puts a message into the mailbox. False if there is no room. */
   #pass(message: number, bytes: number, name: number, peer: number, share: number): boolean {
     const { handshakes, tellMain, scratch } = this.#options
     const { u8 } = this.#memory
@@ -192,7 +213,7 @@ export class Gate {
       return
     }
     macs.writeReply(initiation, this.#name, nowMs)
-    // Once more where it fails: an ICMP error that waits fails a send that has nothing to do with it.
+    // One more try after a failure.
     for (let tries = 0; tries < 2; tries++) {
       this.#counters[C.syscalls]++
       if (
@@ -211,7 +232,7 @@ export class Gate {
     return this.#hostFew.allows(this.#name, nowMs) && this.#few.allows(0, nowMs)
   }
 
-  /** Bytes, as the kernel counts them. */
+  /** Bytes of the send buffer in use, as the kernel counts them. */
   #sendBufferUsed(nowMs: number): number {
     const { scratch, fd } = this.#options
     const used = (scratch + USED) >>> 2

@@ -5,8 +5,8 @@ import { sockaddr_in, sockaddr_in6 } from '../../linux/structs.js'
 import { Rates } from '../../rates.js'
 
 /**
- * Hosts remembered. The newest takes the place of one that was there before, and begins anew: whoever makes
- * itself many cannot have anybody else left out.
+ * Hosts remembered. A new host may take the place of an old one, and starts with a fresh rate. So an attacker
+ * with many addresses cannot lock out anybody else.
  */
 const HOSTS = 8_192
 
@@ -14,14 +14,14 @@ const HOSTS = 8_192
 const MAPPED = 0xffff_0000
 
 /**
- * How often a host may do something, by the socket address that it sends from: an IPv4 address, or the /64 of
- * an IPv6 one, for that much each host has. In bounded memory, and without an allocation.
+ * Limits how often a host may do something. A host is told by its socket address: an IPv4 address, or the /64
+ * of an IPv6 address, because each host has that much. It uses bounded memory, and allocates nothing.
  */
 export class HostRates {
   readonly #memory: NativeMemory
   readonly #rates: Rates
   readonly #hosts = new Int32Array(HOSTS * 2)
-  /** So that nobody can tell whose place is whose. */
+  /** Random, so that nobody can tell which hosts share a place. */
   readonly #seed = randomInt(2 ** 32)
 
   constructor(memory: NativeMemory, perSecond: number, burst: number) {

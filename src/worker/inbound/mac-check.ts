@@ -14,9 +14,9 @@ import {
 
 export interface MacCheckOptions {
   readonly memory: NativeMemory
-  /** With the key of mac1 in messages to this end. */
+  /** Has the key of mac1 in messages to this end. */
   readonly mac1: KeyedHash
-  /** For cookies, and mac2: its key changes with each use. */
+  /** For cookies, and for mac2. Its key changes with each use. */
   readonly mac2: KeyedHash
   readonly sealer: CookieSealer
   /** Offset of {@link MAC_CHECK_SCRATCH_BYTES} bytes, a multiple of 64. */
@@ -35,12 +35,13 @@ const REPLY = 128
 const NONCES = 256
 
 /**
- * The macs of what this end receives (white paper, sections 5.3, 5.4.4 and 5.4.7), in the worker that receives
- * it: messages and socket addresses are offsets in the memory, and nothing is allocated. The secret that cookies
- * are made with never leaves the worker, which makes a new one when it needs one and the last is two minutes old.
+ * Checks the macs of messages to this end (white paper, sections 5.3, 5.4.4 and 5.4.7), in the worker that
+ * receives them. Messages and socket addresses are offsets in the memory, and nothing is allocated. The secret
+ * for cookies never leaves the worker. When the worker needs the secret and the last one is two minutes old, it
+ * makes a new one.
  */
 export class MacCheck {
-  /** Offset of the {@link writeReply}'s result. */
+  /** Offset of the message that {@link writeReply} writes. */
   readonly reply: number
   readonly #options: MacCheckOptions
   readonly #u8: Uint8Array
@@ -58,13 +59,16 @@ export class MacCheck {
     this.reply = options.scratch + REPLY
   }
 
-  /** Whether the sender knows this end's public key. @param bytes of the whole message */
+  /**
+   * Whether the sender knows this end's public key.
+   * @param bytes of the whole message
+   */
   isMac1Right(message: number, bytes: number): boolean {
     const at = bytes - 2 * MAC_BYTES
     return this.#options.mac1.isRight(message, at, message + at)
   }
 
-  /** Whether the sender has a cookie of this end's, for the socket address `name` that it sends from. */
+  /** Whether the sender has a cookie of this end, made for its socket address `name`. */
   isMac2Right(message: number, bytes: number, name: number, nowMs: number): boolean {
     const at = bytes - MAC_BYTES
     if (nowMs - this.#secretMs >= COOKIE_LIFETIME_MS || this.#isZero(message + at)) return false
@@ -73,7 +77,7 @@ export class MacCheck {
     return this.#options.mac2.isRight(message, at, message + at)
   }
 
-  /** Writes the cookie reply to an initiation that has come from the socket address `name` to {@link reply}. */
+  /** Writes the cookie reply to an initiation from the socket address `name`. The reply is at {@link reply}. */
   writeReply(initiation: number, name: number, nowMs: number): void {
     if (nowMs - this.#secretMs >= COOKIE_LIFETIME_MS) this.#renewSecret(nowMs)
     this.#makeCookie(name)

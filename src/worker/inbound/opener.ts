@@ -8,13 +8,13 @@ import type { Gate } from './gate.js'
 export interface OpenerOptions {
   readonly memory: NativeMemory
   readonly keyring: Keyring
-  /** What handshake messages come to. */
+  /** Receives handshake messages. */
   readonly gate: Gate
   readonly counters: Float64Array
   readonly peerCounters: Float64Array
 }
 
-/** Opens what comes from the network in a private tunnel, where it lies, and shows handshakes to the gate. */
+/** Opens messages from the network in a private tunnel, in place, and passes handshake messages to the gate. */
 export class Opener {
   readonly #memory: NativeMemory
   readonly #keyring: Keyring
@@ -31,8 +31,8 @@ export class Opener {
   }
 
   /**
-   * Opens the messages that lie from `at` on, each `step` bytes long but the last, and says before each what is
-   * in it, as record.ts has it.
+   * Opens the messages from `at` on. Each is `step` bytes long, the last may be shorter. Before each frame it
+   * writes the two words that record.ts describes.
    * @param name offset of the socket address that they are from
    * @returns whether there is anything for the device
    */
@@ -43,7 +43,7 @@ export class Opener {
       const message = at + done
       const length = Math.min(step, bytes - done)
       if (length < MIN_BYTES) {
-        // Too short for the two words as well: it is the last.
+        // Also too short for the two words. Only the last message can be this short.
         this.#counters[C.dropNotPrivate]++
         for (let i = 0; i < length; i++) view.setUint8(message + i, 0)
         continue
@@ -80,5 +80,5 @@ export class Opener {
   }
 }
 
-/** No message of any kind is shorter. */
+/** The shortest message of any kind, in bytes. */
 const MIN_BYTES = 32

@@ -6,12 +6,14 @@ import type { Scratch } from '../scratch.js'
 const NAME_BYTES = 64
 const CONTROL_BYTES = 64
 
-/** How many datagrams a message is that has `bytes` and this {@link ReceiveVector.gsoSize}. */
+/** How many datagrams there are in a message of `bytes` with this {@link ReceiveVector.gsoSize}. */
 export function datagramsIn(bytes: number, gsoSize: number): number {
   return gsoSize === 0 ? 1 : Math.ceil(bytes / gsoSize)
 }
 
-/** An array of `struct mmsghdr` for recvmmsg(2), each with a buffer, the sender's name and `UDP_GRO`'s word. */
+/**
+ * An array of `struct mmsghdr` for recvmmsg(2). Each has a buffer, the sender's name and the word of `UDP_GRO`.
+ */
 export class ReceiveVector {
   /** Address of the array. */
   readonly address: bigint
@@ -40,7 +42,7 @@ export class ReceiveVector {
     }
   }
 
-  /** Message `index` is to be received into `bytes` bytes at `offset`. */
+  /** Prepares message `index` to be received into `bytes` bytes at `offset`. */
   prepare(index: number, offset: number, bytes: number): void {
     const at = this.#messages + index * mmsghdr.size
     const iov = this.#iovecs + index * iovec.size
@@ -59,17 +61,18 @@ export class ReceiveVector {
     return this.#memory.u32[(this.#messages + index * mmsghdr.size + msghdr.msg_flags) >>> 2]
   }
 
-  /** Offset of the sender's socket address, zeros behind a short one. */
+  /** Offset of the sender's socket address. Zeros follow a short address. */
   name(index: number): number {
     return this.#names + index * NAME_BYTES
   }
 
-  /** Bytes of each datagram but the last where the message is several (`UDP_GRO`, udp(7)), else 0. */
+  /** If the message is several datagrams: bytes of each but the last (`UDP_GRO`, udp(7)). Otherwise 0. */
   gsoSize(index: number): number {
     const u32 = this.#memory.u32
     const at = this.#messages + index * mmsghdr.size
     const control = (this.#controls + index * CONTROL_BYTES) >>> 2
-    // No step depends on another's outcome: V8 takes back what it has compiled where a first run leads off its way.
+    // There are no branches here, because V8 discards compiled code when the first run takes a branch not seen
+    // before.
     const short = u32[(at + msghdr.msg_controllen) >>> 2] < cmsghdr.size + 4 ? 1 : 0
     const level = u32[control + (cmsghdr.cmsg_level >>> 2)] ^ SOL_UDP
     const type = u32[control + (cmsghdr.cmsg_type >>> 2)] ^ UDP_GRO

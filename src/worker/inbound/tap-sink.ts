@@ -28,20 +28,20 @@ export interface TapSinkOptions {
   readonly offloads: Offloads
   readonly peerCounters: Float64Array
   readonly forwarding: Forwarding
-  /** On a hub: what passes frames on to other peers. */
+  /** On a hub: passes frames on to other peers. */
   readonly relay: Relay | undefined
   readonly control: ControlQueue
-  /** Wakes main, which has not been told since it last looked into `control`. */
+  /** Wakes main. Called only if main has not been told since it last looked into `control`. */
   readonly tellMain: () => void
   /** Offset of the state words. */
   readonly state: number
-  /** The system call, for a test to come between. */
+  /** The system call; a test may replace it. */
   readonly writev?: typeof writev
 }
 
 /**
- * Writes to the device what the network gave and is for this side, runs of a flow's segments joined into
- * super-frames. On a hub it hands what is for other peers on, frame by frame, as it came.
+ * Writes to the device the frames from the network that are for this side. It joins runs of a flow's segments
+ * into super-frames. On a hub it passes frames for other peers on, one by one and unchanged.
  */
 export class TapSink implements Sink, JoinTarget {
   readonly fd: number
@@ -54,7 +54,7 @@ export class TapSink implements Sink, JoinTarget {
   readonly #relay: Relay | undefined
   readonly #control: ControlQueue
   readonly #tellMain: () => void
-  /** Index of the word that says what the MSS of connections is to fit. */
+  /** Index of the word that says how long the frames of TCP connections may become (MSS clamping). */
   readonly #clampWord: number
   readonly #writev: typeof writev
   readonly #counters: Float64Array
@@ -62,7 +62,7 @@ export class TapSink implements Sink, JoinTarget {
   readonly #records: Records
   readonly #joiner: Joiner
   readonly #joinedAddress: bigint
-  /** Two `struct iovec`: a `virtio_net_hdr` that asks for nothing, and a frame. */
+  /** Two `struct iovec`: an empty `virtio_net_hdr`, and a frame. */
   readonly #iov: number
   readonly #iovAddress: bigint
   #joins = true
@@ -125,7 +125,7 @@ export class TapSink implements Sink, JoinTarget {
       this.#takeFrame(offset + done, Math.min(step, bytes - done), peer)
   }
 
-  /** Each frame of a private tunnel has its length and its peer before it, where its header was (record.ts). */
+  /** In a private tunnel each frame's length and peer are at the start of its former header (record.ts). */
   #takeOpened(offset: number, bytes: number, step: number): void {
     const { view } = this.#scratch.memory
     for (let done = 0; bytes - done >= TRANSPORT_HEADER_BYTES; done += step) {
@@ -157,7 +157,7 @@ export class TapSink implements Sink, JoinTarget {
       this.#counters[C.mssClamped]++
     const target = this.#forwarding.fromPeer(frame, bytes, peer)
     if (target < FLOOD) {
-      // What is filtered is nobody's loss.
+      // A filtered frame is not counted as the peer's loss.
       if (target === FILTERED) this.#counters[C.filtered]++
       else this.#drop(dropCounterOf(target), peer)
       return
@@ -169,7 +169,8 @@ export class TapSink implements Sink, JoinTarget {
     if (target === FLOOD) this.#relay?.toOthers(frame, bytes, peer)
     if (this.#joins) this.#joiner.add(frame, bytes)
     else {
-      // Joining may have been given up just now, with a frame in hand that comes first.
+      // Joining may just have been switched off. The joiner may still hold earlier frames, which must be
+      // written first.
       this.#joiner.flush()
       this.writeFrame(frame, bytes)
     }
@@ -205,7 +206,10 @@ export class TapSink implements Sink, JoinTarget {
     this.#refused(errno, frames)
   }
 
-  /** The device takes no such super-frames (kernels without USO; Linux 6.6.44 took some for malformed). */
+  /**
+   * The device does not take such super-frames: kernels without USO, and Linux 6.6.44, which refused some as
+   * malformed.
+   */
   #giveUpJoining(): void {
     this.#offloads.set(this.#joiner.joinedUdp ? 'device_uso' : 'device_tso', false)
     this.#lookAtOffloads()

@@ -14,18 +14,22 @@ import type { Scratch } from '../scratch.js'
 import type { Opener } from './opener.js'
 import { datagramsIn, ReceiveVector } from './receive-vector.js'
 
-/** Messages that one call receives at the most, while each is a single datagram. */
+/** The most messages that one call receives, while each is a single datagram. */
 const BATCH = 16
 
-/** After a sleep: most often one has come, and a call that finds fewer than it asks for has found them all. */
+/**
+ * Messages to ask for after a sleep. Mostly one has come. A call that finds fewer than it asks for has found
+ * all.
+ */
 const AFTER_SLEEP = 2
 
-/** What `UDP_GRO` may make of many datagrams: no longer than one IP packet. */
+/** The most bytes that `UDP_GRO` joins: no more than one IP packet. */
 const MESSAGE_BYTES = 65_536
 
 /**
- * Not a power of two, and odd in cache lines: single datagrams then come to lie in different sets of the
- * caches. Ends on 2 in 4, so that an IP header behind an Ethernet header lies on a word.
+ * Bytes from one message's buffer to the next. This is not a power of two, and is an odd number of cache lines.
+ * So single datagrams lie in different sets of the caches. A buffer starts 2 bytes after a word boundary. So an
+ * IP header behind an Ethernet header is aligned to a word.
  */
 const SLOT_BYTES = MESSAGE_BYTES + 27 * 64
 const SLOT_SKEW = 2
@@ -36,13 +40,13 @@ export interface UdpSourceOptions {
   readonly peerCounters: Float64Array
   /** Offset of the state words. */
   readonly state: number
-  /** Opens everything, where the tunnel is private. */
+  /** Opens all messages, if the tunnel is private. */
   readonly opener?: Opener | undefined
 }
 
 /**
- * Receives datagrams into the ring: of each message, its segment size goes into the record, so that what
- * `UDP_GRO` has put together is a run of frames where it lies.
+ * Receives datagrams into the ring. The record has each message's segment size. So the datagrams that `UDP_GRO`
+ * has joined are a run of frames in place.
  */
 export class UdpSource implements Source {
   readonly fd: number
@@ -53,9 +57,11 @@ export class UdpSource implements Source {
   readonly #i32: Int32Array
   readonly #receive: ReceiveVector
   /**
-   * Messages to ask for next: many while they are single datagrams that come fast; one while each is a long
-   * run, to pass it on while it is cached; after a sleep one more than there may be, to pass that one on at once
-   * and be told in the same call that it was the last.
+   * Messages to ask for next:
+   * - many, while single datagrams come fast;
+   * - one, while each is a long run, so that the run is passed on while it is cached;
+   * - two after a sleep: one more than is expected. So the one is passed on at once, and the same call shows
+   *   that it was the last.
    */
   #slots = AFTER_SLEEP
   #peer = 0
@@ -78,7 +84,7 @@ export class UdpSource implements Source {
     const received = recvmmsg(this.fd, this.#receive.address, slots, MSG_DONTWAIT, null)
     this.#counters[C.syscalls]++
     if (received < 0) {
-      // Nothing is there, or an error was, which this call has taken away.
+      // Nothing was there, or there was an error, which this call has cleared.
       this.#slots = AFTER_SLEEP
       return DONE
     }
@@ -102,7 +108,7 @@ export class UdpSource implements Source {
     return received === slots ? MORE : DONE
   }
 
-  /** Whether there is something for the device in a message; then {@link #peer} is who sent it. */
+  /** Whether a message has something for the device. If so, `#peer` is its sender. */
   #take(message: number, offset: number, bytes: number, gsoSize: number): boolean {
     const { opener } = this.#options
     const frames = datagramsIn(bytes, gsoSize)
@@ -120,7 +126,7 @@ export class UdpSource implements Source {
     return true
   }
 
-  /** The peer that sent a message, -1 for a stranger, who is counted. */
+  /** The peer that sent a message; -1 for a stranger, whose frames are counted. */
   #sender(message: number, frames: number): number {
     const peer = this.#options.peers.find(this.#receive.name(message))
     if (peer >= 0) return peer
@@ -151,13 +157,16 @@ export class UdpSource implements Source {
     return false
   }
 
-  /** @param more bytes that come to a frame */
+  /** @param more bytes that are added to a frame */
   #isOversize(message: number, frameBytes: number, more: number): boolean {
     const limit = Atomics.load(this.#i32, (this.#options.state >>> 2) + StateWord.maxFrameBytes)
     return frameBytes > limit + more || (this.#receive.flags(message) & MSG_TRUNC) !== 0
   }
 
-  /** An error that stayed would end every sleep at once, also while the ring is full and nothing is received. */
+  /**
+   * Clears the socket's error. Otherwise it would end every sleep at once, also while the ring is full and
+   * nothing is received.
+   */
   handleError(): void {
     takeError(this.fd)
     this.#counters[C.syscalls]++

@@ -26,11 +26,14 @@ export const FRAGMENTED = 1
 export const REFUSED = 2
 export type Passing = typeof WHOLE | typeof FRAGMENTED | typeof REFUSED
 
-/** Answers to frames that are too big: so many in a row, and a second. */
+/** Answers to frames that are too big: the most in a burst, and per second. */
 const ANSWERS = 20
 const ANSWERS_PER_SECOND = 100
 
-/** Room for the start of a segment that is answered: headers made for it, and as much as can be quoted. */
+/**
+ * Room for the start of a segment that is quoted in an answer: its headers, and as much payload as can be
+ * quoted.
+ */
 export const QUOTE_BYTES = TOO_BIG_BYTES
 
 export interface PathPolicyOptions {
@@ -45,7 +48,7 @@ export interface PathPolicyOptions {
   readonly state: number
 }
 
-/** What the ways to the peers carry, and what is done with a frame that is too long for one. */
+/** Path policy: what the paths to the peers carry, and what happens to a frame that is too long for one. */
 export class PathPolicy {
   /** Offset of {@link QUOTE_BYTES} bytes. */
   readonly quote: number
@@ -53,10 +56,10 @@ export class PathPolicy {
   readonly #memory: NativeMemory
   readonly #counters: Float64Array
   readonly #answer: TooBigAnswer
-  /** Two `struct iovec`: a `virtio_net_hdr` that asks for nothing, and the answer. */
+  /** Two `struct iovec`: an empty `virtio_net_hdr`, and the answer. */
   readonly #iov: number
   readonly #iovAddress: bigint
-  /** Addresses of the values that the socket options are set to. */
+  /** Addresses of the values for the socket options. */
   readonly #omit: bigint
   readonly #dont: bigint
   readonly #probe: bigint
@@ -83,7 +86,7 @@ export class PathPolicy {
     }
     this.#omit = value(IP_PMTUDISC_OMIT)
     this.#dont = value(IPV6_PMTUDISC_DONT)
-    // The same number for IPv4 and IPv6.
+    // IPv4 and IPv6 have the same number for this.
     this.#probe = value(IP_PMTUDISC_PROBE satisfies typeof IPV6_PMTUDISC_PROBE)
   }
 
@@ -99,15 +102,16 @@ export class PathPolicy {
     return this.#options.limits.takesRuns(index)
   }
 
-  /** It has refused one. */
+  /** The kernel has refused a run to peer `index`. */
   refuseRuns(index: number): void {
     this.#options.limits.refuseRuns(index)
   }
 
   /**
-   * Counts `frames` frames that do not pass, of `bytes` each, and answers as a router would where the device
-   * promises more than the way to the peer carries: not while the device's MTU is just being lowered.
-   * @param frame where the first begins, of which `available` bytes are there
+   * Counts `frames` frames of `bytes` each that are too long for the path. Answers as a router would, if the
+   * device's MTU promises more than the path carries. A packet longer than the
+   * device's MTU gets no answer: that MTU is just being lowered.
+   * @param frame offset of the first frame, of which `available` bytes are there
    */
   refuse(index: number, frame: number, available: number, bytes: number, frames: number): void {
     this.#counters[C.dropOverPath] += frames
@@ -132,9 +136,10 @@ export class PathPolicy {
   }
 
   /**
-   * Lets datagrams be fragmented, or no more: IPv4 without don't-fragment, IPv6 by this host, to what its cache
-   * says (ip(7), ipv6(7)). Main is told by a word that is odd in between, for what it sends on the socket then
-   * is fragmented, too.
+   * Allows or forbids fragmentation of datagrams. IPv4 datagrams are then sent without don't-fragment. IPv6
+   * datagrams are fragmented by this host, by the path MTU in its cache (ip(7), ipv6(7)). A state word is odd
+   * while fragmentation is allowed. Main reads it, because what main sends on the socket in that time is
+   * fragmented too.
    */
   setFragmenting(on: boolean): void {
     const { udpFd, sockaddrBytes, state } = this.#options

@@ -5,9 +5,10 @@ import { type PathPolicy, WHOLE } from './path-policy.js'
 import { Sender, type SenderOptions } from './sender.js'
 
 /**
- * Passes frames from peers on to other peers, on a hub: straight from where they were received, unchanged. It
- * never waits: what the socket does not take now is dropped, as at any switch whose way out is too narrow. Nor
- * does it fragment: the socket is the other ring's to change (pathPolicy.ts).
+ * Passes frames from peers on to other peers, on a hub. The frames are sent from where they were received,
+ * unchanged. The relay never waits: it drops what the socket does not accept now, as a switch does at a
+ * congested port. It does not fragment either, because only the outbound ring's consumer may change the socket
+ * (path-policy.ts).
  */
 export class Relay {
   readonly #sender: Sender
@@ -26,7 +27,7 @@ export class Relay {
     this.#counters = counters
   }
 
-  /** A frame for another peer; it must stay where it is until {@link flush}. */
+  /** Adds a frame for another peer. It must stay in place until {@link flush}. */
   toPeer(frame: number, bytes: number, peer: number): void {
     if (!this.#peers.inUse(peer)) {
       this.#sender.dropFor(peer, 1)
@@ -39,7 +40,7 @@ export class Relay {
     if (this.#sender.batch.full) this.flush()
   }
 
-  /** A frame for all peers but the one it came from. */
+  /** Adds a frame for all peers except the one it came from. */
   toOthers(frame: number, bytes: number, from: number): void {
     if (this.#sender.seals) {
       for (let peer = 0; peer < this.#peers.rowsInUse; peer++)
@@ -60,7 +61,7 @@ export class Relay {
     if (batch.full) this.flush()
   }
 
-  /** Sends what it has. */
+  /** Sends the frames that were added. */
   flush(): void {
     this.#sender.flushOrDrop()
   }

@@ -8,7 +8,7 @@ import { leastPaddingBytes, pad } from '../../wire/padding.js'
 import { PADDING_BYTES, TAG_BYTES, TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
 import type { Keyring } from '../keyring.js'
 
-/** What may come to a frame: what is before it, padding, what a seal writes behind it. */
+/** The most bytes added to a frame: those before it, padding, and what sealing writes behind it. */
 const MORE_BYTES = SEALING_SLOT_SKEW + PADDING_BYTES + SEALING_SLOT_TAIL_BYTES
 
 export interface SealerOptions {
@@ -23,7 +23,7 @@ export interface SealerOptions {
   readonly tap: boolean
 }
 
-/** Seals a batch of frames, one after the other, into messages of transport data that wait to be sent. */
+/** Seals a batch of frames, one after the other, into transport data messages that wait to be sent. */
 export class Sealer {
   readonly #memory: NativeMemory
   readonly #keyring: Keyring
@@ -52,12 +52,14 @@ export class Sealer {
     return this.#slot * SEALING_SLOT_BYTES + bytes + MORE_BYTES <= SEALING_SLOTS_BYTES
   }
 
-  /** So many frames come next for one peer; to be called before the first of them, and of any other. */
+  /**
+   * Announces that `frames` frames come next for one peer. Call it before each such group, also for one frame.
+   */
   expect(frames: number): void {
     this.#keyring.expect(frames)
   }
 
-  /** Where the next frame is to be put. */
+  /** Offset at which the next frame must be put. */
   get frame(): number {
     return this.#slots + this.#slot * SEALING_SLOT_BYTES + SEALING_SLOT_SKEW
   }
@@ -67,14 +69,14 @@ export class Sealer {
     this.#bytes.copy(to, from, bytes)
   }
 
-  /** Where the message is that {@link frame} becomes. */
+  /** Offset of the message that {@link frame} becomes. */
   get message(): number {
     return this.frame - TRANSPORT_HEADER_BYTES
   }
 
   /**
    * Seals the `bytes` bytes at {@link frame}.
-   * @returns bytes of the message, 0 where there is nothing to seal it with
+   * @returns bytes of the message, 0 if there is no key
    */
   seal(peer: number, bytes: number): number {
     const device = this.#memory.i32[this.#state + StateWord.paddingLimit]
@@ -84,12 +86,12 @@ export class Sealer {
     return TRANSPORT_HEADER_BYTES + padded + TAG_BYTES
   }
 
-  /** The message at {@link message} stays; the next frame goes behind it. */
+  /** Keeps the message at {@link message}. The next frame goes behind it. */
   keep(bytes: number): void {
     this.#slot += Math.ceil((SEALING_SLOT_SKEW - TRANSPORT_HEADER_BYTES + bytes) / SEALING_SLOT_BYTES)
   }
 
-  /** All have been sent. */
+  /** All messages have been sent. */
   clear(): void {
     this.#slot = FIRST_SEALING_SLOT
   }

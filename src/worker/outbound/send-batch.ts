@@ -4,25 +4,28 @@ import { cmsghdr, iovec, mmsghdr, msghdr } from '../../linux/structs.js'
 import { MAX_HEADER_BYTES } from '../../offload/segment.js'
 import type { Scratch } from '../scratch.js'
 
-/** Datagrams that one message may be cut into: what every kernel with `UDP_SEGMENT` takes (64; later 128). */
+/** The most datagrams in one message. Every kernel with `UDP_SEGMENT` takes 64; later kernels take 128. */
 const MAX_SEGMENTS = 64
 
-/** A UDP payload's greatest length over IPv4; a message is checked against it before it is cut. */
+/** The longest UDP payload over IPv4. The kernel checks a message against it before segmentation. */
 const MAX_MESSAGE_BYTES = 65_507
 
-/** What one sendmmsg(2) takes at the most (`UIO_MAXIOV`): a few messages for each of as many peers as there can be. */
+/**
+ * The most messages that one sendmmsg(2) takes (`UIO_MAXIOV`). It allows a few for each of the most peers
+ * possible.
+ */
 const MESSAGES = 1024
 const FRAMES = 512
 const CONTROL_BYTES = 32
 
-/** What is known of a message, in a row of words: one place in the caches, where arrays for each were six. */
+/** The words of a message's row. One row is one place in the caches; separate arrays would be six. */
 const Word = { frames: 0, bytes: 1, segmentBytes: 2, pieces: 3, peer: 4, firstIovec: 5 } as const
 const ROW_WORDS = 8
 
 /**
- * Frames on their way into one sendmmsg(2): an array of messages, each to one peer and each either one frame
- * or, with `UDP_SEGMENT` (udp(7)), a run of frames of equal length, of which the last may be shorter. A frame
- * is one piece of memory, or two: headers that were made for it and its payload where it lies.
+ * Frames for one sendmmsg(2). It is an array of messages, each to one peer. A message is one frame or, with
+ * `UDP_SEGMENT` (udp(7)), a run of frames of equal length, of which the last may be shorter. A frame is one or
+ * two pieces of memory. Two pieces are headers made for the frame, and its payload in place.
  */
 export class SendBatch {
   readonly #memory: NativeMemory
@@ -30,16 +33,16 @@ export class SendBatch {
   readonly #iovecs: number
   readonly #controls: number
   readonly #headers: number
-  /** Address of the array of `struct mmsghdr`, by the index of the first message meant. */
+  /** Addresses in the array of `struct mmsghdr`, one for each index of the first message to send. */
   readonly #addresses: readonly unknown[]
   readonly #sockaddrBytes: number
-  /** Of each message a row of {@link Word}s: index of the first. */
+  /** Index of the first word of the rows. Each message has a row of {@link Word}s. */
   readonly #rows: number
   /** Messages in the batch, and iovecs and frames in use. */
   count = 0
   #usedIovecs = 0
   #usedFrames = 0
-  /** The last message takes no more: its last frame was a shorter one. */
+  /** The last message takes no more frames, for example because its last frame was a shorter one. */
   #closed = true
   /** Whether runs may be sent as one message. */
   segments = true
@@ -65,7 +68,7 @@ export class SendBatch {
     this.#addresses = addresses
   }
 
-  /** Whether no further frame may be added before the batch has been sent. */
+  /** Whether the batch must be sent before another frame can be added. */
   get full(): boolean {
     return this.count === MESSAGES || this.#usedFrames === FRAMES
   }
@@ -82,18 +85,18 @@ export class SendBatch {
     this.#closed = true
   }
 
-  /** Where the next frame's headers may be written: {@link MAX_HEADER_BYTES} bytes. */
+  /** Offset at which the next frame's headers may be written: {@link MAX_HEADER_BYTES} bytes. */
   get headerSlot(): number {
     return this.#headers + this.#usedFrames * MAX_HEADER_BYTES
   }
 
-  /** A frame in one piece, to the peer whose socket address lies at offset `name`. */
+  /** Adds a frame in one piece, to the peer whose socket address is at offset `name`. */
   addFrame(frame: number, bytes: number, peer: number, name: number): void {
     this.#place(bytes, 1, peer, name)
     this.#addIovec(frame, bytes)
   }
 
-  /** A frame whose headers are in {@link headerSlot} and whose payload lies elsewhere. */
+  /** Adds a frame whose headers are in {@link headerSlot} and whose payload lies elsewhere. */
   addSegment(headerBytes: number, payload: number, payloadBytes: number, peer: number, name: number): void {
     const header = this.headerSlot
     this.#place(headerBytes + payloadBytes, 2, peer, name)
@@ -101,12 +104,15 @@ export class SendBatch {
     this.#addIovec(payload, payloadBytes)
   }
 
-  /** The next frame begins a message of its own. */
+  /** The next frame begins a new message. */
   close(): void {
     this.#closed = true
   }
 
-  /** The messages from index `first` up to `end` once more, for another peer: of the same frames where they lie. */
+  /**
+   * Repeats the messages from index `first` to before `end` for another peer. They use the same frames in
+   * place.
+   */
   repeat(first: number, end: number, peer: number, name: number): void {
     const { u32 } = this.#memory
     for (let message = first; message < end; message++) {
@@ -175,7 +181,7 @@ export class SendBatch {
     this.#memory.u32[(at + iovec.iov_len) >>> 2] = bytes
   }
 
-  /** Finishes the messages' headers; to be called before the batch is sent. */
+  /** Completes the messages' headers. Call it before the batch is sent. */
   seal(): void {
     const { u32, u16 } = this.#memory
     for (let index = 0; index < this.count; index++) {
@@ -190,7 +196,7 @@ export class SendBatch {
     }
   }
 
-  /** Address of the array from message `index` on, for a call. */
+  /** Address of the array from message `index` on, for the system call. */
   addressOf(index: number): bigint {
     return this.#addresses[index] as bigint
   }
@@ -220,14 +226,14 @@ export class SendBatch {
       : frames
   }
 
-  /** Makes message `index`, a run that the kernel refused, its first frame alone. */
+  /** Reduces message `index`, a run that the kernel refused, to its first frame. */
   single(index: number): void {
     const at = this.#messages + index * mmsghdr.size
     this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = this.#word(index, Word.pieces)
     this.#memory.u32[(at + msghdr.msg_controllen) >>> 2] = 0
   }
 
-  /** Leaves the first `frames` frames out of message `index`. What is left is a run, even of one frame. */
+  /** Removes the first `frames` frames from message `index`. The rest is a run, even if it is one frame. */
   leaveOut(index: number, frames: number): void {
     const { u32 } = this.#memory
     const at = this.#messages + index * mmsghdr.size

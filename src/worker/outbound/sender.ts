@@ -23,23 +23,23 @@ import type { Sealer } from './sealer.js'
 import { SendBatch } from './send-batch.js'
 import type { GivenUp, Leaver, WaitingFrames } from './waiting-frames.js'
 
-/** How long a full send buffer is waited for before the frames in hand are dropped. */
+/** How long the sender waits for a full send buffer before it drops the batch. */
 const SEND_PATIENCE_MS = 100
 
-/** What the kernel refuses `UDP_SEGMENT` with: EIO without checksum offload (before 6.11). */
+/** Errors with which the kernel refuses `UDP_SEGMENT`. EIO: there is no checksum offload (before 6.11). */
 const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL])
 
 /**
- * What the kernel says where there is no way to a peer at all: its next frame would hear the same. It is the routing
- * table's word (ip_route_output_key_hash of net/ipv4/route.c, ip6_route_output of net/ipv6/route.c), or that of an
- * interface that is down. Not so EPERM, a firewall's word about one datagram.
+ * Errors that mean that there is no way to a peer at all: its next frame would fail alike. They come from the
+ * routing table (ip_route_output_key_hash of net/ipv4/route.c, ip6_route_output of net/ipv6/route.c), or from
+ * an interface that is down. EPERM is not among them: there a firewall refuses one datagram.
  */
 const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, ENETDOWN, EACCES])
 
-/** What a private tunnel's frames go through on their way out. */
+/** What seals a private tunnel's frames before they are sent. */
 export interface Sealing {
   readonly sealer: Sealer
-  /** Where frames wait for keys; without, they are dropped. */
+  /** Where frames wait for keys. If undefined, frames without keys are dropped. */
   readonly waitingFrames: WaitingFrames | undefined
 }
 
@@ -50,18 +50,18 @@ export interface SenderOptions {
   readonly peerCounters: Float64Array
   readonly offloads: Offloads
   readonly pathPolicy: PathPolicy
-  /** Where the tunnel is private. */
+  /** Only if the tunnel is private. */
   readonly sealing?: Sealing | undefined
-  /** The system call, for a test to come between. */
+  /** The system call; a test may replace it. */
   readonly sendmmsg?: typeof sendmmsg
 }
 
 /**
- * Sends batches of messages to peers, and finds out about those that are refused. A peer that cannot be sent to
- * costs the others nothing: its messages are dropped and counted against it, and theirs go on.
+ * Sends batches of messages to peers, and handles those that are refused. A peer that cannot be reached does
+ * not affect the others. Its messages are dropped and counted for it, and the other messages are sent.
  */
 export class Sender {
-  /** What {@link flush} sends. */
+  /** The messages that {@link flush} sends. */
   readonly batch: SendBatch
   readonly #fd: number
   readonly #offloads: Offloads
@@ -74,20 +74,23 @@ export class Sender {
   readonly #peerCounters: Float64Array
   /** Whether the batch's datagrams may be fragmented. */
   #fragmented = false
-  /** Whether the kernel is thought to take runs. */
+  /** Whether the kernel is believed to take runs (`UDP_SEGMENT`). */
   #segments = true
-  /** Messages of the batch that are done with. */
+  /** Messages of the batch that are finished. */
   #sent = 0
-  /** Whether the batch's messages have been finished, and may have been taken apart since. */
+  /** Whether the batch's messages are complete. They may have been taken apart since. */
   #ready = false
-  /** Whether the next message, a run that was refused, goes a frame at a time. */
+  /** Whether the next message, a run that was refused, goes one frame at a time. */
   #alone = false
-  /** Whether it was refused with an errno of the offload's: its first frame is sent alone, the others as a run again. */
+  /**
+   * Whether the run was refused with an errno of the offload. Then only its first frame is sent alone. The
+   * others follow as a run again.
+   */
   #suspected = false
-  /** The peer of this batch that there was no way to just now, and what the kernel said. */
+  /** A peer of this batch that cannot be reached, and the errno that said so. */
   #wayless = -1
   #waylessErrno = 0
-  /** When the send buffer was found full, in `performance.now()` terms; 0 while it is not. */
+  /** When the send buffer was found full, on the clock of `performance.now()`; 0 while it is not full. */
   #blockedSinceMs = 0
   readonly #givenUp: GivenUp = (peer) => {
     this.#counters[C.dropNoKeypair]++
@@ -107,17 +110,20 @@ export class Sender {
     this.batch = new SendBatch(scratch, options.sockaddrBytes)
   }
 
-  /** Whether each message is sealed for the peer it goes to, and so cannot go to another. */
+  /** Whether each message is sealed for its peer, and so cannot go to another peer. */
   get seals(): boolean {
     return this.#sealer !== undefined
   }
 
-  /** Whether there is room for a frame of `bytes` beside what the batch itself knows of. */
+  /** Whether the sealer has room for a frame of `bytes`. The batch's own room is not checked here. */
   fits(bytes: number): boolean {
     return this.#sealer === undefined || this.#sealer.fits(bytes)
   }
 
-  /** Adds a frame, which fits, to the peer whose socket address lies at offset `name`. It may change. */
+  /**
+   * Adds a frame that fits, to the peer whose socket address is at offset `name`. Unless the tunnel is
+   * private, the frame must stay unchanged until {@link flush}.
+   */
   addFrame(frame: number, bytes: number, peer: number, name: number): void {
     const sealer = this.#sealer
     if (sealer === undefined) {
@@ -129,12 +135,12 @@ export class Sender {
     this.#seal(sealer, bytes, peer, name)
   }
 
-  /** So many segments come next, all for one peer. */
+  /** Announces that `segments` segments come next, all for one peer. */
   expect(segments: number): void {
     this.#sealer?.expect(segments)
   }
 
-  /** Adds a segment, which fits, of what the segmenter has taken up. */
+  /** Adds a segment, which fits, of the super-frame that the segmenter has taken up. */
   addSegment(segmenter: Segmenter, segment: number, peer: number, name: number): void {
     const { headerBytes } = segmenter
     const payload = segmenter.payloadOffset(segment)
@@ -150,7 +156,9 @@ export class Sender {
     this.#seal(sealer, headerBytes + payloadBytes, peer, name)
   }
 
-  /** What the sealer has been given is sealed, and goes into the batch as one piece; without keys it waits. */
+  /**
+   * Seals the frame that is in the sealer, and adds it to the batch in one piece. Without keys the frame waits.
+   */
   #seal(sealer: Sealer, bytes: number, peer: number, name: number): void {
     const sealed = sealer.seal(peer, bytes)
     if (sealed > 0) {
@@ -164,8 +172,9 @@ export class Sender {
   }
 
   /**
-   * Sends what has waited for keys and has some now; to be called when there may be new ones, with an empty batch.
-   * @returns false when the send buffer is full and worth waiting for, as {@link flush} does
+   * Sends the frames that waited for keys and have keys now. Call it with an empty batch, when there may be new
+   * keys.
+   * @returns false if the send buffer is full and worth waiting for, as {@link flush} does
    */
   sendWaiting(peers: PeerTable): boolean {
     const room = this.#waitingFrames
@@ -175,7 +184,7 @@ export class Sender {
     return this.flush()
   }
 
-  /** Drops what waits for keys to those that are no peers any more. */
+  /** Drops the frames that wait for keys to peers that no longer exist. */
   dropGone(peers: PeerTable): void {
     const room = this.#waitingFrames
     if (room !== undefined && !room.empty) room.giveUp((peer) => !peers.inUse(peer), this.#givenUp)
@@ -201,8 +210,9 @@ export class Sender {
   }
 
   /**
-   * Whether the batch takes frames that may be fragmented, or may not; an empty one becomes one that does.
-   * @param runs whether those that come next may be put together in runs
+   * Whether frames of this sort, fragmented or not, may join the batch. An empty batch takes on the sort that
+   * is asked for.
+   * @param runs whether the next frames may be joined into runs
    */
   opens(fragmented: boolean, runs: boolean): boolean {
     if (this.batch.count === 0) {
@@ -213,7 +223,7 @@ export class Sender {
     return this.#fragmented === fragmented
   }
 
-  /** Sends what is left of the batch; false when the send buffer is full and worth waiting for. */
+  /** Sends the rest of the batch. False if the send buffer is full and worth waiting for. */
   flush(): boolean {
     if (this.batch.count === 0) return true
     if (!this.#fragmented) return this.#send()
@@ -249,7 +259,7 @@ export class Sender {
     this.#done()
   }
 
-  /** Frames for a peer that has no address now are dropped. */
+  /** Drops and counts frames for a peer that has no address now. */
   dropFor(peer: number, frames: number): void {
     this.#counters[C.dropUnreachable] += frames
     this.countFor(peer, frames)
@@ -285,8 +295,8 @@ export class Sender {
   }
 
   /**
-   * Deals with the failure of the next message's send; false when it is to be tried again after a poll. No error comes
-   * by ICMP (linux/udp.ts), so each is believed at once.
+   * Handles a failed send of the next message. False if it must be tried again after a poll. No error comes
+   * from ICMP (linux/udp.ts), so each error is believed at once.
    */
   #sendFailed(errno: number): boolean {
     if (errno === EAGAIN) {
@@ -308,7 +318,7 @@ export class Sender {
         return true
       }
     }
-    // What one frame is too long for, a shorter one may pass.
+    // After EMSGSIZE a shorter frame may still pass.
     const dropped = errno === EMSGSIZE ? batch.alikeIn(message) : frames
     this.#drop(errno, dropped)
     this.#suspected = false
@@ -317,9 +327,10 @@ export class Sender {
   }
 
   /**
-   * A run was refused, and its frames tell why. Where the first of them, as long as any, is taken, and those
-   * behind it are refused as a run again, with an errno of the offload's each time, it is the offload, which is
-   * given up for that peer; else it was the way, or has passed.
+   * A run was refused. Its frames show why. The first frame is as long as any of the run, and is sent alone. If
+   * it is taken, and the frames behind it are refused as a run again, the offload is at fault. Both refusals
+   * must have an errno of the offload. Then the offload is switched off for that peer. Otherwise the path was
+   * at fault, or the fault has passed.
    */
   #takeApart(errno: number): void {
     const offload = OFFLOAD_ERRORS.has(errno)
@@ -330,7 +341,7 @@ export class Sender {
     this.batch.single(this.#sent)
   }
 
-  /** So many frames of the next message are done with. */
+  /** The next `frames` frames of the message are finished. */
   #leaveOut(frames: number): void {
     const { batch } = this
     batch.leaveOut(this.#sent, frames)
@@ -357,7 +368,7 @@ export class Sender {
     for (; this.#sent < this.batch.count; this.#sent++) this.#drop(EAGAIN, this.batch.framesIn(this.#sent))
   }
 
-  /** Frames of the message that is being sent. */
+  /** Drops frames of the message that is being sent. */
   #drop(errno: number, frames: number): void {
     this.#counters[dropCounter(errno)] += frames
     this.#peerCounters[this.batch.peerOf(this.#sent) * PEER_STRIDE + P.droppedOutbound] += frames

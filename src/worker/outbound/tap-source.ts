@@ -8,13 +8,13 @@ import type { Ring } from '../../memory/ring.js'
 import { BLOCKED, DONE, MORE, type Progress, type Source } from '../port.js'
 import type { Scratch } from '../scratch.js'
 
-/** Frames in one record at the most, and the bytes after which it is handed over. */
+/** The most frames in one record, and the bytes after which a record is handed over. */
 const RUN_FRAMES = 64
 const RUN_BYTES = 32 * 1024
 
 /**
- * Reads the device: each read is a `virtio_net_hdr` and a frame, or a super-frame. A record's entries point
- * at the frames; the header stays right before each.
+ * Reads the device. Each read gives a `virtio_net_hdr` and a frame or a super-frame. A record's entries point
+ * at the frames. The header stays right before each frame.
  */
 export class TapSource implements Source {
   readonly fd: number
@@ -24,7 +24,10 @@ export class TapSource implements Source {
   readonly #scratch: Scratch
   readonly #iov: number
   readonly #iovAddress: bigint
-  /** Frames in the next record at the most: one after a sleep, to pass it on at once, then more. */
+  /**
+   * The most frames in the next record. After a sleep it is one, so that the frame is passed on at once; then
+   * more.
+   */
   #limit = 1
 
   constructor(fd: number, scratch: Scratch, counters: Float64Array) {

@@ -20,7 +20,7 @@ import { FRAGMENTED, type Passing, type PathPolicy, QUOTE_BYTES, REFUSED, WHOLE 
 import type { SendBatch } from './send-batch.js'
 import { Sender, type SenderOptions } from './sender.js'
 
-/** Messages to each peer that one batch should have room for, or it is sent first. */
+/** One batch should have room for this many messages to each peer. Otherwise the batch is sent first. */
 const FLOOD_MESSAGES = 4
 
 export interface UdpSinkOptions extends SenderOptions {
@@ -33,9 +33,10 @@ export interface UdpSinkOptions extends SenderOptions {
 }
 
 /**
- * Sends what the device gave to the peer it is for, or to all: each frame, and each segment of a super-frame, is
- * a datagram and nothing else, complete with its checksums. Every frame of a record has a `virtio_net_hdr` right
- * before it. What goes to all is cut and checksummed once; the peers' messages are of the same memory.
+ * Sends frames from the device to their peer, or to all peers. Each frame, and each segment of a super-frame,
+ * is the whole payload of one datagram, with complete checksums. Every frame of a record has a `virtio_net_hdr`
+ * right before it. A frame for all peers is segmented and checksummed only once. The messages to the peers
+ * share this memory.
  */
 export class UdpSink implements Sink {
   readonly fd: number
@@ -44,7 +45,7 @@ export class UdpSink implements Sink {
   readonly #forwarding: Forwarding
   readonly #pathPolicy: PathPolicy
   readonly #memory: NativeMemory
-  /** Index of the word that says what the MSS of connections is to fit. */
+  /** Index of the word that says how long the frames of TCP connections may become (MSS clamping). */
   readonly #clampWord: number
   readonly #counters: Float64Array
   readonly #records: Records
@@ -54,20 +55,26 @@ export class UdpSink implements Sink {
   readonly #segmenter: Segmenter
   readonly #sender: Sender
   readonly #batch: SendBatch
-  /** The entry of the ring's oldest record that comes next. */
+  /** The next entry of the ring's oldest record. */
   #entry = 0
-  /** Whether it has been taken up; its segments, 0 for a single frame; the next one; and where it goes. */
+  /**
+   * Whether the entry has been taken up. If it has: the number of its segments (0 for a single frame), the next
+   * segment, and the target.
+   */
   #begun = false
   #segments = 0
   #segment = 0
   #target = FLOOD as number
-  /** In a private tunnel, of what goes to all: the peer whose turn it is. */
+  /** Only in a private tunnel, for an entry to all peers: the peer whose turn it is. */
   #turn = 0
   #keysChanged = false
-  /** Of what goes to all, each peer that gets no more of the entry; and whether there is one. */
+  /**
+   * For an entry to all peers: 1 for each peer that gets no more of the entry; and whether there is such a
+   * peer.
+   */
   readonly #leftOut: Uint8Array
   #leavesOut = false
-  /** Bytes of the longest datagram it becomes. */
+  /** Bytes of the longest datagram that the entry becomes. */
   #longestBytes = 0
 
   constructor(options: UdpSinkOptions, scratch: Scratch, bytes: ByteOperations, counters: Float64Array) {
@@ -108,7 +115,7 @@ export class UdpSink implements Sink {
     return MORE
   }
 
-  /** Puts as much of the next entry into the batch as there is room for, and moves on; false when it is full. */
+  /** Puts as much of the next entry into the batch as fits, and advances. False if the batch is full. */
   #take(record: number): boolean {
     const frame = this.#records.offset(record, this.#entry)
     const bytes = this.#records.bytes(record, this.#entry)
@@ -132,7 +139,7 @@ export class UdpSink implements Sink {
     return this.#sender.seals ? this.#addToEach(frame, bytes) : this.#addToAll(frame, bytes)
   }
 
-  /** Takes an entry up: makes it ready to be sent, and finds out where to; false where that is nowhere. */
+  /** Takes an entry up: prepares it for sending, and finds its target. False if it goes nowhere. */
   #begin(frame: number, bytes: number, isSuper: boolean): boolean {
     this.#segment = 0
     this.#segments = 0
@@ -161,7 +168,7 @@ export class UdpSink implements Sink {
       this.#sender.dropFor(target, frames)
       return false
     }
-    // To all, where there is but one, is to that one.
+    // If only one peer is in use, a frame for all peers goes to that peer.
     this.#target = target !== FLOOD && !gone ? target : only >= 0 ? only : FLOOD
     if (isSuper) this.#longestBytes = this.#segmenter.headerBytes + this.#segmenter.payloadBytes(0)
     else {
@@ -175,15 +182,15 @@ export class UdpSink implements Sink {
   }
 
   /**
-   * There may be keys that frames wait for: they are looked at with the next {@link drain}. And there may be peers
-   * less than before: what waits for keys to those is dropped.
+   * There may be new keys for waiting frames. The next {@link drain} looks at them. Peers may also have been
+   * removed: frames that wait for keys to those are dropped.
    */
   keysChanged(): void {
     this.#keysChanged = true
     this.#sender.dropGone(this.#peers)
   }
 
-  /** Whether there is anything in hand that could not be sent yet. */
+  /** Whether a batch is still unsent. */
   get holds(): boolean {
     return this.#batch.count !== 0
   }
@@ -206,7 +213,7 @@ export class UdpSink implements Sink {
     )
   }
 
-  /** Adds what is left of the entry for one peer; false to send first. */
+  /** Adds the rest of the entry for one peer. False if the batch must be sent first. */
   #addTo(frame: number, bytes: number, peer: number): boolean {
     const passing = this.#pathPolicy.judge(peer, this.#longestBytes)
     if (passing === REFUSED) {
@@ -220,7 +227,10 @@ export class UdpSink implements Sink {
     return true
   }
 
-  /** The entry for all, where it is sealed for each: one peer after the other, in as many batches as that takes. */
+  /**
+   * Adds the entry for all peers if each message is sealed for its peer: one peer after the other, in as many
+   * batches as needed.
+   */
   #addToEach(frame: number, bytes: number): boolean {
     const peers = this.#peers
     if (peers.countInUse === 0) this.#counters[C.dropUnreachable] += this.#segments || 1
@@ -234,7 +244,7 @@ export class UdpSink implements Sink {
     return true
   }
 
-  /** How the entry goes to all: as it must to any of those that it goes to. */
+  /** How the entry goes to all peers: FRAGMENTED if it must be fragmented for any of them. */
   #passingToAll(): Passing {
     const peers = this.#peers
     for (let peer = 0; peer < peers.rowsInUse; peer++) {
@@ -244,7 +254,10 @@ export class UdpSink implements Sink {
     return WHOLE
   }
 
-  /** Their messages are of the same frames: runs for all, or for none. */
+  /**
+   * Whether all peers take runs. The messages to all peers share the same frames, so either all are runs or
+   * none.
+   */
   #allTakeRuns(): boolean {
     const peers = this.#peers
     for (let peer = 0; peer < peers.rowsInUse; peer++)
@@ -252,14 +265,14 @@ export class UdpSink implements Sink {
     return true
   }
 
-  /** Frames of the entry that have not been added. */
+  /** Frames of the entry that have not been added yet. */
   get #left(): number {
     return this.#segments === 0 ? 1 : this.#segments - this.#segment
   }
 
   /**
-   * What is left of the entry, `frames` frames, is too long for the way to a peer. The first segment stands for
-   * all in an answer.
+   * The rest of the entry, `frames` frames, is too long for the path to a peer. An answer quotes only the first
+   * segment.
    */
   #refuse(peer: number, frame: number, bytes: number, frames: number): void {
     this.#sender.countFor(peer, frames)
@@ -278,8 +291,8 @@ export class UdpSink implements Sink {
   }
 
   /**
-   * Adds the entry for each peer in use, all of it or as much as there is room for; false to send first. A peer
-   * that does not get one part of it gets none of what follows, which is counted at once.
+   * Adds the entry for each peer in use, all of it or as much as fits. False if the batch must be sent first. A
+   * peer that misses one part of the entry gets none of the following parts either. These are counted at once.
    */
   #addToAll(frame: number, bytes: number): boolean {
     const batch = this.#batch
@@ -322,7 +335,10 @@ export class UdpSink implements Sink {
     this.#leavesOut = true
   }
 
-  /** Adds the entry for one peer, or of a super-frame as much as fits while there are fewer than `limit` messages. */
+  /**
+   * Adds the entry for one peer. Of a super-frame, adds as many segments as fit while there are fewer than
+   * `limit` messages.
+   */
   #add(frame: number, bytes: number, peer: number, limit: number): void {
     const batch = this.#batch
     const name = this.#peers.address(peer)
@@ -338,7 +354,7 @@ export class UdpSink implements Sink {
     }
   }
 
-  /** The kernel leaves a checksum to be completed: the field holds the pseudo header's sum. */
+  /** Completes a checksum that the kernel left incomplete. The field holds the sum of the pseudo header. */
   #completeChecksum(frame: number, bytes: number): void {
     const hdr = frame - virtio_net_hdr.size
     if ((this.#u8[hdr + virtio_net_hdr.flags] & VIRTIO_NET_HDR_F_NEEDS_CSUM) === 0) return
@@ -347,7 +363,8 @@ export class UdpSink implements Sink {
     const at = frame + start + offset
     if (at + 2 > frame + bytes) return
     const checksum = ~this.#bytes.sum(frame + start, bytes - start, 0) & 0xffff
-    // Zero stands for none in UDP (RFC 768), which is told by where its checksum is; for TCP zero is zero.
+    // In UDP a zero checksum means that there is none (RFC 768), so 0xffff is sent instead. The field's offset
+    // tells UDP from TCP. In TCP zero is an ordinary value.
     this.#view.setUint16(at, checksum === 0 && offset === UDP.checksum ? 0xffff : checksum, true)
   }
 }

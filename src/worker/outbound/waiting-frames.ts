@@ -1,23 +1,23 @@
 import { WAITING_FRAMES_BYTES } from '../../memory/plan.js'
 
-/** Frames that wait at the most, and room for them: a handshake takes a round trip or two. */
+/** The most frames that wait. A handshake takes one or two round trips. */
 const FRAMES = 64
 
-/** Of those, for one peer: one that never answers must leave room for others. */
+/** The most frames that wait for one peer. A peer that never answers must leave room for others. */
 const PEER_FRAMES = 32
 
-/** What has waited longer is not worth sending any more: whoever sent it has sent it again. */
+/** Frames that have waited longer are not worth sending, because their sender has already sent them again. */
 const PATIENCE_MS = 6_000
 
-/** Who takes frames out again; true when the frame has gone, false when it has to wait on. */
+/** Takes frames out again. True if the frame has gone, false if it must wait longer. */
 export type Leaver = (frame: number, bytes: number, peer: number) => boolean
 
-/** Who counts a frame, for `peer`, that waits no more and has not gone. */
+/** Counts a frame for `peer` that was dropped without being sent. */
 export type GivenUp = (peer: number) => void
 
 /**
- * Frames for peers that there are no keys for yet, while a handshake is under way: the first packet of a
- * conversation would be lost otherwise, and a TCP connection begin a second late. Each worker has one.
+ * Frames for peers without keys, while a handshake is under way. Otherwise the first packet of a conversation
+ * would be lost, and a TCP connection would begin a second late. Each worker has one instance.
  */
 export class WaitingFrames {
   readonly #copy: (to: number, from: number, bytes: number) => void
@@ -26,7 +26,7 @@ export class WaitingFrames {
   readonly #bytes = new Uint32Array(FRAMES)
   readonly #peers = new Uint32Array(FRAMES)
   readonly #sinceMs = new Float64Array(FRAMES)
-  /** Entries, and room in use. */
+  /** Entries, and bytes in use. */
   #count = 0
   #used = 0
 
@@ -43,7 +43,10 @@ export class WaitingFrames {
     return this.#count === 0
   }
 
-  /** Keeps a copy of a frame; false where there is no room. @param givenUp told of others that make room for it */
+  /**
+   * Keeps a copy of a frame. False if there is no room.
+   * @param givenUp called for other frames that are dropped to make room
+   */
   put(frame: number, bytes: number, peer: number, nowMs: number, givenUp: GivenUp): boolean {
     if (!this.#fits(bytes, peer)) this.#expire(nowMs, givenUp)
     if (!this.#fits(bytes, peer)) return false
@@ -57,7 +60,10 @@ export class WaitingFrames {
     return true
   }
 
-  /** Offers each frame, in the order they came. @param givenUp told of those that have waited for too long */
+  /**
+   * Offers each frame, in the order of arrival.
+   * @param givenUp called for frames that have waited too long
+   */
   leave(leaver: Leaver, nowMs: number, givenUp: GivenUp): void {
     this.#expire(nowMs, givenUp)
     for (let index = 0; index < this.#count; index++) {
@@ -66,7 +72,7 @@ export class WaitingFrames {
     this.#compact()
   }
 
-  /** Gives up those for peers of which that is so. */
+  /** Drops the frames for peers for which `isGone` is true. */
   giveUp(isGone: (peer: number) => boolean, givenUp: GivenUp): void {
     for (let index = 0; index < this.#count; index++)
       if (isGone(this.#peers[index])) this.#end(index, givenUp)
@@ -95,7 +101,10 @@ export class WaitingFrames {
     return count
   }
 
-  /** Those that have left, which have no bytes any more, leave their room to what waits. */
+  /**
+   * Moves the waiting frames together, over the room of those that have left. Frames that have left have 0
+   * bytes.
+   */
   #compact(): void {
     let count = 0
     let used = 0
@@ -115,7 +124,10 @@ export class WaitingFrames {
   }
 }
 
-/** A multiple of 64, with room for what a copy writes too much: frames are moved by as much at least. */
+/**
+ * A multiple of 64, with room for the extra bytes that a copy writes. Frames are moved by at least
+ * as many bytes.
+ */
 function roomFor(bytes: number): number {
   return (bytes + 79) & -64
 }

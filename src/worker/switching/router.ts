@@ -7,20 +7,20 @@ import { IPV6 } from '../../wire/ipv6.js'
 import type { Forwarding } from './forwarding.js'
 
 /**
- * Forwards IP packets by the peers' prefixes: one from the device goes to the peer with the longest prefix of
- * its destination; one from a peer goes to the device if that peer has the longest prefix of its source, and
- * nowhere else. To pass packets on between peers is the host's business, as with any router
- * (`net.ipv4.ip_forward`): they go through the device, and back.
+ * Forwards IP packets by the peers' prefixes. A packet from the device goes to the peer with the longest prefix
+ * that matches its destination. A packet from a peer goes to the device if that peer has the longest prefix
+ * that matches its source. Otherwise it goes nowhere. The host itself routes packets between peers, as with any
+ * router (`net.ipv4.ip_forward`). They go to the host through the device, and come back through it.
  */
 export class Router implements Forwarding {
   readonly #view: DataView
   readonly #u8: Uint8Array
   readonly #routes: Routes
-  /** The last address that was looked up: its version and words, and whose it is. */
+  /** The last address that was looked up: its IP version, its words, and its peer. */
   #lastVersion = 0
   readonly #last = new Int32Array(4)
   #lastOwner = FLOOD
-  /** The routes', as they were when that was found out. */
+  /** The routes' change number at that look-up. */
   #changes = 0
 
   constructor({ view, u8 }: NativeMemory, routes: Routes) {
@@ -47,7 +47,10 @@ export class Router implements Forwarding {
     return this.#owner(packet, IPV4.source, IPV6.source) === peer ? DEVICE : NOT_ALLOWED
   }
 
-  /** The peer with the longest prefix of the address that lies there in an IPv4 packet, or there in an IPv6 one. */
+  /**
+   * The peer with the longest prefix of an address. The address is at offset `at4` of an IPv4 packet, or `at6`
+   * of an IPv6 packet.
+   */
   #owner(packet: number, at4: number, at6: number): number {
     return this.#u8[packet] >>> 4 === 4 ? this.#owner4(packet + at4) : this.#owner6(packet + at6)
   }

@@ -16,39 +16,48 @@ export interface SwitchOptions {
   readonly relay: boolean
 }
 
-/** The first four bytes and the next of the group that bridges speak in, 01:80:c2:00:00:00 to :0f (802.1D, 7.12.6). */
+/**
+ * The first two bytes and the last four of the bridge group addresses, 01:80:c2:00:00:00 to :0f (802.1D,
+ * 7.12.6).
+ */
 const BRIDGE_GROUP_HIGH = 0x0180
 const BRIDGE_GROUP_LOW = 0xc2000000 | 0
 
 const VLAN_ID_MASK = 0xfff
 
 /**
- * A learning switch whose ports are the device and the peers. IEEE 802.1D's rules (7.7 to 7.9), and split
- * horizon between peers, as in a VPLS (RFC 4762, 4.4), where every end reaches every other one by itself:
+ * A learning switch. Its ports are the device and the peers. It follows IEEE 802.1D (7.7 to 7.9). Between peers
+ * it has a split horizon, as in a VPLS (RFC 4762, 4.4), in which every end reaches every other one directly.
  *
- * * From the device: to the port where the destination was seen; everywhere if that is not known, or a group.
- * * From a peer: to the device if the destination is there, is not known, or is a group. A frame whose
- *   destination is behind a peer is filtered: behind the same one, it has been delivered over there, and has
- *   come only because that side did not know; behind another one, the sender has sent, or flooded, it there
- *   too. 802.1D gives a known destination's frames to its port and no other, and the split horizon takes that
- *   port away. The device gets nothing of it: a bridge behind it that knows no better would flood it. Should
- *   the destination have moved to this side, its first frame from here says so.
- * * From a peer, with a source that is configured to be another one's, or is this device's own: nowhere.
- * * With relay (a hub) the split horizon is off, and the hub is to the spokes what a switch is: to other peers,
- *   known or all, never back to where it came from. Two hubs in one network are a loop like any other.
+ * - A frame from the device goes to the port where its destination was seen. It goes everywhere if the
+ *   destination is unknown or a group.
+ * - A frame from a peer goes to the device if its destination is there, is unknown, or is a group.
+ * - A frame from a peer whose destination is behind a peer is filtered. If it is the same peer, the frame has
+ *   been delivered at that side, and came only because that side did not know the destination. If it is another
+ *   peer, the sender has also sent or flooded the frame to that peer. 802.1D sends such a frame only to the
+ *   destination's port, and the split horizon removes that port. The device does not get the frame, because a
+ *   bridge behind it might flood it. If the destination has moved to this side, its first frame from here
+ *   corrects the FDB.
+ * - A frame from a peer goes nowhere if its source is configured for another peer, or is this device's own.
+ * - With relay (a hub) there is no split horizon. The hub passes frames on to other peers, to a known one or to
+ *   all, as a switch does. It never sends a frame back to its sender. Two hubs in one network are a loop like
+ *   any other.
  *
- * Bridges' own frames are carried, unlike 802.1D says, so that the bridges behind the ends find their loops;
- * they pass the limit on broadcasts, too. Tagged frames are learnt and found for each VLAN. Who asks, without
- * a tag, for the address of a configured peer, asks that peer alone: within a VLAN the address may be another's.
+ * Unlike in 802.1D, the bridges' own frames are carried, so that bridges behind the ends can find loops. The
+ * limit on broadcasts does not apply to them. Tagged frames are learnt and found for each VLAN. An untagged
+ * question for a configured peer's address goes only to that peer. Within a VLAN the address may belong to
+ * another host.
  */
 export class Switch implements Forwarding {
   readonly #view: DataView
   readonly #options: SwitchOptions
-  /** The last frame's addresses and what follows, in words; where it came from, and where it went. */
+  /**
+   * The last frame's addresses and the four bytes after them, as words; where it came from, and where it went.
+   */
   readonly #last = new Int32Array(4)
   #lastFrom = FLOOD
   #lastTarget = FLOOD
-  /** The database's, as it was when that was found out. */
+  /** The FDB's change number at that decision. */
   #changes = 0
 
   constructor({ view }: NativeMemory, options: SwitchOptions) {
@@ -100,7 +109,7 @@ export class Switch implements Forwarding {
     return this.#options.fdb.learn(this.#high(source) | (vlan << 16), this.#low(source), port)
   }
 
-  /** A MAC's first two bytes, and its last four. */
+  /** A MAC's first two bytes. `#low` gives its last four. */
   #high(mac: number): number {
     return this.#view.getUint16(mac)
   }
@@ -117,14 +126,14 @@ export class Switch implements Forwarding {
     return this.#high(mac) === BRIDGE_GROUP_HIGH && (this.#low(mac) & ~0xf) === BRIDGE_GROUP_LOW
   }
 
-  /** 0 for a frame without a tag, or with one that only says its priority (802.1Q, 9.6). */
+  /** 0 for a frame without a tag, or with a priority tag only (802.1Q, 9.6). */
   #vlan(frame: number): number {
     const type = this.#view.getUint16(frame + ETHERNET.type)
     if (type !== ETHERTYPE_VLAN && type !== ETHERTYPE_QINQ) return 0
     return this.#view.getUint16(frame + ETHERNET_HEADER_BYTES) & VLAN_ID_MASK
   }
 
-  /** The peer whose configured address this frame asks after, {@link FLOOD} if it asks after none. */
+  /** The peer whose configured address this frame asks for, {@link FLOOD} if it asks for none. */
   #asked(frame: number, bytes: number): number {
     const type = this.#view.getUint16(frame + ETHERNET.type)
     const payload = frame + ETHERNET_HEADER_BYTES
@@ -134,7 +143,7 @@ export class Switch implements Forwarding {
     return type === ETHERTYPE_ARP ? addresses.find4(address) : addresses.find6(address)
   }
 
-  /** Whether it came from the same port with the same addresses, type and tag as the frame before. */
+  /** Whether the frame has the same port, addresses, type and tag as the frame before. */
   #isLikeLast(frame: number, from: number): boolean {
     const last = this.#last
     return (
