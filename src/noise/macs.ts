@@ -9,7 +9,7 @@ import { mac, openCookie } from '../crypto/primitives.js'
 import { COOKIE_LIFETIME_MS, COOKIE_REPLY, MAC_BYTES } from '../wire/wireguard.js'
 import type { Identity } from './keys.js'
 
-/** A cookie may be this old when it arrives. */
+/** How much of its lifetime a cookie may have lost on its way. */
 const COOKIE_LATENCY_MS = 5_000
 
 /** Computes the macs of what is sent to one peer. */
