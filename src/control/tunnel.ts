@@ -592,7 +592,7 @@ const HANDSHAKE_COUNTERS: Readonly<Record<Verdict, CounterName | undefined>> = {
 /**
  * The longest frame (tun mode: packet) that is received. The device at the other end may take longer frames
  * than this one. So we accept everything that the underlay carries. We also accept frames of Ethernet's own
- * MTU, because an end may have left its device at 1500 and send such frames in fragments, as in the article.
+ * MTU of 1500. An end may have left its device at that MTU and send such frames in fragments, as in the article.
  */
 function receiveBytes(settings: Settings, mtuBytes: number, peers: Peers): number {
   const longest = Math.max(mtuBytes, peers.longestUnderlayBytes, ETHERNET_MTU_BYTES)

@@ -39,7 +39,7 @@ const ROUNDS = 3
  * million.
  */
 const COPIES = [1, 2, 3] as const
-/** The size just above the result is tried again, slowly. So a burst of loss cannot decide alone. */
+/** The size just above the result is tried again, slowly. So one burst of loss cannot decide. */
 const RAISE_ROUNDS = 4
 const RAISE_SPACING_MS = 100
 /** Rounds that verify the size in use are spaced, too, so that one burst of loss does not end its use. */
@@ -110,7 +110,7 @@ interface Round {
  */
 export class PathMtuSearch {
   state: SearchState = 'base'
-  /** The path MTU to use. While it is not {@link confirmed}, it is the interface's MTU. */
+  /** The path MTU to use. While it is not {@link confirmed}, it is the interface's MTU or, after an error, the floor. */
   mtuBytes: number
   /** Whether the far end has acknowledged packets of that size. */
   confirmed = false

@@ -30,8 +30,7 @@ type Passing = Pick<Ring, 'position' | 'hasPassed'>
  * 1. The peer table says that the row has no peer, so the workers decide nothing more for it. They drop the
  *    frames that waited for its keys.
  * 2. All records that were in the rings by then leave the rings. With them goes what was in hand of them. Such
- *    a record may still have caused that an address was learnt, that a frame waits for keys, or that main is
- *    told something.
+ *    a record may still have taught the FDB an address, made a frame wait for keys, or told main something.
  * 3. Main forgets these addresses, and a second round drops these frames. After that, neither decides anything
  *    any more.
  * 4. Main takes out of its queues what was in them by then. It then forgets what is known of the row's peer.
