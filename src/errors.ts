@@ -1,9 +1,9 @@
 import { withoutKeys } from './key-text.js'
 
 /**
- * An error that is a person's to mend: its message is one sentence that says what is wrong, with which
- * value, and what to do. It is printed as it is, without a stack trace; a key that was written where something else
- * belongs is left out of it.
+ * An error that a person can mend. Its message is one sentence: what is wrong, with which value, and what to
+ * do. It is printed as it is, without a stack trace. If a key was written in a wrong place, the message leaves
+ * it out.
  */
 export class UserError extends Error {
   /** 2 for a mistake in how the program was called, 1 for anything else. */

@@ -1,24 +1,26 @@
-/** Keys are 32 bytes, in base64 of 44 characters; the last of the 43 that count holds two zero bits. */
+/**
+ * A key is 32 bytes; in base64 it is 43 digits and one padding character. The last digit holds two zero bits.
+ */
 const KEY_BYTES = 32
 const TEXT_BYTES = 44
 const DIGITS = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/')
 const PADDING = 0x3d
 const NEWLINE = 0x0a
 
-/** The value of each byte that is a digit of base64, -1 for any other. */
+/** The value of each byte that is a base64 digit; -1 for any other byte. */
 const VALUES = Int8Array.from({ length: 256 }, (_, byte) => DIGITS.indexOf(byte))
 
 /**
- * Room for a secret outside of V8's heap, where the collector would move it and leave copies behind, and outside
- * of the pool that Node takes short buffers from.
+ * Memory for a secret, outside of V8's heap, where the garbage collector would move it and leave copies. It is
+ * also outside of the pool that Node.js takes short buffers from.
  */
 export function secretBytes(bytes: number): Buffer {
   return Buffer.from(new ArrayBuffer(bytes))
 }
 
 /**
- * The bytes of a key as `wg` writes it; undefined for any other text. Of a private key give the bytes of its text:
- * a string cannot be wiped.
+ * The bytes of a key as `wg` writes it; undefined for any other text. For a private key, pass the bytes of the
+ * text, because a string cannot be wiped.
  */
 export function parseKey(text: string | Uint8Array): Buffer | undefined {
   const bytes = typeof text === 'string' ? Buffer.from(text, 'latin1') : text
@@ -49,7 +51,7 @@ export function formatKey(key: Uint8Array): string {
   return Buffer.from(key).toString('base64')
 }
 
-/** A line with a private key in it, for the caller to wipe. */
+/** A line with a private key. The caller must wipe it. */
 export function secretKeyLine(key: Uint8Array): Buffer {
   const line = secretBytes(TEXT_BYTES + 1)
   for (let at = 0; at < TEXT_BYTES - 1; at++) {
@@ -63,10 +65,10 @@ export function secretKeyLine(key: Uint8Array): Buffer {
   return line
 }
 
-/** What stands in a message in place of a key. */
+/** Replaces a key in a message. */
 const HIDDEN = '(a key)'
 
-/** Shorter runs of digits than these are no key, nor one that lacks a few. */
+/** A shorter run of digits is no key, not even one that lacks a few digits. */
 const LEAST_BASE64 = 32
 const LEAST_HEX = 40
 
@@ -74,8 +76,9 @@ const BASE64_RUN = new RegExp(`[A-Za-z0-9+/]{${LEAST_BASE64},}={0,2}`, 'g')
 const HEX_RUN = new RegExp(`[0-9A-Fa-f]{${LEAST_HEX},}`, 'g')
 
 /**
- * `text` as a person may see it: without what has the looks of a key, also of one that is mistyped, in hex, glued to
- * something, or in quotes and with white space in it. Something else may have such looks, and is hidden, too.
+ * `text` for a person to see, with everything hidden that looks like a key. That includes a key that is
+ * mistyped, in hex, joined to other text, or in quotes with white space inside. Other text that looks like a
+ * key is hidden, too.
  */
 export function withoutKeys(text: string): string {
   return withoutKeyRuns(
@@ -85,12 +88,12 @@ export function withoutKeys(text: string): string {
   )
 }
 
-/** The same for a text whose quotes are those of JSON: white space ends what may be a key. */
+/** The same for a text with JSON's quotes: white space ends what may be a key. */
 export function withoutKeyRuns(text: string): string {
   return text.replace(BASE64_RUN, (run) => (isRandom(run) ? HIDDEN : run)).replace(HEX_RUN, HIDDEN)
 }
 
-/** Whether there is something in `text` that may be a key, and that is neither in hex nor all of one case. */
+/** Whether `text` may contain a key. It must have both capital and small letters. */
 export function looksLikeKey(text: string): boolean {
   return /[a-z]/.test(text) && /[A-Z]/.test(text) && hasKey(text.replace(/\s/g, ''))
 }
@@ -100,8 +103,9 @@ function hasKey(text: string): boolean {
 }
 
 /**
- * Whether somewhere in `run` the digits are as mixed as in no name or path: of random ones, six in ten are of another
- * kind (capitals, small letters, figures) than the one before, and six in ten are not small. Padding is enough.
+ * Whether some part of `run` has digits more mixed than in any name or path. There are three kinds of digits:
+ * capitals, small letters and figures. In random digits, six of ten differ in kind from the one before, and six
+ * of ten are not small letters. Padding at the end is enough.
  */
 function isRandom(run: string): boolean {
   if (run.endsWith('=')) return true
@@ -116,7 +120,7 @@ function isRandom(run: string): boolean {
   return false
 }
 
-/** The signs say nothing: a slash is in every path. */
+/** The two signs have no kind: a slash is in every path. */
 function kindOf(digit: string): 'capital' | 'small' | 'figure' | undefined {
   if (digit >= 'a' && digit <= 'z') return 'small'
   if (digit >= 'A' && digit <= 'Z') return 'capital'

@@ -4,7 +4,7 @@ import type { StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
 import { ANSWER_WITHIN_MS, listDevices, statusSocketPath } from './path.js'
 
-/** Those of {@link listDevices} whose tunnel runs. */
+/** The devices of {@link listDevices} whose tunnel runs. */
 export async function listRunning(): Promise<string[]> {
   const devices = listDevices()
   const runs = await Promise.all(devices.map((device) => isListening(statusSocketPath(device))))
@@ -23,15 +23,15 @@ async function isListening(path: string): Promise<boolean> {
   }
 }
 
-/** Asks the tunnel on `device` of this network namespace for its status. @throws UserError when there is none */
+/** Asks the tunnel on `device` in this network namespace for its status. @throws UserError if there is none */
 export async function askStatus(device: string): Promise<StatusReport> {
   return (await ask(device, { command: 'status' })) as StatusReport
 }
 
 /**
- * Has the tunnel on `device` of this network namespace do something.
- * @returns its command's result
- * @throws UserError when there is none, or with what the tunnel says is wrong
+ * Sends a command to the tunnel on `device` in this network namespace.
+ * @returns the command's result
+ * @throws UserError if there is no tunnel, or with the error that the tunnel sends
  */
 export async function ask(
   device: string,

@@ -3,13 +3,13 @@ import { basename, join } from 'node:path'
 import { UserError } from '../errors.js'
 
 /**
- * The Unix socket by which a running tunnel is asked: a line of JSON in, `{"command": …}`, and one out, with
- * `result` or `error`, a sentence. Network namespaces share /run, so it is named by the namespace's inode and
- * the device.
+ * The directory of the Unix sockets by which running tunnels are asked. The request is one line of JSON,
+ * `{"command": …}`. The answer is one line with `result` or with `error`, a sentence. Network namespaces share
+ * /run, so a socket's name has the inode of the namespace and the device.
  */
 export const DIRECTORY = '/run/udptun-fast'
 
-/** A command may take a while: a new discovery of path MTUs is one. */
+/** A command may take a while, for example a new search of the path MTUs. */
 export const ANSWER_WITHIN_MS = 30_000
 
 function namespaceInode(): string {
@@ -21,7 +21,7 @@ export function statusSocketPath(device: string): string {
 }
 
 /**
- * Devices of tunnels that run in this network namespace, or did until they were killed.
+ * Devices of tunnels in this network namespace. They run, or were killed.
  * @throws UserError for anybody but root
  */
 export function listDevices(): string[] {

@@ -4,19 +4,19 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { UserError } from '../errors.js'
 import { ANSWER_WITHIN_MS, DIRECTORY, statusSocketPath } from './path.js'
 
-/** What a tunnel does for whoever asks, by the command's name. */
+/** What a tunnel does for a command, by the command's name. */
 export type Commands = Readonly<Record<string, (request: Readonly<Record<string, unknown>>) => unknown>>
 
-/** Takes an error of the program's own; `about` is the command that it is about. */
+/** Takes an error of this program itself; `about` is the command. */
 export type OnFault = (error: unknown, about?: string) => void
 
-/** Longer requests than this are nobody's who knows what to ask. */
+/** No valid request is longer than this. */
 const MAX_REQUEST_BYTES = 4_096
 
 /**
- * Answers every connection. The device's name is this process's, so an old socket is stale.
- * @returns what ends it
- * @throws UserError where no socket can be made
+ * Answers every connection. Only this process has the device of this name, so an old socket is stale.
+ * @returns a function that ends the server
+ * @throws UserError if no socket can be made
  */
 export async function serveCommands(
   device: string,
@@ -37,7 +37,7 @@ export async function serveCommands(
         .then((line) => socket.end(`${line}\n`))
         .catch((error: unknown) => {
           onFault(error)
-          // Or whoever asks waits for it.
+          // Otherwise the other side would wait for the answer.
           socket.destroy()
         })
     })
@@ -53,14 +53,14 @@ export async function serveCommands(
     const { code } = error as NodeJS.ErrnoException
     throw new UserError(`the status socket ${path} cannot be made (${code}); make /run a place to write to`)
   }
-  // Such as one that is not accepted, because the process has no fd left for it.
+  // For example, a connection is not accepted because the process has no fd left.
   server.on('error', (error) => onFault(error))
   server.unref()
-  // That removes the file, too.
+  // This removes the file, too.
   return () => void server.close()
 }
 
-/** A line of JSON, whatever was asked. What is no mistake of the asker's is a fault. */
+/** Returns a line of JSON for any request. An error that is not a mistake in the request is a fault. */
 async function answer(commands: Commands, request: string, onFault: OnFault): Promise<string> {
   let command: unknown
   try {

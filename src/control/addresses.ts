@@ -8,28 +8,31 @@ import { type Route, Routes } from '../memory/routes.js'
 import { DEVICE } from '../memory/target.js'
 import { formatMac, type MacAddress } from '../wire/ethernet.js'
 
-/** A peer's row, and what it is set to. */
+/** A peer's row and settings. */
 export interface PeerRow {
   readonly row: number
   readonly settings: PeerSettings
 }
 
-/** What `udptun-fast fdb` shows: IEEE 802.1D's forwarding database. */
+/** What `udptun-fast fdb` shows: the forwarding database of IEEE 802.1D. */
 export interface FdbReport {
   readonly entries: readonly {
     readonly mac: string
-    /** 0: not tagged. */
+    /** 0 if the frames had no VLAN tag. */
     readonly vlan: number
-    /** The peer's name; null for this host and what is behind its device. */
+    /** The peer's name; null for this host and the hosts behind its device. */
     readonly peer: string | null
-    /** Seconds since it was seen last; null for one that configuration put there. */
+    /** Seconds since the address was last seen; null if it comes from the configuration. */
     readonly age_s: number | null
   }[]
-  /** Since the start: how many were learnt, have moved, moved too often to be followed, found no room. */
+  /**
+   * Counts since the start: addresses learnt, addresses moved, moves that came too often to follow, addresses
+   * without room.
+   */
   readonly counts: FdbCounts
 }
 
-/** Main's part in knowing where addresses are: tells the workers what is configured, and forgets what is old. */
+/** Main's part of the address tables. Tells the workers the configured addresses, and forgets old ones. */
 export class Addresses {
   readonly #fdb: Fdb
   readonly #routes: Routes
@@ -37,7 +40,7 @@ export class Addresses {
   readonly #startedMs = performance.now()
   #ownMac: MacAddress | undefined
 
-  /** Before the workers start. */
+  /** Must be called before the workers start. */
   constructor(memory: NativeMemory, plan: MemoryPlan, mode: Settings['mode']) {
     this.#mode = mode
     this.#fdb = new Fdb(memory, plan.fdb, plan.peerRows)
@@ -46,9 +49,9 @@ export class Addresses {
   }
 
   /**
-   * What is configured is this, and nothing else.
-   * @param ownMac the device's, which no peer can have
-   * @throws RangeError where there is more than there is room for
+   * Replaces all configured addresses.
+   * @param ownMac the device's MAC address, which no peer can have
+   * @throws RangeError if there are more addresses than there is room for
    */
   configure(peers: readonly PeerRow[], ownMac = this.#ownMac): void {
     this.#ownMac = ownMac
@@ -60,12 +63,12 @@ export class Addresses {
     ])
   }
 
-  /** A peer is down, or is no more: where its hosts are nobody knows. */
+  /** The peer is down or removed. Where its hosts are is no longer known. */
   forget(row: number): void {
     this.#fdb.forget(row)
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   tick(): void {
     this.#fdb.tick(Math.floor((performance.now() - this.#startedMs) / 1000))
   }
@@ -91,7 +94,7 @@ function pin(mac: MacAddress, port: number): Pin {
   return { macHigh: (a << 8) | b, macLow: ((c << 24) | (d << 16) | (e << 8) | f) >>> 0, port }
 }
 
-/** @param everything whether a peer that is given no addresses has all there are */
+/** @param everything whether a peer without configured addresses gets all addresses */
 function routesOf({ row: index, settings }: PeerRow, everything: boolean): Route[] {
   const { addresses, prefixes } = settings
   if (everything && addresses.length + prefixes.length === 0) {

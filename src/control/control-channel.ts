@@ -8,36 +8,41 @@ import type { DeviceMode } from '../wire/mode.js'
 import type { Faults } from './faults.js'
 import { QueueReader } from './queue-reader.js'
 
-/** Frames taken in one turn of the event loop. */
+/** How many frames are taken in one turn of the event loop. */
 const TURN_FRAMES = 64
 
-/** A worker that sends in fragments does so for some ten microseconds at a time. */
+/** How often we try while a worker sends in fragments. It does that for some ten microseconds at a time. */
 const WHOLE_TRIES = 200
 
 /** What main does with control frames. */
 export interface ControlListener {
-  /** Where peer `index` is; undefined for one that is no more. */
+  /** The endpoint of peer `index`; undefined if the peer is gone. */
   endpointOf(index: number): Endpoint | undefined
-  /** A peer has said something in a frame of `bytes`; what asks for an answer has been given one. */
+  /**
+   * A peer has sent a message in a frame of `bytes` bytes. If it asks for an answer, the answer has been sent.
+   */
   said(index: number, message: ControlMessage, bytes: number): void
-  /** A worker may have left word elsewhere, too. */
+  /** A worker may have left news elsewhere, too. */
   woken(): void
-  /** Something that is no control frame of this version. */
+  /** A frame has come that is no control frame of this version. */
   malformed(): void
   /**
-   * The datagram that a frame becomes in a private tunnel, undefined while there is no key for it; absent where
-   * a frame is a datagram as it is.
+   * The datagram for a frame in a private tunnel; undefined while there is no key for it. Absent if the tunnel
+   * is not private, because a datagram is then the frame itself.
    */
   readonly seal?: (peer: number, frame: Uint8Array) => Uint8Array | undefined
 }
 
-/** Main's talk with other ends by control frames, over the data socket; never blocks. */
+/** Main exchanges control frames with other ends over the data socket. Never blocks. */
 export class ControlChannel {
   readonly #mode: DeviceMode
   readonly #socket: UdpSocket
   readonly #reader: QueueReader
   readonly #listener: ControlListener
-  /** A word that changes whenever datagrams begin or end to be fragmented, odd while they may be (pathPolicy.ts). */
+  /**
+   * A word that changes whenever a worker begins or stops to send datagrams that may be fragmented. It is odd
+   * while a worker does so (worker/outbound/path-policy.ts).
+   */
   readonly #fragmenting: Int32Array
 
   constructor(
@@ -57,15 +62,16 @@ export class ControlChannel {
   }
 
   /**
-   * Sends a control frame to a peer, by its number, and where it is.
-   * @param bytes of the frame; without, the shortest
-   * @returns 0, or the errno of a send that failed
+   * Sends a control frame to a peer.
+   * @param peer its number
+   * @param bytes the frame's length; by default the shortest
+   * @returns 0, or the errno of a failed send
    */
   send(peer: number, to: Endpoint, message: ControlMessage, bytes?: number): number {
     const { seal } = this.#listener
     const plain = writeControl(this.#mode, message, bytes)
     const frame = seal === undefined ? plain : seal(peer, plain)
-    // What cannot be sealed is lost, as on a way that loses it.
+    // A frame that cannot be sealed counts as lost on the way.
     if (frame === undefined) return 0
     let name: Uint8Array
     try {
@@ -78,23 +84,23 @@ export class ControlChannel {
   }
 
   /**
-   * Sends a control frame of `bytes` in one datagram.
-   * @returns false where it could not be told that it was not in fragments, for a worker sends such just now, or
-   * where there was no room for it
+   * Sends a control frame of `bytes` bytes in one datagram.
+   * @returns false if there was no room for it, or if it may have been fragmented because a worker sends such
+   *   datagrams just now
    */
   sendWhole(peer: number, to: Endpoint, message: ControlMessage, bytes: number): boolean {
     for (let tries = 0; tries < WHOLE_TRIES; tries++) {
       const before = Atomics.load(this.#fragmenting, 0)
       if ((before & 1) !== 0) continue
       const errno = this.send(peer, to, message, bytes)
-      // Not so what the way out drops, of which nobody is told: that is a loss like any other.
+      // What an interface drops is different: nobody is told, and it counts as lost on the way.
       if (errno === EAGAIN) return false
       if (Atomics.load(this.#fragmenting, 0) === before) return true
     }
     return false
   }
 
-  /** To be called when a worker says that there is something. */
+  /** Must be called when a worker says that there is something. */
   wake(): void {
     this.#reader.wake()
   }
@@ -117,7 +123,7 @@ export class ControlChannel {
   }
 }
 
-/** 64 random bits, by which an answer is known to be to this question. */
+/** 64 random bits. An answer repeats the token of its question. */
 export function newToken(): bigint {
   return randomBytes(8).readBigUInt64BE()
 }

@@ -17,8 +17,9 @@ export interface Device extends TapDevice {
 }
 
 /**
- * Makes the device, gives it its MAC, MTU and addresses, and sets it up. It is gone when its fd is closed.
- * @throws UserError, with nothing left behind
+ * Creates the device, sets its MAC address, MTU and overlay addresses, and brings it up. The device disappears
+ * when its fd is closed.
+ * @throws UserError; nothing is left behind then
  */
 export function openDevice(netlink: Netlink, settings: Settings, mtuBytes: number): Device {
   const { mode, local } = settings
@@ -43,8 +44,9 @@ export function openDevice(netlink: Netlink, settings: Settings, mtuBytes: numbe
 }
 
 /**
- * Has the kernel tell the neighbours its addresses when the device comes up, so that a host that has been
- * asking for them need not wait for its next try. A read-only /proc/sys (in a container) loses only that.
+ * Makes the kernel announce its addresses to the neighbours when the device comes up. A host that has been
+ * asking for them then need not wait for its next try. If /proc/sys is read-only (in a container), only this is
+ * lost.
  */
 function announceWhenUp(device: string): void {
   for (const knob of [`ipv4/conf/${device}/arp_notify`, `ipv6/conf/${device}/ndisc_notify`]) {
@@ -87,7 +89,7 @@ function explain({ syscall, errno, message }: KernelError, mode: string, name: s
   return new UserError(`the device ${name} cannot be made (${message})`)
 }
 
-/** An address twice on one host would have the kernel answer the tunnel's traffic itself. */
+/** If this host had an overlay address twice, the kernel would answer the tunnel's traffic itself. */
 function refuseTaken(netlink: Netlink, address: string): void {
   const wanted = ipaddr.parse(address).toString()
   const taken = listAddresses(netlink).find((it) => it.address === wanted)

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino'
 
-/** Where main is entered, and what it does there: the key that status has, and what is said of it to a person. */
+/**
+ * The places where main is entered. The key is for the status; the value tells a person what main does there.
+ */
 export const FAULT_PLACES = {
   worker: 'taking what a worker says',
   control: 'taking a control frame',
@@ -21,20 +23,20 @@ export const FAULT_PLACES = {
 
 export type FaultPlace = keyof typeof FAULT_PLACES
 
-/** What status says of faults. */
+/** What the status says of faults. */
 export interface FaultStatus {
   readonly count: number
-  /** Of those places where there were any. */
+  /** Only the places that had faults. */
   readonly places: Readonly<Partial<Record<FaultPlace, number>>>
 }
 
-/** Different messages of one place that are said; all are counted. */
+/** How many different messages of one place are logged. All faults are counted. */
 const MESSAGES = 16
 
 /**
- * Keeps an error where it happened. Whatever calls main (a message, a timer, a socket, a promise) runs its work by
- * this, one peer's or one message's at a time, so that the rest gets its turn and the tunnel goes on. What was
- * thrown is counted, said once, and its stack is in the log at level debug.
+ * Keeps an error where it happened. Main's work comes from messages, timers, sockets and promises. Each piece
+ * of work, for one peer or one message, runs through this class. So the other work goes on after an error, and
+ * so does the tunnel. An error is counted and logged once. At level debug, the log has its stack.
  */
 export class Faults {
   readonly #log: Pick<Logger, 'warn' | 'debug'>
@@ -48,8 +50,8 @@ export class Faults {
 
   /**
    * Does `work`.
-   * @param about whom or what it is about, such as a peer's name
-   * @returns what it returns, undefined where it has thrown
+   * @param about what it is about, such as a peer's name
+   * @returns what `work` returns; undefined if it threw an error
    */
   run<T>(place: FaultPlace, work: () => T, about?: string): T | undefined {
     try {
@@ -60,11 +62,11 @@ export class Faults {
     }
   }
 
-  /** Counts an error that has been caught, and says it. Never throws. */
+  /** Counts a caught error and logs it. Never throws. */
   take(place: FaultPlace, error: unknown, about?: string): void {
     this.#counts.set(place, (this.#counts.get(place) ?? 0) + 1)
     const { message, stack } = error instanceof Error ? error : new Error(String(error))
-    // An error of the log itself can come while one is being said.
+    // While an error is being logged, the log itself may fail.
     if (this.#saying || !this.#isNew(place, message)) return
     this.#saying = true
     try {
@@ -76,7 +78,7 @@ export class Faults {
       )
       this.#log.debug({ ...fields, stack }, `the stack of that fault: ${stack}`)
     } catch {
-      // It is counted.
+      // The error has been counted.
     } finally {
       this.#saying = false
     }

@@ -6,28 +6,31 @@ import type { UdpSocket } from '../linux/udp.js'
 import { C } from '../memory/counters.js'
 import type { IpFamily } from '../wire/ip.js'
 
-/** Errors of a family that one look takes at the most: a flood of them costs so much, and no more. */
+/** How many errors of one family are read in one look. This limits the cost of a flood. */
 const LOOK_ERRORS = 128
 
 export interface IcmpWatchOptions {
   /** The data socket. */
   readonly socket: UdpSocket
-  /** Where main counts. */
+  /** Main's counters. */
   readonly counters: Float64Array
-  /** Called with the socket address of a datagram, and what is said to pass, 0 where that is not said. */
+  /** Called with the socket address of a datagram and the size that passes; 0 if the error gives none. */
   readonly onTooBig: (sockaddr: Uint8Array, mtuBytes: number) => void
 }
 
 /**
- * Hears the ICMP errors about datagrams of the data socket, by sockets of its own: no error, forged or not, can
- * come between the data socket and a frame.
+ * Receives the ICMP errors about datagrams of the data socket, on sockets of its own. So no error, forged or
+ * not, can disturb the data socket.
  */
 export class IcmpWatch {
-  /** Why nothing is heard; undefined where it is. */
+  /** Why no errors can be received; undefined if they can. */
   readonly deaf: string | undefined
   readonly #options: IcmpWatchOptions
   readonly #sockets: IcmpErrorSocket[] = []
-  /** Addresses as the socket has them: of the datagrams' sender where it is bound to one, else undefined. */
+  /**
+   * The source address of the datagrams, if the socket is bound to one; otherwise undefined. In the socket's
+   * own form.
+   */
   readonly #boundTo: Uint8Array | undefined
 
   constructor(options: IcmpWatchOptions) {
@@ -40,12 +43,12 @@ export class IcmpWatch {
     this.#boundTo = Buffer.from(bound).equals(any) ? undefined : bound
   }
 
-  /** Takes what has come. To be called now and then; does not wait. */
+  /** Takes the errors that have come. Must be called regularly. Does not wait. */
   look(): void {
     for (const socket of this.#sockets) socket.take(LOOK_ERRORS, (error) => this.#hear(error))
   }
 
-  /** Errors that came faster than they are looked at. */
+  /** How many errors came faster than they were read. */
   get unread(): number {
     return this.#sockets.reduce((all, socket) => all + socket.drops, 0)
   }
@@ -54,7 +57,7 @@ export class IcmpWatch {
     for (const socket of this.#sockets) socket.close()
   }
 
-  /** Without CAP_NET_RAW it goes on without: what the paths carry is found by probes alone then. */
+  /** Without CAP_NET_RAW, the tunnel works without these errors. Then only probes find the path MTUs. */
   #open(families: readonly IpFamily[], port: number): string | undefined {
     try {
       for (const family of families) this.#sockets.push(new IcmpErrorSocket(family, port))
@@ -81,6 +84,6 @@ export class IcmpWatch {
   }
 }
 
-/** Of fe80::/10 (RFC 4291, 2.4). */
+/** Whether the address is in fe80::/10 (RFC 4291, 2.4). */
 const isLinkLocal = (address: Uint8Array) =>
   address.length === 16 && address[0] === 0xfe && (address[1] & 0xc0) === 0x80

@@ -5,8 +5,8 @@ import type { LocalAddress } from '../config/values.js'
 import type { MacAddress } from '../wire/ethernet.js'
 
 /**
- * A MAC that is this host's in this network again after a restart, so that what its neighbours remember
- * stays true: from the machine's identity and the overlay addresses. Locally administered, unicast.
+ * A MAC address that stays the same when this host restarts, so that what its neighbours remember stays right.
+ * It is made from the machine's identity and the overlay addresses. It is locally administered and unicast.
  */
 export function stableMac(local: readonly LocalAddress[], machine = machineIdentity()): MacAddress {
   const hash = createHash('sha256').update(machine)
@@ -15,7 +15,7 @@ export function stableMac(local: readonly LocalAddress[], machine = machineIdent
   return [(a & 0xfc) | 0x02, b, c, d, e, f]
 }
 
-/** machine-id(5) where the system has one, else the host's name. */
+/** machine-id(5) if the system has one, otherwise the host's name. */
 function machineIdentity(): string {
   try {
     return readFileSync('/etc/machine-id', 'utf8').trim() || hostname()

@@ -5,7 +5,7 @@ import { OFFLOAD_MEANING, OFFLOADS, type Offload, type Offloads } from '../memor
 
 export { OFFLOADS }
 
-/** Turns on what the kernel offers; the workers turn off again what turns out not to work. */
+/** Turns on the offloads that the kernel offers. The workers turn off those that do not work. */
 export function enableOffloads(
   offloads: Offloads,
   device: TapDevice,
@@ -25,7 +25,7 @@ export function offloadStatus(offloads: Offloads): OffloadStatus {
   return Object.fromEntries(OFFLOADS.map((offload) => [offload, offloads.isOn(offload)])) as OffloadStatus
 }
 
-/** Says once of each offload that it is off though it was wanted. */
+/** Logs once for each offload that was wanted and is off. */
 export class OffloadWatch {
   readonly #offloads: Offloads
   readonly #log: Logger

@@ -1,12 +1,12 @@
 import type { ControlQueue } from '../memory/mailbox.js'
 import type { FaultPlace, Faults } from './faults.js'
 
-/** How long the next turn is put off while there are more frames. */
+/** The pause before the next turn while there are more frames. */
 const PAUSE_MS = 2
 
 /**
- * Takes what the workers have put into a queue for main, a little in each turn of the event loop. One that makes
- * trouble keeps the others from nothing.
+ * Takes what the workers have put into a queue for main, a little in each turn of the event loop. An error with
+ * one frame does not stop the others.
  */
 export class QueueReader {
   readonly #turn: () => boolean | undefined
@@ -14,9 +14,9 @@ export class QueueReader {
   #closed = false
 
   /**
-   * @param place of what is taken
-   * @param frames taken in one turn at the most
-   * @param each is given what {@link ControlQueue.take} gives
+   * @param place the place of faults in `each`
+   * @param frames the most that are taken in one turn
+   * @param each gets what {@link ControlQueue.take} gives
    * @param after is called after each turn
    */
   constructor(
@@ -36,7 +36,7 @@ export class QueueReader {
     }
   }
 
-  /** To be called when a worker says that there is something. */
+  /** Must be called when a worker says that there is something. */
   wake(): void {
     if (this.#timer === undefined && !this.#closed) this.#read()
   }
@@ -48,7 +48,7 @@ export class QueueReader {
 
   #read(): void {
     this.#timer = undefined
-    // Where it is not known whether there is more, there may be.
+    // After a fault we do not know whether there is more, so we look again.
     if (this.#turn() !== false && !this.#closed) this.#timer = setTimeout(() => this.#read(), PAUSE_MS)
   }
 }

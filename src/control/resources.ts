@@ -1,4 +1,4 @@
-/** What has been set up so far, and how to take it down: the last first. */
+/** Remembers what has been set up, and how to take it down. The last thing is taken down first. */
 export class Resources {
   readonly #undo: (() => void | Promise<void>)[] = []
 
@@ -7,7 +7,7 @@ export class Resources {
     this.#undo.push(undo)
   }
 
-  /** Takes everything down, each whatever the others do; the first error is thrown at the end. */
+  /** Takes everything down, even if some of it fails. Throws the first error at the end. */
   async close(): Promise<void> {
     const errors: unknown[] = []
     for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) {

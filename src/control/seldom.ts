@@ -1,4 +1,6 @@
-/** Keeps what may happen very often from being said as often: the first time at once, and then the count. */
+/**
+ * Limits how often something frequent is logged. The first time is logged at once; later lines give a count.
+ */
 export class Seldom {
   readonly #intervalMs: number
   #count = 0
@@ -14,7 +16,10 @@ export class Seldom {
     return this.due(nowMs)
   }
 
-  /** How often it has happened since that was last said, if it is to be said now; then it is taken for said. */
+  /**
+   * If a log line is due now: how often it has happened since the last line. It counts as logged then.
+   * Otherwise undefined.
+   */
   due(nowMs: number): number | undefined {
     if (this.#count === 0 || nowMs < this.#nextMs) return undefined
     this.#nextMs = nowMs + this.#intervalMs

@@ -3,10 +3,10 @@ import { UserError } from '../errors.js'
 import { EADDRINUSE, EADDRNOTAVAIL, KernelError } from '../linux/errno.js'
 import { openUdp, type UdpSocket } from '../linux/udp.js'
 
-/** Room for about 50 ms at 1 Gbit/s, so that a worker may be kept from its core for a while. */
+/** Room for about 50 ms at 1 Gbit/s, because a worker may have to wait for its core for a while. */
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
 
-/** Less: what waits here only delays what comes after. */
+/** This buffer is smaller, because what waits here only delays what comes after. */
 const SEND_BUFFER_BYTES = 1024 * 1024
 
 /** Opens the tunnel's socket. @throws UserError */

@@ -7,7 +7,7 @@ import type { PathMtuStatus } from './path-mtu/path-mtu.js'
 import type { PeerState } from './peer/liveness.js'
 import type { PrivacyStatus } from './private/private-side.js'
 
-/** Why something was dropped: who counts it, and what to say of it to a person. */
+/** Why something was dropped: its counter, and a text for a person. */
 export const DROP_REASONS = {
   send_buffer_full: ['dropSendBufferFull', "the socket's send buffer stayed full"],
   too_big: ['dropTooBig', 'longer than the underlay interface takes'],
@@ -48,9 +48,10 @@ export const DROP_REASONS = {
 } as const satisfies Record<string, readonly [CounterName, string]>
 
 /**
- * Drops that the kernel counts, before a frame reaches this program or after. It counts its own buffers: a
- * super-frame, or a run of datagrams for a socket with `UDP_GRO`, is one. Of what the underlay drops it does not
- * say whose it was: other programs' is counted, too, and frames of this one count as sent all the same.
+ * Drops that the kernel counts, before a frame reaches this program or after. The kernel counts its own
+ * buffers: a super-frame, or a run of datagrams for a socket with `UDP_GRO`, counts as one. For the underlay,
+ * the kernel does not say whose datagram it dropped. So drops of other programs are counted, too. Frames of
+ * this program still count as sent.
  */
 export const KERNEL_DROP_REASONS = {
   device_queue_full: "the device's queue was full, the worker not fast enough",
@@ -63,11 +64,11 @@ export type DropReason = keyof typeof DROP_REASONS | keyof typeof KERNEL_DROP_RE
 
 export interface WorkerStatus {
   readonly syscalls: number
-  /** Times it came back from a poll. */
+  /** How often it returned from a poll. */
   readonly wake_ups: number
-  /** Times it woke the other worker. */
+  /** How often it woke the other worker. */
   readonly doorbells: number
-  /** Times its ring was full, so that it left its fd alone for a while. */
+  /** How often its ring was full, so that it did not read its fd for a while. */
   readonly ring_full: number
 }
 
@@ -77,7 +78,7 @@ export interface RingStatus {
   readonly high_water_bytes: number
 }
 
-/** One of the other hosts. Counts are since it became a peer. */
+/** One peer. The counts are since it became a peer. */
 export interface PeerStatus {
   readonly name: string
   readonly host: string
@@ -86,21 +87,21 @@ export interface PeerStatus {
   readonly state: PeerState
   /** Whether it answers keepalives; null while that is not known. */
   readonly keepalives: boolean | null
-  /** Seconds since something came from it; null when nothing has. */
+  /** Seconds since something came from it; null if nothing has. */
   readonly heard_s: number | null
-  /** How datagrams leave for it; a null interface is no route. */
+  /** How datagrams to it leave. The interface is null if there is no route. */
   readonly underlay: { readonly interface: string | null; readonly mtu_bytes: number } | null
-  /** The MTU that the device may have for its sake. */
+  /** The greatest MTU that this peer allows for the device. */
   readonly mtu_bytes: number | null
-  /** The same, as far as its path carries it in whole datagrams, whatever the settings say. */
+  /** The overlay MTU that the path carries in unfragmented datagrams, whatever MTU the settings ask for. */
   readonly carried_mtu_bytes: number | null
-  /** What the path carries, as MTUs of the underlay count; null while there is none. */
+  /** What the path carries, as an MTU of the underlay; null while there is no path. */
   readonly path_mtu: PathMtuStatus | null
-  /** Whether many datagrams to it are sent in one call (`UDP_SEGMENT`), unless that is off for all. */
+  /** Whether many datagrams to it are sent in one call (`UDP_SEGMENT`), if that is not off for all peers. */
   readonly takes_runs: boolean
-  /** Null where the tunnel is not private. */
+  /** Null if the tunnel is not private. */
   readonly privacy: PrivacyStatus | null
-  /** Its overlay addresses and prefixes, as far as the settings say. */
+  /** The overlay addresses and prefixes that the settings give to it. */
   readonly overlay: readonly string[]
   readonly outbound: PeerTraffic
   readonly inbound: PeerTraffic
@@ -109,11 +110,11 @@ export interface PeerStatus {
 export interface PeerTraffic {
   readonly frames: number
   readonly bytes: number
-  /** Frames, for the reasons that the tunnel's drops have. */
+  /** Frames that were dropped, for the same reasons as the tunnel's drops. */
   readonly dropped: number
 }
 
-/** What `udptun-fast status` shows. Counts are since the start. */
+/** What `udptun-fast status` shows. The counts are since the start. */
 export interface StatusReport {
   readonly version: string
   readonly pid: number
@@ -124,18 +125,24 @@ export interface StatusReport {
   readonly listen: string
   readonly peers: readonly PeerStatus[]
   readonly mtu_bytes: number
-  /** What a private tunnel is sealed with, and this host's public key; null where it is not private. */
+  /** What a private tunnel is sealed with, and this host's public key; null if the tunnel is not private. */
   readonly privacy: { readonly crypto: string; readonly public_key: string } | null
   /** Which of the kernel's offloads are in use. */
   readonly offloads: OffloadStatus
-  /** Super-frames from the device and to it; each stands for many frames. */
+  /** Super-frames read from the device and written to it. Each stands for many frames. */
   readonly super_frames: { readonly read: number; readonly written: number }
-  /** Frames (in tun mode: packets) from the device to the remote, what the underlay's queue dropped included. */
+  /**
+   * Frames (in tun mode: packets) from the device to the peers. Includes those that the underlay's queue
+   * dropped.
+   */
   readonly outbound: { readonly frames: number; readonly bytes: number }
-  /** Frames from the remote to the device. */
+  /** Frames from the peers to the device. */
   readonly inbound: { readonly frames: number; readonly bytes: number }
   readonly drops: Readonly<Record<DropReason, number>>
-  /** ICMP errors about what was sent, as far as they are heard; `unread` came faster than they are looked at. */
+  /**
+   * ICMP errors about what was sent, as far as we receive them. `unread` errors came faster than they were
+   * read.
+   */
   readonly icmp: {
     readonly unreachable: number
     readonly too_big: number
@@ -143,22 +150,22 @@ export interface StatusReport {
     readonly unread: number
   }
   readonly path: {
-    /** Frames sent in datagrams that may be fragmented, the path being too narrow for IPv6 inside. */
+    /** Frames sent in datagrams that may be fragmented, because the path is too narrow for IPv6 inside. */
     readonly fragmented: number
     /** Frames too long for the path that were answered with ICMP. */
     readonly too_big_answers: number
-    /** TCP connections' SYNs whose MSS was lowered. */
+    /** SYNs of TCP connections whose MSS was lowered. */
     readonly mss_clamped: number
   }
   readonly workers: { readonly tap: WorkerStatus; readonly udp: WorkerStatus }
   readonly rings: { readonly outbound: RingStatus; readonly inbound: RingStatus }
-  /** Errors of this program's own that it has gone on after. */
+  /** Errors of this program itself that did not stop it. */
   readonly faults: FaultStatus
 }
 
 export type Counts = Readonly<Record<CounterName, number>>
 
-/** One worker's counters by name, and those of several added up. */
+/** The counters by name, of one worker or the sum of several. */
 export function sumCounters(...blocks: readonly Float64Array[]): Counts {
   const sum = (index: number) => blocks.reduce((total, block) => total + block[index], 0)
   return Object.fromEntries(COUNTERS.map((name, index) => [name, sum(index)])) as unknown as Counts
@@ -174,8 +181,8 @@ export function workerStatus(counts: Counts): WorkerStatus {
 }
 
 /**
- * @param kernel the device's statistics, where it has any: what this program failed to read in time is its
- * tx; its rx counts again what the device did not take from this program
+ * @param kernel the device's statistics, if there are any. Its tx drops are what this program did not read in
+ *   time. Its rx drops count again what the device did not take from this program.
  */
 export function dropsOf(
   counts: Counts,

@@ -43,18 +43,21 @@ import { Workers } from './workers.js'
 
 const TICK_MS = 1_000
 
-/** How often rtnetlink is asked whether a route or interface has changed. */
+/** How often we ask rtnetlink whether a route or an interface has changed. */
 const ROUTES_MS = 200
 
-/** How often main looks for ICMP errors, which Node cannot wait for. */
+/** How often main looks for ICMP errors. Node.js cannot wait for them. */
 const ICMP_MS = 100
 
-/** How long a new look at the paths is waited for. */
+/** How long {@link Tunnel.refreshMtu} waits for the new path MTUs. */
 const REFRESH_WITHIN_MS = 10_000
 
-/** A tunnel that is up, in this process. Main's side of it: control, never a data frame. */
+/**
+ * A running tunnel, as the main thread of this process sees it. Main does the control work. It never handles
+ * data frames.
+ */
 export class Tunnel {
-  /** Resolves with the reason when the tunnel can go on no longer; {@link stop} it then. */
+  /** Resolves with the reason when the tunnel cannot go on. The caller must then {@link stop} it. */
   readonly died: Promise<Error>
   readonly #settings: Settings
   readonly #reread: (() => Settings) | undefined
@@ -66,7 +69,7 @@ export class Tunnel {
   readonly #device: Device
   readonly #peers: Peers
   readonly #addresses: Addresses
-  /** The state words that the workers look at. */
+  /** The state words that the workers read. */
   readonly #state: Int32Array
   readonly #offloads: Offloads
   readonly #privateSide: PrivateSide | undefined
@@ -78,11 +81,11 @@ export class Tunnel {
   readonly #rings: { readonly outbound: Ring; readonly inbound: Ring }
   readonly #startedMs = performance.now()
   #mtuBytes: number
-  /** Peers that were said to have narrow paths, and the MTUs. */
+  /** The peers that were reported to have a narrow path, with the MTU that was reported. */
   #narrow: ReadonlyMap<string, number> = new Map()
-  /** What was last complained of, until it is over. */
+  /** The last trouble that was logged; undefined when it is over. */
   #trouble: string | undefined
-  /** Those that are under way. */
+  /** The reloads that are running or waiting. */
   #reloads: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: Parts) {
@@ -135,11 +138,11 @@ export class Tunnel {
 
   /**
    * Sets everything up and starts the workers.
-   * @param signal ends a wait for DNS
-   * @param reread the settings as they are now, for {@link reload}; throws a UserError where they are wrong
-   * @param times of a private tunnel, where they are not to be those of the protocol
-   * @param faults where errors are kept that the tunnel goes on after
-   * @throws UserError; whatever the error, nothing is left behind
+   * @param signal aborts a wait for DNS
+   * @param reread returns the present settings, for {@link reload}; throws a UserError if they are wrong
+   * @param times replace the protocol's times in a private tunnel
+   * @param faults keeps the errors that do not stop the tunnel
+   * @throws UserError; after any error, nothing is left behind
    */
   static async start(
     settings: Settings,
@@ -289,14 +292,14 @@ export class Tunnel {
     tunnel.#announce()
     tunnel.#tellWorkers(mtuBytes)
     peers.start()
-    // What a peer has said by now waited, so that the first line of the log is that the tunnel is up.
+    // What the peers have sent so far has waited, so that "is up" is the first line of the log.
     onControl = () => channel.wake()
     onControl()
     tunnel.#offloadWatch.look()
     return tunnel
   }
 
-  /** Stops the workers and takes everything down; the device is gone afterwards. */
+  /** Stops the workers and takes everything down. The device is gone afterwards. */
   async stop(): Promise<void> {
     await this.#resources.close()
   }
@@ -355,9 +358,11 @@ export class Tunnel {
   }
 
   /**
-   * Reads the configuration file again and makes the peers those that it names; after any other reload is done.
+   * Reads the configuration file again and changes the peers to those in the file. Reloads run one after the
+   * other.
    * @returns what was changed
-   * @throws UserError where the file is wrong, or there is none; all is as it was then; or when the tunnel stops
+   * @throws UserError if the file is wrong, or if there is none (nothing has changed then), or when the tunnel
+   *   stops
    */
   reload(): Promise<ReloadReport> {
     const report = this.#reloads.then(() => this.#reload())
@@ -369,13 +374,13 @@ export class Tunnel {
     if (this.#reread === undefined)
       throw new UserError('this tunnel was started without --config, so there is no file to read again')
     const settings = this.#reread()
-    // The key in use is OpenSSL's; another one would need a restart.
+    // OpenSSL holds the key in use. Another key would need a restart.
     settings.private_key_file?.wipe()
     let changes: PeerChanges
     try {
       changes = await this.#peers.apply(settings)
     } finally {
-      // The peers have their own.
+      // The peers hold copies of their own.
       for (const { preshared_key_file } of settings.peers) preshared_key_file?.wipe()
     }
     const ignored = Object.keys(settings).filter(
@@ -388,14 +393,14 @@ export class Tunnel {
     return { ...changes, needs_restart: ignored }
   }
 
-  /** Has what the paths to the peers carry looked for again, now. */
+  /** Searches the path MTUs to all peers again, now. */
   async refreshMtu(): Promise<RefreshReport> {
     await this.#peers.refreshPaths(REFRESH_WITHIN_MS)
     const peers = this.#peers.status().map(({ name, path_mtu }) => ({ name, path_mtu }))
     return { device: this.#device.name, mtu_bytes: this.#mtuBytes, peers }
   }
 
-  /** None where the device has been moved to another network namespace, or deleted just now. */
+  /** Undefined if the device was just deleted, or was moved to another network namespace. */
   #linkStatistics(): LinkStatistics | undefined {
     try {
       return getLink(this.#netlink, this.#device.index).statistics
@@ -434,14 +439,14 @@ export class Tunnel {
 
   #tick(): void {
     this.#faults.run('addresses', () => this.#addresses.tick())
-    // It is told once of what is in the queue, and may have failed to look then.
+    // A worker announces the content of a queue only once, and that look may have failed.
     this.#faults.run('worker', this.#lookAtQueues)
     this.#guard(() => this.#peers.tick())
     this.#faults.run('underlay', () => this.#lookAtUnderlays())
     this.#faults.run('device', () => this.#offloadWatch.look())
   }
 
-  /** Does something that may change what the device's MTU is to be, and follows it. */
+  /** Does work that may change the device's MTU, and then sets that MTU. */
   #guard(work: () => void): void {
     try {
       work()
@@ -453,14 +458,14 @@ export class Tunnel {
     }
   }
 
-  /** What the kernel refuses now it may grant later: said once, and tried again every second. */
+  /** The kernel may grant later what it refuses now. We log the refusal once and try again every second. */
   #complain(error: KernelError): void {
     if (error.message === this.#trouble) return
     this.#trouble = error.message
     this.#log.warn(`the kernel refused to change ${this.#device.name} (${error.message}); trying on`)
   }
 
-  /** The device carries what the way to every peer does. */
+  /** Sets the device's MTU to what the paths to all peers carry. */
   #followMtu(): void {
     const mtuBytes = this.#peers.mtuBytes
     if (mtuBytes === undefined) return
@@ -477,7 +482,7 @@ export class Tunnel {
     this.#mtuBytes = mtuBytes
   }
 
-  /** Once of each peer whose path is narrower than the others', and again when it is another MTU. */
+  /** Logs each peer whose path is narrower than the others', once for each MTU. */
   #tellNarrow(): void {
     const narrow = this.#peers.narrow
     for (const { name, mtuBytes, othersBytes } of narrow) {
@@ -501,14 +506,14 @@ export class Tunnel {
   }
 }
 
-/** What `udptun-fast mtu --refresh` answers. */
+/** The answer to `udptun-fast mtu --refresh`. */
 export interface RefreshReport {
   readonly device: string
   readonly mtu_bytes: number
   readonly peers: readonly Pick<PeerStatus, 'name' | 'path_mtu'>[]
 }
 
-/** Names of peers, and keys of settings that were changed in vain. */
+/** The names of the peers, and the keys of the settings that changed without effect. */
 export interface ReloadReport extends PeerChanges {
   readonly needs_restart: readonly string[]
 }
@@ -526,7 +531,7 @@ interface Parts {
   readonly peers: Peers
   readonly addresses: Addresses
   readonly offloads: Offloads
-  /** What main itself counts. */
+  /** Main's own counters. */
   readonly ownCounters: Float64Array
   readonly workers: Workers
   /** Takes what the workers have put into the queues. */
@@ -538,7 +543,7 @@ interface Parts {
   readonly privateSide: PrivateSide | undefined
 }
 
-/** Said once, in plain words. */
+/** This warning is logged once. */
 const PLAIN =
   'this tunnel is not private: anybody on the way can read what it carries, and put in more; udptun-fast keygen makes keys'
 
@@ -547,7 +552,10 @@ type PrivateContext = Pick<Parts, 'settings' | 'socket' | 'log' | 'faults' | 'me
   readonly times: Partial<Times>
 }
 
-/** Where the settings have a key. What it needs is loaded only then: a plain tunnel should not wait for it. */
+/**
+ * Starts the private side if the settings have a key. Its modules are loaded only then, because a plain tunnel
+ * must not wait for them.
+ */
 async function startPrivateSide(
   { settings, socket, log, faults, memory, plan, counters, times }: PrivateContext,
   whereabouts: Pick<PrivateSideOptions, 'endpointOf' | 'roamed'>,
@@ -582,8 +590,9 @@ const HANDSHAKE_COUNTERS: Readonly<Record<Verdict, CounterName | undefined>> = {
 }
 
 /**
- * The other end's device may take longer frames than this one's: whatever the underlay carries is taken, and
- * what an end sends (in fragments) that has left its device at Ethernet's own MTU, as the article's does.
+ * The longest frame (tun mode: packet) that is received. The device at the other end may take longer frames
+ * than this one. So we accept everything that the underlay carries. We also accept frames of Ethernet's own
+ * MTU of 1500. An end may have left its device at that MTU and send such frames in fragments, as in the article.
  */
 function receiveBytes(settings: Settings, mtuBytes: number, peers: Peers): number {
   const longest = Math.max(mtuBytes, peers.longestUnderlayBytes, ETHERNET_MTU_BYTES)

@@ -3,25 +3,25 @@ import { getLink } from '../linux/interface.js'
 import type { Netlink } from '../linux/netlink.js'
 import { rootQdiscs } from '../linux/qdisc.js'
 
-/** What an interface says that it has dropped of what was sent. */
+/** How many sent packets an interface has dropped, by its own account. */
 export interface InterfaceDrops {
   readonly index: number
-  /** By the interface itself. */
+  /** Dropped by the interface itself. */
   readonly txDropped: number
-  /** Of its queueing discipline: which one it is, and its drops, 32 bits; undefined where there is none. */
+  /** Its queueing discipline: the identity, and the drops as 32 bits; undefined if there is none. */
   readonly qdisc: { readonly identity: string; readonly drops: number } | undefined
 }
 
 /**
- * Counts what the interfaces to the peers have dropped of what was sent, by anybody: an UDP socket that is not told
- * of ICMP errors is not told of this either (net/ipv4/udp.c, udp_send_skb), and some queueing disciplines
- * (fq_codel) drop later, which nobody is told of.
+ * Counts what the interfaces to the peers have dropped of what any program sent. A UDP socket that is not told
+ * of ICMP errors is not told of these drops either (net/ipv4/udp.c, udp_send_skb). Some queueing disciplines
+ * (fq_codel) drop later, and nobody is told of that.
  */
 export class UnderlayDrops {
   total = 0
   readonly #seen = new Map<string, InterfaceDrops>()
 
-  /** Asks about interfaces, by their names; one asked about for the first time has dropped nothing yet. */
+  /** Reads the drops of interfaces, given by name. For a new name, the count begins at zero. */
   look(netlink: Netlink, names: Iterable<string>): void {
     const qdiscs = rootQdiscs(netlink)
     for (const name of names) {
@@ -29,13 +29,13 @@ export class UnderlayDrops {
         const { index, statistics } = getLink(netlink, name)
         this.take(name, { index, txDropped: statistics.txDropped, qdisc: qdiscs.get(index) })
       } catch (error) {
-        // It has just gone.
+        // The interface has just gone.
         if (!(error instanceof KernelError && error.errno === ENODEV)) throw error
       }
     }
   }
 
-  /** Adds what an interface has dropped since it was last asked about. */
+  /** Adds what an interface has dropped since the last call for it. */
   take(name: string, now: InterfaceDrops): void {
     const before = this.#seen.get(name)
     this.#seen.set(name, now)

@@ -14,17 +14,15 @@ export type WorkersOptions = Omit<WorkerTask, 'role' | 'memory' | 'tapBellFd' | 
 }
 
 /**
- * Bytecode that V8 copies into a function from those it calls; 920 bytes unless told otherwise. The data path is many
- * small functions, and a frame that comes alone finds the caches cold: it pays for every place its code is in.
+ * How many bytes of bytecode V8 may copy into a function from the functions that it calls; V8's default is 920.
+ * The data path is many small functions. A frame that comes alone finds cold caches, and pays for every place
+ * where its code is.
  */
 const INLINED_BYTECODE_BYTES = 2000
 
-/**
- * The worker threads: a pool of as many as there are roles, each with one task that lasts until
- * {@link Workers.stop}.
- */
+/** The worker threads: a pool with one thread for each role. Each runs one task until {@link Workers.stop}. */
 export class Workers {
-  /** Resolves when a worker has ended that was not asked to, with the reason; never rejects. */
+  /** Resolves with the reason when a worker ends that was not asked to. Never rejects. */
   readonly died: Promise<Error>
   readonly #memory: NativeMemory
   readonly #stopWord: number
@@ -52,7 +50,7 @@ export class Workers {
     this.died = Promise.race([ending('tap', tap), ending('udp', udp)])
   }
 
-  /** Starts the workers; resolves when both are in their loops. @throws the reason why one is not */
+  /** Starts the workers. Resolves when both are in their loops. @throws the reason if one of them is not */
   static async start(options: WorkersOptions): Promise<Workers> {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
     const pool = new Piscina({
@@ -63,7 +61,7 @@ export class Workers {
     })
     const bells = { tap: Doorbell.open(), udp: Doorbell.open() }
     const { faults } = options
-    // A worker that ends tells by its task; this is of what has none.
+    // If a worker ends, its task tells that. This is for errors without a task.
     pool.on('error', (error: unknown) => faults.take('worker', error))
     const waiting = new Set<WorkerRole>(['tap', 'udp'])
     const ready = new Promise<undefined>((resolve) => {
@@ -83,12 +81,12 @@ export class Workers {
     throw failure
   }
 
-  /** Wakes both, to look at what has changed. */
+  /** Wakes both workers, so that they look at what has changed. */
   ring(): void {
     for (const bell of this.#bells) bell.ring()
   }
 
-  /** Has both workers leave their poll and return, and ends their threads. */
+  /** Makes both workers leave their poll and return. Then ends their threads. */
   async stop(): Promise<void> {
     Atomics.store(this.#memory.i32, this.#stopWord, 1)
     this.ring()

@@ -1,19 +1,22 @@
 /**
- * What the data path asks of whoever does the cryptography, over the shared memory and without an allocation.
+ * What the data path needs from a crypto implementation. It works on the shared memory and allocates nothing.
  *
- * koffi wants addresses that were made at start, so there are slots to work in: {@link SEALING_SLOT_BYTES} apart, each
- * with its address. What is sealed is put together in such a slot, and stays there until it is sent; what is
- * opened goes through some at the start, and back to where it was.
+ * koffi needs addresses that were made at the start. So there are slots to work in, {@link SEALING_SLOT_BYTES}
+ * apart, each with its address. A message to seal is put together in a slot and stays there until it is sent. A
+ * message to open goes through some of the first slots, and back to where it was.
  */
 import type { NativeMemory } from '../linux/memory.js'
 
-/** Bytes from one slot to the next; what is put in one may reach over those behind it. */
+/** The bytes from one slot to the next. The content of a slot may reach over the slots behind it. */
 export const SEALING_SLOT_BYTES = 64
 
-/** Where in a slot the plain bytes begin. What is before them is written over by a seal; then a header goes there. */
+/**
+ * Where in a slot the plain bytes begin. Sealing overwrites what is before them; after that, a header goes
+ * there.
+ */
 export const SEALING_SLOT_SKEW = 64
 
-/** Bytes behind the plain ones that a seal may write: the tag is among them. */
+/** How many bytes behind the plain bytes sealing may write. The tag is among them. */
 export const SEALING_SLOT_TAIL_BYTES = 32
 
 export const KEY_BYTES = 32
@@ -21,68 +24,77 @@ export const NONCE_BYTES = 12
 export const TAG_BYTES = 16
 export const MAC_BYTES = 16
 
-/** Places that one message of up to 64 KiB takes. */
+/** The slots that one message of up to 64 KiB takes. */
 const MESSAGE_SLOTS = Math.ceil((SEALING_SLOT_SKEW + 65_536 + SEALING_SLOT_TAIL_BYTES) / SEALING_SLOT_BYTES)
 
-/** The first slots are for opening: from the first on for what is sealed, from the second on for what was in it. */
+/**
+ * The first slots are for opening. The sealed message begins at slot `sealed`, the opened one at slot `plain`.
+ */
 export const OPENING_SLOTS = { sealed: 0, plain: MESSAGE_SLOTS, end: 2 * MESSAGE_SLOTS } as const
 
-/** ChaCha20-Poly1305 without associated data. Keys ready for use have a number from 0. One for each thread. */
+/**
+ * ChaCha20-Poly1305 without associated data. A key that is ready for use is in a key slot, numbered from 0.
+ * Each thread has its own instance.
+ */
 export interface Aead {
-  /** Takes the 32 bytes of a key, by their offset in the memory, for `keySlot`: to seal with, or to open. */
+  /**
+   * Puts a key into `keySlot`. `key` is the offset of its 32 bytes in the memory. `sealing`: to seal with it,
+   * or to open.
+   */
   setKey(keySlot: number, key: number, sealing: boolean): void
   /** Wipes and frees what `keySlot` holds. */
   clearKey(keySlot: number): void
   /**
-   * Seals the `bytes` bytes that lie in `slot`, {@link SEALING_SLOT_SKEW} in, where they lie; the tag of 16 bytes goes
-   * behind them. The nonce is four bytes of zero and the counter, little-endian (RFC 8439; 64 bits: `high`, `low`).
+   * Seals, in place, the `bytes` bytes that begin {@link SEALING_SLOT_SKEW} bytes into `slot`. The 16 bytes of
+   * the tag follow them. The nonce is four zero bytes and the counter, little-endian (RFC 8439); the counter
+   * has 64 bits, `high` and `low`.
    */
   seal(keySlot: number, high: number, low: number, slot: number, bytes: number): void
   /**
-   * Opens `bytes` bytes, the tag among them, which lie at offset `at`, where they lie. False where they were not
-   * sealed with this key and nonce; what lies at `at` is then as it was. Else the tag is lost.
+   * Opens, in place, `bytes` bytes at offset `at`; they include the tag. Returns false if they were not sealed
+   * with this key and nonce; the bytes at `at` are then unchanged. Otherwise the tag is lost.
    */
   open(keySlot: number, high: number, low: number, at: number, bytes: number): boolean
 }
 
-/** The longest that a {@link KeyedHash} is made of: a handshake message. */
+/** The longest input of a {@link KeyedHash}: a handshake message. */
 export const MAX_MAC_INPUT_BYTES = 192
 
-/** BLAKE2s with a key and 16 bytes out. What it is made of is at most {@link MAX_MAC_INPUT_BYTES} long. */
+/** BLAKE2s with a key and an output of 16 bytes. The input has at most {@link MAX_MAC_INPUT_BYTES} bytes. */
 export interface KeyedHash {
-  /** Has the `bytes` bytes at offset `key`, at most 32, for its key from now on. */
+  /** Sets the key: the `bytes` bytes at offset `key`, at most 32. */
   setKey(key: number, bytes: number): void
   /** Writes the mac of the `bytes` bytes at `at` to `out`. */
   write(at: number, bytes: number, out: number): void
-  /** Whether the 16 bytes at `mac` are those of the `bytes` bytes at `at`. */
+  /** Whether the 16 bytes at `mac` are the mac of the `bytes` bytes at `at`. */
   isRight(at: number, bytes: number, mac: number): boolean
 }
 
 export const XNONCE_BYTES = 24
 
-/** XChaCha20-Poly1305 with one key: seals 16 bytes to 32. */
+/** XChaCha20-Poly1305 with one key. Seals 16 bytes to 32 bytes. */
 export interface CookieSealer {
   /**
-   * Seals the 16 bytes at `cookie`, with the 16 at `data` that go with it, to `out`.
-   * @param nonce offset of {@link XNONCE_BYTES}
+   * Seals the 16 bytes at `cookie` to `out`. The 16 bytes at `data` are the associated data.
+   * @param nonce offset of {@link XNONCE_BYTES} bytes
    */
   seal(nonce: number, cookie: number, data: number, out: number): void
 }
 
 export interface AeadOptions {
   readonly memory: NativeMemory
-  /** Offset of the slots, a multiple of 64, and the bytes of all of them. */
+  /** The offset of the slots, a multiple of 64, and the bytes of all slots. */
   readonly at: number
   readonly bytes: number
-  /** Offset of {@link CRYPTO_SCRATCH_BYTES} bytes, a multiple of 64. */
+  /** The offset of {@link CRYPTO_SCRATCH_BYTES} bytes, a multiple of 64. */
   readonly scratch: number
-  /** Offset of {@link KEY_BYTES} bytes for each key slot, a multiple of 64. */
+  /** The offset of {@link KEY_BYTES} bytes for each key slot, a multiple of 64. */
   readonly keys: number
   /** Copies `bytes` bytes, and up to 15 more. */
   copy(to: number, from: number, bytes: number): void
 }
 
-/** What the work is done with, and what a person is told of it. */
+/** A crypto implementation, and its name for a person. */
 export interface Crypto {
   readonly name: string
   aead(options: AeadOptions): Aead
@@ -92,10 +104,10 @@ export interface Crypto {
   cookieSealer(memory: NativeMemory, scratch: number, key: Uint8Array): CookieSealer
 }
 
-/** Bytes of scratch memory that each of what a {@link Crypto} makes asks for. */
+/** The bytes of scratch memory that each object made by a {@link Crypto} needs. */
 export const CRYPTO_SCRATCH_BYTES = 512
 
-/** Addresses of all slots of an {@link Aead}, and of what would be the next. */
+/** The addresses of all slots of an {@link Aead}, and the address after the last slot. */
 export function slotAddresses({ memory, at, bytes }: AeadOptions): readonly bigint[] {
   return Array.from({ length: bytes / SEALING_SLOT_BYTES + 1 }, (_, slot) =>
     memory.address(at + slot * SEALING_SLOT_BYTES),

@@ -1,17 +1,18 @@
 /**
- * XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) by OpenSSL, which has no such cipher, from what it has: HChaCha20,
- * which makes a key of a key and the nonce's first 16 bytes, is ChaCha20's block function without the last step,
- * the addition of the state that it began with. So its result is a block of ChaCha20's key stream less that state.
+ * XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) by OpenSSL, which does not have this cipher. It is made from
+ * ciphers that OpenSSL has. HChaCha20 makes a key from a key and the first 16 bytes of the nonce. It is
+ * ChaCha20's block function without the last step, which adds the initial state. So we take a block of
+ * ChaCha20's key stream and subtract that state.
  */
 
 import type { NativeMemory } from '../linux/memory.js'
 import { type CookieSealer, KEY_BYTES, TAG_BYTES, XNONCE_BYTES } from './ciphers.js'
 import { type OpenSsl, OSSL_PARAM_OCTET_STRING, ossl_param, writeParams } from './evp.js'
 
-/** What ChaCha20's state begins with (RFC 8439, 2.3). */
+/** The first words of ChaCha20's state (RFC 8439, 2.3). */
 const CONSTANTS = [0x61707865, 0x3320646e, 0x79622d32, 0x6b206574] as const
 const BLOCK_BYTES = 64
-/** Bytes of the nonce that go into the key; the other 8 are left for the nonce of ChaCha20-Poly1305. */
+/** The bytes of the nonce that go into the key. The other 8 go into the nonce of ChaCha20-Poly1305. */
 const KEYING_BYTES = 16
 const COOKIE_BYTES = 16
 

@@ -1,4 +1,4 @@
-/** ChaCha20-Poly1305 and BLAKE2s by OpenSSL's EVP functions. Nothing is allocated by a call. */
+/** ChaCha20-Poly1305 and BLAKE2s by OpenSSL's EVP functions. No call allocates memory. */
 import type { LibraryHandle } from 'koffi'
 import type { Pointer } from '../linux/libc.js'
 import type { NativeMemory } from '../linux/memory.js'
@@ -16,12 +16,12 @@ import {
   TAG_BYTES,
 } from './ciphers.js'
 
-/** `struct ossl_param_st` (openssl/core.h): the size, and the offsets of its fields. */
+/** `struct ossl_param_st` (openssl/core.h): its size, and the offsets of its fields. */
 export const ossl_param = { size: 40, key: 0, data_type: 8, data: 16, data_size: 24 } as const
 
 export type OpenSsl = ReturnType<typeof declareEvp>
 
-/** OpenSSL 3.0 and later. All but the constructors return 1 for success. */
+/** For OpenSSL 3.0 and later. All functions but the constructors return 1 for success. */
 export function declareEvp(lib: LibraryHandle) {
   return {
     version: lib.func('const char *OpenSSL_version(int t)') as (type: number) => string,
@@ -39,7 +39,7 @@ export function declareEvp(lib: LibraryHandle) {
       enc: number,
       params: Pointer,
     ) => number,
-    /** The same for a new nonce; the numbers are 0, which koffi passes faster than null. */
+    /** The same function, for a new nonce. The numbers are 0, because koffi passes numbers faster than null. */
     renew: lib.func(
       'int EVP_CipherInit_ex2(void *ctx, size_t cipher, size_t key, void *iv, int enc, void *params)',
     ) as (context: Pointer, cipher: number, key: number, iv: Pointer, enc: number, params: Pointer) => number,
@@ -89,7 +89,7 @@ export function declareEvp(lib: LibraryHandle) {
 const OSSL_PARAM_UNSIGNED_INTEGER = 2
 export const OSSL_PARAM_OCTET_STRING = 5
 
-/** Writes an array of one parameter, with `data` of `bytes` bytes, and its end. */
+/** Writes an array with one parameter, whose `data` has `bytes` bytes, and the end mark. */
 export function writeParams(
   memory: NativeMemory,
   at: number,
@@ -110,7 +110,7 @@ export class EvpAead implements Aead {
   readonly #memory: NativeMemory
   readonly #copy: AeadOptions['copy']
   readonly #at: number
-  /** Of each slot's plain bytes. */
+  /** The addresses of each slot's plain bytes. */
   readonly #addresses: readonly unknown[]
   readonly #contexts: (bigint | undefined)[] = []
   readonly #cipher: bigint
@@ -137,7 +137,7 @@ export class EvpAead implements Aead {
     this.#tagParams = scratch + 192
     this.#tagParamsAddress = memory.address(this.#tagParams)
     writeParams(memory, this.#tagParams, name, OSSL_PARAM_OCTET_STRING, 0, TAG_BYTES)
-    // The end that is behind it, alone.
+    // Only the end mark behind the parameter: an empty array.
     this.#noParamsAddress = memory.address(this.#tagParams + ossl_param.size)
   }
 

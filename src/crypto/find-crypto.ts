@@ -1,6 +1,6 @@
 /**
- * Who does the cryptography of the data path: OpenSSL, in Node's own binary or, where that does not show its
- * functions, in the system's libcrypto; `node:crypto` where there is neither.
+ * Chooses the crypto implementation of the data path. It is OpenSSL, in Node's own binary or, if that does not
+ * export the functions, in the system's libcrypto. If there is neither, it is `node:crypto`.
  */
 import koffi, { type LibraryHandle } from 'koffi'
 import type { Crypto } from './ciphers.js'
@@ -9,12 +9,12 @@ import { EvpCookieSealer } from './evp-cookies.js'
 import { NODE_CRYPTO } from './node-crypto.js'
 import { findPrimitives, PrimitiveAead } from './openssl-primitives.js'
 
-/** Where OpenSSL may be found: the process itself, then the names it goes by. */
+/** Where to look for OpenSSL: in the process itself, then in the library under its names. */
 const LIBRARIES: readonly (string | null)[] = [null, 'libcrypto.so.3', 'libcrypto.so']
 
 /**
- * The first of `libraries` that has what is needed; else `node:crypto`.
- * @param direct whether its primitives may be called without EVP, where it shows them
+ * The first of `libraries` that has what we need, otherwise `node:crypto`.
+ * @param direct whether OpenSSL's primitives may be called without EVP, if the library exports them
  */
 export function findCrypto(libraries = LIBRARIES, direct = true): Crypto {
   for (const library of libraries) {

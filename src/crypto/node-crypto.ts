@@ -1,4 +1,4 @@
-/** The data path's cryptography by `node:crypto` and @noble: slower, and it allocates. */
+/** The crypto of the data path by `node:crypto` and @noble. It is slower, and it allocates memory. */
 import { createCipheriv, createDecipheriv } from 'node:crypto'
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { blake2s } from '@noble/hashes/blake2.js'

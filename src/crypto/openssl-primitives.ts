@@ -1,10 +1,10 @@
 /**
  * ChaCha20-Poly1305 (RFC 8439, 2.8, without associated data) by the two primitives that OpenSSL's EVP functions
- * call themselves: libcrypto keeps them to itself, but Node's own binary shows them. What EVP costs a message
- * beside them is half of the whole; and the block of the key stream that keys Poly1305 need not be made alone.
+ * call. libcrypto does not export them, but Node's own binary does. For a message, EVP's own cost is half of
+ * the whole. Also, the key stream's block that is Poly1305's key needs no separate call.
  *
- * Their signatures (crypto/chacha.h, crypto/poly1305.h) are the same in all of OpenSSL 3, but nobody promises
- * them: they are asked for one result before they are relied on.
+ * The signatures (crypto/chacha.h, crypto/poly1305.h) are the same in all of OpenSSL 3, but nobody promises
+ * that. So we check one result before we use the primitives.
  */
 import { createCipheriv } from 'node:crypto'
 import koffi, { type LibraryHandle } from 'koffi'
@@ -26,7 +26,7 @@ export type Primitives = ReturnType<typeof declare>
 
 function declare(lib: LibraryHandle) {
   return {
-    /** Key and counter (counter, then nonce) are of 8 and 4 words of 32 bits. */
+    /** The key has 8 words of 32 bits; the counter has 4 (the counter, then the nonce). */
     chacha20: lib.func('void ChaCha20_ctr32(void *out, void *in, size_t len, void *key, void *counter)') as (
       out: Pointer,
       from: Pointer,
@@ -51,7 +51,7 @@ function declare(lib: LibraryHandle) {
   }
 }
 
-/** The primitives, where the library shows them and they do as they should. */
+/** The primitives, if the library exports them and they work right. */
 export function findPrimitives(lib: LibraryHandle): Primitives | undefined {
   try {
     const primitives = declare(lib)
@@ -78,10 +78,12 @@ function areRight(primitives: Primitives): boolean {
   return bytes.subarray(BLOCK_BYTES).equals(right)
 }
 
-/** Of the key stream. The first one, before the message's, keys Poly1305 (RFC 8439, 2.6). */
+/**
+ * The bytes of a block of the key stream. The first block, before the message's, keys Poly1305 (RFC 8439, 2.6).
+ */
 const BLOCK_BYTES = 64
 
-/** More than what V8 keeps on its own heap, where it moves. */
+/** V8 keeps smaller arrays on its own heap, where it moves them. */
 const UNMOVED_BYTES = 128
 
 function newContext(primitives: Primitives): Uint8Array {
@@ -89,15 +91,15 @@ function newContext(primitives: Primitives): Uint8Array {
 }
 
 /**
- * What is sealed has a block of zeros before it, {@link SEALING_SLOT_SKEW}, that becomes the first one of the key stream;
- * behind it, the lengths that Poly1305 takes come to lie where its tag will be.
+ * Before the message there is a block of zeros, {@link SEALING_SLOT_SKEW} bytes. It becomes the first block of
+ * the key stream. Behind the message, the lengths for Poly1305 lie where the tag will be.
  */
 export class PrimitiveAead implements Aead {
   readonly #primitives: Primitives
   readonly #memory: NativeMemory
   readonly #copy: AeadOptions['copy']
   readonly #at: number
-  /** Of each slot. Its plain bytes are where the next one begins. */
+  /** The addresses of the slots. A slot's plain bytes are where the next slot begins. */
   readonly #addresses: readonly unknown[]
   readonly #keys: number
   readonly #keyAddresses: bigint[] = []
@@ -161,7 +163,10 @@ export class PrimitiveAead implements Aead {
     return true
   }
 
-  /** The key stream's first block, and then a message of `bytes` bytes, which lies behind a block of zeros. */
+  /**
+   * Encrypts the block of zeros and the `bytes` bytes of the message behind it. The block becomes the key
+   * stream's first.
+   */
   #xor(keySlot: number, high: number, low: number, out: bigint, from: bigint, bytes: number): void {
     this.#memory.u32[(this.#counter + 8) >>> 2] = low
     this.#memory.u32[(this.#counter + 12) >>> 2] = high
@@ -169,7 +174,7 @@ export class PrimitiveAead implements Aead {
     this.#primitives.chacha20(out, from, BLOCK_BYTES + bytes, key, this.#counterAddress)
   }
 
-  /** Computes the tag of the `bytes` bytes in a slot; writes behind them. */
+  /** Computes the tag of the `bytes` bytes in a slot. Writes behind them. */
   #authenticate(key: bigint, slot: number, bytes: number): void {
     const { u8, u32 } = this.#memory
     const sealed = this.#at + slot * SEALING_SLOT_BYTES + SEALING_SLOT_SKEW
@@ -186,7 +191,7 @@ export class PrimitiveAead implements Aead {
     this.#primitives.poly1305Final(this.#contextAddress, this.#tagAddress)
   }
 
-  /** In one go, wherever they differ. */
+  /** Compares the tags in constant time. */
   #isTag(at: number): boolean {
     const { view } = this.#memory
     let differences = 0

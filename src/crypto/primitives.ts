@@ -1,7 +1,8 @@
 /**
- * What the handshake is made of (white paper, section 5.4): Curve25519, BLAKE2s, HMAC, ChaCha20-Poly1305 from
- * OpenSSL by `node:crypto`; BLAKE2s with a key and XChaCha20-Poly1305, which that does not offer, from @noble.
- * For the main thread: a few microseconds each. The data path has its own (crypto/evp.ts).
+ * The primitives of the handshake (white paper, section 5.4). Curve25519, BLAKE2s, HMAC and ChaCha20-Poly1305
+ * come from OpenSSL by `node:crypto`. BLAKE2s with a key and XChaCha20-Poly1305 come from @noble, because
+ * `node:crypto` does not have them. They are for the main thread and take a few microseconds each. The data
+ * path has its own crypto (crypto/evp.ts).
  */
 import {
   createCipheriv,
@@ -20,11 +21,11 @@ import { MAC_BYTES, TAG_BYTES } from '../wire/wireguard.js'
 
 const ALGORITHM = 'chacha20-poly1305'
 const OPTIONS = { authTagLength: TAG_BYTES } as const
-/** RFC 8410: what stands before the 32 bytes of a key in PKCS #8 and in SubjectPublicKeyInfo. */
+/** What comes before the 32 bytes of a key in PKCS #8 and in SubjectPublicKeyInfo (RFC 8410). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex')
 const SPKI_PREFIX = Buffer.from('302a300506032b656e032100', 'hex')
 
-/** The secret half of a key pair of Curve25519, as OpenSSL holds it. @param bytes 32, clamped or not */
+/** A Curve25519 private key, as OpenSSL holds it. @param bytes 32 bytes, clamped or not */
 export function importPrivateKey(bytes: Uint8Array): KeyObject {
   const key = secretBytes(PKCS8_PREFIX.length + bytes.length)
   key.set(PKCS8_PREFIX)
@@ -40,12 +41,12 @@ export function importPublicKey(bytes: Uint8Array): KeyObject {
   return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, bytes]), format: 'der', type: 'spki' })
 }
 
-/** The 32 bytes of the public half. */
+/** The 32 bytes of the public key. */
 export function publicKeyOf(key: KeyObject): Buffer {
   return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_PREFIX.length)
 }
 
-/** Curve25519 (RFC 7748); undefined where the result is all zeros, as a point of small order makes it. */
+/** Curve25519 (RFC 7748); undefined if the result is all zeros, which a point of small order gives. */
 export function agree(privateKey: KeyObject, publicKey: KeyObject): Buffer | undefined {
   try {
     return diffieHellman({ privateKey, publicKey })
@@ -54,14 +55,14 @@ export function agree(privateKey: KeyObject, publicKey: KeyObject): Buffer | und
   }
 }
 
-/** BLAKE2s, 32 bytes out (RFC 7693). */
+/** BLAKE2s with an output of 32 bytes (RFC 7693). */
 export function hash(...parts: readonly Uint8Array[]): Buffer {
   const state = createHash('blake2s256')
   for (const part of parts) state.update(part)
   return state.digest()
 }
 
-/** BLAKE2s with a key, 16 bytes out: mac1, mac2, cookies. */
+/** BLAKE2s with a key and an output of 16 bytes: mac1, mac2, cookies. */
 export function mac(key: Uint8Array, message: Uint8Array): Uint8Array {
   return blake2s(message, { key, dkLen: MAC_BYTES })
 }
@@ -84,17 +85,17 @@ export function kdf(count: number, key: Uint8Array, input: Uint8Array): Buffer[]
 
 export const EMPTY = new Uint8Array(0)
 
-/** The handshake seals once with each key: its counter is zero. */
+/** The handshake uses each key only once to seal, so the counter is zero. */
 const NONCE = new Uint8Array(12)
 
-/** ChaCha20-Poly1305 (RFC 8439), nonce zero: `plain` sealed, the tag behind it. */
+/** ChaCha20-Poly1305 (RFC 8439) with nonce zero: the sealed `plain`, followed by the tag. */
 export function seal(key: Uint8Array, plain: Uint8Array, data: Uint8Array): Buffer {
   const cipher = createCipheriv(ALGORITHM, key, NONCE, OPTIONS)
   cipher.setAAD(data, { plaintextLength: plain.length })
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
 }
 
-/** The reverse of {@link seal}; undefined for what was not sealed so. */
+/** The reverse of {@link seal}; undefined if `sealed` was not sealed in this way. */
 export function open(key: Uint8Array, sealed: Uint8Array, data: Uint8Array): Buffer | undefined {
   const length = sealed.length - TAG_BYTES
   const decipher = createDecipheriv(ALGORITHM, key, NONCE, OPTIONS)
@@ -109,7 +110,7 @@ export function open(key: Uint8Array, sealed: Uint8Array, data: Uint8Array): Buf
   }
 }
 
-/** XChaCha20-Poly1305 with a nonce of 24 bytes: what is in `sealed`; undefined for what was not sealed so. */
+/** Opens XChaCha20-Poly1305 with a nonce of 24 bytes; undefined if `sealed` was not sealed in this way. */
 export function openCookie(
   key: Uint8Array,
   nonce: Uint8Array,
@@ -123,7 +124,7 @@ export function openCookie(
   }
 }
 
-/** Overwrites secrets that are done with. What OpenSSL or the collector has copied is beyond reach. */
+/** Overwrites secrets that are no longer needed. Copies that OpenSSL or the garbage collector made remain. */
 export function wipe(...secrets: readonly (Uint8Array | undefined)[]): void {
   for (const secret of secrets) secret?.fill(0)
 }

@@ -1,7 +1,8 @@
 /**
- * The handshake, Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, as section 5.4 of WireGuard's white paper spells it
- * out: one message each way, and both ends have two keys. Functions from what is known to what follows; whoever
- * calls them keeps the time, the randomness and the peers. The macs are added, and checked, in macs.ts.
+ * The handshake Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, as in section 5.4 of WireGuard's white paper. Each end
+ * sends one message, and then both ends have two keys. The functions here only compute. The caller keeps the
+ * time, the random bytes and the peers. macs.ts adds the macs; the udp worker checks them
+ * (worker/inbound/mac-check.ts).
  */
 import type { KeyObject } from 'node:crypto'
 import {
@@ -23,8 +24,8 @@ import type { Identity, OwnIdentity } from './keys.js'
 const CONSTRUCTION = Buffer.from('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s')
 
 /**
- * What the two ends must agree on before the first word: the identifier is hashed into everything, so that
- * ends of different protocols never get as far as a key.
+ * What two ends must agree on before the first message. The identifier is hashed into everything. So ends with
+ * different protocols never get a key.
  */
 export class Protocol {
   /** IP packets between WireGuard peers. */
@@ -40,12 +41,12 @@ export class Protocol {
   }
 }
 
-/** What this end knows of a peer that does not change. */
+/** What this end knows of a peer. Only the preshared key can change. */
 export interface KnownPeer {
   readonly identity: Identity
-  /** Curve25519 of both static keys; the same for both. */
+  /** Curve25519 of the two static keys; the same at both ends. */
   readonly staticSecret: Buffer
-  /** 32 bytes, zeros where there is none. */
+  /** 32 bytes, zeros if there is none. */
   readonly presharedKey: Buffer
 }
 
@@ -62,20 +63,20 @@ export function knowPeer(
   return { identity, staticSecret, presharedKey: copy }
 }
 
-/** The keys of a keypair, 32 bytes each, by who uses them here. */
+/** The keys of a keypair, 32 bytes each, named by their use at this end. */
 export interface TransportKeys {
   readonly send: Buffer
   readonly receive: Buffer
 }
 
-/** What an initiator must remember until the response comes. */
+/** What the initiator must remember until the response comes. */
 export interface Initiated {
   readonly chainingKey: Buffer
   readonly hash: Buffer
   readonly ephemeral: KeyObject
 }
 
-/** An initiation that has been read as far as who it says it is from. */
+/** An initiation of which the sender's public key has been read. It is not authenticated yet. */
 export interface Introduction {
   readonly sender: number
   readonly publicKey: Buffer
@@ -85,7 +86,7 @@ export interface Introduction {
   readonly sealedTimestamp: Buffer
 }
 
-/** An initiation that is truly from the one it says it is from. */
+/** An initiation that was proved to come from its sender. */
 export interface Authenticated {
   readonly sender: number
   readonly chainingKey: Buffer
@@ -95,7 +96,8 @@ export interface Authenticated {
 }
 
 /**
- * @param sender this end's index for the keypair to come
+ * Makes an initiation.
+ * @param sender this end's index for the new keypair
  * @param ephemeralBytes 32 random bytes, wiped here
  * @param timestamp see tai64n.ts
  * @returns the message without its macs, and what to remember
@@ -135,7 +137,9 @@ export function createInitiation(
   return { message, initiated: { chainingKey: ck, hash: h, ephemeral } }
 }
 
-/** Who an initiation says it is from; undefined for what this end cannot read. One use of the curve. */
+/**
+ * Reads who an initiation claims to be from; undefined if this end cannot read it. Computes Curve25519 once.
+ */
 export function readInitiation(
   protocol: Protocol,
   own: OwnIdentity,
@@ -163,7 +167,7 @@ export function readInitiation(
   }
 }
 
-/** Whether the introduction is that peer's own; undefined where it is not. */
+/** Checks that the introduction comes from this peer; undefined if it does not. */
 export function authenticate(introduction: Introduction, peer: KnownPeer): Authenticated | undefined {
   const { sealedTimestamp } = introduction
   const [chainingKey, key] = kdf(2, introduction.chainingKey, peer.staticSecret)
@@ -180,8 +184,8 @@ export function authenticate(introduction: Introduction, peer: KnownPeer): Authe
 }
 
 /**
- * The answer to an initiation, without its macs, and the keys; undefined where the initiator's ephemeral key
- * is none to agree with.
+ * Makes the response to an initiation, without its macs, and the keys. Undefined if no secret can be agreed on
+ * with the initiator's ephemeral key.
  * @param sender this end's index
  * @param ephemeralBytes 32 random bytes, wiped here
  */
@@ -216,7 +220,7 @@ export function createResponse(
   return { message, keys: { send, receive } }
 }
 
-/** The keys that a response gives to the one who asked for it; undefined for any other message. */
+/** The keys that a response gives to the initiator; undefined if the message is not the right response. */
 export function readResponse(
   initiated: Initiated,
   own: OwnIdentity,
@@ -232,7 +236,7 @@ export function readResponse(
     return undefined
   }
   let h = hash(initiated.hash, ephemeralPublic)
-  // Not `mix`: what was remembered is still wanted where the message is not the right one.
+  // Not `mix`: if this message is not the right one, the chaining key is still needed.
   let [ck] = kdf(1, initiated.chainingKey, ephemeralPublic)
   ;[ck] = mix(1, ck, secret)
   ;[ck] = mix(1, ck, ownSecret)
@@ -249,14 +253,14 @@ export function readResponse(
   return { send, receive }
 }
 
-/** {@link kdf}, and forgets the key that it came from. */
+/** {@link kdf}, which then wipes the old chaining key. */
 function mix(count: number, chainingKey: Buffer, input: Uint8Array): Buffer[] {
   const keys = kdf(count, chainingKey, input)
   wipe(chainingKey)
   return keys
 }
 
-/** With a peer's static key, which has been agreed with before and so cannot be of small order. */
+/** Agrees on a secret with a peer's static key. That worked before, so the key cannot be of small order. */
 function secretOf(ephemeral: KeyObject, key: KeyObject): Buffer {
   const secret = agree(ephemeral, key)
   if (secret === undefined) throw new RangeError('a public key of small order')

@@ -5,8 +5,8 @@ import { authenticate, readInitiation } from './handshake.js'
 import { type HandshakeContext, Peer, type PeerOptions } from './peer.js'
 
 /**
- * What became of a handshake message: `accepted` when it was authentic and of use; else why it was not. To all
- * but an accepted initiation the answer is silence.
+ * The result of a handshake message: `accepted` if it was authentic and useful, otherwise the reason. Only an
+ * accepted initiation gets an answer.
  */
 export type Verdict =
   | 'accepted'
@@ -17,15 +17,17 @@ export type Verdict =
   | 'old'
   | 'misplaced'
 
-/** Peers that have been removed, whose timestamps are remembered; of more, those that went first are forgotten. */
+/**
+ * For how many removed peers we remember the timestamp. Beyond that, we forget those that were removed first.
+ */
 const MAX_FORMER = 4_096
 
-/** All handshakes of this end: finds out which peer a message is from, and is silent to everybody else. */
+/** All handshakes of this end. Finds out which peer a message is from. Does not answer anybody else. */
 export class Handshakes {
   readonly #context: HandshakeContext
   readonly #peers: (Peer | undefined)[] = []
   readonly #byKey = new Map<string, Peer>()
-  /** The greatest timestamps of peers that have been removed: one that comes back takes no old initiation. */
+  /** The greatest timestamps of removed peers. If such a peer is added again, it accepts no old initiation. */
   readonly #former = new Map<string, Buffer>()
 
   constructor(around: HandshakeContext) {
@@ -56,22 +58,22 @@ export class Handshakes {
     }
   }
 
-  /** The peer of that number. */
+  /** The peer with this number. */
   peer(number: number): Peer | undefined {
     return this.#peers[number]
   }
 
   /**
-   * To be called often.
-   * @param apart does the work for one peer, by its number, and keeps what it throws from the others
+   * Must be called often.
+   * @param apart does the work for one peer, given by its number, and keeps its errors from the others
    */
   tick(nowMs: number, apart: (peer: number, work: () => void) => void = (_, work) => work()): void {
     for (const peer of this.#peers) if (peer !== undefined) apart(peer.number, () => peer.tick(nowMs))
   }
 
   /**
-   * Takes a message that is not transport data. Any bytes may come in, though of initiations and responses only
-   * those whose macs have been found right (worker/inbound/gate.ts).
+   * Takes a message that is not transport data. It may hold any bytes. But initiations and responses come here
+   * only after their macs were checked (worker/inbound/gate.ts).
    * @param source the socket address that it came from
    */
   take(message: Buffer, source: Uint8Array, nowMs: number): Verdict {
@@ -116,7 +118,7 @@ export class Handshakes {
   }
 }
 
-/** The type of a handshake message of the right length, or 0. */
+/** The type of a handshake message, or 0 if its length is wrong. */
 function kindOf(message: Buffer): number {
   const type = message.length < 4 ? 0 : message.readUInt32LE(0)
   const size = SIZES.get(type)

@@ -1,34 +1,37 @@
 import type { TransportKeys } from './handshake.js'
 
-/** How much has passed between this end and one peer: counts since the start, each word running over at 2^32. */
+/** The traffic between this end and one peer: counts since the start. Each wraps around at 2^32. */
 export interface Activity {
-  /** Transport data sealed that held something; and all of it, keepalives included. */
+  /** Transport data messages sealed: those with content, and all, with keepalives. */
   readonly sentData: number
   readonly sent: number
-  /** Transport data opened that held something; and all of it. */
+  /** Transport data messages opened: those with content, and all. */
   readonly receivedData: number
   readonly received: number
 }
 
 /**
- * Where keypairs live, so that whoever seals and opens finds them: by an index, of 32 bits and never 0, that
- * this end gives the other one in its handshake messages. Peers are numbers from 0.
+ * Where the keypairs are, for the code that seals and opens. An index identifies a keypair. It has 32 bits, is
+ * never 0, and this end gives it to the other one in its handshake messages. Peers are numbers from 0.
  */
 export interface Keypairs {
-  /** A place for a keypair to come; undefined when there is none. */
+  /** Reserves an index for a new keypair; undefined if there is no free place. */
   reserve(peer: number): number | undefined
-  /** Whom a reserved or established index is for. */
+  /** The peer of a reserved or established index. */
   peerOf(index: number): number | undefined
-  /** A handshake message with this index goes out, which may be answered with a cookie; or has been, and is no more. */
+  /**
+   * `expected` is true when a handshake message with this index is sent, because a cookie may be the answer to
+   * it. It is false when a cookie has come.
+   */
   expectCookie(index: number, expected: boolean): void
   /**
-   * Puts the keys in, and wipes them; from now on what comes for `index` can be opened. Nobody is to use them from
-   * `overMs` on, by the clock of the timers, whether or not they have been released by then.
+   * Stores the keys, and wipes `keys`. From now on, messages for `index` can be opened. From `overMs` on,
+   * nobody may use the keys, even if they are not released yet. `overMs` is on the clock of the timers.
    */
   establish(index: number, remoteIndex: number, keys: TransportKeys, overMs: number): void
-  /** What is sent to `peer` from now on is sealed with this keypair; with none, nothing can be sent. */
+  /** From now on, messages to `peer` are sealed with this keypair. With undefined, nothing can be sent. */
   sealWith(peer: number, index: number | undefined): void
-  /** Messages sealed with it so far. */
+  /** The number of messages that were sealed with this keypair so far. */
   sealed(index: number): number
   /** Wipes the keys and forgets the index. */
   release(index: number): void

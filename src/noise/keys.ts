@@ -3,7 +3,9 @@ import { hash, importPrivateKey, importPublicKey, publicKeyOf } from '../crypto/
 import { secretBytes } from '../key-text.js'
 import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
 
-/** A private key out of 32 random bytes (RFC 7748, section 5: what the curve would clamp is clamped). */
+/**
+ * Makes a private key from 32 random bytes. It sets the bits that the curve would set (RFC 7748, section 5).
+ */
 export function clampPrivateKey(random: Uint8Array): Buffer {
   const key = secretBytes(random.length)
   key.set(random)
@@ -12,7 +14,7 @@ export function clampPrivateKey(random: Uint8Array): Buffer {
   return key
 }
 
-/** The public key of a private one, both as bytes. */
+/** The public key of a private key, both as bytes. */
 export function derivePublicKey(privateKey: Uint8Array): Buffer {
   return publicKeyOf(importPrivateKey(privateKey))
 }
@@ -20,13 +22,13 @@ export function derivePublicKey(privateKey: Uint8Array): Buffer {
 const MAC1_LABEL = Buffer.from('mac1----')
 const COOKIE_LABEL = Buffer.from('cookie--')
 
-/** Who somebody is: a public key, and what is derived from it once (white paper, sections 5.4.4 and 5.4.7). */
+/** A public key, and what is derived from it once (white paper, sections 5.4.4 and 5.4.7). */
 export class Identity {
   readonly publicKey: Buffer
   readonly key: KeyObject
-  /** Of mac1 in messages to this one. */
+  /** The key of mac1 in messages to this identity. */
   readonly mac1Key: Buffer
-  /** Of cookie replies from this one. */
+  /** The key of cookie replies from this identity. */
   readonly cookieKey: Buffer
 
   constructor(publicKey: Uint8Array) {
@@ -38,7 +40,7 @@ export class Identity {
   }
 }
 
-/** This end: an identity and its secret, which only OpenSSL holds. */
+/** This end's identity and its private key, which only OpenSSL holds. */
 export class OwnIdentity extends Identity {
   readonly privateKey: KeyObject
 

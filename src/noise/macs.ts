@@ -1,17 +1,18 @@
 /**
- * mac1, mac2 and cookies (white paper, sections 5.3, 5.4.4 and 5.4.7): who sends handshake messages must know
- * whom it sends them to, and, when the receiver is under load, must get its mail where it says it lives. Here is
- * the sender's part; the receiver's is a worker's (worker/inbound/mac-check.ts).
+ * mac1, mac2 and cookies (white paper, sections 5.3, 5.4.4 and 5.4.7). The sender of a handshake message must
+ * know the public key of the receiver. When the receiver is under load, the sender must also receive at its
+ * source address. This file is the sender's part. The receiver's part is in a worker
+ * (worker/inbound/mac-check.ts).
  */
 
 import { mac, openCookie } from '../crypto/primitives.js'
 import { COOKIE_LIFETIME_MS, COOKIE_REPLY, MAC_BYTES } from '../wire/wireguard.js'
 import type { Identity } from './keys.js'
 
-/** Latency that a cookie may have lost on its way. */
+/** How much of its lifetime a cookie may have lost on its way. */
 const COOKIE_LATENCY_MS = 5_000
 
-/** The macs of what is sent to one peer. */
+/** Computes the macs of what is sent to one peer. */
 export class MacStamp {
   readonly #peer: Identity
   #lastMac1: Buffer | undefined
@@ -21,7 +22,7 @@ export class MacStamp {
     this.#peer = peer
   }
 
-  /** Writes both macs: they are the last 32 bytes of a handshake message. */
+  /** Writes both macs into the last 32 bytes of a handshake message. */
   stamp(message: Buffer, nowMs: number): void {
     const mac1At = message.length - 2 * MAC_BYTES
     const mac2At = message.length - MAC_BYTES
@@ -31,7 +32,7 @@ export class MacStamp {
       message.set(mac(this.#cookie.bytes, message.subarray(0, mac2At)), mac2At)
   }
 
-  /** Takes a cookie reply; false for what is none, or none to the message sent last. */
+  /** Takes a cookie reply; false if it is not a valid one for the last message sent. */
   takeReply(reply: Buffer, nowMs: number): boolean {
     if (this.#lastMac1 === undefined) return false
     const nonce = reply.subarray(COOKIE_REPLY.nonce, COOKIE_REPLY.cookie)

@@ -26,38 +26,39 @@ import { MacStamp } from './macs.js'
 import { tai64n } from './tai64n.js'
 
 /**
- * Messages after which a keypair is renewed. The white paper allows 2^60; numbers here are 32 bits, so that
- * taking one is a single atomic addition (memory/keypair-table.ts), and are used up in an hour at a million a second.
+ * A keypair is renewed after this many messages. The white paper allows 2^60. Message numbers here have only 32
+ * bits, so that one atomic addition takes a number (memory/keypair-table.ts). At a million messages a second,
+ * they last an hour.
  */
 const REKEY_AFTER_MESSAGES = 2 ** 31
 
-/** Retries are spread by up to a third of a second, so that two ends do not go on meeting each other. */
+/** Retries are spread by up to a third of a second, so that two ends do not keep sending at the same moment. */
 const JITTER_MS = 334
 
-/** Initiations of one peer are not taken faster than that (in the paper: 50 a second). */
+/** The least time between two initiations that we accept from one peer (the white paper: 50 a second). */
 const INITIATION_INTERVAL_MS = 20
 
-/** What a peer's keypairs and handshakes act on and through. */
+/** What the keypairs and handshakes of a peer need from outside. */
 export interface HandshakeContext {
   readonly protocol: Protocol
   readonly own: OwnIdentity
   readonly keypairs: Keypairs
-  /** Secret bytes. */
+  /** Secret random bytes. */
   random(bytes: number): Uint8Array
   /** Milliseconds since 1970. */
   unixMs(): number
   /** Sends a handshake message. @param to a socket address, as bytes */
   send(message: Uint8Array, to: Uint8Array): void
-  /** Seals nothing with the keypair that is in use, and sends it. */
+  /** Seals an empty message with the keypair in use, and sends it. */
   sendKeepalive(peer: number): void
-  /** Where a peer is, as a socket address; undefined while that is not known. */
+  /** The endpoint of a peer as a socket address; undefined while it is not known. */
   endpointOf(peer: number): Uint8Array | undefined
   /**
-   * A peer has been heard, authentically, from `source`, and is there from now on.
-   * @returns false where no peer can be: it has not moved then
+   * An authentic message of a peer came from `source`. The peer is there from now on.
+   * @returns false if no peer can be there; the peer has not moved then
    */
   roamed(peer: number, source: Uint8Array): boolean
-  /** Times, for a test to have shorter ones; all in milliseconds, by default those of the white paper. */
+  /** Shorter times for tests, in milliseconds. The default is the white paper's. */
   readonly times?: Partial<Times>
 }
 
@@ -78,24 +79,26 @@ const TIMES: Times = {
 }
 
 export interface PeerOptions {
-  /** Its number, as {@link Keypairs} knows it. */
+  /** Its number in {@link Keypairs}. */
   readonly number: number
   readonly known: KnownPeer
-  /** 0: none. */
+  /** In milliseconds; 0 for none. */
   readonly persistentKeepaliveMs?: number
-  /** Of its initiations so far: none is taken that is not younger. */
+  /** The greatest timestamp of its initiations so far. Only a later initiation is accepted. */
   readonly greatestTimestamp?: Buffer | undefined
 }
 
-/** What of a peer may change while it stays the same peer. */
+/** The settings that may change while the peer stays the same. */
 export interface PeerChange {
-  /** 32 bytes, zeros for none. */
+  /** 32 bytes, zeros if there is none. */
   readonly presharedKey: Uint8Array
-  /** 0: none. */
+  /** 0 for none. */
   readonly persistentKeepaliveMs: number
 }
 
-/** What came of an authentic handshake message that is a peer's; `misplaced`: from where no peer can be. */
+/**
+ * The result of an authentic handshake message of this peer. `misplaced`: it came from where no peer can be.
+ */
 export type Taken = 'accepted' | 'old' | 'not authentic' | 'misplaced'
 
 interface Keypair {
@@ -108,15 +111,16 @@ interface Keypair {
 interface Attempt {
   readonly index: number
   readonly initiated: Initiated
-  /** Of the first of the tries in a row. */
+  /** When the first of these tries was sent. */
   readonly startedMs: number
   readonly retransmitHandshakeMs: number
 }
 
 /**
- * One peer: its keypairs (the previous, the one in use, and the next, which the other end has not used yet),
- * its handshakes, and the timers of section 6 of the white paper. Times are milliseconds of a clock that only
- * runs forward; {@link tick} is to be called often, and timers are as exact as that is.
+ * One peer: its keypairs, its handshakes, and the timers of section 6 of the white paper. There are three
+ * keypairs: the previous one, the one in use, and the next one, which the other end has not used yet. Times are
+ * milliseconds on a clock that never runs backward. {@link tick} must be called often; it sets how exact the
+ * timers are.
  */
 export class Peer {
   readonly number: number
@@ -158,17 +162,17 @@ export class Peer {
     return this.#current !== undefined
   }
 
-  /** Where it is, as a socket address; undefined while that is not known. */
+  /** Its endpoint as a socket address; undefined while it is not known. */
   get endpoint(): Uint8Array | undefined {
     return this.#context.endpointOf(this.number)
   }
 
-  /** Of the initiations that were taken; zeros before the first. */
+  /** The greatest timestamp of the initiations that were accepted; zeros before the first. */
   get greatestTimestamp(): Buffer {
     return this.#greatestTimestamp
   }
 
-  /** Its settings are others: keys stay, unless they were made with another preshared key. */
+  /** Changes its settings. The keys stay, unless they were made with another preshared key. */
   change({ presharedKey, persistentKeepaliveMs }: PeerChange, nowMs: number): void {
     if (!timingSafeEqual(presharedKey, this.acquaintance.presharedKey)) {
       this.wipe()
@@ -179,7 +183,7 @@ export class Peer {
     this.#persistentKeepaliveDueMs = persistentKeepaliveMs > 0 ? nowMs : undefined
   }
 
-  /** Begins a handshake, or begins to count anew the tries of one that is under way. */
+  /** Begins a handshake. If one is running, its tries are counted from now. */
   initiate(nowMs: number): void {
     if (this.#attempt !== undefined) this.#attempt = { ...this.#attempt, startedMs: nowMs }
     this.#sendInitiation(nowMs, nowMs)
@@ -216,14 +220,14 @@ export class Peer {
     this.#attempt = undefined
   }
 
-  /** Answers an initiation of this peer's; `old` is one that is repeated, or too soon, as well. */
+  /** Answers an initiation of this peer. The result `old` also means that it was repeated, or came too soon. */
   takeInitiation(initiation: Authenticated, source: Uint8Array, nowMs: number): Taken {
     const { keypairs, random } = this.#context
     if (initiation.timestamp.compare(this.#greatestTimestamp) <= 0) return 'old'
     if (nowMs - this.#initiationTakenMs < INITIATION_INTERVAL_MS) return 'old'
     const index = keypairs.reserve(this.number)
     if (index === undefined) return 'old'
-    // As if it had been lost: the same message may still come from the right place.
+    // Treat the message as lost. It may still come from the right place.
     if (!this.#context.roamed(this.number, source)) {
       keypairs.release(index)
       return 'misplaced'
@@ -250,7 +254,7 @@ export class Peer {
     const attempt = this.#attempt
     if (attempt === undefined || attempt.index !== message.readUInt32LE(RESPONSE.receiver))
       return 'not authentic'
-    // It may have waited here through a suspend, and the other end's keys be over by now.
+    // The response may have waited here during a suspend. The other end's keys may have expired meanwhile.
     if (nowMs - this.#initiationSentMs >= this.#times.rejectAfterMs) return 'old'
     const keys = readResponse(attempt.initiated, this.#context.own, this.acquaintance, message)
     if (keys === undefined) return 'not authentic'
@@ -270,12 +274,12 @@ export class Peer {
     }
     this.#use(keypair)
     this.#authenticatedPacketTraversed(nowMs)
-    // The responder may not send before it has had something under the new keys.
+    // The responder may not send before it has received a message under the new keys.
     this.#sendKeepalive(nowMs)
     return 'accepted'
   }
 
-  /** Takes a cookie, for the macs of the messages to come. */
+  /** Takes a cookie, for the macs of later messages. */
   takeCookie(reply: Buffer, nowMs: number): boolean {
     if (!this.#macs.takeReply(reply, nowMs)) return false
     this.#context.keypairs.expectCookie(reply.readUInt32LE(COOKIE_REPLY.receiver), false)
@@ -287,11 +291,11 @@ export class Peer {
     this.#context.keypairs.expectCookie(index, true)
   }
 
-  /** Something sealed with the keypair `index` has been opened for the first time. */
+  /** A message that was sealed with the keypair `index` has been opened for the first time. */
   confirm(index: number): void {
     const next = this.#next
     if (next?.index !== index) return
-    // What this end has asked for meanwhile it has got.
+    // This end has what its own handshake was for.
     this.#endAttempt()
     this.#drop(this.#previous)
     this.#previous = this.#current
@@ -299,7 +303,7 @@ export class Peer {
     this.#use(next)
   }
 
-  /** The timers of section 6. */
+  /** Runs the timers of section 6. Must be called often. */
   tick(nowMs: number): void {
     this.#expire(nowMs)
     this.#observeTraffic(nowMs)
@@ -321,7 +325,7 @@ export class Peer {
     this.#retry(nowMs)
   }
 
-  /** Forgets every key and every handshake. */
+  /** Forgets all keys and handshakes. */
   wipe(): void {
     this.#endAttempt()
     this.#context.keypairs.sealWith(this.number, undefined)
@@ -344,7 +348,7 @@ export class Peer {
     this.#zeroKeyMaterialDueMs ??= nowMs + this.#times.rejectAfterMs * 3
   }
 
-  /** What has passed since the last look sets and stops timers. */
+  /** Starts and stops timers, by the traffic since the last call. */
   #observeTraffic(nowMs: number): void {
     const before = this.#activity
     const now = this.#context.keypairs.activity(this.number)
@@ -377,7 +381,7 @@ export class Peer {
     return this.#context.keypairs.sealed(keypair.index) >= REKEY_AFTER_MESSAGES
   }
 
-  /** No keypair is used beyond its time, and none is kept for long by an end that has nobody to talk to. */
+  /** Drops keypairs that are too old. If there is no new handshake for long, wipes everything. */
   #expire(nowMs: number): void {
     const isOver = (keypair: Keypair | undefined) =>
       keypair !== undefined && nowMs - keypair.establishedMs >= this.#times.rejectAfterMs
@@ -424,7 +428,7 @@ export class Peer {
     if (keypair !== undefined) this.#context.keypairs.release(keypair.index)
   }
 
-  /** Something authenticated went one way or the other: the next persistent keepalive can wait. */
+  /** An authenticated message was sent or received, so the next persistent keepalive can wait. */
   #authenticatedPacketTraversed(nowMs: number): void {
     if (this.#persistentKeepaliveMs > 0) this.#persistentKeepaliveDueMs = nowMs + this.#persistentKeepaliveMs
   }

@@ -1,13 +1,13 @@
 import { TIMESTAMP_BYTES } from '../wire/wireguard.js'
 
-/** TAI64's label of 1970-01-01 00:00:00 UTC: 2^62 and the ten seconds that TAI was ahead. */
+/** The TAI64 label of 1970-01-01 00:00:00 UTC: 2^62, plus the ten seconds that TAI was ahead. */
 const EPOCH_HIGH = 0x4000_0000
 const EPOCH_LOW_S = 10
 
 /**
- * Time as handshakes carry it (TAI64N): later times are greater when compared byte by byte. Nanoseconds are
- * rounded down to 2^24 (17 ms), so that nobody reads this host's clock exactly.
- * @param unixMs milliseconds since 1970, a fraction allowed
+ * A timestamp for handshakes (TAI64N). Later times are greater when compared byte by byte. Nanoseconds are
+ * rounded down to a multiple of 2^24 (17 ms), so that nobody can read this host's clock exactly.
+ * @param unixMs milliseconds since 1970; may have a fraction
  */
 export function tai64n(unixMs: number): Buffer {
   const seconds = Math.floor(unixMs / 1000) + EPOCH_LOW_S

@@ -1,21 +1,21 @@
 import type { IpFamily } from '../../wire/ip.js'
 import { PathMtu, type PathMtuOptions } from './path-mtu.js'
 
-/** A path of a peer that moves from address to address is looked into so often at the most. */
+/** The least time between two searches, for a peer that moves from address to address. */
 export const SEARCH_INTERVAL_MS = 5_000
 
-/** Where a path goes, and what its first interface carries. */
+/** Where a path leads, and the MTU of its first interface. */
 export interface Path {
   readonly family: IpFamily
   readonly address: string
   readonly ceilingBytes: number
-  /** The packet that the shortest control frame becomes. */
+  /** The size in bytes of the IP packet that carries the shortest control frame. */
   readonly leastBytes: number
 }
 
 /**
- * The path MTU to one peer, wherever it is: a {@link PathMtu} for each address that it moves to, though not for
- * many of them in a row. Until what a new path carries is known, the least holds that those before carried.
+ * The path MTU to one peer that may move. Each new address gets a {@link PathMtu}, but not many of them in a
+ * row. While the new path is not known, the least that the paths before carried is used.
  */
 export class PathFollower {
   readonly #options: Pick<PathMtuOptions, 'refreshMs' | 'send' | 'onChange' | 'onFault'>
@@ -27,19 +27,22 @@ export class PathFollower {
     this.#options = options
   }
 
-  /** Undefined while nothing is found out. */
+  /** Undefined while no search runs. */
   get pathMtu(): PathMtu | undefined {
     return this.#pathMtu
   }
 
-  /** What is known to be carried, or was by the paths before; undefined where that is nothing. */
+  /** What the path is known to carry, or what the paths before carried; undefined if nothing is known. */
   get knownBytes(): number | undefined {
     const path = this.#pathMtu
     if (path === undefined) return this.#previousBytes
     return path.how === 'assumed' ? undefined : path.mtuBytes
   }
 
-  /** Finds out what the path carries, if that is not being done, and was not begun a moment ago. */
+  /**
+   * Starts a search for this path, unless one runs already or was begun less than {@link SEARCH_INTERVAL_MS}
+   * ago.
+   */
   follow(path: Path, nowMs: number): void {
     if (this.#pathMtu !== undefined || nowMs < this.#begunMs + SEARCH_INTERVAL_MS) return
     this.#begunMs = nowMs
@@ -47,7 +50,7 @@ export class PathFollower {
     this.#previousBytes = undefined
   }
 
-  /** The path is another one from now on. */
+  /** From now on the path is another one. */
   leave(): void {
     this.#previousBytes = this.knownBytes
     this.#pathMtu?.close()

@@ -8,22 +8,23 @@ import type { TraceBasis, TraceResult } from './trace.js'
 import { Tracer } from './tracer.js'
 
 /**
- * How the path MTU is known. `acknowledged`: packets of that size are, by the far end; `reached`, `told`: by ICMP
- * alone (see trace.ts); `assumed`: it is the interface's MTU, for want of anything better; `previous`: it is that of
- * the path to where the peer was before; `floor`: packets of even the least size do not pass.
+ * How the path MTU is known. `acknowledged`: the far end acknowledges packets of that size. `reached`, `told`:
+ * only by ICMP (see trace.ts). `assumed`: it is the interface's MTU, because nothing better is known.
+ * `previous`: it is that of the path to the peer's address before. `floor`: packets of even the least size do
+ * not pass.
  */
 export type PathMtuHow = 'acknowledged' | Exclude<TraceBasis, 'silent'> | 'assumed' | 'previous' | 'floor'
 
 export interface PathMtuStatus {
   readonly bytes: number
   readonly how: PathMtuHow
-  /** Seconds since it was found to be so much; null while it is assumed. */
+  /** Seconds since this value was found; null while it is assumed. */
   readonly found_s: number | null
-  /** Seconds since a packet of that size was last acknowledged; null where none are. */
+  /** Seconds since a packet of that size was last acknowledged; null if none is. */
   readonly confirmed_s: number | null
-  /** What is being done: the state of the search (RFC 8899, 5.2), or `tracing` where ICMP is asked. */
+  /** The state of the search (RFC 8899, 5.2), or `tracing` while ICMP is asked. */
   readonly state: string
-  /** Seconds until it is looked for again. */
+  /** Seconds until the next search. */
   readonly next_s: number
 }
 
@@ -32,46 +33,49 @@ export interface PathMtuOptions {
   readonly address: string
   /** The egress interface's MTU. */
   readonly ceilingBytes: number
-  /** The packet that the shortest control frame becomes. */
+  /** The size in bytes of the IP packet that carries the shortest control frame. */
   readonly leastBytes: number
-  /** After so long it is looked for again, more or less. */
+  /** The time between two searches; a random part is added or subtracted. */
   readonly refreshMs: number
-  /** What holds until something is known of this path, or nothing can be; without, the ceiling. */
+  /**
+   * Used until something is known of this path, or the search ends without a result. The default is the
+   * ceiling.
+   */
   readonly previousBytes?: number | undefined
   /**
-   * Sends a control frame of so many bytes, whole.
-   * @returns false where it might have been fragmented: then it tells nothing
+   * Sends a control frame of `frameBytes` bytes in one datagram.
+   * @returns false if the datagram may have been fragmented; the probe then tells nothing
    */
   readonly send: (message: ControlMessage, frameBytes: number | undefined) => boolean
-  /** Called when {@link PathMtu.mtuBytes} or how it is known has changed. */
+  /** Called when {@link PathMtu.mtuBytes} or {@link PathMtu.how} has changed. */
   readonly onChange: () => void
-  /** Called with what was thrown while a timer ran; it is tried again after a while. */
+  /** Called with an error that was thrown in a timer. The work is tried again after a pause. */
   readonly onFault: (error: unknown) => void
 }
 
-/** An acknowledgement that comes later than this is for nothing that still matters. */
+/** A later acknowledgement has no use any more. */
 const FORGET_MS = 10_000
-/** ICMP is asked again so often at the most, whatever hints come. */
+/** The least time between two traces by ICMP, even if hints come. */
 const TRACE_PAUSE_MS = 2_000
-/** After a fault of this program's own there is a pause, or it would come again at once, and again. */
+/** The pause after a fault of this program. Without it, the fault would come again at once, and again. */
 const FAULT_PAUSE_MS = 1_000
 
 /**
- * The path MTU to one end, kept fresh: by the probes that it acknowledges, or, where it does not, by ICMP. Both
- * are tried at first; once it has acknowledged, ICMP only gives hints.
+ * Keeps the path MTU to one end up to date: by probes that the far end acknowledges, or else by ICMP. It tries
+ * both at first. Once the far end has acknowledged, ICMP only gives hints.
  */
 export class PathMtu {
   mtuBytes: number
   how: PathMtuHow
   readonly #options: PathMtuOptions
   readonly #search: PathMtuSearch
-  /** Probes on their way, by their tokens. */
+  /** The probes that are on their way, by token. */
   readonly #probes = new Map<bigint, Probe & { readonly frameBytes: number | undefined }>()
   #tracer: Tracer | undefined
   #tracedMs = Number.NEGATIVE_INFINITY
   #traced: TraceResult | undefined
   #foundMs: number | undefined
-  /** Undefined as soon as anything is known, or was looked for in vain. */
+  /** Undefined as soon as anything is known, or the search has ended without a result. */
   #previous: number | undefined
   #ceiling: number
   #timer: NodeJS.Timeout | undefined
@@ -90,19 +94,19 @@ export class PathMtu {
     this.#turn()
   }
 
-  /** Whether the far end acknowledges, so that ICMP decides nothing. */
+  /** Whether the far end acknowledges probes. If it does, ICMP decides nothing. */
   get #acknowledges(): boolean {
     const { state } = this.#search
     return state === 'searching' || state === 'complete' || state === 'error'
   }
 
-  /** What holds while nothing is known. */
+  /** What is used while nothing is known. */
   get #unknown(): [mtuBytes: number, how: PathMtuHow] {
     if (this.#previous === undefined) return [this.#ceiling, 'assumed']
     return [Math.min(this.#previous, this.#ceiling), 'previous']
   }
 
-  /** Whether what is known now is as good as it gets. */
+  /** Whether the search has ended, so that no better value is to come soon. */
   get settled(): boolean {
     return this.#tracer === undefined && this.#search.doing === undefined
   }
@@ -112,33 +116,36 @@ export class PathMtu {
     const probe = this.#probes.get(token)
     if (probe === undefined) return
     this.#probes.delete(token)
-    // Something on the way has changed its length: it says nothing.
+    // Something on the way has changed the frame's length, so the answer tells nothing.
     if (probe.frameBytes !== undefined && probe.frameBytes !== sizeBytes) return
     this.#search.acknowledged(probe, performance.now())
     this.#run()
   }
 
-  /** The far end has sent a control frame of so many bytes. */
+  /** The far end has sent a control frame of `frameBytes` bytes. */
   heard(frameBytes: number): void {
     this.#search.heard(performance.now())
     this.#search.larger(frameBytes + headersBytes(this.#options.family), performance.now())
     this.#run()
   }
 
-  /** Frames go to the far end. */
+  /** Frames are being sent to the far end. */
   traffic(): void {
     this.#search.traffic(performance.now())
     this.#run()
   }
 
-  /** An ICMP error that quotes a datagram to the far end says that no more than so many bytes pass, or 0. */
+  /**
+   * An ICMP error that quotes a datagram to the far end says that at most `sizeBytes` pass; 0 if it gives no
+   * size.
+   */
   hint(sizeBytes: number): void {
     if (this.#acknowledges) this.#search.hint(sizeBytes, performance.now())
     else if (sizeBytes < this.mtuBytes) this.#trace()
     this.#run()
   }
 
-  /** Looks again, now. */
+  /** Searches again, now. */
   refresh(): void {
     this.#tracedMs = Number.NEGATIVE_INFINITY
     this.#search.refresh(performance.now())
@@ -146,7 +153,7 @@ export class PathMtu {
     this.#run()
   }
 
-  /** The egress interface's MTU, or the route, is another. */
+  /** The egress interface's MTU, or the route, has changed. */
   setCeiling(ceilingBytes: number): void {
     if (ceilingBytes === this.#ceiling) return
     this.#ceiling = ceilingBytes
@@ -176,7 +183,7 @@ export class PathMtu {
     this.#tracer = undefined
   }
 
-  /** {@link #run}, on a timer. */
+  /** {@link #run}, called by a timer. */
   #turn(): void {
     try {
       this.#run()
@@ -193,7 +200,7 @@ export class PathMtu {
       waitMs = Math.max(1, Math.ceil(this.#search.nextMs - performance.now()))
     } finally {
       clearTimeout(this.#timer)
-      // It may have been closed by what it has called.
+      // What was called may have closed it.
       if (!this.#closed) this.#timer = setTimeout(() => this.#turn(), Math.min(waitMs, 2 ** 31 - 1))
     }
   }
@@ -220,7 +227,7 @@ export class PathMtu {
     return true
   }
 
-  /** Makes what is known now what is used. */
+  /** Puts what is known now into use. */
   #take(): void {
     if (this.settled) this.#previous = undefined
     const [mtuBytes, how] = this.#known()
@@ -254,7 +261,7 @@ export class PathMtu {
     this.#tracedMs = nowMs
     const { family, address } = this.#options
     const ceilingBytes = this.#ceiling
-    // Not even the headers of a datagram.
+    // The interface is too narrow even for the headers of a datagram.
     if (ceilingBytes < headersBytes(family)) return
     const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
     const onTold = (mtuBytes: number) => this.#told(mtuBytes)
@@ -266,12 +273,12 @@ export class PathMtu {
     try {
       this.#tracer = new Tracer({ family, address, ceilingBytes, estimateBytes, onTold, onEnd, onFault })
     } catch (error) {
-      // The interface of its zone is gone: it is tried again when there is another.
+      // The interface of the address's zone is gone. We try again when there is another one.
       if (!(error instanceof RangeError)) onFault(error)
     }
   }
 
-  /** Less is taken at once. */
+  /** Takes a smaller value at once. */
   #told(mtuBytes: number): void {
     if (this.#acknowledges || mtuBytes >= this.mtuBytes) return
     this.#traced = { mtuBytes, basis: 'told' }
@@ -280,7 +287,7 @@ export class PathMtu {
 
   #traceEnded(result: TraceResult): void {
     this.#tracer = undefined
-    // That nobody answers this time does not make wrong what was said before.
+    // If nobody answers this time, what ICMP said before is still right.
     if (this.#acknowledges || (result.basis === 'silent' && this.#traced !== undefined)) return
     this.#traced = result
     this.#take()

@@ -2,14 +2,16 @@ import type { IpFamily } from '../../wire/ip.js'
 import { commonBetween, floorBytes, spreadBetween } from './sizes.js'
 
 /**
- * The states of RFC 8899, 5.2. `disabled`: the far end does not acknowledge; `base`: it is asked whether it
- * does; `error`: it does, but packets of even the least size do not pass.
+ * The states of RFC 8899, 5.2. `disabled`: the far end does not acknowledge probes. `base`: we ask whether it
+ * does. `error`: it does, but packets of even the least size do not pass.
  */
 export type SearchState = 'disabled' | 'base' | 'searching' | 'complete' | 'error'
 
-/** One packet to be sent now. The object itself is handed back when the far end has acknowledged it. */
+/**
+ * One packet that must be sent now. When the far end has acknowledged it, the caller hands this object back.
+ */
 export interface Probe {
-  /** Of the whole IP packet, in bytes; 0 for the shortest there is, a marker. */
+  /** The size of the whole IP packet in bytes; 0 for a marker, the shortest packet there is. */
   readonly sizeBytes: number
   readonly round: number
   /** Whether it is the last of its round. */
@@ -23,54 +25,62 @@ export interface SearchOptions {
   readonly ceilingBytes: number
   /** The shortest packet that can be a probe. */
   readonly leastBytes: number
-  /** Another size to try first, such as the kernel believes in. */
+  /** Another size to try first, such as what the kernel believes in. */
   readonly estimateBytes?: number
-  /** For the refresh timer: from 0 to 1. */
+  /** Gives numbers from 0 to 1, for the refresh timer. */
   readonly random?: () => number
   readonly refreshMs: number
 }
 
-/** Rounds in which a size must go unanswered, while a short packet is answered, before it is too big. */
+/** A size is too big if it gets no answer in this many rounds in which short packets are answered. */
 const ROUNDS = 3
-/** Copies of each size in the first such round, the second, the third: lost together once in a million at 5%. */
+/**
+ * How many copies of each size the first, second and third such round has. At 5% loss, all are lost once in a
+ * million.
+ */
 const COPIES = [1, 2, 3] as const
-/** The size right above what was found is tried once more, slowly, so that no burst of loss decides. */
+/** The size just above the result is tried again, slowly. So one burst of loss cannot decide. */
 const RAISE_ROUNDS = 4
 const RAISE_SPACING_MS = 100
-/** A size in use is not given up within one burst of loss either. */
+/** Rounds that verify the size in use are spaced, too, so that one burst of loss does not end its use. */
 const VERIFY_SPACING_MS = 100
 const SEARCH_SPACING_MS = 25
-/** Markers stand at both ends of a round and between so many probes. */
+/** There are markers at both ends of a round, and after every so many probes. */
 const MARKER_EVERY = 6
-/** A round whose markers were lost in part counts only so often: it was congestion that lost what it lost. */
+/** If a round lost some of its markers, there was congestion. Only every so many of such rounds counts. */
 const MUDDY_ROUNDS = 5
-/** Sizes between two known ones that are tried at a time. */
+/** How many sizes between two known ones are tried at once. */
 const FAN = 20
-/** While traffic flows, the size in use is confirmed so often. */
+/** While traffic flows, the size in use is confirmed this often. */
 export const CONFIRM_MS = 1_000
 const REFRESH_JITTER = 0.2
-/** Hints are followed so often at the most: somebody may forge them. */
+/** The least time between two hints that we follow. Anybody may forge hints. */
 const HINT_MS = 500
-/** What comes from the far end may be wider than what goes there: no reason to look again and again. */
+/**
+ * The path from the far end may be wider than the path to it. So its longer packets start a new search only
+ * this often.
+ */
 const LARGER_MS = 60_000
 const ERROR_RETRY_MS = 30_000
 const RETRY_MS = 5_000
-/** Rounds without any answer after which the far end is silent. */
+/** After this many rounds without any answer, the far end counts as silent. */
 const SILENT_ROUNDS = 5
 
 type Purpose = 'base' | 'search' | 'verify' | 'raise'
 
 interface Stage {
   readonly purpose: Purpose
-  /** Sizes under test. */
+  /** The sizes under test. */
   sizes: number[]
   readonly rounds: number
   readonly spacingMs: number
-  /** Of `verify`: look upwards afterwards. */
+  /** For `verify`: look for larger sizes afterwards. */
   readonly thenRaise: boolean
-  /** The last round before it. */
+  /** The number of the last round before this stage. */
   readonly after: number
-  /** Rounds that counted, those that were too lossy to, and rounds without an answer since. */
+  /**
+   * The rounds that counted, the rounds with too much loss to count, and the rounds in a row without an answer.
+   */
   counted: number
   muddy: number
   silent: number
@@ -81,33 +91,33 @@ interface Stage {
 interface Round {
   readonly number: number
   readonly sentMs: number
-  /** Markers that were sent, and answered; when the last one was. */
+  /** The markers that were sent, how many were answered, and when the last marker was answered. */
   readonly markers: number
   answered: number
   answeredMs: number | undefined
 }
 
 /**
- * Finds the path MTU towards an end that acknowledges probes, as RFC 8899 has it, with several sizes in flight.
+ * Finds the path MTU to an end that acknowledges probes, as in RFC 8899, but with several sizes in flight.
  *
- * Probes go out in rounds: the sizes under test, and markers between them, the shortest packets there are. When
- * the last marker is answered, what went before it has arrived or is lost, so that a round takes a round trip;
- * when it is not, the far end is silent or slow; and when others are not, the path is losing packets of any
- * size: then the round tells nothing about sizes. A size is too big when it went unanswered in three rounds
- * that count. An answer always counts, however late.
+ * Probes go out in rounds. A round has the sizes under test and, between them, markers, which are the shortest
+ * packets. When the last marker is answered, all probes before it have arrived or are lost. So a round takes
+ * one round trip. If the last marker is not answered, the far end is silent or slow. If other markers are not
+ * answered, the path loses packets of any size, and the round tells nothing about sizes. A size is too big if
+ * it gets no answer in three rounds that count. An answer always counts, however late it comes.
  *
- * Pure: the clock is passed in, what is to be sent is returned.
+ * This class is pure: the clock is passed in, and the packets to send are returned.
  */
 export class PathMtuSearch {
   state: SearchState = 'base'
-  /** The path MTU to be used; until `confirmed`, the interface's. */
+  /** The path MTU to use. While it is not {@link confirmed}, it is the interface's MTU or, after an error, the floor. */
   mtuBytes: number
-  /** Whether the far end has acknowledged packets of so many bytes. */
+  /** Whether the far end has acknowledged packets of that size. */
   confirmed = false
-  /** When {@link mtuBytes} was found, and last seen to pass. */
+  /** When {@link mtuBytes} was found, and when it was last seen to pass. */
   foundMs = 0
   confirmedMs = 0
-  /** When it is looked for again. */
+  /** When the next search begins. */
   refreshAtMs: number
   readonly #family: IpFamily
   readonly #random: () => number
@@ -115,7 +125,10 @@ export class PathMtuSearch {
   readonly #estimate: number
   readonly #least: number
   #ceiling: number
-  /** The greatest size known to pass, one below the floor for none; the least known not to, or one above all. */
+  /**
+   * The greatest size that is known to pass; the floor less one if there is none. Then the least size that is
+   * known not to pass; the ceiling plus one if there is none.
+   */
   #lower: number
   #upper: number
   #stage: Stage | undefined
@@ -124,7 +137,10 @@ export class PathMtuSearch {
   #rttMs = 0
   #hintedMs = Number.NEGATIVE_INFINITY
   #hint: number | undefined
-  /** The longest packet from the far end that was no reason to look upwards yet, and when one last was. */
+  /**
+   * The longest packet from the far end that has not started a new search yet, and when such a packet last
+   * started one.
+   */
   #larger = 0
   #largerMs = Number.NEGATIVE_INFINITY
   #restartedMs = Number.NEGATIVE_INFINITY
@@ -143,12 +159,14 @@ export class PathMtuSearch {
     this.#begin('base', [], nowMs)
   }
 
-  /** The least that is believed; an interface narrower than that is a fact, and what it takes is probed. */
+  /**
+   * The least size that we believe. If the interface's MTU is less, that is a fact, and we probe what it takes.
+   */
   get #floor(): number {
     return Math.min(floorBytes(this.#family), this.#ceiling)
   }
 
-  /** When {@link poll} is to be called at the latest. */
+  /** The latest time for the next call of {@link poll}. */
   get nextMs(): number {
     const stage = this.#stage
     if (stage === undefined) return this.#dueMs
@@ -159,12 +177,12 @@ export class PathMtuSearch {
       : round.answeredMs + this.#graceMs
   }
 
-  /** What is being done, for a person; undefined while it only waits. */
+  /** What is being done, for display; undefined while it only waits. */
   get doing(): Purpose | undefined {
     return this.#stage?.purpose
   }
 
-  /** What is to be sent now, in this order. */
+  /** The packets to send now, in this order. */
   poll(nowMs: number): readonly Probe[] {
     if (this.#stage === undefined) this.#wakeUp(nowMs)
     if (this.#round !== undefined && nowMs >= this.nextMs) this.#endRound(this.#round, nowMs)
@@ -173,7 +191,7 @@ export class PathMtuSearch {
     return this.#beginRound(stage, nowMs)
   }
 
-  /** When something is to be done, while nothing is. */
+  /** When the next work is due, while no stage runs. */
   get #dueMs(): number {
     const never = Number.POSITIVE_INFINITY
     const hintMs = this.#hint === undefined ? never : this.#hintedMs + HINT_MS
@@ -205,7 +223,8 @@ export class PathMtuSearch {
       }
     }
     if (stage !== undefined) stage.silent = 0
-    // From before the interface was narrowed, or what passed before something made that doubtful.
+    // Ignore answers from before the ceiling was lowered. A verification ignores answers to the rounds
+    // before it.
     if (probe.sizeBytes > this.#ceiling) return
     if (stage?.purpose === 'verify' && probe.round <= stage.after) return
     if (probe.sizeBytes > this.#lower) this.#lower = probe.sizeBytes
@@ -217,13 +236,13 @@ export class PathMtuSearch {
     }
   }
 
-  /** The round that was just polled did not go out as it should have: it counts for nothing. */
+  /** The round of the last poll was not sent as it should be. It does not count. */
   spoiled(nowMs: number): void {
     this.#round = undefined
     if (this.#stage !== undefined) this.#stage.nextMs = nowMs + VERIFY_SPACING_MS
   }
 
-  /** Packets are being sent to the far end: the size in use is worth confirming. */
+  /** Packets are being sent to the far end, so it is worth confirming the size in use. */
   traffic(nowMs: number): void {
     if (this.#stage !== undefined) return
     if (this.state === 'complete' && nowMs >= this.confirmedMs + CONFIRM_MS) this.#verify(nowMs, [], false)
@@ -231,7 +250,7 @@ export class PathMtuSearch {
       this.#restart(nowMs)
   }
 
-  /** Something says that packets beyond `sizeBytes` do not pass; 0 where it does not say how many bytes do. */
+  /** Something says that packets longer than `sizeBytes` do not pass; 0 if it gives no size. */
   hint(sizeBytes: number, nowMs: number): void {
     if (this.state !== 'complete' || sizeBytes >= this.mtuBytes) return
     this.#hint = Math.max(sizeBytes, this.#floor)
@@ -244,18 +263,18 @@ export class PathMtuSearch {
     if (hint < this.mtuBytes) this.#verify(nowMs, [hint], false)
   }
 
-  /** A packet of so many bytes has come from the far end: the path may carry more than was thought. */
+  /** A packet of `sizeBytes` has come from the far end. The path may carry more than we thought. */
   larger(sizeBytes: number, nowMs: number): void {
     this.#larger = Math.max(this.#larger, sizeBytes)
     if (this.#stage === undefined) this.#wakeUp(nowMs)
   }
 
-  /** The far end has spoken: it may acknowledge by now. */
+  /** We have heard from the far end. It may acknowledge probes by now. */
   heard(nowMs: number): void {
     if (this.state === 'disabled' && nowMs >= this.#restartedMs + CONFIRM_MS) this.#restart(nowMs)
   }
 
-  /** Looks again whether what passes has changed, either way. */
+  /** Looks again whether more or less passes now. */
   refresh(nowMs: number): void {
     this.#schedule(nowMs)
     if (this.state === 'complete') this.#verify(nowMs, [], true)
@@ -263,7 +282,7 @@ export class PathMtuSearch {
     else if (this.#stage === undefined) this.#restart(nowMs)
   }
 
-  /** The egress interface's MTU is another: less is taken at once, more is looked for. */
+  /** The egress interface's MTU has changed. A smaller one is used at once; a greater one starts a search. */
   setCeiling(ceilingBytes: number, nowMs: number): void {
     if (ceilingBytes === this.#ceiling) return
     this.#ceiling = ceilingBytes
@@ -310,7 +329,7 @@ export class PathMtuSearch {
     const slow = purpose === 'raise'
     this.#round = undefined
     if (this.#ceiling < this.#least) {
-      // The interface takes no probe at all, so there is nothing to ask, until it is a wider one.
+      // The interface takes no probe at all. There is nothing to ask until its MTU is greater.
       this.#stage = undefined
       this.state = 'disabled'
       this.confirmed = false
@@ -330,7 +349,7 @@ export class PathMtuSearch {
     }
   }
 
-  /** Sizes that have not been acknowledged, nor has any above them. */
+  /** The sizes for which neither they nor any greater size have been acknowledged. */
   #pending({ sizes }: Stage): number[] {
     return sizes.filter((size) => size > this.#lower)
   }
@@ -338,7 +357,7 @@ export class PathMtuSearch {
   #beginRound(stage: Stage, nowMs: number): Probe[] {
     const round = ++this.#rounds
     if (stage.purpose === 'verify' && stage.counted === 1) {
-      // Once it looks bad, find at the same time what does pass.
+      // The size in use seems to fail, so find at the same time what does pass.
       stage.sizes = [...new Set([...stage.sizes, ...commonBetween(this.#floor - 1, this.mtuBytes)])]
     }
     const copies = stage.purpose === 'raise' ? 1 : COPIES[Math.min(stage.counted, COPIES.length - 1)]
@@ -377,7 +396,7 @@ export class PathMtuSearch {
     return Math.min(Math.max(3 * this.#rttMs, 200) * 2 ** silent, 2_000)
   }
 
-  /** The far end is silent: that says nothing about sizes. */
+  /** The far end is silent. That tells nothing about sizes. */
   #giveUp(stage: Stage, nowMs: number): void {
     this.#stage = undefined
     if (this.confirmed) this.#lower = Math.max(this.#lower, this.mtuBytes)
@@ -453,7 +472,7 @@ export class PathMtuSearch {
   #use(mtuBytes: number, nowMs: number, confirmed: boolean): void {
     if (mtuBytes !== this.mtuBytes || confirmed !== this.confirmed) this.foundMs = nowMs
     if (mtuBytes < this.mtuBytes) {
-      // What came before it was narrowed, or thought to be, tells nothing of what comes after.
+      // Packets that came before the MTU was lowered tell nothing about what comes after.
       this.#larger = 0
       this.#largerMs = Number.NEGATIVE_INFINITY
     }

@@ -1,7 +1,7 @@
 import type { IpFamily } from '../../wire/ip.js'
 import { commonBetween, floorBytes } from './sizes.js'
 
-/** A datagram to a closed port of the far end, which makes an IP packet of so many bytes. */
+/** A datagram to a closed port of the far end. Its IP packet has `sizeBytes` bytes. */
 export interface TraceProbe {
   readonly id: number
   readonly sizeBytes: number
@@ -9,9 +9,9 @@ export interface TraceProbe {
 }
 
 /**
- * How a path MTU is known. `reached`: the far end answered a packet of that size, and larger ones were refused
- * or are not possible; `told`: a router, or this host, told it, but the far end answered nothing; `silent`:
- * nobody answered, and the interface's MTU is taken.
+ * How a path MTU is known. `reached`: the far end answered a packet of that size, and larger packets were
+ * refused or are impossible. `told`: a router or this host gave the size, but the far end answered nothing.
+ * `silent`: nobody answered, so the interface's MTU is used.
  */
 export type TraceBasis = 'reached' | 'told' | 'silent'
 
@@ -24,19 +24,19 @@ export interface TraceOptions {
   readonly family: IpFamily
   /** The egress interface's MTU. */
   readonly ceilingBytes: number
-  /** What the kernel believes, to be tried as well. */
+  /** The size that the kernel believes in. It is tried, too. */
   readonly estimateBytes?: number
 }
 
-/** How long an answer is waited for: at first, and at least once a round trip is known. */
+/** How long we wait for an answer: first while no round trip is known, then at least, when one is known. */
 const FIRST_TIMEOUT_MS = 300
 const LEAST_TIMEOUT_MS = 150
 const TRIES = 3
 
 /**
- * A host limits its port-unreachables: Linux to one a second towards one destination, six in a row, and none
- * of the too-big errors (icmp_ratelimit in ip-sysctl). So many answers are asked for in a row, then as slowly,
- * and while halving nothing is taken for lost any sooner.
+ * A host limits its port-unreachable errors. Linux sends one a second to one destination, six in a row, but
+ * does not limit too-big errors (icmp_ratelimit in ip-sysctl). So we ask for this many answers in a row, and
+ * then one in each {@link ANSWER_MS}. While halving, no probe counts as lost sooner than that.
  */
 const ANSWERS = 5
 const ANSWER_MS = 1_100
@@ -50,17 +50,18 @@ interface Asked {
 interface Waiting extends TraceProbe, Asked {}
 
 /**
- * Finds the path MTU with nothing but ICMP, the article's way: packets with don't-fragment set, to closed ports,
- * as traceroute sends them. This host's interface and the routers say when one is too big and what passes; the
- * far end says that one has arrived. Where the latter alone speak, it falls back on halving.
+ * Finds the path MTU only by ICMP, in the way of the article: by packets with don't-fragment set, to closed
+ * ports, as traceroute sends them. This host's interface and the routers say when a packet is too big, and what
+ * size passes. The far end says that a packet has arrived. If only the far end answers, the trace halves the
+ * range of sizes.
  *
- * Pure: the clock is passed in, what is to be sent is returned.
+ * This class is pure: the clock is passed in, and the packets to send are returned.
  */
 export class PathMtuTrace {
   result: TraceResult | undefined
   readonly #floor: number
   readonly #ceiling: number
-  /** The greatest size that has arrived, 0 for none; the least that was refused or is lost. */
+  /** The greatest size that has arrived, 0 for none. Then the least size that was refused or lost. */
   #lower = 0
   #upper: number
   /** The size under test. */
@@ -84,7 +85,7 @@ export class PathMtuTrace {
     if (estimate >= this.#floor && estimate < this.#ceiling) this.#ask(estimate)
   }
 
-  /** When {@link poll} is to be called at the latest. */
+  /** The latest time for the next call of {@link poll}. */
   get nextMs(): number {
     if (this.result !== undefined) return Number.POSITIVE_INFINITY
     const timeouts = [...this.#waiting.values()].map((it) => it.sentMs + this.#timeoutMs(it))
@@ -92,7 +93,7 @@ export class PathMtuTrace {
     return Math.min(...timeouts)
   }
 
-  /** What is to be sent now. */
+  /** The packets to send now. */
   poll(nowMs: number): readonly TraceProbe[] {
     if (this.result !== undefined) return []
     while (this.#answers < ANSWERS && nowMs >= this.#refilledMs + ANSWER_MS) {
@@ -118,7 +119,7 @@ export class PathMtuTrace {
     return probes
   }
 
-  /** What was said to pass, before it is known to; undefined while nothing was. */
+  /** The size that somebody says passes, before we know that it does; undefined if nobody has said anything. */
   get toldBytes(): number | undefined {
     return this.#told ? this.#candidate : undefined
   }
@@ -128,7 +129,7 @@ export class PathMtuTrace {
     return this.#waiting.has(id)
   }
 
-  /** The far end has answered this probe: it arrived. */
+  /** The far end has answered this probe, so it arrived. */
   arrived(id: number, nowMs: number): void {
     const probe = this.#waiting.get(id)
     if (probe === undefined) return
@@ -143,7 +144,7 @@ export class PathMtuTrace {
 
   /**
    * A router, or this host's interface, has refused this probe.
-   * @param mtuBytes what it says would pass; 0 where it does not say (RFC 1191, 5)
+   * @param mtuBytes the size that it says would pass; 0 if it gives none (RFC 1191, 5)
    */
   tooBig(id: number, mtuBytes: number): void {
     const probe = this.#waiting.get(id)
@@ -171,7 +172,7 @@ export class PathMtuTrace {
     this.#queue.push({ sizeBytes, attempt, patient })
   }
 
-  /** What the far end never saw cost it no answer. */
+  /** The far end did not see the probe, so the probe used up none of its answers. */
   #giveBack(): void {
     this.#answers = Math.min(ANSWERS, this.#answers + 1)
   }
@@ -194,12 +195,12 @@ export class PathMtuTrace {
   #unanswered({ sizeBytes, attempt, patient }: Waiting): void {
     if (attempt < TRIES) {
       this.#ask(sizeBytes, attempt + 1, patient)
-      // Does the far end answer at all?
+      // Find out whether the far end answers at all.
       if (this.#lower === 0 && sizeBytes > this.#floor && !this.#asked(this.#floor)) this.#ask(this.#floor)
       return
     }
     if (this.#lower === 0) {
-      // What is lost while nothing arrives says nothing of sizes.
+      // While nothing arrives, a lost packet tells nothing about sizes.
       if (sizeBytes === this.#floor || !this.#asked(this.#floor)) this.#end(this.#told ? 'told' : 'silent')
       return
     }
@@ -208,7 +209,9 @@ export class PathMtuTrace {
     this.#decide()
   }
 
-  /** Whether all is known; if not, something is being asked for afterwards. */
+  /**
+   * Returns whether the result is known. If it is not, and nothing else is being asked, asks for the next size.
+   */
   #decide(): boolean {
     if (this.#lower > 0 && this.#upper - this.#lower <= 1) {
       this.#end('reached')
@@ -218,7 +221,7 @@ export class PathMtuTrace {
     return false
   }
 
-  /** A common size about half way, where there is one. */
+  /** Asks for a common size about half way, if there is one, or else for the middle. */
   #halve(): void {
     const common = commonBetween(this.#lower, this.#upper)
     const half = Math.floor((this.#lower + this.#upper) / 2)

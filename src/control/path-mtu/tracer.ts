@@ -4,30 +4,36 @@ import type { IpFamily } from '../../wire/ip.js'
 import { headersBytes } from './sizes.js'
 import { PathMtuTrace, type TraceProbe, type TraceResult } from './trace.js'
 
-/** The ports that traceroute uses and nothing listens on; firewalls that let it through let these. */
+/**
+ * traceroute uses these ports, and nothing listens on them. Firewalls that let traceroute through let these
+ * through.
+ */
 const FIRST_PORT = 33_434
 const PORTS = 256
 
-/** Node cannot poll the socket: it is looked at so often while answers are waited for, less so after a while. */
+/**
+ * Node.js cannot poll this socket. While we wait for answers, we look at it this often. After {@link SOON_MS}
+ * we look less often.
+ */
 const LOOK_MS = 3
 const LATER_LOOK_MS = 15
 const SOON_MS = 60
 
 /** What became of one probe. */
 export interface TraceEvent {
-  /** Of the whole IP packet. */
+  /** The size of the whole IP packet. */
   readonly size_bytes: number
   readonly port: number
   /**
-   * `arrived`: the far end had it; `too_big`: `from` refused it; `refused`: `from` said something else; `unsent`:
-   * this host would not send it; `none`: nobody said anything.
+   * `arrived`: the far end received it. `too_big`: `from` refused it. `refused`: `from` sent another error.
+   * `unsent`: this host would not send it. `none`: nobody answered.
    */
   readonly answer: 'arrived' | 'too_big' | 'refused' | 'unsent' | 'none'
-  /** Who said so; null where it was this host itself, or nobody. */
+  /** Who answered; null if it was this host itself, or nobody. */
   readonly from: string | null
-  /** Of `too_big`: what would pass, where that was said. */
+  /** For `too_big`: the size that would pass, if the answer gives it. */
   readonly mtu_bytes: number | null
-  /** An errno's name, of `refused` and `unsent`. */
+  /** For `refused` and `unsent`: an errno's name. */
   readonly error: string | null
   readonly took_ms: number
 }
@@ -38,11 +44,11 @@ export interface TracerOptions {
   readonly ceilingBytes: number
   readonly estimateBytes?: number
   readonly onEvent?: (event: TraceEvent) => void
-  /** Called with what is said to pass, before it is known to. */
+  /** Called with the size that somebody says passes, before we know that it does. */
   readonly onTold?: (mtuBytes: number) => void
   /** Called once, unless the tracer is closed before. */
   readonly onEnd: (result: TraceResult) => void
-  /** Called in place of that with what was thrown while its timer ran: it is closed then. */
+  /** Called instead of `onEnd` with an error that was thrown in a timer. The tracer is closed then. */
   readonly onFault: (error: unknown) => void
 }
 
@@ -50,7 +56,7 @@ interface Sent extends TraceProbe {
   readonly port: number
 }
 
-/** Runs a {@link PathMtuTrace} over a probe socket, on timers. */
+/** Runs a {@link PathMtuTrace} over a probe socket, by timers. */
 export class Tracer {
   readonly #options: TracerOptions
   readonly #socket: ProbeSocket

@@ -4,28 +4,28 @@ import { AF_INET } from '../../linux/constants.js'
 import type { Endpoint, SocketFamily } from '../../linux/sockaddr.js'
 
 /**
- * A mechanism that tells where a peer is. The rest knows this alone: another one is a file of its own and a
- * line in {@link discoveryOf}.
+ * A way to find a peer's endpoint. The rest of the program knows only this interface. A new way needs a file of
+ * its own and a line in {@link discoveryOf}.
  */
 export interface Discovery {
-  /** Milliseconds after which it is to be asked again; undefined where the answer never changes. */
+  /** After how many milliseconds to ask again; undefined if the answer never changes. */
   readonly refreshMs: number | undefined
   /**
-   * Every endpoint that the peer may have now, at least one, the likeliest first.
-   * @throws the system's error, with its `code`: EAI_AGAIN where asking again later may help
+   * All endpoints that the peer may have now: at least one, the most likely first.
+   * @throws the system's error, with its `code`; EAI_AGAIN if it may help to ask again later
    */
   locate(): Promise<readonly Endpoint[]>
 }
 
-/** How often a name is looked up again though all is well. */
+/** How often a name is looked up again if there is no trouble. */
 const DNS_REFRESH_MS = 60_000
 
-/** The endpoint is an address, in the settings. */
+/** The settings give an address. */
 function staticDiscovery({ host, port }: Remote): Discovery {
   return { refreshMs: undefined, locate: async () => [{ address: host, port }] }
 }
 
-/** The endpoint is a name: the system's resolver knows its addresses. */
+/** The settings give a name. The system's resolver finds its addresses. */
 function dnsDiscovery({ host, port }: Remote, family: SocketFamily): Discovery {
   const options = { all: true, ...(family === AF_INET ? { family: 4 } : {}) } as const
   return {
@@ -39,9 +39,9 @@ export function discoveryOf(endpoint: Remote, family: SocketFamily): Discovery {
 }
 
 /**
- * Which of a peer's endpoints to send to.
- * @param now the one in use
- * @param silent whether nothing comes from there: the next in turn is tried then
+ * Chooses one of the peer's endpoints to send to.
+ * @param now the endpoint in use
+ * @param silent whether nothing comes from `now`; the next one in order is chosen then
  */
 export function chooseEndpoint(
   candidates: readonly Endpoint[],

@@ -3,21 +3,25 @@ import type { Endpoint } from '../../linux/sockaddr.js'
 import type { WayKind } from './underlay.js'
 
 /**
- * Why a peer's endpoint cannot be somewhere. `inside`: the way there is the tunnel itself; `itself`: this tunnel's
- * own socket is there; `unspecified`: no address, or no port; `untold`: the kernel does not tell the way there.
+ * Why a peer cannot be at an endpoint. `inside`: the route to it leads into the tunnel itself. `itself`: this
+ * tunnel's own socket is there. `unspecified`: it has no address or no port. `untold`: the kernel does not tell
+ * the route to it.
  */
 export type Refusal = 'inside' | 'itself' | 'multicast' | 'broadcast' | 'unspecified' | 'untold'
 
-/** What a place is judged by. */
+/** The facts that decide about an endpoint. */
 export interface PlaceFacts {
   readonly endpoint: Endpoint
-  /** What the kernel makes of its address. */
+  /** What the address is for the kernel. */
   readonly kind: WayKind
-  /** What the tunnel's own socket is bound to. */
+  /** The endpoint that the tunnel's own socket is bound to. */
   readonly listen: Endpoint
 }
 
-/** Why no peer can be there; undefined where one can. Nothing else is asked: not what is expected of the peer. */
+/**
+ * Why no peer can be at this endpoint; undefined if one can. It does not check what the settings say of the
+ * peer.
+ */
 export function refusalOf({ endpoint, kind, listen }: PlaceFacts): Refusal | undefined {
   const range = rangeOf(endpoint.address)
   if (range === 'unspecified' || endpoint.port === 0) return 'unspecified'
@@ -27,23 +31,23 @@ export function refusalOf({ endpoint, kind, listen }: PlaceFacts): Refusal | und
   return kind === 'own' && hears(listen, endpoint) ? 'itself' : undefined
 }
 
-/** Whether what is sent to `own`, an endpoint on this host, comes to a socket bound to `listen`. */
+/** Whether a socket that is bound to `listen` receives what is sent to `own`, an endpoint of this host. */
 function hears(listen: Endpoint, own: Endpoint): boolean {
   if (listen.port !== own.port) return false
   return rangeOf(listen.address) === 'unspecified' || withoutZone(listen.address) === withoutZone(own.address)
 }
 
-/** A zone is a name here and a number there; addresses of one host do not differ by it. */
+/** The zone is a name in one place and a number in another. Addresses of one host do not differ only by it. */
 function withoutZone(address: string): string {
   return ipaddr.parse(address.split('%')[0]).toNormalizedString()
 }
 
-/** IPv4 in IPv6's clothes counts as IPv4. */
+/** The kind of address range, by ipaddr.js. An IPv4-mapped IPv6 address counts as IPv4. */
 function rangeOf(address: string): string {
   return ipaddr.process(address.split('%')[0]).range()
 }
 
-/** For a person: what such a place is, and what to do about it. */
+/** Says what the refused endpoint is, and what a person can do about it. */
 export function describeRefusal(
   refusal: Refusal,
   device: string | undefined,

@@ -1,60 +1,60 @@
 /**
- * How a peer is. `new`: nothing has come from it yet. `up`: something came lately. `silent`: nothing has come
- * for a while though something should have. `down`: it answers keepalives, and has missed several.
+ * The states of a peer. `new`: nothing has come from it yet. `up`: something came lately. `silent`: nothing has
+ * come for a while, though something should have. `down`: it answers keepalives, and has missed several.
  */
 export const PEER_STATES = ['new', 'up', 'silent', 'down'] as const
 
 export type PeerState = (typeof PEER_STATES)[number]
 
-/** How often a peer that is not otherwise heard is asked whether it is there. */
+/** How often we send a keepalive to a peer that we do not hear otherwise. */
 const HELLO_MS = 5_000
 
-/** Nothing heard for so long, of an end that answers keepalives: at least one answer is missing. */
+/** For a peer that answers keepalives: after this long without a message, at least one answer is missing. */
 const SILENT_MS = 2 * HELLO_MS + 1_000
 
-/** Nothing heard for so long, and no answer to {@link MISSED} keepalives. */
+/** Such a peer is down after this long without a message, and {@link MISSED} keepalives without an answer. */
 const DOWN_MS = 3 * HELLO_MS + 1_000
 const MISSED = 3
 
-/** An end that answers no keepalives is silent when frames went to it for so long and none came back. */
+/** A peer that does not answer keepalives is silent if frames went to it, and none came back for this long. */
 const QUIET_MS = 30_000
 
-/** The longest pause between keepalives to an end of which nothing has been heard at all. */
+/** The longest pause between keepalives to a peer that was never heard. */
 const MAX_PAUSE_MS = 60_000
 
-/** Keepalives that an end may leave unanswered, though it is heard, before it is asked no more. */
+/** If a peer is heard but leaves this many keepalives unanswered, we send it no more. */
 const PATIENCE = 3
 
-/** One of which nothing has been heard at all is looked for elsewhere sooner. */
+/** A peer that was never heard is looked for elsewhere after this shorter time. */
 const NEW_QUIET_MS = 10_000
 
-/** What is known of a peer at a moment. Counts are since the start. */
+/** What is known of a peer at one moment. The counts are since the start. */
 export interface PeerMoment {
   readonly nowMs: number
   readonly sentFrames: number
   readonly receivedFrames: number
 }
 
-/** What is to be done about a peer now. */
+/** What must be done for a peer now. */
 export interface PeerDuty {
   /** Send it a keepalive. */
   readonly hello: boolean
-  /** Find out anew where it is, and try elsewhere. */
+  /** Look for its endpoint again, and try another one. */
   readonly locate: boolean
 }
 
 /**
- * A peer's life, from what is heard of it: frames, and answers to keepalives, which an end other than
- * udptun-fast does not give and is then spared. The clock is passed in.
+ * The state of a peer, from what is heard of it: frames and answers to keepalives. Only udptun-fast answers
+ * keepalives, so other ends soon get none. The clock is passed in.
  */
 export class PeerLife {
   #state: PeerState = 'new'
   #heardMs: number | undefined
   #received: number
-  /** When frames last went there that nothing has answered since; undefined while none have. */
+  /** When we first sent frames that nothing has answered yet; undefined if there are none. */
   #askedMs: number | undefined
   #sent: number
-  /** Whether it has ever answered a keepalive, and how many it has left unanswered since it last did. */
+  /** Whether it has ever answered a keepalive, and how many are unanswered since its last answer. */
   #answers = false
   #unanswered = 0
   #helloMs: number | undefined
@@ -75,7 +75,7 @@ export class PeerLife {
     return this.#unanswered >= PATIENCE && this.#heardMs !== undefined ? false : undefined
   }
 
-  /** When something last came from it, in the clock's terms. */
+  /** When something last came from it, on the clock of the caller. */
   get heardMs(): number | undefined {
     return this.#heardMs
   }
@@ -86,19 +86,19 @@ export class PeerLife {
     this.#heard(nowMs)
   }
 
-  /** It has sent a keepalive or a probe of its own, so it is one that answers. */
+  /** It has sent a keepalive or a probe of its own, so it is an end that answers. */
   asked(nowMs: number): void {
     this.answered(nowMs)
   }
 
-  /** It is somewhere else now: whether it is there, and answers, is to be found out anew. */
+  /** Its endpoint has changed. We find out again whether it is there and answers. */
   moved(): void {
     this.#helloMs = undefined
     this.#unanswered = 0
     this.#askedMs = undefined
   }
 
-  /** To be called now and then. */
+  /** Must be called regularly. */
   tick(moment: PeerMoment): PeerDuty {
     const { nowMs, sentFrames, receivedFrames } = moment
     if (receivedFrames !== this.#received) this.#heard(nowMs)
@@ -115,7 +115,7 @@ export class PeerLife {
   }
 
   #heard(nowMs: number): void {
-    // What was asked before it was there it could not answer.
+    // It could not answer keepalives that were sent before it was there.
     if (this.#heardMs === undefined) this.#unanswered = 0
     this.#heardMs = nowMs
     this.#askedMs = undefined
@@ -138,7 +138,7 @@ export class PeerLife {
     return this.#askedMs !== undefined && nowMs - this.#askedMs >= NEW_QUIET_MS
   }
 
-  /** Once when it is lost, and then once in {@link QUIET_MS}. */
+  /** True when the peer gets lost, and then once every {@link QUIET_MS}. */
   #isLocateDue(nowMs: number): boolean {
     if (!this.#isLost(nowMs)) {
       this.#locatedMs = undefined

@@ -8,23 +8,26 @@ import type { PeerTable } from '../../memory/peer-table.js'
 import { type Refusal, refusalOf } from './endpoint-refusal.js'
 import { type Underlay, type Way, wayTo } from './underlay.js'
 
-/** What is refused is refused again for so long without a look at the routes. */
+/** For this long, a refused address is refused again without a look at the routes. */
 const REFUSED_MS = 1_000
 
-/** What came of a move: nothing, for it is there already; another port of the same address; another address. */
+/**
+ * The result of a move. `none`: the peer is there already. `port`: another port of the same address. `address`:
+ * another address.
+ */
 export type Move = 'none' | 'port' | 'address'
 
 export interface EndpointContext {
   readonly socket: UdpSocket
   readonly netlink: Netlink
   readonly table: PeerTable
-  /** The tunnel's own device; undefined before it is there. */
+  /** The index of the tunnel's own device; undefined until it exists. */
   readonly deviceIndex: () => number | undefined
 }
 
 /**
- * Where one peer is, and the way there. Whoever learns that it is somewhere, from the settings, a name, a
- * handshake or data, asks here, and may be refused: then it stays where it was.
+ * The endpoint of one peer, and the route to it. Settings, name lookups, handshakes and data may all give a new
+ * endpoint. All of them ask here. If the new endpoint is refused, the peer keeps the old one.
  */
 export class PeerEndpoint {
   readonly #row: number
@@ -45,32 +48,32 @@ export class PeerEndpoint {
     return this.#endpoint
   }
 
-  /** The same as a socket address, as `encodeSockaddr` makes it. */
+  /** The endpoint as a socket address, as {@link encodeSockaddr} makes it. */
   get sockaddr(): Uint8Array | undefined {
     return this.#sockaddr
   }
 
-  /** How datagrams go there. */
+  /** How datagrams get to the endpoint. */
   get underlay(): Underlay | undefined {
     return this.#way?.underlay
   }
 
-  /** Whether the way there is the tunnel itself, by a route that was made since. */
+  /** Whether the route to the endpoint leads into the tunnel itself. Such a route may be added at any time. */
   get isInside(): boolean {
     return this.#way?.kind === 'inside'
   }
 
   /**
-   * The settings, or a name, say that it is there.
-   * @throws UserError where this host's socket cannot send there; KernelError from rtnetlink
+   * Sets an endpoint that comes from the settings or from a name lookup.
+   * @throws UserError if this host's socket cannot send there; KernelError from rtnetlink
    */
   locate(endpoint: Endpoint): Move | Refusal {
     return this.#move(endpoint, encode(this.#context.socket, endpoint))
   }
 
   /**
-   * It has been heard, authentically, from there.
-   * @param sockaddr all its bytes, zeros behind a short one
+   * Sets the endpoint that an authentic message came from.
+   * @param sockaddr all its bytes; a short address is filled up with zeros
    */
   roam(sockaddr: Uint8Array, nowMs: number): Move | Refusal {
     const now = this.#sockaddr
@@ -108,14 +111,14 @@ export class PeerEndpoint {
     return onlyPort ? 'port' : 'address'
   }
 
-  /** Looks at the way there, which may change at any time. @throws KernelError from rtnetlink */
+  /** Follows the route to the endpoint. It may change at any time. @throws KernelError from rtnetlink */
   follow(): void {
     if (this.#endpoint === undefined) return
     const { socket, netlink, table, deviceIndex } = this.#context
     const { address } = this.#endpoint
     this.#way = wayTo(netlink, address, deviceIndex())
     if (this.underlay?.interface === undefined || !address.includes('%')) return
-    // A zone's interface may have been made anew, and have another index.
+    // The interface of the zone may have been created anew, with another index.
     this.#sockaddr = encode(socket, this.#endpoint)
     table.setAddress(this.#row, this.#sockaddr)
   }
@@ -129,7 +132,7 @@ function sameEndpoint(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.from(a).equals(b)
 }
 
-/** Whether two socket addresses of one family differ by the port at the most. */
+/** Whether two socket addresses of one family are equal except for the port. */
 function sameAddress(a: Uint8Array, b: Uint8Array): boolean {
   const port = sockaddr_in.sin_port
   return a.every((byte, index) => byte === b[index] || index === port || index === port + 1)

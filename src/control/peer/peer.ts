@@ -33,16 +33,16 @@ import { carriedMtuBytes, type DeviceMtuInput, deviceMtuBytes, familyOf, type Un
 
 const DNS_RETRY_MS = 2_000
 
-/** How long a look-up may take before the wait for it is spoken of. */
+/** If a DNS lookup takes longer than this, we log that we are waiting. */
 const DNS_PATIENCE_MS = 1_000
 
-/** That a peer moves, or is refused a place, is said so often at the most. */
+/** The least time between two log lines about moves of a peer, or about refused endpoints. */
 const SAY_MS = 10_000
 
-/** Refused places that are remembered as said. */
+/** How many refused endpoints we remember as logged. */
 const MAX_REFUSED = 16
 
-/** What a peer needs of the tunnel. */
+/** What a peer needs from the tunnel. */
 export interface PeerContext {
   readonly settings: Settings
   readonly socket: UdpSocket
@@ -53,51 +53,51 @@ export interface PeerContext {
   readonly log: Logger
   readonly faults: Faults
   readonly limits: PathLimits
-  /** Sends a row's peer a control frame; returns 0 or an errno. */
+  /** Sends a control frame to the peer of a row. Returns 0 or an errno. */
   send(row: number, to: Endpoint, message: ControlMessage): number
-  /** The same of so many bytes, in one datagram; false where that cannot be told. */
+  /** Sends a control frame of `bytes` bytes in one datagram. Returns false if that is not certain. */
   sendWhole(row: number, to: Endpoint, message: ControlMessage, bytes: number): boolean
   /** Called when {@link Peer.mtuBytes} may have changed. */
   onMtu(): void
-  /** What was learnt from a row's peer holds no more. */
+  /** Called when nothing that was learnt from the peer of this row is valid any more. */
   forget(row: number): void
-  /** Where the tunnel is private. */
+  /** Undefined if the tunnel is not private. */
   readonly privateSide: PrivateSide | undefined
-  /** The tunnel's own device, once it is there. */
+  /** The tunnel's own device; undefined until it exists. */
   device(): { readonly index: number; readonly name: string } | undefined
-  /** The name of another peer that is there already. */
+  /** The name of another peer that has this endpoint already. */
   nameAt(endpoint: Endpoint): string | undefined
 }
 
-/** One of the other hosts, as main sees it: where it is, how to get there, whether it is heard. */
+/** One peer, as main sees it: its endpoint, the path to it, and whether we hear it. */
 export class Peer {
   /** Its row in the peer table. */
   readonly row: number
   readonly #context: PeerContext
   #settings: PeerSettings
-  /** Undefined for one that comes by itself. */
+  /** Undefined if the settings give no endpoint. The peer then contacts us. */
   #discovery: Discovery | undefined
-  /** Counters of the row at the start: a row may have had another peer. */
+  /** The counters of the row when this peer took it. The row may have belonged to another peer before. */
   readonly #base: PeerCounts
   readonly #place: PeerEndpoint
-  /** Once the workers run, that answers may come. */
+  /** It searches only when the workers run, because no answer can come before. */
   readonly #path: PathFollower
   #started = false
   #sent = 0
-  /** What the path has been said to be too narrow for, since it last was wide enough. */
+  /** What we have reported as too much for the path, since the path was last wide enough. */
   readonly #narrow = new Set<string>()
   #handshakeFits = true
   readonly #life: PeerLife
-  /** It is where it was heard from, not where its settings say. */
+  /** The endpoint is where the peer was heard from, not where its settings say. */
   #roamed = false
   #locatedMs = 0
-  /** Of the last keepalive: its answer has the same. */
+  /** The token of the last keepalive. The answer carries the same token. */
   #helloToken = 0n
   #locating = false
   #removed = false
-  /** As it was told of last. */
+  /** What we have logged last about runs of datagrams. */
   #takesRuns = true
-  /** What was last complained of, until it is over. */
+  /** The last trouble that was logged; undefined when it is over. */
   #trouble: string | undefined
   readonly #moves = new Seldom(SAY_MS)
   readonly #refusals = new Seldom(SAY_MS)
@@ -115,7 +115,7 @@ export class Peer {
     context.privateSide?.add(index, settings)
   }
 
-  /** What it is set to now. */
+  /** Its present settings. */
   get settings(): PeerSettings {
     return this.#settings
   }
@@ -124,45 +124,45 @@ export class Peer {
     return this.settings.name
   }
 
-  /** The name or address that it was given as. */
+  /** Its name or address, as the settings give it. */
   get host(): string {
     return this.settings.endpoint?.host ?? this.name
   }
 
-  /** Undefined until it has been found. */
+  /** Undefined until it is known. */
   get endpoint(): Endpoint | undefined {
     return this.#place.endpoint
   }
 
-  /** The same as a socket address. */
+  /** The endpoint as a socket address. */
   get sockaddr(): Uint8Array | undefined {
     return this.#place.sockaddr
   }
 
-  /** How datagrams go there; undefined until it has been found. */
+  /** How datagrams get to the peer; undefined until its endpoint is known. */
   get underlay(): Underlay | undefined {
     return this.#place.underlay
   }
 
-  /** The MTU that the device may have for this peer's sake; undefined while there is no way to it. */
+  /** The greatest MTU that this peer allows for the device; undefined if there is no route to the peer. */
   get mtuBytes(): number | undefined {
     const input = this.#mtuInput()
     return input === undefined ? undefined : deviceMtuBytes(input)
   }
 
-  /** What the way to it carries in whole datagrams, whatever the settings say of the MTU. */
+  /** The overlay MTU that the path carries in unfragmented datagrams, whatever MTU the settings ask for. */
   get carriedMtuBytes(): number | undefined {
     const input = this.#mtuInput()
     return input === undefined ? undefined : carriedMtuBytes({ ...input, wanted: 'auto' })
   }
 
-  /** What comes to a frame on its way to a datagram. */
+  /** The bytes that sealing adds to a frame. */
   get #sealedBytes(): number {
     const { privateSide, settings } = this.#context
     return privateSide === undefined ? 0 : sealedBytes(settings.mode)
   }
 
-  /** The packet that the shortest control frame becomes on its way there. */
+  /** The size in bytes of the IP packet that carries the shortest control frame to this endpoint. */
   #leastBytes({ address }: Endpoint): number {
     return (
       headersBytes(familyOf(address)) + this.#sealedBytes + controlFrameBytes(this.#context.settings.mode)
@@ -186,7 +186,7 @@ export class Peer {
     }
   }
 
-  /** The workers run: what the path carries can be found out. */
+  /** The workers run now, so the path MTU can be searched. */
   start(): void {
     this.#started = true
     this.#followPath()
@@ -197,9 +197,9 @@ export class Peer {
   }
 
   /**
-   * Finds it, waiting while the name service does not answer, and saying so.
-   * @param signal ends the wait, but not a look-up that is under way: nothing can
-   * @throws UserError where it cannot be found or reached; the signal's reason
+   * Finds the peer's endpoint. Waits, and logs that, if DNS does not answer.
+   * @param signal aborts the wait; a lookup that is running cannot be aborted
+   * @throws UserError if the peer cannot be found or reached; the signal's reason
    */
   async find(signal: AbortSignal): Promise<void> {
     const discovery = this.#discovery
@@ -228,7 +228,7 @@ export class Peer {
           signal.throwIfAborted()
           if (error instanceof UserError) throw error
           const { code } = error as NodeJS.ErrnoException
-          // No answer of the resolver's.
+          // This error is not from the resolver.
           if (code === undefined) throw error
           if (code !== 'EAI_AGAIN') {
             throw new UserError(
@@ -244,7 +244,7 @@ export class Peer {
     }
   }
 
-  /** To be called once a second. @throws KernelError from rtnetlink */
+  /** Must be called once a second. @throws KernelError from rtnetlink */
   tick(): void {
     const traffic = this.#traffic()
     const before = this.#life.state
@@ -264,7 +264,7 @@ export class Peer {
     if (due || locate || lost) this.#findAgain(locate)
   }
 
-  /** It has sent a control frame of `bytes`. */
+  /** The peer has sent a control frame of `bytes` bytes. */
   said(message: ControlMessage, bytes: number): void {
     const { type, token } = message
     const before = this.#life.state
@@ -288,7 +288,7 @@ export class Peer {
     return this.#life.state
   }
 
-  /** It is no peer any more; its row is not free yet for another (peer-rows.ts). */
+  /** Removes the peer. Its row is not free yet for another peer; see peer/rows.ts. */
   remove(): void {
     this.#removed = true
     this.#path.close()
@@ -298,7 +298,7 @@ export class Peer {
     this.settings.preshared_key_file?.wipe()
   }
 
-  /** It is the same peer, set to something else: what is known of it stays, where it is included. */
+  /** Changes the settings of the same peer. What we know of it stays; its endpoint stays until a new one is found. */
   change(settings: PeerSettings): void {
     const before = this.settings
     this.#settings = settings
@@ -356,7 +356,7 @@ export class Peer {
     else this.#context.log.info(fields, `${name} ${before === 'new' ? 'is heard' : 'is heard again'}`)
   }
 
-  /** Once of each way that takes no runs of datagrams. */
+  /** Logs once for each path that the kernel cannot send runs of datagrams on it. */
   #tellRuns(): void {
     const { limits, log } = this.#context
     const takesRuns = limits.takesRuns(this.row)
@@ -380,12 +380,12 @@ export class Peer {
     return endpoint === undefined ? undefined : discoveryOf(endpoint, this.#context.socket.family)
   }
 
-  /** @throws UserError where no peer can be, or it cannot be sent to */
+  /** @throws UserError if no peer can be at this endpoint, or if we cannot send to it */
   #moveTo(endpoint: Endpoint): void {
     const { settings, privateSide, device } = this.#context
     const { host } = this
     refuseLoop(settings, host, endpoint)
-    // Keys tell peers apart wherever they are; without, the address does.
+    // In a private tunnel the keys tell the peers apart. In a plain tunnel only the endpoint does.
     const other = privateSide === undefined ? this.#context.nameAt(endpoint) : undefined
     if (other !== undefined && other !== this.name) {
       throw new UserError(
@@ -404,9 +404,9 @@ export class Peer {
   }
 
   /**
-   * It has been heard, authentically, from somewhere: that is where it is now.
-   * @param sockaddr all its bytes; not changed afterwards
-   * @returns false where no peer can be: it is where it was then
+   * An authentic message has come from `sockaddr`, so the peer is there now.
+   * @param sockaddr the whole socket address; it must not change afterwards
+   * @returns false if no peer can be there; the peer keeps its endpoint then
    */
   roamTo(sockaddr: Uint8Array): boolean {
     const before = this.endpoint
@@ -424,7 +424,7 @@ export class Peer {
     return true
   }
 
-  /** What was known of the way holds no more, unless only the port is another. */
+  /** Discards what is known of the old path, unless only the port has changed. */
   #otherPath(move: Move): void {
     if (move !== 'address') return
     this.#context.limits.allowRuns(this.row)
@@ -433,7 +433,7 @@ export class Peer {
     this.#limit()
   }
 
-  /** @param times since that was last said; undefined for not now */
+  /** @param times the number of moves since the last log line; undefined if it is too early to log */
   #tellMoves(times: number | undefined, found = false): void {
     const { endpoint, name } = this
     if (times === undefined || endpoint === undefined) return
@@ -444,7 +444,7 @@ export class Peer {
     else log.info(fields, `${name} ${found ? 'is at' : 'has moved to'} ${text}`)
   }
 
-  /** Once of each place, the first of them, and seldom. */
+  /** Logs each refused endpoint once, up to {@link MAX_REFUSED}, and not too often. */
   #tellRefused(endpoint: Endpoint, refusal: Refusal, nowMs: number): void {
     const { log, device } = this.#context
     const place = `${refusal} ${endpoint.address}`
@@ -480,7 +480,7 @@ export class Peer {
     })
   }
 
-  /** Finds out what the path carries, from now on. */
+  /** Starts the search of the path MTU. */
   #followPath(): void {
     const { endpoint, underlay } = this
     if (endpoint === undefined || underlay?.interface === undefined) return
@@ -491,7 +491,7 @@ export class Peer {
     this.#path.follow(path, performance.now())
   }
 
-  /** Once, where not even a handshake fits: nothing else will either. */
+  /** Logs once that the interface is too narrow even for a handshake. Then nothing else fits either. */
   #tellNoHandshake(): void {
     const { privateSide, log } = this.#context
     const { endpoint, underlay } = this
@@ -508,7 +508,7 @@ export class Peer {
     )
   }
 
-  /** Tells the workers what the path carries, and a person where that is too little. */
+  /** Tells the workers what the path carries, and logs it if that is too little. */
   #limit(): void {
     this.#tellNoHandshake()
     const pathBytes = this.#path.knownBytes
@@ -520,7 +520,7 @@ export class Peer {
       return
     }
     const family = familyOf(input.remoteAddress)
-    // 0 would be no limit.
+    // 0 would mean no limit.
     const wholeBytes = Math.max(1, pathBytes - headersBytes(family) - this.#sealedBytes)
     const carried = carriedMtuBytes({ ...input, wanted: 'auto' })
     let fragmentedBytes = 0
@@ -530,7 +530,10 @@ export class Peer {
     this.#tellNarrow(pathBytes, carried, fragmentedBytes > 0)
   }
 
-  /** Whether this host can fragment what goes there: IPv6 only to what its cache knows of the path. */
+  /**
+   * Whether this host can fragment datagrams to the peer. For IPv6, it uses only what its route cache knows of
+   * the path.
+   */
   #mayFragment(pathBytes: number): boolean {
     if (this.endpoint === undefined) return false
     const { address } = this.endpoint
@@ -539,7 +542,7 @@ export class Peer {
     return known !== undefined && known <= pathBytes
   }
 
-  /** Once for each thing that is too much for the path. */
+  /** Logs once for each thing that is too much for the path. */
   #tellNarrow(pathBytes: number, carried: number, fragments: boolean): void {
     const { settings, log } = this.#context
     const { name } = this
@@ -566,7 +569,7 @@ export class Peer {
     }
   }
 
-  /** Looks at the way there, which may change at any time, and its interface's MTU. */
+  /** Follows changes of the route to the peer, and of its interface's MTU. They can change at any time. */
   followUnderlay(): void {
     const { log, device } = this.#context
     const { endpoint, underlay } = this
@@ -597,9 +600,9 @@ export class Peer {
   }
 
   /**
-   * Finds out anew where it is, in the background.
-   * @param silent whether nothing comes from where it is
-   * @param changed whether its settings have another endpoint than before
+   * Looks for the peer's endpoint again, in the background.
+   * @param silent whether nothing comes from the present endpoint
+   * @param changed whether the settings give another endpoint than before
    */
   #findAgain(silent: boolean, changed = false): void {
     this.#locate(silent, changed).catch((error) => this.#context.faults.take('locate', error, this.name))
@@ -627,7 +630,7 @@ export class Peer {
     } catch (error) {
       if (discovery !== this.#discovery) return
       const { code, message } = error as NodeJS.ErrnoException
-      // Neither the resolver's answer nor a person's to mend.
+      // This error is not from the resolver, and a person cannot mend it.
       if (code === undefined && !(error instanceof UserError)) throw error
       if (this.endpoint !== undefined && !silent && !changed) return
       const [state, then] =
@@ -650,7 +653,10 @@ function same(a: Endpoint, b: Endpoint): boolean {
   return a.address === b.address && a.port === b.port
 }
 
-/** What the settings alone could tell of an address holds for what a name resolves to as well. */
+/**
+ * Refuses a name that resolves to an address inside the overlay. For addresses, the check of the settings does
+ * this.
+ */
 function refuseLoop({ local }: Settings, host: string, { address }: Endpoint): void {
   const inside = local.find((it) => contains(it, address))
   if (inside === undefined) return

@@ -13,12 +13,12 @@ import type { PeerRows } from './rows.js'
 
 const REFRESH_LOOK_MS = 20
 
-/** Who a peer is: its key, or in a plain tunnel, where it is. Its name may change. */
+/** What identifies a peer: its public key or, in a plain tunnel, its endpoint. Its name may change. */
 function identityOf({ public_key, endpoint }: PeerSettings): string {
   return public_key === undefined ? `${endpoint?.host} ${endpoint?.port}` : formatKey(public_key)
 }
 
-/** Names of peers that came, went, and are set to something else than before. */
+/** The names of the peers that were added, removed or changed. */
 export interface PeerChanges {
   readonly added: readonly string[]
   readonly removed: readonly string[]
@@ -27,11 +27,14 @@ export interface PeerChanges {
 
 export interface PeersContext extends Omit<PeerContext, 'nameAt'> {
   readonly peerRows: PeerRows
-  /** Tells the workers what addresses the peers have by configuration; called whenever it is {@link Peers.rows} that change. */
+  /**
+   * Tells the workers which addresses the configuration gives to the peers. Called when {@link Peers.rows}
+   * changes.
+   */
   configure(): void
 }
 
-/** All the other hosts. Each has a row of the peer table, and keeps it for as long as it is a peer. */
+/** All the peers. Each peer has a row in the peer table and keeps it until it is removed. */
 export class Peers {
   readonly #context: PeersContext
   readonly #peers = new Map<string, Peer>()
@@ -46,12 +49,12 @@ export class Peers {
   }
 
   /**
-   * Waits until the first of them has been found; the others are looked for in the background.
-   * @param signal ends the wait
-   * @throws UserError where none can be found
+   * Waits until the first peer has been found. The search for the others goes on in the background.
+   * @param signal aborts the wait
+   * @throws UserError if none can be found
    */
   async find(signal: AbortSignal): Promise<void> {
-    // Each search listens; Node takes more than ten for a leak.
+    // Each search adds a listener. Node.js warns of a leak if there are more than ten.
     setMaxListeners(0, signal)
     const searches = [...this.#peers.values()].map((peer) => peer.find(signal))
     if (searches.length === 1) return searches[0]
@@ -73,12 +76,15 @@ export class Peers {
     }
   }
 
-  /** The least MTU that the device may have for any of them that is not down; undefined while there is no way. */
+  /**
+   * The least {@link Peer.mtuBytes} of the peers that are not down; undefined if there is no route to any of
+   * them.
+   */
   get mtuBytes(): number | undefined {
     return this.#least(({ mtuBytes }) => mtuBytes)
   }
 
-  /** The least that the ways to them carry in whole datagrams, whatever the device's MTU. */
+  /** The least {@link Peer.carriedMtuBytes} of the same peers. */
   get carriedMtuBytes(): number | undefined {
     return this.#least(({ carriedMtuBytes }) => carriedMtuBytes)
   }
@@ -86,12 +92,12 @@ export class Peers {
   #least(of: (peer: Peer) => number | undefined): number | undefined {
     const all = [...this.#peers.values()]
     const alive = all.filter(({ state }) => state !== 'down')
-    // Where all are down, the way to them is as good a guess as any.
+    // If all peers are down, their paths are still the best guess.
     const bytes = (alive.length === 0 ? all : alive).flatMap((peer) => of(peer) ?? [])
     return bytes.length === 0 ? undefined : Math.min(...bytes)
   }
 
-  /** Those whose paths hold the device's MTU below what another one's carries. */
+  /** The peers whose paths hold the device's MTU below what another peer's path carries. */
   get narrow(): readonly {
     readonly name: string
     readonly mtuBytes: number
@@ -104,15 +110,15 @@ export class Peers {
     )
   }
 
-  /** The workers run: what the paths carry can be found out. */
+  /** The workers run now, so the path MTUs can be searched. */
   start(): void {
     this.#started = true
     this.#each((peer) => peer.start())
   }
 
   /**
-   * ICMP says that of a datagram to `sockaddr` no more than so many bytes pass, 0 if it does not say. If several
-   * peers are at that address it is said of the paths to all.
+   * An ICMP error about a datagram to `sockaddr` says that at most `mtuBytes` bytes pass; 0 if it gives no
+   * size. If several peers have this address, the hint goes to all of them.
    */
   hint(sockaddr: Uint8Array, mtuBytes: number): void {
     const row = this.#context.table.rowOf(sockaddr)
@@ -123,17 +129,17 @@ export class Peers {
     })
   }
 
-  /** The interfaces to them. */
+  /** The names of the interfaces that lead to the peers. */
   get interfaces(): ReadonlySet<string> {
     return new Set([...this.#peers.values()].flatMap(({ underlay }) => underlay?.interface ?? []))
   }
 
-  /** Looks at the ways to them, of which one may have changed. */
+  /** Follows changes of the routes to all peers. One may have changed. */
   followUnderlays(): void {
     this.#each((peer) => peer.followUnderlay())
   }
 
-  /** Has what the paths carry looked for again; resolves when that is known, or after `withinMs`. */
+  /** Searches all path MTUs again. Resolves when they are known, or after `withinMs`. */
   async refreshPaths(withinMs: number): Promise<void> {
     this.#each(({ pathMtu }) => pathMtu?.refresh())
     const endMs = performance.now() + withinMs
@@ -141,12 +147,12 @@ export class Peers {
     while (!settled() && performance.now() < endMs) await sleep(REFRESH_LOOK_MS)
   }
 
-  /** The greatest MTU of the interfaces to them. */
+  /** The greatest MTU of the interfaces that lead to the peers. */
   get longestUnderlayBytes(): number {
     return Math.max(0, ...[...this.#peers.values()].map(({ underlay }) => underlay?.mtuBytes ?? 0))
   }
 
-  /** The peer of a row, unless it has none now. */
+  /** The peer of a row; undefined if the row has none now. */
   at(row: number): Peer | undefined {
     for (const peer of this.#peers.values()) if (peer.row === row) return peer
     return undefined
@@ -156,21 +162,21 @@ export class Peers {
     return [...this.#peers.values()]
   }
 
-  /** To be called once a second. */
+  /** Must be called once a second. */
   tick(): void {
     this.#each((peer) => peer.tick())
   }
 
-  /** Does something for each, whatever comes of the others. */
+  /** Does the work for each peer. An error with one peer does not stop the others. */
   #each(work: (peer: Peer) => void): void {
     for (const peer of this.#peers.values()) this.#context.faults.run('peer', () => work(peer), peer.name)
   }
 
   /**
-   * Makes the peers those of `settings`, one call at a time. Those that stay notice nothing. Those that are only set
-   * to something else keep their rows, and with them their keys, their traffic and where they are. Those that go are
-   * gone at once. Those that come may have to wait until rows are free.
-   * @throws UserError for keys that nobody can talk to; nothing has changed then; or when the tunnel stops meanwhile
+   * Changes the peers to those in `settings`. Calls must not overlap. An unchanged peer notices nothing. A
+   * changed peer keeps its row, and with it its keys, its traffic and its endpoint. A removed peer is gone at
+   * once. An added peer may have to wait until a row is free.
+   * @throws UserError for impossible keys (nothing has changed then), or when the tunnel stops meanwhile
    */
   async apply(settings: Settings): Promise<PeerChanges> {
     const { faults, privateSide, peerRows, configure } = this.#context
@@ -195,7 +201,7 @@ export class Peers {
         faults.run('peer', () => this.#add(row, peer), peer.name),
       )
       configure()
-      // Not before what is configured names them no more.
+      // Not earlier: the configured addresses must no longer name the retired rows.
       const settled = peerRows.settle()
       if (waiting.length === 0) return changes
       if (settled === undefined) throw new UserError(`there is no room for ${waiting.length} of the peers`)
@@ -203,7 +209,7 @@ export class Peers {
     }
   }
 
-  /** What `settings` change, by the peers' names. */
+  /** What `settings` change, by the names of the peers. */
   #changes(settings: Settings): PeerChanges {
     const wanted = new Map(settings.peers.map((peer) => [peer.name, peer]))
     const before = [...this.#peers.values()]
@@ -230,7 +236,7 @@ export class Peers {
     )
   }
 
-  /** What is said of them when the tunnel is up. */
+  /** How the log names the peers when the tunnel is up. */
   summary(): string {
     const [first, ...others] = this.#peers.values()
     return others.length === 0 && first.endpoint !== undefined
@@ -238,7 +244,7 @@ export class Peers {
       : `${this.#peers.size} peers`
   }
 
-  /** The same for the log's fields. */
+  /** The same, as fields of the log. */
   announcement(): Record<string, unknown> {
     const [first, ...others] = this.#peers.values()
     if (others.length === 0 && first.endpoint !== undefined)

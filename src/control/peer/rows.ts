@@ -11,27 +11,31 @@ import { type MemoryPlan, StateWord } from '../../memory/plan.js'
 import { Ring } from '../../memory/ring.js'
 import { StormLimit } from '../../memory/storm-limit.js'
 
-/** How long the workers are waited for before they are rung for again, and what that doubles up to. */
+/** The first pause before the workers are rung for again. It doubles up to the second value. */
 const FIRST_LOOK_MS = 1
 const LAST_LOOK_MS = 16
 
-/** Something that passes records on in their order. */
+/** Something that passes records on in order. */
 type Passing = Pick<Ring, 'position' | 'hasPassed'>
 
 /**
- * The rows of the peer table, and of all else that has a row for each peer: which are free for one.
+ * Keeps track of which rows of the peer table are free. Every other table with a row for each peer uses the
+ * same rows.
  *
- * A row that a peer has left is free only when nothing of that peer is left anywhere, for whoever has the row then
- * would get it: frames that wait for keys, batches in hand, numbers taken, records in the rings and queues, addresses
- * learnt, and what workers want main to know. This takes two rounds of the workers ({@link Epoch}):
+ * When a peer has left a row, nothing of it may remain anywhere. Otherwise the next peer of the row would get
+ * it. Such things are: frames that wait for keys, batches in hand, numbers taken, records in the rings and
+ * queues, learnt addresses, and what workers want to tell main. Clearing them takes two rounds of the workers
+ * ({@link Epoch}):
  *
- * 1. No more is decided for the row, which the peer table says is nobody's, and what waited for its keys is dropped.
- * 2. All records have left the rings that had been put in by then, and with them what was in hand of them. Such a
- *    record may have had an address learnt, a frame wait for keys, or main told something.
- * 3. Such addresses are forgotten, and a second round drops such frames; nothing is decided by either any more.
- * 4. Main has taken out of its queues what had been put in by then. What is known of the row's peer is forgotten.
+ * 1. The peer table says that the row has no peer, so the workers decide nothing more for it. They drop the
+ *    frames that waited for its keys.
+ * 2. All records that were in the rings by then leave the rings. With them goes what was in hand of them. Such
+ *    a record may still have taught the FDB an address, made a frame wait for keys, or told main something.
+ * 3. Main forgets these addresses, and a second round drops these frames. After that, neither decides anything
+ *    any more.
+ * 4. Main takes out of its queues what was in them by then. It then forgets what is known of the row's peer.
  *
- * Nothing of this costs a frame anything.
+ * Nothing of this costs time for a frame.
  */
 export class PeerRows {
   readonly #epoch: Epoch
@@ -44,7 +48,7 @@ export class PeerRows {
   readonly #fdb: Fdb
   readonly #wake: () => void
   readonly #end = new AbortController()
-  /** The one that has been free for the longest first. */
+  /** The free rows. The one that has been free the longest is first. */
   readonly #free: number[]
   readonly #retired: number[] = []
   #settling: Promise<void> | undefined
@@ -66,24 +70,28 @@ export class PeerRows {
     this.#free = Array.from({ length: plan.peerRows }, (_, row) => row)
   }
 
-  /** A free row, which is a peer's from now on; undefined while there is none. */
+  /** Takes a free row for a peer; undefined if there is none. */
   take(): number | undefined {
     return this.#free.shift()
   }
 
-  /** Its peer has left `row`, and neither the peer table nor the routes nor any pinned address name it any more. */
+  /**
+   * The peer of `row` is gone. The peer table, the routes and the pinned addresses must not name the row any
+   * more.
+   */
   retire(row: number): void {
     this.#retired.push(row)
   }
 
   /**
-   * Has the rows that were retired become free; resolves when all have. Undefined if none is retired.
+   * Makes the retired rows free. Resolves when all of them are. Undefined if no row is retired.
    * @throws UserError when the tunnel stops meanwhile
    */
   settle(): Promise<void> | undefined {
     if (this.#settling === undefined && this.#retired.length > 0) {
       this.#settling = this.#settle()
-      // Whoever waits for it hears that the tunnel stops, but nobody may.
+      // If somebody waits for this promise, they get the error when the tunnel stops. But perhaps nobody
+      // waits.
       this.#settling.catch((error) => {
         if (error !== this.#end.signal.reason) throw error
       })
@@ -96,7 +104,7 @@ export class PeerRows {
     this.#end.signal.throwIfAborted()
   }
 
-  /** The tunnel stops: nothing is waited for any more. */
+  /** The tunnel stops. Nothing waits any more. */
   close(): void {
     this.#end.abort(new UserError('the tunnel stops'))
   }
@@ -126,7 +134,9 @@ export class PeerRows {
     this.#storm.forget(row)
   }
 
-  /** Waits until both workers have come by. One that has something in hand may have to be rung for again. */
+  /**
+   * Waits until both workers have passed. A worker that has something in hand may have to be rung for again.
+   */
   async #round(): Promise<void> {
     const number = this.#epoch.advance()
     this.#wake()

@@ -8,38 +8,40 @@ import type { DeviceMode } from '../../wire/mode.js'
 import { overheadBytes } from '../../wire/overhead.js'
 import { MAX_PACKET_BYTES } from '../path-mtu/sizes.js'
 
-/** How datagrams leave this host for the remote. */
+/** How datagrams leave this host for a remote address. */
 export interface Underlay {
-  /** Undefined while there is no route to the remote. */
+  /** Undefined while there is no route to the address. */
   readonly interface: string | undefined
-  /** The next router; undefined where there is none, or no route. */
+  /** The next router; undefined if there is none, or if there is no route. */
   readonly gateway: string | undefined
   readonly mtuBytes: number
 }
 
-/** What is assumed while there is no route to ask, and of an end that has not been told of the overhead. */
+/** The MTU that we assume while there is no route, and for an end that does not know the overhead. */
 export const ETHERNET_MTU_BYTES = 1500
 
-/** The article's safe size, which every IPv4 host takes (RFC 791, 3.1). */
+/** The article's safe packet size. Every IPv4 host accepts it (RFC 791, 3.1). */
 const SAFE_BYTES = 576
 
 const NO_UNDERLAY: Underlay = { interface: undefined, gateway: undefined, mtuBytes: ETHERNET_MTU_BYTES }
 
 /**
- * What the kernel makes of an address: `host`, another one; `own`, this host; `inside`: the way there is the
- * tunnel itself; `unroutable`: there is no way.
+ * What an address is for the kernel. `host`: another host. `own`: this host. `inside`: the route leads into the
+ * tunnel itself. `unroutable`: there is no route.
  */
 export type WayKind = 'host' | 'own' | 'broadcast' | 'multicast' | 'inside' | 'unroutable'
 
 export interface Way {
   readonly kind: WayKind
-  /** None where the way is the tunnel itself: a device is never its own underlay. */
+  /**
+   * Without an interface if the route leads into the tunnel itself, because a device is never its own underlay.
+   */
   readonly underlay: Underlay
 }
 
 /**
- * How datagrams leave for an address.
- * @param deviceIndex the tunnel's own device, as far as there is one
+ * How datagrams leave this host for an address.
+ * @param deviceIndex the index of the tunnel's own device, if it exists
  * @throws KernelError from rtnetlink
  */
 export function wayTo(netlink: Netlink, remoteAddress: string, deviceIndex: number | undefined): Way {
@@ -66,12 +68,12 @@ function kindOf({ type }: Egress): WayKind {
   }
 }
 
-/** The same, for one who has no tunnel. @throws KernelError from rtnetlink */
+/** The underlay when there is no tunnel. @throws KernelError from rtnetlink */
 export function underlayTo(netlink: Netlink, remoteAddress: string): Underlay {
   return wayTo(netlink, remoteAddress, undefined).underlay
 }
 
-/** The family of an address that may have a zone. */
+/** The IP family of an address, which may have a zone. */
 export function familyOf(address: string): IpFamily {
   return ipaddr.parse(address.split('%')[0]).kind()
 }
@@ -79,11 +81,11 @@ export function familyOf(address: string): IpFamily {
 export interface DeviceMtuInput {
   readonly mode: DeviceMode
   readonly remoteAddress: string
-  /** What the interface, or as far as it is known the path, carries. */
+  /** What the path carries or, if that is not known, what the interface carries. */
   readonly underlayMtuBytes: number
   /** The `mtu` setting. */
   readonly wanted: number | 'safe' | 'auto'
-  /** Whether frames with a VLAN tag are to fit as well. */
+  /** Whether frames with a VLAN tag must fit, too. */
   readonly vlan: boolean
   /** Whether the tunnel is private. */
   readonly sealed?: boolean
@@ -91,9 +93,9 @@ export interface DeviceMtuInput {
 }
 
 /**
- * The device's MTU: what the underlay carries less the encapsulation's overhead, unless the setting says
- * otherwise; never below what IP inside needs, or the kernel would refuse it, or delete the device's IPv6
- * addresses for good.
+ * The device's MTU: what the underlay carries less the overhead of the encapsulation, unless the settings give
+ * a number. The result is never below the minimum of IP inside. With less, the kernel would refuse the MTU, or
+ * would delete the device's IPv6 addresses for good.
  */
 export function deviceMtuBytes(input: DeviceMtuInput): number {
   const { wanted, overlayHasIpv6 } = input
@@ -101,7 +103,7 @@ export function deviceMtuBytes(input: DeviceMtuInput): number {
   return Math.max(carriedMtuBytes(input), overlayHasIpv6 ? IPV6_MIN_MTU_BYTES : IPV4_MIN_MTU_BYTES)
 }
 
-/** What the underlay carries of the overlay without a datagram in fragments, as the device's MTU counts. */
+/** The greatest overlay MTU that the underlay carries in unfragmented datagrams. */
 export function carriedMtuBytes(input: DeviceMtuInput): number {
   const { mode, remoteAddress, underlayMtuBytes, wanted, vlan, sealed } = input
   const carried = wanted === 'safe' ? Math.min(SAFE_BYTES, underlayMtuBytes) : underlayMtuBytes

@@ -8,7 +8,7 @@ import type { TransportKeys } from '../../noise/handshake.js'
 import type { Activity, Keypairs } from '../../noise/keypairs.js'
 import { MESSAGE, TAG_BYTES, TRANSPORT, TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
 
-/** Main's side of the keypairs in shared memory. */
+/** Main's access to the keypairs in shared memory. */
 export class SharedKeypairs implements Keypairs {
   readonly #memory: NativeMemory
   readonly #table: KeypairTable
@@ -16,16 +16,16 @@ export class SharedKeypairs implements Keypairs {
   readonly #random: (bytes: number) => Uint8Array
   readonly #nowMs: () => number
   readonly #changed: () => void
-  /** Rows that are free, the one that has been so for the longest first. */
+  /** The free rows. The one that has been free the longest is first. */
   readonly #free: number[]
   readonly #reserved = new Map<number, number>()
-  /** Messages that main itself has sealed, for each peer. */
+  /** How many messages main itself has sealed for each peer. */
   readonly #sent = new Map<number, number>()
 
   /**
    * @param counters the workers' blocks of peer counters
-   * @param nowMs the clock that keys age by
-   * @param changed called when there are new keys to seal with, or some have been wiped that workers hold ready
+   * @param nowMs the clock by which keys age
+   * @param changed called when there are new keys to seal with, or when keys were wiped that workers hold ready
    */
   constructor(
     memory: NativeMemory,
@@ -49,7 +49,7 @@ export class SharedKeypairs implements Keypairs {
     if (row === undefined) return undefined
     const random = Buffer.from(this.#random(4)).readUInt32LE()
     const high = (random & ~(this.#table.rows - 1)) >>> 0
-    // Never 0, and never a number that is another's now: low bits are the row's.
+    // The index is never 0, and never one that is in use: its low bits are the row.
     const index = (high === 0 ? this.#table.rows : high) + row
     this.#table.reserve(row, index, peer)
     this.#reserved.set(index, peer)
@@ -87,7 +87,7 @@ export class SharedKeypairs implements Keypairs {
     if (ready) this.#changed()
   }
 
-  /** Keypairs that somebody has begun to use since main last asked. */
+  /** The keypairs that the other end has begun to use since main last asked. */
   confirmed(): { index: number; peer: number }[] {
     return [...this.#reserved]
       .map(([index, peer]) => ({ index, peer }))
@@ -108,7 +108,7 @@ export class SharedKeypairs implements Keypairs {
     }
   }
 
-  /** Seals a message of main's own, padded already; undefined where there is nothing to seal it with. */
+  /** Seals a message of main's own, already padded; undefined if there is no keypair to seal with. */
   seal(peer: number, plain: Uint8Array): Buffer | undefined {
     const table = this.#table
     const row = table.sealingRow(peer)

@@ -24,15 +24,15 @@ import type { Faults } from '../faults.js'
 import { QueueReader } from '../queue-reader.js'
 import { SharedKeypairs } from './keypairs.js'
 
-/** How exact the timers of the protocol are. */
+/** The resolution of the protocol's timers. */
 const TICK_MS = 100
 
-/** Handshake messages taken in one turn of the event loop. */
+/** How many handshake messages are taken in one turn of the event loop. */
 const TURN_MESSAGES = 8
 
 /**
- * Moves of a peer that are followed a second, and at once: where somebody on the way rewrites sources there may be
- * one a datagram. Those beyond that are followed by the next ticks.
+ * How many moves of a peer are followed in a second, and in one burst. If somebody on the way rewrites source
+ * addresses, each datagram may be a move. Further moves are followed by the next ticks.
  */
 const MOVES_PER_SECOND = 20
 const MOVES_BURST = 50
@@ -42,36 +42,36 @@ export interface PrivateSideOptions {
   readonly privateKey: Secret
   readonly memory: NativeMemory
   readonly table: KeypairTable
-  /** Handshake messages from the udp worker, each with the socket address that it came from behind it. */
+  /** Handshake messages from the udp worker. The socket address of the sender follows each message. */
   readonly queue: ControlQueue
   readonly socket: UdpSocket
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
   readonly log: Logger
   readonly faults: Faults
-  /** Where peer `row` is, as a socket address. */
+  /** The endpoint of peer `row` as a socket address. */
   readonly endpointOf: (row: number) => Uint8Array | undefined
-  /** Peer `row` has been heard, authentically, from there; false where no peer can be. */
+  /** An authentic message of peer `row` came from `sockaddr`. Returns false if no peer can be there. */
   readonly roamed: (row: number, sockaddr: Uint8Array) => boolean
-  /** What came of a handshake message. */
+  /** Called with the result of each handshake message. */
   readonly counted: (verdict: Verdict) => void
-  /** In place of those of the protocol. */
+  /** They replace the times of the protocol. */
   readonly times: Partial<Times>
 }
 
-/** What status says of a peer's privacy. */
+/** What the status says of a peer's privacy. */
 export interface PrivacyStatus {
-  /** Seconds since the keys in use were made; null while there are none. */
+  /** Seconds since the keys in use were made; null if there are none. */
   readonly handshake_s: number | null
   readonly preshared_key: boolean
   readonly persistent_keepalive_s: number | null
 }
 
-/** Main's part in a private tunnel: handshakes, timers, and what it has to say itself, sealed. */
+/** Main's part of a private tunnel: the handshakes, the timers, and the sealing of main's own messages. */
 export class PrivateSide {
   readonly own: OwnIdentity
   readonly #options: PrivateSideOptions
-  /** Of all the protocol's times. */
+  /** The clock of all times of the protocol. */
   readonly #clock = new BootClock()
   readonly #keypairs: SharedKeypairs
   readonly #handshakes: Handshakes
@@ -79,10 +79,10 @@ export class PrivateSide {
   readonly #reader: QueueReader
   readonly #peers = new Map<number, PeerSettings>()
   readonly #moves = new Rates(MAX_PEERS, MOVES_PER_SECOND, MOVES_BURST)
-  /** Workers find the same. */
+  /** The workers find the same one. */
   readonly #crypto = findCrypto().name
   #closed = false
-  /** Called when there are other keys than before: workers look at them when they are rung for. */
+  /** Called when the keys have changed. The workers look at the keys when they are rung for. */
   onKeys: () => void = () => {}
 
   constructor(options: PrivateSideOptions) {
@@ -122,7 +122,7 @@ export class PrivateSide {
     this.#followMoves(nowMs)
   }
 
-  /** Does something for a peer, whatever comes of it. */
+  /** Does the work for one peer. An error is kept from the others. */
   #apart(row: number, work: () => void): void {
     this.#options.faults.run('keys', work, this.#peers.get(row)?.name)
   }
@@ -131,13 +131,16 @@ export class PrivateSide {
     for (const row of [...this.#peers.keys()]) this.#apart(row, () => work(row))
   }
 
-  /** Whether {@link add} would do. @throws UserError for keys that nobody can talk to */
+  /** Checks whether {@link add} would succeed. @throws UserError for impossible keys */
   check(settings: PeerSettings): void {
     const { staticSecret, presharedKey } = this.#acquaint(settings)
     wipe(staticSecret, presharedKey)
   }
 
-  /** Takes the preshared key over: that of the settings is wiped. @throws UserError, as {@link check} does */
+  /**
+   * Adds a peer. Copies the preshared key and wipes it in the settings. @throws UserError, as {@link check}
+   * does
+   */
   add(row: number, settings: PeerSettings): void {
     const acquaintance = this.#acquaint(settings)
     settings.preshared_key_file?.wipe()
@@ -147,7 +150,7 @@ export class PrivateSide {
     this.#peers.set(row, settings)
   }
 
-  /** The peer of that row, by its key, is set to something else. */
+  /** Changes the settings of the peer in this row. Its public key stays the same. */
   change(row: number, settings: PeerSettings): void {
     const presharedKey = settings.preshared_key_file?.reveal() ?? new Uint8Array(KEY_BYTES)
     const persistentKeepaliveMs = keepaliveMs(settings)
@@ -175,14 +178,14 @@ export class PrivateSide {
     this.#peers.delete(row)
   }
 
-  /** Its settings, or a look-up, have told where a peer is: a handshake is begun there. */
+  /** The settings or a lookup have given the peer's endpoint. Begins a handshake with it. */
   located(row: number): void {
     this.#handshakes.peer(row)?.initiate(this.#clock.now())
   }
 
   /**
-   * A frame of main's own for a peer, sealed, with no more padding than must be: its length may be what it is
-   * about. Undefined while there are no keys.
+   * Seals a frame of main's own for a peer; undefined if there are no keys. The padding is as short as
+   * possible, because the frame's length may be its purpose.
    */
   seal(row: number, frame: Uint8Array): Buffer | undefined {
     const room = Buffer.alloc(frame.length + 32)
@@ -191,7 +194,7 @@ export class PrivateSide {
     return this.#keypairs.seal(row, room.subarray(0, bytes))
   }
 
-  /** To be called when a worker says that there is something. */
+  /** Must be called when a worker says that there is something. */
   wake(): void {
     if (this.#closed) return
     const { table, faults } = this.#options
@@ -205,7 +208,7 @@ export class PrivateSide {
     this.#reader.wake()
   }
 
-  /** What everything is sealed with, and the key that others know this host by. */
+  /** The name of the crypto in use, and this host's public key. */
   summary(): { crypto: string; public_key: string } {
     return { crypto: this.#crypto, public_key: formatKey(this.own.publicKey) }
   }
@@ -237,7 +240,7 @@ export class PrivateSide {
     this.#options.counted(verdict)
   }
 
-  /** What is not taken keeps the worker from telling main of more. */
+  /** As long as a move is not taken from the table, the worker reports no further one. */
   #followMoves(nowMs: number): void {
     const { table, roamed } = this.#options
     this.#each((row) => {
@@ -253,7 +256,7 @@ export class PrivateSide {
     if (message !== undefined) this.#send(message, to as Uint8Array)
   }
 
-  /** Best effort: what is lost is said again. */
+  /** Sends without a guarantee. What is lost is sent again later. */
   #send(message: Uint8Array, to: Uint8Array): void {
     sendDatagram(this.#options.socket, message, to)
   }

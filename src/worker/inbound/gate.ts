@@ -214,16 +214,16 @@ export class Gate {
     }
     macs.writeReply(initiation, this.#name, nowMs)
     // One more try after a failure.
-    for (let tries = 0; tries < 2; tries++) {
-      this.#counters[C.syscalls]++
-      if (
-        sendto(fd, this.#replyAddress, COOKIE_REPLY.size, MSG_DONTWAIT, this.#nameAddress, sockaddrBytes) >= 0
-      ) {
-        this.#counters[C.dropCookie]++
-        return
-      }
-    }
-    this.#counters[C.dropHandshakesFull]++
+    this.#counters[C.syscalls]++
+    const sent = sendto(
+      fd,
+      this.#replyAddress,
+      COOKIE_REPLY.size,
+      MSG_DONTWAIT,
+      this.#nameAddress,
+      sockaddrBytes,
+    )
+    this.#counters[sent >= 0 ? C.dropCookie : C.dropHandshakesFull]++
   }
 
   #mayAnswer(who: number, nowMs: number): boolean {
