@@ -5,7 +5,7 @@ import { mac } from '../../src/crypto/primitives.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { C, COUNTERS } from '../../src/memory/counters.js'
 import { KeypairTable } from '../../src/memory/keypair-table.js'
-import { ControlQueue } from '../../src/memory/mailbox.js'
+import { Mailbox } from '../../src/memory/mailbox.js'
 import { PathLimits } from '../../src/memory/path-limits.js'
 import { PEER_STRIDE } from '../../src/memory/peer-counters.js'
 import { PeerTable } from '../../src/memory/peer-table.js'
@@ -65,7 +65,7 @@ class PrivateParts {
       table,
       peers,
       macs: makeMacCheck(crypto, { mac1: key, cookie: key }, room),
-      handshakes: new ControlQueue(memory, plan.handshakes, plan.state),
+      handshakes: new Mailbox(memory, plan.handshakes, plan.state),
       tellMain,
       fd: -1,
       sockaddrBytes: 0,

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { EAGAIN, ENODEV } from '../linux/errno.js'
 import { type Endpoint, encodeSockaddr } from '../linux/sockaddr.js'
 import { sendDatagram, type UdpSocket } from '../linux/udp.js'
-import type { ControlQueue } from '../memory/mailbox.js'
+import type { Mailbox } from '../memory/mailbox.js'
 import { type ControlMessage, controlAnswer, readControl, writeControl } from '../wire/control.js'
 import type { DeviceMode } from '../wire/mode.js'
 import type { Faults } from './faults.js'
-import { QueueReader } from './queue-reader.js'
+import { MailboxReader } from './mailbox-reader.js'
 
 /** How many frames are taken in one turn of the event loop. */
 const TURN_FRAMES = 64
@@ -37,7 +37,7 @@ export interface ControlListener {
 export class ControlChannel {
   readonly #mode: DeviceMode
   readonly #socket: UdpSocket
-  readonly #reader: QueueReader
+  readonly #reader: MailboxReader
   readonly #listener: ControlListener
   /**
    * A word that changes whenever a worker begins or stops to send datagrams that may be fragmented. It is odd
@@ -48,7 +48,7 @@ export class ControlChannel {
   constructor(
     mode: DeviceMode,
     socket: UdpSocket,
-    queue: ControlQueue,
+    queue: Mailbox,
     fragmenting: Int32Array,
     faults: Faults,
     listener: ControlListener,
@@ -58,7 +58,7 @@ export class ControlChannel {
     this.#socket = socket
     this.#listener = listener
     const hear = (peer: number, head: Uint8Array, bytes: number) => this.#hear(peer, head, bytes)
-    this.#reader = new QueueReader(queue, faults, 'control', TURN_FRAMES, hear, () => listener.woken())
+    this.#reader = new MailboxReader(queue, faults, 'control', TURN_FRAMES, hear, () => listener.woken())
   }
 
   /**

@@ -12,7 +12,7 @@ import { sockaddrLength } from '../linux/sockaddr.js'
 import { receiveDrops, type UdpSocket } from '../linux/udp.js'
 import { C, COUNTERS, type CounterName, counterBlock } from '../memory/counters.js'
 import { KeypairTable } from '../memory/keypair-table.js'
-import { ControlQueue } from '../memory/mailbox.js'
+import { Mailbox } from '../memory/mailbox.js'
 import { Offloads } from '../memory/offloads.js'
 import { PathLimits } from '../memory/path-limits.js'
 import { peerCounterBlock } from '../memory/peer-counters.js'
@@ -182,7 +182,7 @@ export class Tunnel {
       peerCounterBlock(memory, worker.peerCounters, plan.peerRows),
     )
     const ownCounters = new Float64Array(COUNTERS.length)
-    const queue = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
+    const queue = new Mailbox(memory, plan.control, plan.state + StateWord.controlTold * 4)
     const privateSide = await startPrivateSide(
       { settings, socket, log, faults, memory, plan, counters, times },
       {
@@ -569,7 +569,7 @@ async function startPrivateSide(
       `the kernel does not keep the keys out of swap (${errnoName(errno)}); a greater limit on locked memory would help (ulimit -l)`,
     )
   const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
-  const queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
+  const queue = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
   const counted = (verdict: Verdict) => {
     const counter = HANDSHAKE_COUNTERS[verdict]
     if (counter !== undefined) ownCounters[C[counter]]++

@@ -17,21 +17,21 @@ const HEAD_AT = RECORD_ALIGN
 /** Main sees at most this many bytes of a message. */
 export const HEAD_BYTES = 256
 
-export const CONTROL_DATA_BYTES = 64 * 1024
+export const MAILBOX_DATA_BYTES = 64 * 1024
 
-export class ControlQueue {
+export class Mailbox {
   readonly #memory: NativeMemory
   readonly #ring: Ring
   /** Index of the word that is 1 while main has been told. */
   readonly #told: number
 
   /**
-   * @param at offset of the ring, which has {@link CONTROL_DATA_BYTES} of data
+   * @param at offset of the ring, which has {@link MAILBOX_DATA_BYTES} of data
    * @param told offset of the word
    */
   constructor(memory: NativeMemory, at: number, told: number) {
     this.#memory = memory
-    this.#ring = new Ring(memory, at, CONTROL_DATA_BYTES)
+    this.#ring = new Ring(memory, at, MAILBOX_DATA_BYTES)
     this.#told = told >>> 2
   }
 
@@ -42,7 +42,7 @@ export class ControlQueue {
    * @returns false if the queue is too full
    */
   put(frame: number, bytes: number, peer: number, share = 1): boolean {
-    if (share < 1 && this.#ring.usedBytes > share * CONTROL_DATA_BYTES) return false
+    if (share < 1 && this.#ring.usedBytes > share * MAILBOX_DATA_BYTES) return false
     const head = Math.min(bytes, HEAD_BYTES)
     const record = this.#ring.reserve((HEAD_AT + head + RECORD_ALIGN - 1) & -RECORD_ALIGN)
     if (record < 0) return false

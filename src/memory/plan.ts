@@ -2,7 +2,7 @@ import { KEY_BYTES } from '../crypto/ciphers.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
 import { fdbBytes } from './fdb.js'
 import { keypairTableBytes } from './keypair-table.js'
-import { CONTROL_DATA_BYTES } from './mailbox.js'
+import { MAILBOX_DATA_BYTES } from './mailbox.js'
 import { pathLimitBytes } from './path-limits.js'
 import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peer-table.js'
@@ -160,7 +160,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const pathLimits = take(pathLimitBytes(peerRows))
   const tap = worker()
   const udp = worker()
-  const control = take(ringBytes(CONTROL_DATA_BYTES))
+  const control = take(ringBytes(MAILBOX_DATA_BYTES))
   const keypairRows = peerRows * KEYPAIRS_PER_PEER
   const secretsAt = next
   const keypairs = take(keypairTableBytes(keypairRows, peerRows))
@@ -168,7 +168,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const tapKeys = { keys: ownKeys(), relayKeys: ownKeys() }
   const udpKeys = { keys: ownKeys(), relayKeys: ownKeys() }
   const secrets = { at: secretsAt, bytes: next - secretsAt }
-  const handshakes = take(ringBytes(CONTROL_DATA_BYTES))
+  const handshakes = take(ringBytes(MAILBOX_DATA_BYTES))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
   const routeLimit = peerRows * ROUTES_PER_PEER

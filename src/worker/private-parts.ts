@@ -2,7 +2,7 @@ import { CRYPTO_SCRATCH_BYTES, type Crypto, KEY_BYTES } from '../crypto/ciphers.
 import { findCrypto } from '../crypto/find-crypto.js'
 import { BootClock } from '../linux/clock.js'
 import { KeypairTable } from '../memory/keypair-table.js'
-import { ControlQueue } from '../memory/mailbox.js'
+import { Mailbox } from '../memory/mailbox.js'
 import type { PathLimits } from '../memory/path-limits.js'
 import type { PeerTable } from '../memory/peer-table.js'
 import { StateWord } from '../memory/plan.js'
@@ -39,7 +39,7 @@ export interface PrivatePartsOptions {
   readonly peers: PeerTable
   readonly limits: PathLimits
   readonly bytes: ByteOperations
-  readonly control: ControlQueue
+  readonly control: Mailbox
   /** Wakes main. */
   readonly tellMain: () => void
 }
@@ -109,7 +109,7 @@ export class PrivateParts {
     const { memory } = scratch
     const { plan, udpFd: fd, sockaddrBytes } = task
     const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
-    const handshakes = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
+    const handshakes = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     const macs = makeMacCheck(this.#crypto, keys, scratch)
     const at = scratch.take(GATE_SCRATCH_BYTES)
     const around = { memory, table, peers, handshakes, tellMain, fd, sockaddrBytes, counters }

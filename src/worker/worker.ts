@@ -5,7 +5,7 @@ import { NativeMemory } from '../linux/memory.js'
 import { counterBlock } from '../memory/counters.js'
 import { Epoch } from '../memory/epoch.js'
 import { Fdb } from '../memory/fdb.js'
-import { ControlQueue } from '../memory/mailbox.js'
+import { Mailbox } from '../memory/mailbox.js'
 import { Offloads } from '../memory/offloads.js'
 import { PathLimits } from '../memory/path-limits.js'
 import { peerCounterBlock } from '../memory/peer-counters.js'
@@ -88,7 +88,7 @@ export function assemble(
     counters,
   )
   const forwarding = makeForwarding(memory, task)
-  const control = new ControlQueue(memory, plan.control, state + StateWord.controlTold * 4)
+  const control = new Mailbox(memory, plan.control, state + StateWord.controlTold * 4)
   const privateParts =
     task.keys && new PrivateParts({ task, keys: task.keys, scratch, peers, limits, bytes, control, tellMain })
   const sending = {
@@ -98,7 +98,7 @@ export function assemble(
     peers,
     peerCounters,
     offloads,
-    pathPolicy: pathPolicy,
+    pathPolicy,
   }
   const sealing = privateParts?.forDevice()
   const udpSink = new UdpSink({ ...sending, sealing, l2Bytes, forwarding, state }, scratch, bytes, counters)

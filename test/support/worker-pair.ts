@@ -14,7 +14,7 @@ import { openUdp, sendDatagram, type UdpSocket } from '../../src/linux/udp.js'
 import { C, type CounterName, counterBlock } from '../../src/memory/counters.js'
 import { Fdb } from '../../src/memory/fdb.js'
 import { KeypairTable } from '../../src/memory/keypair-table.js'
-import { ControlQueue } from '../../src/memory/mailbox.js'
+import { Mailbox } from '../../src/memory/mailbox.js'
 import { Offloads } from '../../src/memory/offloads.js'
 import { PathLimits } from '../../src/memory/path-limits.js'
 import { P, PEER_STRIDE, type PeerCounterName, peerCounterBlock } from '../../src/memory/peer-counters.js'
@@ -45,7 +45,7 @@ export class WorkerPair {
   readonly storm: StormLimit
   readonly fdb: Fdb
   readonly rows: PeerRows
-  readonly control: ControlQueue
+  readonly control: Mailbox
   readonly rings: { readonly outbound: Ring; readonly inbound: Ring }
   /** While it is, the kernel's send buffer is full. */
   full = false
@@ -83,7 +83,7 @@ export class WorkerPair {
     this.keypairs = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
     this.limits = new PathLimits(memory, plan.pathLimits)
     this.storm = new StormLimit(memory, plan.storm)
-    this.control = new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4)
+    this.control = new Mailbox(memory, plan.control, plan.state + StateWord.controlTold * 4)
     const ring = ({ at, dataBytes }: { at: number; dataBytes: number }) => new Ring(memory, at, dataBytes)
     this.rings = { outbound: ring(plan.outbound), inbound: ring(plan.inbound) }
     this.#socket = socket

@@ -4,7 +4,7 @@ import type { NativeMemory } from '../../linux/memory.js'
 import { Epoch } from '../../memory/epoch.js'
 import { Fdb } from '../../memory/fdb.js'
 import { KeypairTable } from '../../memory/keypair-table.js'
-import { ControlQueue } from '../../memory/mailbox.js'
+import { Mailbox } from '../../memory/mailbox.js'
 import { PathLimits } from '../../memory/path-limits.js'
 import { PeerTable } from '../../memory/peer-table.js'
 import { type MemoryPlan, StateWord } from '../../memory/plan.js'
@@ -58,8 +58,8 @@ export class PeerRows {
     this.#epoch = new Epoch(memory, plan.state)
     this.#rings = [plan.outbound, plan.inbound].map(({ at, dataBytes }) => new Ring(memory, at, dataBytes))
     this.#queues = [
-      new ControlQueue(memory, plan.control, plan.state + StateWord.controlTold * 4),
-      new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4),
+      new Mailbox(memory, plan.control, plan.state + StateWord.controlTold * 4),
+      new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4),
     ]
     this.#table = new PeerTable(memory, plan.peers, plan.peerRows)
     this.#keypairs = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)

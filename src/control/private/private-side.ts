@@ -12,7 +12,7 @@ import type { NativeMemory } from '../../linux/memory.js'
 import { SOCKADDR_BYTES } from '../../linux/sockaddr.js'
 import { sendDatagram, type UdpSocket } from '../../linux/udp.js'
 import type { KeypairTable } from '../../memory/keypair-table.js'
-import type { ControlQueue } from '../../memory/mailbox.js'
+import type { Mailbox } from '../../memory/mailbox.js'
 import { type KnownPeer, knowPeer, Protocol } from '../../noise/handshake.js'
 import { Handshakes, type Verdict } from '../../noise/handshakes.js'
 import { Identity, OwnIdentity } from '../../noise/keys.js'
@@ -21,7 +21,7 @@ import { Rates } from '../../rates.js'
 import type { DeviceMode } from '../../wire/mode.js'
 import { pad } from '../../wire/padding.js'
 import type { Faults } from '../faults.js'
-import { QueueReader } from '../queue-reader.js'
+import { MailboxReader } from '../mailbox-reader.js'
 import { SharedKeypairs } from './keypairs.js'
 
 /** The resolution of the protocol's timers. */
@@ -43,7 +43,7 @@ export interface PrivateSideOptions {
   readonly memory: NativeMemory
   readonly table: KeypairTable
   /** Handshake messages from the udp worker. The socket address of the sender follows each message. */
-  readonly queue: ControlQueue
+  readonly queue: Mailbox
   readonly socket: UdpSocket
   /** The workers' blocks of peer counters. */
   readonly counters: readonly Float64Array[]
@@ -76,7 +76,7 @@ export class PrivateSide {
   readonly #keypairs: SharedKeypairs
   readonly #handshakes: Handshakes
   readonly #ticker: NodeJS.Timeout
-  readonly #reader: QueueReader
+  readonly #reader: MailboxReader
   readonly #peers = new Map<number, PeerSettings>()
   readonly #moves = new Rates(MAX_PEERS, MOVES_PER_SECOND, MOVES_BURST)
   /** The workers find the same one. */
@@ -110,8 +110,12 @@ export class PrivateSide {
       roamed: options.roamed,
       times: options.times,
     })
-    this.#reader = new QueueReader(options.queue, options.faults, 'handshake', TURN_MESSAGES, (_row, head) =>
-      this.#take(Buffer.from(head)),
+    this.#reader = new MailboxReader(
+      options.queue,
+      options.faults,
+      'handshake',
+      TURN_MESSAGES,
+      (_row, head) => this.#take(Buffer.from(head)),
     )
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
   }

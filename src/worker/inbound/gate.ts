@@ -4,7 +4,7 @@ import type { NativeMemory } from '../../linux/memory.js'
 import { SOCKADDR_BYTES } from '../../linux/sockaddr.js'
 import { C } from '../../memory/counters.js'
 import type { KeypairTable } from '../../memory/keypair-table.js'
-import type { ControlQueue } from '../../memory/mailbox.js'
+import type { Mailbox } from '../../memory/mailbox.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import { Rates } from '../../rates.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../../wire/wireguard.js'
@@ -20,7 +20,7 @@ export interface GateOptions {
    * The mailbox for handshake messages. Behind each message is the socket address it came from. The record has
    * the peer.
    */
-  readonly handshakes: ControlQueue
+  readonly handshakes: Mailbox
   readonly tellMain: () => void
   /** The socket that sends cookie replies, and the length of its socket addresses. */
   readonly fd: number

@@ -2,7 +2,7 @@ import { EBADFD, EINVAL, EIO } from '../../linux/errno.js'
 import { lastErrno, writev } from '../../linux/libc.js'
 import { iovec, virtio_net_hdr } from '../../linux/structs.js'
 import { C } from '../../memory/counters.js'
-import type { ControlQueue } from '../../memory/mailbox.js'
+import type { Mailbox } from '../../memory/mailbox.js'
 import type { Offloads } from '../../memory/offloads.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
 import { StateWord } from '../../memory/plan.js'
@@ -30,7 +30,7 @@ export interface TapSinkOptions {
   readonly forwarding: Forwarding
   /** On a hub: passes frames on to other peers. */
   readonly relay: Relay | undefined
-  readonly control: ControlQueue
+  readonly control: Mailbox
   /** Wakes main. Called only if main has not been told since it last looked into `control`. */
   readonly tellMain: () => void
   /** Offset of the state words. */
@@ -52,7 +52,7 @@ export class TapSink implements Sink, JoinTarget {
   readonly #peerCounters: Float64Array
   readonly #forwarding: Forwarding
   readonly #relay: Relay | undefined
-  readonly #control: ControlQueue
+  readonly #control: Mailbox
   readonly #tellMain: () => void
   /** Index of the word that says how long the frames of TCP connections may become (MSS clamping). */
   readonly #clampWord: number

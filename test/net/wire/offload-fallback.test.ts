@@ -13,7 +13,7 @@ import { iovec, mmsghdr, msghdr, virtio_net_hdr } from '../../../src/linux/struc
 import { openTap, setDeviceOffloads } from '../../../src/linux/tap.js'
 import { enableGro, openUdp, type UdpSocket } from '../../../src/linux/udp.js'
 import { C, COUNTERS } from '../../../src/memory/counters.js'
-import { ControlQueue } from '../../../src/memory/mailbox.js'
+import { Mailbox } from '../../../src/memory/mailbox.js'
 import { OFFLOADS, Offloads } from '../../../src/memory/offloads.js'
 import { PathLimits } from '../../../src/memory/path-limits.js'
 import { peerCounterBlock } from '../../../src/memory/peer-counters.js'
@@ -44,7 +44,7 @@ function bench() {
     peers: new PeerTable(memory, plan.peers, plan.peerRows),
     peerCounters: peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows),
     toMain: {
-      control: new ControlQueue(memory, plan.control, plan.state),
+      control: new Mailbox(memory, plan.control, plan.state),
       tellMain: () => {},
       peerCounters: peerCounterBlock(memory, plan.udp.peerCounters, plan.peerRows),
       forwarding: STRAIGHT,

@@ -20,14 +20,14 @@ import { SharedKeypairs } from '../../../src/control/private/keypairs.js'
 import { Tunnel } from '../../../src/control/tunnel.js'
 import { Netlink, RouteMonitor } from '../../../src/linux/netlink.js'
 import { KeypairTable } from '../../../src/memory/keypair-table.js'
-import { ControlQueue } from '../../../src/memory/mailbox.js'
+import { Mailbox } from '../../../src/memory/mailbox.js'
 import { Handshakes } from '../../../src/noise/handshakes.js'
 import { Peer as NoisePeer } from '../../../src/noise/peer.js'
 
 /** Where main is entered: what is called there. */
 const ENTRIES = {
   'a word from a worker': [ControlChannel.prototype, 'wake'],
-  'a turn of a queue': [ControlQueue.prototype, 'take'],
+  'a turn of a queue': [Mailbox.prototype, 'take'],
   'a control frame': [Peer.prototype, 'said'],
   'what ICMP says': [IcmpWatch.prototype, 'look'],
   "a peer's second": [Peer.prototype, 'tick'],

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Faults } from '../../../src/control/faults.js'
-import { QueueReader } from '../../../src/control/queue-reader.js'
+import { MailboxReader } from '../../../src/control/mailbox-reader.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import { CONTROL_DATA_BYTES, ControlQueue } from '../../../src/memory/mailbox.js'
+import { MAILBOX_DATA_BYTES, Mailbox } from '../../../src/memory/mailbox.js'
 import { ringBytes } from '../../../src/memory/ring.js'
 
 /** What is said of faults, by level. */
@@ -66,12 +66,12 @@ t.test('a log that cannot be written does not make it worse', async (t) => {
   t.same(faults.status().places, { peer: 2, log: 1 })
 })
 
-const TOLD = ringBytes(CONTROL_DATA_BYTES)
+const TOLD = ringBytes(MAILBOX_DATA_BYTES)
 const FRAME = TOLD + 64
 
 t.test('a message that makes trouble is taken, and so are those behind it', async (t) => {
   const memory = NativeMemory.allocate(FRAME + 64)
-  const queue = new ControlQueue(memory, 0, TOLD)
+  const queue = new Mailbox(memory, 0, TOLD)
   for (let i = 0; i < 20; i++) queue.put(FRAME, 40, i)
   t.ok(queue.mustTell())
   const { said, faults } = listener()
@@ -81,7 +81,7 @@ t.test('a message that makes trouble is taken, and so are those behind it', asyn
     taken.push(peer)
     if (peer % 3 === 0) throw new Error('in a message')
   }
-  const reader = new QueueReader(queue, faults, 'control', 8, each, () => {
+  const reader = new MailboxReader(queue, faults, 'control', 8, each, () => {
     turns++
     if (turns === 2) throw new Error('afterwards')
   })
@@ -100,7 +100,7 @@ t.test('a message that makes trouble is taken, and so are those behind it', asyn
 })
 
 t.test('a queue gives up a message that was thrown at, whoever catches that', async (t) => {
-  const queue = new ControlQueue(NativeMemory.allocate(FRAME + 64), 0, TOLD)
+  const queue = new Mailbox(NativeMemory.allocate(FRAME + 64), 0, TOLD)
   for (let i = 0; i < 2; i++) queue.put(FRAME, 40, i)
   t.throws(() => queue.take(10, broken('thrown')), { message: 'thrown' })
   const taken: number[] = []

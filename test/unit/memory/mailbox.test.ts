@@ -1,16 +1,16 @@
 import t from 'tap'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import { CONTROL_DATA_BYTES, ControlQueue, HEAD_BYTES } from '../../../src/memory/mailbox.js'
+import { HEAD_BYTES, MAILBOX_DATA_BYTES, Mailbox } from '../../../src/memory/mailbox.js'
 import { ringBytes } from '../../../src/memory/ring.js'
 
-const TOLD = ringBytes(CONTROL_DATA_BYTES)
+const TOLD = ringBytes(MAILBOX_DATA_BYTES)
 const FRAME = TOLD + 64
 
 /** A queue, and a place behind it for a frame of up to 2,000 bytes. */
 function queueAndFrame() {
   const memory = NativeMemory.allocate(FRAME + 2048)
   const write = (bytes: number, fill: number) => memory.u8.fill(fill, FRAME, FRAME + bytes)
-  const queue = new ControlQueue(memory, 0, TOLD)
+  const queue = new Mailbox(memory, 0, TOLD)
   const put = (bytes: number, peer: number, fill = 0) => {
     write(bytes, fill)
     return queue.put(FRAME, bytes, peer)

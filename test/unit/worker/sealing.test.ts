@@ -7,7 +7,7 @@ import { mac } from '../../../src/crypto/primitives.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { C, COUNTERS, type CounterName } from '../../../src/memory/counters.js'
 import { KeypairTable } from '../../../src/memory/keypair-table.js'
-import { ControlQueue } from '../../../src/memory/mailbox.js'
+import { Mailbox } from '../../../src/memory/mailbox.js'
 import { PathLimits } from '../../../src/memory/path-limits.js'
 import { P, PEER_STRIDE } from '../../../src/memory/peer-counters.js'
 import { PeerTable } from '../../../src/memory/peer-table.js'
@@ -32,7 +32,7 @@ class Side {
   readonly keyring: Keyring
   readonly sealer: Sealer
   readonly opener: Opener
-  readonly queue: ControlQueue
+  readonly queue: Mailbox
   readonly counters = new Float64Array(COUNTERS.length)
   readonly peerCounters = new Float64Array(ROWS * PEER_STRIDE)
   readonly mac1Key = randomBytes(32)
@@ -86,7 +86,7 @@ class Side {
       state: plan.state,
       tap,
     })
-    this.queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
+    this.queue = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
     const { counters, peerCounters, table, peers } = this
     const gate = new Gate({

@@ -14,7 +14,7 @@ import {
 import { openUdp } from '../../../../src/linux/udp.js'
 import { C, COUNTERS, type CounterName } from '../../../../src/memory/counters.js'
 import { KeypairTable } from '../../../../src/memory/keypair-table.js'
-import { ControlQueue } from '../../../../src/memory/mailbox.js'
+import { Mailbox } from '../../../../src/memory/mailbox.js'
 import { PeerTable } from '../../../../src/memory/peer-table.js'
 import { planMemory, StateWord } from '../../../../src/memory/plan.js'
 import { Identity } from '../../../../src/noise/keys.js'
@@ -34,7 +34,7 @@ class Gatehouse {
   readonly memory: NativeMemory
   readonly table: KeypairTable
   readonly peers: PeerTable
-  readonly queue: ControlQueue
+  readonly queue: Mailbox
   readonly gate: Gate
   readonly counters = new Float64Array(COUNTERS.length)
   readonly own = new Identity(PUBLIC_KEY)
@@ -57,7 +57,7 @@ class Gatehouse {
     this.#name = plan.bytes + 2048
     this.table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
     this.peers = new PeerTable(memory, plan.peers, plan.peerRows)
-    this.queue = new ControlQueue(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
+    this.queue = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     this.gate = new Gate({
       memory,
       table: this.table,

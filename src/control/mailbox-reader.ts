@@ -1,4 +1,4 @@
-import type { ControlQueue } from '../memory/mailbox.js'
+import type { Mailbox } from '../memory/mailbox.js'
 import type { FaultPlace, Faults } from './faults.js'
 
 /** The pause before the next turn while there are more frames. */
@@ -8,7 +8,7 @@ const PAUSE_MS = 2
  * Takes what the workers have put into a queue for main, a little in each turn of the event loop. An error with
  * one frame does not stop the others.
  */
-export class QueueReader {
+export class MailboxReader {
   readonly #turn: () => boolean | undefined
   #timer: NodeJS.Timeout | undefined
   #closed = false
@@ -16,11 +16,11 @@ export class QueueReader {
   /**
    * @param place the place of faults in `each`
    * @param frames the most that are taken in one turn
-   * @param each gets what {@link ControlQueue.take} gives
+   * @param each gets what {@link Mailbox.take} gives
    * @param after is called after each turn
    */
   constructor(
-    queue: ControlQueue,
+    queue: Mailbox,
     faults: Faults,
     place: FaultPlace,
     frames: number,
