@@ -110,7 +110,7 @@ interface Round {
  */
 export class PathMtuSearch {
   state: SearchState = 'base'
-  /** The path MTU to use. While it is not {@link confirmed}, it is the interface's MTU or, after an error, the floor. */
+  /** The path MTU to use. Until it is {@link confirmed}: the interface's MTU or, after an error, the floor. */
   mtuBytes: number
   /** Whether the far end has acknowledged packets of that size. */
   confirmed = false

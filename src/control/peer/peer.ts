@@ -298,7 +298,7 @@ export class Peer {
     this.settings.preshared_key_file?.wipe()
   }
 
-  /** Changes the settings of the same peer. What we know of it stays; its endpoint stays until a new one is found. */
+  /** Changes the settings of the same peer. What we know of it stays; its endpoint, until a new one is found. */
   change(settings: PeerSettings): void {
     const before = this.settings
     this.#settings = settings
