@@ -8,7 +8,7 @@ import type { Faults } from './faults.js'
 
 export type WorkersOptions = Omit<WorkerTask, 'role' | 'memory' | 'tapBellFd' | 'udpBellFd'> & {
   readonly memory: NativeMemory
-  /** Called when a worker has put something into the control queue. */
+  /** Called when a worker has put something into a mailbox. */
   readonly onControl: () => void
   readonly faults: Faults
 }

@@ -1,4 +1,7 @@
-import type { Clock, Timer } from '../../src/control/outside.js'
+/** Something that happens later, once or repeatedly. */
+export interface Timer {
+  cancel(): void
+}
 
 /** Something that is to happen at a simulated time. */
 interface Event {
@@ -95,7 +98,7 @@ async function settle(): Promise<void> {
 }
 
 /** One host's clock: simulated time since its start, and a calendar that somebody may set. */
-export class SimClock implements Clock {
+export class SimClock {
   readonly #time: SimTime
   readonly #startedMs: number
   /** The calendar's time when the simulation began. */

@@ -198,7 +198,7 @@ export class WorkerPair {
     return this.#name
   }
 
-  /** What main takes out of the control queue: whose each frame is. */
+  /** What main takes out of the mailbox for control frames: whose each frame is. */
   takeControl(): number[] {
     const rows: number[] = []
     this.control.take(100, (row) => rows.push(row))
