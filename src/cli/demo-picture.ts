@@ -5,7 +5,7 @@ import { si } from './table.js'
 
 type EventOf<E extends DemoEvent['event']> = Extract<DemoEvent, { event: E }>
 
-/** All that the picture shows: what has happened so far. */
+/** What the picture shows: everything that has happened so far. */
 export interface Scene {
   readonly hosts?: EventOf<'hosts'>
   readonly tunnels?: EventOf<'tunnels'>
@@ -38,10 +38,10 @@ const WIDTH = 72
 const CHART_ROWS = 7
 const LABEL_COLUMNS = 8
 
-/** asciichart's, but for the first, a cross where the axis begins at the top. */
+/** asciichart's symbols, except the first: asciichart has a cross at the top of the axis. */
 const CHART_SYMBOLS = ['┤', '┤', '╶', '╴', '─', '╰', '╭', '╮', '╯', '│']
 
-/** The scene as text for a terminal so many columns wide. */
+/** The scene as text for a terminal of `columns` columns. */
 export function draw(scene: Scene, columns: number): string {
   const parts = [
     ...(columns >= WIDTH ? [drawHosts(scene)] : []),
@@ -108,7 +108,7 @@ function tcpText({ gbit_per_s, elapsed_s, seconds, frames, dropped }: EventOf<'s
 
 const BARS = '▁▂▃▄▅▆▇█'
 
-/** A bar for each value, the highest full; a cross for none. */
+/** A bar for each value; the highest value has a full bar. A cross for a missing value. */
 function bars(values: readonly (number | null)[]): string {
   const most = Math.max(...values.map((value) => value ?? 0))
   return values
@@ -116,7 +116,7 @@ function bars(values: readonly (number | null)[]): string {
     .join('')
 }
 
-/** Throughput over time, the whole time to be from the left edge to the right. */
+/** Throughput over time. The whole run goes from the left edge to the right edge. */
 function drawChart({ samples }: Scene, width: number): string {
   const columns = width - LABEL_COLUMNS - 2
   const rates = stretch(samples, columns)
@@ -133,7 +133,7 @@ function drawChart({ samples }: Scene, width: number): string {
   return `  ${pc.dim('Gbit/s')}\n\n${plot}`
 }
 
-/** One rate a column for as much of the time as has passed, each that of the sample nearest before. */
+/** One rate for each column of the time that has passed. Each is the rate of the nearest earlier sample. */
 function stretch(samples: readonly EventOf<'sample'>[], columns: number): number[] {
   const { elapsed_s, seconds } = samples[samples.length - 1]
   const filled = Math.max(2, Math.min(columns, Math.round((elapsed_s / seconds) * columns)))
@@ -143,7 +143,7 @@ function stretch(samples: readonly EventOf<'sample'>[], columns: number): number
   })
 }
 
-/** The figures at the end, for a person. */
+/** The final figures, as text for a person. */
 export function drawResult({ tcp, round_trip_ms, frames, drops }: DemoResult): string {
   const ms = (value: number | null) => (value === null ? 'none came back' : `${value.toFixed(2)} ms`)
   const dropped = Object.entries(drops).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`)

@@ -9,7 +9,7 @@ import { advance, draw, drawResult, EMPTY_SCENE } from './demo-picture.js'
 
 const MAX_SECONDS = 600
 
-/** Of a terminal that does not say. */
+/** For a terminal that does not report its size. */
 const DEFAULT_COLUMNS = 80
 
 const EXAMPLES = `
@@ -42,17 +42,17 @@ async function demo(flags: { seconds: string; json?: boolean }): Promise<void> {
     abort.abort()
   }
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
-  // Whoever read what is printed has gone.
+  // The reader of the pipe has closed it.
   process.stdout.on('error', () => stop('SIGPIPE'))
   const viewer = flags.json === true || !process.stdout.isTTY ? PRINTER : painter()
   try {
     for await (const event of runDemo(seconds, abort)) viewer.show(event)
     viewer.end()
   } catch (error) {
-    // A Ctrl-C reaches the demo's own programs as well, and may be noticed by their end first.
+    // Ctrl-C also reaches the demo's own programs. Their end may be noticed before the signal.
     if (asked === undefined) throw error
     const line = `${pc.red('udptun-fast:')} stopped by ${asked}, everything is removed again\n`
-    // Behind the terminal's own ^C.
+    // Starts a new line after the terminal's own ^C.
     process.stderr.write(process.stderr.isTTY ? `\n${line}` : line)
     process.exit(128 + constants.signals[asked])
   }
@@ -66,7 +66,7 @@ function parseSeconds(text: string): number {
 
 interface Viewer {
   show(event: DemoEvent): void
-  /** When all is over, and everything removed. */
+  /** Called when everything has ended and is removed. */
   end(): void
 }
 
@@ -75,7 +75,9 @@ const PRINTER: Viewer = {
   end() {},
 }
 
-/** Draws what has happened so far over what it drew before; the figures below, at the end. */
+/**
+ * Draws everything that has happened so far over the drawing before. At the end, prints the figures below it.
+ */
 function painter(): Viewer {
   const screen = createLogUpdate(process.stdout)
   let scene = EMPTY_SCENE

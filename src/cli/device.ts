@@ -1,7 +1,7 @@
 import { listRunning } from '../command/client.js'
 import { UserError } from '../errors.js'
 
-/** The device that a command means which was given none: the only one there is. @throws UserError */
+/** The device for a command without --dev: the only one that runs. @throws UserError */
 export async function onlyDevice(): Promise<string> {
   const devices = await listRunning()
   if (devices.length === 1) return devices[0]

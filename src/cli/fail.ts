@@ -3,7 +3,7 @@ import { UserError } from '../errors.js'
 import { withoutKeys } from '../key-text.js'
 import { exitNow } from '../linux/process.js'
 
-/** Ends the program with one sentence on standard error; with the stack as well where UDPTUN_TRACE is set. */
+/** Ends the program with one sentence on standard error, and with the stack if UDPTUN_TRACE is set. */
 export function fail(error: unknown): never {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   process.stderr.write(`${pc.red('udptun-fast:')} ${withoutKeys(message)}\n`)

@@ -24,7 +24,7 @@ async function fdb(flags: WatchFlags & { dev?: string }): Promise<void> {
   await show(flags, async () => (await ask(device, { command: 'fdb' })) as FdbReport, renderFdb)
 }
 
-/** The database for a person, by peer, and what is not as it should be. */
+/** The FDB as text for a person, sorted by peer, and what is wrong with it. */
 export function renderFdb({ entries, counts }: FdbReport): string {
   const sorted = [...entries].sort(
     (a, b) => (a.peer ?? '').localeCompare(b.peer ?? '') || a.mac.localeCompare(b.mac) || a.vlan - b.vlan,

@@ -3,12 +3,14 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 import type { Settings } from '../config/schema.js'
 import { withoutKeyRuns } from '../key-text.js'
 
-/** What waits at the most to be written, where nothing can be (a full disk, say): what comes then is lost. */
+/** Most bytes that wait while nothing can be written (for example on a full disk). Further lines are lost. */
 const WAITING_BYTES = 64 * 1024
 
 /**
- * The log on standard output: short and coloured on a terminal, a JSON object a line when piped or asked.
- * @param onError called with each error of a write, which must not go on: what is said must not end who says it
+ * The log on standard output: short and coloured on a terminal; one JSON object per line in a pipe or on
+ * request.
+ * @param onError called with each write error. Such an error must not go further, because a failing log must
+ * not end the program.
  */
 export async function createLog(
   { log_level, json }: Pick<Settings, 'log_level' | 'json'>,
@@ -21,7 +23,7 @@ export async function createLog(
   if (json || !process.stdout.isTTY)
     return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, withoutKeysInLines(output))
   const { default: pretty } = await import('pino-pretty')
-  // Between the two, or an error of the one would end the other.
+  // Separates the two streams. Otherwise an error of one would end the other.
   const between = new Writable({
     decodeStrings: false,
     write(line: string, _encoding, done) {
@@ -33,7 +35,7 @@ export async function createLog(
   return pino(options, withoutKeysInLines(lines))
 }
 
-/** What is read again while the tunnel runs may have a key in it where none belongs. */
+/** A file that is read again while the tunnel runs may contain a key in the wrong place. */
 function withoutKeysInLines(lines: DestinationStream): DestinationStream {
   return { write: (line) => lines.write(withoutKeyRuns(line)) }
 }

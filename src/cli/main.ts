@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /**
- * The first that runs, with nothing to wait for: SIGUSR1 would have Node open its debugger on a port that any user of
- * this machine can connect to. Node takes the signal from its own start on, some 30 ms before it comes here; if it
- * came by then, the debugger is closed again, at the latest in the first turn of the event loop.
+ * This runs first and waits for nothing. On SIGUSR1, Node.js would open its debugger on a port to which any
+ * user of this machine can connect. Node.js accepts the signal from its own start, some 30 ms before it comes
+ * here. If the signal came in that time, this closes the debugger again, at the latest in the first turn of the
+ * event loop.
  */
 import { createRequire } from 'node:module'
 
 process.on('SIGUSR1', () => {})
-/** Whoever starts Node with a debugger wants one. */
+/** Whoever starts Node.js with a debugger wants one. */
 const wanted = [process.env.NODE_OPTIONS ?? '', ...process.execArgv].some((it) => it.includes('--inspect'))
 
 function closeDebugger(): void {
@@ -15,7 +16,7 @@ function closeDebugger(): void {
     const inspector = createRequire(import.meta.url)('node:inspector')
     if (inspector.url() !== undefined) inspector.close()
   } catch {
-    // This Node has none.
+    // This Node.js has no inspector.
   }
 }
 

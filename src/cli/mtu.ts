@@ -45,7 +45,7 @@ interface Flags {
 
 async function mtu(remote: string | undefined, flags: Flags): Promise<void> {
   const json = flags.json === true || !process.stdout.isTTY
-  // Whoever reads this in a pipe may have read enough.
+  // The reader of the pipe may close it at any time.
   process.stdout.on('error', () => exitNow(0))
   if (flags.refresh === true) {
     if (remote !== undefined)

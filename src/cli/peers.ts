@@ -35,7 +35,7 @@ const COLOURS: Readonly<Record<PeerState, (text: string) => string>> = {
   down: pc.red,
 }
 
-/** The peers for a person, with a line for each thing that is not as it should be. */
+/** The peers as text for a person, with a line for each thing that is wrong. */
 export function renderPeers(report: Pick<StatusReport, 'mtu_bytes' | 'peers'>): string {
   const { peers } = report
   const rows = peers.map((peer) => [
@@ -53,7 +53,7 @@ export function renderPeers(report: Pick<StatusReport, 'mtu_bytes' | 'peers'>): 
   return [table([head, ...rows]), ...wrong.map((text) => pc.yellow(`! ${text}`))].join('\n')
 }
 
-/** What is not as it should be with a peer, each a sentence without its end. */
+/** What is wrong with a peer: sentences without a full stop. */
 export function complaints(
   peer: PeerStatus,
   { mtu_bytes, peers }: Pick<StatusReport, 'mtu_bytes' | 'peers'>,

@@ -14,7 +14,7 @@ const program = new Command('udptun-fast')
   .enablePositionalOptions()
   .exitOverride()
 
-/** Commander's `error: …`, over one line or two, the way everything else here is said. */
+/** Brings Commander's `error: …`, of one or two lines, into the form of all other messages here. */
 function asSentence(text: string): string {
   const said = text
     .replace(/^error: /, '')
@@ -25,7 +25,10 @@ function asSentence(text: string): string {
   return `${pc.red('udptun-fast:')} ${withoutKeys(said)}; see udptun-fast --help\n`
 }
 
-/** Loaded only where they are meant, all for the help: `start` should not wait for what draws the demo. */
+/**
+ * Each command is loaded only if it is asked for. The help loads all. `start` must not wait for the demo's
+ * modules.
+ */
 const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   start: async () => (await import('./start.js')).addStart,
   status: async () => (await import('./status.js')).addStatus,
@@ -41,13 +44,13 @@ const [, , asked = ''] = process.argv
 for (const name of Object.hasOwn(COMMANDS, asked) ? [asked] : Object.keys(COMMANDS))
   (await COMMANDS[name]())(program)
 
-// Node's own end of the process would wait for the workers, which nobody stops any more.
+// Node.js's own end of the process would wait for the workers, which nobody stops any more.
 process.on('uncaughtException', fail)
 
 try {
   await program.parseAsync()
 } catch (error) {
-  // Commander has said what it had to say; help and --version are no mistakes.
+  // Commander has already printed its message. --help and --version are not mistakes.
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2)
   fail(error)
 }

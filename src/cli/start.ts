@@ -128,7 +128,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
   for (const sentence of passedOver) log.warn(sentence)
   const abort = new AbortController()
   const reread = config === undefined && wireguard === undefined ? undefined : read
-  // With a file, SIGHUP is to read it again; without, the terminal is gone.
+  // With a file, SIGHUP means: read it again. Without a file, it means that the terminal is gone.
   const ends = ['SIGTERM', 'SIGINT', ...(reread === undefined ? (['SIGHUP'] as const) : [])] as const
   const asked = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ends) {

@@ -34,7 +34,7 @@ async function status(flags: WatchFlags & { dev?: string }): Promise<void> {
   await show(flags, () => askStatus(device), render)
 }
 
-/** The report for a person; with an earlier one, rates between the two as well. */
+/** The report as text for a person. With an earlier report, also the rates between the two. */
 export function render(report: StatusReport, before?: StatusReport): string {
   const lines = [
     `${pc.bold(report.device)} ${report.mode}  ${report.local.join(', ')}  MTU ${report.mtu_bytes}  up ${duration(report.uptime_s)}`,
@@ -53,7 +53,7 @@ export function render(report: StatusReport, before?: StatusReport): string {
   return lines.join('\n')
 }
 
-/** The one peer, or how many there are of each state. */
+/** The peer, if there is only one; otherwise how many peers are in each state. */
 function peersLine({ peers }: StatusReport): string {
   if (peers.length !== 1) {
     const states = PEER_STATES.map(
@@ -69,7 +69,10 @@ function peersLine({ peers }: StatusReport): string {
   return `${pc.dim('to')} ${endpoint ?? pc.yellow('not found yet')} ${pc.dim('by')} ${by}  ${heard}`
 }
 
-/** What the path to the one peer carries and how that is known, and what was done where it is too little. */
+/**
+ * What the path to the only peer carries and how that is known. Also what was done with frames too long for a
+ * path.
+ */
 function pathLines({ peers, path }: StatusReport): string[] {
   const done = [
     [path.fragmented, 'frames sent in fragments'],
@@ -82,7 +85,7 @@ function pathLines({ peers, path }: StatusReport): string[] {
   return text === '' ? [] : [`${pc.dim('path MTU')} ${text}`]
 }
 
-/** How a path MTU is known, for a person. */
+/** How a path MTU is known, as text for a person. */
 const KNOWN: Readonly<Record<PathMtuHow, string>> = {
   acknowledged: 'acknowledged',
   reached: 'by ICMP, the far end reached',
@@ -109,7 +112,7 @@ function privacyLine({ privacy, peers }: StatusReport): string {
   return `${pc.dim('private by')} ${privacy.crypto}  ${ages.length === 0 ? pc.yellow('no keys yet') : age}  ${pc.dim('public key')} ${privacy.public_key}`
 }
 
-/** Nothing where there were none. */
+/** Empty if there were no faults. */
 function faultLines({ faults }: StatusReport): string[] {
   if (faults.count === 0) return []
   const places = Object.entries(faults.places).map(

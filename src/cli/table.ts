@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
 
-/** A borderless table; the first row is the head, the first column left, the others right. */
+/** A table without borders. The first row is the head. The first column is aligned left, the others right. */
 export function table(rows: readonly (readonly string[])[]): string {
   const [head, ...body] = rows
   const none = Object.fromEntries(
@@ -34,7 +34,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 
 const UNITS = ['', 'k', 'M', 'G', 'T'] as const
 
-/** A number in at most five characters and an SI prefix: `1.23 G`. */
+/** A number of at most five characters with an SI prefix: `1.23 G`. */
 export function si(value: number, unit: string): string {
   let scaled = value
   let prefix = 0

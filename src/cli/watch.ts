@@ -10,9 +10,9 @@ export interface WatchFlags {
 }
 
 /**
- * Shows what `ask` answers, once or every second: as JSON in a pipe, for a person on a terminal.
- * @param render the answer for a person, given the one before as well while watching
- * @param toJson what of the answer is printed as JSON
+ * Shows the answer of `ask`, once or every second: as JSON in a pipe, as text for a person on a terminal.
+ * @param render the answer as text for a person; while watching it also gets the answer before
+ * @param toJson the part of the answer that is printed as JSON
  */
 export async function show<T>(
   flags: WatchFlags,
@@ -21,14 +21,14 @@ export async function show<T>(
   toJson: (answer: T) => unknown = (answer) => answer,
 ): Promise<void> {
   const json = flags.json === true || !process.stdout.isTTY
-  // Whoever reads this in a pipe may have read enough.
+  // The reader of the pipe may close it at any time.
   process.stdout.on('error', () => exitNow(0))
   if (flags.watch !== true) {
     const answer = await ask()
     process.stdout.write(json ? `${JSON.stringify(toJson(answer), null, 2)}\n` : `${render(answer)}\n`)
     return
   }
-  // A serial console does not know its size, and nothing would be shown on none.
+  // A serial console reports a size of zero. On zero rows nothing would be shown.
   if (process.stdout.rows === 0) Object.assign(process.stdout, { rows: 24, columns: 80 })
   const screen = createLogUpdate(process.stdout)
   for (let before: T | undefined; ; ) {

@@ -11,8 +11,8 @@ const OTHERS = 0o077
 const ROOT = 0
 
 /**
- * Refuses a file with a secret in it that others than its owner may read or write.
- * @throws RangeError: the rest of a sentence that starts with the setting's name
+ * Refuses a file with a secret if users other than its owner may read or write it.
+ * @throws RangeError: the rest of a sentence that starts with the name of the setting
  */
 export function refuseOpenToOthers(path: string, mode: number): void {
   if ((mode & OTHERS) === 0) return
@@ -22,7 +22,9 @@ export function refuseOpenToOthers(path: string, mode: number): void {
   )
 }
 
-/** Refuses one that is neither root's nor the caller's: its owner knows the secret, and can put in another. */
+/**
+ * Refuses a file that belongs neither to root nor to the caller. Its owner knows the secret and can replace it.
+ */
 function refuseOfAnother(path: string, owner: number): void {
   if (ownersAllowed().includes(owner)) return
   throw new RangeError(
@@ -30,7 +32,7 @@ function refuseOfAnother(path: string, owner: number): void {
   )
 }
 
-/** Root, who this process is, and who has called it by sudo(8). */
+/** Root, the user of this process, and the user who called it through sudo(8). */
 function ownersAllowed(): readonly number[] {
   const self = process.geteuid?.() ?? ROOT
   const { SUDO_UID } = process.env
@@ -40,9 +42,10 @@ function ownersAllowed(): readonly number[] {
 }
 
 /**
- * Reads a secret file whole, into memory that the caller wipes; of this process there is no core dump from then on.
- * The name of a file that is not there is not repeated: it may be the secret itself, or most of it.
- * @throws RangeError, as above
+ * Reads a whole secret file into memory that the caller must wipe. From then on this process writes no core
+ * dump. The message for a missing file does not repeat the file's name, because the name may be the secret
+ * itself.
+ * @throws RangeError, like {@link refuseOpenToOthers}
  */
 export function readSecretFile(path: string, maxBytes: number): Buffer {
   makeUndumpable()
@@ -73,8 +76,8 @@ export function readSecretFile(path: string, maxBytes: number): Buffer {
 }
 
 /**
- * A private or preshared key, in base64 as `udptun-fast keygen` and `wg genkey` print it.
- * @throws RangeError: the rest of a sentence that starts with the setting's name
+ * Reads a private or preshared key, in base64 as `udptun-fast keygen` and `wg genkey` print it.
+ * @throws RangeError: the rest of a sentence that starts with the name of the setting
  */
 export function readKeyFile(path: string): Secret {
   if (looksLikeKey(path))
@@ -93,7 +96,7 @@ export function readKeyFile(path: string): Secret {
   )
 }
 
-/** Without the white space around it; the same memory. */
+/** The bytes without the white space around them, in the same memory. */
 export function trimmed(bytes: Buffer): Buffer {
   let start = 0
   let end = bytes.length

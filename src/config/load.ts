@@ -21,14 +21,14 @@ import {
   settle,
 } from './schema.js'
 
-/** A configuration file as it was read: plain values, and the line each setting stands on. */
+/** The contents of a configuration file: plain values, and the line of each setting. */
 export interface ConfigFile {
   readonly path: string
   readonly values: Readonly<Record<string, unknown>>
   lineOf(path: SettingPath): number | undefined
 }
 
-/** Reads a YAML file. @throws UserError (exit code 2), with the line where there is one */
+/** Reads a YAML file. @throws UserError (exit code 2), with the line if it is known */
 export function readConfigFile(path: string): ConfigFile {
   let source: string
   try {
@@ -54,7 +54,7 @@ export function readConfigFile(path: string): ConfigFile {
   return { path, values: values ?? {}, lineOf }
 }
 
-/** Where a setting begins: at its key, or in a list at its value; or else what it would stand in does. */
+/** Where a setting begins: at its key, or in a list at its value. If it is absent, where its parent begins. */
 function offsetOf(document: Document, path: SettingPath): number | undefined {
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
   const last = path[path.length - 1]
@@ -74,14 +74,14 @@ function plainValues(document: Document, path: string): Record<string, unknown> 
   try {
     return document.toJS()
   } catch {
-    // That of an alias has the name in it, which may be a key.
+    // The message about an alias includes its name, which may be a key.
     throw usageError(
       `${path}: this is not valid YAML (an alias stands for nothing before it, or for too much); mend it`,
     )
   }
 }
 
-/** Of mistakes whose messages have in them what was written, which may be a secret: what is said in their place. */
+/** Texts for mistakes whose usual message repeats what was written. That may be a secret. */
 const WITHOUT_SOURCE: Partial<Record<ErrorCode, string>> = {
   BAD_ALIAS: 'an alias of that name cannot be',
   BAD_COLLECTION_TYPE: 'a tag is for something else',
@@ -92,18 +92,18 @@ const WITHOUT_SOURCE: Partial<Record<ErrorCode, string>> = {
   UNEXPECTED_TOKEN: 'something stands where nothing can',
 }
 
-/** @param error the first that the parser has found */
+/** @param error the first one that the parser found */
 function whatIsWrong({ code, message }: { code: ErrorCode; message: string }): string {
   return WITHOUT_SOURCE[code] ?? message
 }
 
 /**
- * The settings from a file and flags, both by the schema's keys; a flag wins.
- * @throws UserError (exit code 2): one sentence about the first thing wrong, with the file's line or the flag
+ * The settings from a file and flags, both under the keys of the schema. A flag wins.
+ * @throws UserError (exit code 2): one sentence about the first mistake, with the line of the file or the flag
  */
 export function loadSettings(flags: Readonly<Record<string, unknown>>, file?: ConfigFile): Settings {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
-  // The other hosts are one setting with two forms: a flag's wins over either.
+  // `peers` and `remote` are two forms of one setting. A flag of either form replaces both.
   const others = Object.hasOwn(given, 'peers') || Object.hasOwn(given, 'remote') ? OTHERS_UNSAID : {}
   const values: Record<string, unknown> = { ...file?.values, ...others, ...given }
   const name = (path: SettingPath) => nameOf(path, given, file)
@@ -124,7 +124,7 @@ function explainIssue(
   values: Readonly<Record<string, unknown>>,
   name: (path: SettingPath) => string,
 ): string {
-  // A misspelt key is what is wrong, not that the right one is missing.
+  // A misspelt key comes first: it is the cause if the right key is missing.
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
   const path = issue.path as SettingPath
   if (issue.code === 'unrecognized_keys') {
@@ -134,7 +134,8 @@ function explainIssue(
     const where = `${name([...path, key]).slice(0, -key.length)}${shown}`
     return `${where}: there is no setting "${shown}"; there are ${known.join(', ')}`
   }
-  // A list is named as a whole, a peer's setting by itself; a peer that is a bare text is its endpoint.
+  // The message names a list as a whole, but a peer's setting by itself. A peer that is a plain text is its
+  // endpoint.
   const named = path[0] === 'peers' ? path.slice(0, 3) : path.slice(0, 1)
   const value = named.reduce<unknown>(
     (it, key) => (typeof it === 'string' ? it : (it as Record<string, unknown> | undefined)?.[key]),
@@ -148,17 +149,17 @@ function explainIssue(
   return `${name(named)}: ${hidden ? issue.message : `${shownValue(value)} is not right; ${issue.message}`}`
 }
 
-/** What may be a misspelt setting; else it may be anything, a secret too. */
+/** A name that may be a misspelt setting. Any other text could be a secret. */
 const SETTING_NAME = /^[a-z][a-z_-]{0,31}$/i
 
-/** A map is not shown: there may be secrets in it, by whatever names. */
+/** Does not show a map, because it may contain secrets under any name. */
 function shownValue(value: unknown): string {
   if (Array.isArray(value))
     return value.some((it) => it instanceof Object) ? 'this list' : JSON.stringify(value)
   return value instanceof Object ? 'this' : JSON.stringify(value)
 }
 
-/** How the person wrote the setting: `file.yaml:3: mtu` or `--mtu`, or the bare key for an argument. */
+/** The setting as the person wrote it: `file.yaml:3: mtu` or `--mtu`, or only the key for an argument. */
 function nameOf(
   path: SettingPath,
   flags: Readonly<Record<string, unknown>>,

@@ -22,7 +22,7 @@ import {
   type Remote,
 } from './values.js'
 
-/** What `parse` makes of a value; what it throws is the issue. */
+/** Transforms a value with `parse`. An error that `parse` throws becomes an issue. */
 function parsed<In, Out>(parse: (value: In) => Out) {
   return (value: In, context: z.RefinementCtx): Out => {
     try {
@@ -34,7 +34,7 @@ function parsed<In, Out>(parse: (value: In) => Out) {
   }
 }
 
-/** A setting that is written as a text (or, in YAML, a bare number) and parsed by one of values.ts. */
+/** A setting that is a text (or, in YAML, a plain number). A parser of values.ts parses it. */
 function text<T>(parse: (text: string) => T, description: string) {
   return z
     .union([z.string(), z.number()], { error: 'write a text or a number' })
@@ -42,7 +42,7 @@ function text<T>(parse: (text: string) => T, description: string) {
     .describe(description)
 }
 
-/** A key in a file of its own; or, from a wg-quick(8) file, the key itself. */
+/** The name of a file with a key; or, from a wg-quick(8) file, the key itself. */
 function secret(description: string) {
   return z
     .union([z.instanceof(Secret), z.string(), z.number()], {
@@ -52,10 +52,10 @@ function secret(description: string) {
     .describe(description)
 }
 
-/** Settings whose values are never shown, whatever stands there. */
+/** Settings whose values are never shown. */
 export const SECRET_SETTINGS: ReadonlySet<unknown> = new Set(['private_key_file', 'preshared_key_file'])
 
-/** What makes a tunnel to a peer private. */
+/** The settings of a peer for a private tunnel. */
 const KEYS_OF_PEER = {
   public_key: text(parsePublicKey, "the other host's public key, in base64").optional(),
   preshared_key_file: secret('file with a key that only the two hosts share, beside their own').optional(),
@@ -75,16 +75,16 @@ export const MODES = ['tap', 'tun'] as const
 export const OFFLOAD_MODES = ['auto', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
-/** Peers at the most: what the tables in shared memory have rows for. */
+/** Most peers: the number of rows in the tables in shared memory. */
 export const MAX_PEERS = 256
 
-/** Addresses and prefixes of all peers together at the most, and MACs. */
+/** Most addresses and prefixes of all peers together. Also the most MACs. */
 const MAX_OVERLAY = 4096
 
 const list = <T>(item: z.ZodType<T>, example: string) =>
   z.array(item, { error: `write a list, such as [${example}]` })
 
-/** One of the other hosts. A bare text is its endpoint. */
+/** One of the other hosts. A plain text is its endpoint. */
 const peerSchema = z.preprocess(
   (value) => (typeof value === 'string' ? { endpoint: value } : value),
   z.strictObject(
@@ -110,8 +110,8 @@ const peerSchema = z.preprocess(
 export const PEER_KEYS = Object.keys(peerSchema.out.shape)
 
 /**
- * Every setting there is: the keys of the YAML file, and the flags, where a key's `_` is a flag's `-`.
- * The two are one schema; a flag wins over the file.
+ * Every setting: the keys of the YAML file, and the flags, in which `-` replaces a key's `_`. File and flags
+ * share this schema. A flag wins over the file.
  */
 export const settingsSchema = z.strictObject({
   local: z
@@ -168,22 +168,24 @@ type Parsed = z.output<typeof settingsSchema>
 
 export type PeerSettings = Omit<z.output<typeof peerSchema>, 'name' | 'endpoint'> & {
   readonly name: string
-  /** Undefined for a peer of a private tunnel that is to come by itself. */
+  /** Undefined for a peer of a private tunnel that will contact this host first. */
   readonly endpoint: Remote | undefined
 }
 
-/** What the tunnel is started with: every value parsed, every default filled in, the remote one of its peers. */
+/**
+ * The settings that start the tunnel: every value parsed, every default filled in, the remote among the peers.
+ */
 export type Settings = Omit<Parsed, 'remote' | 'peers' | keyof typeof KEYS_OF_PEER> & {
   readonly peers: readonly PeerSettings[]
 }
 
-/** A setting's place: its key, and for a peer's the peer's index and key. */
+/** The place of a setting: its key. For a peer's setting: `peers`, the index of the peer, and the key. */
 export type SettingPath = readonly (string | number)[]
 
-/** What is wrong between settings that are each right: where, and the rest of the sentence. */
+/** A conflict between settings that are each right: the place, and the rest of the sentence. */
 export type Conflict = readonly [path: SettingPath, message: string]
 
-/** @returns the settings, or what is wrong between them */
+/** @returns the settings, or the conflict between them */
 export function settle(parsed: Parsed): Settings | Conflict {
   const { remote, peers, public_key, preshared_key_file, persistent_keepalive, ...rest } = parsed
   const keys = definedOf({ public_key, preshared_key_file, persistent_keepalive })
@@ -211,7 +213,7 @@ export function settle(parsed: Parsed): Settings | Conflict {
   )
 }
 
-/** Without those that are undefined. */
+/** The values without those that are undefined. */
 function definedOf<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const entries = Object.entries(values).filter(([, value]) => value !== undefined)
   return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
@@ -222,7 +224,7 @@ function nameOfPeer(endpoint: Remote | undefined, publicKey: Buffer | undefined)
   return publicKey === undefined ? '' : formatKey(publicKey).slice(0, 8)
 }
 
-/** @param single whether the one peer's settings stand by themselves */
+/** @param single whether the settings of the one peer are at the top level */
 function conflictOfKeys(settings: Settings, single: boolean): Conflict | undefined {
   const { private_key_file: own, accept_any, peers } = settings
   for (const [index, peer] of peers.entries()) {
@@ -347,7 +349,7 @@ function conflictOfPeers(settings: Settings, pathOf: (index: number) => SettingP
   )
 }
 
-/** What only one peer can have. */
+/** Finds a value that several peers have although only one can have it. */
 function twice(
   peers: readonly PeerSettings[],
   pathOf: (index: number) => SettingPath,
@@ -361,7 +363,7 @@ function twice(
   return [[...pathOf(index), ...key], `"${value}" is given twice; leave one of them out`]
 }
 
-/** The index of the first text that stands before, too; -1 where all are different. */
+/** The index of the first text that also appears earlier; -1 if all are different. */
 function firstTwice(texts: readonly string[]): number {
   return texts.findIndex((it, index) => texts.indexOf(it) < index)
 }
@@ -386,7 +388,7 @@ function conflictOfEndpoint(
   ]
 }
 
-/** Whether a socket that listens on `own` can send to `other`: one of the same family, or on `::`, any. */
+/** Whether a socket that listens on `own` can send to `other`: both of one family, or `own` is `::`. */
 function reaches(own: string, other: string): boolean {
   const [a, b] = [own, other].map((address) => ipaddr.parse(address.split('%')[0]))
   return a.kind() === b.kind() || (a.kind() === 'ipv6' && a.range() === 'unspecified')

@@ -1,30 +1,32 @@
 import { createHash } from 'node:crypto'
 import { inspect } from 'node:util'
 
-/** Those made while {@link Secret.wipedOnError} runs. */
+/** The secrets that were made while {@link Secret.wipedOnError} runs. */
 let made: Secret[] | undefined
 
-/** 32 bytes that are nobody's business: they show up in no log, no status, no error. */
+/** 32 secret bytes. They never appear in a log, a status or an error. */
 export class Secret {
-  /** Tells one from another, and no more than that; so that settings can be compared. */
+  /** Only tells one secret from another, so that settings can be compared. */
   readonly fingerprint: string
   readonly #bytes: Buffer
 
-  /** Takes the bytes over: they are wiped by {@link wipe}. */
+  /** Takes over the bytes. {@link wipe} wipes them. */
   constructor(bytes: Buffer) {
     this.#bytes = bytes
     this.fingerprint = createHash('sha256').update('udptun-fast settings').update(bytes).digest('base64')
     made?.push(this)
   }
 
-  /** Does `work`. Where that throws, the secrets it has made are wiped: nobody has them. */
+  /**
+   * Calls `work`. If `work` throws, this wipes the secrets that it has made, because nobody else has them.
+   */
   static wipedOnError<T>(work: () => T): T {
     const before = made
     const own: Secret[] = []
     made = own
     try {
       const done = work()
-      // They may still come to nothing there.
+      // An outer call may still fail and must then wipe these too.
       before?.push(...own)
       return done
     } catch (error) {
@@ -35,7 +37,7 @@ export class Secret {
     }
   }
 
-  /** The bytes themselves: to be used at once, and not kept. */
+  /** The bytes themselves. Use them at once and do not keep them. */
   reveal(): Uint8Array {
     return this.#bytes
   }

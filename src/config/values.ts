@@ -2,23 +2,25 @@ import ipaddr from 'ipaddr.js'
 import { looksLikeKey, parseKey } from '../key-text.js'
 import { isGroupMac, type MacAddress, parseMac } from '../wire/ethernet.js'
 
-/** The texts a person writes, and what they stand for. Each parser returns a value or throws a RangeError
- * whose message is the rest of a sentence that starts with the setting's name. */
+/**
+ * The texts that a person writes, and their values. Each parser returns a value or throws a RangeError. Its
+ * message is the rest of a sentence that starts with the name of the setting.
+ */
 
-/** An overlay address with its network's prefix length. */
+/** An overlay address with the prefix length of its network. */
 export interface LocalAddress {
   readonly address: string
   readonly family: 'ipv4' | 'ipv6'
   readonly prefixLength: number
 }
 
-/** Where the remote is: a host name or an address, and its UDP port. */
+/** The remote: a host name or an address, and its UDP port. */
 export interface Remote {
   readonly host: string
   readonly port: number
 }
 
-/** Where to listen; without an address, on all. */
+/** Where to listen. Without an address: on all addresses. */
 export interface Listen {
   readonly address: string | undefined
   readonly port: number
@@ -36,12 +38,12 @@ export function parsePort(text: string): number {
   return port
 }
 
-/** Whether `text` is an address; IPv4 only as four decimal numbers, IPv6 with or without a zone. */
+/** Whether `text` is an address: IPv4 only as four decimal numbers, IPv6 with or without a zone. */
 export function isAddress(text: string): boolean {
   return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text)
 }
 
-/** `10.9.0.1`, `10.9.0.1/24`, `fd00::1/64`; without a prefix, /24 and /64. */
+/** `10.9.0.1`, `10.9.0.1/24`, `fd00::1/64`. Without a prefix: /24 for IPv4, /64 for IPv6. */
 export function parseLocalAddress(text: string): LocalAddress {
   const [address, prefix, ...rest] = text.split('/')
   if (rest.length > 0 || !isAddress(address) || address.includes('%')) {
@@ -61,7 +63,7 @@ export function parseLocalAddress(text: string): LocalAddress {
   return { address, family, prefixLength }
 }
 
-/** Refuses an address of these ranges (as ipaddr.js names them), which stand for no single host. */
+/** Refuses an address in these ranges (with ipaddr.js's names). No single host can have such an address. */
 function refuseRanges(text: string, address: string, ranges: readonly string[]): void {
   const range = ipaddr.parse(address).range()
   if (!ranges.includes(range)) return
@@ -74,7 +76,7 @@ function refuseRanges(text: string, address: string, ranges: readonly string[]):
 /** `host-b`, `198.51.100.2:5149`, `2001:db8::2`, `[2001:db8::2]:5149`. */
 export function parseRemote(text: string): Remote {
   const { host, port } = splitPort(text)
-  // Else a key that lacks its last character would be asked of name servers.
+  // Without this check, a key that lacks its last character would be sent to name servers.
   if (looksLikeKey(host))
     throw new RangeError(
       'a remote is to stand here, and what does looks like a key; write a host name or an address',
@@ -88,9 +90,9 @@ export function parseRemote(text: string): Remote {
   return { host, port: port === undefined ? DEFAULT_PORT : parsePort(port) }
 }
 
-/** A network of addresses, written `10.9.3.0/24`; a bare address is a network of one. */
+/** A network of addresses, such as `10.9.3.0/24`. An address without a prefix is a network of one. */
 export interface Prefix {
-  /** Its first address: the bits behind the prefix are zero. */
+  /** Its first address: the bits after the prefix are zero. */
   readonly address: string
   readonly family: 'ipv4' | 'ipv6'
   readonly prefixLength: number
@@ -127,7 +129,7 @@ export function parsePeerAddress(text: string): string {
   return ipaddr.parse(text).toString()
 }
 
-/** A peer's name: what status and the log call it. */
+/** The name of a peer in status and log. */
 export function parsePeerName(text: string): string {
   if (!/^[!-~]{1,63}$/.test(text)) {
     throw new RangeError(`"${text}" is not a peer's name; use 1 to 63 ASCII characters without spaces`)
@@ -137,7 +139,7 @@ export function parsePeerName(text: string): string {
   return text
 }
 
-/** A public key, in base64, as `udptun-fast pubkey` and `wg pubkey` print it. */
+/** A public key in base64, as `udptun-fast pubkey` and `wg pubkey` print it. */
 export function parsePublicKey(text: string): Buffer {
   const key = parseKey(text)
   if (key === undefined) {
@@ -148,7 +150,7 @@ export function parsePublicKey(text: string): Buffer {
   return key
 }
 
-/** Seconds, 0 for off. */
+/** Seconds; 0 is off. */
 export function parseKeepalive(text: string): number {
   const seconds = text === 'off' ? 0 : /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
   if (!(seconds <= 65535))
@@ -177,7 +179,7 @@ function splitPort(text: string): { host: string; port: string | undefined } {
   return { host, port }
 }
 
-/** A MAC a single device can have. */
+/** A MAC that a single device can have. */
 export function parseOwnMac(text: string): MacAddress {
   const mac = parseMac(text)
   if (mac === undefined)
@@ -194,7 +196,7 @@ export function parseOwnMac(text: string): MacAddress {
   return mac
 }
 
-/** A network device's name, as the kernel wants it (`dev_valid_name`). */
+/** The name of a network device, within the kernel's rules (`dev_valid_name`). */
 export function parseDeviceName(text: string): string {
   if (!/^[!-~]{1,15}$/.test(text) || /[/:%]/.test(text) || text === '.' || text === '..') {
     throw new RangeError(
@@ -204,13 +206,13 @@ export function parseDeviceName(text: string): string {
   return text
 }
 
-/** The longest MTU that a tap takes (the kernel's `ETH_MAX_MTU` less an Ethernet header). */
+/** The largest MTU that a tap accepts (the kernel's `ETH_MAX_MTU` minus an Ethernet header). */
 export const MAX_MTU_BYTES = 65_521
 
-/** How often path MTUs are looked for again at the most: a day. */
+/** The longest time between two searches for path MTUs: a day. */
 const MAX_REFRESH_S = 86_400
 
-/** Seconds between two looks at what a path carries. */
+/** Seconds between two searches for path MTUs. */
 export function parseMtuRefresh(text: string): number {
   const seconds = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
   if (!(seconds >= 1 && seconds <= MAX_REFRESH_S)) {

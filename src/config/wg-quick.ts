@@ -7,7 +7,7 @@ import { Secret } from './secret.js'
 
 const MAX_BYTES = 1024 * 1024
 
-/** Keys of wg-quick(8) and wg(8) that stand for something here: the setting each becomes. */
+/** Keys of wg-quick(8) and wg(8) that are used here, and the setting that each becomes. */
 const INTERFACE: Readonly<Record<string, string>> = {
   PrivateKey: 'private_key_file',
   Address: 'local',
@@ -22,7 +22,7 @@ const PEER: Readonly<Record<string, string>> = {
   PersistentKeepalive: 'persistent_keepalive',
 }
 
-/** The setting of a key, which may be written in capitals or small letters. */
+/** The setting for a key. Upper and lower case are equal. */
 function settingOf(keys: Readonly<Record<string, string>>, key: string): string | undefined {
   return Object.entries(keys).find(([name]) => name.toLowerCase() === key)?.[1]
 }
@@ -31,7 +31,7 @@ const NEWLINE = 0x0a
 const HASH = 0x23
 const EQUALS = 0x3d
 
-/** Keys of wg-quick(8) that are about the rest of the system: what to say of each. */
+/** Keys of wg-quick(8) about the rest of the system, and what to say about each. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   dns: 'name servers are not set here; set them with the system, such as with resolvectl',
   table: 'routes are not set here; set them with: ip route',
@@ -43,13 +43,15 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   fwmark: 'packets are not marked here; leave it out',
 }
 
-/** Values of those with which all is as it is here anyway. */
+/** Values of such keys that change nothing here, so they are accepted. */
 const HARMLESS: Readonly<Record<string, string>> = { saveconfig: 'false', table: 'off', fwmark: 'off' }
 
-/** Those that may be passed over, for all is well without: what is said of them in the log. */
+/** Keys that can be ignored because the tunnel works without them. The log says so. */
 const IGNORED: ReadonlySet<string> = new Set(['dns'])
 
-/** A file as wg-quick(8) reads it, as settings; what was passed over, each as a sentence. */
+/**
+ * A file in the format of wg-quick(8), as settings. `ignored` has one sentence for each line that was ignored.
+ */
 export interface WgQuickFile extends ConfigFile {
   readonly ignored: readonly string[]
 }
@@ -73,8 +75,8 @@ export function readWgQuick(path: string): WgQuickFile {
 }
 
 /**
- * Of a line with a secret in it no string is made, which could not be wiped. No message repeats what it found where
- * the name of a key should be: a key may stand on a line of its own, or be glued to its name.
+ * A line with a secret never becomes a string, because a string cannot be wiped. No message repeats the text in
+ * the place of a key's name: a secret key may be on a line of its own, or directly follow the name.
  * @param path only for messages
  */
 export function parseWgQuick(path: string, bytes: Buffer): WgQuickFile {
@@ -123,7 +125,8 @@ export function parseWgQuick(path: string, bytes: Buffer): WgQuickFile {
     if (!lines.has(place)) lines.set(place, number)
     put(target, setting, rest, fail)
   }
-  // Elsewhere a single peer of which nothing is said has all addresses; with WireGuard it has none.
+  // In our own configuration a single peer without addresses or prefixes has all addresses. In WireGuard it has
+  // none.
   if (peers.length === 1 && [peers[0].prefixes ?? []].flat().length === 0)
     throw usageError(
       `${path}:${lines.get('peers.0')}: this peer has no AllowedIPs, so nothing could go there or come from it; AllowedIPs = 0.0.0.0/0, ::/0 is everything`,
@@ -134,7 +137,7 @@ export function parseWgQuick(path: string, bytes: Buffer): WgQuickFile {
   return { path, values, lineOf, ignored }
 }
 
-/** The lines that are not empty, without comments and the white space around them, with their numbers. */
+/** The lines that are not empty, with their numbers. Comments and surrounding white space are removed. */
 function* linesOf(bytes: Buffer): Generator<readonly [number: number, line: Buffer]> {
   for (let start = 0, number = 1; start <= bytes.length; number++) {
     const newline = bytes.indexOf(NEWLINE, start)
@@ -147,7 +150,7 @@ function* linesOf(bytes: Buffer): Generator<readonly [number: number, line: Buff
   }
 }
 
-/** What stands in brackets, in small letters; undefined for a line that is not in brackets. */
+/** The text in brackets, in lower case; undefined if the line is not in brackets. */
 function headingOf(line: Buffer): string | undefined {
   if (line[0] !== 0x5b || line.at(-1) !== 0x5d) return undefined
   return line.subarray(1, -1).toString('latin1').toLowerCase()
@@ -159,7 +162,7 @@ function titleOf(section: 'interface' | 'peer'): string {
 
 const TWICE = 'this is said twice; leave one of them out'
 
-/** Lists may be given at once or line by line; everything else once. */
+/** Lists may be on one line or on several. Everything else may be given only once. */
 function put(
   target: Record<string, unknown>,
   setting: string,
@@ -190,7 +193,7 @@ function put(
   } else target[setting] = value
 }
 
-/** An address without a prefix is a host's alone. */
+/** An address without a prefix stands for one host. */
 function withPrefix(address: string): string {
   if (address.includes('/')) return address
   return `${address}/${address.includes(':') ? 128 : 32}`

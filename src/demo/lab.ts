@@ -11,10 +11,10 @@ import { EACCES, EPERM, KernelError } from '../linux/errno.js'
 const PROGRAM = fileURLToPath(new URL('../cli/main.js', import.meta.url))
 const LEASH = new URL('./leash.js', import.meta.url).href
 
-/** What has not ended by itself after this is killed. */
+/** A program that has not ended after this time is killed. */
 const PATIENCE_MS = 2_000
 
-/** Each host's address on the cable between them, and in the tunnel's network. */
+/** The address of each host on the cable between them, and in the overlay network. */
 export const ADDRESSES = {
   a: { underlay: '198.51.100.1', overlay: '10.9.0.1' },
   b: { underlay: '198.51.100.2', overlay: '10.9.0.2' },
@@ -24,7 +24,7 @@ export type Side = keyof typeof ADDRESSES
 
 export interface Running {
   readonly child: ChildProcess
-  /** The next line it prints. @throws the reason of the abort, or that there is none */
+  /** The next line that it prints. @throws the reason of the abort, or an error if there is no next line */
   readonly line: () => Promise<string>
 }
 
@@ -41,14 +41,14 @@ export class Lab {
   }
 
   /**
-   * @param abort is aborted with the reason when a program in a host fails
+   * @param abort is aborted with the reason if a program in a host fails
    * @throws UserError without the right to make hosts
    */
   static open(abort: AbortController): Lab {
     return new Lab(makeHosts(), abort)
   }
 
-  /** Starts the tunnels, and resolves when both are up. */
+  /** Starts the tunnels. Resolves when both are up. */
   async startTunnels(): Promise<void> {
     const start = async (side: Side, other: Side) => {
       const from = ADDRESSES[side].overlay
@@ -84,7 +84,7 @@ export class Lab {
     return { a, b }
   }
 
-  /** Ends every program, and removes the hosts. */
+  /** Ends every program and removes the hosts. */
   async close(): Promise<void> {
     this.#closing = true
     await Promise.all([...this.#programs].map((program) => program.stop('SIGTERM', PATIENCE_MS)))

@@ -1,4 +1,7 @@
-/** Imported ahead of a program (`node --import`), ends it with its parent, however that ends. */
+/**
+ * Import this before a program (`node --import`). The program then ends with its parent, however the parent
+ * ends.
+ */
 import { constants } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import { signalOnParentDeath } from '../linux/process.js'

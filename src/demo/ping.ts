@@ -1,6 +1,6 @@
 /**
- * `ping.js <address> <interval-ms>`: asks for an echo at that interval, and prints each round trip in
- * milliseconds, or `null` for one that was lost, a line each. Until it is killed.
+ * `ping.js <address> <interval-ms>`: sends an echo request at that interval. It prints one line for each: the
+ * round trip in milliseconds, or `null` if it was lost. It runs until it is killed.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EchoSocket } from '../linux/icmp.js'

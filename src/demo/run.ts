@@ -12,7 +12,7 @@ const TCP_PORT = 5201
 const PING_INTERVAL_MS = 100
 const IDLE_PINGS = 10
 
-/** Samples of the whole time that TCP runs, about one a column of a chart. */
+/** Number of samples while TCP runs: about one for each column of a chart. */
 const SAMPLES = 60
 const MIN_SAMPLE_MS = 80
 
@@ -21,18 +21,18 @@ export interface Frames {
   readonly b_to_a: number
 }
 
-/** What the demo found, at its end. */
+/** The result of the demo. */
 export interface DemoResult {
-  /** What the receiver got of one TCP stream from a to b. */
+  /** What the receiver got from one TCP stream from a to b. */
   readonly tcp: { readonly gbit_per_s: number; readonly bytes: number; readonly seconds: number }
-  /** Medians, before and while TCP ran; null when none came back. */
+  /** Medians before TCP and during TCP; null if none came back. */
   readonly round_trip_ms: { readonly idle: number | null; readonly loaded: number | null }
   readonly frames: Frames
-  /** Frames dropped on both hosts, by reason; none where there is no key. */
+  /** Frames dropped on both hosts, by reason. A reason without drops has no key. */
   readonly drops: Partial<Record<DropReason, number>>
 }
 
-/** What the demo does, as it does it. */
+/** The steps of the demo, as they happen. */
 export type DemoEvent =
   | { readonly event: 'hosts'; readonly addresses: typeof ADDRESSES }
   | { readonly event: 'tunnels'; readonly took_s: number; readonly mtu_bytes: number }
@@ -41,7 +41,7 @@ export type DemoEvent =
       readonly event: 'sample'
       readonly elapsed_s: number
       readonly seconds: number
-      /** Of Ethernet frames that came out at b since the sample before. */
+      /** The rate of Ethernet frames that came out at b since the sample before. */
       readonly gbit_per_s: number
       readonly frames: Frames
       readonly dropped: number
@@ -49,8 +49,8 @@ export type DemoEvent =
   | ({ readonly event: 'result' } & DemoResult)
 
 /**
- * Two hosts, a tunnel between them, a ping through it and `seconds` of TCP; all of it is removed again,
- * however this ends.
+ * Makes two hosts and a tunnel between them, then runs a ping and `seconds` of TCP through it. All of it is
+ * removed again, however this ends.
  * @param abort ends it early
  * @throws the reason of the abort; UserError
  */
@@ -80,7 +80,7 @@ export async function* runDemo(seconds: number, abort: AbortController): AsyncGe
   }
 }
 
-/** Pings from a to b: one by one at first, then on their own. */
+/** Pings from a to b: at first one by one, then continuously. */
 function pinging(lab: Lab) {
   const { line } = lab.spawn('a', PING, [ADDRESSES.b.overlay, String(PING_INTERVAL_MS)])
   let times: number[] = []
@@ -92,7 +92,7 @@ function pinging(lab: Lab) {
   }
   return {
     next,
-    /** Forgets what was, and goes on by itself until the end. */
+    /** Forgets the earlier times, and continues by itself until the end. */
     goOn() {
       times = []
       const again = (): Promise<void> => next().then(again)
@@ -140,7 +140,7 @@ async function* transfer(
 
 const gbitPerSecond = (bytes: number, seconds: number) => round((bytes * 8) / 1e9 / seconds)
 
-/** Three decimals are more than is meant. */
+/** Rounds to three decimals, which is more than enough. */
 const round = (value: number) => Math.round(value * 1000) / 1000
 
 type Reports = Readonly<Record<Side, StatusReport>>

@@ -1,7 +1,7 @@
 /**
- * One TCP stream. `tcp.js send <address> <port> <seconds>` listens there and sends for that long to the first
- * that connects; it prints a line when it listens. `tcp.js receive <address> <port>` connects, and prints
- * what came as JSON ({@link Received}).
+ * One TCP stream. `tcp.js send <address> <port> <seconds>` listens there and prints a line when it listens. It
+ * sends for that time to the first that connects. `tcp.js receive <address> <port>` connects and prints what it
+ * received as JSON ({@link Received}).
  */
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'

@@ -4,8 +4,8 @@ import { Netlink } from '../linux/netlink.js'
 import { NetworkNamespace } from '../linux/netns.js'
 
 /**
- * A host made of a network namespace, on this machine: what the demo, the benchmarks and the tests run
- * their traffic between. It has no name in the system and vanishes with the last process inside.
+ * A host on this machine, made of a network namespace. The demo, the benchmarks and the tests run their traffic
+ * between such hosts. It has no name in the system and disappears with the last process inside.
  */
 export class Host {
   readonly name: string
@@ -18,7 +18,7 @@ export class Host {
     this.netlink((netlink) => setLink(netlink, getLink(netlink, 'lo').index, { up: true }))
   }
 
-  /** Calls `work` inside this host. It must be synchronous. */
+  /** Calls `work` inside this host. `work` must be synchronous. */
   run<T>(work: () => T): T {
     return this.namespace.run(work)
   }
@@ -30,7 +30,7 @@ export class Host {
     })
   }
 
-  /** Starts a program inside this host; {@link Host.close} kills those still running. */
+  /** Starts a program inside this host. {@link Host.close} kills the programs that still run. */
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
     const child = this.run(() => spawn(command, args, options))
     this.#children.add(child)
@@ -38,7 +38,7 @@ export class Host {
     return child
   }
 
-  /** Gives `device` addresses, each `address/prefix`, and sets it up. */
+  /** Gives `device` the addresses (each `address/prefix`), then sets it up. */
   configure(device: string, addresses: readonly string[], change: { mtuBytes?: number } = {}): void {
     this.netlink((netlink) => {
       const { index } = getLink(netlink, device)
@@ -50,13 +50,13 @@ export class Host {
     })
   }
 
-  /** Routes `destination` (`address/prefix`) by `gateway`. */
+  /** Routes `destination` (`address/prefix`) through `gateway`. */
   route(destination: string, gateway: string): void {
     const [ip, prefix] = destination.split('/')
     this.netlink((netlink) => addRoute(netlink, ip, Number(prefix), gateway))
   }
 
-  /** Kills what still runs inside and lets go of the namespace. */
+  /** Kills what still runs inside and releases the namespace. */
   close(): void {
     for (const child of this.#children) child.kill('SIGKILL')
     this.#children.clear()
@@ -75,7 +75,7 @@ export interface CableEnd {
   readonly addresses: readonly string[]
 }
 
-/** Joins two hosts by a veth pair, both ends configured and up. */
+/** Joins two hosts with a veth pair, both ends configured and up. */
 export function connect(near: CableEnd, far: CableEnd, mtuBytes = 1500): void {
   near.host.netlink((netlink) =>
     createVeth(

@@ -13,10 +13,10 @@ export interface Finished {
   readonly tookMs: number
 }
 
-/** Of what a program prints, so much of the end is kept. */
+/** Only this many of the last characters of each output are kept. */
 const KEPT_CHARACTERS = 8 * 1024 * 1024
 
-/** A program in a host, or here if there is no host: what it prints, and how it ends. */
+/** A program in a host, or on this machine without a host: its output and its end. */
 export class Program {
   readonly child: ChildProcess
   readonly ended: Promise<Finished>
@@ -37,7 +37,7 @@ export class Program {
     this.child.stderr?.on('data', (chunk) => {
       this.stderr = `${this.stderr}${chunk}`.slice(-KEPT_CHARACTERS)
     })
-    // A program may end, or close its input, before it has read all of it.
+    // A program may end or close its input before it has read all of it.
     this.child.stdin?.on('error', () => {})
     if (input !== undefined) this.child.stdin?.end(input)
     this.ended = once(this.child, 'close').then(([code, signal]) => ({
@@ -54,18 +54,20 @@ export class Program {
     return this.child.pid
   }
 
-  /** Whether it runs. */
   get running(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null
   }
 
-  /** Calls `take` with every line that it prints. */
+  /** Calls `take` with every line that the program prints. */
   onLine(take: (line: string) => void): void {
     if (this.child.stdout === null) throw new Error('no standard output')
     createInterface(this.child.stdout).on('line', take)
   }
 
-  /** Sends the signal and waits for the end; `tookMs` is from the signal. */
+  /**
+   * Sends the signal and waits for the end. `tookMs` counts from the signal.
+   * @param graceMs the program is killed if it has not ended after this time
+   */
   async stop(signal: NodeJS.Signals = 'SIGTERM', graceMs?: number): Promise<Finished> {
     const sentMs = performance.now()
     this.child.kill(signal)

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { listDevices, statusSocketPath } from '../command/path.js'
 import { connect, Host } from './host.js'
 
-/** The cable's end, in both hosts. */
+/** The name of the cable's end in both hosts. */
 export const UNDERLAY_DEVICE = 'eth0'
 
 export interface TwoHostsOptions {
@@ -29,7 +29,7 @@ export class TwoHosts implements Disposable {
     connect(a, b, mtuBytes)
   }
 
-  /** Kills what still runs inside, and removes what a killed tunnel has left in /run. */
+  /** Kills what still runs inside, and removes what killed tunnels have left in /run. */
   close(): void {
     for (const host of this.hosts) {
       removeStatusSockets(host)
@@ -42,7 +42,7 @@ export class TwoHosts implements Disposable {
   }
 }
 
-/** Hosts share /run with this machine: a tunnel that was killed leaves its socket there. */
+/** The hosts share /run with this machine, and a killed tunnel leaves its socket there. */
 export function removeStatusSockets(host: Host): void {
   host.run(() => {
     for (const device of listDevices()) rmSync(statusSocketPath(device), { force: true })

@@ -1,6 +1,6 @@
 /**
- * Numbers of the kernel's interface, by the names and headers they have there (Linux uapi, 64-bit,
- * the generic numbering that x86-64 and arm64 share).
+ * Numbers of the kernel's interface, with the names and headers of the kernel. They are of the Linux uapi,
+ * 64-bit, in the generic numbering that x86-64 and arm64 share.
  */
 
 // <fcntl.h>, <sys/eventfd.h>
@@ -44,7 +44,7 @@ export const SO_ATTACH_FILTER = 26
 export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
 export const SO_MEMINFO = 55
-/** Index of the drop count in what `SO_MEMINFO` returns, an array of u32 (<linux/sock_diag.h>). */
+/** Index of the drop count in the array of u32 that `SO_MEMINFO` returns (<linux/sock_diag.h>). */
 export const SK_MEMINFO_DROPS = 8
 // <linux/sockios.h>: bytes that wait in the send buffer (udp(7)).
 export const SIOCOUTQ = 0x5411

@@ -1,6 +1,6 @@
 import { getSystemErrorMap } from 'node:util'
 
-/** errno values that decisions hang on (<asm-generic/errno.h>). */
+/** errno values on which decisions depend (<asm-generic/errno.h>). */
 export const EPERM = 1
 export const ENOENT = 2
 export const EINTR = 4
@@ -23,12 +23,12 @@ export const ENOBUFS = 105
 export const ECONNREFUSED = 111
 export const EHOSTUNREACH = 113
 
-/** The symbolic name, such as `EBUSY`, or `errno 1234` where the platform knows none. */
+/** The symbolic name, such as `EBUSY`, or `errno 1234` if the platform has no name for it. */
 export function errnoName(errno: number): string {
   return getSystemErrorMap().get(-errno)?.[0] ?? `errno ${errno}`
 }
 
-/** A system call that failed, with the call's name and the kernel's errno. */
+/** A failed system call, with the name of the call and the kernel's errno. */
 export class KernelError extends Error {
   readonly syscall: string
   readonly errno: number

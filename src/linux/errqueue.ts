@@ -9,13 +9,15 @@ export interface ExtendedError {
   errno: number
   /** `SO_EE_ORIGIN_…` */
   origin: number
-  /** ICMP type and code, where the origin is ICMP. */
+  /** ICMP type and code, if the origin is ICMP. */
   type: number
   code: number
   /** The MTU, for EMSGSIZE. */
   info: number
-  /** Offsets in the memory of two socket addresses, zeros behind a short one: where the datagram went that it
-   * is about, and who says so (`SO_EE_OFFENDER`). */
+  /**
+   * Offsets in the memory of two socket addresses, with zeros after a short one. The first is the destination
+   * of the datagram that the error is about. The second is the sender of the error (`SO_EE_OFFENDER`).
+   */
   readonly destination: number
   readonly offender: number
 }
@@ -24,9 +26,9 @@ const CONTROL_BYTES = 512
 const PAYLOAD_BYTES = 64
 const NAME_BYTES = 64
 
-/** Reads a socket's error queue (`MSG_ERRQUEUE`, ip(7)) into one object that is used again and again. */
+/** Reads a socket's error queue (`MSG_ERRQUEUE`, ip(7)) into one object, which is used again for each error. */
 export class ErrorQueue {
-  /** Bytes of memory it needs. */
+  /** Bytes of memory that it needs. */
   static readonly BYTES = 64 + 64 + PAYLOAD_BYTES + 2 * NAME_BYTES + CONTROL_BYTES
   readonly error: ExtendedError
   readonly #memory: NativeMemory
@@ -53,7 +55,7 @@ export class ErrorQueue {
     memory.u32[(iov + iovec.iov_len) >>> 2] = PAYLOAD_BYTES
   }
 
-  /** Takes the oldest error off `fd`'s queue into {@link error}; false when there is none. */
+  /** Takes the oldest error off `fd`'s queue into {@link error}. Returns false if there is none. */
   next(fd: number): boolean {
     const { u8, u32 } = this.#memory
     const { destination, offender } = this.error

@@ -2,12 +2,12 @@ import { EFD_CLOEXEC, EFD_NONBLOCK } from './constants.js'
 import { close, eventfd, must, read, write } from './libc.js'
 
 /**
- * A doorbell: an eventfd that makes a poll of its fd return (eventfd(2)). Ringing never blocks; rings add
- * up until {@link Doorbell.silence}. Any thread of the process may wrap the same fd.
+ * A doorbell: an eventfd that makes a poll of its fd return (eventfd(2)). Ringing never blocks. Rings add up
+ * until {@link Doorbell.silence}. Any thread of the process may wrap the same fd.
  */
 export class Doorbell {
   readonly fd: number
-  /** How often this object has rung it. */
+  /** How often this object has rung. */
   rings = 0
   readonly #one = new BigUint64Array([1n])
   readonly #value = new BigUint64Array(1)

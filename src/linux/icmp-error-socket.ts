@@ -46,10 +46,10 @@ import { SOCKADDR_BYTES } from './sockaddr.js'
 import { sockaddr_in6 } from './structs.js'
 import { receiveDrops } from './udp.js'
 
-/** Bytes asked for: room for some hundred errors. What a flood may have waiting is no more. */
+/** Requested bytes: room for some hundred errors. A flood of ICMP can keep no more than this waiting. */
 const RECEIVE_BUFFER_BYTES = 128 * 1024
 
-/** No router quotes more (RFC 1812, 4.3.2.3; RFC 4443, 2.4). What is longer is cut, and not understood. */
+/** No router quotes more (RFC 1812, 4.3.2.3; RFC 4443, 2.4). A longer message is cut and then not understood. */
 const MESSAGE_BYTES = 2048
 
 const ICMP_ERROR_TYPES = [ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED, ICMP_PARAMETER_PROBLEM]
@@ -61,13 +61,16 @@ const ICMPV6_ERROR_TYPES = [
 ]
 
 export interface HeardIcmpError extends IcmpError {
-  /** The interface that a link-local sender is on, else 0: of a link-local destination the sender is one, too. */
+  /**
+   * The interface of a link-local sender, else 0. If the destination is link-local, the sender is link-local
+   * too.
+   */
   readonly scopeId: number
 }
 
 /**
- * Hears the ICMP errors about datagrams from one UDP port of this host, by a raw socket (raw(7), ipv6(7)): the
- * kernel tells the UDP socket itself only at the price of a send that fails for each.
+ * Receives the ICMP errors about datagrams from one UDP port of this host, through a raw socket (raw(7),
+ * ipv6(7)). The kernel could also report them to the UDP socket, but each report would fail one send.
  */
 export class IcmpErrorSocket {
   readonly #fd: number
@@ -88,7 +91,7 @@ export class IcmpErrorSocket {
       if (family === 'ipv4') this.#set(SOL_RAW, ICMP_FILTER, allBut(ICMP_ERROR_TYPES, 1))
       else this.#set(SOL_ICMPV6, ICMPV6_FILTER, allBut(ICMPV6_ERROR_TYPES, 8))
       this.#set(SOL_SOCKET, SO_RCVBUF, new Uint32Array([RECEIVE_BUFFER_BYTES]))
-      // What came before there was a filter.
+      // Discards what came before the filter was set.
       while (this.#receive() >= 0);
     } catch (error) {
       close(this.#fd)
@@ -97,8 +100,8 @@ export class IcmpErrorSocket {
   }
 
   /**
-   * Takes what has come, the oldest first, `most` messages at the most. Does not wait.
-   * @returns how many it has taken
+   * Takes the waiting messages, oldest first, at most `most`. Does not wait.
+   * @returns the number of messages that it has taken
    */
   take(most: number, heard: (error: HeardIcmpError) => void): number {
     for (let taken = 0; taken < most; taken++) {
@@ -111,7 +114,7 @@ export class IcmpErrorSocket {
     return most
   }
 
-  /** How many came while there was no room for them; the kernel counts other ICMP of that moment with them. */
+  /** How many errors were lost because the buffer was full. The kernel includes other ICMP of that moment. */
   get drops(): number {
     return receiveDrops(this.#fd)
   }
@@ -142,12 +145,12 @@ const QUOTED = ICMP_HEADER_BYTES
 const PASS: Instruction = [BPF_RET, 0, 0, 0xffff_ffff]
 const DROP: Instruction = [BPF_RET, 0, 0, 0]
 
-/** A packet begins with its IPv4 header, whose length goes into the index register. */
+/** The packet begins with its IPv4 header. The length of that header goes into the index register. */
 function aboutUdpOverIpv4(port: number): readonly Instruction[] {
   const load = (size: number, at: number): Instruction => [BPF_LD | size | BPF_IND, 0, 0, at]
   return [
     [BPF_LDX | BPF_B | BPF_MSH, 0, 0, 0],
-    // This host sends without options.
+    // This host sends without IPv4 options.
     load(BPF_B, QUOTED),
     [BPF_JMP | BPF_JEQ, 0, 7, 0x45],
     load(BPF_H, QUOTED + IPV4.flagsFragment),
@@ -161,7 +164,10 @@ function aboutUdpOverIpv4(port: number): readonly Instruction[] {
   ]
 }
 
-/** A packet begins with its ICMPv6 header. What this host has sent in fragments quotes a fragment header, too. */
+/**
+ * The packet begins with its ICMPv6 header. If this host sent the datagram in fragments, the quote includes a
+ * fragment header.
+ */
 function aboutUdpOverIpv6(port: number): readonly Instruction[] {
   const load = (size: number, at: number): Instruction => [BPF_LD | size | BPF_ABS, 0, 0, at]
   const next = QUOTED + IPV6_HEADER_BYTES

@@ -4,10 +4,10 @@ import { close, connect, must, poll, recv, send, socket } from './libc.js'
 import { encodeSockaddr, sockaddrLength } from './sockaddr.js'
 import { pollfd } from './structs.js'
 
-/** As much as ping(8) sends. */
+/** The same as ping(8). */
 const DATA_BYTES = 56
 
-/** Asks one IPv4 address for echoes, through a raw socket (raw(7)). */
+/** Sends echo requests to one IPv4 address through a raw socket (raw(7)). */
 export class EchoSocket {
   readonly #fd: number
   readonly #identifier = process.pid & 0xffff
@@ -25,7 +25,7 @@ export class EchoSocket {
     this.#polled.writeInt16LE(POLLIN, pollfd.events)
   }
 
-  /** The round trip of one echo in milliseconds, or undefined when it does not come back. Blocks. */
+  /** The round-trip time of one echo in milliseconds; undefined if no reply comes in time. Blocks. */
   echo(timeoutMs: number): number | undefined {
     this.#sequence = (this.#sequence + 1) & 0xffff
     const request = echoRequest({ identifier: this.#identifier, sequence: this.#sequence }, DATA_BYTES)

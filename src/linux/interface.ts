@@ -40,20 +40,22 @@ import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, ENODEV, KernelError } from '
 import { type Attribute, cString, decodeAttributes, encodeAttributes, type Netlink, u32 } from './netlink.js'
 import { ifaddrmsg, ifinfomsg, rtmsg, rtnl_link_stats64 } from './structs.js'
 
-/** What the kernel says of a network interface. */
+/** A network interface, as the kernel reports it. */
 export interface Link {
   readonly index: number
   readonly name: string
   readonly mtuBytes: number
   readonly up: boolean
-  /** Colon-separated, or undefined where the interface has none (tun). */
+  /** Colon-separated; undefined if the interface has none (tun). */
   readonly mac: string | undefined
-  /** The interface that it is on top of (of a VLAN, say), if that is in the same network namespace. */
+  /** The interface below this one (of a VLAN, for example), if it is in the same network namespace. */
   readonly lowerIndex: number | undefined
   readonly statistics: LinkStatistics
 }
 
-/** The kernel's own counts (`rtnl_link_stats64`), seen from the host: what a program writes to a tap is rx. */
+/**
+ * The kernel's own counters (`rtnl_link_stats64`), as the host sees them: what a program writes to a tap is rx.
+ */
 export interface LinkStatistics {
   readonly rxDropped: number
   readonly txDropped: number
@@ -90,7 +92,7 @@ function parseLink(body: Buffer): Link {
   }
 }
 
-/** The interface of this name or index. @throws KernelError (ENODEV) */
+/** The interface with this name or index. @throws KernelError (ENODEV) */
 export function getLink(netlink: Netlink, which: string | number): Link {
   const byName = typeof which === 'string'
   const attributes: Attribute[] = byName ? [[IFLA_IFNAME, cString(which)]] : []
@@ -103,11 +105,11 @@ export interface LinkChange {
   readonly up?: boolean
   /** Six bytes. */
   readonly mac?: Uint8Array
-  /** Index of the bridge to put it into. */
+  /** Index of the bridge that the interface joins. */
   readonly master?: number
 }
 
-/** Changes what is given and nothing else. @throws KernelError */
+/** Changes only what is given. @throws KernelError */
 export function setLink(netlink: Netlink, index: number, change: LinkChange): void {
   const attributes: Attribute[] = []
   if (change.mtuBytes !== undefined) attributes.push([IFLA_MTU, u32(change.mtuBytes)])
@@ -119,8 +121,9 @@ export function setLink(netlink: Netlink, index: number, change: LinkChange): vo
 }
 
 /**
- * Gives an interface an address, IPv6 ready at once: without duplicate address detection (`IFA_F_NODAD`).
- * @throws KernelError (EEXIST when the interface has it already)
+ * Gives an interface an address. An IPv6 address is ready at once, because duplicate address detection is off
+ * (`IFA_F_NODAD`).
+ * @throws KernelError (EEXIST if the interface already has it)
  */
 export function addAddress(netlink: Netlink, index: number, address: string, prefixLength: number): void {
   const bytes = Buffer.from(ipaddr.parse(address).toByteArray())
@@ -139,13 +142,13 @@ export function addAddress(netlink: Netlink, index: number, address: string, pre
 
 /** An address of an interface of this host. */
 export interface InterfaceAddress {
-  /** The interface's. */
+  /** The index of the interface. */
   readonly index: number
   /** In its shortest form. */
   readonly address: string
 }
 
-/** Every address of this host, those of interfaces that are down included. */
+/** Every address of this host, also those of interfaces that are down. */
 export function listAddresses(netlink: Netlink): InterfaceAddress[] {
   const all = Buffer.alloc(ifaddrmsg.size)
   return netlink.request('RTM_GETADDR', RTM_GETADDR, NLM_F_DUMP, all, []).flatMap(({ body }) => {
@@ -164,21 +167,21 @@ function routeMessage(address: Uint8Array, prefixLength: number): Buffer {
 }
 
 /**
- * What the kernel answers where there is no route, or one of type unreachable, prohibit (EACCES) or blackhole
- * (EINVAL), or where its interface has just gone (ENODEV).
+ * The kernel's answers if there is no route, or if the route has the type unreachable, prohibit (EACCES) or
+ * blackhole (EINVAL), or if its interface has just disappeared (ENODEV).
  */
 const NO_ROUTE: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, ENODEV])
 
 /** How packets leave for an address. */
 export interface Egress {
   readonly link: Link
-  /** The next router; undefined where the address is on the link. */
+  /** The next router; undefined if the address is on the link. */
   readonly gateway: string | undefined
-  /** What the kernel takes the address for: `RTN_UNICAST`, `RTN_LOCAL`, … (rtnetlink(7)). */
+  /** The kernel's type of the route: `RTN_UNICAST`, `RTN_LOCAL`, … (rtnetlink(7)). */
   readonly type: number
 }
 
-/** How packets to `address` leave, or undefined while there is no route. */
+/** How packets to `address` leave; undefined while there is no route. */
 export function egressTo(netlink: Netlink, address: string): Egress | undefined {
   const [text, zone] = address.split('%') as [string, string?]
   const bytes = Buffer.from(ipaddr.parse(text).toByteArray())
@@ -204,15 +207,19 @@ export function egressTo(netlink: Netlink, address: string): Egress | undefined 
   }
 }
 
-/** More interfaces on top of each other than anybody has. */
+/** More layers of interfaces than any host has. */
 const MAX_LAYERS = 8
 
-/** Whether what leaves by `link` leaves by the interface `index`: it is that one, or on top of it. @throws KernelError */
+/**
+ * Whether packets that leave by `link` leave by the interface `index`: `link` is that interface or is on top of
+ * it.
+ * @throws KernelError
+ */
 export function leavesBy(netlink: Netlink, link: Link, index: number): boolean {
   let layer = link
   for (let layers = 0; layers < MAX_LAYERS; layers++) {
     if (layer.index === index) return true
-    // A tunnel that is bound to none says 0, and some name themselves.
+    // An unbound tunnel reports 0, and some interfaces report themselves.
     if (!layer.lowerIndex || layer.lowerIndex === layer.index) return false
     try {
       layer = getLink(netlink, layer.lowerIndex)
@@ -225,7 +232,7 @@ export function leavesBy(netlink: Netlink, link: Link, index: number): boolean {
   return false
 }
 
-/** A route by `gateway` to `destination/prefixLength`. @throws KernelError */
+/** Adds a route through `gateway` to `destination/prefixLength`. @throws KernelError */
 export function addRoute(netlink: Netlink, destination: string, prefixLength: number, gateway: string): void {
   const bytes = Buffer.from(ipaddr.parse(destination).toByteArray())
   const message = routeMessage(bytes, prefixLength)
@@ -238,13 +245,13 @@ export function addRoute(netlink: Netlink, destination: string, prefixLength: nu
   ])
 }
 
-/** One end of a veth pair: its name and the namespace (an fd, see netns.ts) it is born in. */
+/** One end of a veth pair: its name, and the namespace (an fd, see netns.ts) in which it is created. */
 export interface VethEnd {
   readonly name: string
   readonly namespaceFd: number
 }
 
-/** Makes a veth pair, each end in its namespace. @throws KernelError */
+/** Creates a veth pair, each end in its namespace. @throws KernelError */
 export function createVeth(netlink: Netlink, near: VethEnd, far: VethEnd): void {
   const end = ({ name, namespaceFd }: VethEnd): Attribute[] => [
     [IFLA_IFNAME, cString(name)],
@@ -263,7 +270,7 @@ export function createVeth(netlink: Netlink, near: VethEnd, far: VethEnd): void 
   ])
 }
 
-/** Makes a link of a kind that needs no more than its name: `bridge`, `dummy`. @throws KernelError */
+/** Creates a link of a kind that needs only a name: `bridge`, `dummy`. @throws KernelError */
 export function createLink(netlink: Netlink, kind: string, name: string): void {
   netlink.request('RTM_NEWLINK', RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, linkMessage(0), [
     [IFLA_IFNAME, cString(name)],

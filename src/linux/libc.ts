@@ -1,15 +1,15 @@
 /**
- * libc's functions as koffi calls them. Every call here is synchronous: a worker may block in one, main
- * must only make those that return at once.
+ * libc's functions, called through koffi. Every call here is synchronous. A worker may block in one; main must
+ * only make calls that return at once.
  *
- * Pointers are taken as a typed array or as an address (see memory.ts). On the data path pass addresses
- * that were made at start: each call costs some ten nanoseconds of conversion, and nothing is allocated.
- * All return -1 on error, with the reason in {@link lastErrno}, read right after the call.
+ * A pointer is a typed array or an address (see memory.ts). On the data path, pass addresses that were made at
+ * start: the conversion costs some ten nanoseconds for each call, and nothing is allocated. All return -1 on
+ * error. The reason is in {@link lastErrno}; read it right after the call.
  */
 import koffi from 'koffi'
 import { EINTR, KernelError } from './errno.js'
 
-/** A typed array (its first byte is pointed at), an address, or null. */
+/** A typed array (the pointer points to its first byte), an address, or null. */
 export type Pointer = ArrayBufferView | bigint | number | null
 
 const libc = koffi.load('libc.so.6')
@@ -24,7 +24,8 @@ export const read: (fd: number, buf: Pointer, count: number) => number = libc.fu
 export const write: (fd: number, buf: Pointer, count: number) => number = libc.func(
   'int64_t write(int fd, void *buf, size_t count)',
 )
-// Linux moves no more than 0x7ffff000 bytes at a time (read(2)), which an int holds and is converted in fewer steps.
+// Linux moves at most 0x7ffff000 bytes at a time (read(2)). An int holds that, and its conversion has fewer
+// steps.
 export const readv: (fd: number, iov: Pointer, iovcnt: number) => number = libc.func(
   'int readv(int fd, void *iov, int iovcnt)',
 )
@@ -99,7 +100,7 @@ export const madvise: (address: Pointer, length: number, advice: number) => numb
 export const mlock2: (address: Pointer, length: number, flags: number) => number = libc.func(
   'int mlock2(void *address, size_t length, unsigned int flags)',
 )
-/** `limit` is two numbers of 64 bits: what holds, and what it may be raised to. */
+/** `limit` is two 64-bit numbers: the soft limit and the hard limit. */
 export const setrlimit: (resource: number, limit: Pointer) => number = libc.func(
   'int setrlimit(int resource, void *limit)',
 )
@@ -122,8 +123,8 @@ export const _exit: (status: number) => void = libc.func('void _exit(int status)
 export const lastErrno: () => number = () => koffi.errno()
 
 /**
- * For control paths: the result of `call`, tried again while interrupted.
- * @throws KernelError naming `syscall` when it is negative
+ * For control paths: returns the result of `call`. Repeats the call while it is interrupted (EINTR).
+ * @throws KernelError naming `syscall` if the result is negative
  */
 export function must(syscall: string, call: () => number): number {
   for (;;) {

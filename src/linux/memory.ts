@@ -2,15 +2,15 @@ import koffi from 'koffi'
 import { MADV_DONTDUMP, MADV_DONTNEED, MLOCK_ONFAULT } from './constants.js'
 import { lastErrno, madvise, mlock2 } from './libc.js'
 
-/** Of WebAssembly: a multiple of what any kernel's page is. */
+/** A page of WebAssembly. It is a multiple of every kernel's page size. */
 const PAGE_BYTES = 65_536
 
-/** The least page of the kernel; where its pages are larger, it rounds further. */
+/** The smallest page of a kernel. A kernel with larger pages rounds further. */
 const SYSTEM_PAGE_BYTES = 4_096
 
 /**
- * Memory that threads share and the kernel reads and writes: a WebAssembly memory, whose buffer never moves.
- * Its address is good for as long as the memory is referenced: keep this object while any address derived
+ * Memory that threads share and that the kernel reads and writes: a WebAssembly memory, because its buffer
+ * never moves. Its address is valid only while the memory is referenced. Keep this object while any address
  * from it is in use.
  */
 export class NativeMemory {
@@ -25,7 +25,7 @@ export class NativeMemory {
   readonly #baseLow: number
   readonly #baseHigh: number
 
-  /** @param memory a shared memory; must never grow */
+  /** @param memory a shared memory that must never grow */
   constructor(memory: WebAssembly.Memory) {
     const buffer = memory.buffer
     this.memory = memory
@@ -40,7 +40,7 @@ export class NativeMemory {
     this.#baseHigh = Number(this.#base >> 32n)
   }
 
-  /** A new memory of at least `bytes`, zeroed. */
+  /** A new memory of at least `bytes`, filled with zeros. */
   static allocate(bytes: number): NativeMemory {
     const pages = Math.ceil(bytes / PAGE_BYTES)
     return new NativeMemory(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }))
@@ -51,14 +51,16 @@ export class NativeMemory {
   }
 
   /**
-   * The address of byte `offset`, to be made once at start and kept: what is passed to a call over and over
-   * must not be computed there, or it is garbage per frame.
+   * The address of byte `offset`. Make it once at start and keep it. An address that is computed for each call
+   * would leave garbage for each frame.
    */
   address(offset: number): bigint {
     return this.#base + BigInt(offset)
   }
 
-  /** Gives the pages that lie wholly in this part back to the kernel; they are zero again (madvise(2)). */
+  /**
+   * Gives the pages that are completely in this part back to the kernel. They are zero again (madvise(2)).
+   */
   release(offset: number, bytes: number): void {
     const start = Math.ceil(offset / PAGE_BYTES) * PAGE_BYTES
     const end = Math.floor((offset + bytes) / PAGE_BYTES) * PAGE_BYTES
@@ -66,9 +68,9 @@ export class NativeMemory {
   }
 
   /**
-   * Keeps the pages of this part out of swap and of core dumps, from when they are first written (mlock(2),
-   * `MLOCK_ONFAULT`): for secrets, a few pages of them. Pages count as a whole.
-   * @returns 0, or the errno with which the kernel refuses to lock them: a limit, `RLIMIT_MEMLOCK`
+   * Keeps the pages of this part out of core dumps and, once they are written, out of swap (mlock(2),
+   * `MLOCK_ONFAULT`). It is for secrets, which need only a few pages. It always affects whole pages.
+   * @returns 0, or the errno if the kernel refuses to lock them because of the limit `RLIMIT_MEMLOCK`
    */
   keepInRam(offset: number, bytes: number): number {
     const start = offset - (offset % SYSTEM_PAGE_BYTES)
@@ -77,7 +79,9 @@ export class NativeMemory {
     return mlock2(this.address(start), length, MLOCK_ONFAULT) === 0 ? 0 : lastErrno()
   }
 
-  /** Writes the address of byte `target` as a 64-bit pointer (little-endian) at byte `at`, a multiple of 4. */
+  /**
+   * Writes the address of byte `target` as a 64-bit pointer (little-endian) at byte `at`, a multiple of 4.
+   */
   writePointer(at: number, target: number): void {
     const low = this.#baseLow + target
     this.u32[at >>> 2] = low

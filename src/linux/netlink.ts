@@ -19,10 +19,10 @@ import { EAGAIN, ENOBUFS, KernelError } from './errno.js'
 import { bind, close, lastErrno, must, recv, send, socket } from './libc.js'
 import { nlmsgerr, nlmsghdr, rtattr, sockaddr_nl } from './structs.js'
 
-/** One attribute: type, then a value in host byte order or a nest of attributes. */
+/** One attribute: its type, then a value in host byte order or nested attributes. */
 export type Attribute = readonly [type: number, value: Uint8Array | readonly Attribute[]]
 
-/** A message the kernel sent back: its fixed part (after `nlmsghdr`) and everything behind. */
+/** A message from the kernel: `body` is everything after `nlmsghdr`, first the fixed part, then attributes. */
 export interface NetlinkReply {
   readonly type: number
   readonly body: Buffer
@@ -53,7 +53,7 @@ export function encodeAttributes(attributes: readonly Attribute[]): Buffer {
   return Buffer.concat(parts)
 }
 
-/** The attributes in `bytes`, by type (the nest and byte order flags taken off); the last of a type wins. */
+/** The attributes in `bytes`, by type, without the nest and byte order flags. The last one of a type wins. */
 export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
   const attributes = new Map<number, Buffer>()
   for (let at = 0; at + rtattr.size <= bytes.length; ) {
@@ -69,12 +69,15 @@ export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
 }
 
 /**
- * A route netlink socket of the calling thread's network namespace (rtnetlink(7)). The kernel answers a
- * request before `send` returns, so nothing here waits.
+ * A route netlink socket of the calling thread's network namespace (rtnetlink(7)). The kernel answers a request
+ * before `send` returns, so nothing here waits.
  */
 export class Netlink {
   readonly #fd: number
-  /** Kept: main asks every second, and what it left behind would be megabytes before it is collected. */
+  /**
+   * Kept for all requests. Main asks every second; new buffers would add up to megabytes before they are
+   * collected.
+   */
   readonly #buffer = Buffer.alloc(65536)
   #sequence = 0
 
@@ -85,10 +88,10 @@ export class Netlink {
   }
 
   /**
-   * Sends one request and returns what came back before its acknowledgement.
+   * Sends one request and returns the messages that came before its acknowledgement.
    * @param fixed the type's fixed part (`ifinfomsg`, …), a multiple of 4 bytes
-   * @param what names the request in an error
-   * @throws KernelError with the errno the kernel acknowledged with
+   * @param what the name of the request in an error
+   * @throws KernelError with the errno of the kernel's acknowledgement
    */
   request(
     what: string,
@@ -143,7 +146,10 @@ export class Netlink {
   }
 }
 
-/** Tells that interfaces, addresses or routes of this network namespace have changed, not how (rtnetlink(7)). */
+/**
+ * Tells that interfaces, addresses or routes of this network namespace have changed (rtnetlink(7)). It does not
+ * tell how.
+ */
 export class RouteMonitor {
   readonly #fd: number
   readonly #buffer = Buffer.alloc(65_536)
@@ -167,7 +173,7 @@ export class RouteMonitor {
     for (;;) {
       if (recv(this.#fd, this.#buffer, this.#buffer.length, 0) >= 0) changed = true
       else if (lastErrno() === EAGAIN) return changed
-      // ENOBUFS: more than the socket could hold.
+      // ENOBUFS: there were more messages than the socket could hold.
       else if (lastErrno() === ENOBUFS) changed = true
       else return changed
     }

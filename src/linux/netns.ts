@@ -2,11 +2,11 @@ import { CLONE_NEWNET, O_CLOEXEC, O_RDONLY } from './constants.js'
 import { close, must, open, setns, unshare } from './libc.js'
 
 /**
- * Network namespaces without names: one lives for as long as a process runs in it or an fd refers to it, so
- * nothing is left behind however the program ends (namespaces(7), setns(2)).
+ * Network namespaces without names. A namespace exists while a process runs in it or an fd refers to it. So
+ * nothing is left behind, however the program ends (namespaces(7), setns(2)).
  *
- * A namespace belongs to a thread. Child processes and worker threads start in that of the thread which
- * makes them, so {@link NetworkNamespace.run} around the making puts them inside.
+ * A namespace belongs to a thread. Child processes and worker threads start in the namespace of the thread that
+ * creates them. Create them within {@link NetworkNamespace.run} to start them inside.
  */
 export class NetworkNamespace {
   readonly fd: number
@@ -15,12 +15,15 @@ export class NetworkNamespace {
     this.fd = fd
   }
 
-  /** The calling thread's. */
+  /** The namespace of the calling thread. */
   static current(): NetworkNamespace {
     return new NetworkNamespace(must('open', () => open('/proc/thread-self/ns/net', O_RDONLY | O_CLOEXEC, 0)))
   }
 
-  /** A new, empty one; the calling thread stays where it is. @throws KernelError (EPERM without CAP_SYS_ADMIN) */
+  /**
+   * Creates an empty namespace. The calling thread stays in its own. @throws KernelError (EPERM without
+   * CAP_SYS_ADMIN)
+   */
   static create(): NetworkNamespace {
     const home = NetworkNamespace.current()
     try {
@@ -33,7 +36,10 @@ export class NetworkNamespace {
     }
   }
 
-  /** Calls `work` with the calling thread inside, and brings the thread back. `work` must be synchronous. */
+  /**
+   * Calls `work` with the calling thread inside the namespace, then brings the thread back. `work` must be
+   * synchronous.
+   */
   run<T>(work: () => T): T {
     const home = NetworkNamespace.current()
     try {

@@ -5,11 +5,14 @@ import { sock_filter, sock_fprog } from './structs.js'
 
 /**
  * One instruction of a classic BPF program (`struct sock_filter`; the kernel's
- * Documentation/networking/filter.rst): jumps count the instructions that are skipped.
+ * Documentation/networking/filter.rst). A jump gives the number of instructions to skip.
  */
 export type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, k: number]
 
-/** Has a socket receive only what `program` does not answer with 0 (`SO_ATTACH_FILTER`). @throws KernelError */
+/**
+ * Makes a socket receive only packets for which `program` does not return 0 (`SO_ATTACH_FILTER`).
+ * @throws KernelError
+ */
 export function attachFilter(fd: number, program: readonly Instruction[]): void {
   const instructions = 64
   const memory = NativeMemory.allocate(instructions + program.length * sock_filter.size)

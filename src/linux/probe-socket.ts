@@ -35,13 +35,13 @@ import {
 } from './sockaddr.js'
 import { sendDatagram } from './udp.js'
 
-/** What came back for a datagram to `port`. */
+/** The answer to a datagram to `port`. */
 export type ProbeAnswer =
   /** This host's interface takes no more than `mtuBytes`. */
   | { readonly kind: 'local'; readonly mtuBytes: number }
-  /** The router `from` passes no more than `mtuBytes`, 0 where it does not say. */
+  /** The router `from` passes no more than `mtuBytes`; 0 if the router does not say. */
   | { readonly kind: 'too_big'; readonly port: number; readonly mtuBytes: number; readonly from: string }
-  /** The far end had it: it says so itself. */
+  /** The far end received the datagram: the answer comes from the far end itself. */
   | { readonly kind: 'arrived'; readonly port: number; readonly from: string }
   /** Another ICMP error. */
   | { readonly kind: 'refused'; readonly port: number; readonly from: string; readonly errno: number }
@@ -57,13 +57,14 @@ function setOption(fd: number, level: number, name: number, value: number): void
 }
 
 /**
- * What the kernel believes to be the path MTU to `address`: the `IP_MTU` of a connected socket (ip(7),
- * ipv6(7)), from its cache or the route; undefined while there is no route, or no interface of its zone.
+ * The path MTU to `address` that the kernel assumes: the `IP_MTU` of a connected socket (ip(7), ipv6(7)). It
+ * comes from the kernel's cache or from the route. It is undefined if there is no route, or no interface of
+ * that zone.
  */
 export function kernelPathMtu(family: IpFamily, address: string): number | undefined {
   const fd = open(family)
   try {
-    // Of no account: nothing is sent.
+    // The port does not matter, because nothing is sent.
     const name = encodeSockaddr(socketFamily(family), { address, port: 9 })
     if (connect(fd, name, sockaddrLength(socketFamily(family))) < 0) return undefined
     const value = new Int32Array(1)
@@ -79,9 +80,10 @@ export function kernelPathMtu(family: IpFamily, address: string): number | undef
 }
 
 /**
- * Sends datagrams of chosen sizes to chosen ports of one address, with don't-fragment set and the kernel's path
- * MTU cache ignored, and tells what ICMP said of each (`IP_RECVERR`, `MSG_ERRQUEUE`; ip(7), ipv6(7)). A socket
- * of its own, unconnected, so that no error disturbs any other. Nothing here waits.
+ * Sends datagrams of chosen sizes to chosen ports of one address, and returns what ICMP said about each
+ * (`IP_RECVERR`, `MSG_ERRQUEUE`; ip(7), ipv6(7)). Don't-fragment is set, and the kernel's path MTU cache is
+ * ignored. It has its own unconnected socket, so that its errors do not disturb another socket. Nothing here
+ * waits.
  */
 export class ProbeSocket {
   readonly #fd: number
@@ -90,7 +92,7 @@ export class ProbeSocket {
   readonly #memory = NativeMemory.allocate(ErrorQueue.BYTES)
   readonly #errors = new ErrorQueue(this.#memory, 0)
 
-  /** @throws KernelError; RangeError for an address with a zone that names no interface */
+  /** @throws KernelError; RangeError for an address with a zone that is not an interface */
   constructor(family: IpFamily, address: string) {
     this.#family = family
     this.#address = address
@@ -113,8 +115,8 @@ export class ProbeSocket {
 
   /**
    * Sends a datagram with `payloadBytes` zeros.
-   * @returns false where this host's interface does not take it: the answer is in the queue
-   * @throws KernelError where the kernel refuses it otherwise (ENETUNREACH, EPERM)
+   * @returns false if this host's interface does not take it; the answer is then in the queue
+   * @throws KernelError if the kernel refuses it for another reason (ENETUNREACH, EPERM)
    */
   send(port: number, payloadBytes: number): boolean {
     const family = socketFamily(this.#family)
@@ -122,13 +124,13 @@ export class ProbeSocket {
     const payload = new Uint8Array(payloadBytes)
     const socket = { fd: this.#fd, family }
     let errno = sendDatagram(socket, payload, name)
-    // An ICMP error that waits fails one send that has nothing to do with it (`IP_RECVERR`).
+    // A waiting ICMP error fails one unrelated send (`IP_RECVERR`), so we try a second time.
     if (errno !== 0) errno = sendDatagram(socket, payload, name)
     if (errno !== 0 && errno !== EMSGSIZE) throw new KernelError('sendto', errno)
     return errno === 0
   }
 
-  /** The oldest answer that was not taken yet; of what no one asked for, none. */
+  /** The oldest answer that was not taken yet. Skips what is not an answer to a probe. */
   next(): ProbeAnswer | undefined {
     while (this.#errors.next(this.#fd)) {
       const answer = this.#answer()
@@ -157,7 +159,7 @@ export class ProbeSocket {
     return from === this.#bare ? { kind: 'arrived', port, from } : { kind: 'refused', port, from, errno }
   }
 
-  /** The address as the kernel writes it, without its zone. */
+  /** The address in the kernel's form, without its zone. */
   get #bare(): string {
     const name = encodeSockaddr(socketFamily(this.#family), { address: this.#address, port: 0 })
     return decodeSockaddr(name).address.split('%')[0]

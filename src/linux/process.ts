@@ -2,21 +2,22 @@ import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG, RLIMIT_CORE } from './constants.js'
 import { _exit, getpgid, must, prctl, setrlimit } from './libc.js'
 
 /**
- * Has the kernel send this process `signal` (a number) when its parent ends, at once when that has ended
- * already (prctl(2), `PR_SET_PDEATHSIG`). A leader of its own process group was started to live on, and is
- * left alone.
+ * The kernel sends this process `signal` (a number) when its parent ends (prctl(2), `PR_SET_PDEATHSIG`). If the
+ * parent has ended already, the signal comes at once. Nothing happens if this process leads its own process
+ * group: such a process was started to outlive its parent.
  */
 export function signalOnParentDeath(signal: number): void {
   const group = getpgid(0)
   if (group === process.pid) return
   must('prctl', () => prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0))
-  // An orphan's new parent is of another group than what its old parent started it in.
+  // If the old parent has ended, the new parent is not in the process group in which this process was started.
   if (getpgid(process.ppid) !== group) process.kill(process.pid, signal)
 }
 
 /**
- * No core dump of this process is written, and no other of the same user may look into it (`PR_SET_DUMPABLE`). The
- * kernel undoes that where a process takes on other credentials, but not its limit on core dumps, which is zero, too.
+ * Prevents core dumps of this process, and other processes of the same user from reading its memory
+ * (`PR_SET_DUMPABLE`). The kernel resets that if the process changes its credentials. The limit of zero on core
+ * dumps stays, so it is set too.
  */
 export function makeUndumpable(): void {
   must('setrlimit', () => setrlimit(RLIMIT_CORE, new BigUint64Array(2)))
@@ -24,8 +25,8 @@ export function makeUndumpable(): void {
 }
 
 /**
- * Ends the process like `process.exit`, but without waiting for a name look-up that is under way in libuv's
- * thread pool, which can take ten seconds and cannot be cancelled.
+ * Ends the process like `process.exit`, but does not wait for a name look-up in libuv's thread pool. A look-up
+ * can take ten seconds and cannot be cancelled.
  */
 export function exitNow(code: number): never {
   process.emit('exit', code)

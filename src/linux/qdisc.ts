@@ -3,17 +3,19 @@ import { EOPNOTSUPP, KernelError } from './errno.js'
 import { decodeAttributes, type Netlink } from './netlink.js'
 import { gnet_stats_queue, tcmsg } from './structs.js'
 
-/** What the kernel says of the queueing discipline that an interface sends by, the one at its root (tc(8)). */
+/** The queueing discipline (qdisc) at the root of an interface, as the kernel reports it (tc(8)). */
 export interface Qdisc {
-  /** Its kind and handle: another one has others. */
+  /** Kind and handle. They differ after the qdisc is replaced. */
   readonly identity: string
-  /** Packets, or super-packets that were not cut yet, that it has dropped since it was made; 32 bits. */
+  /**
+   * Packets that it has dropped since it was made; a super-packet that is not yet cut counts as one. 32 bits.
+   */
   readonly drops: number
 }
 
 /**
- * The queueing disciplines of all interfaces, by their indexes. To ask for one would tell all who listen to
- * rtnetlink that it has changed (net/sched/sch_api.c, qdisc_notify).
+ * The root queueing disciplines of all interfaces, by interface index. We list all of them, because a request
+ * for one would notify every rtnetlink listener of a change (net/sched/sch_api.c, qdisc_notify).
  */
 export function rootQdiscs(netlink: Netlink): Map<number, Qdisc> {
   const qdiscs = new Map<number, Qdisc>()
@@ -37,7 +39,7 @@ function dump(netlink: Netlink): Buffer[] {
     const all = Buffer.alloc(tcmsg.size)
     return netlink.request('RTM_GETQDISC', RTM_GETQDISC, NLM_F_DUMP, all, []).map(({ body }) => body)
   } catch (error) {
-    // A kernel without traffic control does not know the question.
+    // A kernel without traffic control does not support this request.
     if (error instanceof KernelError && error.errno === EOPNOTSUPP) return []
     throw error
   }

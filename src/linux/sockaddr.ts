@@ -3,28 +3,28 @@ import { AF_INET, type AF_INET6 } from './constants.js'
 import { if_nametoindex } from './libc.js'
 import { sockaddr_in, sockaddr_in6 } from './structs.js'
 
-/** Where a UDP socket can be reached. */
+/** Address and port of a UDP socket. */
 export interface Endpoint {
-  /** An IPv4 or IPv6 address; a link-local one carries its interface: `fe80::1%eth0`. */
+  /** An IPv4 or IPv6 address. A link-local one includes its interface: `fe80::1%eth0`. */
   readonly address: string
   readonly port: number
 }
 
-/** `AF_INET6` sockets here are dual-stack: they hold IPv4 endpoints as IPv4-mapped addresses (RFC 4291, 2.5.5.2). */
+/** `AF_INET6` sockets here are dual-stack: IPv4 endpoints are IPv4-mapped addresses (RFC 4291, 2.5.5.2). */
 export type SocketFamily = typeof AF_INET | typeof AF_INET6
 
-/** Bytes in an encoded name, whatever its family: room for the longest, zeros after a shorter one. */
+/** Bytes of an encoded name of any family. A shorter name is followed by zeros. */
 export const SOCKADDR_BYTES = sockaddr_in6.size
 
-/** The length the kernel is told for an address of this family. */
+/** The address length that the kernel needs for this family. */
 export function sockaddrLength(family: SocketFamily): number {
   return family === AF_INET ? sockaddr_in.size : sockaddr_in6.size
 }
 
 /**
- * `endpoint` as a socket of `family` names it, padded to {@link SOCKADDR_BYTES}: two names are the same
+ * Encodes `endpoint` for a socket of `family`, padded to {@link SOCKADDR_BYTES}. Two names are the same
  * endpoint exactly when all these bytes are equal.
- * @throws RangeError for an IPv6 endpoint on an `AF_INET` socket, or a zone that names no interface
+ * @throws RangeError for an IPv6 endpoint on an `AF_INET` socket, or a zone that is not an interface
  */
 export function encodeSockaddr(family: SocketFamily, endpoint: Endpoint): Uint8Array {
   const [text, zone] = endpoint.address.split('%') as [string, string?]
@@ -39,11 +39,11 @@ export function encodeSockaddr(family: SocketFamily, endpoint: Endpoint): Uint8A
   return encodeAddress(family, parsed.toByteArray(), endpoint.port, scopeId)
 }
 
-/** What an IPv4 address is mapped to IPv6 with. */
+/** The first bytes of an IPv4-mapped IPv6 address. */
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
 
 /**
- * The same of an address's own bytes: 4 (IPv4), or 16.
+ * Like {@link encodeSockaddr}, but from the bytes of the address: 4 (IPv4) or 16.
  * @param scopeId the interface of a link-local address
  */
 export function encodeAddress(
@@ -66,7 +66,7 @@ export function encodeAddress(
   return bytes
 }
 
-/** The endpoint that the kernel (or {@link encodeSockaddr}) wrote; IPv4-mapped addresses come back as IPv4. */
+/** The endpoint in a name from the kernel or {@link encodeSockaddr}. IPv4-mapped addresses become IPv4. */
 export function decodeSockaddr(bytes: Uint8Array): Endpoint {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const port = view.getUint16(sockaddr_in.sin_port)

@@ -1,6 +1,6 @@
 /**
- * Byte layouts of the kernel's structures on 64-bit Linux: the size of each and the offset of every field
- * this program touches, under the C names. A test has the C compiler confirm each number.
+ * Byte layouts of the kernel's structures on 64-bit Linux, under their C names: the size of each, and the
+ * offset of every field that this program uses. A test has the C compiler confirm each number.
  */
 
 export interface StructLayout {
@@ -60,7 +60,7 @@ export const sock_fprog = layout('linux/filter.h', 16, { len: 0, filter: 8 })
 
 export const ifreq = layout('net/if.h', 40, { ifr_name: 0, ifr_flags: 16 })
 
-/** The short form, without `num_buffers`; native byte order. */
+/** The short form, without `num_buffers`, in native byte order. */
 export const virtio_net_hdr = layout('linux/virtio_net.h', 10, {
   flags: 0,
   gso_type: 1,
@@ -139,7 +139,7 @@ export const rtnl_link_stats64 = layout('linux/if_link.h', 200, {
   tx_dropped: 56,
 })
 
-/** All of them, for the test that asks the compiler. `rtnl_link_stats64` grows at its end with the kernel. */
+/** All of them, for the test that asks the compiler. `rtnl_link_stats64` grows at its end with newer kernels. */
 export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   pollfd,
   timespec,

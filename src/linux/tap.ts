@@ -23,16 +23,16 @@ import { close, ioctl, lastErrno, must, open } from './libc.js'
 import { ifreq, virtio_net_hdr } from './structs.js'
 
 export interface TapDevice {
-  /** Non-blocking: a read with nothing to read fails with EAGAIN, so poll first. */
+  /** Non-blocking: a read fails with EAGAIN if there is nothing to read, so poll first. */
   readonly fd: number
-  /** The name the kernel gave it. */
+  /** The name that the kernel gave it. */
   readonly name: string
 }
 
 /**
- * Opens /dev/net/tun and makes a device (`TUNSETIFF`, `IFF_NO_PI`, `IFF_VNET_HDR`): what is read and written
- * is a `virtio_net_hdr` of 10 bytes and the frame or packet. The device lives for as long as the fd.
- * See the kernel's Documentation/networking/tuntap.rst.
+ * Opens /dev/net/tun and makes a device (`TUNSETIFF`, `IFF_NO_PI`, `IFF_VNET_HDR`). Each read and each write is
+ * a `virtio_net_hdr` of 10 bytes, then the frame or packet. The device exists as long as the fd. See the
+ * kernel's Documentation/networking/tuntap.rst.
  * @throws KernelError from `open` (ENOENT, ENODEV, EACCES) or `TUNSETIFF` (EPERM, EBUSY, EINVAL)
  */
 export function openTap(mode: DeviceMode, name: string): TapDevice {
@@ -58,14 +58,14 @@ const USO = TUN_F_USO4 | TUN_F_USO6
 export interface DeviceOffloads {
   /** TCP. */
   readonly tso: boolean
-  /** UDP: Linux 6.2. */
+  /** UDP; needs Linux 6.2. */
   readonly uso: boolean
 }
 
 /**
- * Has the device hand over super-frames and leave checksums to the program (`TUNSETOFFLOAD`): the most that
- * the kernel takes of what is wanted.
- * @param call the system call, for a test to come between
+ * Makes the device hand over super-frames and leave checksums to the program (`TUNSETOFFLOAD`). If `wanted`, it
+ * sets the most that the kernel accepts.
+ * @param call the system call; a test can replace it
  */
 export function setDeviceOffloads(fd: number, wanted: boolean, call: typeof ioctl = ioctl): DeviceOffloads {
   const set = (flags: number) => call(fd, TUNSETOFFLOAD, flags) === 0

@@ -38,23 +38,25 @@ export interface UdpSocket {
   /** Non-blocking. */
   readonly fd: number
   readonly family: SocketFamily
-  /** What it is bound to. */
+  /** The address and port that it is bound to. */
   readonly local: Endpoint
 }
 
 export interface UdpOptions {
-  /** `undefined` address: every address of this host, IPv6 and IPv4. */
+  /** `address` undefined: every address of this host, IPv6 and IPv4. */
   readonly listen: { readonly address: string | undefined; readonly port: number }
-  /** Bytes asked for; the kernel doubles them for its own book-keeping (socket(7)). */
+  /** Requested bytes. The kernel doubles them for its own bookkeeping (socket(7)). */
   readonly receiveBufferBytes: number
   readonly sendBufferBytes: number
 }
 
 /**
- * Opens the one unconnected socket that all peers share: dual-stack where the host has IPv6, don't-fragment
- * set and the kernel's path MTU cache ignored (`IP_PMTUDISC_PROBE`: one forged ICMP could fill that). Without
- * `IP_RECVERR` (ip(7), ipv6(7)) it hears no ICMP error: each would fail a send to whomever. So what a send fails
- * with is this host's own word about that datagram.
+ * Opens the one unconnected socket that all peers share. It is dual-stack if the host has IPv6. Don't-fragment
+ * is set. The kernel's path MTU cache is ignored (`IP_PMTUDISC_PROBE`), because one forged ICMP could fill it.
+ *
+ * The socket does not have `IP_RECVERR` (ip(7), ipv6(7)), so it receives no ICMP errors. Each of them would
+ * fail a send to some other destination. An error of a send therefore comes from this host and is about that
+ * datagram.
  * @throws KernelError from `socket`, `setsockopt` or `bind` (EADDRINUSE, EADDRNOTAVAIL)
  */
 export function openUdp(options: UdpOptions): UdpSocket {
@@ -80,7 +82,7 @@ export function openUdp(options: UdpOptions): UdpSocket {
 
 /**
  * Sends one datagram on a non-blocking socket.
- * @param name as `encodeSockaddr` makes it
+ * @param name from `encodeSockaddr`
  * @returns 0, or the errno
  */
 export function sendDatagram(
@@ -92,7 +94,7 @@ export function sendDatagram(
   return sent >= 0 ? 0 : lastErrno()
 }
 
-/** Has the kernel put datagrams of one sender together (`UDP_GRO`, Linux 5.0); false where it cannot. */
+/** Makes the kernel join datagrams of one sender (`UDP_GRO`, Linux 5.0). Returns false if the kernel cannot. */
 export function enableGro(fd: number): boolean {
   return setsockopt(fd, SOL_UDP, UDP_GRO, new Int32Array([1]), 4) === 0
 }
@@ -110,7 +112,7 @@ function setOption(fd: number, level: number, name: number, value: number): void
   must('setsockopt', () => setsockopt(fd, level, name, new Int32Array([value]), 4))
 }
 
-/** Beyond the system's limit where the capability allows it, up to that limit else. */
+/** Goes beyond the system's limit if this process has the capability; otherwise only up to that limit. */
 function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
   if (setsockopt(fd, SOL_SOCKET, force, new Int32Array([bytes]), 4) < 0) {
     setOption(fd, SOL_SOCKET, plain, bytes)
@@ -126,13 +128,16 @@ function localEndpoint(fd: number): Endpoint {
 const ERROR = new Int32Array(1)
 const ERROR_BYTES = new Uint32Array(1)
 
-/** Takes a socket's pending error away (`SO_ERROR`, socket(7)); returns its errno, 0 for none. */
+/** Reads and clears a socket's pending error (`SO_ERROR`, socket(7)). Returns its errno; 0 if there is none. */
 export function takeError(fd: number): number {
   ERROR_BYTES[0] = ERROR.byteLength
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, ERROR, ERROR_BYTES) < 0 ? 0 : ERROR[0]
 }
 
-/** What the kernel dropped at a socket, its receive buffer being full (`SO_MEMINFO`, Linux 4.12). */
+/**
+ * How many datagrams the kernel dropped because the socket's receive buffer was full (`SO_MEMINFO`, Linux
+ * 4.12).
+ */
 export function receiveDrops(fd: number): number {
   const info = new Uint32Array(16)
   const length = new Uint32Array([info.byteLength])

@@ -1,24 +1,25 @@
 import { readFileSync } from 'node:fs'
 import type { NativeMemory } from '../linux/memory.js'
 
-/** What is done to many bytes at a time, over the shared memory; `at`, `to` and `from` are offsets into it. */
+/** Operations on many bytes of the shared memory. `at`, `to` and `from` are offsets into it. */
 export interface ByteOperations {
   /**
-   * The Internet checksum's sum (RFC 1071) of 16-bit words in this machine's byte order (little-endian),
-   * begun with `seed` (below 2^32), folded to 16 bits and not complemented. It is written to packets as a
-   * little-endian word and comes out right, for the sum does not mind the byte order.
+   * The sum of the Internet checksum (RFC 1071), over 16-bit words in this machine's byte order
+   * (little-endian). It starts with `seed` (below 2^32). The result is folded to 16 bits and not complemented.
+   * Write it to packets as a little-endian word: that is right, because the sum does not depend on the byte
+   * order.
    */
   sum(at: number, bytes: number, seed: number): number
-  /** Copies `bytes` bytes, and up to 15 more; the two places must not overlap. */
+  /** Copies `bytes` bytes, and up to 15 more. The two places must not overlap. */
   copy(to: number, from: number, bytes: number): void
 }
 
-/** SIMD where this machine and Node can, plain JavaScript else. */
+/** Uses SIMD if this machine and Node.js have it, and plain JavaScript otherwise. */
 export function byteOperations(memory: NativeMemory): ByteOperations {
   return wasmOperations(memory) ?? scalarOperations(memory)
 }
 
-/** The WebAssembly build of wasm/bytes.ts; undefined where the engine or the processor lacks SIMD. */
+/** The WebAssembly build of wasm/bytes.ts; undefined if the engine or the processor lacks SIMD. */
 export function wasmOperations({ memory }: NativeMemory): ByteOperations | undefined {
   const bytes = readFileSync(new URL('./bytes.wasm', import.meta.url))
   try {
@@ -45,7 +46,7 @@ export function scalarOperations({ view, u8 }: NativeMemory): ByteOperations {
   }
 }
 
-/** Adds the carries of a sum below 2^53 back in, down to 16 bits. */
+/** Adds the carries of a sum (below 2^53) back in until 16 bits are left. */
 export function fold(total: number): number {
   let folded = total
   while (folded > 0xffff) folded = (folded & 0xffff) + Math.floor(folded / 0x10000)

@@ -15,37 +15,40 @@ import { IPPROTO_UDP, UDP } from '../wire/udp.js'
 import { type ByteOperations, fold, swap16 } from './bytes.js'
 import { MAX_HEADER_BYTES } from './segment.js'
 
-/** Frames in one super-frame at the most. */
+/** Most frames in one super-frame. */
 const MAX_FRAMES = 128
 
-/** An IP packet's greatest length. */
+/** The greatest length of an IP packet. */
 const MAX_PACKET_BYTES = 65_535
 
 const TCP_ECE = 0x40
 
-/** Where joined frames go. Offsets are into the memory; `frame` lies where it was given. */
+/** Takes the joined frames. Offsets are into the memory. `frame` is where the caller of `add` put it. */
 export interface JoinTarget {
-  /** A frame that was joined with none, unchanged. */
+  /** Takes a frame that was not joined with another. It is unchanged. */
   writeFrame(frame: number, bytes: number): void
   /**
-   * A super-frame of `frames` frames, as an array of `iovecs` `struct iovec`: first a `virtio_net_hdr` with
-   * the headers behind it, then each frame's payload. `bytes` is what the frames were long in all.
+   * Takes a super-frame of `frames` frames, as an array of `iovecs` `struct iovec`. The first is a
+   * `virtio_net_hdr` with the headers behind it. Each of the others is the payload of one frame. `bytes` is the
+   * length of all the frames together.
    */
   writeSuperFrame(iovecs: number, frames: number, bytes: number): void
 }
 
 /**
- * Joins runs of in-order segments of one TCP or UDP flow into super-frames for the device. What it makes is
- * what the kernel's segmentation would cut into exactly the frames that came; anything else, and anything
- * whose checksums are not right, passes as it is, in its order. One flow at a time: senders cut super-frames
- * too, so that frames of a flow come in runs.
+ * Joins runs of in-order segments of one TCP or UDP flow into super-frames for the device. The kernel's
+ * segmentation would cut each super-frame into exactly the frames that came. Every other frame, and every frame
+ * with a wrong checksum, passes unchanged. The order is kept.
+ *
+ * It joins one flow at a time. That is enough because senders cut super-frames too, so frames of a flow come in
+ * runs.
  */
 export class Joiner {
-  /** Bytes of memory it needs. */
+  /** Bytes of memory that it needs. */
   static readonly BYTES = (MAX_FRAMES + 1) * iovec.size + 64 + MAX_HEADER_BYTES
-  /** Offset of the array of `struct iovec` that {@link JoinTarget.writeSuperFrame} means. */
+  /** Offset of the array of `struct iovec` that {@link JoinTarget.writeSuperFrame} refers to. */
   readonly iovecs: number
-  /** Whether UDP flows are joined as well: the device must take `VIRTIO_NET_HDR_GSO_UDP_L4`. */
+  /** Whether UDP flows are joined too. The device must then take `VIRTIO_NET_HDR_GSO_UDP_L4`. */
   joinsUdp = true
   readonly #memory: NativeMemory
   readonly #view: DataView
@@ -53,7 +56,7 @@ export class Joiner {
   readonly #bytes: ByteOperations
   readonly #l3: number
   readonly #target: JoinTarget
-  /** Offset of the `virtio_net_hdr`; the headers lie right behind it. */
+  /** Offset of the `virtio_net_hdr`. The headers follow it directly. */
   readonly #header: number
   #count = 0
   #first = 0
@@ -66,7 +69,7 @@ export class Joiner {
   #payloadBytes = 0
   #frameBytes = 0
   #flags = 0
-  /** No frame may follow: the last one was short, or pushed. */
+  /** No frame may follow: the last one was short or had PSH, or there are {@link MAX_FRAMES}. */
   #closed = false
   /** Sum of the pseudo header without its length. */
   #pseudo = 0
@@ -86,7 +89,7 @@ export class Joiner {
     this.#header = (at + (MAX_FRAMES + 1) * iovec.size + 63) & -64
   }
 
-  /** Takes the next frame, which must stay where it is until {@link flush}. */
+  /** Takes the next frame. The frame must stay in its place until {@link flush}. */
   add(frame: number, bytes: number): void {
     if (this.#count !== 0 && this.#continues(frame, bytes)) {
       this.#append(frame, bytes)
@@ -105,12 +108,12 @@ export class Joiner {
     }
   }
 
-  /** Whether what was handed over last is UDP. */
+  /** Whether the super-frame that was handed over last is UDP. */
   get joinedUdp(): boolean {
     return !this.#tcp
   }
 
-  /** Hands over what is being joined. */
+  /** Hands over the frames that are being joined. */
   flush(): void {
     const count = this.#count
     this.#count = 0
@@ -134,7 +137,9 @@ export class Joiner {
     this.#closed = pushed || payload < this.#gsoSize || this.#count === MAX_FRAMES
   }
 
-  /** Whether a super-frame can begin with this frame; if so, takes down what the next must agree with. */
+  /**
+   * Whether a super-frame can begin with this frame. If so, notes the fields that the next frame must match.
+   */
   #starts(frame: number, bytes: number): boolean {
     const view = this.#view
     const l3 = frame + this.#l3
@@ -174,7 +179,7 @@ export class Joiner {
     return bytes > this.#headerBytes
   }
 
-  /** Whether this frame is the next of the flow that is being joined, with every header field as it must be. */
+  /** Whether this frame is the next one of the flow, with every header field as it must be. */
   #continues(frame: number, bytes: number): boolean {
     const payload = bytes - this.#headerBytes
     if (this.#closed || payload <= 0 || payload > this.#gsoSize) return false
@@ -233,8 +238,8 @@ export class Joiner {
   }
 
   /**
-   * A joined super-frame gets new checksums: what was wrong must not become right by that, nor may zero written
-   * as all ones become zero, but in UDP, where it is written so (RFC 768).
+   * A joined super-frame gets new checksums. A wrong checksum must not become right by that. Zero that is
+   * written as all ones must not become zero either. Only in UDP is zero always written as all ones (RFC 768).
    */
   #checksumsRight(frame: number, bytes: number): boolean {
     const view = this.#view

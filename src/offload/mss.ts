@@ -7,16 +7,16 @@ import { IPPROTO_TCP, TCP, TCP_MIN_HEADER_BYTES, TCP_OPTION, TCP_SYN } from '../
 import { fold, swap16 } from './bytes.js'
 import { l3Offset } from './parse.js'
 
-/** Linux takes no less (tcp_min_snd_mss in ip-sysctl), whatever the path: segments of a few bytes are an attack. */
+/** Linux accepts no less (tcp_min_snd_mss in ip-sysctl). Segments of only a few bytes are used for attacks. */
 const LEAST_MSS = 48
 
 /**
- * Lowers the maximum segment size (RFC 9293, 3.7.1) that a SYN announces to what fits frames of
- * `longestFrameBytes`, for hosts that cannot see the device's MTU; never raises it, and adds none. The checksum
- * is mended by the difference (RFC 1624), so a wrong one stays wrong. It does not go below {@link LEAST_MSS}, for
- * IPv6 not below what its least MTU allows.
- * @param frame its offset in the memory; complete, with its checksum
- * @param l2Bytes bytes before the IP header: 14, VLAN tags aside, or 0 in tun mode
+ * Lowers the maximum segment size (MSS; RFC 9293, 3.7.1) that a SYN announces, so that segments fit into frames
+ * of `longestFrameBytes`. This is for hosts that cannot see the device's MTU. It never raises the MSS and never
+ * adds the option. The MSS does not go below {@link LEAST_MSS}, and for IPv6 not below what IPv6's least MTU
+ * allows. The checksum is corrected by the difference (RFC 1624), so a wrong checksum stays wrong.
+ * @param frame its offset in the memory; the frame is complete, with its checksum
+ * @param l2Bytes bytes before the IP header, without VLAN tags: 14, or 0 in tun mode
  * @returns whether something was lowered
  */
 export function clampMss(
@@ -66,7 +66,7 @@ function lowerMss({ view, u8 }: NativeMemory, l4: number, end: number, fitting: 
       const mss = view.getUint16(at + 2)
       if (mss > most) {
         view.setUint16(at + 2, most)
-        // Words of the checksum begin at even places.
+        // The words of the checksum begin at even offsets.
         const odd = ((at - l4) & 1) !== 0
         mendChecksum(view, l4 + TCP.checksum, odd ? swap16(mss) : mss, odd ? swap16(most) : most)
         lowered = true
@@ -77,7 +77,10 @@ function lowerMss({ view, u8 }: NativeMemory, l4: number, end: number, fitting: 
   return lowered
 }
 
-/** The checksum at `at` after a word that was `before` has become `after` (RFC 1624, 3: HC' = ~(~HC + ~m + m')). */
+/**
+ * Corrects the checksum at `at` after a word changed from `before` to `after` (RFC 1624, 3: HC' = ~(~HC + ~m +
+ * m')).
+ */
 function mendChecksum(view: DataView, at: number, before: number, after: number): void {
   const sum = (~view.getUint16(at) & 0xffff) + (~before & 0xffff) + after
   view.setUint16(at, ~fold(sum) & 0xffff)

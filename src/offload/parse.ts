@@ -6,7 +6,10 @@ import {
   VLAN_TAG_BYTES,
 } from '../wire/ethernet.js'
 
-/** Where the IP header begins in a frame at `frame`, from its start: behind up to two VLAN tags; 0 in tun mode. */
+/**
+ * Offset of the IP header from the start of a frame at `frame`. It is behind up to two VLAN tags; 0 in tun
+ * mode.
+ */
 export function l3Offset(view: DataView, frame: number, l2Bytes: number): number {
   if (l2Bytes === 0) return 0
   let l3 = ETHERNET_HEADER_BYTES

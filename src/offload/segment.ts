@@ -13,21 +13,22 @@ import { IPPROTO_TCP, TCP, TCP_CWR, TCP_FIN, TCP_MIN_HEADER_BYTES, TCP_PSH } fro
 import { IPPROTO_UDP, UDP } from '../wire/udp.js'
 import { type ByteOperations, fold, swap16 } from './bytes.js'
 
-/** The longest headers a segment can have: Ethernet with two tags, IPv6 or full IPv4, full TCP. */
+/** The longest headers that a segment can have: Ethernet with two tags, IPv6 or full IPv4, full TCP. */
 export const MAX_HEADER_BYTES = 192
 
 /**
- * Cuts a super-frame, as the kernel hands it over (`virtio_net_hdr`), into the frames it stands for. Only
- * headers are written; each segment's payload stays where it lies.
+ * Cuts a super-frame from the kernel (with its `virtio_net_hdr`) into the frames that it stands for. It writes
+ * only headers. The payload of each segment stays in its place.
  *
- * What the kernel's own segmentation does (tcp_gso_segment, __udp_gso_segment, inet_gso_segment): lengths and
- * checksums of each segment, the IPv4 ID counting up, the TCP sequence number counting bytes, FIN and PSH on
- * the last segment and CWR on the first alone.
+ * It does the same as the kernel's own segmentation (tcp_gso_segment, __udp_gso_segment, inet_gso_segment):
+ * - Each segment gets its own lengths and checksums.
+ * - The IPv4 ID counts up. The TCP sequence number counts bytes.
+ * - FIN and PSH are only on the last segment. CWR is only on the first.
  */
 export class Segmenter {
-  /** Bytes of every segment's headers. */
+  /** Bytes of the headers of every segment. */
   headerBytes = 0
-  /** Payload bytes of every segment but the last, which may have fewer. */
+  /** Payload bytes of every segment. Only the last may have fewer. */
   gsoSize = 0
   readonly #view: DataView
   readonly #u8: Uint8Array
@@ -41,10 +42,10 @@ export class Segmenter {
   #ipv4 = false
   #tcp = false
   #id = 0
-  /** As a signed number: half of the others V8 would put into an object. */
+  /** A signed number. V8 would put half of the unsigned numbers into an object. */
   #sequence = 0
   #flags = 0
-  /** Sums of what is the same in every segment: of the IPv4 header; of pseudo header and transport header. */
+  /** Sums of what is equal in all segments: the IPv4 header; the pseudo header and the transport header. */
   #ipSum = 0
   #l4Sum = 0
 
@@ -55,14 +56,14 @@ export class Segmenter {
   }
 
   /**
-   * Takes a super-frame up.
+   * Takes a new super-frame.
    * @param frame its offset in the memory
-   * @param l3 where its IP header begins, from there
-   * @param l4 where its TCP or UDP header begins (`csum_start`)
-   * @param flags the `virtio_net_hdr`'s: where they say that the checksum is to be completed, its field holds the
-   *   sum of the pseudo header, and is right even where the IP header's destination is but the next of a source
-   *   route (RFC 8200, 8.1)
-   * @returns the number of segments; 0 for what is not the super-frame it claims to be
+   * @param l3 offset of its IP header from the start of the frame
+   * @param l4 offset of its TCP or UDP header from the start of the frame (`csum_start`)
+   * @param flags those of the `virtio_net_hdr`. If they say that the checksum is still to be completed, the
+   * checksum field holds the sum of the pseudo header. That sum is right even if the destination in the IP
+   * header is only the next hop of a source route (RFC 8200, 8.1).
+   * @returns the number of segments; 0 if this is not the super-frame that it claims to be
    */
   begin(
     frame: number,
@@ -118,7 +119,7 @@ export class Segmenter {
     return this.#count
   }
 
-  /** The sum of the pseudo header without its length, from the IP header. */
+  /** The sum of the pseudo header without its length. It comes from the IP header. */
   #addressSum(): number {
     const addresses = this.#frame + this.#l3 + (this.#ipv4 ? IPV4.source : IPV6.source)
     return this.#bytes.sum(addresses, this.#ipv4 ? 8 : 32, swap16(this.#tcp ? IPPROTO_TCP : IPPROTO_UDP))
@@ -132,7 +133,7 @@ export class Segmenter {
     return Math.min(this.gsoSize, this.#payloadBytes - index * this.gsoSize)
   }
 
-  /** Writes segment `index`'s headers to offset `to`; room for {@link MAX_HEADER_BYTES} must be there. */
+  /** Writes the headers of segment `index` to offset `to`, which needs room for {@link MAX_HEADER_BYTES}. */
   writeHeader(index: number, to: number): void {
     const view = this.#view
     const payloadBytes = this.payloadBytes(index)
@@ -161,7 +162,7 @@ export class Segmenter {
       seed += swap16(l4Bytes)
     }
     const checksum = ~this.#bytes.sum(this.payloadOffset(index), payloadBytes, seed) & 0xffff
-    // A UDP checksum that comes out as zero is sent as all ones (RFC 768); for TCP zero is zero.
+    // A UDP checksum of zero is sent as all ones (RFC 768). A TCP checksum of zero stays zero.
     view.setUint16(
       l4 + (this.#tcp ? TCP.checksum : UDP.checksum),
       checksum === 0 && !this.#tcp ? 0xffff : checksum,
@@ -177,7 +178,7 @@ export class Segmenter {
   }
 }
 
-/** What takes a length out of a sum: its ones' complement (RFC 1071). */
+/** Added to a sum, this takes a length out of it: the ones' complement (RFC 1071). */
 function minus(length: number): number {
   return 0xffff - swap16(fold(length))
 }

@@ -18,11 +18,14 @@ import { IPV6, ipv6Upper } from '../wire/ipv6.js'
 import { type ByteOperations, swap16 } from './bytes.js'
 import { l3Offset } from './parse.js'
 
-/** The longest answers: RFC 1812, 4.3.2.3 (what every host takes); RFC 4443, 2.4 (c). */
+/** The longest answers: RFC 1812, 4.3.2.3 (what every host accepts); RFC 4443, 2.4 (c). */
 const IPV4_ANSWER_BYTES = 576
 const IPV6_ANSWER_BYTES = IPV6_MIN_MTU_BYTES
 
-/** The longest answer with its Ethernet header and two tags, and as many bytes of a frame as one can quote. */
+/**
+ * The longest answer with its Ethernet header and two tags. An answer quotes no more bytes of a frame than
+ * this.
+ */
 export const TOO_BIG_BYTES = 22 + IPV6_ANSWER_BYTES
 
 /** Internetwork control (RFC 1812, 4.3.2.5). */
@@ -30,23 +33,26 @@ const IPV4_TOS = 0xc0
 const HOP_LIMIT = 64
 
 /**
- * Writes the answer of a router to a packet that is too big for its way: ICMP "fragmentation needed" (RFC 1812,
- * 4.3.2 and 5.2.7.1), ICMPv6 "packet too big" (RFC 4443, 3.2).
+ * Writes a router's answer to a packet that is too big for its path: ICMP "fragmentation needed" (RFC 1812,
+ * 4.3.2 and 5.2.7.1) or ICMPv6 "packet too big" (RFC 4443, 3.2).
  *
- * Its source is the address that the packet was for, and its Ethernet addresses are the frame's the other way
- * round, as the kernel's own tunnels do for bridged traffic (iptunnel_pmtud_build_icmp): this end of the tunnel
- * has no address on every network that may be bridged here, and one of this host's own would be dropped as a
- * martian by this host.
+ * The source of the answer is the packet's destination address. The Ethernet addresses of the frame are
+ * swapped. The kernel's own tunnels do the same for bridged traffic (iptunnel_pmtud_build_icmp). There are two
+ * reasons:
+ * - This end of the tunnel does not have an address on every network that may be bridged here.
+ * - This host would drop an answer from one of its own addresses as a martian.
  *
- * No answer is given to ICMP errors, to or from a group address, to an IPv4 packet that may be fragmented, or
- * to a fragment that is not the first.
+ * There is no answer to ICMP errors, to a packet from or to a group address, to an IPv4 packet that may be
+ * fragmented, or to a fragment that is not the first.
  */
 export class TooBigAnswer {
   readonly #memory: NativeMemory
   readonly #bytes: ByteOperations
   readonly #at: number
 
-  /** @param at offset of {@link TOO_BIG_BYTES} bytes and 16 more in the memory, where answers are written */
+  /**
+   * @param at offset in the memory, where answers are written: room for {@link TOO_BIG_BYTES} bytes and 16 more
+   */
   constructor(memory: NativeMemory, bytes: ByteOperations, at: number) {
     this.#memory = memory
     this.#bytes = bytes
@@ -55,12 +61,12 @@ export class TooBigAnswer {
 
   /**
    * Writes the answer to the frame at `frame`.
-   * @param available how many of its first bytes are there
-   * @param bytes how many it has
-   * @param l2Bytes bytes before the IP header: 14, VLAN tags aside, or 0 in tun mode
+   * @param available how many of the frame's first bytes are present
+   * @param bytes the length of the frame
+   * @param l2Bytes bytes before the IP header, without VLAN tags: 14, or 0 in tun mode
    * @param longestFrameBytes the longest frame that would have passed
-   * @param deviceMtuBytes longer packets are not this answer's business: the device takes none any more
-   * @returns the answer's length; 0 where none is to be given
+   * @param deviceMtuBytes there is no answer to longer packets, because the device no longer takes them
+   * @returns the length of the answer; 0 if there must be none
    */
   write(
     frame: number,
@@ -81,7 +87,7 @@ export class TooBigAnswer {
     const mtuBytes = longestFrameBytes - l3
     if (version === 4 && (l2Bytes === 0 || type === ETHERTYPE_IPV4))
       return this.#writeIpv4(frame, l3, available, l2Bytes, mtuBytes)
-    // IPv6 is told of nothing below its least MTU.
+    // An IPv6 answer never announces less than IPv6's least MTU.
     if (version !== 6 || bytes - l3 <= IPV6_MIN_MTU_BYTES) return 0
     if (l2Bytes === 0 || type === ETHERTYPE_IPV6)
       return this.#writeIpv6(frame, l3, available, l2Bytes, Math.max(mtuBytes, IPV6_MIN_MTU_BYTES))
@@ -124,7 +130,7 @@ export class TooBigAnswer {
     const ip = frame + l3
     if (bytes < l3 + IPV6_HEADER_BYTES + 8) return 0
     const source = u8[ip + IPV6.source]
-    // Multicast is ff00::/8; of ::/8 only the unspecified and loopback addresses are ever seen.
+    // Multicast is ff00::/8. From ::/8 only the unspecified and the loopback address are seen.
     if (source === 0xff || source === 0 || u8[ip + IPV6.destination] === 0xff) return 0
     const upper = ipv6Upper(view, ip, frame + bytes)
     if (upper < 0) return 0
@@ -166,7 +172,7 @@ export class TooBigAnswer {
   }
 }
 
-/** Whether an IPv4 address that begins with this byte may be a host's: not this network, loopback, or a group. */
+/** Whether an IPv4 address with this first byte may be a host's. "This network", loopback and groups are not. */
 function isHost(first: number): boolean {
   return first !== 0 && first !== 127 && first < 224
 }

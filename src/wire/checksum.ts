@@ -1,6 +1,7 @@
 /**
- * The Internet checksum (RFC 1071) of `bytes` at `offset`: the ones' complement of the ones' complement sum
- * of its big-endian 16-bit words, an odd last byte padded with zero. Over bytes that hold a right one it is 0.
+ * The Internet checksum (RFC 1071) of `bytes` bytes at `offset`: the ones' complement of the ones' complement
+ * sum of the big-endian 16-bit words. An odd last byte is padded with zero. Over bytes that include a right
+ * checksum, the result is 0.
  */
 export function internetChecksum(u8: Uint8Array, offset: number, bytes: number): number {
   let sum = 0

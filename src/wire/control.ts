@@ -5,22 +5,23 @@ import { IPV4 } from './ipv4.js'
 import type { DeviceMode } from './mode.js'
 
 /**
- * Control frames: what two ends say to each other, on the wire a frame like any other, so that an end that
- * does not know them hands them to its device, where the kernel ignores them.
+ * Control frames carry what two ends tell each other. On the wire they are ordinary frames. An end that does
+ * not know them hands them to its device, where the kernel ignores them.
  *
- * In tap mode an Ethernet frame of EtherType 0x88B5 (local experimental, IEEE 802) to the link-local group
- * 01:80:c2:00:00:0e, which no bridge forwards (IEEE 802.1Q, 8.6.3). In tun mode an IPv4 packet of protocol
- * 253 (RFC 3692 experiments, RFC 3692 and 4727) from and to 127.0.0.1, which every kernel drops as a martian.
+ * In tap mode it is an Ethernet frame of EtherType 0x88B5 (local experimental, IEEE 802) to the link-local
+ * group 01:80:c2:00:00:0e. No bridge forwards that group (IEEE 802.1Q, 8.6.3). In tun mode it is an IPv4 packet
+ * of protocol 253 (for experiments, RFC 3692 and 4727) from and to 127.0.0.1. Every kernel drops it as a
+ * martian.
  *
- * Behind that header, big-endian: magic `udpt` (4 bytes), version (1), type (1), size (2), token (8), then
- * zeros to the frame's length. `size` is 0 but in an acknowledgement, where it is the length in bytes of the
+ * After that header, big-endian: magic `udpt` (4 bytes), version (1), type (1), size (2), token (8), then zeros
+ * to the end of the frame. `size` is 0 except in an acknowledgement. There it is the length in bytes of the
  * whole frame that it answers, as it was received.
  */
 const ETHERTYPE_CONTROL = 0x88b5
 const IPPROTO_CONTROL = 253
 
 const DESTINATION = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e]
-/** Locally administered: no device's, so that no bridge learns a wrong place for one. */
+/** Locally administered. It is no device's address, so that no bridge learns a wrong port for a device. */
 const SOURCE = [0x02, 0x75, 0x64, 0x70, 0x74, 0x00]
 const LOOPBACK = 0x7f000001
 const TTL = 1
@@ -30,14 +31,17 @@ const VERSION = 1
 const BODY = { magic: 0, version: 4, type: 5, size: 6, token: 8, bytes: 16 } as const
 
 const CONTROL_TYPES = ['hello', 'hello_ack', 'probe', 'probe_ack'] as const
-/** A keepalive and its answer; a probe, padded to the size that is tried, and its answer. On the wire from 1. */
+/**
+ * `hello` is a keepalive. `probe` is padded to the size that is tried. `…_ack` is the answer. On the wire: from
+ * 1.
+ */
 export type ControlType = (typeof CONTROL_TYPES)[number]
 
 export interface ControlMessage {
   readonly type: ControlType
-  /** 64 random bits; an answer repeats those of what it answers. */
+  /** 64 random bits. An answer repeats the token of the message that it answers. */
   readonly token: bigint
-  /** Of an acknowledgement: bytes of the frame that it answers; else 0. */
+  /** In an acknowledgement: bytes of the frame that it answers. Otherwise 0. */
   readonly sizeBytes: number
 }
 
@@ -45,12 +49,12 @@ function headerBytes(mode: DeviceMode): number {
   return mode === 'tap' ? ETHERNET_HEADER_BYTES : IPV4_HEADER_BYTES
 }
 
-/** The shortest control frame: in tap mode 30 bytes, in tun mode 36. */
+/** The shortest control frame: 30 bytes in tap mode, 36 bytes in tun mode. */
 export function controlFrameBytes(mode: DeviceMode): number {
   return headerBytes(mode) + BODY.bytes
 }
 
-/** A control frame of `bytes` bytes. @throws RangeError when that is too short or more than 65,535 */
+/** Makes a control frame of `bytes` bytes. @throws RangeError if that is too short or more than 65,535 */
 export function writeControl(
   mode: DeviceMode,
   message: ControlMessage,
@@ -83,8 +87,8 @@ export function writeControl(
 }
 
 /**
- * Whether the frame of `bytes` at `frame` is a control frame by its header, whatever its body. One comparison
- * tells almost any other frame.
+ * Whether the frame of `bytes` bytes at `frame` has the header of a control frame. The body does not matter.
+ * For almost every other frame, one comparison is enough.
  */
 export function isControl(view: DataView, frame: number, bytes: number, tap: boolean): boolean {
   if (tap) {
@@ -105,8 +109,10 @@ export function isControl(view: DataView, frame: number, bytes: number, tap: boo
 }
 
 /**
- * What the control frame says whose first bytes (at least {@link controlFrameBytes} where it has so many) are
- * `head` and which is `bytes` long in all; undefined for one that is malformed, or of another version.
+ * Reads a control frame.
+ * @param head its first bytes: at least {@link controlFrameBytes}, if it has so many
+ * @param bytes the length of the whole frame
+ * @returns undefined if the frame is malformed or of another version
  */
 export function readControl(mode: DeviceMode, head: Uint8Array, bytes: number): ControlMessage | undefined {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength)
@@ -128,7 +134,7 @@ export function readControl(mode: DeviceMode, head: Uint8Array, bytes: number): 
   }
 }
 
-/** The answer to a hello or probe of `bytes` bytes; undefined for what is an answer itself. */
+/** The answer to a hello or probe of `bytes` bytes; undefined if the message is itself an answer. */
 export function controlAnswer({ type, token }: ControlMessage, bytes: number): ControlMessage | undefined {
   if (type === 'hello') return { type: 'hello_ack', token, sizeBytes: bytes }
   if (type === 'probe') return { type: 'probe_ack', token, sizeBytes: bytes }

@@ -1,4 +1,7 @@
-/** Ethernet II frames (IEEE 802.3): destination and source MAC, type, payload; no trailer (FCS) on a tap. */
+/**
+ * Ethernet II frames (IEEE 802.3): destination MAC, source MAC, type, payload. On a tap there is no trailer
+ * (FCS).
+ */
 
 /** Bytes before the payload of an untagged frame. */
 export const ETHERNET_HEADER_BYTES = 14
@@ -16,7 +19,7 @@ export type MacAddress = readonly [number, number, number, number, number, numbe
 const MAC_TEXT =
   /^([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})[:-]([0-9a-f]{2})$/i
 
-/** The six bytes of a MAC written with colons or dashes, or undefined where it is none. */
+/** The six bytes of a MAC that is written with colons or dashes; undefined if the text is not a MAC. */
 export function parseMac(text: string): MacAddress | undefined {
   const match = MAC_TEXT.exec(text)
   return match === null
@@ -28,12 +31,12 @@ export function formatMac(mac: Iterable<number>): string {
   return [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
 }
 
-/** A group address (multicast or broadcast) can be nobody's own (IEEE 802, the I/G bit). */
+/** Whether this is a group address: multicast or broadcast (IEEE 802, the I/G bit). No device can have one. */
 export function isGroupMac(mac: ArrayLike<number>): boolean {
   return (mac[0] & 0x01) !== 0
 }
 
-/** Field offsets in bytes; fields are big-endian. In a tagged frame the tag stands where the type was. */
+/** Field offsets in bytes; fields are big-endian. In a tagged frame the tag is at the offset of the type. */
 export const ETHERNET = { destination: 0, source: 6, type: 12 } as const
 
 export const ETHERTYPE_IPV4 = 0x0800

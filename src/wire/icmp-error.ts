@@ -18,16 +18,16 @@ import { IPV6, ipv6Upper } from './ipv6.js'
 import { IPPROTO_UDP, UDP } from './udp.js'
 
 /**
- * What an ICMP error says of a UDP datagram. `unreachable`: destination unreachable; `too_big`: fragmentation
- * needed, packet too big; `other`: time exceeded, parameter problem.
+ * What an ICMP error says about a UDP datagram. `unreachable`: destination unreachable. `too_big`:
+ * fragmentation needed, or packet too big. `other`: time exceeded, or parameter problem.
  */
 export type IcmpErrorKind = 'unreachable' | 'too_big' | 'other'
 
 export interface IcmpError {
   readonly kind: IcmpErrorKind
-  /** Of `too_big`: what would pass, 0 where that is not said. */
+  /** For `too_big`: the size that would pass; 0 if the error does not say. */
   readonly mtuBytes: number
-  /** The addresses of the datagram, of 4 or 16 bytes, and its ports. */
+  /** The addresses of the datagram (4 or 16 bytes each) and its ports. */
   readonly source: Uint8Array
   readonly sourcePort: number
   readonly destination: Uint8Array
@@ -35,8 +35,10 @@ export interface IcmpError {
 }
 
 /**
- * The error in an IPv4 packet, header included, as a raw socket receives it (raw(7)): ICMP (RFC 792, RFC 1191).
- * @returns undefined for anything else: damaged, cut short, or about no UDP datagram's beginning
+ * Parses an ICMP error (RFC 792, RFC 1191) in an IPv4 packet with its header, as a raw socket receives it
+ * (raw(7)).
+ * @returns undefined for anything else: a damaged or cut packet, or one that is not about the start of a UDP
+ * datagram
  */
 export function parseIcmpError(packet: Uint8Array): IcmpError | undefined {
   const at = packet.length === 0 ? 0 : (packet[0] & 0x0f) * 4
@@ -59,8 +61,8 @@ export function parseIcmpError(packet: Uint8Array): IcmpError | undefined {
 }
 
 /**
- * The error in an ICMPv6 message (RFC 4443), without the IPv6 header, as a raw socket receives it: the kernel has
- * checked its checksum.
+ * Parses an ICMPv6 error (RFC 4443) without the IPv6 header, as a raw socket receives it. The kernel has
+ * already checked the checksum.
  * @returns undefined for anything else
  */
 export function parseIcmpv6Error(message: Uint8Array): IcmpError | undefined {

@@ -1,6 +1,6 @@
 import { internetChecksum } from './checksum.js'
 
-/** ICMP echo (RFC 792): type, code, checksum, identifier and sequence number of 16 bits each, data. */
+/** ICMP echo (RFC 792): type, code, checksum, identifier and sequence number (16 bits each), data. */
 
 export const ICMP_HEADER_BYTES = 8
 
@@ -9,12 +9,13 @@ export const IPPROTO_ICMPV6 = 58
 
 /**
  * "Fragmentation needed and DF set" (RFC 792, RFC 1191, 4) and "packet too big" (RFC 4443, 3.2): type, code,
- * checksum; the MTU as the last 16 bits of the header, or all of its second word; then what they are about.
+ * checksum; the MTU, in the last 16 bits of the header or in its whole second word; then the start of the
+ * packet.
  */
 export const ICMP_UNREACHABLE = 3
 export const ICMP_FRAGMENTATION_NEEDED = 4
 export const ICMPV6_PACKET_TOO_BIG = 2
-/** The other errors that Linux takes note of (net/ipv4/icmp.c, net/ipv6/icmp.c). */
+/** The other errors that Linux acts on (net/ipv4/icmp.c, net/ipv6/icmp.c). */
 export const ICMP_TIME_EXCEEDED = 11
 export const ICMP_PARAMETER_PROBLEM = 12
 export const ICMPV6_UNREACHABLE = 1
@@ -24,7 +25,7 @@ export const ICMP = { type: 0, code: 1, checksum: 2, mtu16: 6, mtu32: 4 } as con
 
 /** Messages about which no error may be sent (RFC 1122, 3.2.2): errors and redirects. */
 export const ICMP_ERRORS: ReadonlySet<number> = new Set([3, 4, 5, 11, 12])
-/** Likewise (RFC 4443, 2.4): errors are all below this, and redirects this. */
+/** The same for ICMPv6 (RFC 4443, 2.4): types below this are errors, and this is the redirect. */
 export const ICMPV6_FIRST_INFORMATIONAL = 128
 export const ICMPV6_REDIRECT = 137
 
@@ -39,7 +40,7 @@ export interface Echo {
   readonly sequence: number
 }
 
-/** An echo request with `dataBytes` of zeros. */
+/** An echo request with `dataBytes` zeros. */
 export function echoRequest({ identifier, sequence }: Echo, dataBytes: number): Uint8Array {
   const message = new Uint8Array(ICMP_HEADER_BYTES + dataBytes)
   const view = new DataView(message.buffer)
@@ -50,7 +51,7 @@ export function echoRequest({ identifier, sequence }: Echo, dataBytes: number): 
   return message
 }
 
-/** The echo reply in an IPv4 packet, such as a raw socket receives, or undefined where there is none. */
+/** The echo reply in an IPv4 packet, such as a raw socket receives; undefined if the packet is not one. */
 export function parseEchoReply(packet: Uint8Array): Echo | undefined {
   const at = packet.length === 0 ? 0 : (packet[0] & 0x0f) * 4
   const bytes = packet.length - at

@@ -16,5 +16,5 @@ export const IPV4 = {
 export const IPV4_DF = 0x4000
 export const IPV4_FRAGMENT_OFFSET = 0x1fff
 
-/** What `flagsFragment` says of a packet that is no fragment, the don't-fragment bit aside. */
+/** All bits of `flagsFragment` except don't-fragment. They are zero in a packet that is not a fragment. */
 export const IPV4_NOT_DF = 0xbfff

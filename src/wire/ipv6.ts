@@ -10,7 +10,10 @@ export const IPV6 = {
   destination: 24,
 } as const
 
-/** Extension headers that may come before any transport header; all but the fragment header say their length. */
+/**
+ * Extension headers that may come before a transport header. All except the fragment header contain their
+ * length.
+ */
 const HOP_BY_HOP = 0
 const ROUTING = 43
 export const IPV6_FRAGMENT = 44
@@ -19,9 +22,9 @@ export const IPV6_FRAGMENT_HEADER_BYTES = 8
 export const IPV6_FRAGMENT_OFFSET = 0xfff8
 
 /**
- * The first header that is no extension header (RFC 8200, 4) of the packet at `ip` that ends at `end`: its
- * protocol in the low 8 bits, its offset from `ip` above; -1 for a fragment that is not the first, or where the
- * packet ends before.
+ * Finds the first header that is not an extension header (RFC 8200, 4), in the packet from `ip` to `end`.
+ * @returns its protocol in the low 8 bits, and above them its offset from `ip`; -1 for a fragment that is not
+ * the first, or if the packet ends before that header
  */
 export function ipv6Upper(view: DataView, ip: number, end: number): number {
   let next = view.getUint8(ip + IPV6.nextHeader)

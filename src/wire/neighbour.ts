@@ -4,13 +4,13 @@ import { IPV6 } from './ipv6.js'
 
 /**
  * Address resolution: ARP (RFC 826) for IPv4, neighbour solicitation (RFC 4861, 4.3) for IPv6. Field offsets
- * in bytes from the ARP packet's or the ICMPv6 message's start; fields are big-endian.
+ * are in bytes from the start of the ARP packet or ICMPv6 message; fields are big-endian.
  */
 const ARP = { hardware: 0, protocol: 2, lengths: 4, operation: 6, sender: 14, target: 24 } as const
 const ARP_BYTES = 28
 const ARP_ETHERNET = 1
 const ARP_IPV4 = 0x0800
-/** 6 bytes of MAC, 4 of address. */
+/** 6 bytes of MAC, 4 bytes of address. */
 const ARP_LENGTHS = 0x0604
 const ARP_REQUEST = 1
 
@@ -18,16 +18,18 @@ const SOLICITATION = { type: 0, code: 1, target: 8 } as const
 const SOLICITATION_BYTES = 24
 const SOLICITATION_TYPE = 135
 const IPPROTO_ICMPV6 = 58
-/** What has crossed no router. */
+/** The hop limit of a packet that has crossed no router. */
 const HOP_LIMIT = 255
 
 export const ETHERTYPE_ARP = 0x0806
 
 /**
- * The address that a frame asks after: the offset of its 4 bytes (ARP request) or 16 bytes (neighbour
- * solicitation), or 0 where it asks after none, or after its own sender's, as one does to tell all (RFC 5227).
+ * The address that a frame asks for.
  * @param type the EtherType
- * @param payload where what follows that begins, and how many bytes there are
+ * @param payload offset of what follows the EtherType
+ * @param bytes the length of the payload
+ * @returns the offset of the address: 4 bytes (ARP request) or 16 bytes (neighbour solicitation). 0 if the
+ * frame asks for none, or for its own sender's address, which is an announcement (RFC 5227).
  */
 export function solicitedAddress(view: DataView, type: number, payload: number, bytes: number): number {
   if (type === ETHERTYPE_ARP) return arpTarget(view, payload, bytes)

@@ -5,9 +5,9 @@ import { leastPaddingBytes } from './padding.js'
 import { TRANSPORT_OVERHEAD_BYTES } from './wireguard.js'
 
 /**
- * Bytes that the encapsulation adds to what the device's MTU counts: outer IP and UDP headers, and in tap
- * mode the inner Ethernet header, which the MTU leaves out, with a VLAN tag where those are carried. 42 for tap
- * over IPv4, 28 for tun. A private tunnel adds {@link sealedBytes}.
+ * Bytes that the encapsulation adds to the device's MTU: the outer IP and UDP headers. In tap mode also the
+ * inner Ethernet header, which the MTU does not include, with a VLAN tag if tags are carried. That is 42 for
+ * tap over IPv4 and 28 for tun. A private tunnel adds {@link sealedBytes}.
  */
 export function overheadBytes(mode: DeviceMode, outer: IpFamily, vlan = false, sealed = false): number {
   const ip = outer === 'ipv4' ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES
@@ -15,7 +15,10 @@ export function overheadBytes(mode: DeviceMode, outer: IpFamily, vlan = false, s
   return ip + UDP_HEADER_BYTES + (sealed ? sealedBytes(mode) : 0) + inside
 }
 
-/** What sealing adds to a frame: WireGuard's 32 bytes and, in tap mode, a byte of padding; more only in vain room. */
+/**
+ * Least bytes that sealing adds: 32 for WireGuard, and in tap mode a byte of padding. More only uses room that
+ * is free.
+ */
 export function sealedBytes(mode: DeviceMode): number {
   return TRANSPORT_OVERHEAD_BYTES + leastPaddingBytes(mode)
 }

@@ -5,22 +5,22 @@ import type { DeviceMode } from './mode.js'
 import { PADDING_BYTES } from './wireguard.js'
 
 /**
- * Padding of what is sealed, so that its length says less of what it holds: to a multiple of 16 bytes, but not
- * beyond what the way carries.
+ * Padding hides some of the length of what is sealed. The length becomes a multiple of 16 bytes, but padding
+ * never exceeds what the path carries.
  *
- * In tun mode zeros, as WireGuard has it: the IP header says how long the packet is (white paper, section 5.4.6).
- * An Ethernet frame does not say, so in tap mode there is always a last byte, which counts itself and the zeros
- * before it.
+ * In tun mode the padding is zeros, as in WireGuard: the IP header contains the length of the packet (white
+ * paper, section 5.4.6). An Ethernet frame does not contain its length. In tap mode there is therefore always a
+ * last byte. It counts itself and the zeros before it.
  */
 
-/** Bytes that {@link pad} needs beside those of a frame at the least. */
+/** The least number of bytes that {@link pad} adds to a frame. */
 export function leastPaddingBytes(mode: DeviceMode): number {
   return mode === 'tap' ? 1 : 0
 }
 
 /**
- * Pads the `bytes` bytes at `at`; what lies behind them is written over.
- * @param limit the length that is not to be exceeded by padding
+ * Pads the `bytes` bytes at `at`, and overwrites what follows them.
+ * @param limit padding must not make the length greater than this
  * @returns the length with padding
  */
 export function pad(u8: Uint8Array, at: number, bytes: number, limit: number, tap: boolean): number {
@@ -32,7 +32,9 @@ export function pad(u8: Uint8Array, at: number, bytes: number, limit: number, ta
   return padded
 }
 
-/** The length without padding of the `bytes` (at least one) that have been opened at `at`; -1 for nonsense. */
+/**
+ * The length without padding of the `bytes` opened bytes (at least one) at `at`; -1 if the padding is invalid.
+ */
 export function unpad(view: DataView, at: number, bytes: number, tap: boolean): number {
   if (tap) {
     const padding = view.getUint8(at + bytes - 1)

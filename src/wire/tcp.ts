@@ -13,7 +13,10 @@ export const TCP = {
 
 export const TCP_MIN_HEADER_BYTES = 20
 
-/** Kinds of options (RFC 9293, 3.1): the first two a byte alone, others followed by their length in bytes. */
+/**
+ * Kinds of options (RFC 9293, 3.1). The first two are a single byte. In the others, the length in bytes
+ * follows.
+ */
 export const TCP_OPTION = { end: 0, noOperation: 1, maximumSegmentSize: 2 } as const
 
 /** Bits of `flags`. */

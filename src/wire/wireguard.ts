@@ -1,17 +1,17 @@
 /**
- * WireGuard's messages, as its white paper lays them out (Jason A. Donenfeld, *WireGuard: Next Generation Kernel
- * Network Tunnel*, section 5.4): field offsets and sizes in bytes; integers are little-endian.
+ * The layout of WireGuard's messages, from its white paper (Jason A. Donenfeld, *WireGuard: Next Generation
+ * Kernel Network Tunnel*, section 5.4): field offsets and sizes in bytes; integers are little-endian.
  *
- * Every message begins with a byte of type and three of zero, so that the four together are one word.
+ * Every message begins with one byte of type and three bytes of zero. The four together are one word.
  */
 
 /** Values of the first word. */
 export const MESSAGE = { initiation: 1, response: 2, cookieReply: 3, transport: 4 } as const
 
 export const PUBLIC_KEY_BYTES = 32
-/** Poly1305's tag behind everything that is sealed. */
+/** Poly1305's tag, after everything that is sealed. */
 export const TAG_BYTES = 16
-/** mac1 and mac2: BLAKE2s with a key and 16 bytes out. */
+/** mac1 and mac2: keyed BLAKE2s with an output of 16 bytes. */
 export const MAC_BYTES = 16
 export const COOKIE_BYTES = 16
 /** XChaCha20-Poly1305's nonce. */
@@ -19,7 +19,9 @@ export const COOKIE_NONCE_BYTES = 24
 /** TAI64N: eight bytes of seconds, four of nanoseconds, big-endian. */
 export const TIMESTAMP_BYTES = 12
 
-/** Handshake initiation, section 5.4.2: type, sender's index, ephemeral, sealed static, sealed timestamp, macs. */
+/**
+ * Handshake initiation, section 5.4.2: type, sender's index, ephemeral, sealed static, sealed timestamp, macs.
+ */
 export const INITIATION = {
   type: 0,
   sender: 4,
@@ -31,7 +33,9 @@ export const INITIATION = {
   size: 148,
 } as const
 
-/** Handshake response, section 5.4.3: type, sender's index, receiver's, ephemeral, sealed nothing, macs. */
+/**
+ * Handshake response, section 5.4.3: type, sender's index, receiver's index, ephemeral, sealed nothing, macs.
+ */
 export const RESPONSE = {
   type: 0,
   sender: 4,
@@ -52,10 +56,10 @@ export const TRANSPORT = { type: 0, receiver: 4, counter: 8, packet: 16 } as con
 /** Bytes before the sealed packet. */
 export const TRANSPORT_HEADER_BYTES = TRANSPORT.packet
 
-/** What transport data adds to the packet it carries, padding aside. A keepalive is that and nothing more. */
+/** What transport data adds to its packet, without padding. A keepalive has this length. */
 export const TRANSPORT_OVERHEAD_BYTES = TRANSPORT_HEADER_BYTES + TAG_BYTES
 
-/** A packet is padded with zeros to a multiple of this before it is sealed, but never beyond the MTU. */
+/** Before sealing, a packet is padded with zeros to a multiple of this, but never beyond the MTU. */
 export const PADDING_BYTES = 16
 
 /** Constants of section 6.1. */
@@ -65,11 +69,11 @@ export const REKEY_ATTEMPT_TIME_MS = 90_000
 export const REKEY_TIMEOUT_MS = 5_000
 export const KEEPALIVE_TIMEOUT_MS = 10_000
 
-/** How long a cookie is good (section 5.4.7), and the secret it is made with. */
+/** The lifetime of a cookie (section 5.4.7), and of the secret that it is made with. */
 export const COOKIE_LIFETIME_MS = 120_000
 
 /**
- * `REJECT_AFTER_MESSAGES`, 2^64 - 2^13 - 1 (section 6.1), as two words: a counter from there on is never
- * accepted, so that the window of those already seen cannot run over.
+ * `REJECT_AFTER_MESSAGES`, 2^64 - 2^13 - 1 (section 6.1), as two words. A counter from this value on is never
+ * accepted, so that the window of received counters cannot overflow.
  */
 export const REJECT_AFTER_COUNTER = { high: 0xffff_ffff, low: 0xffff_dfff } as const

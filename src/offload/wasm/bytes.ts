@@ -1,11 +1,12 @@
 /**
- * AssemblyScript: compiled to bytes.wasm by `npm run build`, over the memory that the rings lie in. It has no
+ * AssemblyScript. `npm run build` compiles it to bytes.wasm. It works on the memory of the rings and has no
  * data and no heap of its own.
  */
 
 /**
- * The Internet checksum's sum (RFC 1071) of `bytes` bytes at `at`, as 16-bit words in this machine's byte
- * order, which the sum does not mind, begun with `seed`; folded to 16 bits, not complemented.
+ * The sum of the Internet checksum (RFC 1071) of `bytes` bytes at `at`, over 16-bit words in this machine's
+ * byte order; the sum does not depend on that order. It starts with `seed`. The result is folded to 16 bits and
+ * not complemented.
  */
 export function sum(at: usize, bytes: i32, seed: u32): u32 {
   let total: u64 = seed
@@ -42,7 +43,7 @@ export function sum(at: usize, bytes: i32, seed: u32): u32 {
   return <u32>total
 }
 
-/** Copies `bytes` bytes, and up to 15 more, from `from` to `to`; the two must not overlap. */
+/** Copies `bytes` bytes, and up to 15 more, from `from` to `to`. The two places must not overlap. */
 export function copy(to: usize, from: usize, bytes: i32): void {
   while (bytes > 0) {
     v128.store(to, v128.load(from))
