@@ -64,6 +64,7 @@ class PrivateParts {
       memory,
       table,
       peers,
+      neighbours: { isResolved: () => false },
       macs: makeMacCheck(crypto, { mac1: key, cookie: key }, room),
       handshakes: new Mailbox(memory, plan.handshakes, plan.state),
       tellMain,

@@ -161,6 +161,7 @@ export const IFA_F_NODAD = 0x02
 export const RTA_DST = 1
 export const RTA_OIF = 4
 export const RTA_GATEWAY = 5
+export const RTM_GETNEIGH = 30
 export const RT_TABLE_MAIN = 254
 export const RTPROT_STATIC = 4
 export const RT_SCOPE_UNIVERSE = 0
@@ -171,6 +172,15 @@ export const RTN_ANYCAST = 4
 export const RTN_MULTICAST = 5
 export const TCA_KIND = 1
 export const TCA_STATS2 = 7
+
+// <linux/neighbour.h>
+export const NDA_DST = 1
+export const NDA_LLADDR = 2
+export const NUD_REACHABLE = 0x02
+export const NUD_STALE = 0x04
+export const NUD_DELAY = 0x08
+export const NUD_PROBE = 0x10
+export const NUD_PERMANENT = 0x80
 
 // <linux/gen_stats.h>, <linux/pkt_sched.h>
 export const TCA_STATS_QUEUE = 3

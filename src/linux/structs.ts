@@ -112,6 +112,14 @@ export const rtmsg = layout('linux/rtnetlink.h', 12, {
   rtm_flags: 8,
 })
 
+export const ndmsg = layout('linux/neighbour.h', 12, {
+  ndm_family: 0,
+  ndm_ifindex: 4,
+  ndm_state: 8,
+  ndm_flags: 10,
+  ndm_type: 11,
+})
+
 export const tcmsg = layout('linux/rtnetlink.h', 20, {
   tcm_family: 0,
   tcm_ifindex: 4,
@@ -161,6 +169,7 @@ export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   ifinfomsg,
   ifaddrmsg,
   rtmsg,
+  ndmsg,
   tcmsg,
   gnet_stats_queue,
   rtnl_link_stats64,

@@ -10,6 +10,7 @@ import { SEALING_SLOTS_BYTES } from '../memory/slots.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { GATE_SCRATCH_BYTES, Gate } from './inbound/gate.js'
 import { MAC_CHECK_SCRATCH_BYTES, MacCheck } from './inbound/mac-check.js'
+import { Neighbours } from './inbound/neighbours.js'
 import { Opener } from './inbound/opener.js'
 import { Keyring } from './keyring.js'
 import { Sealer } from './outbound/sealer.js'
@@ -113,7 +114,7 @@ export class PrivateParts {
     const macs = makeMacCheck(this.#crypto, keys, scratch)
     const at = scratch.take(GATE_SCRATCH_BYTES)
     const around = { memory, table, peers, handshakes, tellMain, fd, sockaddrBytes, counters }
-    const gate = new Gate({ ...around, macs, scratch: at })
+    const gate = new Gate({ ...around, macs, neighbours: new Neighbours(memory), scratch: at })
     return new Opener({ memory, keyring: this.#keyrings[0], gate, counters, peerCounters })
   }
 }

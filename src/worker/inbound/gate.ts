@@ -10,12 +10,15 @@ import { Rates } from '../../rates.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../../wire/wireguard.js'
 import { HostRates } from './host-rates.js'
 import type { MacCheck } from './mac-check.js'
+import type { Neighbours } from './neighbours.js'
 
 export interface GateOptions {
   readonly memory: NativeMemory
   readonly table: KeypairTable
   readonly peers: PeerTable
   readonly macs: MacCheck
+  /** Hosts of the same link that a cookie goes to at once. */
+  readonly neighbours: Pick<Neighbours, 'isResolved'>
   /**
    * The mailbox for handshake messages. Behind each message is the socket address it came from. The record has
    * the peer.
@@ -213,7 +216,6 @@ export class Gate {
       return
     }
     macs.writeReply(initiation, this.#name, nowMs)
-    // One more try after a failure.
     this.#counters[C.syscalls]++
     const sent = sendto(
       fd,
@@ -228,7 +230,10 @@ export class Gate {
 
   #mayAnswer(who: number, nowMs: number): boolean {
     const calmBytes = who === PEER ? CALM_BYTES.peer : CALM_BYTES.stranger
-    if (this.#sendBufferUsed(nowMs) < calmBytes && this.#cookies.allows(who, nowMs)) return true
+    // A cookie to a resolved neighbour does not wait in the send buffer, however full that is of others.
+    const goesAtOnce =
+      this.#sendBufferUsed(nowMs) < calmBytes || this.#options.neighbours.isResolved(this.#name, nowMs)
+    if (goesAtOnce && this.#cookies.allows(who, nowMs)) return true
     return this.#hostFew.allows(this.#name, nowMs) && this.#few.allows(0, nowMs)
   }
 

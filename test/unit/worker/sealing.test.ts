@@ -93,6 +93,7 @@ class Side {
       memory,
       table,
       peers,
+      neighbours: { isResolved: () => false },
       macs: makeMacCheck(crypto, { mac1: this.mac1Key, cookie: randomBytes(32) }, scratch),
       handshakes: this.queue,
       tellMain,

@@ -47,6 +47,9 @@ class Gatehouse {
   })
   told = 0
 
+  /** Whether every host is a neighbour that answers ARP. */
+  resolved = false
+
   constructor(t: Test) {
     const plan = planMemory(PEERS)
     const memory = NativeMemory.allocate(plan.bytes + 4096)
@@ -62,6 +65,7 @@ class Gatehouse {
       memory,
       table: this.table,
       peers: this.peers,
+      neighbours: { isResolved: () => this.resolved },
       macs: makeMacCheck(findCrypto(), { mac1: mac1Key, cookie: cookieKey }, scratch),
       handshakes: this.queue,
       tellMain: () => this.told++,
