@@ -32,7 +32,7 @@ class PrivateParts {
   readonly #table: KeypairTable
   readonly #received: number
   readonly #copy: (to: number, from: number, bytes: number) => void
-  /** A sealed message, with its header. */
+  /** A sealed message. Its header contains its counter. */
   readonly #message: Uint8Array
 
   constructor(crypto: Crypto, frameBytes: number) {
@@ -90,7 +90,7 @@ class PrivateParts {
     handshake[116] ^= 1
   }
 
-  /** Checks an initiation with a wrong mac1. `copy` and `open` do not overwrite it. */
+  /** Has the opener check an initiation with a wrong mac1. */
   refuse(): void {
     const at = this.#received + 4096
     this.memory.view.setUint32(at, MESSAGE.initiation, true)
