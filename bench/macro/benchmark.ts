@@ -17,8 +17,8 @@ import { run } from './run.js'
 import { abortOnSignals } from './stop.js'
 
 /**
- * Measures what the options ask for, with progress on standard error, and writes the report.
- * @param args the command line, for whoever wants to repeat it
+ * Measures according to the options and writes the report. It shows the progress on standard error.
+ * @param args the command line, so that a reader can repeat it
  * @throws UserError, or `Stopped` after a signal; nothing is left behind then
  */
 export async function benchmark(options: Options, args: readonly string[]): Promise<Results> {
@@ -42,14 +42,17 @@ export async function benchmark(options: Options, args: readonly string[]): Prom
   }
 }
 
-/** For whatever is written on the way, by the programs too, however they end: it vanishes with this process. */
+/**
+ * For all files that are written on the way, also by the programs. The folder is removed when this process
+ * ends.
+ */
 function useOwnTemporaryFolder(): void {
   const folder = mkdtempSync(join(tmpdir(), 'udptun-bench-'))
   process.env.TMPDIR = folder
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 }
 
-/** Everything but the report: the results, and where they are to go. */
+/** Everything except the report: the results, and the folder for them. */
 async function measure(
   options: Options,
   args: readonly string[],
@@ -97,7 +100,7 @@ async function measure(
   }
 }
 
-/** The plan less the peers that cannot take part, and why; the versions of those that can. */
+/** The plan without the peers that are not available, and why they are not; the versions of the others. */
 async function thoseAvailable(plan: Plan): Promise<{
   plan: Plan
   skipped: Results['skipped']

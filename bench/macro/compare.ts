@@ -6,7 +6,7 @@ import { type Change, changeOfLogs, quantile } from './statistics.js'
 
 export type Verdict = 'better' | 'worse' | 'no change seen' | 'too few rounds'
 
-/** How one figure of this tunnel has changed. */
+/** The change of one figure of this tunnel. */
 export interface ChangeRow {
   readonly underlay: string
   readonly load: string
@@ -14,11 +14,11 @@ export interface ChangeRow {
   /** Medians. */
   readonly before: number
   readonly after: number
-  /** Of the values as they are. */
+  /** The change of the plain values. */
   readonly raw: Change | undefined
   /**
-   * Relative to the yardsticks in the same rounds, where the machine's speed moves the metric: this is what is
-   * judged. Else the same as `raw`.
+   * The change that is judged. If the machine's speed affects the metric, the values are relative to the
+   * yardsticks of the same rounds. Otherwise it is the same as `raw`.
    */
   readonly judged: Change | undefined
   readonly verdict: Verdict
@@ -28,18 +28,18 @@ export interface Comparison {
   readonly before: { readonly startedAt: string; readonly command: string }
   readonly after: { readonly startedAt: string; readonly command: string }
   readonly rows: readonly ChangeRow[]
-  /** Where the two runs differ in more than the program. */
+  /** Differences between the two runs other than the program. */
   readonly differences: readonly string[]
   readonly regressions: number
 }
 
-/** The chance that any of a comparison's intervals does not hold the truth. */
+/** The probability that at least one interval of a comparison does not contain the truth. */
 const FALSE_ALARM = 0.05
 
 /**
- * What has become of this tunnel between two runs. The intervals hold all together, however many there are
- * (Bonferroni); a figure counts as changed when no change at all lies outside of its interval.
- * @throws UserError when the runs have nothing in common
+ * Compares this tunnel in two runs. The confidence covers all intervals together, however many there are
+ * (Bonferroni). A figure has changed if "no change" is outside its interval.
+ * @throws UserError if the runs have no figure in common
  */
 export function compare(before: Results, after: Results): Comparison {
   const shared = commonSeries(before, after)
@@ -93,7 +93,10 @@ function measured(results: Results, series: Series): Map<number, number> {
   return new Map([...valuesByRound(results, series)].filter(([, value]) => value > 0))
 }
 
-/** Other peers with a value in every round that this tunnel has one, in both runs: they show the machine's drift. */
+/**
+ * Yardsticks: other peers that have a value in every round of this tunnel, in both runs. They show the
+ * machine's drift.
+ */
 function yardsticksOf(before: Results, after: Results, series: Series): string[] {
   if (METRICS[series.metric].compared !== 'with the machine') return []
   return before.peers
@@ -107,7 +110,7 @@ function yardsticksOf(before: Results, after: Results, series: Series): string[]
     )
 }
 
-/** The logarithms of this tunnel's values over the yardsticks' geometric mean, each within its round. */
+/** The logarithms of this tunnel's values divided by the geometric mean of the yardsticks, for each round. */
 function relative(results: Results, series: Series, yardsticks: readonly string[]): number[] {
   const others = yardsticks.map((peer) => measured(results, { ...series, peer }))
   return [...measured(results, series)].map(([round, value]) => {

@@ -1,11 +1,11 @@
-/** The few functions of jStat that are used here (https://jstat.github.io); it brings no types. */
+/** The functions of jStat that are used here (https://jstat.github.io). jStat has no types of its own. */
 declare module 'jstat' {
   interface JStat {
     median(values: readonly number[]): number
     mean(values: readonly number[]): number
-    /** With `true`: of a sample, divided by n - 1. */
+    /** With `true`: the variance of a sample (divided by n - 1). */
     variance(values: readonly number[], sample: boolean): number
-    /** Linear interpolation between the closest ranks, `share` from 0 to 1. */
+    /** Linear interpolation between the closest ranks. `share` is from 0 to 1. */
     percentile(values: readonly number[], share: number): number
     readonly studentt: {
       inv(probability: number, degreesOfFreedom: number): number

@@ -7,12 +7,12 @@ import { TwoHosts, UNDERLAY_DEVICE } from '../../src/lab/two-hosts.js'
 import { Daemon, runIn } from './processes.js'
 import type { UnderlaySpec } from './underlay.js'
 
-/** One of the two hosts and its addresses. */
+/** One of the two hosts, with its addresses. */
 export interface Site {
   readonly host: Host
   readonly name: 'near' | 'far'
   readonly underlay: string
-  /** What the tunnel gives it, in a network of {@link OVERLAY_PREFIX} bits. */
+  /** Its address in the tunnel, in a network with a prefix of {@link OVERLAY_PREFIX} bits. */
   readonly overlay: string
 }
 
@@ -21,7 +21,7 @@ const UNDERLAY_PREFIX = 24
 
 export { UNDERLAY_DEVICE }
 
-/** What a cable may do for its host, by ethtool(8)'s names. */
+/** Offloads of the cable, with the names of ethtool(8). */
 const OFFLOADS = [
   'tx-checksumming',
   'tcp-segmentation-offload',
@@ -35,8 +35,8 @@ const OFFLOADS = [
 ]
 
 /**
- * Two hosts with a cable between them, for one tunnel: everything started or written in here ends and vanishes
- * with it.
+ * Two hosts with a cable between them, for one tunnel. Everything that is started or written here ends with the
+ * lab and is removed.
  */
 export class Lab {
   readonly spec: UnderlaySpec
@@ -78,8 +78,8 @@ export class Lab {
 
   async #prepare(): Promise<void> {
     for (const { host } of this.sites) {
-      // Halves of lost datagrams fill the memory for reassembly for so many seconds, 30 unless told otherwise:
-      // after a flood over a small MTU nothing fragmented would arrive in the measurements that follow.
+      // Incomplete datagrams occupy the memory for reassembly for this many seconds (30 by default). After a
+      // flood over a small MTU, nothing fragmented would arrive in the next measurements.
       host.run(() => writeFileSync('/proc/sys/net/ipv4/ipfrag_time', '1'))
       if (!this.spec.offload) await this.#disableOffloads(host)
       if (this.spec.rate !== undefined) await this.#limit(host, this.spec.rate)
@@ -91,7 +91,10 @@ export class Lab {
     if (changes.length > 0) await this.run(host, 'ethtool', ['-K', UNDERLAY_DEVICE, ...changes])
   }
 
-  /** Or a first ARP request that finds the other end not yet up would put off the first ping by a second. */
+  /**
+   * Repeats ARP requests soon. Otherwise a first request that is sent before the other end is up would delay
+   * the first ping by a second.
+   */
   repeatArpSoon(): void {
     const tables = '/proc/sys/net/ipv4/neigh'
     for (const { host } of this.sites) {
@@ -101,14 +104,14 @@ export class Lab {
     }
   }
 
-  /** The cable's offloads that are on. */
+  /** The offloads of the cable that are on. */
   async offloads(host: Host): Promise<string[]> {
     const features = await this.run(host, 'ethtool', ['-k', UNDERLAY_DEVICE])
     return OFFLOADS.filter((name) => new RegExp(`^\\s*${name}: on`, 'm').test(features))
   }
 
   async #limit(host: Host, rate: string): Promise<void> {
-    // A bucket must hold a super-frame of 64 KiB, and what flows in one tick of the kernel's clock.
+    // The bucket must hold a super-frame of 64 KiB, and the bytes of one tick of the kernel's clock.
     const bucket = ['burst', '256kb', 'latency', '50ms']
     await this.run(host, 'tc', [
       'qdisc',
@@ -131,31 +134,33 @@ export class Lab {
     return site === this.near ? this.far : this.near
   }
 
-  /** Runs a program to its end and returns what it printed. @throws Error with its last words */
+  /** Runs a program to its end and returns what it printed. @throws Error with the last line it printed */
   run(host: Host, command: string, args: readonly string[], input?: string): Promise<string> {
     return runIn(host, command, args, { signal: this.signal, ...(input === undefined ? {} : { input }) })
   }
 
-  /** Starts a program that is stopped with the lab. */
+  /** Starts a program that stops with the lab. */
   daemon(host: Host, command: string, args: readonly string[], env?: Record<string, string>): Daemon {
     const daemon = new Daemon(host, command, args, env)
     this.#daemons.push(daemon)
     return daemon
   }
 
-  /** Writes a file that only root may read, and returns its path. */
+  /** Writes a file that by default only root may read. Returns its path. */
   file(name: string, content: string, mode = 0o600): string {
     const path = join(this.directory, name)
     writeFileSync(path, content, { mode })
     return path
   }
 
-  /** Has `undo` called when the lab vanishes: for what programs leave outside of it. Synchronous. */
+  /**
+   * Calls `undo` when the lab ends. It is for what programs leave outside the lab. `undo` must be synchronous.
+   */
   defer(undo: () => void): void {
     this.#undo.push(undo)
   }
 
-  /** Waits until `ready` says so. @throws Error when a program ended or it takes longer than 10 s */
+  /** Waits until `ready` returns true. @throws Error if a program has ended, or after 10 s */
   async until(what: string, ready: () => boolean | Promise<boolean>): Promise<void> {
     const deadline = performance.now() + 10_000
     while (!(await ready())) {
@@ -165,7 +170,7 @@ export class Lab {
     }
   }
 
-  /** @throws Error when a program started here has ended by itself */
+  /** @throws Error if a program that was started here has ended by itself */
   check(): void {
     for (const daemon of this.#daemons) daemon.check()
   }

@@ -10,7 +10,7 @@ function readText(path: string): string {
   }
 }
 
-/** What the figures were made on. */
+/** The machine on which the figures were measured. */
 export function describeMachine(): MachineDescription {
   return {
     system: /^PRETTY_NAME="?([^"\n]*)/m.exec(readText('/etc/os-release'))?.[1] ?? 'Linux',

@@ -1,16 +1,16 @@
 import { si } from '../../src/cli/table.js'
 
-/** Something measured: what it is called, how it reads, and which way is better. */
+/** A metric: its title, how to format it, and which direction is better. */
 export interface Metric {
   readonly title: string
   readonly better: 'higher' | 'lower'
   readonly format: (value: number) => string
   /**
-   * Whether `--compare` judges it, and whether the machine's speed moves it (then the change is taken relative
-   * to the other peers of the same round).
+   * Whether `--compare` judges it. `with the machine`: the machine's speed affects it, so its change is
+   * relative to the other peers of the same round.
    */
   readonly compared: 'with the machine' | 'by itself' | undefined
-  /** What is less than this share is of no interest, however certain. */
+  /** A change below this share does not matter, even if it is certain. */
   readonly smallestChange: number
 }
 
@@ -87,5 +87,5 @@ export type MetricName = keyof typeof METRICS
 
 export const METRIC_NAMES = Object.keys(METRICS) as [MetricName, ...MetricName[]]
 
-/** What one load yields for one peer in one round. */
+/** The values of one load for one peer in one round. */
 export type Values = Partial<Record<MetricName, number>>

@@ -6,17 +6,17 @@ import type { Plan } from './plan.js'
 import { type Results, readResults } from './results.js'
 import { parseUnderlay, type UnderlaySpec } from './underlay.js'
 
-/** What the command line asks for. */
+/** The options from the command line. */
 export interface Options {
   readonly plan: Plan
-  /** Undefined: iperf3 where it is installed. */
+  /** Undefined: iperf3 if it is installed. */
   readonly generator: 'iperf3' | 'own' | undefined
-  /** Where the report goes; undefined: bench/results/<time>/. */
+  /** The folder of the report; undefined: bench/results/<time>/. */
   readonly out: string | undefined
   readonly json: boolean
-  /** What to compare with. */
+  /** The results to compare with. */
   readonly before: Results | undefined
-  /** What takes the place of a run. */
+  /** Results that are used instead of a run. */
   readonly after: Results | undefined
 }
 
@@ -35,7 +35,7 @@ const QUICK: Plan = {
   loads: QUICK_LOADS,
 }
 
-/** What an earlier run has measured, to be measured again. */
+/** The plan of an earlier run, to measure the same again. */
 function planOf(results: Results): Plan {
   const names = (items: readonly { name: string }[]) => items.map(({ name }) => name).join(',')
   return {
@@ -78,7 +78,7 @@ Examples:
   npm run bench -- --compare bench/results/<time>/results.json
 `
 
-/** @throws CommanderError (which has then been printed) or UserError */
+/** @throws CommanderError (its message is already printed) or UserError */
 export function parseOptions(args: readonly string[]): Options {
   const program = new Command('npm run bench --')
     .description(

@@ -2,31 +2,32 @@ import type { Load } from './loads/load.js'
 import type { Peer } from './peers/peer.js'
 import type { UnderlaySpec } from './underlay.js'
 
-/** What is measured, how often and how long. */
+/** What is measured, how often, and for how long. */
 export interface Plan {
   readonly rounds: number
-  /** Of each throughput measurement. */
+  /** Length of each throughput measurement. */
   readonly seconds: number
   readonly underlays: readonly UnderlaySpec[]
   readonly peers: readonly Peer[]
   readonly loads: readonly Load[]
 }
 
-/** One tunnel, started once: all loads are put on it, one after the other. */
+/** One tunnel that is started once. All loads run on it, one after the other. */
 export interface Step {
-  /** From 1. */
+  /** Counts from 1. */
   readonly round: number
   readonly underlay: UnderlaySpec
   readonly peer: Peer
   readonly estimateSeconds: number
 }
 
-/** Making the hosts, warming up, and taking it all down again. */
+/** Time to make the hosts, to warm up, and to remove everything. */
 const LAB_SECONDS = 0.4
 
 /**
- * All steps in their order: within a round every peer has its turn, so that what drifts drifts for all. Who comes
- * first changes from round to round, for what one leaves behind (heat, caches) meets the next.
+ * All steps in their order. Every peer has its turn within a round, so that a drift of the machine affects all.
+ * The first peer changes from round to round, because the state that one leaves (heat, caches) affects the
+ * next.
  */
 export function steps({ rounds, seconds, underlays, peers, loads }: Plan): Step[] {
   const loadSeconds = loads.reduce((sum, load) => sum + load.estimateSeconds(seconds), 0)
@@ -47,7 +48,7 @@ function rotate<T>(list: readonly T[], by: number): T[] {
   return [...list.slice(first), ...list.slice(0, first)]
 }
 
-/** How long the steps take by their estimates, corrected by how long those done took. */
+/** The estimated time of the remaining steps, corrected by the real time of the finished steps. */
 export function remainingSeconds(all: readonly Step[], done: number, elapsedSeconds: number): number {
   const sum = (part: readonly Step[]) => part.reduce((total, step) => total + step.estimateSeconds, 0)
   const pace = done === 0 ? 1 : elapsedSeconds / sum(all.slice(0, done))

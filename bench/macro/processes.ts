@@ -6,7 +6,7 @@ import { Program } from '../../src/lab/program.js'
 
 const PATH = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin']
 
-/** Where a program is (in the folders for root's programs, too), or undefined where it is not installed. */
+/** The path of a program; undefined if it is not installed. Also searches the folders of root's programs. */
 export function findProgram(name: string): string | undefined {
   return PATH.map((folder) => `${folder}/${name}`).find((path) => {
     try {
@@ -18,18 +18,18 @@ export function findProgram(name: string): string | undefined {
   })
 }
 
-/** @throws UserError when it is not installed */
+/** @throws UserError if it is not installed */
 export function needProgram(name: string, debianPackage: string): void {
   if (findProgram(name) !== undefined) return
   throw new UserError(`the benchmark needs "${name}"; install it (in Debian: apt install ${debianPackage})`)
 }
 
-/** A path is taken as it is, a name is looked for. */
+/** Takes a path as it is, and searches for a name. */
 function resolve(command: string): string {
   return command.includes('/') ? command : (findProgram(command) ?? command)
 }
 
-/** The version of an installed package by the system's own records, or undefined. */
+/** The version of an installed package from the system's package database; undefined if it is unknown. */
 export async function packageVersion(name: string): Promise<string | undefined> {
   for (const [command, ...args] of [
     // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format, not JavaScript's
@@ -50,7 +50,7 @@ export interface RunOptions {
 
 /**
  * Runs a program to its end inside a host and returns what it printed.
- * @throws Error with the program's last words; the signal's reason
+ * @throws Error with the program's most useful line; the signal's reason
  */
 export async function runIn(
   host: Host,
@@ -76,7 +76,7 @@ export async function runIn(
   }
 }
 
-/** Of what a program said, the line that tells most: the last that speaks of an error, or the last. */
+/** The most useful line of a program's output: the last one with "error", otherwise the last one. */
 function telling(output: string): string {
   const lines = output
     .split('\n')
@@ -85,7 +85,7 @@ function telling(output: string): string {
   return (lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1) ?? '').slice(0, 300)
 }
 
-/** How long a program may take to end after SIGTERM. */
+/** A program must end within this time after SIGTERM. */
 const GRACE_MS = 2000
 
 /** A program that runs inside a host until it is stopped. */
@@ -103,7 +103,7 @@ export class Daemon {
     this.pid = this.#program.pid
   }
 
-  /** @throws Error with its last words when it has ended by itself */
+  /** @throws Error with its most useful line if it has ended by itself */
   check(): void {
     const { running, stdout, stderr } = this.#program
     if (running) return
@@ -116,13 +116,13 @@ export class Daemon {
   }
 }
 
-/** USER_HZ: what /proc counts processor time in, on every architecture that Node runs on. */
+/** USER_HZ: /proc counts processor time in this unit, on every architecture that Node.js supports. */
 const TICKS_PER_SECOND = 100
 
-/** Processor time that these processes have used so far, in user space and kernel, all threads. */
+/** Processor time that these processes have used so far: all threads, in user space and kernel. */
 export function cpuSeconds(pids: readonly number[]): number {
   const ticks = pids.map((pid) => {
-    // The name, in parentheses, may hold anything; utime and stime are fields 14 and 15 (proc(5)).
+    // The name in parentheses may contain anything. utime and stime are fields 14 and 15 (proc(5)).
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? []
     return Number(fields[11]) + Number(fields[12])
   })

@@ -8,7 +8,7 @@ import type { Observer } from './run.js'
 
 const BAR_CELLS = 30
 
-/** Shows on standard error how far a run is: a bar on a terminal, else a line for every step. */
+/** Shows the progress of a run on standard error: a bar on a terminal, otherwise a line for every step. */
 export class Progress implements Observer {
   readonly #steps: readonly Step[]
   readonly #begun = performance.now()
@@ -16,7 +16,7 @@ export class Progress implements Observer {
   readonly #update = createLogUpdate(process.stderr)
   readonly #ticker: NodeJS.Timeout | undefined
   #done = 0
-  /** When the step in hand began, in seconds since the run did. */
+  /** When the current step began, in seconds since the start of the run. */
   #stepBegun = 0
   #doing = ''
 

@@ -4,13 +4,13 @@ import { UserError } from '../../src/errors.js'
 import { METRIC_NAMES, type MetricName } from './metrics.js'
 
 /**
- * The shape of `results.json`. Its version rises with every change that an older reader would misread.
- * Names refer to one another: a sample's `underlay`, `peer` and `load` are names in the lists above it.
+ * The shape of `results.json`. The version rises with every change that an older reader would misread. Names
+ * are references: a sample's `underlay`, `peer` and `load` are names in the lists above it.
  */
 export const RESULTS_VERSION = 1
 
 const where = {
-  /** From 1. */
+  /** Counts from 1. */
   round: z.int().min(1),
   underlay: z.string(),
   peer: z.string(),
@@ -21,7 +21,7 @@ const resultsSchema = z.object({
   version: z.literal(RESULTS_VERSION),
   startedAt: z.iso.datetime(),
   finishedAt: z.iso.datetime(),
-  /** What to type to have it again. */
+  /** The command that repeats the run. */
   command: z.string(),
   machine: z.object({
     system: z.string(),
@@ -33,36 +33,36 @@ const resultsSchema = z.object({
     virtual: z.boolean(),
     node: z.string(),
     tcpCongestionControl: z.string(),
-    /** Of the minute before the run. */
+    /** For the minute before the run. */
     loadAverage: z.number(),
   }),
   generator: z.object({ name: z.string(), version: z.string() }),
   rounds: z.int().min(1),
-  /** Of each throughput measurement. */
+  /** Length of each throughput measurement. */
   seconds: z.int().min(1),
   underlays: z.array(
     z.object({
       name: z.string(),
       title: z.string(),
       mtuBytes: z.int(),
-      /** As `ethtool -k` names them. */
+      /** With the names of `ethtool -k`. */
       offloadsOn: z.array(z.string()),
-      /** As tc writes it, or null where nothing holds the underlay back. */
+      /** In tc's form; null if the rate of the underlay is not limited. */
       rate: z.string().nullable(),
     }),
   ),
   peers: z.array(
     z.object({ name: z.string(), title: z.string(), encrypts: z.boolean(), version: z.string() }),
   ),
-  /** Peers that were asked for and could not take part. */
+  /** Peers that were requested but were not available. */
   skipped: z.array(z.object({ name: z.string(), title: z.string(), reason: z.string() })),
   loads: z.array(z.object({ name: z.string(), title: z.string(), metric: z.enum(METRIC_NAMES) })),
   samples: z.array(z.object({ ...where, load: z.string(), metric: z.enum(METRIC_NAMES), value: z.number() })),
-  /** Throughput over time: each point the seconds at an interval's end and the bit/s within. */
+  /** Throughput over time. Each point is the seconds at the end of an interval and the bit/s in it. */
   timelines: z.array(
     z.object({ ...where, load: z.string(), points: z.array(z.tuple([z.number(), z.number()])) }),
   ),
-  /** What went wrong; `load` is null where the tunnel itself did not come up. */
+  /** What failed. `load` is null if the tunnel itself did not come up. */
   failures: z.array(z.object({ ...where, load: z.string().nullable(), message: z.string() })),
 })
 
@@ -71,7 +71,7 @@ export type Sample = Results['samples'][number]
 export type Failure = Results['failures'][number]
 export type MachineDescription = Results['machine']
 
-/** @throws UserError naming what is wrong with the file */
+/** @throws UserError that says what is wrong with the file */
 export function readResults(path: string): Results {
   let json: unknown
   try {
@@ -90,7 +90,7 @@ export function readResults(path: string): Results {
   return parsed.data
 }
 
-/** Which series of values: one peer, one load, one metric, on one underlay. */
+/** Identifies a series of values: one peer, one load, one metric, on one underlay. */
 export interface Series {
   readonly underlay: string
   readonly peer: string
@@ -98,7 +98,7 @@ export interface Series {
   readonly metric: MetricName
 }
 
-/** The values of a series by round; a round that failed has none. */
+/** The values of a series by round. A failed round has none. */
 export function valuesByRound(results: Results, series: Series): Map<number, number> {
   return new Map(
     results.samples

@@ -1,32 +1,32 @@
 /** One attempt at a rate. */
 export interface Trial {
-  /** Asked for. */
+  /** The requested rate. */
   readonly datagramsPerSecond: number
-  /** What the generator really sent: it may not be able to send as fast as asked. */
+  /** The rate that the generator really sent. It may be lower than requested. */
   readonly sentPerSecond: number
   readonly lostShare: number
 }
 
 export interface SearchOptions {
-  /** Where to begin: the fastest that can be offered. */
+  /** The first rate to try: the fastest that the generator can offer. */
   readonly ceilingPerSecond: number
-  /** Below this nothing is tried any more. */
+  /** Rates below this are not tried. */
   readonly floorPerSecond: number
-  /** The largest share of lost datagrams that still passes. */
+  /** The largest share of lost datagrams with which a trial still passes. */
   readonly lossLimit: number
-  /** Ends when what passed and what did not lie within this share of one another. */
+  /** The search ends when the passed rate and the failed rate differ by at most this share. */
   readonly resolution: number
 }
 
-/** A rate this much below the one asked for was held back by the generator, not by what is tested. */
+/** If the sent rate is this much below the requested rate, the generator is the limit, not the tested tunnel. */
 const GENERATOR_SHORTFALL = 0.03
 
 /**
- * The highest rate at which no more than the limit is lost (RFC 2544, 26.1): begins at the ceiling, halves
- * until a trial passes, then closes in from both sides. A trial that fails is repeated once, and only a second
- * failure counts: on a shared machine a loss may be somebody else's doing (the loss verification of ETSI GS
- * NFV-TST 009, 12.3.3).
- * @returns datagrams a second really sent in the fastest trial that passed; 0 where none did
+ * The highest rate at which no more than the limit is lost (RFC 2544, 26.1). The search begins at the ceiling.
+ * It halves the rate until a trial passes, then approaches the result from both sides. A failed trial is
+ * repeated once, and only a second failure counts: on a shared machine, other work may cause a loss (the loss
+ * verification of ETSI GS NFV-TST 009, 12.3.3).
+ * @returns datagrams per second that the fastest passed trial really sent; 0 if none passed
  */
 export async function highestRate(
   attempt: (datagramsPerSecond: number) => Promise<Trial>,

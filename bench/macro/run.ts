@@ -10,19 +10,19 @@ import type { Failure, Results } from './results.js'
 
 export type Measurements = Pick<Results, 'samples' | 'timelines' | 'failures'>
 
-/** Told what goes on. */
+/** Is told about the progress. */
 export interface Observer {
   step(step: Step, index: number): void
   load(load: Load): void
   failure(failure: Failure): void
 }
 
-/** How long a tunnel may take until it answers. */
+/** Most time from the start of a tunnel to its first ping. */
 const FIRST_PING_MS = 15_000
 
 /**
- * Carries a plan out. A tunnel or load that fails is noted and the rest goes on.
- * @throws the signal's reason when it is aborted: everything started has ended by then
+ * Executes a plan. If a tunnel or a load fails, this notes it and continues with the rest.
+ * @throws the signal's reason if it is aborted; everything that was started has ended by then
  */
 export async function run(
   plan: Plan,
@@ -92,7 +92,7 @@ async function firstPing(lab: Lab, { farAddress }: Tunnel): Promise<void> {
       await lab.run(lab.near.host, 'ping', ['-n', '-c', '1', '-i', '0.01', '-w', '5', farAddress])
       return
     } catch {
-      // Not yet: no such route or neighbour.
+      // No route or no neighbour yet.
       lab.signal.throwIfAborted()
       if (performance.now() > deadline)
         throw new Error(`no ping came through within ${FIRST_PING_MS / 1000} s`)

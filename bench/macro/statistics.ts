@@ -2,11 +2,11 @@ import jstat from 'jstat'
 
 const { jStat } = jstat
 
-/** The middle of some repeated measurements and how far they lie apart. */
+/** The median of repeated measurements, and their spread. */
 export interface Summary {
   readonly count: number
   readonly median: number
-  /** Smallest and largest: of five, they hold the true median between them 94 times in 100. */
+  /** Smallest and largest. With five values, the true median is between them 94 times in 100. */
   readonly low: number
   readonly high: number
 }
@@ -21,14 +21,14 @@ export function summarize(values: readonly number[]): Summary {
   }
 }
 
-/** The value below which `share` (0 to 1) of the values lie. */
+/** The value below which `share` (0 to 1) of the values are. */
 export function quantile(values: readonly number[], share: number): number {
   return jStat.percentile(values, share)
 }
 
 /**
- * `a / b` of every round that has both. Neighbours in time share the machine's mood: these ratios hold still
- * where the values themselves do not.
+ * `a / b` of every round that has both. Measurements close in time see the machine in the same state. So these
+ * ratios are steady even if the values are not.
  */
 export function ratiosByRound(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): number[] {
   return [...a].flatMap(([round, value]) => {
@@ -42,14 +42,16 @@ export function relativeSpread({ low, high, median }: Summary): number {
   return median === 0 ? 0 : (high - low) / Math.abs(median)
 }
 
-/** Whether the rounds disagree on which of two is the larger, so that the median of their ratios says nothing. */
+/**
+ * Whether the rounds disagree on which of the two is larger. If so, the median of their ratios means nothing.
+ */
 export function straddlesOne(ratios: Summary): boolean {
   return ratios.low <= 1 && ratios.high >= 1
 }
 
-/** By which factor something has changed between two sets of measurements. */
+/** The factor by which a figure has changed between two sets of measurements. */
 export interface Change {
-  /** Of the geometric means, new to old. */
+  /** Ratio of the geometric means, new to old. */
   readonly factor: number
   /** The confidence interval of the factor. */
   readonly low: number
@@ -57,9 +59,10 @@ export interface Change {
 }
 
 /**
- * Welch's t-interval on logarithms: noise in speeds is a matter of per cent.
- * @param before, after logarithms of the values; with fewer than two on either side nothing can be said
- * @param confidence from 0 to 1: how often such an interval holds the true factor
+ * Welch's t-interval on logarithms, because noise in speeds is relative.
+ * @param before logarithms of the values
+ * @param after logarithms of the values; undefined is returned if either side has fewer than two values
+ * @param confidence from 0 to 1: how often such an interval contains the true factor
  */
 export function changeOfLogs(
   before: readonly number[],

@@ -1,9 +1,9 @@
 import { constants } from 'node:os'
 import { signalOnParentDeath } from '../../src/linux/process.js'
 
-/** The person or the system ended the run. */
+/** A person or the system has ended the run. */
 export class Stopped extends Error {
-  /** As shells have it: 128 and the signal's number. */
+  /** The same as in shells: 128 plus the number of the signal. */
   readonly exitCode: number
 
   constructor(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP') {
@@ -12,7 +12,7 @@ export class Stopped extends Error {
   }
 }
 
-/** Aborts when the person or the system ends the run; a second signal ends it at once. */
+/** Aborts if a person or the system ends the run. A second signal ends the run at once. */
 export function abortOnSignals(): AbortSignal {
   if (process.env.npm_lifecycle_event === 'bench') signalOnParentDeath(constants.signals.SIGTERM)
   const abort = new AbortController()

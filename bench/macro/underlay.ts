@@ -2,13 +2,13 @@ import { usageError } from '../../src/errors.js'
 
 /** The network between the two hosts. */
 export interface UnderlaySpec {
-  /** As it is written on the command line, in full. */
+  /** The complete form of the text on the command line. */
   readonly name: string
   readonly title: string
   readonly mtuBytes: number
-  /** Whether the cable carries super-frames and unfinished checksums, as a veth does. */
+  /** Whether the cable carries super-frames and incomplete checksums, as a veth does. */
   readonly offload: boolean
-  /** As tc(8) writes it, such as `100mbit`. */
+  /** In tc(8)'s form, such as `100mbit`. */
   readonly rate: string | undefined
 }
 
@@ -17,7 +17,7 @@ const MIN_MTU_BYTES = 576
 const MAX_MTU_BYTES = 65_535
 
 /**
- * Reads `mtu=1500,offload=off,rate=100mbit`; every part may be left out.
+ * Reads `mtu=1500,offload=off,rate=100mbit`. Every part is optional.
  * @throws UserError
  */
 export function parseUnderlay(text: string): UnderlaySpec {

@@ -1,7 +1,8 @@
 /**
- * TCP throughput between two of many hosts that are all peers of each other, the others idle, beside that between
- * two hosts alone, by turns: `npm run bench:many -- [hosts] [rounds] [seconds]`. While the two alone are measured
- * the many are stopped (SIGSTOP), so that they take nothing from them.
+ * Compares the TCP throughput of two hosts with and without many other peers. In the network of many hosts, all
+ * are peers of each other, and all but the two are idle. The other network has only two hosts. The two are
+ * measured in turns: `npm run bench:many -- [hosts] [rounds] [seconds]`. During the measurement of the two, the
+ * many are stopped (SIGSTOP), so that they use no processor time.
  */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,7 +13,7 @@ import { type RunningTunnel, untilPing } from '../../test/support/hosts/lab.js'
 import { Network } from '../../test/support/hosts/network.js'
 
 const [hosts = 20, rounds = 7, seconds = 3] = process.argv.slice(2).map(Number)
-/** For warming up, and for what the machine had to do when all began. */
+/** Time to warm up, and for the machine's work after all tunnels have started. */
 const SETTLE_MS = 5_000
 
 async function throughput(from: Host, to: Host, address: string): Promise<number> {

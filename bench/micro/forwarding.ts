@@ -10,7 +10,7 @@ const PEERS = 256
 const MACS = 10_000
 const PREFIXES_PER_PEER = 4
 const HIGH = 0x0200
-/** A prime beside {@link MACS}: the order of look-ups is no order in memory. */
+/** A prime without a common factor with {@link MACS}: the order of look-ups is not the order in memory. */
 const STEP = 7919
 
 const FRAME_BYTES = 64
@@ -42,7 +42,7 @@ for (let mac = 0; mac < MACS; mac++) {
   memory.view.setUint16(frame + ETHERNET.type, ETHERTYPE_IPV4)
 }
 
-/** 10.peer.n.0/24 and fd00:0:peer:n::/64, and an address of each peer elsewhere. */
+/** 10.peer.n.0/24 and fd00:0:peer:n::/64, and one address of each peer in another network. */
 const prefixes: Route[] = []
 for (let peer = 0; peer < PEERS; peer++) {
   prefixes.push({ address: [172, 16, 0, peer], prefixLength: 32, peer })
@@ -54,7 +54,7 @@ for (let peer = 0; peer < PEERS; peer++) {
   }
 }
 routes.set(prefixes)
-/** An address behind each prefix that is a network. */
+/** An address in each prefix that is a network. */
 const NETS = PEERS * PREFIXES_PER_PEER
 const ADDRESSES4 = STORM + stormBytes(PEERS)
 const ADDRESSES6 = ADDRESSES4 + 4 * NETS
@@ -64,7 +64,7 @@ for (let index = 0; index < NETS; index++) {
   memory.u8.set([0xfd, 0, 0, 0, 0, peer, 0, net, 0, 0, 0, 0, 0, 0, 0, 1], ADDRESSES6 + 16 * index)
 }
 
-/** One after the other, all over the addresses. */
+/** Visits the addresses one after the other, spread over all of them. */
 function micro(group: string, name: string, once: (mac: number) => number): Micro {
   let mac = 0
   let sum = 0

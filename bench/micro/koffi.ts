@@ -12,7 +12,7 @@ const abs: (value: number) => number = koffi.load('libc.so.6').func('int abs(int
 const memory = NativeMemory.allocate(4096)
 const array = new Uint8Array(memory.u8.buffer, 0, 8)
 const bigintAddress = memory.address(0)
-/** An Array that holds an object, too, keeps its Numbers boxed: none is made at the call. */
+/** In an Array that also contains an object, V8 keeps Numbers boxed. So the call does not allocate one. */
 const boxed: readonly unknown[] = [Number(bigintAddress), {}]
 const numberAddress = boxed[0] as number
 
@@ -20,7 +20,7 @@ const bell = Doorbell.open()
 memory.view.setInt32(pollfd.fd, bell.fd, true)
 memory.view.setInt16(pollfd.events, 1, true)
 
-/** Nothing has rung: every read fails with EAGAIN, and costs what a way into the kernel and out costs. */
+/** Nothing has rung, so every read fails with EAGAIN. It costs one system call into the kernel and back. */
 function readInto(name: string, target: () => Uint8Array | bigint | number): Micro {
   return {
     group,

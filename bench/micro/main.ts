@@ -13,7 +13,7 @@ import { offloads } from './offload.js'
 import { privates } from './private.js'
 import { rings } from './ring.js'
 
-/** Whoever adds to the hot path adds here. */
+/** New parts of the hot path need a benchmark here. */
 const MICROS: readonly Micro[] = [
   ...koffiCalls,
   ...rings,
@@ -23,12 +23,12 @@ const MICROS: readonly Micro[] = [
   ...privates,
 ]
 
-/** So many at a time that reading the clock is nothing beside them. */
+/** So many at a time that the cost of reading the clock does not matter. */
 const BATCH = 1000
 const TIME_MS = 400
 const WARMUP_MS = 100
 
-/** Nanoseconds for doing it once, over all batches. */
+/** Nanoseconds for one execution, over all batches. */
 interface Timing {
   readonly group: string
   readonly name: string

@@ -1,9 +1,9 @@
-/** Something of the hot path, small enough that it is timed many at a time. */
+/** A part of the hot path. It is so short that many executions are timed together. */
 export interface Micro {
   readonly group: string
   readonly name: string
-  /** Does it `times` times. */
+  /** Executes it `times` times. */
   run(times: number): void
-  /** Bytes that doing it once goes over, where a speed says more. */
+  /** Bytes that one execution processes. Set this if a speed in GB/s is of interest. */
   readonly bytes?: number
 }

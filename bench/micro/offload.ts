@@ -5,7 +5,7 @@ import { Joiner } from '../../src/offload/join.js'
 import { MAX_HEADER_BYTES, Segmenter } from '../../src/offload/segment.js'
 import type { Micro } from './micro.js'
 
-/** A TCP super-frame over IPv4 in 44 segments, as an MTU of 1458 makes them. */
+/** A TCP super-frame over IPv4 with 44 segments, as an MTU of 1458 makes them. */
 const GSO_SIZE = 1406
 const SEGMENTS = 44
 const L3 = 14

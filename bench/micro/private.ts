@@ -21,7 +21,9 @@ import { makeMacCheck } from '../../src/worker/private-parts.js'
 import { Scratch } from '../../src/worker/scratch.js'
 import type { Micro } from './micro.js'
 
-/** A worker's private parts, with one peer whose keys are its own: what it seals it can open. */
+/**
+ * A worker's parts for a private tunnel. The one peer has the same keys, so the worker can open what it seals.
+ */
 class PrivateParts {
   readonly sealer: Sealer
   readonly opener: Opener
@@ -30,7 +32,7 @@ class PrivateParts {
   readonly #table: KeypairTable
   readonly #received: number
   readonly #copy: (to: number, from: number, bytes: number) => void
-  /** A message that has been sealed, and its number. */
+  /** A sealed message. Its header contains its counter. */
   readonly #message: Uint8Array
 
   constructor(crypto: Crypto, frameBytes: number) {
@@ -89,7 +91,7 @@ class PrivateParts {
     handshake[116] ^= 1
   }
 
-  /** Looks at an initiation whose mac1 is not right; what was there before has been written over. */
+  /** Has the opener check an initiation with a wrong mac1. */
   refuse(): void {
     const at = this.#received + 4096
     this.memory.view.setUint32(at, MESSAGE.initiation, true)
@@ -97,7 +99,7 @@ class PrivateParts {
     if (this.counters[C.dropWrongMac1] === 0) throw new Error('it was not refused')
   }
 
-  /** Opens the message again, as if its number were new. */
+  /** Opens the message again. The window is cleared first, so the number counts as new. */
   open(): void {
     const { u32, u8 } = this.memory
     u8.set(this.#message, this.#received)

@@ -3,14 +3,14 @@ import { Ring, ringBytes } from '../../src/memory/ring.js'
 import type { Micro } from './micro.js'
 
 const DATA_BYTES = 1 << 20
-/** A frame of an MTU of 1500 with its record's header, and a super-frame. */
+/** A frame of an MTU of 1500 with the header of its record, and a super-frame. */
 const FRAME_BYTES = 1536
 const SUPER_BYTES = 65_536
 const KIND = 1
 
 const ring = new Ring(NativeMemory.allocate(ringBytes(DATA_BYTES)), 0, DATA_BYTES)
 
-/** One thread is producer and consumer in turns: what the ring itself costs, without any waiting. */
+/** One thread is producer and consumer in turns. This measures the ring itself, without waiting. */
 function throughRing(name: string, bytes: number, ahead: number): Micro {
   return {
     group: 'a ring',

@@ -167,7 +167,7 @@ function routeMessage(address: Uint8Array, prefixLength: number): Buffer {
 }
 
 /**
- * The kernel's answers if there is no route, or if the route has the type unreachable, prohibit (EACCES) or
+ * The kernel's answers if there is no route. Also if the route has the type unreachable, prohibit (EACCES) or
  * blackhole (EINVAL), or if its interface has just disappeared (ENODEV).
  */
 const NO_ROUTE: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, ENODEV])

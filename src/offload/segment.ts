@@ -61,8 +61,8 @@ export class Segmenter {
    * @param l3 offset of its IP header from the start of the frame
    * @param l4 offset of its TCP or UDP header from the start of the frame (`csum_start`)
    * @param flags those of the `virtio_net_hdr`. If they say that the checksum is still to be completed, the
-   * checksum field holds the sum of the pseudo header. That sum is right even if the destination in the IP
-   * header is only the next hop of a source route (RFC 8200, 8.1).
+   *   checksum field holds the sum of the pseudo header. That sum is right even if the destination in the IP
+   *   header is only the next hop of a source route (RFC 8200, 8.1).
    * @returns the number of segments; 0 if this is not the super-frame that it claims to be
    */
   begin(

@@ -42,8 +42,11 @@ const HOP_LIMIT = 64
  * - This end of the tunnel does not have an address on every network that may be bridged here.
  * - This host would drop an answer from one of its own addresses as a martian.
  *
- * There is no answer to ICMP errors, to a packet from or to a group address, to an IPv4 packet that may be
- * fragmented, or to a fragment that is not the first.
+ * There is no answer to:
+ * - ICMP errors
+ * - a packet from or to a group address
+ * - an IPv4 packet that may be fragmented
+ * - a fragment that is not the first
  */
 export class TooBigAnswer {
   readonly #memory: NativeMemory

@@ -16,8 +16,8 @@ export function overheadBytes(mode: DeviceMode, outer: IpFamily, vlan = false, s
 }
 
 /**
- * Least bytes that sealing adds: 32 for WireGuard, and in tap mode a byte of padding. More only uses room that
- * is free.
+ * Least bytes that sealing adds: 32 for WireGuard, and in tap mode a byte of padding. More padding only uses free
+ * room.
  */
 export function sealedBytes(mode: DeviceMode): number {
   return TRANSPORT_OVERHEAD_BYTES + leastPaddingBytes(mode)

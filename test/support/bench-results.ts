@@ -3,7 +3,7 @@ import type { Results, Sample } from '../../bench/macro/results.js'
 
 export const UNDERLAY = 'mtu=1500,offload=on'
 
-/** The value of a sample, or undefined for a round without one. */
+/** The value of a sample; undefined if the round has none. */
 export type ValueOf = (peer: string, load: string, metric: MetricName, round: number) => number | undefined
 
 export interface Shape {
@@ -12,7 +12,7 @@ export interface Shape {
   readonly loads: readonly { name: string; metric: MetricName; beside?: readonly MetricName[] }[]
 }
 
-/** Results as a run writes them, with these values. */
+/** Results with these values, in the form that a run writes. */
 export function resultsOf({ rounds, peers, loads }: Shape, sampleOf: ValueOf): Results {
   const samples = Array.from({ length: rounds }, (_, index) => index + 1).flatMap((round) =>
     peers.flatMap((peer) =>
@@ -63,7 +63,7 @@ export function resultsOf({ rounds, peers, loads }: Shape, sampleOf: ValueOf): R
   }
 }
 
-/** Normally distributed, of mean 0 and deviation 1, from a seed (Mulberry32 and Box-Muller). */
+/** Random numbers with a normal distribution (mean 0, deviation 1) from a seed (Mulberry32 and Box-Muller). */
 export function normal(seed: number): () => number {
   let state = seed
   const uniform = () => {

@@ -6,9 +6,9 @@ import { FLOOD } from '../../src/memory/target.js'
 
 export interface FdbTask {
   /**
-   * `replace`: has each address in turn learnt at its port, and forgotten by a move to the last port, which must
-   * be full. `find`: looks for them. `learn`: learns addresses at ports, both by chance. `forget`: forgets ports
-   * in turn, and lets time go by.
+   * `replace`: learns each address in turn at its port, then moves it to the last port; that port must be full,
+   * so the address is forgotten. `find`: looks for the addresses. `learn`: learns random addresses at random
+   * ports. `forget`: forgets the ports in turn, and advances the time.
    */
   readonly role: 'replace' | 'find' | 'learn' | 'forget'
   readonly memory: WebAssembly.Memory
@@ -17,20 +17,20 @@ export interface FdbTask {
   readonly macs: readonly number[]
   readonly ports: readonly number[]
   readonly forMs: number
-  /** Counts the threads that have come to their beginning; they begin together. */
+  /** Number of threads that are ready. They begin together. */
   readonly beginning: Int32Array
   readonly threads: number
 }
 
 export interface FdbTold {
   readonly done: number
-  /** How often each was found. */
+  /** How often each address was found. */
   readonly found: readonly number[]
   readonly wrong: number
 }
 
 const HIGH = 0x025a
-/** Between looks at the clock. */
+/** Between two looks at the clock. */
 const ROUNDS = 100
 
 const { role, memory, peers, macs, ports, forMs, beginning, threads } = workerData as FdbTask

@@ -1,20 +1,20 @@
-/** ICMP errors as whoever knows both endpoints of a tunnel can forge them. */
+/** ICMP errors that anybody can forge who knows both endpoints of a tunnel. */
 import ipaddr from 'ipaddr.js'
 import type { Endpoint } from '../../src/linux/sockaddr.js'
 import { internetChecksum } from '../../src/wire/checksum.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../../src/wire/icmp.js'
 import { IPPROTO_UDP } from '../../src/wire/udp.js'
 
-/** Type, code, and the second word of the header: an MTU, a pointer, a gateway. */
+/** Type, code, and the second word of the header: an MTU, a pointer or a gateway. */
 export type IcmpHeader = readonly [type: number, code: number, word: number]
 
 export interface Forgery {
   readonly header: IcmpHeader
-  /** Who is said to have sent it. */
+  /** The claimed sender. */
   readonly from: string
   /** The UDP datagram that it quotes. */
   readonly about: { readonly source: Endpoint; readonly destination: Endpoint }
-  /** How the quoted packet differs from one that this program sends. */
+  /** Differences between the quoted packet and one that this program sends. */
   readonly protocol?: number
   readonly fragmentOffset?: number
 }
@@ -51,7 +51,7 @@ function ipPacket(
   return Buffer.concat([header, payload])
 }
 
-/** An IPv4 or IPv6 packet to the source of the datagram that it quotes. */
+/** An IPv4 or IPv6 packet to the source of the quoted datagram. */
 export function forgeIcmp({ header, from, about, protocol, fragmentOffset = 0 }: Forgery): Buffer {
   const { source, destination } = about
   const udp = Buffer.alloc(8)
@@ -84,8 +84,8 @@ const codes = (type: number, count: number, word = 0): IcmpHeader[] =>
 const MTUS = [0, 68, 552, 1280, 1400, 1492, 65_535]
 
 /**
- * Every kind of error that Linux knows (net/ipv4/icmp.c and icmp_err_convert, net/ipv6/icmp.c), some codes that it
- * does not, and redirects to `gateway`.
+ * Every kind of error that Linux knows (net/ipv4/icmp.c and icmp_err_convert, net/ipv6/icmp.c), some codes that
+ * Linux does not know, and redirects to `gateway`.
  */
 export function allErrors(gateway: string): readonly IcmpHeader[] {
   const toGateway = bytesOf(gateway)

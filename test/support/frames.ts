@@ -1,9 +1,9 @@
-/** Frames for the tests, written out plainly and checksummed by the book (RFC 1071), a byte at a time. */
+/** Frames for the tests, written byte by byte, with checksums computed in the plain way (RFC 1071). */
 
 export interface Flow {
   readonly ip: 4 | 6
   readonly protocol: 'tcp' | 'udp'
-  /** Bytes before the IP header: none in tun mode, Ethernet's 14, or with a VLAN tag 18. */
+  /** Bytes before the IP header: 0 in tun mode, 14 for Ethernet, 18 with a VLAN tag. */
   readonly l2: 0 | 14 | 18
   readonly hosts: readonly [number, number]
   /** The host that the packet goes to first, by a routing header (IPv6) or a source route (IPv4). */
@@ -11,10 +11,10 @@ export interface Flow {
   readonly ports: readonly [number, number]
   readonly tos: number
   readonly ttl: number
-  /** Of the first frame; counts up. IPv4 only. */
+  /** The IPv4 ID of the first frame. It counts up. IPv4 only. */
   readonly id: number
   readonly df: boolean
-  /** TCP only: of the first frame; options a multiple of 4 bytes, 40 at the most. */
+  /** TCP only, for the first frame. `options` has a multiple of 4 bytes, at most 40. */
   readonly sequence: number
   readonly acknowledgment: number
   readonly window: number
@@ -45,7 +45,7 @@ export interface Piece {
   readonly flags: number
 }
 
-/** The one's complement sum of big-endian 16-bit words, folded. */
+/** The ones' complement sum of big-endian 16-bit words, folded. */
 export function sumOf(bytes: Uint8Array, seed = 0): number {
   let total = seed
   for (let i = 0; i < bytes.length; i++) total += i % 2 === 0 ? bytes[i] * 256 : bytes[i]
@@ -77,7 +77,10 @@ function l2Header({ l2, ip }: Flow): number[] {
   return [...macs, ...tag, ...(ip === 4 ? [0x08, 0x00] : [0x86, 0xdd])]
 }
 
-/** The way to the last host by another: a routing header of type 2 (RFC 6275), a loose source route (RFC 791). */
+/**
+ * The route to the last host through another: a routing header of type 2 (RFC 6275), or a loose source route
+ * (RFC 791).
+ */
 function sourceRoute(flow: Flow): number[] {
   const [, last] = flow.hosts
   if (flow.via === undefined) return []
@@ -147,7 +150,7 @@ function build(
   return { bytes: Uint8Array.from([...l2, ...ip, ...l4, ...payload]), l4: l2.length + ip.length }
 }
 
-/** The frames that carry the pieces, each whole. */
+/** The frames that carry the pieces, each complete. */
 export function framesOf(flow: Flow, pieces: readonly Piece[], first = 0): Uint8Array[] {
   let sequence = flow.sequence
   return pieces.map((piece, index) => {
@@ -159,7 +162,7 @@ export function framesOf(flow: Flow, pieces: readonly Piece[], first = 0): Uint8
   })
 }
 
-/** The super-frame a kernel hands over for the pieces: one frame, its checksum left to be completed. */
+/** The super-frame that a kernel hands over for the pieces: one frame with an incomplete checksum. */
 export function superFrameOf(flow: Flow, pieces: readonly Piece[]): { bytes: Uint8Array; l4: number } {
   const payload = Uint8Array.from(pieces.flatMap((piece) => [...piece.payload]))
   const flags = pieces.reduce((all, piece) => all | piece.flags, 0)

@@ -1,6 +1,7 @@
 /**
- * Calls `work`, and before its calls of this function of Atomics with these numbers (from 0) what belongs to
- * them, as if another thread had come in between. Returns how many calls there were, those of the others aside.
+ * Calls `work`. Before the n-th call (from 0) of this function of Atomics, it calls the interlude with that
+ * number, as if another thread had interrupted. Returns the number of calls by `work`, without those of the
+ * interludes.
  */
 export function interrupted(
   which: 'load' | 'store',

@@ -1,15 +1,15 @@
-/** Keys written where they do not belong, by every way there is into the program; and what of them comes out again. */
+/** Keys in wrong places, for every input of the program, and a check of which parts of a key come out again. */
 
 const RUN = 8
 
-/** What of `key` stands in `text`, eight characters or more in a row. */
+/** The parts of `key` that appear in `text`: runs of eight characters. */
 export function runsIn(text: string, key: string): string[] {
   const runs = Array.from({ length: key.length - RUN + 1 }, (_, at) => key.slice(at, at + RUN))
   const lower = text.toLowerCase()
   return runs.filter((it) => lower.includes(it.toLowerCase()))
 }
 
-/** The same key as people write it, or nearly. */
+/** The same key in the forms in which people may write it, also with mistakes. */
 export const FORMS: Readonly<Record<string, (key: Buffer) => string>> = {
   whole: (key) => key.toString('base64'),
   'without its end': (key) => key.toString('base64').slice(0, 43),
@@ -20,7 +20,7 @@ export const FORMS: Readonly<Record<string, (key: Buffer) => string>> = {
 
 const START = ['start', '10.9.0.1', '198.51.100.2']
 
-/** Arguments with a key in them. */
+/** Arguments that contain a key. */
 export const ARGUMENTS: Readonly<Record<string, (key: string) => readonly string[]>> = {
   'in place of the name of a private key file': (key) => [...START, '--private-key-file', key],
   'glued to that flag': (key) => [...START, `--private-key-file=${key}`],
@@ -67,7 +67,7 @@ const FILE = 'local: [10.9.0.1]\nremote: host-b\n'
 const PEER = 'local: [10.9.0.1]\npeers:\n  - endpoint: host-b\n    '
 const parts = (key: string) => `${key.slice(0, 20)}\n    ${key.slice(20)}`
 
-/** YAML with a key in it. */
+/** YAML that contains a key. */
 export const YAML: Readonly<Record<string, (key: string) => string>> = {
   bare: (key) => `${FILE}private_key_file: ${key}\n`,
   quoted: (key) => `${FILE}private_key_file: "${key}"\n`,
@@ -140,7 +140,7 @@ export const YAML: Readonly<Record<string, (key: string) => string>> = {
 
 const INTERFACE = '[Interface]\nAddress = 10.9.0.1/24\n'
 
-/** Files for wg-quick(8) with a key in them. */
+/** Files for wg-quick(8) that contain a key. */
 export const WG_QUICK: Readonly<Record<string, (key: string) => string>> = {
   'with a character more': (key) => `${INTERFACE}PrivateKey = ${key}x\n`,
   'with text behind it': (key) => `${INTERFACE}PrivateKey = ${key} mine\n`,

@@ -1,6 +1,6 @@
 /**
- * Ends of handshakes that live in one process, with a clock, a wire and randomness that a test holds in its
- * hands, and keypairs that seal and open with `node:crypto`.
+ * Ends of handshakes in one process. The test controls their clock, their wire and their randomness. Their
+ * keypairs seal and open with `node:crypto`.
  */
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { findCrypto } from '../../src/crypto/find-crypto.js'
@@ -26,7 +26,7 @@ interface Held {
 
 type Counts = { -readonly [K in keyof Activity]: number }
 
-/** Keypairs as {@link Keypairs} wants them, with what the workers do beside. */
+/** An implementation of {@link Keypairs}, with the part of the workers. */
 export class HeldKeypairs implements Keypairs {
   readonly held = new Map<number, Held>()
   readonly sealing = new Map<number, number>()
@@ -104,7 +104,10 @@ export class HeldKeypairs implements Keypairs {
     return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
   }
 
-  /** The peer that it is from and what it holds, and whether it is the first that its keypair opens. */
+  /**
+   * Opens a message. Returns its peer, its contents, its index, and whether it is the first that its keypair
+   * opens.
+   */
   open(message: Buffer): { peer: number; plain: Buffer; index: number; first: boolean } | undefined {
     const index = message.readUInt32LE(TRANSPORT.receiver)
     const held = this.held.get(index)
@@ -139,21 +142,21 @@ export interface Sent {
   readonly atMs: number
 }
 
-/** One end: everything it does goes over the world's wire. */
+/** One end. Everything that it sends goes over the wire of the world. */
 export class End {
   readonly address: string
   readonly identity: OwnIdentity
   readonly keypairs = new HeldKeypairs()
   readonly handshakes: Handshakes
-  /** What came of each message that it was given. */
+  /** The result for each message that it was given. */
   readonly verdicts: (Verdict | 'wrong mac1' | 'cookie')[] = []
-  /** Plain bytes of what it has opened, keepalives as empty ones. */
+  /** The contents of the messages that it has opened; a keepalive is empty. */
   readonly opened: Buffer[] = []
-  /** Initiations must have a right mac2, as when a gate has no room for others. */
+  /** If set, initiations need a right mac2, as when a gate has no room for others. */
   underLoad = false
-  /** Where no peer can be. */
+  /** Addresses from which no peer is accepted. */
   readonly refused = new Set<string>()
-  /** Where each peer is. */
+  /** The address of each peer. */
   readonly #places = new Map<number, Buffer>()
   readonly #world: World
   readonly #macs: ReturnType<typeof makeMacs>
@@ -191,7 +194,7 @@ export class End {
     return true
   }
 
-  /** What a worker does with data: seals and sends it, or asks for a handshake. */
+  /** The part of a worker: seals data and sends it, or asks for a handshake. */
   sendData(number: number, plain: Uint8Array): boolean {
     const peer = this.handshakes.peer(number)
     const message = this.keypairs.seal(number, plain)
@@ -219,7 +222,7 @@ export class End {
     )
   }
 
-  /** What the gate has against a message as far as its macs tell. */
+  /** The part of the gate: checks the macs of a message. */
   #screen(message: Buffer, from: string, nowMs: number): 'wrong mac1' | 'cookie' | undefined {
     const type = message.length < 4 ? 0 : message.readUInt32LE(0)
     const bytes = message.length
@@ -241,7 +244,7 @@ export class End {
   }
 }
 
-/** Where a message and the address that it is from lie in an end's memory, before the scratch memory. */
+/** Offsets in an end's memory of a message and of its source address. The scratch memory follows them. */
 const MESSAGE_AT = 0
 const NAME_AT = 512
 const SCRATCH_AT = 1024
@@ -252,10 +255,10 @@ function makeMacs({ mac1Key, cookieKey }: OwnIdentity) {
   return { memory, macs: makeMacCheck(findCrypto(), { mac1: mac1Key, cookie: cookieKey }, scratch) }
 }
 
-/** The clock, the wire and the dice. */
+/** The clock, the wire and the randomness. */
 export class World {
   nowMs = 0
-  /** Everything that was ever sent. */
+  /** Every message that was ever sent. */
   readonly sent: Sent[] = []
   /** Whether a message arrives. */
   carries: (sent: Sent) => boolean = () => true
@@ -279,7 +282,7 @@ export class World {
     if (this.carries(sent)) this.#ends.get(to)?.receive(sent.message, from)
   }
 
-  /** Lets time pass, in steps as main's timer has them. */
+  /** Lets time pass, in steps like those of main's timer. */
   pass(ms: number, stepMs = 100): void {
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
       this.nowMs = Math.min(endMs, this.nowMs + stepMs)
@@ -287,7 +290,7 @@ export class World {
     }
   }
 
-  /** What was sent from `mark` on, of one type. */
+  /** The messages of one type that were sent from `mark` on. */
   since(mark: number, type: number, from?: string): Sent[] {
     return this.sent
       .slice(mark)

@@ -1,6 +1,6 @@
 /**
- * A thread that takes numbers of whatever keys are in row 0 until told to stop, and writes down each with the
- * generation that it was taken under. Takes them as the workers do.
+ * A thread that takes numbers for the keys in row 0 until it is told to stop, in the same way as the workers.
+ * It records each number with the generation of its keys.
  */
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { NativeMemory } from '../../src/linux/memory.js'
@@ -13,7 +13,7 @@ export interface NonceTask {
   readonly state: number
 }
 
-/** Ranges of numbers, packed: they sort by generation and first number. */
+/** Packed ranges of numbers. Their order is by generation, then by first number. */
 export type Taken = Float64Array
 
 const pack = (generation: number, first: number, count: number) => (generation * 2 ** 32 + first) * 4 + count

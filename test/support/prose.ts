@@ -1,13 +1,14 @@
 /**
- * Checks the documents: `node dist/test/prose.js README.md …`. No sentence may have more than {@link MAX_WORDS} words,
- * because many readers' first language is not English. Code blocks and inline code count as nothing and as one word.
+ * Checks the documents: `node dist/test/support/prose.js README.md …`. No sentence may have more than
+ * {@link MAX_WORDS} words, because many readers' first language is not English. Code blocks do not count.
+ * Inline code counts as one word.
  */
 import { readFileSync } from 'node:fs'
 import { lexer, type Token, type Tokens } from 'marked'
 
 export const MAX_WORDS = 30
 
-/** A sentence with too many words, and how many. */
+/** A sentence with too many words, and the number of its words. */
 export interface LongSentence {
   readonly words: number
   readonly text: string
@@ -21,7 +22,10 @@ export function longSentences(markdown: string): LongSentence[] {
     .filter(({ words }) => words > MAX_WORDS)
 }
 
-/** The texts between which no sentence goes on: paragraphs, headings, list items and table cells. */
+/**
+ * The parts of a text: paragraphs, headings, list items and table cells. No sentence continues from one to the
+ * next.
+ */
 function* passages(tokens: readonly Token[]): Generator<string> {
   for (const token of tokens) {
     if (token.type === 'list') for (const item of (token as Tokens.List).items) yield* passages(item.tokens)
@@ -36,7 +40,7 @@ function* passages(tokens: readonly Token[]): Generator<string> {
   }
 }
 
-/** A pathPolicy without its markup. What is code stands as one word. */
+/** A passage without its markup. Code becomes one word. */
 function plain(tokens: readonly Token[]): string {
   return tokens
     .map((token) => {
@@ -49,7 +53,7 @@ function plain(tokens: readonly Token[]): string {
     .join('')
 }
 
-/** A colon or semicolon ends no sentence, and neither does a point within an abbreviation. */
+/** A colon or semicolon does not end a sentence, nor does a point within an abbreviation. */
 function sentences(pathPolicy: string): string[] {
   const whole = pathPolicy.replaceAll(/\b(e\.g|i\.e|cf|etc)\./g, '$1')
   return whole.split(/(?<=[.!?]["')]?)\s+/).map((sentence) => sentence.replaceAll(/\s+/g, ' '))

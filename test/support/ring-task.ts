@@ -1,44 +1,54 @@
-/** What test/unit/memory/ring.test.ts gives its two threads, test/support/ring-worker.ts, to do. */
+/** The task that test/unit/memory/ring.test.ts gives its two threads, test/support/ring-worker.ts. */
 
-/** A way from one thread's source through a ring to a sink; a thread has one of its own, and helps the other's. */
+/**
+ * A way from one thread's source through a ring to a sink. Each thread has a way of its own and helps with the
+ * other's.
+ */
 export interface WayPlan {
-  /** Where the ring lies. */
+  /** Offset of the ring. */
   readonly ring: number
-  /** Where the words lie that both threads' sinks of this way share: see {@link Word}. */
+  /** Offset of the words that the sinks of this way share in both threads: see {@link Word}. */
   readonly words: number
-  /** Records to go this way. */
+  /** Number of records that go this way. */
   readonly records: number
-  /** Makes the records' sizes and kinds, the same in both threads. */
+  /** Determines the sizes and kinds of the records. It is the same in both threads. */
   readonly seed: number
-  /** How many more may have gone this way than come the other: `Infinity` streams, 1 asks, 0 answers. */
+  /**
+   * How many more records may have gone this way than have come the other way. `Infinity`: a stream; 1: asks;
+   * 0: answers.
+   */
   readonly lead: number
-  /** How many it sends before it waits until all have been taken, by whichever thread. */
+  /** Number of records to send before waiting until all have been taken, by either thread. */
   readonly burst: number
-  /** An eventfd that says that there is something to send, like a tap's or a socket's POLLIN. */
+  /** An eventfd that is readable when there is something to send, like POLLIN of a tap or a socket. */
   readonly supplyFd: number
-  /** The producer's bell. */
+  /** The bell of the producer. */
   readonly bellFd: number
 }
 
-/** Words that a way's sinks share: records taken so far, by either thread, and a sink that is at work. */
+/**
+ * Words that the sinks of a way share: records taken so far, by either thread; and whether a sink is working.
+ */
 export const Word = { taken: 0, takenByOther: 1, busy: 2 } as const
 
 /**
- * How a thread keeps the other waiting: at each of these points it sleeps, one time in so many by chance (0 for
- * never), so that the other comes to every point of its own meanwhile, however many cores there are.
+ * Makes a thread sleep at certain points, by chance once in this many times (0 is never). During the sleep, the
+ * other thread comes to every point of its own. This works with any number of cores.
  */
 export interface Pace {
-  /** It does not sleep, but wakes the other, as if something had come on that one's fd, and was nothing. */
+  /**
+   * At this point it does not sleep. It wakes the other thread without a reason, as if its fd had had an event.
+   */
   readonly poke: number
   /** Before a record is made. */
   readonly fill: number
-  /** After a record has been committed: the other may be the one to take it. */
+  /** After a record is committed. The other thread may be the one that takes it. */
   readonly handOver: number
-  /** While a record is being taken, and the ring is this thread's to drain. */
+  /** While a record is taken from a ring that this thread drains. */
   readonly drain: number
-  /** Between finding a ring full and saying so: what comes in between must not be missed. */
+  /** After it finds the ring full, before it reports that. An event between the two must not be missed. */
   readonly gap: number
-  /** A sink does not sleep, but takes nothing, as if what it writes to were full. */
+  /** The sink does not sleep but takes nothing, as if its target were full. */
   readonly block: number
 }
 
@@ -48,7 +58,7 @@ export interface RingTask {
   readonly state: number
   readonly counters: number
   readonly scratch: number
-  /** This thread's way, and the other's. */
+  /** The way of this thread, and that of the other. */
   readonly own: WayPlan
   readonly other: WayPlan
   readonly pace: Pace

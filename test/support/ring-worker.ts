@@ -1,6 +1,7 @@
 /**
- * One of the two threads of test/unit/memory/ring.test.ts: the loop that the tunnel's workers run (src/worker/loop.ts),
- * with a source that makes records up and sinks that check them instead of a tap and a socket.
+ * One of the two threads of test/unit/memory/ring.test.ts. It runs the loop of the tunnel's workers
+ * (src/worker/loop.ts). Instead of a tap and a socket, it has a source that invents records and sinks that
+ * check them.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { Doorbell } from '../../src/linux/eventfd.js'
@@ -15,7 +16,7 @@ import { type Pace, type RingTask, type WayPlan, Word } from './ring-task.js'
 
 const SMALL_BYTES = 512
 
-/** One record in this many is as large as the ring allows. */
+/** One record in this many has the greatest length that the ring allows. */
 const LARGEST_EVERY = 32
 
 /** A hash of two numbers (the finalizer of MurmurHash3). */
@@ -26,7 +27,7 @@ function mix(a: number, b: number): number {
   return (x ^ (x >>> 16)) >>> 0
 }
 
-/** True length in bytes of a way's record: a multiple of 4, the ring's two words included. */
+/** The exact length of a record in bytes: a multiple of 4, with the two words of the ring. */
 function recordBytes(seed: number, index: number, maxBytes: number): number {
   const random = mix(index, seed)
   const most = Math.min(SMALL_BYTES, maxBytes)
@@ -41,7 +42,7 @@ const content = (index: number, word: number) =>
 /** Long enough for the other thread to get a core. */
 const DOZE_MS = 0.05
 
-/** A thread's own chance. */
+/** Pseudo-random numbers of one thread. */
 class Chance {
   #count = 0
   readonly #seed: number
@@ -55,7 +56,7 @@ class Chance {
     return mix(++this.#count, this.#seed)
   }
 
-  /** True one time in so many; 0 is never. */
+  /** True once in `every` calls on average; never if `every` is 0. */
   strikes(every: number): boolean {
     return every > 0 && this.random() % every === 0
   }
@@ -120,18 +121,21 @@ class MakingSource implements Source {
   handleError(): void {}
 }
 
-/** Takes a way's records in either thread: each must be the next, whole, and taken by one thread at a time. */
+/**
+ * Takes the records of one way, in either thread. Each record must be the next one and complete. Only one
+ * thread may take records at a time.
+ */
 class CheckingSink implements Sink {
-  /** An eventfd can always be written to. */
+  /** An eventfd is always writable. */
   readonly fd: number
   readonly #way: WayPlan
   readonly #memory: NativeMemory
   readonly #pace: Pace
   readonly #maxBytes: number
-  /** Whether the ring's producer is the other thread. */
+  /** Whether the other thread is the ring's producer. */
   readonly #helps: boolean
   readonly #supply: Doorbell
-  /** Of the other way, where that waits for records of this one. */
+  /** The supply of the other way, if that way waits for records of this one. */
   readonly #backSupply: Doorbell | undefined
   readonly #chance: Chance
   #stays = false

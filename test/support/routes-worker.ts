@@ -1,10 +1,12 @@
-/** The reading thread of test/unit/memory/routes.test.ts: 10.0.0.7 and fd00::7 are peer 7's all the time. */
+/**
+ * The reading thread of test/unit/memory/routes.test.ts. 10.0.0.7 and fd00::7 belong to peer 7 the whole time.
+ */
 import { parentPort, workerData } from 'node:worker_threads'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { Routes } from '../../src/memory/routes.js'
 import { FLOOD } from '../../src/memory/target.js'
 
-/** The tables begin here; before them is room for addresses to look up. */
+/** Offset of the tables. Before them is room for the addresses to look up. */
 export const ROUTES_AT = 64
 
 export interface RoutesTask {

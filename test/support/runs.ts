@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { type Flow, framesOf, headerBytes, type Piece } from './frames.js'
 
-/** Runs of frames of one flow, any that a sender may cut. */
+/** Random runs of frames of one flow, as senders may cut them. */
 
-/** TCP's flags: an acknowledgment, and one that pushes. */
+/** TCP's flags: an acknowledgment without PSH, and one with PSH. */
 export const TCP_PLAIN = 0x10
 export const TCP_PUSHED = 0x18
 
@@ -27,7 +27,7 @@ const flow: fc.Arbitrary<Flow> = fc.record({
   ece: fc.boolean(),
 })
 
-/** A run as one sender cuts it: equal payloads, the last perhaps shorter; the last perhaps pushed. */
+/** A run as one sender cuts it: payloads of equal length. The last may be shorter, and may have PSH. */
 export const run = fc.record({
   flow,
   gsoSize: fc.integer({ min: 1, max: 1500 }),
@@ -50,7 +50,7 @@ export function piecesOf({ flow, gsoSize, count, shorter, seed, push }: Run): Pi
   })
 }
 
-/** One segment whose TCP checksum comes out as zero, or its UDP checksum as all ones. */
+/** One segment with a TCP checksum of zero, or a UDP checksum of all ones. */
 export function zeroSum(flow: Flow): Piece {
   const flags = flow.protocol === 'udp' ? 0 : TCP_PLAIN
   const [frame] = framesOf(flow, [{ payload: new Uint8Array(100), flags }])

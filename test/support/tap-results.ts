@@ -1,17 +1,17 @@
 import { Parser, type Result } from 'tap-parser'
 
-/** What became of the named tests of one file. */
+/** The results of the named tests of one file. */
 export interface Tally {
   passed: number
   failed: number
-  /** Each assertion that failed: the names that lead to it, what was wrong, and where. */
+  /** Each failed assertion: the names that lead to it, what was wrong, and where. */
   readonly failures: string[]
 }
 
-/** The longest a failure's account may be, in characters: an assertion may quote a whole log. */
+/** Most characters of a failure's text, because an assertion may quote a whole log. */
 const MAX_ACCOUNT = 1_500
 
-/** Reads a TAP 14 stream in which each file is a subtest of the first level, and each named test of the second. */
+/** Reads a TAP 14 stream. Each file is a subtest of the first level, each named test of the second. */
 export function readResults(tap: string): Map<string, Tally> {
   const files = new Map<string, Tally>()
   const of = (name: string) => {
@@ -26,7 +26,7 @@ export function readResults(tap: string): Map<string, Tally> {
   parser.on('fail', (failure: Result) =>
     of(failure.fullname.split(' > ', 1)[0]).failures.push(account(failure)),
   )
-  // A file that ends badly outside of a test, such as by its time limit, has no failed test to count.
+  // A file can fail outside of its tests, for example by its time limit. Then no failed test counts for it.
   parser.on('assert', ({ ok, name }: Result) => {
     if (!ok) of(name).failed ||= 1
   })

@@ -27,35 +27,35 @@ import type { Forwarding } from '../../src/worker/switching/forwarding.js'
 import { framesOf, PLAIN_FLOW, superFrameOf } from './frames.js'
 
 const PEER_ROWS = 256
-/** So short that a super-frame has more segments than one message may. */
+/** So short that a super-frame has more segments than one message may have. */
 const GSO_SIZE = 600
 
 /** A call of sendmmsg(2). */
 export interface Asked {
-  /** Calls before it. */
+  /** Number of calls before it. */
   readonly nth: number
   readonly count: number
-  /** Whether the message is to be cut by the kernel (`UDP_SEGMENT`). */
+  /** Whether the kernel must cut the message (`UDP_SEGMENT`). */
   isRun(message: number): boolean
   isFor(message: number, peer: number): boolean
-  /** Bytes of its first datagram, where frames are in two pieces, as a super-frame's are. */
+  /** Bytes of its first datagram, if each frame has two pieces, as those of a super-frame do. */
   bytesOf(message: number): number
 }
 
-/** How many of the messages the real call is let have, or the errno that the caller hears instead, negative. */
+/** How many of the messages the real call gets. A negative errno instead makes the call fail with it. */
 export type Kernel = (asked: Asked) => number
 
 export interface SinkOptions {
   readonly peers: number
-  /** What the kernel does; without, what it does. */
+  /** Replaces the kernel's answer. By default the real call gets all messages. */
   readonly kernel?: Kernel
-  /** Where everything goes; to all without. */
+  /** The target of all frames. By default they go to all peers. */
   readonly target?: number
 }
 
 export type Made = ReturnType<typeof makeSink>
 
-/** A sink whose peers are addresses of this machine, and one socket that hears for all of them. */
+/** Makes a sink with peers that are addresses of this machine, and one socket that receives for all of them. */
 export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target = FLOOD }: SinkOptions) {
   const plan = planMemory(PEER_ROWS)
   const memory = NativeMemory.allocate(plan.bytes)
@@ -117,7 +117,7 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
   return { memory, sink, ring, table, limits, family: from.family, to: to.fd, ...said }
 }
 
-/** Puts frames, or super-frames of {@link PLAIN_FLOW} with their `l4`, into the ring as one record. */
+/** Puts frames into the ring as one record. With `l4`, these are super-frames of {@link PLAIN_FLOW}. */
 export function put({ memory, ring }: Made, all: readonly Uint8Array[], l4 = 0): void {
   const record = ring.reserve(ring.maxRecordBytes)
   if (record < 0) throw new Error('the ring takes one record at a time')
@@ -140,7 +140,10 @@ export function put({ memory, ring }: Made, all: readonly Uint8Array[], l4 = 0):
   ring.commit(at - record, KIND_RUN)
 }
 
-/** A super-frame of so many segments, the last a shorter one, and the frames it stands for. @param id of the first */
+/**
+ * A super-frame of `segments` segments (the last is shorter), and the frames that it stands for.
+ * @param id the IPv4 ID of the first frame
+ */
 export function superFrame(segments: number, id = PLAIN_FLOW.id) {
   const pieces = Array.from({ length: segments }, (_, index) => ({
     payload: new Uint8Array(index === segments - 1 ? GSO_SIZE / 2 : GSO_SIZE).fill(index),
@@ -152,7 +155,7 @@ export function superFrame(segments: number, id = PLAIN_FLOW.id) {
 
 export const single = (number: number) => new Uint8Array(100).fill(number)
 
-/** What came, as text, in its order. */
+/** What arrived, as base64 text, in its order. */
 export function received(fd: number): string[] {
   const all: string[] = []
   for (const buffer = new Uint8Array(65_536); ; ) {

@@ -30,12 +30,13 @@ import { assemble } from '../../src/worker/worker.js'
 const BUFFERS = { receiveBufferBytes: 1 << 20, sendBufferBytes: 1 << 20 }
 const LOOPBACK = '127.0.0.1'
 
-/** How long a takeover of rows may take on a machine with much else to do. */
+/** Most time for the workers to let go of retired rows, on a busy machine. */
 const PATIENCE_MS = 10_000
 
 /**
- * Both workers' loops as the program has them, in tap mode, over its shared memory, with two rows for peers, in one
- * thread: a test says when each goes around. The device is a pair of sockets; network and peers are UDP sockets.
+ * The loops of both workers as in the program, in tap mode, with its shared memory and two rows for peers. They
+ * run in one thread, and the test decides when each takes a turn. The device is a pair of sockets. The underlay
+ * and the peers are UDP sockets.
  */
 export class WorkerPair {
   readonly memory: NativeMemory
@@ -47,7 +48,7 @@ export class WorkerPair {
   readonly rows: PeerRows
   readonly control: Mailbox
   readonly rings: { readonly outbound: Ring; readonly inbound: Ring }
-  /** While it is, the kernel's send buffer is full. */
+  /** While this is true, the kernel's send buffer is full. */
   full = false
   readonly #socket: UdpSocket
   readonly #overlay: number
@@ -116,19 +117,19 @@ export class WorkerPair {
     this.rows = new PeerRows(memory, plan, () => this.ring())
   }
 
-  /** A peer's socket. */
+  /** Opens the socket of a peer. */
   openPeer(): UdpSocket {
     const socket = openUdp({ listen: { address: LOOPBACK, port: 0 }, ...BUFFERS })
     this.#test.teardown(() => close(socket.fd))
     return socket
   }
 
-  /** A row becomes this peer's. */
+  /** Gives a row to this peer. */
   join(row: number, peer: UdpSocket): void {
     this.table.setAddress(row, encodeSockaddr(this.#socket.family, peer.local))
   }
 
-  /** A row's peer has keys from now on. What is sealed for it opens as from it. */
+  /** Gives the peer of a row keys. What is sealed for the peer can be opened as if it came from the peer. */
   key(row: number): void {
     const keypair = this.#keypairRow++
     const key = randomBytes(32)
@@ -138,7 +139,7 @@ export class WorkerPair {
     this.ring()
   }
 
-  /** A row's peer goes, as main has it go. */
+  /** Removes the peer of a row, in the same way as main. */
   leave(row: number): void {
     const keypair = this.keypairs.sealingRow(row)
     this.keypairs.sealWith(row, -1)
@@ -153,18 +154,18 @@ export class WorkerPair {
     for (const bell of this.#bells) bell.ring()
   }
 
-  /** A worker goes around once. */
+  /** One worker takes one turn. */
   turn(role: WorkerRole): void {
     this.#loops[role].turn(0)
   }
 
-  /** These workers go around some times; both without. */
+  /** These workers (by default both) take some turns. */
   step(...roles: readonly WorkerRole[]): void {
     for (let turn = 0; turn < 4; turn++)
       for (const role of roles.length === 0 ? (['tap', 'udp'] as const) : roles) this.turn(role)
   }
 
-  /** Whether the rows that were retired become free while this is done over and over. */
+  /** Whether the retired rows become free while `work` is repeated. */
   async settles(withinMs = PATIENCE_MS, work = () => this.step()): Promise<boolean> {
     let settled = false
     void Promise.resolve(this.rows.settle()).then(() => {
@@ -181,7 +182,7 @@ export class WorkerPair {
     must('write', () => write(this.#overlay, bytes, bytes.length))
   }
 
-  /** Frames that have come out of the device. */
+  /** Frames that came out of the device. */
   received(): Buffer[] {
     return datagrams(this.#overlay).map((bytes) => bytes.subarray(virtio_net_hdr.size))
   }
@@ -192,13 +193,13 @@ export class WorkerPair {
     if (sendDatagram(peer, payload, name) !== 0) throw new Error('a peer cannot send')
   }
 
-  /** Where in the memory the name of a peer's socket lies, as the kernel would write it; until the next call. */
+  /** Offset of the name of a peer's socket, as the kernel would write it. It is valid until the next call. */
   nameOf(peer: UdpSocket): number {
     this.memory.u8.set(encodeSockaddr(this.#socket.family, peer.local), this.#name)
     return this.#name
   }
 
-  /** What main takes out of the mailbox for control frames: whose each frame is. */
+  /** Takes the frames out of the mailbox for control frames, like main. Returns the peer's row of each. */
   takeControl(): number[] {
     const rows: number[] = []
     this.control.take(100, (row) => rows.push(row))

@@ -3,7 +3,9 @@ import type { Generator } from './generator.js'
 import { iperf3 } from './iperf3.js'
 import { own } from './own.js'
 
-/** The generator asked for, or iperf3 where it is installed and the own one else. @throws UserError */
+/**
+ * The requested generator. By default iperf3 if it is installed, otherwise the own generator. @throws UserError
+ */
 export async function chooseGenerator(wanted: 'iperf3' | 'own' | undefined): Promise<Generator> {
   const installed = wanted === 'own' ? undefined : await iperf3()
   if (installed !== undefined) return installed

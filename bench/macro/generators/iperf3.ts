@@ -4,12 +4,12 @@ import { type Generator, INTERVAL_SECONDS, type Point, portOpens, type Route } f
 
 const PORT = 5201
 
-/** Time beyond the measurement in which a run must have ended. */
+/** A run must have ended this much time after the measurement. */
 const SPARE_MS = 10_000
 
 const sum = z.object({ seconds: z.number(), bytes: z.number(), packets: z.number().optional() })
 
-/** The part of iperf3's JSON that is read. */
+/** The part of iperf3's JSON that is used here. */
 const reportSchema = z.object({
   intervals: z.array(
     z.object({
@@ -26,7 +26,7 @@ const reportSchema = z.object({
 
 type Report = z.infer<typeof reportSchema>
 
-/** iperf3 where it is installed: a server at `far` for every measurement, a client at `near`. */
+/** iperf3, if it is installed: for every measurement a server at `far` and a client at `near`. */
 export async function iperf3(): Promise<Generator | undefined> {
   const program = findProgram('iperf3')
   if (program === undefined) return undefined
@@ -60,7 +60,8 @@ export async function iperf3(): Promise<Generator | undefined> {
       return {
         sent: sum_sent.packets ?? 0,
         delivered: Math.round(sum_received.bytes / payloadBytes),
-        // Not the receiver's: its clock runs on while the end of the test, said over TCP, is lost and repeated.
+        // We do not use the receiver's seconds. Its clock continues while the end of the test, sent over TCP,
+        // is lost and repeated.
         seconds: sum_sent.seconds,
       }
     },

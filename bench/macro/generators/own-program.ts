@@ -15,7 +15,7 @@ import { INTERVAL_SECONDS, type Point } from './generator.js'
 export interface SinkReport {
   /** Bytes (TCP) or datagrams (UDP). */
   readonly received: number
-  /** From the first to the last. */
+  /** From the first to the last of them. */
   readonly seconds: number
   readonly timeline: Point[]
 }
@@ -28,21 +28,21 @@ export interface SourceReport {
 const WRITE = Buffer.alloc(128 * 1024)
 /** Datagrams between two looks at the clock. */
 const BURST = 32
-/** Datagrams that may wait in Node's own queue. */
+/** Most datagrams in the queue of Node.js. */
 const QUEUE = 64
-/** A sink for datagrams ends when none has come for so long. */
+/** A UDP sink ends when no datagram has come for this time. */
 const SILENCE_MS = 400
 
 const secondsSince = (begun: number) => (performance.now() - begun) / 1000
 
-/** Counts what comes in, from the first. */
+/** Counts what arrives, and measures the time from the first arrival. */
 class Meter {
   #received = 0
   #begun = 0
   #last = 0
   #ticker: NodeJS.Timeout | undefined
   readonly #timeline: Point[] = []
-  /** Since the last tick, and when that was. */
+  /** Bytes since the last tick, and the time of that tick. */
   #bytes = 0
   #tickedAt = 0
 
@@ -63,7 +63,7 @@ class Meter {
     this.#bytes = 0
   }
 
-  /** When something last came in, in performance.now()'s time. */
+  /** The time of the last arrival, on the clock of performance.now(). */
   get last(): number {
     return this.#last
   }

@@ -6,7 +6,7 @@ import type { SinkReport, SourceReport } from './own-program.js'
 
 const PROGRAM = fileURLToPath(new URL('./own-program.js', import.meta.url))
 const PORT = 5202
-/** Time beyond the measurement in which a run must have ended. */
+/** A run must have ended this much time after the measurement. */
 const SPARE_SECONDS = 8
 
 interface Measurement {
@@ -14,7 +14,7 @@ interface Measurement {
   readonly sink: SinkReport
 }
 
-/** What is used where iperf3 is not installed: Node's sockets, in processes of their own (own-program.ts). */
+/** Used if iperf3 is not installed: Node.js sockets, in processes of their own (own-program.ts). */
 export const own: Generator = {
   name: 'own generator (Node sockets)',
   version: process.version,

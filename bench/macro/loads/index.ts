@@ -5,7 +5,7 @@ import { start } from './start.js'
 import { tcpBothWays, tcpEightStreams, tcpOneStream } from './tcp.js'
 import { udpLarge, udpSmall } from './udp.js'
 
-/** What is measured unless told otherwise, in this order. */
+/** The loads that are measured by default, in this order. */
 export const DEFAULT_LOADS: readonly Load[] = [
   tcpOneStream,
   tcpEightStreams,
@@ -17,7 +17,7 @@ export const DEFAULT_LOADS: readonly Load[] = [
   start,
 ]
 
-/** What `--loads` may also name: a search takes as long as all of the others together. */
+/** The loads that `--loads` accepts. An RFC 2544 search takes as long as all the others together. */
 export const LOADS: readonly Load[] = [...DEFAULT_LOADS, rfc2544Small, rfc2544Large]
 
 export const QUICK_LOADS: readonly Load[] = [tcpOneStream]

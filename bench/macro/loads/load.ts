@@ -4,29 +4,29 @@ import type { MetricName, Values } from '../metrics.js'
 export interface LoadContext {
   readonly route: Route
   readonly generator: Generator
-  /** How long to measure throughput. */
+  /** Length of a throughput measurement. */
   readonly seconds: number
-  /** From the start of the tunnel to the first ping; undefined where there was nothing to start. */
+  /** From the start of the tunnel to the first ping; undefined if there was nothing to start. */
   readonly startMs: number | undefined
 }
 
 export interface LoadResult {
   readonly values: Values
-  /** Payload that came through, to relate processor time to; undefined where that would mean little. */
+  /** Delivered payload, to relate processor time to; undefined if that would mean little. */
   readonly deliveredBytes?: number
   readonly timeline?: Point[]
 }
 
-/** What is done to a running tunnel, and measured. */
+/** A measurement on a running tunnel. */
 export interface Load {
   readonly name: string
   readonly title: string
-  /** What it is judged by and its chart shows. */
+  /** The main metric, which its chart shows. */
   readonly metric: MetricName
-  /** About how long it takes. */
+  /** Approximate time that it takes. */
   estimateSeconds(seconds: number): number
   run(context: LoadContext): Promise<LoadResult>
 }
 
-/** Starting and ending a generator. */
+/** Time to start and end a generator. */
 export const GENERATOR_SECONDS = 0.35

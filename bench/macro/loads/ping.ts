@@ -8,7 +8,7 @@ import { GENERATOR_SECONDS, type Load } from './load.js'
 const PINGS = 150
 const INTERVAL_SECONDS = 0.01
 const PINGS_SECONDS = PINGS * INTERVAL_SECONDS
-/** By then TCP has filled the path. */
+/** After this time TCP has filled the path. */
 const SETTLE_SECONDS = 0.4
 const LOADED_SECONDS = Math.ceil(SETTLE_SECONDS + PINGS_SECONDS)
 
@@ -23,7 +23,7 @@ async function ping({ near, farAddress, signal }: Route): Promise<Values> {
   }
 }
 
-/** The round trips in what ping(8) prints, in milliseconds. @throws Error when there is none */
+/** The round trips in the output of ping(8), in milliseconds. @throws Error if there is none */
 export function roundTrips(output: string): number[] {
   const all = [...output.matchAll(/ time=([\d.]+) ms/g)].map(([, ms]) => Number(ms))
   if (all.length === 0) throw new Error('no ping was answered')

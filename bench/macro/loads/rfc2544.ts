@@ -4,10 +4,13 @@ import { GENERATOR_SECONDS, type Load } from './load.js'
 const LOSS_LIMIT = 0.001
 const RESOLUTION = 0.05
 const FLOOR_PER_SECOND = 100
-/** Where the result is a tenth of the ceiling: what fails is tried twice. */
+/** Number of trials if the result is a tenth of the ceiling. Failed trials run twice. */
 const USUAL_TRIALS = 14
 
-/** The highest rate with under 0.1% loss. Its trials are as short as the other measurements, not RFC 2544's 60 s. */
+/**
+ * The highest rate with under 0.1% loss. A trial is as short as the other measurements, not 60 s as in RFC
+ * 2544.
+ */
 function rfc2544Load(payloadBytes: number): Load {
   return {
     name: `rfc2544-${payloadBytes}`,

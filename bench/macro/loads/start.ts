@@ -1,6 +1,6 @@
 import type { Load } from './load.js'
 
-/** Measured whenever a tunnel is started; this only hands it on. */
+/** This is measured at every start of a tunnel. This load only passes the value on. */
 export const start: Load = {
   name: 'start',
   title: 'start to first ping',

@@ -6,14 +6,14 @@ import { type Lab, OVERLAY_PREFIX } from '../lab.js'
 import { findProgram } from '../processes.js'
 import { type Availability, overlayTunnel, type Peer } from './peer.js'
 
-/** The package's root, seen from dist/bench/macro/peers/. */
+/** The root of the package, relative to dist/bench/macro/peers/. */
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
 const SOURCES = `${ROOT}bench/baseline/`
-/** Where they lie once built. */
+/** The folder of the built programs. */
 export const BUILT = `${ROOT}dist/bench/baseline/`
 const HEADERS = ['endpoint.h', 'segment.h']
 
-/** A program of bench/baseline/, built when a C compiler is there. */
+/** A program of bench/baseline/. It is built if there is a C compiler. */
 function baseline(name: string, title: string, program: string): Peer {
   return {
     name,

@@ -2,7 +2,7 @@ import { ENODEV, KernelError } from '../../../src/linux/errno.js'
 import { getLink } from '../../../src/linux/interface.js'
 import { type Lab, OVERLAY_PREFIX, type Site } from '../lab.js'
 
-/** Waits until a program has made its interface, in both hosts. @throws Error when it does not */
+/** Waits until a program has made its interface in both hosts. @throws Error if it does not */
 export async function devicesAppear(lab: Lab, device: string | Record<Site['name'], string>): Promise<void> {
   for (const site of lab.sites) {
     const name = typeof device === 'string' ? device : device[site.name]
@@ -20,7 +20,7 @@ function exists({ host }: Site, device: string): boolean {
   }
 }
 
-/** Gives a site's interface its overlay address, and an MTU where the program leaves that to its user. */
+/** Gives a site's interface its overlay address. Also sets an MTU if the program leaves that to the user. */
 export function configureOverlay({ host, overlay }: Site, device: string, mtuBytes?: number): void {
   host.configure(device, [`${overlay}/${OVERLAY_PREFIX}`], mtuBytes === undefined ? {} : { mtuBytes })
 }

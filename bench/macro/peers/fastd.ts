@@ -3,9 +3,11 @@ import { installed, overlayTunnel, type Peer } from './peer.js'
 
 const PORT = 10_000
 const DEVICE = 'tap0'
-/** Of every encrypting method, by the manual's chapter on the MTU. */
+/** For every encrypting method, from the manual's chapter on the MTU. */
 const METHOD_BYTES = 24
-/** Not the manual's salsa2012+umac: between two of fastd 22's in Debian 12 every packet then fails verification. */
+/**
+ * The manual has salsa2012+umac. With that, every packet between two fastd 22 of Debian 12 fails verification.
+ */
 const METHOD = 'salsa2012+gmac'
 
 export const fastd: Peer = {
@@ -33,7 +35,8 @@ export const fastd: Peer = {
     const mtuBytes = lab.spec.mtuBytes - UDP_IPV4_BYTES - METHOD_BYTES - ETHERNET_BYTES
 
     return async () => {
-      // Only one end calls: two handshakes that cross can leave each with keys that the other has not.
+      // Only one end starts the handshake. Two crossing handshakes can leave each end with keys that the other
+      // lacks.
       const pids = lab.sites.toReversed().map((site) => {
         const other = lab.other(site)
         const remote = site === lab.near ? `remote ${other.underlay}:${PORT};` : ''

@@ -5,7 +5,7 @@ import { installed, overlayTunnel, type Peer } from './peer.js'
 const DEVICE = 'tap0'
 const NETMASK = '255.255.255.0'
 
-/** Its manual's small setup with peer fingerprints (openvpn-examples(5)), with a tap device. */
+/** The small setup with peer fingerprints from the manual (openvpn-examples(5)), with a tap device. */
 export const openvpn: Peer = {
   name: 'openvpn',
   title: 'OpenVPN (tap)',

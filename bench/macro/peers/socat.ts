@@ -5,7 +5,7 @@ import { installed, overlayTunnel, type Peer } from './peer.js'
 const PORT = 5150
 const DEVICE = 'tap0'
 
-/** The TUN address of socat(1), joined to a UDP socket. */
+/** socat(1)'s TUN address, connected to a UDP socket. */
 export const socat: Peer = {
   name: 'socat',
   title: 'socat',

@@ -7,7 +7,7 @@ import { overlayTunnel, type Peer } from './peer.js'
 
 const DEVICE = 'tap0'
 
-/** Switch mode, its files and script as in its manual's example; `near` connects to `far`. */
+/** Switch mode, with files and script as in the manual's example. `near` connects to `far`. */
 export const tinc: Peer = {
   name: 'tinc',
   title: 'tinc (switch)',
@@ -49,7 +49,7 @@ export const tinc: Peer = {
     lab.file('far/hosts/near', hosts.near)
 
     return async () => {
-      // The far one first: a first attempt that finds nobody is repeated after five seconds.
+      // Start the far one first. A first attempt without an answer is repeated only after five seconds.
       const pids = lab.sites.toReversed().map(({ host, name }) => {
         const directory = join(lab.directory, name)
         return lab.daemon(host, 'tincd', ['-c', directory, '-D', '--pidfile', join(directory, 'pid')]).pid

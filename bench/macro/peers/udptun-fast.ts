@@ -11,13 +11,16 @@ import { overlayTunnel, type Peer, type Tunnel } from './peer.js'
 const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
 const DEVICE = 'tap0'
 
-/** The name under which this project's tunnel is measured. */
+/** The name of this project's tunnel in the measurements. */
 export const SUBJECT = 'udptun-fast'
 
-/** V8 compiles the data path in the first moments: see ARCHITECTURE.md, "Warm before the first frame". */
+/** V8 compiles the data path in the first moments. See ARCHITECTURE.md, "Warm before the first frame". */
 const SETTLE_SECONDS = 1
 
-/** @param local more overlay addresses of a site; `flags`, more flags */
+/**
+ * @param local more overlay addresses of a site
+ * @param flags more flags
+ */
 async function start(
   lab: Lab,
   local: (site: Site) => string[] = () => [],
@@ -52,7 +55,7 @@ export const udptunFast: Peer = {
   prepare: async (lab) => () => start(lab),
 }
 
-/** The same with keys: everything sealed by WireGuard's protocol. */
+/** The same with keys: WireGuard's protocol seals everything. */
 export const udptunFastPrivate: Peer = {
   name: 'udptun-fast-private',
   title: 'udptun-fast, private',
@@ -74,12 +77,13 @@ export const udptunFastPrivate: Peer = {
   },
 }
 
-/** An underlay this wide carries the frames of a device with IPv6's least MTU whole. */
+/** On an underlay with this MTU, frames of a device with IPv6's least MTU are not fragmented. */
 const WIDE_ENOUGH_BYTES = IPV6_MIN_MTU_BYTES + ETHERNET_BYTES + UDP_IPV4_BYTES
 
 /**
- * What fragments cost: an IPv6 address inside holds the device at an MTU of 1280, and an underlay narrower than
- * that needs carries every full frame in two, where {@link udptunFast} on the same underlay sends it whole.
+ * Measures the cost of fragments. An IPv6 address inside keeps the device's MTU at 1280 or more. On an underlay
+ * with a smaller MTU than that needs, every full frame is sent in two fragments. {@link udptunFast} on the same
+ * underlay sends every frame whole.
  */
 export const udptunFastFragments: Peer = {
   name: 'udptun-fast-fragments',

@@ -1,7 +1,7 @@
 import { release } from 'node:os'
 import type { Peer } from './peer.js'
 
-/** No tunnel: what there is to be had. */
+/** No tunnel: the limit of the underlay itself. */
 export const underlay: Peer = {
   name: 'underlay',
   title: 'bare underlay',

@@ -8,7 +8,7 @@ import { overlayTunnel, type Peer } from './peer.js'
 const DEVICE = 'vxlan0'
 const KIND = ['type', 'vxlan', 'id', '42', 'dstport', '4789']
 
-/** Point to point, as ip-link(8) has it: Ethernet in UDP within the kernel. It takes its MTU from the underlay. */
+/** Point to point, as in ip-link(8): Ethernet in UDP within the kernel. It takes its MTU from the underlay. */
 export const vxlan: Peer = {
   name: 'vxlan',
   title: 'kernel VXLAN',

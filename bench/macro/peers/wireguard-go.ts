@@ -7,7 +7,7 @@ import { installed, overlayTunnel, type Peer, type Tunnel } from './peer.js'
 
 const PORT = 51820
 const SOCKETS = '/var/run/wireguard'
-/** What wg-quick(8) leaves for the encapsulation: enough for an underlay of IPv6. */
+/** Room that wg-quick(8) leaves for the encapsulation. It is enough for an underlay with IPv6. */
 const OVERHEAD_BYTES = 80
 
 export const wireguardGo: Peer = {
@@ -22,7 +22,7 @@ export const wireguardGo: Peer = {
 const CACHE = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
 const TRIXIE = join(CACHE, 'udptun-fast', 'wireguard-go-trixie', 'usr', 'bin', 'wireguard-go')
 
-/** Debian trixie's, which has offloads of its own: bookworm's has none. */
+/** The version of Debian trixie, which has offloads. The version of bookworm has none. */
 export const wireguardGoTrixie: Peer = {
   name: 'wireguard-go-trixie',
   title: 'wireguard-go with offloads (Debian trixie)',
@@ -42,7 +42,7 @@ async function prepare(lab: Lab, program: string): Promise<() => Promise<Tunnel>
     return { secret, public: await lab.run(lab.near.host, 'wg', ['pubkey'], secret) }
   }
   const keys = { near: await generate(), far: await generate() }
-  // Hosts share the folder of control sockets: the names must differ, also from another benchmark's.
+  // The hosts share the folder of control sockets. So the names must be unique, also among other benchmarks.
   const devices = { near: `wgn${process.pid}`, far: `wgf${process.pid}` }
   const hadSockets = existsSync(SOCKETS)
   lab.defer(() => {
@@ -50,7 +50,7 @@ async function prepare(lab: Lab, program: string): Promise<() => Promise<Tunnel>
     try {
       if (!hadSockets) rmdirSync(SOCKETS)
     } catch {
-      // Somebody else's socket is in it by now, or nothing ever made it.
+      // The folder contains another program's socket, or it was never made.
     }
   })
 

@@ -3,7 +3,7 @@ import type { Results } from '../results.js'
 import { type Figure, figuresOf, subjectOf } from './figures.js'
 import { type Chart, FAINT, FONT, heading, INK, OTHER, render, SUBJECT } from './svg.js'
 
-/** The medians of all peers, with the spread of their rounds; one bar for each underlay. */
+/** The medians of all peers with the spread of their rounds. Each peer has one bar per underlay. */
 export function barChart(results: Results, load: Results['loads'][number]): Chart | undefined {
   const { format, title: unit, better } = METRICS[load.metric]
   const byUnderlay = results.underlays.map(({ name, title }) => ({
@@ -83,7 +83,7 @@ interface RenderApi {
   coord(point: readonly [number, number]): [number, number]
 }
 
-/** From the lowest to the highest round a line with ends, and behind it the median in words. */
+/** A line with end marks from the lowest to the highest round. The median follows it as text. */
 function spreadMark(api: RenderApi, offset: number, format: (value: number) => string) {
   const at = (value: number) => {
     const [x, y] = api.coord([value, api.value(2)])

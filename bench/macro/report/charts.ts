@@ -3,7 +3,7 @@ import { barChart } from './bars.js'
 import type { Chart } from './svg.js'
 import { timelineChart } from './timeline.js'
 
-/** All pictures of a run: one of bars for every load, one of lines for every underlay with a timeline. */
+/** All pictures of a run: a bar chart for every load, and a line chart for every underlay with a timeline. */
 export function charts(results: Results): Chart[] {
   return [
     ...results.loads.flatMap((load) => barChart(results, load) ?? []),

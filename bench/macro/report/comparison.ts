@@ -22,7 +22,7 @@ function percent(change: Change | undefined): string {
   return `${of(change.factor)} (${of(change.low)} to ${of(change.high)})`
 }
 
-/** The comparison for a terminal: a line a figure. */
+/** The comparison for a terminal: one line per figure. */
 export function comparisonReport({ before, rows, differences, regressions }: Comparison): string {
   const line = ({ underlay, load, metric, before, after, raw, judged, verdict }: ChangeRow) => [
     `${load}, ${METRICS[metric].title} (${underlay})`,

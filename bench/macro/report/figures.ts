@@ -4,18 +4,18 @@ import type { Results } from '../results.js'
 import { valuesByRound } from '../results.js'
 import { ratiosByRound, relativeSpread, type Summary, straddlesOne, summarize } from '../statistics.js'
 
-/** What a report says of one peer under one load: the figures that tables, charts and warnings share. */
+/** The result of one peer under one load. Tables, charts and warnings share these figures. */
 export interface Figure {
   readonly underlay: string
   readonly load: string
   readonly peer: string
   readonly metric: MetricName
   readonly value: Summary
-  /** The subject's value divided by this peer's, within each round; undefined for the subject itself. */
+  /** The subject's value divided by this peer's value, for each round; undefined for the subject itself. */
   readonly ratio: Summary | undefined
 }
 
-/** The peer that the others are compared with: this tunnel, or the first where it took no part. */
+/** The peer that the others are compared with: this tunnel, or the first peer if this tunnel took no part. */
 export function subjectOf({ peers }: Results): string {
   return peers.some(({ name }) => name === SUBJECT) ? SUBJECT : peers[0].name
 }
@@ -44,27 +44,27 @@ export function figure(
   }
 }
 
-/** The figures of all peers in the run's order, for what a load is judged by or another metric. */
+/** The figures of all peers in the order of the run, for one metric of a load. */
 export function figuresOf(results: Results, underlay: string, load: string, metric: MetricName): Figure[] {
   return results.peers.flatMap(({ name }) => figure(results, underlay, load, name, metric) ?? [])
 }
 
-/** A median whose rounds lie further apart than this share of it is unsteady. */
+/** A median is unsteady if the width of its rounds is more than this share of it. */
 export const WIDE_SPREAD = 0.4
 const FEW_ROUNDS = 3
 const BUSY_LOAD = 0.5
 
-/** The rounds lie too far apart for the median to mean much. */
+/** Whether the rounds are too far apart for a meaningful median. */
 export function unsteady({ value }: Figure): boolean {
   return value.count > 1 && relativeSpread(value) > WIDE_SPREAD
 }
 
-/** The rounds do not agree which of subject and peer is ahead. */
+/** Whether the rounds disagree on which is ahead, the subject or the peer. */
 export function undecided({ ratio }: Figure): boolean {
   return ratio !== undefined && ratio.count > 1 && straddlesOne(ratio)
 }
 
-/** What speaks against relying on a whole run, in sentences. */
+/** Reasons not to rely on a whole run, as sentences. */
 export function reservations({ rounds, machine, skipped }: Results): string[] {
   const found: string[] = []
   if (rounds < FEW_ROUNDS) {
@@ -81,7 +81,7 @@ export function reservations({ rounds, machine, skipped }: Results): string[] {
   return found
 }
 
-/** Where the spread makes a comparison meaningless: how often, on each underlay, in sentences. */
+/** How often the spread makes a comparison meaningless, for each underlay, as sentences. */
 export function spreadWarnings(results: Results): string[] {
   const { peers, loads, underlays } = results
   const subject = peers.find(({ name }) => name === subjectOf(results))?.title

@@ -30,7 +30,7 @@ figure { margin: 16px 0 20px }
 figure svg { display: block; max-width: 100%; height: auto }
 `
 
-/** The Markdown report as one page that needs no other file: the pictures are within. */
+/** The Markdown report as one page. It needs no other file, because it contains the pictures. */
 export function htmlReport(markdown: string, charts: readonly Chart[]): string {
   const marked = new Marked({
     renderer: {
@@ -40,7 +40,7 @@ export function htmlReport(markdown: string, charts: readonly Chart[]): string {
           ? false
           : `<figure role="img" aria-label="${text.replaceAll('"', '&quot;')}">${chart.svg}</figure>`
       },
-      // A paragraph may hold no figure.
+      // HTML does not allow a figure in a paragraph.
       paragraph({ tokens }) {
         const html = this.parser.parseInline(tokens)
         return tokens.every(({ type }) => type === 'image') ? `${html}\n` : `<p>${html}</p>\n`

@@ -4,10 +4,10 @@ import { type Figure, figure, figuresOf, subjectOf, undecided, unsteady } from '
 import type { Chart } from './svg.js'
 import { emphasised, picture, plain, range, table, times, titleOf } from './words.js'
 
-/** What stands beside the figure that a load is judged by, where it was measured. */
+/** Metrics that are shown beside the main metric of a load, if they were measured. */
 const BESIDE: readonly MetricName[] = ['p99Ms', 'lostPercent', 'cpuSecondsPerGigabyte', 'residentBytes']
 
-/** What a load has shown: its chart, and for each underlay a table with a row a peer. */
+/** The results of a load: its chart, and for each underlay a table with a row for each peer. */
 export function loadSection(
   results: Results,
   load: Results['loads'][number],

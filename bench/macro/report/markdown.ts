@@ -6,7 +6,7 @@ import { machineSection, methodSection } from './method-section.js'
 import type { Chart } from './svg.js'
 import { emphasised, picture, plain, table, times, titleOf } from './words.js'
 
-/** The whole report in Markdown; pictures are linked by their files' names. */
+/** The whole report in Markdown. It links the pictures by their file names. */
 export function markdownReport(results: Results, charts: readonly Chart[]): string {
   return [
     `# Throughput, side by side`,
@@ -33,7 +33,7 @@ function lead({ startedAt, machine, generator, command }: Results): string {
   return `${startedAt.slice(0, 10)}, on ${place}. Traffic by ${plain(generator.name)} ${plain(generator.version)}. To repeat it: \`${command}\``
 }
 
-/** What the first load says in words, per underlay. */
+/** The results of the first load in words, for each underlay. */
 function headlines(results: Results): string {
   const [load] = results.loads
   const subject = subjectOf(results)
@@ -68,7 +68,7 @@ function cautions(results: Results): string {
   return ['> **Before you rely on this**', '>', ...all.map((line) => `> - ${line}`)].join('\n')
 }
 
-/** A row a peer, a column a load. */
+/** A row for each peer, a column for each load. */
 function overview(results: Results, underlay: Results['underlays'][number]): string {
   const columns = results.loads.map((load) => figuresOf(results, underlay.name, load.name, load.metric))
   const rows = results.peers.map(({ name }) => [

@@ -3,7 +3,7 @@ import type { Results } from '../results.js'
 import { WIDE_SPREAD } from './figures.js'
 import { plain, table } from './words.js'
 
-/** What it was measured on, and which versions of what. */
+/** The machine of the measurement, and the versions of all programs. */
 export function machineSection(results: Results): string {
   const { machine, generator, underlays, peers } = results
   const facts: [string, string][] = [
@@ -26,7 +26,7 @@ export function machineSection(results: Results): string {
   return `## Machine and versions\n\n${table([['', ''], ...facts.map((row) => row.map(plain))], ['l', 'l'])}`
 }
 
-/** What the figures mean. */
+/** The meaning of the figures. */
 export function methodSection({ rounds, seconds }: Results): string {
   return `## How it was measured
 

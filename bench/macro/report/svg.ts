@@ -1,11 +1,14 @@
 import { type EChartsCoreOption, init, setPlatformAPI } from 'echarts'
 
-/** Colours as drawn, for a light page, and what a style sheet within the picture makes of them on a dark one. */
+/**
+ * The colours for a light page, and the colours that a style sheet in the picture replaces them with on a dark
+ * page.
+ */
 export const INK = { light: '#1f2328', dark: '#e6edf3' }
 export const FAINT = { light: '#d1d9e0', dark: '#3d444d' }
 export const SUBJECT = { light: '#0969da', dark: '#58a6ff' }
 export const OTHER = { light: '#818b98', dark: '#9198a1' }
-/** Told apart by those who see few colours, too (after Okabe and Ito). */
+/** These can be told apart also with colour blindness (after Okabe and Ito). */
 export const LINES = [
   { light: '#57606a', dark: '#9ea7b3' },
   { light: '#b35900', dark: '#f0a04b' },
@@ -20,8 +23,8 @@ export const LINES = [
 export const FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 const WIDTH = 760
 
-// There is no browser to measure text: this is near enough for the fonts above. (A full-width character is
-// what ECharts takes the height of a line from.)
+// Without a browser nothing can measure text. This estimate is close enough for the fonts above. (ECharts takes
+// the height of a line from a full-width character.)
 setPlatformAPI({
   measureText(text: string, font?: string) {
     const pixels = Number(/([\d.]+)px/.exec(font ?? '')?.[1] ?? 12)
@@ -37,7 +40,7 @@ export interface Chart {
   readonly svg: string
 }
 
-/** A picture's title and what it shows. */
+/** The title of a picture, and what it shows. */
 export function heading(text: string, subtext: string) {
   return {
     text,
@@ -50,7 +53,9 @@ export function heading(text: string, subtext: string) {
   }
 }
 
-/** Draws in the light colours for whatever shows no style sheets; those that do follow the reader's scheme. */
+/**
+ * Draws in the light colours, for viewers without style sheets. The others follow the reader's colour scheme.
+ */
 export function render(
   option: EChartsCoreOption & { readonly title: ReturnType<typeof heading> },
   height: number,
@@ -64,7 +69,7 @@ export function render(
   }
 }
 
-/** What a reader who cannot see the picture is told of it. */
+/** Adds a title for readers who cannot see the picture. */
 function withTitle(svg: string, title: string): string {
   const escaped = title.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
   return svg.replace(/^<svg[^>]*>/, `$&<title>${escaped}</title>`)
@@ -78,7 +83,7 @@ function withDarkColours(svg: string): string {
   const style = `<style>@media (prefers-color-scheme:dark){${rules.join('')}}</style>`
   return (
     svg
-      // ECharts' own sheet is about the pointer hovering, which a still picture has no use for.
+      // ECharts' own style sheet is for hovering with the pointer. A static picture does not need it.
       .replaceAll(/<style\s*>.*?<\/style>/gs, '')
       .replace('</svg>', `${style}</svg>`)
   )

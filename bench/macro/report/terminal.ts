@@ -12,7 +12,7 @@ import {
   unsteady,
 } from './figures.js'
 
-/** The medians as tables, one for each underlay: a row a peer, a column a load. */
+/** The medians as tables, one per underlay: a row for each peer, a column for each load. */
 export function terminalReport(results: Results): string {
   const subject = subjectOf(results)
   const head = ['', ...results.loads.map(({ name }) => name)]

@@ -1,7 +1,7 @@
 /**
- * Loaded before the program (`node --import`), whose own classes it then breaks on demand: a message from the
- * parent names an entry to main and how often what is called there is to throw before it is as it was. The
- * program is the real one; nothing in it knows of this.
+ * Loaded before the program (`node --import`). It breaks the program's own classes on demand. A message from
+ * the parent names an entry to main, and how often the function there throws before it works again. The program
+ * is the real one; nothing in it knows of this.
  */
 import dns from 'node:dns/promises'
 import fs from 'node:fs'
@@ -24,7 +24,7 @@ import { Mailbox } from '../../../src/memory/mailbox.js'
 import { Handshakes } from '../../../src/noise/handshakes.js'
 import { Peer as NoisePeer } from '../../../src/noise/peer.js'
 
-/** Where main is entered: what is called there. */
+/** The entries to main: the function that is called there. */
 const ENTRIES = {
   'a word from a worker': [ControlChannel.prototype, 'wake'],
   'a turn of a queue': [Mailbox.prototype, 'take'],
@@ -55,14 +55,14 @@ export type Entry = keyof typeof ENTRIES
 export interface Breakage {
   readonly entry: Entry
   readonly times: number
-  /** Only of what has this `name`, where it is given. */
+  /** If given: only for objects with this `name`. */
   readonly name?: string
 }
 
 if (isMainThread) {
   process.on('message', (breakage: Breakage) => breakIt(breakage))
   process.channel?.unref()
-  // Before anything has been set up.
+  // Breaks before anything is set up.
   const atOnce = process.env.BREAK_AT_ONCE
   if (atOnce !== undefined) breakIt(JSON.parse(atOnce))
 }

@@ -1,7 +1,7 @@
 /**
- * Loaded before the program (`node --import`): its clock of keys, in all its threads, jumps forward by as many
- * milliseconds as the parent says in a message, as it does for one that was suspended; and main's timers of keys
- * stand still from then on, as if they had not run yet.
+ * Loaded before the program (`node --import`). On a message from the parent, the program's clock for keys jumps
+ * forward in all its threads, by the number of milliseconds in the message. A suspend has the same effect. From
+ * then on main's timers for keys do not run, as if their turn had not come yet.
  */
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 import { BootClock } from '../../../src/linux/clock.js'

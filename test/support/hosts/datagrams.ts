@@ -1,6 +1,6 @@
 /**
- * Sends the UDP datagrams it is told to, one after the other, in fragments where they are long: the argument
- * is a {@link Datagrams} in JSON.
+ * Sends the given UDP datagrams one after the other; long ones go in fragments. The argument is a
+ * {@link Datagrams} in JSON.
  */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 /**
- * Starts tunnels in this process that cannot start, and tells what each leaves behind: the argument is a list
- * of settings in JSON, the output a {@link FailedStart} for each.
+ * Starts tunnels in this process that cannot start, and reports what each leaves behind. The argument is a list
+ * of settings in JSON. The output has a {@link FailedStart} for each.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { createLog } from '../../../src/cli/log.js'
@@ -9,7 +9,7 @@ import { Tunnel } from '../../../src/control/tunnel.js'
 
 export interface FailedStart {
   readonly message: string
-  /** Open files and threads that were not there before. */
+  /** Open files and threads that did not exist before. */
   readonly files: readonly string[]
   readonly threads: number
 }
@@ -37,7 +37,7 @@ async function fail(given: Record<string, unknown>): Promise<string> {
 }
 
 const starts: Record<string, unknown>[] = JSON.parse(process.argv[2])
-// What is loaded and opened once and for all is no leak.
+// What is loaded and opened only once is not a leak.
 await fail(starts[starts.length - 1])
 const failed: FailedStart[] = []
 for (const start of starts) {

@@ -3,9 +3,9 @@ import { close, recv, sendto } from '../../../src/linux/libc.js'
 import { encodeSockaddr, sockaddrLength } from '../../../src/linux/sockaddr.js'
 import { openUdp, type UdpSocket } from '../../../src/linux/udp.js'
 
-/** The far end of a tunnel as a bare UDP socket in a host: what comes is kept, and anything may be sent. */
+/** The far end of a tunnel as a bare UDP socket in a host. It keeps what it receives, and can send anything. */
 export class FarEnd implements Disposable {
-  /** Payloads of every datagram so far. */
+  /** Payloads of all datagrams received so far. */
   readonly received: Buffer[] = []
   readonly #socket: UdpSocket
   readonly #timer: NodeJS.Timeout
@@ -18,7 +18,7 @@ export class FarEnd implements Disposable {
     this.#timer = setInterval(() => this.#drain(), 5)
   }
 
-  /** Sends a datagram, or several calls' worth of it; those that find the send buffer full are lost. */
+  /** Sends a datagram `times` times. It is lost each time the send buffer is full. */
   send(payload: Uint8Array, address: string, port = 5149, times = 1): void {
     const { fd, family } = this.#socket
     const name = encodeSockaddr(family, { address, port })

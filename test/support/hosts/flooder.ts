@@ -1,7 +1,7 @@
 /**
- * Sends UDP datagrams over IPv4 as fast as the kernel takes them, of random size and content (or given ones, at a
- * given rate) and from any source. The argument is a {@link Flood} in JSON, as is the {@link FloodReport} that it
- * prints at the end.
+ * Sends UDP datagrams over IPv4 from any source address, as fast as the kernel takes them or at a given rate.
+ * Their size and content are random or given. The argument is a {@link Flood} in JSON. At the end it prints a
+ * {@link FloodReport} in JSON.
  */
 import type { Endpoint } from '../../../src/linux/sockaddr.js'
 import { type FloodReport, sendFlood } from '../../net/attacks/raw-flood.js'
@@ -11,19 +11,19 @@ export type { FloodReport }
 
 export interface Flood {
   readonly to: Endpoint
-  /** Taken by turns. */
+  /** Used in turn. */
   readonly from: readonly Endpoint[]
   readonly datagrams: number
   /** The longest payload. The shortest is empty. */
   readonly maxBytes: number
   readonly seed: number
-  /** In base64, taken by turns in place of random ones. */
+  /** In base64, used in turn instead of random ones. */
   readonly payloads?: readonly string[]
-  /** How many a second; without, as fast as the kernel takes them. */
+  /** Datagrams per second. Undefined: as fast as the kernel takes them. */
   readonly perSecond?: number
 }
 
-/** Payloads are taken from anywhere in as many random bytes. */
+/** Payloads are taken from random places of this many random bytes. */
 const NOISE_BYTES = 1 << 20
 
 const flood: Flood = JSON.parse(process.argv[2])

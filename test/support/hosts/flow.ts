@@ -1,6 +1,6 @@
 /**
- * One end of a long TCP transfer: `listen <address> <port>` receives and, when it ends, prints as JSON how much
- * came and how long nothing did at the most; `connect <address> <port> <seconds>` sends as fast as it can.
+ * One end of a long TCP transfer. `listen <address> <port>` receives. At the end it prints, as JSON, how much
+ * came and the longest time without data. `connect <address> <port> <seconds>` sends as fast as it can.
  */
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'

@@ -7,12 +7,12 @@ import { PLAIN } from './lab.js'
 
 const FLOW = fileURLToPath(new URL('./flow.js', import.meta.url))
 
-/** How much longer than it is to last a transfer may take to begin and to end. */
+/** Extra time that a transfer may take to begin and to end. */
 const GRACE_MS = 15_000
 
 /**
- * A TCP transfer from one host to another, for so many seconds.
- * @returns what the receiver saw, at its end; rejected where it does not come to one
+ * Starts a TCP transfer from one host to another, for `seconds`.
+ * @returns what the receiver saw at the end; rejected if the transfer does not end properly
  */
 export async function startFlow(
   from: Host,
@@ -43,7 +43,7 @@ export async function startFlow(
     receiver.kill('SIGKILL')
     sender.kill('SIGKILL')
   })
-  // Whoever does not wait for it need not know how it went.
+  // A caller that does not wait for the end does not need the error.
   ended.catch(() => {})
   return { ended }
 }

@@ -1,6 +1,6 @@
 /**
- * Puts given frames into a network interface by turns, so many a second for so long (packet(7)): a
- * {@link FrameFlood} in JSON is the argument. Prints how many it has sent.
+ * Puts given frames in turn into a network interface, at a given rate and for a given time (packet(7)). The
+ * argument is a {@link FrameFlood} in JSON. Prints how many frames it has sent.
  */
 import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from '../../../src/linux/constants.js'
 import { EAGAIN, ENOBUFS, KernelError } from '../../../src/linux/errno.js'
@@ -21,7 +21,7 @@ const BURST = 16
 const { device, frames, perSecond, seconds }: FrameFlood = JSON.parse(process.argv[2])
 const bytes = frames.map((it) => Buffer.from(it, 'base64'))
 const fd = must('socket', () => socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
-// Protocol 0: nothing is received.
+// Protocol 0: the socket receives nothing.
 const name = Buffer.alloc(sockaddr_ll.size)
 name.writeUInt16LE(AF_PACKET, sockaddr_ll.sll_family)
 name.writeInt32LE(if_nametoindex(device), sockaddr_ll.sll_ifindex)

@@ -1,13 +1,13 @@
 import { internetChecksum } from '../../../src/wire/checksum.js'
 import { ETHERNET_HEADER_BYTES, type MacAddress, VLAN_TAG_BYTES } from '../../../src/wire/ethernet.js'
 
-/** Frames as the tests inject them. */
+/** Frames that the tests inject. */
 
 export const BROADCAST: MacAddress = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
-/** Locally administered, as are all sources here, and nobody's: the kernel never sends from it. */
+/** Locally administered, as all sources here. It belongs to no host, so the kernel never sends from it. */
 export const STRANGER: MacAddress = [0x02, 0x5a, 0, 0, 0, 0x01]
 export const NOBODY: MacAddress = [0x02, 0x5a, 0, 0, 0, 0x02]
-/** IEEE 802.1D: the group that bridges speak in, and the LLC header of what they say. */
+/** IEEE 802.1D: the group address of bridges, and the LLC header of their messages. */
 const STP_GROUP: MacAddress = [0x01, 0x80, 0xc2, 0, 0, 0]
 const STP_LLC = [0x42, 0x42, 0x03]
 
@@ -29,7 +29,7 @@ export function frame(to: MacAddress, type: number, payload: Uint8Array): Buffer
   return Buffer.concat([header, payload])
 }
 
-/** `inner` with a tag in front of its EtherType. */
+/** `inner` with a tag before its EtherType. */
 export function tagged(inner: Buffer, tci: number, type: number = ETHERTYPE.vlan): Buffer {
   const tag = Buffer.alloc(VLAN_TAG_BYTES)
   tag.writeUInt16BE(type, 0)
@@ -37,7 +37,7 @@ export function tagged(inner: Buffer, tci: number, type: number = ETHERTYPE.vlan
   return Buffer.concat([inner.subarray(0, 12), tag, inner.subarray(12)])
 }
 
-/** A configuration BPDU as IEEE 802.1D has it: 35 bytes in LLC, padded to the least frame. */
+/** A configuration BPDU of IEEE 802.1D: 35 bytes in LLC, padded to the shortest frame. */
 export function bridgeProtocolUnit(): Buffer {
   const unit = Buffer.from([...STP_LLC, ...new Array<number>(35).fill(0)])
   unit.set([0x80, 0, ...STRANGER], 3 + 5)
@@ -48,7 +48,7 @@ export function padded(bytes: Uint8Array, least: number): Buffer {
   return Buffer.concat([bytes, Buffer.alloc(Math.max(0, least - bytes.length))])
 }
 
-/** An IPv4 packet with a right checksum. @param flags what stands in the fragment word */
+/** An IPv4 packet with a right checksum. @param flags the word with the flags and the fragment offset */
 export function ipv4(
   protocol: number,
   payload: Uint8Array,
@@ -68,7 +68,7 @@ export function ipv4(
   return Buffer.concat([header, payload])
 }
 
-/** An IPv6 packet between link-local addresses that nobody has. */
+/** An IPv6 packet between link-local addresses that no host has. */
 export function ipv6(nextHeader: number, payload: Uint8Array): Buffer {
   const header = Buffer.alloc(40)
   header[0] = 0x60
@@ -82,7 +82,7 @@ export function ipv6(nextHeader: number, payload: Uint8Array): Buffer {
   return Buffer.concat([header, payload])
 }
 
-/** An ARP request or reply between addresses that nobody has (RFC 826). */
+/** An ARP request or reply between addresses that no host has (RFC 826). */
 export function arp(operation: 1 | 2): Buffer {
   const packet = Buffer.from([
     0,
@@ -107,7 +107,7 @@ export function arp(operation: 1 | 2): Buffer {
   return padded(packet, 46)
 }
 
-/** A neighbour solicitation (RFC 4861, 4.3) for an address, without options, its checksum left out. */
+/** A neighbour solicitation (RFC 4861, 4.3) for an address, without options and without a checksum. */
 export function solicitation(target: readonly number[]): Buffer {
   const message = Buffer.alloc(24)
   message[0] = 135

@@ -1,14 +1,14 @@
 /**
- * A tunnel within this process, so that its main thread's event loop can be measured: the arguments are
- * those of the program, `start <local-ip>… <remote>`. Each message from the parent ends a measurement, whose
- * result is the answer, and starts the next.
+ * A tunnel within this process, so that the event loop of its main thread can be measured. The arguments are
+ * those of the program: `start <local-ip>… <remote>`. Each message from the parent ends a measurement and
+ * starts the next. The answer is the result.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createLog } from '../../../src/cli/log.js'
 import { loadSettings } from '../../../src/config/load.js'
 import { Tunnel } from '../../../src/control/tunnel.js'
 
-/** How late the event loop came to a timer that was due every millisecond. */
+/** How late the event loop ran a timer that was due every millisecond. */
 export interface LoopDelay {
   readonly samples: number
   readonly p50Ms: number

@@ -9,23 +9,23 @@ import { TwoHosts } from '../../../src/lab/two-hosts.js'
 
 export type { Finished }
 
-/** The program as it is built, to be run with node. */
+/** The built program, to run with node. */
 export const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
 
 /**
- * Comes before a command so that it starts as a person would start it: tap gives every node process under its
- * own a loader (by NODE_OPTIONS), and with it another thread, exit handlers and 150 ms more to start.
+ * Put this before a command, so that it starts as on a person's command line. tap adds a loader to every node
+ * process below it (by NODE_OPTIONS). That brings another thread, exit handlers, and 150 ms more to start.
  */
 export const PLAIN = ['/usr/bin/env', '-u', 'NODE_OPTIONS'] as const
 
 export interface Pair extends Disposable {
   readonly a: Host
   readonly b: Host
-  /** Underlay addresses of each. */
+  /** The underlay addresses of both hosts. */
   readonly underlay: { readonly a: string; readonly b: string; readonly a6: string; readonly b6: string }
 }
 
-/** Two hosts joined by a cable between their `eth0`, with IPv4 and IPv6. */
+/** Two hosts with a cable between their `eth0`, with IPv4 and IPv6. */
 export function twoHosts(mtuBytes = 1500): Pair {
   const underlay = { a: '192.0.2.1', b: '192.0.2.2', a6: '2001:db8::1', b6: '2001:db8::2' }
   const two = new TwoHosts({
@@ -40,7 +40,7 @@ export function twoHosts(mtuBytes = 1500): Pair {
   return { a, b, underlay, [Symbol.dispose]: () => two.close() }
 }
 
-/** Runs a program in a host (or here, without one) to its end. */
+/** Runs a program to its end, in a host, or on this machine without a host. */
 export async function run(
   host: Host | undefined,
   command: string,
@@ -55,7 +55,7 @@ export async function run(
   return finished
 }
 
-/** Runs a program that must succeed, and returns what it printed. */
+/** Runs a program that must succeed. Returns what it printed. */
 export async function ok(host: Host, command: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await run(host, command, args)
   if (code !== 0)
@@ -63,9 +63,9 @@ export async function ok(host: Host, command: string, ...args: string[]): Promis
   return stdout
 }
 
-/** How a tunnel process is started, where not by node with {@link PROGRAM} in this process's environment. */
+/** How to start a tunnel process, if not with node, {@link PROGRAM} and this process's environment. */
 export interface Launch extends Pick<SpawnOptions, 'cwd' | 'env' | 'stdio'> {
-  /** What takes the program's place: a command and its first arguments. */
+  /** Replaces the program: a command and its first arguments. */
   readonly command?: readonly [string, ...string[]]
 }
 
@@ -83,7 +83,7 @@ export class RunningTunnel extends Program {
     this.onLine((line) => this.log.push(JSON.parse(line)))
   }
 
-  /** Waits for a line of its log that matches. */
+  /** Waits for a log line that matches. */
   async said(pattern: RegExp, withinMs = 20_000): Promise<Record<string, unknown>> {
     for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(10)) {
       const line = this.log.find(({ msg }) => pattern.test(String(msg)))
@@ -95,7 +95,7 @@ export class RunningTunnel extends Program {
     )
   }
 
-  /** What its status socket answers. */
+  /** The answer of its status socket. */
   status(device = 'tap0'): Promise<StatusReport> {
     return this.host.run(() => askStatus(device))
   }
@@ -108,12 +108,12 @@ export async function startTunnel(host: Host, ...args: string[]): Promise<Runnin
   return tunnel
 }
 
-/** Whether one ping comes back. */
+/** Whether one ping is answered. */
 export async function pings(host: Host, address: string, ...args: string[]): Promise<boolean> {
   return (await run(host, 'ping', ['-c', '1', '-W', '1', ...args, address])).code === 0
 }
 
-/** Waits until a ping comes back; returns how long that took in ms. */
+/** Waits until a ping is answered. Returns how long that took in ms. */
 export async function untilPing(host: Host, address: string, withinMs = 5_000): Promise<number> {
   const startedMs = performance.now()
   while (performance.now() - startedMs < withinMs) {
@@ -123,7 +123,7 @@ export async function untilPing(host: Host, address: string, withinMs = 5_000): 
   throw new Error(`${host.name} had no answer from ${address} within ${withinMs} ms`)
 }
 
-/** Calls `check` until it is true. */
+/** Repeats `check` until it returns true. */
 export async function until(
   what: string,
   check: () => boolean | Promise<boolean>,

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { listDevices, statusSocketPath } from '../../../src/command/path.js'
 import type { Host } from '../../../src/lab/host.js'
 
-/** What a tunnel may leave in a host of `twoHosts`: devices beside its own two, and status sockets. */
+/**
+ * What a tunnel may leave in a host of `twoHosts`: devices other than the host's own two, and status sockets.
+ */
 export function leftIn(host: Host): string[] {
   return host.run(() => {
     const devices = readFileSync('/proc/thread-self/net/dev', 'utf8').matchAll(/^ *([^ :]+):/gm)

@@ -1,6 +1,7 @@
 /**
- * Sends Ethernet frames in UDP as a peer would, at a steady rate, each from another MAC by chance and to nobody.
- * The argument is a {@link MacFlood} in JSON; prints how many it sent at the end.
+ * Sends Ethernet frames in UDP like a peer, at a steady rate. Each frame has a random source MAC, and a random
+ * destination MAC that belongs to no host. The argument is a {@link MacFlood} in JSON. At the end it prints how
+ * many frames it has sent.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MSG_DONTWAIT } from '../../../src/linux/constants.js'
@@ -13,9 +14,9 @@ import { Scratch } from '../../../src/worker/scratch.js'
 import { Noise } from './noise.js'
 
 export interface MacFlood {
-  /** The peers that get it, all of it each. */
+  /** The peers that receive the flood. Each receives all of it. */
   readonly to: readonly Endpoint[]
-  /** The port to send from. */
+  /** The source port. */
   readonly port: number
   readonly framesPerSecond: number
   readonly seconds: number

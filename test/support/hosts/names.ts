@@ -5,10 +5,13 @@ import type { Test } from 'tap'
 import type { Host } from '../../../src/lab/host.js'
 import { type Launch, ok, PROGRAM, RunningTunnel, until } from './lab.js'
 
-/** The one name that {@link serveNames} knows. */
+/** The only name that {@link serveNames} knows. */
 export const NAME = 'host-b.test'
 
-/** A name server on a host's loopback, for `NAME` and, with an answer that there is none, for the rest of `.test`. */
+/**
+ * A name server on a host's loopback. It knows `NAME`, and answers for the rest of `.test` that there is no
+ * such name.
+ */
 export async function serveNames(host: Host, ...addresses: string[]): Promise<ChildProcess> {
   const server = host.spawn('dnsmasq', [
     '--keep-in-foreground',
@@ -29,7 +32,7 @@ export async function serveNames(host: Host, ...addresses: string[]): Promise<Ch
   return server
 }
 
-/** Has a host's name server take questions and never answer. */
+/** Makes a host's name server receive questions but never answer. */
 export function silenceNames(host: Host): Promise<string> {
   return ok(
     host,
@@ -38,28 +41,29 @@ export function silenceNames(host: Host): Promise<string> {
   )
 }
 
-/** A line of shell that makes a mount namespace ask the name server of its own host. */
+/** A shell command that makes a mount namespace ask the name server of its own host. */
 export function mountResolver(t: Test): string {
   const file = join(t.testdir(), 'resolv.conf')
   writeFileSync(file, 'nameserver 127.0.0.1\n')
   return `mount --bind '${file}' /etc/resolv.conf`
 }
 
-/** How the program is started so that it asks the name server of its own host. */
+/** How to start the program so that it asks the name server of its own host. */
 export function asksItsHost(t: Test): Launch {
   return inMountNamespace(mountResolver(t))
 }
 
 /**
- * How the program is started in a mount namespace of its own, changed by a line of shell first.
- * @param wrap a command with its arguments, to run the program
+ * How to start the program in its own mount namespace.
+ * @param change a shell command that first changes the mount namespace
+ * @param wrap a command with its arguments that runs the program
  */
 export function inMountNamespace(change: string, ...wrap: string[]): Launch {
   const script = `${change} && exec "$@"`
   return { command: ['unshare', '-m', 'sh', '-c', script, 'sh', ...wrap, process.execPath, PROGRAM] }
 }
 
-/** Starts a tunnel to {@link NAME}, which it asks the name server of its own host for. */
+/** Starts a tunnel to {@link NAME}. The tunnel asks the name server of its own host for it. */
 export function startNamed(t: Test, host: Host): RunningTunnel {
   return new RunningTunnel(host, ['10.9.0.1', NAME], [], asksItsHost(t))
 }

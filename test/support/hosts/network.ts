@@ -7,10 +7,10 @@ import { PacketSocket } from './packet-socket.js'
 /** The MTU of taps whose frames go in UDP over IPv4 and an Ethernet of 1500. */
 export const OVERLAY_MTU_BYTES = 1458
 
-/** Programs that are started at once. */
+/** Number of programs that start at the same time. */
 const AT_A_TIME = 5
 
-/** Makes a bridge in a host of these interfaces, which must be up. */
+/** Makes a bridge of these interfaces of a host. They must be up. */
 export function bridge(host: Host, ...ports: string[]): void {
   host.netlink((netlink) => {
     createLink(netlink, 'bridge', 'br0')
@@ -20,7 +20,7 @@ export function bridge(host: Host, ...ports: string[]): void {
   })
 }
 
-/** How often this frame has come to each of these devices, from elsewhere. */
+/** How often this frame has come to each of these devices from another host. */
 export async function arrivals(taps: readonly PacketSocket[], bytes: Buffer): Promise<number[]> {
   const counts: number[] = []
   for (const tap of taps) {
@@ -34,7 +34,10 @@ export async function arrivals(taps: readonly PacketSocket[], bytes: Buffer): Pr
   return counts
 }
 
-/** Hosts whose `eth0` are in one Ethernet, the underlay: host number `i` is 192.0.2.(i + 1), and 10.9.0.(i + 1). */
+/**
+ * Hosts with their `eth0` in one Ethernet, the underlay. Host `i` has the underlay address 192.0.2.(i + 1) and
+ * the overlay address 10.9.0.(i + 1).
+ */
 export class Network implements Disposable {
   readonly hosts: readonly Host[]
   readonly #wire = new Host('wire')
@@ -57,13 +60,13 @@ export class Network implements Disposable {
     return `10.9.0.${index + 1}`
   }
 
-  /** Starts the tunnel of host `index` to these others. */
+  /** Starts the tunnel of host `index` with these peers. */
   start(index: number, to: readonly number[], ...args: string[]): Promise<RunningTunnel> {
     const peers = to.flatMap((peer) => ['--peer', this.underlay(peer)])
     return startTunnel(this.hosts[index], this.overlay(index), ...peers, ...args)
   }
 
-  /** Every host with every other one, started a few at a time. */
+  /** Starts a tunnel on every host, with all other hosts as peers, a few at a time. */
   async mesh(...args: string[]): Promise<RunningTunnel[]> {
     const all = this.hosts.map((_, index) => index)
     const tunnels: RunningTunnel[] = []
@@ -81,7 +84,7 @@ export class Network implements Disposable {
     return tunnels
   }
 
-  /** What passes a device of host `index`. */
+  /** A socket that sees everything that passes a device of host `index`. */
   socket(index: number, device: string): PacketSocket {
     const socket = new PacketSocket(this.hosts[index], device)
     this.#sockets.push(socket)

@@ -1,6 +1,6 @@
 import { createCipheriv } from 'node:crypto'
 
-/** Bytes that look random and are the same for the same seed: an AES-128-CTR key stream, a piece at a time. */
+/** Bytes that look random but are the same for the same seed: an AES-128-CTR key stream, read in pieces. */
 export class Noise {
   readonly #cipher
 

@@ -32,13 +32,13 @@ const RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024
 
 export interface Captured {
   readonly bytes: Buffer
-  /** Sent by the host itself, not come from the other end of the wire. */
+  /** Sent by the host itself, and not received from the other end of the wire. */
   readonly outgoing: boolean
 }
 
 /**
- * Frames straight into a network interface, and everything that passes it, below the protocol stack
- * (packet(7)). It may be used from outside of the host that it was opened in.
+ * Sends frames directly into a network interface and receives everything that passes it, below the protocol
+ * stack (packet(7)). It may be used from outside the host in which it was opened.
  */
 export class PacketSocket implements Disposable {
   readonly #fd: number
@@ -77,12 +77,14 @@ export class PacketSocket implements Disposable {
     memory.u32[(this.#iov + iovec.iov_len) >>> 2] = MAX_BYTES
   }
 
-  /** Sends one frame as it is (on a tun device, one packet). @throws KernelError (EMSGSIZE beyond the MTU) */
+  /**
+   * Sends one frame unchanged (on a tun device, one packet). @throws KernelError (EMSGSIZE beyond the MTU)
+   */
   send(frame: Uint8Array): void {
     must('send', () => send(this.#fd, frame, frame.length, 0))
   }
 
-  /** Sends one frame; false where the interface has too many waiting. */
+  /** Sends one frame. Returns false if too many frames wait in the interface. */
   trySend(frame: Uint8Array): boolean {
     if (send(this.#fd, frame, frame.length, 0) >= 0) return true
     const errno = lastErrno()
@@ -106,7 +108,9 @@ export class PacketSocket implements Disposable {
     return { bytes: this.#withTag(Buffer.from(u8.subarray(this.#data, this.#data + bytes))), outgoing }
   }
 
-  /** The kernel takes a VLAN tag out of a frame that comes in, and tells it beside. */
+  /**
+   * The kernel takes a VLAN tag out of a received frame and reports it separately. This puts the tag back.
+   */
   #withTag(frame: Buffer): Buffer {
     const { view } = this.#memory
     const end = this.#control + view.getUint32(this.#message + msghdr.msg_controllen, true)
@@ -130,7 +134,7 @@ export class PacketSocket implements Disposable {
     return frame
   }
 
-  /** Takes what passes until `count` of it was `wanted`; returns that, less when the time is up. */
+  /** Takes frames until `count` of them were `wanted`. Returns these; fewer if the time is over. */
   async capture(count: number, wanted: (it: Captured) => boolean, withinMs = 3_000): Promise<Captured[]> {
     const found: Captured[] = []
     for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(1)) {

@@ -4,29 +4,31 @@ import { connect, Host } from '../../../src/lab/host.js'
 import { removeStatusSockets } from '../../../src/lab/two-hosts.js'
 import { ok, type RunningTunnel, startTunnel, until, untilPing } from './lab.js'
 
-/** Two hosts with routers between: links in a row, each with an MTU of its own. */
+/** Two hosts with routers between them: links in a row, each with its own MTU. */
 export interface Path extends Disposable {
   readonly a: Host
   readonly b: Host
   readonly routers: readonly Host[]
-  /** Addresses of the two ends. */
+  /** The underlay addresses of the two ends. */
   readonly underlay: { readonly a: string; readonly b: string; readonly a6: string; readonly b6: string }
-  /** Gives link `index`, counted from a, another MTU: at both of its ends. */
+  /** Sets the MTU of link `index` (counted from a) at both of its ends. */
   setMtu(index: number, mtuBytes: number): void
 }
 
 const v4 = (link: number, end: 1 | 2) => `198.18.${link}.${end}`
 const v6 = (link: number, end: 1 | 2) => `2001:db8:${link + 1}::${end}`
 
-/** The device of a host on the side of b, and of a; the two ends have only `eth0`. */
+/** A router's device towards b, and towards a. The two ends have only `eth0`. */
 const RIGHT = 'right'
 const LEFT = 'left'
 
-/** @param mtus of the links, in bytes, with a router between each two; one below 1280 and there is no IPv6 */
+/**
+ * @param mtus of the links, in bytes, with a router between every two; if one is below 1280, there is no IPv6
+ */
 export function pathOf(...mtus: readonly number[]): Path {
   const hosts = Array.from({ length: mtus.length + 1 }, (_, index) => new Host(`h${index}`))
   const last = hosts.length - 1
-  // Or an address is of no use for its first second.
+  // Without this, an address cannot be used in its first second.
   for (const host of hosts)
     host.run(() => writeFileSync('/proc/sys/net/ipv6/conf/default/dad_transmits', '0'))
   const rightOf = (index: number) => (index === 0 ? 'eth0' : RIGHT)
@@ -69,9 +71,7 @@ export function pathOf(...mtus: readonly number[]): Path {
   }
 }
 
-/**
- * Has a router drop all ICMP errors, its own and others', that leave towards `side`; echoes pass.
- */
+/** Makes a router drop all ICMP errors that leave towards `side`: its own and those of others. Echoes pass. */
 export async function filterIcmp(router: Host, side: 'a' | 'b' | 'both'): Promise<void> {
   const out = side === 'both' ? '' : `oifname ${side === 'a' ? LEFT : RIGHT}`
   const rules = [`${out} icmp type destination-unreachable drop`, `${out} icmpv6 type { 1, 2, 3, 4 } drop`]
@@ -82,14 +82,14 @@ export async function filterIcmp(router: Host, side: 'a' | 'b' | 'both'): Promis
   }
 }
 
-/** Has a router drop what is longer than `mtuBytes` and leaves towards b, and say nothing: a one-way black hole. */
+/** Makes a router silently drop packets longer than `mtuBytes` towards b: a black hole in one direction. */
 export async function swallow(router: Host, mtuBytes: number): Promise<void> {
   await ok(router, 'nft', 'add', 'table', 'inet', 'hole')
   await ok(router, 'nft', 'add chain inet hole forward { type filter hook forward priority 20; }')
   await ok(router, 'nft', `add rule inet hole forward oifname ${RIGHT} meta length > ${mtuBytes} drop`)
 }
 
-/** Has a router lose so many of a hundred packets that it forwards, either way. */
+/** Makes a router lose this percentage of the packets that it forwards, in both directions. */
 export async function lose(router: Host, percent: number): Promise<void> {
   await ok(router, 'nft', 'add', 'table', 'inet', 'loss')
   await ok(router, 'nft', 'add chain inet loss forward { type filter hook forward priority 10; }')
@@ -101,14 +101,14 @@ export interface Ends {
   readonly b: RunningTunnel
 }
 
-/** Starts a tunnel at both ends of a path, over IPv4 or IPv6, with more overlay addresses and flags as told. */
+/** Starts a tunnel at both ends of a path, over IPv4 or IPv6, with further overlay addresses and flags. */
 export async function startEnds(
   { a, b, underlay }: Path,
   { ipv6 = false, local = (_: 1 | 2): string[] => [], flags = [] as readonly string[] } = {},
 ): Promise<Ends> {
   const start = (host: Host, which: 1 | 2, remote: string) =>
     startTunnel(host, `10.9.0.${which}`, ...local(which), remote, ...flags)
-  // IPv6 neighbours need a second to find each other in a network that was just made.
+  // IPv6 neighbours need a second to find each other in a new network.
   if (ipv6) await untilPing(a, underlay.b6)
   const [near, far] = await Promise.all([
     start(a, 1, ipv6 ? underlay.b6 : underlay.b),
@@ -117,7 +117,7 @@ export async function startEnds(
   return { a: near, b: far }
 }
 
-/** Waits until an end has found out what its path carries. */
+/** Waits until an end has found the MTU of its path. */
 export async function untilPathMtu(
   end: RunningTunnel,
   bytes: number,
@@ -133,7 +133,7 @@ export async function untilPathMtu(
 
 const timeOf = (line: Record<string, unknown> | undefined) => Date.parse(String(line?.time))
 
-/** When an end said that it was up, and when it last set its MTU, to `mtuBytes`; in ms since the epoch. */
+/** When an end logged that it was up, and when it last set its MTU (to `mtuBytes`), in ms since the epoch. */
 export function settledAt({ log }: RunningTunnel, mtuBytes: number): { upMs: number; setMs: number } {
   const up = log.find(({ msg }) => / is up: /.test(String(msg)))
   const set = log.findLast(({ mtu_bytes }) => mtu_bytes !== undefined)

@@ -1,6 +1,6 @@
 /**
- * A tunnel with the times of WireGuard's protocol made shorter, so that a test need not wait for minutes: the
- * arguments are the times in JSON and then those of `udptun-fast start`, as a wg-quick(8) file.
+ * A tunnel with shorter times of WireGuard's protocol, so that a test does not wait for minutes. The arguments
+ * are the times in JSON, then those of `udptun-fast start` with a wg-quick(8) file.
  */
 import { createLog } from '../../../src/cli/log.js'
 import { loadSettings } from '../../../src/config/load.js'

@@ -2,15 +2,18 @@ import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync 
 import { POLLIN } from '../../../src/linux/constants.js'
 import { pollfd } from '../../../src/linux/structs.js'
 
-/** What Linux tells of a process's threads in /proc (proc(5)); of one's own children, or as root of any. */
+/**
+ * Facts about a process's threads from /proc (proc(5)). The process must be a child, or the caller must be
+ * root.
+ */
 
-/** poll(2), or what libc calls for it where the kernel has none: (fds, nfds, timeout). */
+/** poll(2), or the system call that libc uses if the kernel has no poll: (fds, nfds, timeout). */
 const POLL_SYSCALL: Readonly<Record<string, number>> = { x64: 7, arm64: 73 }
 
 /** One thread that sleeps in a poll. */
 export interface Poller {
   readonly tid: number
-  /** Whether it sleeps until something happens, however long that takes. */
+  /** Whether it sleeps without a time limit. */
   readonly forever: boolean
   /** What it polls for input, such as `/dev/net/tun`, `socket:[1234]`, `anon_inode:[eventfd]`. */
   readonly files: readonly string[]
@@ -20,19 +23,19 @@ function threadIds(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).map(Number)
 }
 
-/** The threads of a process that sleep in poll at this moment. */
+/** The threads of a process that sleep in poll now. */
 export function pollers(pid: number): Poller[] {
   const number = POLL_SYSCALL[process.arch]
   return threadIds(pid).flatMap((tid) => {
     const [syscall, fds, count, timeout] = readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'utf8').split(' ')
     if (Number(syscall) !== number) return []
     const files = polledForInput(pid, Number(fds), Number(count))
-    // poll takes an int, -1; ppoll a pointer, null.
+    // Without a time limit, the timeout of poll is the int -1, and that of ppoll is a null pointer.
     return [{ tid, forever: /^0x(f{8}|f{16}|0)$/.test(timeout), files }]
   })
 }
 
-/** Whether both workers of a tunnel sleep until something happens: they are warm by then. */
+/** Whether both workers of a tunnel sleep without a time limit. By then they are warm. */
 export function workersSleep(pid: number): boolean {
   const found = pollers(pid)
   return found.length === 2 && found.every(({ forever }) => forever)
@@ -56,7 +59,7 @@ function readMemory(pid: number, address: number, bytes: number): Buffer {
   }
 }
 
-/** A part of a process's memory that it may write. */
+/** A writable part of a process's memory. */
 export interface Mapping {
   readonly start: number
   readonly bytes: number
@@ -74,7 +77,7 @@ export function writableMappings(pid: number): Mapping[] {
     })
 }
 
-/** How often `needle` stands in a part of a process's memory. */
+/** How often `needle` appears in a part of a process's memory. */
 export function occurrences(pid: number, { start, bytes }: Mapping, needle: Buffer): number {
   const memory = readMemory(pid, start, bytes)
   let count = 0
@@ -82,7 +85,7 @@ export function occurrences(pid: number, { start, bytes }: Mapping, needle: Buff
   return count
 }
 
-/** How long each thread of a process has run, in ms, by thread id. */
+/** How long each thread of a process has run, in ms, by thread ID. */
 export function runMs(pid: number): Map<number, number> {
   return new Map(
     threadIds(pid).map((tid) => {

@@ -1,6 +1,6 @@
 /**
- * One end of a TCP connection on which both send at once: `listen|connect <address> <port> <bytes> <seed>`.
- * Prints, as JSON, the SHA-256 of what it sent and of what it received, and how many bytes that was.
+ * One end of a TCP connection on which both ends send at once: `listen|connect <address> <port> <bytes>
+ * <seed>`. Prints, as JSON, the SHA-256 and the number of bytes of what it sent and of what it received.
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'

@@ -10,11 +10,11 @@ const END = fileURLToPath(new URL('./transfer-end.js', import.meta.url))
 
 export interface TransferOptions {
   readonly listener: Host
-  /** One of the listener's. */
+  /** One of the listener's addresses. */
   readonly address: string
   readonly connector: Host
   readonly port?: number
-  /** To be sent each way. */
+  /** Bytes to send in each direction. */
   readonly bytes: number
   readonly withinMs?: number
 }
@@ -26,7 +26,7 @@ export interface Transfer {
   readonly tookMs: number
 }
 
-/** @throws Error when either end fails or the time is up */
+/** @throws Error if either end fails or the time is over */
 export async function transfer(options: TransferOptions): Promise<Transfer> {
   const { listener, address, connector, port = 7000, bytes, withinMs = 30_000 } = options
   const ends: ChildProcess[] = []

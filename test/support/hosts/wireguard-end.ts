@@ -13,15 +13,15 @@ import type { KeyFolder, KeyPair } from './wireguard-go.js'
 
 const LOOK_MS = 5
 
-/** The far end of a private tunnel in mode tun, whose every message a test has in its hands. */
+/** The far end of a private tunnel in tun mode. The test controls each of its messages. */
 export class WireGuardEnd implements Disposable {
-  /** Handshake messages that it has sent, and those that have come. */
+  /** Handshake messages that it has sent, and those that it has received. */
   readonly sent: Buffer[] = []
   readonly came: Buffer[] = []
   readonly verdicts: Verdict[] = []
-  /** What the other end has sealed for it, keepalives as empty ones. */
+  /** What the other end has sealed for it; a keepalive is empty. */
   readonly opened: Buffer[] = []
-  /** Whether handshake messages of its own are lost. */
+  /** Whether its own handshake messages are lost. */
   loses = false
   readonly #door: FarEnd
   readonly #to: string
@@ -31,8 +31,8 @@ export class WireGuardEnd implements Disposable {
   #taken = 0
 
   /**
-   * @param host where its socket is
-   * @param to the other end's address on the underlay
+   * @param host the host of its socket
+   * @param to the underlay address of the other end
    */
   constructor(host: Host, to: string, own: KeyPair, theirPublicKey: string, port = 5149) {
     const identity = new OwnIdentity(keyOf(readFileSync(own.file, 'latin1')))
@@ -62,19 +62,19 @@ export class WireGuardEnd implements Disposable {
     return this.#handshakes.peer(0)?.hasKeypair ?? false
   }
 
-  /** Begins a handshake, unless it has begun one within the last five seconds. */
+  /** Starts a handshake, unless it has started one within the last five seconds. */
   initiate(): void {
     this.#handshakes.peer(0)?.initiate(performance.now())
   }
 
-  /** Transport data, as a datagram; undefined while there is no key. */
+  /** Transport data as a datagram; undefined while there is no key. */
   seal(packet: Uint8Array): Buffer | undefined {
     const padded = Buffer.alloc((packet.length + 15) & -16)
     padded.set(packet)
     return this.#keypairs.seal(0, padded)
   }
 
-  /** Sends a packet inside the tunnel, or nothing at all. @param door another socket than its own */
+  /** Sends a packet through the tunnel, or an empty one. @param door another socket instead of its own */
   say(packet: Uint8Array, door = this.#door): void {
     const message = this.seal(packet)
     if (message === undefined) throw new Error('there is no key to seal it with')
@@ -85,7 +85,7 @@ export class WireGuardEnd implements Disposable {
     this.say(new Uint8Array(0), door)
   }
 
-  /** Sends a datagram as it is. */
+  /** Sends a datagram unchanged. */
   send(datagram: Uint8Array, door = this.#door): void {
     door.send(datagram, this.#to)
   }
@@ -120,22 +120,23 @@ function keyOf(text: string): Buffer {
   return key
 }
 
-/** Where both ends listen. */
+/** The port of both ends. */
 export const PORT = 5149
 
 export interface WithEnd {
   readonly near: RunningTunnel
   readonly far: WireGuardEnd
-  /** Settings of the peer, and of another one that is not there, as lines of YAML. */
+  /** The settings of the peer, and of another peer that does not exist, as lines of YAML. */
   readonly b: readonly string[]
   readonly c: readonly string[]
-  /** Has the near end read its file again, with these peers. */
+  /** Makes the near end read its file again, with these peers. */
   readonly reload: (...peers: (readonly string[])[]) => Promise<void>
 }
 
 /**
- * A tunnel in mode tun and, in the other host, its peer `b` in the test's hands; they have talked.
- * @param lines of YAML, settings of the peer
+ * Starts a tunnel in tun mode. Its peer `b`, in the other host, is controlled by the test. The two have
+ * exchanged data.
+ * @param lines settings of the peer, as lines of YAML
  */
 export async function startWithEnd(pair: Pair, keys: KeyFolder, ...lines: string[]): Promise<WithEnd> {
   const [ka, kb, kc] = [keys.make('a'), keys.make('b'), keys.make('c')]
@@ -163,7 +164,7 @@ export async function startWithEnd(pair: Pair, keys: KeyFolder, ...lines: string
   return { near, far, b, c: peer('c', kc, '10.9.0.3'), reload }
 }
 
-/** Where the only peer of a tunnel in mode tun is. */
+/** The endpoint of the only peer of a tunnel in tun mode. */
 export async function endpointOf(tunnel: RunningTunnel): Promise<string | null> {
   return (await tunnel.status('tun0')).peers[0].endpoint
 }

@@ -9,13 +9,13 @@ import type { Host } from '../../../src/lab/host.js'
 import { clampPrivateKey, derivePublicKey } from '../../../src/noise/keys.js'
 import { ok, until } from './lab.js'
 
-/** A key pair in files, as a person has them. */
+/** A key pair in files, like a person has it. */
 export interface KeyPair {
   readonly file: string
   readonly publicKey: string
 }
 
-/** A folder for keys, which is gone with the test. */
+/** A folder for keys. It is removed with the test. */
 export class KeyFolder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'udptun-keys-'))
 
@@ -28,7 +28,7 @@ export class KeyFolder implements Disposable {
     return this.write(`${name}.psk`, formatKey(randomBytes(32)))
   }
 
-  /** Readable by its owner alone, unless `mode` says otherwise. */
+  /** Only its owner can read the file, unless `mode` says otherwise. */
   write(name: string, content: string, mode = 0o600): string {
     const path = join(this.path, name)
     writeFileSync(path, `${content}\n`, { mode })
@@ -42,7 +42,7 @@ export class KeyFolder implements Disposable {
 
 const SOCKETS = '/var/run/wireguard'
 
-/** Debian's wireguard-go in a host, set up with wg(8). */
+/** Debian's wireguard-go in a host, configured with wg(8). */
 export class WireGuardGo implements AsyncDisposable {
   readonly host: Host
   readonly device: string
@@ -54,7 +54,10 @@ export class WireGuardGo implements AsyncDisposable {
     this.#child = child
   }
 
-  /** @param address its overlay address, with prefix; `settings` as wg(8)'s `set` takes them */
+  /**
+   * @param address its overlay address, with prefix
+   * @param settings in the form of wg(8)'s `set`
+   */
   static start(host: Host, address: string, ...settings: string[]): Promise<WireGuardGo> {
     return WireGuardGo.startProgram('wireguard-go', host, address, ...settings)
   }
@@ -66,7 +69,7 @@ export class WireGuardGo implements AsyncDisposable {
     address: string,
     ...settings: string[]
   ): Promise<WireGuardGo> {
-    // Hosts share /var/run: the device's name is in use once on this machine.
+    // The hosts share /var/run, so the name of the device must be unique on this machine.
     const device = `wg${process.pid % 100_000}${host.name}`
     const child = host.spawn(program, ['-f', device], {
       env: { PATH: process.env.PATH, LOG_LEVEL: 'silent', WG_PROCESS_FOREGROUND: '1' },
@@ -88,7 +91,7 @@ export class WireGuardGo implements AsyncDisposable {
     await ok(this.host, 'wg', 'set', this.device, ...settings)
   }
 
-  /** A column of `wg show`, of the one peer. */
+  /** A column of `wg show`, for the only peer. */
   async show(what: 'endpoints' | 'latest-handshakes' | 'transfer'): Promise<string[]> {
     const line = await ok(this.host, 'wg', 'show', this.device, what)
     return line.trim().split(/\s+/).slice(1)
