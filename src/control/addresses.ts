@@ -63,6 +63,13 @@ export class Addresses {
     ])
   }
 
+  /** Whether this MAC address is known to be behind a peer, in any tunnel of mode tap. */
+  isBehindPeer(mac: Uint8Array): boolean {
+    if (mac.length !== 6) return false
+    const [a, b, c, d, e, f] = mac
+    return this.#fdb.find((a << 8) | b, (c << 24) | (d << 16) | (e << 8) | f) >= 0
+  }
+
   /** The peer is down or removed. Where its hosts are is no longer known. */
   forget(row: number): void {
     this.#fdb.forget(row)

@@ -221,6 +221,7 @@ export class Tunnel {
       send,
       sendWhole,
       forget: (row) => addresses.forget(row),
+      isBehindPeer: (mac) => addresses.isBehindPeer(mac),
       privateSide,
       device: () => device,
       peerRows,

@@ -50,6 +50,8 @@ export interface Link {
   readonly mac: string | undefined
   /** The interface below this one (of a VLAN, for example), if it is in the same network namespace. */
   readonly lowerIndex: number | undefined
+  /** The bridge (or the like) that this interface is a port of. */
+  readonly masterIndex: number | undefined
   readonly statistics: LinkStatistics
 }
 
@@ -83,6 +85,7 @@ function parseLink(body: Buffer): Link {
     up: (body.readUInt32LE(ifinfomsg.ifi_flags) & IFF_UP) !== 0,
     mac: mac?.length === 6 ? [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':') : undefined,
     lowerIndex: attributes.has(IFLA_LINK_NETNSID) ? undefined : attributes.get(IFLA_LINK)?.readUInt32LE(),
+    masterIndex: attributes.get(IFLA_MASTER)?.readUInt32LE(),
     statistics: {
       rxDropped: counter(rtnl_link_stats64.rx_dropped),
       txDropped: counter(rtnl_link_stats64.tx_dropped),

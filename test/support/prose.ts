@@ -54,8 +54,8 @@ function plain(tokens: readonly Token[]): string {
 }
 
 /** A colon or semicolon does not end a sentence, nor does a point within an abbreviation. */
-function sentences(pathPolicy: string): string[] {
-  const whole = pathPolicy.replaceAll(/\b(e\.g|i\.e|cf|etc)\./g, '$1')
+function sentences(passage: string): string[] {
+  const whole = passage.replaceAll(/\b(e\.g|i\.e|cf|etc)\./g, '$1')
   return whole.split(/(?<=[.!?]["')]?)\s+/).map((sentence) => sentence.replaceAll(/\s+/g, ' '))
 }
 

@@ -23,6 +23,8 @@ export interface EndpointContext {
   readonly table: PeerTable
   /** The index of the tunnel's own device; undefined until it exists. */
   readonly deviceIndex: () => number | undefined
+  /** Whether the switch has learnt this MAC address behind a peer. */
+  readonly isBehindPeer: (mac: Uint8Array) => boolean
 }
 
 /**
@@ -68,7 +70,7 @@ export class PeerEndpoint {
    * @throws UserError if this host's socket cannot send there; KernelError from rtnetlink
    */
   locate(endpoint: Endpoint): Move | Refusal {
-    return this.#move(endpoint, encode(this.#context.socket, endpoint))
+    return this.#move(endpoint, encode(this.#context.socket, endpoint), false)
   }
 
   /**
@@ -90,18 +92,20 @@ export class PeerEndpoint {
 
   #tryMove(sockaddr: Uint8Array): Move | Refusal {
     try {
-      return this.#move(decodeSockaddr(sockaddr), sockaddr)
+      return this.#move(decodeSockaddr(sockaddr), sockaddr, true)
     } catch (error) {
       if (!(error instanceof KernelError)) throw error
       return 'untold'
     }
   }
 
-  #move(endpoint: Endpoint, sockaddr: Uint8Array): Move | Refusal {
-    const { socket, netlink, table, deviceIndex } = this.#context
+  /** @param heard whether a message came from there, so that the kernel must know the next hop */
+  #move(endpoint: Endpoint, sockaddr: Uint8Array, heard: boolean): Move | Refusal {
+    const { socket, netlink, table, deviceIndex, isBehindPeer } = this.#context
     const onlyPort = this.#sockaddr !== undefined && sameAddress(this.#sockaddr, sockaddr)
     const known = onlyPort ? this.#way : undefined
-    const way = known ?? wayTo(netlink, endpoint.address, deviceIndex())
+    const way = known ?? wayTo(netlink, endpoint.address, deviceIndex(), isBehindPeer)
+    if (heard && way.kind === 'unknown') return 'untold'
     const refusal = refusalOf({ endpoint, kind: way.kind, listen: socket.local })
     if (refusal !== undefined) return refusal
     this.#endpoint = endpoint
@@ -114,9 +118,9 @@ export class PeerEndpoint {
   /** Follows the route to the endpoint. It may change at any time. @throws KernelError from rtnetlink */
   follow(): void {
     if (this.#endpoint === undefined) return
-    const { socket, netlink, table, deviceIndex } = this.#context
+    const { socket, netlink, table, deviceIndex, isBehindPeer } = this.#context
     const { address } = this.#endpoint
-    this.#way = wayTo(netlink, address, deviceIndex())
+    this.#way = wayTo(netlink, address, deviceIndex(), isBehindPeer)
     if (this.underlay?.interface === undefined || !address.includes('%')) return
     // The interface of the zone may have been created anew, with another index.
     this.#sockaddr = encode(socket, this.#endpoint)

@@ -61,6 +61,8 @@ export interface PeerContext {
   onMtu(): void
   /** Called when nothing that was learnt from the peer of this row is valid any more. */
   forget(row: number): void
+  /** Whether the switch has learnt this MAC address behind a peer. */
+  isBehindPeer(mac: Uint8Array): boolean
   /** Undefined if the tunnel is not private. */
   readonly privateSide: PrivateSide | undefined
   /** The tunnel's own device; undefined until it exists. */

@@ -1,7 +1,9 @@
 import ipaddr from 'ipaddr.js'
 import { MAX_MTU_BYTES } from '../../config/values.js'
 import { RTN_ANYCAST, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from '../../linux/constants.js'
-import { type Egress, egressTo, leavesBy } from '../../linux/interface.js'
+import { ENODEV, KernelError } from '../../linux/errno.js'
+import { type Egress, egressTo, getLink, leavesBy } from '../../linux/interface.js'
+import { resolvedNeighbours } from '../../linux/neighbours.js'
 import type { Netlink } from '../../linux/netlink.js'
 import { IPV4_MIN_MTU_BYTES, IPV6_MIN_MTU_BYTES, type IpFamily } from '../../wire/ip.js'
 import type { DeviceMode } from '../../wire/mode.js'
@@ -27,9 +29,10 @@ const NO_UNDERLAY: Underlay = { interface: undefined, gateway: undefined, mtuByt
 
 /**
  * What an address is for the kernel. `host`: another host. `own`: this host. `inside`: the route leads into the
- * tunnel itself. `unroutable`: there is no route.
+ * tunnel itself. `unknown`: the route is by the bridge that the tunnel's device is a port of, and the kernel does not
+ * know the next hop's MAC address. `unroutable`: there is no route.
  */
-export type WayKind = 'host' | 'own' | 'broadcast' | 'multicast' | 'inside' | 'unroutable'
+export type WayKind = 'host' | 'own' | 'broadcast' | 'multicast' | 'inside' | 'unknown' | 'unroutable'
 
 export interface Way {
   readonly kind: WayKind
@@ -42,16 +45,45 @@ export interface Way {
 /**
  * How datagrams leave this host for an address.
  * @param deviceIndex the index of the tunnel's own device, if it exists
+ * @param isBehindPeer whether the tunnel's switch has learnt a MAC address behind a peer
  * @throws KernelError from rtnetlink
  */
-export function wayTo(netlink: Netlink, remoteAddress: string, deviceIndex: number | undefined): Way {
+export function wayTo(
+  netlink: Netlink,
+  remoteAddress: string,
+  deviceIndex: number | undefined,
+  isBehindPeer: (mac: Uint8Array) => boolean = () => false,
+): Way {
   const egress = egressTo(netlink, remoteAddress)
   if (egress === undefined) return { kind: 'unroutable', underlay: NO_UNDERLAY }
   const { link, gateway } = egress
   if (deviceIndex !== undefined && leavesBy(netlink, link, deviceIndex))
     return { kind: 'inside', underlay: NO_UNDERLAY }
   const mtuBytes = Math.min(link.mtuBytes, MAX_PACKET_BYTES)
-  return { kind: kindOf(egress), underlay: { interface: link.name, gateway, mtuBytes } }
+  const underlay = { interface: link.name, gateway, mtuBytes }
+  const kind = kindOf(egress)
+  if (kind !== 'host' || deviceIndex === undefined || !isPortOf(netlink, deviceIndex, link.index))
+    return { kind, underlay }
+  // By the bridge that the device is a port of: on the device's side of it, or on another one?
+  const mac = macOf(netlink, link.index, gateway ?? remoteAddress)
+  if (mac === undefined) return { kind: 'unknown', underlay }
+  return isBehindPeer(mac) ? { kind: 'inside', underlay: NO_UNDERLAY } : { kind, underlay }
+}
+
+function isPortOf(netlink: Netlink, deviceIndex: number, bridgeIndex: number): boolean {
+  try {
+    return getLink(netlink, deviceIndex).masterIndex === bridgeIndex
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === ENODEV) return false
+    throw error
+  }
+}
+
+/** The MAC address of a neighbour; undefined if the kernel does not know it. */
+function macOf(netlink: Netlink, interfaceIndex: number, address: string): Uint8Array | undefined {
+  const bytes = Buffer.from(ipaddr.parse(address.split('%')[0]).toByteArray())
+  return resolvedNeighbours(netlink).find((it) => it.interface === interfaceIndex && bytes.equals(it.address))
+    ?.mac
 }
 
 function kindOf({ type }: Egress): WayKind {

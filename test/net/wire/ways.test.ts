@@ -38,3 +38,40 @@ t.test('hosts, this host, groups of hosts, and what is behind a device or on top
     t.equal(wayTo(netlink, underlay.b, undefined).underlay.mtuBytes, 1500)
   })
 })
+
+t.test(
+  'a bridge that the device is a port of leads into the tunnel only to what is behind a peer',
+  async (t) => {
+    using pair = twoHosts()
+    const { a } = pair
+    a.netlink((netlink) => {
+      createLink(netlink, 'bridge', 'br0')
+        const master = getLink(netlink, 'br0').index
+      setLink(netlink, getLink(netlink, 'port0').index, { master, up: true })
+      setLink(netlink, master, { up: true })
+    })
+    a.configure('br0', ['10.9.0.1/24'])
+    for (const host of [2, 3])
+      await ok(a, 'ip', 'neigh', 'add', `10.9.0.${host}`, 'lladdr', `02:00:00:00:00:0${host}`, 'dev', 'br0')
+    await ok(a, 'ip', 'route', 'add', '203.0.113.0/24', 'via', '10.9.0.2')
+    a.netlink((netlink) => {
+      const device = getLink(netlink, 'port0').index
+      const isBehindPeer = (mac: Uint8Array) => mac[5] === 2
+      const way = (address: string) => wayTo(netlink, address, device, isBehindPeer)
+      t.match(way('10.9.0.2'), { kind: 'inside', underlay: { interface: undefined } })
+      t.match(
+        way('203.0.113.7'),
+        { kind: 'inside', underlay: { interface: undefined } },
+        'the router is behind a peer',
+      )
+      t.match(way('10.9.0.3'), { kind: 'host', underlay: { interface: 'br0' } })
+      t.match(
+        way('10.9.0.4'),
+        { kind: 'unknown', underlay: { interface: 'br0' } },
+        'nobody knows its MAC address',
+      )
+      t.equal(way('192.0.2.2').kind, 'host')
+      t.equal(wayTo(netlink, '10.9.0.2', undefined, isBehindPeer).kind, 'host')
+    })
+  },
+)
