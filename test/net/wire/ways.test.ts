@@ -44,9 +44,10 @@ t.test(
   async (t) => {
     using pair = twoHosts()
     const { a } = pair
+    await ok(a, 'ip', 'link', 'add', 'port0', 'type', 'veth', 'peer', 'name', 'far0')
     a.netlink((netlink) => {
       createLink(netlink, 'bridge', 'br0')
-        const master = getLink(netlink, 'br0').index
+      const master = getLink(netlink, 'br0').index
       setLink(netlink, getLink(netlink, 'port0').index, { master, up: true })
       setLink(netlink, master, { up: true })
     })
