@@ -6,7 +6,7 @@ import t from 'tap'
 import { ask } from '../../../src/command/client.js'
 import type { Breakage, Entry } from '../../support/hosts/breaker.js'
 import { pings, RunningTunnel, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
-import { KeyFolder } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 const BREAKER = fileURLToPath(new URL('../../support/hosts/breaker.js', import.meta.url))
 
@@ -43,8 +43,7 @@ function startBroken(stdout: 'pipe' | number = 'pipe', atOnce?: Breakage): Runni
   })
 }
 
-const startFar = () =>
-  startTunnel(pair.b, '10.9.0.2', pair.underlay.a, '--private-key-file', kb.file, '--peer-key', ka.publicKey)
+const startFar = () => startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kb, ka))
 
 const countOf = async (tunnel: RunningTunnel) => (await tunnel.status()).faults.count
 

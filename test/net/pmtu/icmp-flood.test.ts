@@ -8,7 +8,7 @@ import { forgedFrame } from '../../support/hosts/forged-frame.js'
 import type { FrameFlood } from '../../support/hosts/frame-flooder.js'
 import { ok, PROGRAM, RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
 import { type Ends, type Path, pathOf, untilPathMtu } from '../../support/hosts/path.js'
-import { KeyFolder } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 const FLOODER = fileURLToPath(new URL('../../support/hosts/frame-flooder.js', import.meta.url))
 const PER_SECOND = 20_000
@@ -116,8 +116,7 @@ for (const isPrivate of [false, true]) {
       using keys = new KeyFolder()
       using path = pathOf(1500, 1500)
       const [ka, kb] = [keys.make('a'), keys.make('b')]
-      const keyed = (own: typeof ka, other: typeof ka) =>
-        isPrivate ? ['--private-key-file', own.file, '--peer-key', other.publicKey] : []
+      const keyed = (own: typeof ka, other: typeof ka) => (isPrivate ? keyFlags(own, other) : [])
       const { a, b, a6, b6 } = path.underlay
       if (ipv6) await untilPing(path.a, b6)
       const [near, far] = await Promise.all([

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Host } from '../../../src/lab/host.js'
 import { type RunningTunnel, startTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
-import { KeyFolder, type KeyPair } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 /** The least of IPv4; narrower than a probe in a private tunnel, and wider; of a byte; the least of IPv6; jumbo. */
 const WIDTHS = [68, 85, 96, 100, 127, 128, 255, 576, 1280, 9000, 65_521, 65_535]
@@ -27,20 +27,13 @@ const ends = [
   { host: pair.b, own: 2, to: { IPv4: a, IPv6: `[${a6}]` }, address6: `${b6}/64`, key: keys.make('b') },
 ] as const
 
-const privacy = (own: KeyPair, other: KeyPair) => [
-  '--private-key-file',
-  own.file,
-  '--peer-key',
-  other.publicKey,
-]
-
 /** Both ends of each kind of tunnel. */
 function startAll(): Promise<{ tunnel: RunningTunnel; device: string }[]> {
   return Promise.all(
     KINDS.flatMap(({ device, mode, sealed, underlay }, index) =>
       ends.map(async ({ host, own, to, key }, end) => {
         const port = 6_000 + index
-        const flags = sealed ? privacy(key, ends[1 - end].key) : []
+        const flags = sealed ? keyFlags(key, ends[1 - end].key) : []
         const address = `10.${index}.0.${own}`
         const where = ['--dev', device, '--mode', mode, '--listen', String(port)]
         const tunnel = await startTunnel(host, address, `${to[underlay]}:${port}`, ...where, ...flags)

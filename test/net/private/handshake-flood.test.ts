@@ -9,7 +9,7 @@ import { MacStamp } from '../../../src/noise/macs.js'
 import { tai64n } from '../../../src/noise/tai64n.js'
 import type { Flood, FloodReport } from '../../support/hosts/flooder.js'
 import { ok, type RunningTunnel, startTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
-import { KeyFolder } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 const FLOODER = fileURLToPath(new URL('../../support/hosts/flooder.js', import.meta.url))
 const PER_SECOND = 50_000
@@ -43,14 +43,8 @@ t.test(
     using keys = new KeyFolder()
     using pair = twoHosts()
     const [ka, kb] = [keys.make('a'), keys.make('b')]
-    const keyed = (own: typeof ka, other: typeof ka) => [
-      '--private-key-file',
-      own.file,
-      '--peer-key',
-      other.publicKey,
-    ]
-    const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...keyed(ka, kb))
-    const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyed(kb, ka))
+    const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...keyFlags(ka, kb))
+    const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kb, ka))
     await untilPing(pair.a, '10.9.0.2')
     pair.b.spawn('iperf3', ['-s'], { stdio: 'ignore' })
     await sleep(500)

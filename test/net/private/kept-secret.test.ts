@@ -16,14 +16,7 @@ import {
   until,
   untilPing,
 } from '../../support/hosts/lab.js'
-import { KeyFolder, type KeyPair } from '../../support/hosts/wireguard-go.js'
-
-const flags = (own: KeyPair, other: KeyPair) => [
-  '--private-key-file',
-  own.file,
-  '--peer-key',
-  other.publicKey,
-]
+import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 const DEBUGGER_PORT = 9229
 
@@ -43,8 +36,8 @@ t.test('SIGUSR1 opens no debugger, and the tunnel goes on', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()
   const [ka, kb] = [keys.make('a'), keys.make('b')]
-  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags(ka, kb))
-  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kb, ka))
+  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...keyFlags(ka, kb))
+  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kb, ka))
   await untilPing(pair.a, '10.9.0.2')
   for (let signals = 0; signals < 10; signals++) {
     near.child.kill('SIGUSR1')
@@ -64,7 +57,7 @@ t.test('sent while the program starts, the debugger is gone before the tunnel is
   const [ka, kb] = [keys.make('a'), keys.make('b')]
   let opened = 0
   for (const delayMs of [10, 15, 20, 25, 30, 40, 60, 90]) {
-    const tunnel = new RunningTunnel(pair.a, ['10.9.0.1', pair.underlay.b, ...flags(ka, kb)])
+    const tunnel = new RunningTunnel(pair.a, ['10.9.0.1', pair.underlay.b, ...keyFlags(ka, kb)])
     await sleep(delayMs)
     tunnel.child.kill('SIGUSR1')
     await Promise.race([tunnel.said(/ is up: /), tunnel.ended])
@@ -102,7 +95,7 @@ t.test('the pages with keys stay out of swap and of core dumps, and no others', 
   const [ka, kb] = [keys.make('a'), keys.make('b')]
   const plain = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
   t.equal(statusKb(plain.pid, 'VmLck'), 0)
-  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags(ka, kb))
+  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...keyFlags(ka, kb))
   const lockedKb = statusKb(near.pid, 'VmLck')
   t.ok(lockedKb > 2000 && lockedKb < 4000, `${lockedKb} kB are locked`)
   const limits = readFileSync(`/proc/${near.pid}/limits`, 'utf8')
@@ -130,7 +123,7 @@ t.test(
       process.execPath,
       PROGRAM,
     ] as const
-    const args = ['10.9.0.1', pair.underlay.b, ...flags(ka, kb), '--log-level', 'debug']
+    const args = ['10.9.0.1', pair.underlay.b, ...keyFlags(ka, kb), '--log-level', 'debug']
     const tunnel = new RunningTunnel(pair.a, args, [], { command: [...command] })
     await tunnel.said(/ is up: /)
     t.ok(

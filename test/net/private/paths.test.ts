@@ -3,7 +3,7 @@ import t from 'tap'
 import { run, startTunnel, untilPing } from '../../support/hosts/lab.js'
 import { type Path, pathOf, untilPathMtu } from '../../support/hosts/path.js'
 import { transfer } from '../../support/hosts/transfer.js'
-import { KeyFolder, type KeyPair, WireGuardGo } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, keyFlags, WireGuardGo } from '../../support/hosts/wireguard-go.js'
 
 const MiB = 1024 * 1024
 
@@ -17,15 +17,9 @@ const OVER_TUN_BYTES = 28 + 32
 /** Starts both ends of a path with keys, and more arguments of `start` for each. */
 async function startPrivate(path: Path, keys: KeyFolder, args: (which: 1 | 2) => readonly string[]) {
   const [a, b] = [keys.make('a'), keys.make('b')]
-  const flags = (own: KeyPair, other: KeyPair) => [
-    '--private-key-file',
-    own.file,
-    '--peer-key',
-    other.publicKey,
-  ]
   const [near, far] = await Promise.all([
-    startTunnel(path.a, '10.9.0.1', ...args(1), path.underlay.b, ...flags(a, b)),
-    startTunnel(path.b, '10.9.0.2', ...args(2), path.underlay.a, ...flags(b, a)),
+    startTunnel(path.a, '10.9.0.1', ...args(1), path.underlay.b, ...keyFlags(a, b)),
+    startTunnel(path.b, '10.9.0.2', ...args(2), path.underlay.a, ...keyFlags(b, a)),
   ])
   return { near, far }
 }
@@ -74,16 +68,7 @@ t.test('towards a WireGuard peer, which acknowledges nothing, ICMP finds it', as
   const [own, theirs] = [keys.make('a'), keys.make('b')]
   const settings = ['listen-port', '51820', 'private-key', theirs.file, 'peer', own.publicKey]
   await using _ = await WireGuardGo.start(path.b, '10.9.0.2/24', ...settings, 'allowed-ips', '10.9.0.1/32')
-  const privately = [
-    '--mode',
-    'tun',
-    '--dev',
-    DEVICE,
-    '--private-key-file',
-    own.file,
-    '--peer-key',
-    theirs.publicKey,
-  ]
+  const privately = ['--mode', 'tun', '--dev', DEVICE, ...keyFlags(own, theirs)]
   const near = await startTunnel(path.a, '10.9.0.1', `${path.underlay.b}:51820`, ...privately)
   await untilPing(path.a, '10.9.0.2')
   await untilPathMtu(near, 1400, ['reached', 'told'])

@@ -5,18 +5,11 @@ import { leftIn } from '../../support/hosts/leftovers.js'
 import { Network } from '../../support/hosts/network.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
 import { transfer } from '../../support/hosts/transfer.js'
-import { KeyFolder, type KeyPair } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, type KeyPair, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 const MiB = 1024 * 1024
 
 /** The flags that make an end private. */
-const flags = (own: KeyPair, other: KeyPair) => [
-  '--private-key-file',
-  own.file,
-  '--peer-key',
-  other.publicKey,
-]
-
 for (const [mode, underlay] of [
   ['tap', 'IPv4'],
   ['tun', 'IPv6'],
@@ -29,8 +22,16 @@ for (const [mode, underlay] of [
       const { a, b, a6, b6 } = pair.underlay
       const [toA, toB] = underlay === 'IPv4' ? [a, b] : [a6, b6]
       const [ka, kb] = [keys.make('a'), keys.make('b')]
-      const near = await startTunnel(pair.a, '10.9.0.1', 'fd00:9::1', toB, '--mode', mode, ...flags(ka, kb))
-      const far = await startTunnel(pair.b, '10.9.0.2', 'fd00:9::2', toA, '--mode', mode, ...flags(kb, ka))
+      const near = await startTunnel(
+        pair.a,
+        '10.9.0.1',
+        'fd00:9::1',
+        toB,
+        '--mode',
+        mode,
+        ...keyFlags(ka, kb),
+      )
+      const far = await startTunnel(pair.b, '10.9.0.2', 'fd00:9::2', toA, '--mode', mode, ...keyFlags(kb, ka))
       await untilPing(pair.a, '10.9.0.2')
       const ends = { listener: pair.b, connector: pair.a, bytes: 8 * MiB }
       const transfers = await Promise.all([
@@ -57,8 +58,8 @@ t.test('nothing of what is inside shows outside, and every frame arrives as it w
   using keys = new KeyFolder()
   using pair = twoHosts()
   const [ka, kb] = [keys.make('a'), keys.make('b')]
-  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags(ka, kb))
-  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kb, ka))
+  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...keyFlags(ka, kb))
+  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kb, ka))
   await untilPing(pair.a, '10.9.0.2')
   using wire = new PacketSocket(pair.b, 'eth0')
   using inside = new PacketSocket(pair.b, 'tap0')
@@ -92,8 +93,8 @@ t.test('datagrams that are replayed, forged or in the clear come to nothing', as
   using keys = new KeyFolder()
   using pair = twoHosts()
   const [ka, kb] = [keys.make('a'), keys.make('b')]
-  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags(ka, kb))
-  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kb, ka))
+  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...keyFlags(ka, kb))
+  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kb, ka))
   using wire = new PacketSocket(pair.a, 'eth0')
   await untilPing(pair.a, '10.9.0.2')
   await sleep(200)
@@ -128,15 +129,15 @@ t.test('a tap end and a tun end, or ends with other keys, never come to a tunnel
   using keys = new KeyFolder()
   using pair = twoHosts()
   const [ka, kb, kc] = [keys.make('a'), keys.make('b'), keys.make('c')]
-  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags(ka, kb))
-  const tun = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, '--mode', 'tun', ...flags(kb, ka))
+  const near = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...keyFlags(ka, kb))
+  const tun = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, '--mode', 'tun', ...keyFlags(kb, ka))
   await until('handshakes are refused', async () => {
     const [a, b] = [await near.status(), await tun.status('tun0')]
     return a.drops.handshake_refused + b.drops.handshake_refused > 0
   })
   t.equal((await near.status()).peers[0].privacy?.handshake_s, null)
   await tun.stop()
-  const stranger = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kc, ka))
+  const stranger = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kc, ka))
   await until(
     'a stranger is told apart',
     async () => (await near.status()).drops.handshake_unknown_peer > 0,
@@ -204,14 +205,14 @@ t.test('a peer is given another key while the tunnel runs, and is another one fr
       ].join('\n'),
     )
   const near = await startTunnel(pair.a, '--config', config(kb))
-  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kb, ka))
+  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kb, ka))
   await untilPing(pair.a, '10.9.0.2')
   config(kc)
   near.child.kill('SIGHUP')
   await near.said(/reloaded the peers/)
   t.notOk(await pings(pair.a, '10.9.0.2'))
   await far.stop()
-  const other = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kc, ka))
+  const other = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kc, ka))
   await untilPing(pair.a, '10.9.0.2', 15_000)
   await other.stop()
   await near.stop()
@@ -279,7 +280,7 @@ t.test('settings with a key that nobody can talk to are not taken, and all is as
       ].join('\n'),
     )
   const near = await startTunnel(pair.a, '--config', config(kb.publicKey))
-  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...flags(kb, ka))
+  const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...keyFlags(kb, ka))
   await untilPing(pair.a, '10.9.0.2')
   for (const [key, complaint] of [
     [ka.publicKey, /is this host's own/],

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { ok, PROGRAM, run, startTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
 import { type Captured, PacketSocket } from '../../support/hosts/packet-socket.js'
-import { KeyFolder, type KeyPair } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, type KeyPair, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 /** More than half of the rows there are: after a reload that changes all, most have to have a row that was another's. */
 const PEERS = 200
@@ -43,7 +43,7 @@ t.test(
         ].join('\n'),
       )
     const near = await startTunnel(pair.a, '--config', config(0))
-    const flags = ['--private-key-file', kb.file, '--peer-key', ka.publicKey, '--mode', 'tun']
+    const flags = [...keyFlags(kb, ka), '--mode', 'tun']
     const far = await startTunnel(pair.b, '10.9.0.2/16', pair.underlay.a, ...flags)
     using inside = new PacketSocket(pair.b, 'tun0')
     const before = await near.status('tun0')

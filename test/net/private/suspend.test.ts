@@ -6,7 +6,7 @@ import { IPPROTO_UDP } from '../../../src/wire/udp.js'
 import { MESSAGE, TRANSPORT } from '../../../src/wire/wireguard.js'
 import { RunningTunnel, run, startTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
-import { KeyFolder, type KeyPair } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 const JUMPER = fileURLToPath(new URL('../../support/hosts/clock-jumper.js', import.meta.url))
 
@@ -14,20 +14,13 @@ const JUMPER = fileURLToPath(new URL('../../support/hosts/clock-jumper.js', impo
 const HEADERS_BYTES = 42
 const PROTOCOL_AT = 14 + IPV4.protocol
 
-const flags = (own: KeyPair, other: KeyPair) => [
-  '--private-key-file',
-  own.file,
-  '--peer-key',
-  other.publicKey,
-]
-
 for (const mode of ['tap', 'tun']) {
   t.test(`mode ${mode}: what comes first after a suspend waits for new keys`, async (t) => {
     using keys = new KeyFolder()
     using pair = twoHosts()
     const [ka, kb] = [keys.make('a'), keys.make('b')]
-    const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, '--mode', mode, ...flags(kb, ka))
-    const args = ['10.9.0.1', pair.underlay.b, '--mode', mode, ...flags(ka, kb)]
+    const far = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, '--mode', mode, ...keyFlags(kb, ka))
+    const args = ['10.9.0.1', pair.underlay.b, '--mode', mode, ...keyFlags(ka, kb)]
     const near = new RunningTunnel(pair.a, args, ['--import', JUMPER], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })

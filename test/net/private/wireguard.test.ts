@@ -12,7 +12,7 @@ import {
   untilPing,
 } from '../../support/hosts/lab.js'
 import { transfer } from '../../support/hosts/transfer.js'
-import { KeyFolder, type KeyPair, WireGuardGo } from '../../support/hosts/wireguard-go.js'
+import { KeyFolder, type KeyPair, keyFlags, WireGuardGo } from '../../support/hosts/wireguard-go.js'
 
 const MiB = 1024 * 1024
 const PORT = 51_820
@@ -33,7 +33,7 @@ class Meeting implements Disposable {
   /** Arguments of `start`. */
   args(...more: string[]): string[] {
     const { own, theirs, pair } = this
-    const mode = ['--mode', 'tun', '--private-key-file', own.file, '--peer-key', theirs.publicKey]
+    const mode = ['--mode', 'tun', ...keyFlags(own, theirs)]
     return ['10.9.0.1', `${pair.underlay.b}:${PORT}`, ...mode, ...more]
   }
 

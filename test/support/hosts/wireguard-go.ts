@@ -15,6 +15,11 @@ export interface KeyPair {
   readonly publicKey: string
 }
 
+/** The flags of `start` that make a tunnel private: the key of this end, and the public key of the other. */
+export function keyFlags(own: KeyPair, other: KeyPair): string[] {
+  return ['--private-key-file', own.file, '--peer-key', other.publicKey]
+}
+
 /** A folder for keys. It is removed with the test. */
 export class KeyFolder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'udptun-keys-'))
