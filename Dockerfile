@@ -1,5 +1,6 @@
-# Run it with the device and the capability that it needs, in the host's network:
-#   docker run --rm --network host --device /dev/net/tun --cap-add NET_ADMIN udptun-fast start 10.9.0.1 198.51.100.2
+# Run it with the device and the capabilities that it needs, in the host's network. BPF is only for the kernel's own
+# datapath:
+#   docker run --rm --network host --device /dev/net/tun --cap-add NET_ADMIN --cap-add BPF udptun-fast start 10.9.0.1 198.51.100.2
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /build

@@ -14,8 +14,9 @@ declare module 'asciichart' {
     readonly colors?: readonly (string | undefined)[]
   }
   const asciichart: {
-    plot(series: readonly number[], config: PlotConfig): string
+    plot(series: readonly (readonly number[])[], config: PlotConfig): string
     readonly cyan: string
+    readonly green: string
   }
   export default asciichart
 }

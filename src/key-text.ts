@@ -65,6 +65,41 @@ export function secretKeyLine(key: Uint8Array): Buffer {
   return line
 }
 
+const HEX_DIGITS = Buffer.from('0123456789abcdef')
+
+/** The length of a key in hex. */
+export const HEX_KEY_BYTES = 2 * KEY_BYTES
+
+/** The bytes of a key in hex, in capital or small letters; undefined for any other text. */
+export function parseHexKey(text: Uint8Array): Buffer | undefined {
+  if (text.length !== HEX_KEY_BYTES) return undefined
+  const key = secretBytes(KEY_BYTES)
+  for (let at = 0; at < KEY_BYTES; at++) {
+    const [high, low] = [hexValue(text[2 * at]), hexValue(text[2 * at + 1])]
+    if (high < 0 || low < 0) {
+      key.fill(0)
+      return undefined
+    }
+    key[at] = (high << 4) | low
+  }
+  return key
+}
+
+/** Writes a key in hex, {@link HEX_KEY_BYTES} long. The key never becomes a string. */
+export function writeHexKey(key: Uint8Array, into: Uint8Array, at: number): void {
+  for (let byte = 0; byte < KEY_BYTES; byte++) {
+    into[at + 2 * byte] = HEX_DIGITS[key[byte] >>> 4]
+    into[at + 2 * byte + 1] = HEX_DIGITS[key[byte] & 0xf]
+  }
+}
+
+/** The value of a hexadecimal digit; -1 for any other byte. */
+function hexValue(digit: number): number {
+  const letter = digit | 0x20
+  if (digit >= 0x30 && digit <= 0x39) return digit - 0x30
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
+}
+
 /** Replaces a key in a message. */
 const HIDDEN = '(a key)'
 

@@ -1,82 +1,63 @@
 /**
- * Runs the tests: `node dist/test/run.js [unit|sim|net]…`, all of them without an argument. Those that need hosts run
- * one file at a time, because they share the cores and measure time. Ends with a line `N passed, N failed`.
+ * Runs the tests: `node dist/test/run.js [unit|sim|net|attacks]…`, all but the attacks without an argument. Files that
+ * measure time have the machine for themselves; the others run several at a time. Ends with a line
+ * `N passed, N failed`.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { execa } from 'execa'
-import { readResults, type Tally } from './support/tap-results.js'
+import type { Tally } from './support/tap-results.js'
+import { runFiles } from './support/test-files.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
+const CORES = availableParallelism()
 
+/** What the hosts of most tests do is wait, so that there may be more of them than cores. */
 const SUITES = {
-  unit: { folder: join(here, 'unit'), jobs: 2, timeoutSeconds: 120 },
-  sim: { folder: join(here, 'sim'), jobs: 2, timeoutSeconds: 120 },
-  net: { folder: join(here, 'net'), jobs: 1, timeoutSeconds: 300 },
+  unit: { jobs: CORES, timeoutSeconds: 120 },
+  sim: { jobs: CORES, timeoutSeconds: 120 },
+  net: { jobs: CORES + 1, timeoutSeconds: 300 },
+  attacks: { jobs: 1, timeoutSeconds: 300 },
 } as const
-
-/**
- * Files that measure time, so that whatever else the machine does may have one fail. Only these are run once more, by
- * themselves, and the closing lines say which.
- */
-const MEASURES_TIME: ReadonlySet<string> = new Set([
-  'life/bench',
-  'life/comes-and-goes',
-  'life/control',
-  'life/demo',
-  'life/peers',
-  'life/shape',
-  'life/start',
-  'life/status',
-  'life/stop',
-  'memory/ring',
-  'pmtu/bridge',
-  'pmtu/command',
-  'pmtu/filtered',
-  'pmtu/forged',
-  'pmtu/icmp-flood',
-  'pmtu/ipv6',
-  'pmtu/mtu-edges',
-  'pmtu/narrowing',
-  'pmtu/paths',
-  'pmtu/whole',
-  'private/floods',
-  'private/handshake-flood',
-  'private/paths',
-  'private/private',
-  'private/roaming',
-  'private/suspend',
-  'private/wireguard',
-  'switch/flooder',
-  'switch/mesh',
-  'switch/twenty',
-  'timing/steady',
-  'timing/warm-up',
-  'wire/foreign',
-])
 
 type Suite = keyof typeof SUITES
 
-async function runFiles(suite: Suite, files: readonly string[], name: string): Promise<Map<string, Tally>> {
-  const { jobs, timeoutSeconds } = SUITES[suite]
-  const output = join(tmpdir(), `udptun-fast-${process.pid}-${name}.tap`)
-  const reporter = process.stdout.isTTY ? 'default' : 'terse'
-  const { exitCode } = await execa({
-    stdio: 'inherit',
-    reject: false,
-    preferLocal: true,
-  })`tap --disable-coverage --reporter=${reporter} --jobs=${jobs} --timeout=${timeoutSeconds} --output-file=${output} ${files}`
-  const found = readResults(readFileSync(output, 'utf8'))
-  const results = new Map(files.map((file) => [file, found.get(file) ?? failure(`${file} was not run`)]))
-  if (exitCode !== 0 && ![...results.values()].some(({ failed }) => failed > 0))
-    results.set('the run', failure(`tap ended with ${exitCode}`))
-  return results
-}
+/** What `npm test` runs. The attacks take minutes, and a change of anything else seldom has to do with them. */
+const USUAL: readonly Suite[] = ['unit', 'sim', 'net']
 
-function failure(what: string): Tally {
-  return { passed: 0, failed: 1, failures: [what] }
+/**
+ * Files that measure time or throughput, so that whatever else the machine does may have one fail, and those that come
+ * first at any core (by their priority), so that they hold up what runs beside them. They run alone. They are run once
+ * more if they fail, and the closing lines say which. All attacks are among them.
+ */
+const MEASURES_TIME: ReadonlySet<string> = new Set([
+  'unit/control/peer/rows',
+  'unit/memory/ring',
+  'unit/worker/inbound/gate',
+  'net/life/comes-and-goes',
+  'net/life/shape',
+  'net/life/stop',
+  'net/pmtu/paths',
+  'net/timing/start',
+  'net/timing/status',
+  'net/timing/steady',
+  'net/timing/warm-up',
+])
+
+/** Files that wait for long: they begin, so that others run meanwhile. */
+const WAITS_LONG: ReadonlySet<string> = new Set([
+  'net/life/faults',
+  'net/life/peers',
+  'net/life/status',
+  'net/pmtu/mtu-edges',
+])
+
+const nameOf = (file: string) => relative(here, file).replace(/\.test\.js$/, '')
+
+function measuresTime(file: string): boolean {
+  const name = nameOf(file)
+  return name.startsWith('attacks/') || MEASURES_TIME.has(name)
 }
 
 /** What failed and why, short: a long log's reader looks at its end. */
@@ -85,33 +66,47 @@ function tell(results: ReadonlyMap<string, Tally>, when: string): void {
   for (const failure of failures) process.stdout.write(`failed${when}: ${failure}\n`)
 }
 
-/** The compiled tests of a folder whose sources are still there: what was moved leaves its old output behind. */
-function testsIn(folder: string): string[] {
+/** The compiled tests of a suite whose sources are still there: what was moved leaves its old output behind. */
+function testsOf(suite: Suite): string[] {
+  const folder = join(here, suite)
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.js'))
     .map((name) => relative(process.cwd(), join(folder, name)))
     .filter((file) => existsSync(file.replace(/^dist\//, '').replace(/\.js$/, '.ts')))
-    .sort()
+    .sort((a, b) => Number(waitsLong(b)) - Number(waitsLong(a)) || (a < b ? -1 : 1))
+}
+
+function waitsLong(file: string): boolean {
+  return WAITS_LONG.has(nameOf(file))
 }
 
 /** Runs a suite. @returns results by file, and the files that were run once more */
 async function runSuite(suite: Suite): Promise<{ results: Map<string, Tally>; again: readonly string[] }> {
-  const { folder } = SUITES[suite]
-  const files = testsIn(folder)
-  const results = await runFiles(suite, files, suite)
-  const measuresTime = (file: string) => MEASURES_TIME.has(relative(folder, file).replace(/\.test\.js$/, ''))
-  const again = files.filter((file) => results.get(file)?.failed !== 0 && measuresTime(file))
+  const how = SUITES[suite]
+  const alone = { ...how, jobs: 1 }
+  const files = testsOf(suite)
+  const measuring = files.filter(measuresTime)
+  const others = files.filter((file) => !measuresTime(file))
+  const results = new Map([...(await runFiles(others, how)), ...(await runFiles(measuring, alone))])
+  const again = measuring.filter((file) => results.get(file)?.failed !== 0)
   if (again.length > 0) {
     tell(results, ', and run once more if it measures time')
-    for (const [file, result] of await runFiles(suite, again, `${suite}-again`)) results.set(file, result)
+    for (const [file, result] of await runFiles(again, alone)) results.set(file, result)
   }
   return { results, again }
 }
 
-const suites = process.argv.length > 2 ? (process.argv.slice(2) as Suite[]) : (Object.keys(SUITES) as Suite[])
-if (suites.includes('net') && process.getuid?.() !== 0) {
+const isSuite = (name: string): name is Suite => Object.hasOwn(SUITES, name)
+const named = process.argv.slice(2)
+const unknown = named.find((name) => !isSuite(name))
+if (unknown !== undefined) {
+  process.stderr.write(`"${unknown}" is no suite; name some of ${Object.keys(SUITES).join(', ')}\n`)
+  process.exit(2)
+}
+const suites = named.length > 0 ? named.filter(isSuite) : USUAL
+if (suites.some((suite) => suite === 'net' || suite === 'attacks') && process.getuid?.() !== 0) {
   process.stderr.write(
-    'the net tests make network namespaces: run them as root, or "npm run test:unit" without\n',
+    'these tests make network namespaces: run them as root, or "npm run test:unit" without\n',
   )
   process.exit(1)
 }

@@ -49,6 +49,7 @@ export async function benchmark(options: Options, args: readonly string[]): Prom
 function useOwnTemporaryFolder(): void {
   const folder = mkdtempSync(join(tmpdir(), 'udptun-bench-'))
   process.env.TMPDIR = folder
+  process.env.STATE_DIRECTORY = folder
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 }
 

@@ -81,7 +81,9 @@ export class Lab {
       // Incomplete datagrams occupy the memory for reassembly for this many seconds (30 by default). After a
       // flood over a small MTU, nothing fragmented would arrive in the next measurements.
       host.run(() => writeFileSync('/proc/sys/net/ipv4/ipfrag_time', '1'))
-      if (!this.spec.offload) await this.#disableOffloads(host)
+      if (this.spec.offload !== 'on') await this.#disableOffloads(host)
+      if (this.spec.offload === 'software')
+        await this.run(host, 'ethtool', ['-K', UNDERLAY_DEVICE, 'gso', 'on', 'gro', 'on'])
       if (this.spec.rate !== undefined) await this.#limit(host, this.spec.rate)
     }
   }

@@ -11,9 +11,11 @@ try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2)
-  if (!(error instanceof Stopped)) fail(error)
-  process.stderr.write(`${error.message}\n`)
-  process.exit(error.exitCode)
+  if (error instanceof Stopped) {
+    process.stderr.write(`${error.message}\n`)
+    process.exit(error.exitCode)
+  }
+  await fail(error)
 }
 
 async function main(args: readonly string[]): Promise<number> {

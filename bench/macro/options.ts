@@ -61,7 +61,7 @@ interface Flags {
 }
 
 const list = (items: readonly { name: string; title: string }[]) =>
-  items.map(({ name, title }) => `  ${name.padEnd(16)}${title}`).join('\n')
+  items.map(({ name, title }) => `  ${name.padEnd(23)}${title}`).join('\n')
 
 const EPILOGUE = `
 Peers (the first ${DEFAULT_PEERS.length} unless told otherwise):
@@ -71,7 +71,7 @@ Loads (the first ${DEFAULT_LOADS.length} unless told otherwise):
 ${list(LOADS)}
 
 Examples:
-  npm run bench                                           everything, within 12 minutes
+  npm run bench                                           everything, within 15 minutes
   npm run bench -- --quick                                a first look
   npm run bench -- --peers all --rounds 3
   npm run bench -- --loads rfc2544-64 --underlay mtu=9000,offload=off
@@ -95,7 +95,7 @@ export function parseOptions(args: readonly string[]): Options {
     .option('--seconds <number>', 'how long to measure throughput each time', count)
     .option(
       '--underlay <properties>',
-      'mtu=<bytes>,offload=on|off,rate=<100mbit>: the network between the hosts (may be repeated)',
+      'mtu=<bytes>,offload=on|software|off,rate=<100mbit>: the network between the hosts (may be repeated)',
       (text: string, before: UnderlaySpec[] = []) => [...before, parseUnderlay(text)],
     )
     .addOption(

@@ -1,5 +1,5 @@
 import { createLogUpdate } from 'log-update'
-import pc from 'picocolors'
+import { stderrColors } from '../../src/cli/colors.js'
 import { duration } from '../../src/cli/table.js'
 import type { Load } from './loads/load.js'
 import { remainingSeconds, type Step } from './plan.js'
@@ -41,7 +41,7 @@ export class Progress implements Observer {
   failure({ peer, underlay, load, round, message }: Failure): void {
     if (this.#terminal) this.#update.clear()
     const what = `${peer}, ${load ?? 'start'} (${underlay}, round ${round})`
-    process.stderr.write(`${pc.yellow('failed:')} ${what}: ${message}\n`)
+    process.stderr.write(`${stderrColors.yellow('failed:')} ${what}: ${message}\n`)
   }
 
   end(): void {
@@ -72,10 +72,10 @@ export class Progress implements Observer {
   #draw(): void {
     const share = this.#done / this.#steps.length
     const filled = Math.round(share * BAR_CELLS)
-    const bar = pc.cyan('█'.repeat(filled)) + pc.dim('░'.repeat(BAR_CELLS - filled))
+    const bar = stderrColors.cyan('█'.repeat(filled)) + stderrColors.dim('░'.repeat(BAR_CELLS - filled))
     const percent = Math.round(share * 100)
     this.#update(
-      `${bar} ${percent}%, about ${this.#left()} left\n${this.#line()}${pc.dim(`  ${this.#doing}`)}`,
+      `${bar} ${percent}%, about ${this.#left()} left\n${this.#line()}${stderrColors.dim(`  ${this.#doing}`)}`,
     )
   }
 }

@@ -6,13 +6,23 @@ export interface UnderlaySpec {
   readonly name: string
   readonly title: string
   readonly mtuBytes: number
-  /** Whether the cable carries super-frames and incomplete checksums, as a veth does. */
-  readonly offload: boolean
+  /**
+   * `on`: the cable carries super-frames and incomplete checksums, as a veth does. `software`: the kernel cuts them
+   * before the cable, and joins what comes (GRO), as with a plain network card. `off`: neither.
+   */
+  readonly offload: Offload
   /** In tc(8)'s form, such as `100mbit`. */
   readonly rate: string | undefined
 }
 
-const FORM = 'mtu=<bytes>,offload=on|off,rate=<rate, such as 100mbit>'
+const OFFLOADS = {
+  on: 'as it is',
+  software: 'software segmentation and GRO',
+  off: 'without offloads',
+} as const
+export type Offload = keyof typeof OFFLOADS
+
+const FORM = 'mtu=<bytes>,offload=on|software|off,rate=<rate, such as 100mbit>'
 const MIN_MTU_BYTES = 576
 const MAX_MTU_BYTES = 65_535
 
@@ -22,7 +32,7 @@ const MAX_MTU_BYTES = 65_535
  */
 export function parseUnderlay(text: string): UnderlaySpec {
   let mtuBytes = 1500
-  let offload = true
+  let offload: Offload = 'on'
   let rate: string | undefined
   for (const part of text.split(',').filter((part) => part !== '')) {
     const [key, value = ''] = part.split('=')
@@ -34,10 +44,9 @@ export function parseUnderlay(text: string): UnderlaySpec {
         )
       }
     } else if (key === 'offload') {
-      if (value !== 'on' && value !== 'off') {
-        throw usageError(`the underlay's offload must be on or off, not "${value}"`)
-      }
-      offload = value === 'on'
+      if (!(value in OFFLOADS))
+        throw usageError(`the underlay's offload must be on, software or off, not "${value}"`)
+      offload = value as Offload
     } else if (key === 'rate') {
       if (!/^\d+(\.\d+)?[kmgt]?bit$/i.test(value)) {
         throw usageError(`the underlay's rate must be written as tc does, such as 100mbit, not "${value}"`)
@@ -47,8 +56,8 @@ export function parseUnderlay(text: string): UnderlaySpec {
       throw usageError(`"${part}" is no property of an underlay; write ${FORM}`)
     }
   }
-  const names = [`mtu=${mtuBytes}`, `offload=${offload ? 'on' : 'off'}`]
-  const titles = [`MTU ${mtuBytes}`, offload ? 'as it is' : 'without offloads']
+  const names = [`mtu=${mtuBytes}`, `offload=${offload}`]
+  const titles = [`MTU ${mtuBytes}`, OFFLOADS[offload]]
   if (rate !== undefined) {
     names.push(`rate=${rate}`)
     titles.push(rate)

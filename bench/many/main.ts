@@ -6,7 +6,7 @@
  */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pc from 'picocolors'
+import { stderrColors, stdoutColors } from '../../src/cli/colors.js'
 import { table } from '../../src/cli/table.js'
 import type { Host } from '../../src/lab/host.js'
 import { type RunningTunnel, untilPing } from '../../test/support/hosts/lab.js'
@@ -57,7 +57,7 @@ for (let round = 0; round < rounds; round++) {
   await sleep(500)
   const among = await measure(many)
   rows.push([alone, among, among / alone])
-  if (process.stderr.isTTY) process.stderr.write(pc.dim(`round ${round + 1} of ${rounds}\n`))
+  if (process.stderr.isTTY) process.stderr.write(stderrColors.dim(`round ${round + 1} of ${rounds}\n`))
 }
 const median = (values: readonly number[]) => [...values].sort((x, y) => x - y)[values.length >> 1]
 const medians = [0, 1, 2].map((column) => median(rows.map((row) => row[column])))
@@ -67,7 +67,7 @@ process.stdout.write(
     ? `${table([
         ['TCP, Gbit/s', 'two alone', `two of ${hosts}`, 'ratio'],
         ...rows.map((row, index) => [`round ${index + 1}`, ...cells(row)]),
-        [pc.bold('median'), ...cells(medians)],
+        [stdoutColors.bold('median'), ...cells(medians)],
       ])}\n`
     : `${JSON.stringify({ hosts, seconds, rounds: rows, medians })}\n`,
 )

@@ -42,15 +42,15 @@ for (let mac = 0; mac < MACS; mac++) {
   memory.view.setUint16(frame + ETHERNET.type, ETHERTYPE_IPV4)
 }
 
-/** 10.peer.n.0/24 and fd00:0:peer:n::/64, and one address of each peer in another network. */
+/** 10.row.n.0/24 and fd00:0:row:n::/64, and one address of each peer in another network. */
 const prefixes: Route[] = []
-for (let peer = 0; peer < PEERS; peer++) {
-  prefixes.push({ address: [172, 16, 0, peer], prefixLength: 32, peer })
-  prefixes.push({ address: [0xfd, ...new Array<number>(14).fill(1), peer], prefixLength: 128, peer })
+for (let row = 0; row < PEERS; row++) {
+  prefixes.push({ address: [172, 16, 0, row], prefixLength: 32, row })
+  prefixes.push({ address: [0xfd, ...new Array<number>(14).fill(1), row], prefixLength: 128, row })
   for (let net = 0; net < PREFIXES_PER_PEER; net++) {
-    prefixes.push({ address: [10, peer, net, 0], prefixLength: 24, peer })
-    const address = [0xfd, 0, 0, 0, 0, peer, 0, net, 0, 0, 0, 0, 0, 0, 0, 0]
-    prefixes.push({ address, prefixLength: 64, peer })
+    prefixes.push({ address: [10, row, net, 0], prefixLength: 24, row })
+    const address = [0xfd, 0, 0, 0, 0, row, 0, net, 0, 0, 0, 0, 0, 0, 0, 0]
+    prefixes.push({ address, prefixLength: 64, row })
   }
 }
 routes.set(prefixes)
@@ -59,9 +59,9 @@ const NETS = PEERS * PREFIXES_PER_PEER
 const ADDRESSES4 = STORM + stormBytes(PEERS)
 const ADDRESSES6 = ADDRESSES4 + 4 * NETS
 for (let index = 0; index < NETS; index++) {
-  const [peer, net] = [index % PEERS, Math.floor(index / PEERS)]
-  memory.u8.set([10, peer, net, 1], ADDRESSES4 + 4 * index)
-  memory.u8.set([0xfd, 0, 0, 0, 0, peer, 0, net, 0, 0, 0, 0, 0, 0, 0, 1], ADDRESSES6 + 16 * index)
+  const [row, net] = [index % PEERS, Math.floor(index / PEERS)]
+  memory.u8.set([10, row, net, 1], ADDRESSES4 + 4 * index)
+  memory.u8.set([0xfd, 0, 0, 0, 0, row, 0, net, 0, 0, 0, 0, 0, 0, 0, 1], ADDRESSES6 + 16 * index)
 }
 
 /** Visits the addresses one after the other, spread over all of them. */

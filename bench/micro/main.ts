@@ -1,16 +1,17 @@
 import { Command, CommanderError } from 'commander'
 import { createLogUpdate } from 'log-update'
-import pc from 'picocolors'
 import { Bench } from 'tinybench'
+import { stderrColors, stdoutColors } from '../../src/cli/colors.js'
 import { fail } from '../../src/cli/fail.js'
 import { table } from '../../src/cli/table.js'
 import { describeMachine } from '../macro/machine.js'
 import { checksums } from './checksum.js'
 import { forwarding } from './forwarding.js'
 import { koffiCalls } from './koffi.js'
-import type { Micro } from './micro.js'
+import type { Micro, Timing } from './micro.js'
 import { offloads } from './offload.js'
 import { privates } from './private.js'
+import { measurePrograms, PROGRAMS } from './programs.js'
 import { rings } from './ring.js'
 
 /** New parts of the hot path need a benchmark here. */
@@ -27,17 +28,6 @@ const MICROS: readonly Micro[] = [
 const BATCH = 1000
 const TIME_MS = 400
 const WARMUP_MS = 100
-
-/** Nanoseconds for one execution, over all batches. */
-interface Timing {
-  readonly group: string
-  readonly name: string
-  readonly medianNs: number
-  readonly p75Ns: number
-  readonly p99Ns: number
-  readonly batches: number
-  readonly gigabytesPerSecond: number | null
-}
 
 async function measure(micro: Micro): Promise<Timing> {
   const bench = new Bench({ time: TIME_MS, warmupTime: WARMUP_MS, throws: true })
@@ -62,12 +52,12 @@ function render(timings: readonly Timing[]): string {
   const ns = (value: number) => (value >= 99.95 ? value.toFixed(0) : value.toFixed(1))
   const groups = [...new Set(timings.map(({ group }) => group))]
   const rows = groups.flatMap((group) => [
-    [pc.bold(group), '', '', '', ''],
+    [stdoutColors.bold(group), '', '', '', ''],
     ...timings
       .filter((timing) => timing.group === group)
       .map(({ name, medianNs, p75Ns, p99Ns, gigabytesPerSecond }) => [
         `  ${name}`,
-        pc.cyan(ns(medianNs)),
+        stdoutColors.cyan(ns(medianNs)),
         ns(p75Ns),
         ns(p99Ns),
         gigabytesPerSecond === null ? '' : gigabytesPerSecond.toFixed(1),
@@ -90,8 +80,12 @@ async function main(): Promise<void> {
   const timings: Timing[] = []
   for (const [index, micro] of chosen.entries()) {
     if (process.stderr.isTTY)
-      progress(pc.dim(`${index + 1} of ${chosen.length}: ${micro.group}: ${micro.name}`))
+      progress(stderrColors.dim(`${index + 1} of ${chosen.length}: ${micro.group}: ${micro.name}`))
     timings.push(await measure(micro))
+  }
+  if (PROGRAMS.includes(only)) {
+    if (process.stderr.isTTY) progress(stderrColors.dim(PROGRAMS))
+    timings.push(...(await measurePrograms()))
   }
   if (process.stderr.isTTY) {
     progress.clear()
@@ -106,5 +100,5 @@ try {
   await main()
 } catch (error) {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2)
-  fail(error)
+  await fail(error)
 }

@@ -2,15 +2,18 @@ import { randomBytes } from 'node:crypto'
 import type { Crypto } from '../../src/crypto/ciphers.js'
 import { findCrypto } from '../../src/crypto/find-crypto.js'
 import { mac } from '../../src/crypto/primitives.js'
+import { encapFor } from '../../src/encap/encap.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { C, COUNTERS } from '../../src/memory/counters.js'
+import { Drops } from '../../src/memory/drops.js'
 import { KeypairTable } from '../../src/memory/keypair-table.js'
 import { Mailbox } from '../../src/memory/mailbox.js'
 import { PathLimits } from '../../src/memory/path-limits.js'
 import { PEER_STRIDE } from '../../src/memory/peer-counters.js'
 import { PeerTable } from '../../src/memory/peer-table.js'
-import { planMemory, StateWord } from '../../src/memory/plan.js'
+import { planMemory } from '../../src/memory/plan.js'
 import { SEALING_SLOTS_BYTES } from '../../src/memory/slots.js'
+import { StateWords } from '../../src/memory/state-words.js'
 import { byteOperations } from '../../src/offload/bytes.js'
 import { INITIATION, MESSAGE } from '../../src/wire/wireguard.js'
 import { GATE_SCRATCH_BYTES, Gate } from '../../src/worker/inbound/gate.js'
@@ -49,19 +52,30 @@ class PrivateParts {
     const peers = new PeerTable(memory, plan.peers, plan.peerRows)
     const limits = new PathLimits(memory, plan.pathLimits)
     const tellMain = () => {}
+    const encap = encapFor('tap', true)
     const keyring = new Keyring({
       memory,
       table,
       aead,
       peers,
-      tap: true,
+      encap,
       clockMs: new Float64Array(1),
       tellMain,
     })
-    this.sealer = new Sealer({ memory, keyring, limits, bytes, slots: places, state: plan.state, tap: true })
+    this.sealer = new Sealer({
+      memory,
+      keyring,
+      limits,
+      bytes,
+      slots: places,
+      words: new StateWords(memory, plan.state),
+      encap,
+    })
     const key = randomBytes(32)
     const room = new Scratch(memory, plan.tap.scratch)
     const { counters } = this
+    const peerCounters = new Float64Array(PEER_STRIDE)
+    const drops = new Drops(counters, peerCounters)
     const gate = new Gate({
       memory,
       table,
@@ -70,14 +84,13 @@ class PrivateParts {
       macs: makeMacCheck(crypto, { mac1: key, cookie: key }, room),
       handshakes: new Mailbox(memory, plan.handshakes, plan.state),
       tellMain,
-      fd: -1,
-      sockaddrBytes: 0,
+      outlet: { send: () => false, usedBytes: () => 0 },
+      nowMs: () => 0,
       scratch: room.take(GATE_SCRATCH_BYTES),
-      counters,
+      drops,
     })
-    const peerCounters = new Float64Array(PEER_STRIDE)
-    this.opener = new Opener({ memory, keyring, gate, counters, peerCounters })
-    memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
+    this.opener = new Opener({ memory, keyring, gate, counters, peerCounters, drops })
+    new StateWords(memory, plan.state).paddingLimitBytes = 1440
     const both = randomBytes(32)
     table.reserve(0, 4, 0)
     table.establish(0, 4, both, both, Number.POSITIVE_INFINITY)

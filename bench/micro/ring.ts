@@ -6,7 +6,6 @@ const DATA_BYTES = 1 << 20
 /** A frame of an MTU of 1500 with the header of its record, and a super-frame. */
 const FRAME_BYTES = 1536
 const SUPER_BYTES = 65_536
-const KIND = 1
 
 const ring = new Ring(NativeMemory.allocate(ringBytes(DATA_BYTES)), 0, DATA_BYTES)
 
@@ -19,7 +18,7 @@ function throughRing(name: string, bytes: number, ahead: number): Micro {
       for (let done = 0; done < times; done += ahead) {
         for (let index = 0; index < ahead; index++) {
           ring.reserve(bytes)
-          ring.commit(bytes, KIND)
+          ring.commit(bytes)
         }
         for (let index = 0; index < ahead; index++) {
           ring.peek()

@@ -1,21 +1,27 @@
 import asciichart from 'asciichart'
-import pc from 'picocolors'
-import type { DemoEvent, DemoResult } from '../demo/run.js'
+import type { DemoEvent, DemoResult, Measured } from '../demo/run.js'
+import { stdoutColors } from './colors.js'
 import { si } from './table.js'
 
 type EventOf<E extends DemoEvent['event']> = Extract<DemoEvent, { event: E }>
 
-/** What the picture shows: everything that has happened so far. */
-export interface Scene {
-  readonly hosts?: EventOf<'hosts'>
-  readonly tunnels?: EventOf<'tunnels'>
+/** What has happened through one tunnel so far. */
+interface Run {
+  readonly tunnels: EventOf<'tunnels'>
   /** Round trips in milliseconds; null for one that was lost. */
   readonly pings: readonly (number | null)[]
   readonly samples: readonly EventOf<'sample'>[]
+}
+
+/** What the picture shows: everything that has happened so far. */
+export interface Scene {
+  readonly hosts?: EventOf<'hosts'>
+  /** The first tunnel, and perhaps a second one through the workers. */
+  readonly runs: readonly Run[]
   readonly result?: DemoResult
 }
 
-export const EMPTY_SCENE: Scene = { pings: [], samples: [] }
+export const EMPTY_SCENE: Scene = { runs: [] }
 
 /** The scene after one more event. */
 export function advance(scene: Scene, event: DemoEvent): Scene {
@@ -23,14 +29,21 @@ export function advance(scene: Scene, event: DemoEvent): Scene {
     case 'hosts':
       return { ...scene, hosts: event }
     case 'tunnels':
-      return { ...scene, tunnels: event }
+      return { ...scene, runs: [...scene.runs, { tunnels: event, pings: [], samples: [] }] }
     case 'ping':
-      return { ...scene, pings: [...scene.pings, event.round_trip_ms] }
+      return lastRun(scene, ({ pings }) => ({ pings: [...pings, event.round_trip_ms] }))
     case 'sample':
-      return { ...scene, samples: [...scene.samples, event] }
+      return lastRun(scene, ({ samples }) => ({ samples: [...samples, event] }))
     case 'result':
       return { ...scene, result: event }
   }
+}
+
+/** The scene with a change of the tunnel that runs now. */
+function lastRun(scene: Scene, change: (run: Run) => Partial<Run>): Scene {
+  const { runs } = scene
+  const last = runs[runs.length - 1]
+  return { ...scene, runs: [...runs.slice(0, -1), { ...last, ...change(last) }] }
 }
 
 /** Columns of the drawing of the two hosts, and of the widest chart. */
@@ -46,16 +59,19 @@ export function draw(scene: Scene, columns: number): string {
   const parts = [
     ...(columns >= WIDTH ? [drawHosts(scene)] : []),
     drawSteps(scene),
-    ...(scene.samples.length > 1 ? [drawChart(scene, Math.min(columns - 1, WIDTH))] : []),
+    ...(scene.runs.some(({ samples }) => samples.length > 1)
+      ? [drawChart(scene, Math.min(columns - 1, WIDTH))]
+      : []),
   ]
   return `\n${parts.join('\n\n')}\n`
 }
 
-function drawHosts({ hosts, tunnels, samples, result }: Scene): string {
+function drawHosts({ hosts, runs, result }: Scene): string {
+  const { tunnels, samples = [] } = runs.at(-1) ?? {}
   const a = hosts?.addresses.a
   const b = hosts?.addresses.b
   const busy = samples.length > 0 && result === undefined
-  const paint = tunnels === undefined ? pc.dim : busy ? pc.cyan : pc.green
+  const paint = tunnels === undefined ? stdoutColors.dim : busy ? stdoutColors.cyan : stdoutColors.green
   const box = (device: string, address = '') => `${device}  ${address.padEnd(13)}`
   const line = (left: string, middle: string, right: string) => `  │ ${left} │${middle}│ ${right} │`
   const edge = (from: string, to: string) => `  ${from}${'─'.repeat(21)}${to}`
@@ -63,47 +79,59 @@ function drawHosts({ hosts, tunnels, samples, result }: Scene): string {
   const tunnel =
     tunnels === undefined ? gap : paint(busy ? '━━━━ Ethernet ━━━━━━━▶' : '━━━━━ Ethernet ━━━━━━━')
   return [
-    `   ${pc.bold('host a')}${' '.repeat(17)}${gap}  ${pc.bold('host b')}`,
+    `   ${stdoutColors.bold('host a')}${' '.repeat(17)}${gap}  ${stdoutColors.bold('host b')}`,
     `${edge('┌', '┐')}${gap}${edge('┌', '┐').trimStart()}`,
     line(box('tap0', a?.overlay), tunnel, box('tap0', b?.overlay)),
-    line(box('eth0', a?.underlay), pc.dim('────── UDP 5149 ──────'), box('eth0', b?.underlay)),
+    line(box('eth0', a?.underlay), stdoutColors.dim('────── UDP 5149 ──────'), box('eth0', b?.underlay)),
     `${edge('└', '┘')}${gap}${edge('└', '┘').trimStart()}`,
   ].join('\n')
 }
 
-function drawSteps(scene: Scene): string {
-  const { hosts, tunnels, pings, samples, result } = scene
-  const tcp = samples.at(-1)
-  const steps: readonly (readonly [name: string, done: boolean, text: string | undefined])[] = [
+type Step = readonly [name: string, done: boolean, text: string | undefined]
+
+function drawSteps({ hosts, runs, result }: Scene): string {
+  const later = runs.length > 1 || result !== undefined
+  const [first, second] = runs
+  const steps: readonly Step[] = [
     ['hosts', hosts !== undefined, 'two network namespaces, a cable between them'],
-    [
-      'tunnel',
-      tunnels !== undefined,
-      tunnels === undefined ? undefined : `up in ${tunnels.took_s.toFixed(2)} s, MTU ${tunnels.mtu_bytes}`,
-    ],
-    ['ping', samples.length > 0 || result !== undefined, pings.length > 0 ? pingText(pings) : undefined],
-    ['TCP', result !== undefined, tcp === undefined ? undefined : tcpText(tcp)],
+    ...stepsOf(first, later),
+    ...(second === undefined ? [] : stepsOf(second, result !== undefined)),
   ]
   const next = steps.findIndex(([, done]) => !done)
   return steps
     .map(([name, done, text], index) => {
-      const mark = done ? pc.green('✔') : index === next ? pc.cyan('▸') : ' '
-      const label = index === next || done ? name.padEnd(8) : pc.dim(name.padEnd(8))
-      return `  ${mark} ${label}${text ?? (index === next ? pc.dim('…') : '')}`.trimEnd()
+      const mark = done ? stdoutColors.green('✔') : index === next ? stdoutColors.cyan('▸') : ' '
+      const label = index === next || done ? name.padEnd(8) : stdoutColors.dim(name.padEnd(8))
+      return `  ${mark} ${label}${text ?? (index === next ? stdoutColors.dim('…') : '')}`.trimEnd()
     })
     .join('\n')
 }
 
+/** @param over whether something has followed */
+function stepsOf(run: Run | undefined, over: boolean): readonly Step[] {
+  const { tunnels, pings = [], samples = [] } = run ?? {}
+  const tcp = samples.at(-1)
+  const up =
+    tunnels && `up in ${tunnels.took_s.toFixed(2)} s, MTU ${tunnels.mtu_bytes}, ${CARRIED[tunnels.datapath]}`
+  return [
+    ['tunnel', tunnels !== undefined, up],
+    ['ping', samples.length > 0 || over, pings.length > 0 ? pingText(pings) : undefined],
+    ['TCP', over, tcp === undefined ? undefined : tcpText(tcp)],
+  ]
+}
+
+const CARRIED = { kernel: 'carried by the kernel', workers: 'carried by the workers' } as const
+
 function pingText(pings: readonly (number | null)[]): string {
   const last = pings.at(-1) ?? null
-  return `${last === null ? pc.red('lost') : `${last.toFixed(2)} ms`}  ${pc.dim(bars(pings))}`
+  return `${last === null ? stdoutColors.red('lost') : `${last.toFixed(2)} ms`}  ${stdoutColors.dim(bars(pings))}`
 }
 
 function tcpText({ gbit_per_s, elapsed_s, seconds, frames, dropped }: EventOf<'sample'>): string {
-  const drops = dropped === 0 ? 'none dropped' : pc.yellow(`${dropped} dropped`)
+  const drops = dropped === 0 ? 'none dropped' : stdoutColors.yellow(`${dropped} dropped`)
   const counts = `${si(frames.a_to_b + frames.b_to_a, '')} frames, ${drops}`
   const time = `${Math.min(elapsed_s, seconds).toFixed(1)} of ${seconds} s`
-  return `${pc.bold(`${gbit_per_s.toFixed(2)} Gbit/s`)}  ${time}  ${counts}`
+  return `${stdoutColors.bold(`${gbit_per_s.toFixed(2)} Gbit/s`)}  ${time}  ${counts}`
 }
 
 const BARS = '▁▂▃▄▅▆▇█'
@@ -116,11 +144,12 @@ function bars(values: readonly (number | null)[]): string {
     .join('')
 }
 
-/** Throughput over time. The whole run goes from the left edge to the right edge. */
-function drawChart({ samples }: Scene, width: number): string {
+/** Throughput over time, of each tunnel. The whole run goes from the left edge to the right edge. */
+function drawChart({ runs }: Scene, width: number): string {
   const columns = width - LABEL_COLUMNS - 2
-  const rates = stretch(samples, columns)
-  const most = Math.max(...rates, 0.01)
+  const drawn = runs.filter(({ samples }) => samples.length > 1)
+  const rates = drawn.map(({ samples }) => stretch(samples, columns))
+  const most = Math.max(...rates.flat(), 0.01)
   const plot = asciichart.plot(rates, {
     min: 0,
     max: most,
@@ -128,10 +157,16 @@ function drawChart({ samples }: Scene, width: number): string {
     offset: 2,
     symbols: CHART_SYMBOLS,
     format: (value) => value.toFixed(most < 10 ? 2 : 1).padStart(LABEL_COLUMNS - 1),
-    colors: [pc.isColorSupported ? asciichart.cyan : undefined],
+    colors: drawn.map(({ tunnels }) =>
+      stdoutColors.isColorSupported ? CHART_COLORS[tunnels.datapath] : undefined,
+    ),
   })
-  return `  ${pc.dim('Gbit/s')}\n\n${plot}`
+  const legend = drawn.map(({ tunnels: { datapath } }) => LEGEND_COLORS[datapath](CARRIED[datapath]))
+  return `  ${stdoutColors.dim('Gbit/s')}  ${legend.join('  ')}\n\n${plot}`
 }
+
+const CHART_COLORS = { kernel: asciichart.green, workers: asciichart.cyan } as const
+const LEGEND_COLORS = { kernel: stdoutColors.green, workers: stdoutColors.cyan } as const
 
 /** One rate for each column of the time that has passed. Each is the rate of the nearest earlier sample. */
 function stretch(samples: readonly EventOf<'sample'>[], columns: number): number[] {
@@ -144,7 +179,22 @@ function stretch(samples: readonly EventOf<'sample'>[], columns: number): number
 }
 
 /** The final figures, as text for a person. */
-export function drawResult({ tcp, round_trip_ms, frames, drops }: DemoResult): string {
+export function drawResult(result: DemoResult): string {
+  const parts = result.workers === null ? [result] : [result, result.workers]
+  const texts = parts.map((measured) => {
+    const title = stdoutColors.bold(`  ${CARRIED[measured.datapath]}`)
+    return [...(parts.length > 1 ? [title] : []), ...linesOf(measured)].join('\n')
+  })
+  return `
+${texts.join('\n\n')}
+
+  Both hosts are gone again. The same between two of yours:
+    ${stdoutColors.cyan('udptun-fast start 10.9.0.1 <address of b>')}  on a
+    ${stdoutColors.cyan('udptun-fast start 10.9.0.2 <address of a>')}  on b
+`
+}
+
+function linesOf({ tcp, round_trip_ms, frames, drops }: Measured): readonly string[] {
   const ms = (value: number | null) => (value === null ? 'none came back' : `${value.toFixed(2)} ms`)
   const dropped = Object.entries(drops).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`)
   const rows: readonly (readonly [string, string, string])[] = [
@@ -161,15 +211,7 @@ export function drawResult({ tcp, round_trip_ms, frames, drops }: DemoResult): s
     ],
     ['dropped', dropped.length === 0 ? 'none' : dropped.join(', '), ''],
   ]
-  const lines = rows.map(
-    ([name, figure, detail]) =>
-      `  ${pc.dim(name.padEnd(12))}${pc.bold(figure.trim().padEnd(14))}${pc.dim(detail)}`,
+  return rows.map(([name, figure, detail]) =>
+    `  ${stdoutColors.dim(name.padEnd(12))}${stdoutColors.bold(figure.trim().padEnd(14))}${stdoutColors.dim(detail)}`.trimEnd(),
   )
-  return `
-${lines.map((line) => line.trimEnd()).join('\n')}
-
-  Both hosts are gone again. The same between two of yours:
-    ${pc.cyan('udptun-fast start 10.9.0.1 <address of b>')}  on a
-    ${pc.cyan('udptun-fast start 10.9.0.2 <address of a>')}  on b
-`
 }

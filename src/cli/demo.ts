@@ -1,11 +1,13 @@
 import { constants } from 'node:os'
 import type { Command } from 'commander'
 import { createLogUpdate } from 'log-update'
-import pc from 'picocolors'
 import { type DemoEvent, runDemo } from '../demo/run.js'
 import { usageError } from '../errors.js'
 import { signalOnParentDeath } from '../linux/process.js'
+import { stderrColors } from './colors.js'
 import { advance, draw, drawResult, EMPTY_SCENE } from './demo-picture.js'
+import { outputFailure } from './output.js'
+import { requireWorkingDirectory } from './surroundings.js'
 
 const MAX_SECONDS = 600
 
@@ -22,17 +24,18 @@ Examples:
 export function addDemo(program: Command): void {
   program
     .command('demo')
-    .summary('see it work, on this machine alone')
+    .summary('see it work, on this machine only')
     .description(
       'Makes two hosts out of network namespaces, a tunnel between them, a ping and some TCP through it, and removes it all again. JSON when piped.',
     )
     .option('--seconds <n>', 'how long TCP runs', '5')
-    .option('--json', 'print JSON also on a terminal: an event a line, the figures in the last')
+    .option('--json', 'print JSON also on a terminal: one event a line; the last has the figures')
     .addHelpText('after', EXAMPLES)
     .action(demo)
 }
 
 async function demo(flags: { seconds: string; json?: boolean }): Promise<void> {
+  requireWorkingDirectory()
   const seconds = parseSeconds(flags.seconds)
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
   const abort = new AbortController()
@@ -42,8 +45,12 @@ async function demo(flags: { seconds: string; json?: boolean }): Promise<void> {
     abort.abort()
   }
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
-  // The reader of the pipe has closed it.
-  process.stdout.on('error', () => stop('SIGPIPE'))
+  let unwritten: NodeJS.ErrnoException | undefined
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // The reader of the pipe may have closed it.
+    if (error.code !== 'EPIPE') unwritten ??= error
+    stop('SIGPIPE')
+  })
   const viewer = flags.json === true || !process.stdout.isTTY ? PRINTER : painter()
   try {
     for await (const event of runDemo(seconds, abort)) viewer.show(event)
@@ -51,7 +58,8 @@ async function demo(flags: { seconds: string; json?: boolean }): Promise<void> {
   } catch (error) {
     // Ctrl-C also reaches the demo's own programs. Their end may be noticed before the signal.
     if (asked === undefined) throw error
-    const line = `${pc.red('udptun-fast:')} stopped by ${asked}, everything is removed again\n`
+    if (unwritten !== undefined) throw outputFailure(unwritten)
+    const line = `${stderrColors.red('udptun-fast:')} stopped by ${asked}, everything is removed again\n`
     // Starts a new line after the terminal's own ^C.
     process.stderr.write(process.stderr.isTTY ? `\n${line}` : line)
     process.exit(128 + constants.signals[asked])

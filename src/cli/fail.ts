@@ -1,12 +1,25 @@
-import pc from 'picocolors'
 import { UserError } from '../errors.js'
 import { withoutKeys } from '../key-text.js'
 import { exitNow } from '../linux/process.js'
+import { stderrColors } from './colors.js'
+import { LineWriter, linesWritten } from './line-writer.js'
 
-/** Ends the program with one sentence on standard error, and with the stack if UDPTUN_TRACE is set. */
-export function fail(error: unknown): never {
+const STDERR = 2
+
+/**
+ * Ends the program with one sentence on standard error, and with the stack if UDPTUN_TRACE is set. Whoever
+ * reads it may stand still, so that waits no longer than {@link linesWritten}.
+ */
+export async function fail(error: unknown): Promise<never> {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
-  process.stderr.write(`${pc.red('udptun-fast:')} ${withoutKeys(message)}\n`)
-  if (process.env.UDPTUN_TRACE !== undefined) process.stderr.write(`${withoutKeys(stack ?? '')}\n`)
-  exitNow(error instanceof UserError ? error.exitCode : 1)
+  const stderr = new LineWriter(STDERR)
+  stderr.write(`${stderrColors.red('udptun-fast:')} ${withoutKeys(message)}\n`)
+  if (process.env.UDPTUN_TRACE !== undefined) stderr.write(`${withoutKeys(stack ?? '')}\n`)
+  return end(error instanceof UserError ? error.exitCode : 1)
+}
+
+/** Ends the program when all lines are written. */
+export async function end(code: number): Promise<never> {
+  await linesWritten()
+  return exitNow(code)
 }

@@ -1,26 +1,24 @@
 import type { Command } from 'commander'
-import pc from 'picocolors'
 import { ask } from '../command/client.js'
 import type { FdbReport } from '../control/addresses.js'
-import { onlyDevice } from './device.js'
+import { stdoutColors } from './colors.js'
+import { chosenDevice, takesDevice } from './device.js'
 import { duration, table } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
 export function addFdb(program: Command): void {
-  program
-    .command('fdb')
+  takesDevice(program.command('fdb'))
     .summary('show which MACs are behind which peer')
     .description(
-      'Shows the forwarding database of a running tunnel: behind which peer each MAC was seen last.',
+      'Shows the forwarding database of a running tunnel: behind which peer each MAC address was last seen.',
     )
-    .option('--dev <name>', 'the device (default: the only one)')
     .option('--json', 'print JSON also on a terminal')
-    .option('--watch', 'again every second')
+    .option('--watch', 'print it again every second')
     .action(fdb)
 }
 
-async function fdb(flags: WatchFlags & { dev?: string }): Promise<void> {
-  const device = flags.dev ?? (await onlyDevice())
+async function fdb(argument: string | undefined, flags: WatchFlags & { dev?: string }): Promise<void> {
+  const device = await chosenDevice(argument, flags.dev)
   await show(flags, async () => (await ask(device, { command: 'fdb' })) as FdbReport, renderFdb)
 }
 
@@ -32,8 +30,8 @@ export function renderFdb({ entries, counts }: FdbReport): string {
   const rows = sorted.map(({ mac, vlan, peer, age_s }) => [
     mac,
     vlan === 0 ? '' : String(vlan),
-    peer ?? pc.dim('this host'),
-    age_s === null ? pc.dim('configured') : `${duration(age_s)} ago`,
+    peer ?? stdoutColors.dim('this host'),
+    age_s === null ? stdoutColors.dim('configured') : `${duration(age_s)} ago`,
   ])
   const wrong: string[] = []
   if (counts.damped > 0)
@@ -43,6 +41,6 @@ export function renderFdb({ entries, counts }: FdbReport): string {
   if (counts.full > 0) wrong.push(`${counts.full} times a MAC was not learnt: its peer has as many as it may`)
   return [
     table([['MAC', 'VLAN', 'behind', 'seen'], ...rows]),
-    ...wrong.map((it) => pc.yellow(`! ${it}`)),
+    ...wrong.map((it) => stdoutColors.yellow(`! ${it}`)),
   ].join('\n')
 }

@@ -1,18 +1,19 @@
 import { randomFillSync } from 'node:crypto'
 import { fstatSync } from 'node:fs'
 import type { Command } from 'commander'
-import pc from 'picocolors'
 import { refuseOpenToOthers, trimmed } from '../config/key-file.js'
 import { usageError } from '../errors.js'
 import { formatKey, parseKey, secretBytes, secretKeyLine } from '../key-text.js'
 import { makeUndumpable } from '../linux/process.js'
 import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
+import { stderrColors } from './colors.js'
+import { endIfOutputFails } from './output.js'
 
 const EXAMPLES = `
 Examples:
   umask 077; udptun-fast keygen > a.key        a private key, for this host alone
   udptun-fast pubkey < a.key                   its public key, for the others to know
-  udptun-fast keygen --preshared > ab.psk      a key that two hosts share, beside their own
+  udptun-fast keygen --preshared > ab.psk      a key that two hosts share, besides their own
 `
 
 export function addKeygen(program: Command): void {
@@ -36,6 +37,7 @@ export function addPubkey(program: Command): void {
 
 function keygen({ preshared }: { preshared?: boolean }): void {
   makeUndumpable()
+  endIfOutputFails()
   const random = randomFillSync(secretBytes(32))
   const key = preshared === true ? random : clampPrivateKey(random)
   const into = fstatSync(1)
@@ -48,13 +50,14 @@ function keygen({ preshared }: { preshared?: boolean }): void {
     refuseOpenToOthers('the file', into.mode)
   } catch {
     process.stderr.write(
-      `${pc.yellow('udptun-fast:')} others than its owner can read that file; before it is used: chmod 600 on it\n`,
+      `${stderrColors.yellow('udptun-fast:')} other users can read that file; before you use it: chmod 600 <file>\n`,
     )
   }
 }
 
 async function pubkey(): Promise<void> {
   makeUndumpable()
+  endIfOutputFails()
   const chunks: Buffer[] = []
   for await (const chunk of process.stdin) chunks.push(chunk)
   const text = Buffer.concat(chunks)

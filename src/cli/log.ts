@@ -1,41 +1,41 @@
-import { Writable } from 'node:stream'
-import { type DestinationStream, type Logger, pino } from 'pino'
+import { isatty } from 'node:tty'
+import { type Logger, pino } from 'pino'
 import type { Settings } from '../config/schema.js'
+import { type LostLines, noLostLines } from '../control/faults.js'
 import { withoutKeyRuns } from '../key-text.js'
+import { LineWriter } from './line-writer.js'
 
-/** Most bytes that wait while nothing can be written (for example on a full disk). Further lines are lost. */
-const WAITING_BYTES = 64 * 1024
+const STDOUT = 1
 
 /**
  * The log on standard output: short and coloured on a terminal; one JSON object per line in a pipe or on
- * request.
- * @param onError called with each write error. Such an error must not go further, because a failing log must
- * not end the program.
+ * request. It never blocks, and never fails: see {@link LineWriter}.
+ * @param lost where lines that are lost are counted
  */
 export async function createLog(
   { log_level, json }: Pick<Settings, 'log_level' | 'json'>,
-  onError: (error: Error) => void = () => {},
+  lost: LostLines = noLostLines(),
 ): Promise<Logger> {
-  const options = { level: log_level, base: null }
-  const output = pino.destination({ dest: 1, sync: true, maxLength: WAITING_BYTES })
-  output.on('error', onError)
-  output.on('drop', () => onError(new Error('a line was lost, for none can be written')))
-  if (json || !process.stdout.isTTY)
-    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, withoutKeysInLines(output))
-  const { default: pretty } = await import('pino-pretty')
-  // Separates the two streams. Otherwise an error of one would end the other.
-  const between = new Writable({
-    decodeStrings: false,
-    write(line: string, _encoding, done) {
-      output.write(line)
-      done()
+  const plain = json || !isatty(STDOUT)
+  const options = { base: null, ...(plain && { timestamp: pino.stdTimeFunctions.isoTime }) }
+  const pretty = plain ? (line: string) => line : await prettyLines()
+  // A file that is read again while the tunnel runs may contain a key in the wrong place.
+  const format = (line: string) => pretty(withoutKeyRuns(line))
+  let told = ''
+  const teller = pino(options, {
+    write(line: string) {
+      told = format(line)
     },
   })
-  const lines = pretty({ destination: between, sync: true, hideObject: true, translateTime: 'SYS:HH:MM:ss' })
-  return pino(options, withoutKeysInLines(lines))
+  const tell = (lines: number) => {
+    teller.warn({ lines_lost: lines }, `lines of this log lost here: ${lines}; udptun-fast status says why`)
+    return told
+  }
+  const writer = new LineWriter(STDOUT, { lost, tell })
+  return pino({ ...options, level: log_level }, { write: (line: string) => writer.write(format(line)) })
 }
 
-/** A file that is read again while the tunnel runs may contain a key in the wrong place. */
-function withoutKeysInLines(lines: DestinationStream): DestinationStream {
-  return { write: (line) => lines.write(withoutKeyRuns(line)) }
+async function prettyLines(): Promise<(line: string) => string> {
+  const { prettyFactory } = await import('pino-pretty')
+  return prettyFactory({ hideObject: true, translateTime: 'SYS:HH:MM:ss' })
 }

@@ -25,4 +25,10 @@ if (!wanted) {
   setImmediate(closeDebugger)
 }
 
-await import('./program.js')
+const { limitTooLow } = await import('./limits.js')
+const tooLow = limitTooLow()
+if (tooLow === undefined) await import('./program.js')
+else {
+  process.stderr.write(`udptun-fast: ${tooLow}\n`)
+  process.exitCode = 1
+}

@@ -1,25 +1,29 @@
 import type { Command } from 'commander'
-import pc from 'picocolors'
 import { ask } from '../command/client.js'
 import { parseRemote } from '../config/values.js'
+import { probing } from '../control/kernel/probing.js'
+import { systemClock } from '../control/kernel/system-clock.js'
+import { systemResolver } from '../control/kernel/system-resolver.js'
+import { underlayTo } from '../control/kernel/way-to.js'
 import type { TraceResult } from '../control/path-mtu/trace.js'
 import { type TraceEvent, Tracer } from '../control/path-mtu/tracer.js'
 import { discoveryOf } from '../control/peer/discovery.js'
-import { familyOf, underlayTo } from '../control/peer/underlay.js'
+import { Lookups } from '../control/peer/lookups.js'
+import { familyOf } from '../control/peer/underlay.js'
 import type { RefreshReport } from '../control/tunnel.js'
+import { encapFor } from '../encap/encap.js'
 import { UserError, usageError } from '../errors.js'
 import { AF_INET6 } from '../linux/constants.js'
 import { Netlink } from '../linux/netlink.js'
-import { kernelPathMtu } from '../linux/probe-socket.js'
-import { exitNow } from '../linux/process.js'
-import { overheadBytes } from '../wire/overhead.js'
-import { onlyDevice } from './device.js'
+import { stdoutColors } from './colors.js'
+import { chosenDevice } from './device.js'
+import { endIfOutputFails } from './output.js'
 import { table } from './table.js'
 
 const EXAMPLES = `
 Examples:
   udptun-fast mtu 198.51.100.2       what the path there carries, probe by probe; needs no tunnel
-  udptun-fast mtu --refresh          has the running tunnel look again, now
+  udptun-fast mtu --refresh          makes the running tunnel look again, now
 `
 
 export function addMtu(program: Command): void {
@@ -27,10 +31,10 @@ export function addMtu(program: Command): void {
     .command('mtu')
     .summary('find out what a path carries')
     .description(
-      'Finds the path MTU to a host, showing each probe; or has a running tunnel look for its own again. JSON when piped.',
+      'Finds the path MTU to a host, and shows each probe; or makes a running tunnel look for its own again. JSON when piped.',
     )
     .argument('[remote]', 'the other host: a name or an address')
-    .option('--refresh', 'have the running tunnel look again')
+    .option('--refresh', 'make the running tunnel look again')
     .option('--dev <name>', 'with --refresh, the device (default: the only one)')
     .option('--json', 'print JSON also on a terminal')
     .addHelpText('after', EXAMPLES)
@@ -45,16 +49,15 @@ interface Flags {
 
 async function mtu(remote: string | undefined, flags: Flags): Promise<void> {
   const json = flags.json === true || !process.stdout.isTTY
-  // The reader of the pipe may close it at any time.
-  process.stdout.on('error', () => exitNow(0))
+  endIfOutputFails()
   if (flags.refresh === true) {
     if (remote !== undefined)
       throw usageError(`"${remote}" and --refresh do not go together; give one of them`)
-    return refresh(flags.dev ?? (await onlyDevice()), json)
+    return refresh(await chosenDevice(undefined, flags.dev), json)
   }
   if (remote === undefined)
     throw usageError('say whose path: udptun-fast mtu <remote>, or --refresh for the running tunnel')
-  if (flags.dev !== undefined) throw usageError('--dev goes with --refresh alone; leave it out')
+  if (flags.dev !== undefined) throw usageError('--dev goes only with --refresh; leave it out')
   await trace(remote, json)
 }
 
@@ -70,32 +73,33 @@ async function refresh(device: string, json: boolean): Promise<void> {
     path_mtu === null ? 'not found' : path_mtu.how,
   ])
   process.stdout.write(`${table([['peer', 'path MTU', 'known'], ...rows])}\n`)
-  process.stdout.write(`${pc.bold(report.device)}  MTU ${report.mtu_bytes}\n`)
+  process.stdout.write(`${stdoutColors.bold(report.device)}  MTU ${report.mtu_bytes}\n`)
 }
 
 async function trace(remote: string, json: boolean): Promise<void> {
   const { address, family, ceilingBytes, name } = await locate(remote)
-  const estimateBytes = kernelPathMtu(family, address)
+  const estimateBytes = probing.kernelPathMtu(family, address)
   if (!json) {
     process.stdout.write(
-      `${pc.bold(name)} ${pc.dim(address)} by ${pc.bold(ceilingBytes.device)}, whose MTU is ${ceilingBytes.bytes}\n`,
+      `${stdoutColors.bold(name)} ${stdoutColors.dim(address)} by ${stdoutColors.bold(ceilingBytes.device)}, whose MTU is ${ceilingBytes.bytes}\n`,
     )
   }
   const onEvent = (event: TraceEvent) =>
     process.stdout.write(`${json ? JSON.stringify(event) : line(event)}\n`)
-  const options = { family, address, ceilingBytes: ceilingBytes.bytes, onEvent }
+  const tools = { clock: systemClock(), network: probing, random: Math.random }
+  const options = { ...tools, family, address, ceilingBytes: ceilingBytes.bytes, onEvent }
   const result = await new Promise<TraceResult>((onEnd, onFault) => {
     new Tracer({ ...options, ...(estimateBytes === undefined ? {} : { estimateBytes }), onEnd, onFault })
   })
   const { mtuBytes, basis } = result
   const overlay = {
-    tap: mtuBytes - overheadBytes('tap', family),
-    tun: mtuBytes - overheadBytes('tun', family),
+    tap: mtuBytes - encapFor('tap', false).overheadBytes(family, false),
+    tun: mtuBytes - encapFor('tun', false).overheadBytes(family, false),
   }
   process.stdout.write(
     json
       ? `${JSON.stringify({ remote: address, path_mtu_bytes: mtuBytes, basis, overlay_mtu_bytes: overlay })}\n`
-      : `${conclusion(result)}: a tunnel's device gets ${pc.bold(String(overlay.tap))} as tap, ${overlay.tun} as tun\n`,
+      : `${conclusion(result)}: a tunnel's device gets ${stdoutColors.bold(String(overlay.tap))} as tap, ${overlay.tun} as tun\n`,
   )
 }
 
@@ -106,7 +110,7 @@ async function locate(remote: string) {
   } catch (error) {
     throw usageError(`remote: ${(error as Error).message}`)
   }
-  const [{ address }] = await discoveryOf(parsed, AF_INET6)
+  const [{ address }] = await discoveryOf(parsed, AF_INET6, new Lookups(systemClock(), systemResolver))
     .locate()
     .catch(({ code }: NodeJS.ErrnoException) => {
       throw new UserError(
@@ -123,25 +127,25 @@ async function locate(remote: string) {
 
 function line({ size_bytes, answer, from, mtu_bytes, error, took_ms }: TraceEvent): string {
   const size = String(size_bytes).padStart(5)
-  const ms = pc.dim(`${took_ms.toFixed(1)} ms`)
+  const ms = stdoutColors.dim(`${took_ms.toFixed(1)} ms`)
   const says = from === null ? "this host's interface" : from
   switch (answer) {
     case 'arrived':
-      return `${size}  ${pc.green('arrived')}  ${from} answers  ${ms}`
+      return `${size}  ${stdoutColors.green('arrived')}  ${from} answers  ${ms}`
     case 'too_big':
-      return `${size}  ${pc.yellow('too big')}  ${says} ${mtu_bytes === 0 ? 'does not say what' : `says that ${mtu_bytes}`} would pass  ${ms}`
+      return `${size}  ${stdoutColors.yellow('too big')}  ${says} ${mtu_bytes === 0 ? 'does not say what' : `says that ${mtu_bytes}`} would pass  ${ms}`
     case 'refused':
-      return `${size}  ${pc.red('refused')}  ${from} says ${error}  ${ms}`
+      return `${size}  ${stdoutColors.red('refused')}  ${from} says ${error}  ${ms}`
     case 'unsent':
-      return `${size}  ${pc.red('not sent')}  this host says ${error}`
+      return `${size}  ${stdoutColors.red('not sent')}  this host says ${error}`
     default:
-      return `${size}  ${pc.dim('no answer')}`
+      return `${size}  ${stdoutColors.dim('no answer')}`
   }
 }
 
 function conclusion({ mtuBytes, basis }: TraceResult): string {
-  const bytes = pc.bold(pc.green(`path MTU ${mtuBytes}`))
+  const bytes = stdoutColors.bold(stdoutColors.green(`path MTU ${mtuBytes}`))
   if (basis === 'reached') return bytes
-  if (basis === 'told') return `${bytes}, as was said on the way; the far end does not answer`
-  return `${pc.yellow(`path MTU ${mtuBytes}`)} at the most, the interface's: nobody answers`
+  if (basis === 'told') return `${bytes}, as a router on the way says; the far end does not answer`
+  return `${stdoutColors.yellow(`path MTU ${mtuBytes}`)} at the most, the interface's: nobody answers`
 }

@@ -1,44 +1,46 @@
 import type { Command } from 'commander'
-import pc from 'picocolors'
 import { askStatus } from '../command/client.js'
-import { FAULT_PLACES, type FaultPlace } from '../control/faults.js'
+import { WORKER_REASONS } from '../control/datapath/reason.js'
+import { FAULT_PLACES, type FaultPlace, LINE_LOSSES, type LineLoss } from '../control/faults.js'
 import { OFFLOADS } from '../control/offload.js'
 import type { PathMtuHow, PathMtuStatus } from '../control/path-mtu/path-mtu.js'
 import { PEER_STATES } from '../control/peer/liveness.js'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
-import { onlyDevice } from './device.js'
+import { stdoutColors } from './colors.js'
+import { chosenDevice, takesDevice } from './device.js'
 import { duration, si, table } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
 const EXAMPLES = `
 Examples:
   udptun-fast status                 the one tunnel of this host
+  udptun-fast status wg0             the tunnel on wg0
   udptun-fast status --watch         its rates, every second
   udptun-fast status --json | jq .drops
 `
 
 export function addStatus(program: Command): void {
-  program
-    .command('status')
+  takesDevice(program.command('status'))
     .summary('show a running tunnel')
     .description('Shows what a running tunnel does and what it dropped, and why. JSON when piped.')
-    .option('--dev <name>', 'the device (default: the only one)')
     .option('--json', 'print JSON also on a terminal')
-    .option('--watch', 'again every second, with rates')
+    .option('--watch', 'print it again every second, with rates')
     .addHelpText('after', EXAMPLES)
     .action(status)
 }
 
-async function status(flags: WatchFlags & { dev?: string }): Promise<void> {
-  const device = flags.dev ?? (await onlyDevice())
+async function status(argument: string | undefined, flags: WatchFlags & { dev?: string }): Promise<void> {
+  const device = await chosenDevice(argument, flags.dev)
   await show(flags, () => askStatus(device), render)
 }
 
 /** The report as text for a person. With an earlier report, also the rates between the two. */
 export function render(report: StatusReport, before?: StatusReport): string {
   const lines = [
-    `${pc.bold(report.device)} ${report.mode}  ${report.local.join(', ')}  MTU ${report.mtu_bytes}  up ${duration(report.uptime_s)}`,
+    `${stdoutColors.bold(report.device)} ${report.mode}  ${report.local.join(', ') || 'no address'}  MTU ${report.mtu_bytes}${mtuBy(report)}  up ${duration(report.uptime_s)}`,
     peersLine(report),
+    ...carrierLines(report),
+    ...listenLines(report),
     privacyLine(report),
     ...pathLines(report),
     ...faultLines(report),
@@ -53,6 +55,18 @@ export function render(report: StatusReport, before?: StatusReport): string {
   return lines.join('\n')
 }
 
+/** What decides on the MTU, if not the paths, and what they carry. */
+function mtuBy({ mtu_by, bridge, peers }: StatusReport): string {
+  const port = bridge === null ? '' : `port of ${bridge}`
+  const hand = mtu_by === 'hand' ? 'set by hand' : ''
+  const carried = Math.min(
+    ...peers.map(({ carried_mtu_bytes }) => carried_mtu_bytes ?? Number.POSITIVE_INFINITY),
+  )
+  const paths = (port || hand) && carried < Number.POSITIVE_INFINITY ? `the paths carry ${carried}` : ''
+  const text = [port, hand, paths].filter((it) => it !== '').join(', ')
+  return text === '' ? '' : ` ${stdoutColors.dim(`(${text})`)}`
+}
+
 /** The peer, if there is only one; otherwise how many peers are in each state. */
 function peersLine({ peers }: StatusReport): string {
   if (peers.length !== 1) {
@@ -60,13 +74,33 @@ function peersLine({ peers }: StatusReport): string {
       (state) => [state, peers.filter((peer) => peer.state === state).length] as const,
     )
     const counts = states.filter(([, count]) => count > 0).map(([state, count]) => `${count} ${state}`)
-    return `${pc.dim('to')} ${peers.length} peers: ${counts.join(', ')}  ${pc.dim('(udptun-fast peers shows each)')}`
+    return `${stdoutColors.dim('to')} ${peers.length} peers: ${counts.join(', ')}  ${stdoutColors.dim('(udptun-fast peers shows each)')}`
   }
-  const [{ endpoint, underlay, heard_s }] = peers
+  const [{ endpoint, from, underlay, heard_s }] = peers
   const by =
-    underlay === null ? '' : `${underlay.interface ?? pc.red('no route')} (MTU ${underlay.mtu_bytes})`
-  const heard = heard_s === null ? pc.yellow('not heard yet') : `heard ${duration(heard_s)} ago`
-  return `${pc.dim('to')} ${endpoint ?? pc.yellow('not found yet')} ${pc.dim('by')} ${by}  ${heard}`
+    underlay === null
+      ? ''
+      : `${underlay.interface ?? stdoutColors.red('no route')} (MTU ${underlay.mtu_bytes})`
+  const heard = heard_s === null ? stdoutColors.yellow('not heard yet') : `heard ${duration(heard_s)} ago`
+  const source = from === null ? '' : `${stdoutColors.dim('from')} ${from} `
+  return `${stdoutColors.dim('to')} ${endpoint ?? stdoutColors.yellow('not found yet')} ${source}${stdoutColors.dim('by')} ${by}  ${heard}`
+}
+
+/** Who carries the known frames of each peer, if it may be the kernel. */
+function carrierLines({ peers }: StatusReport): string[] {
+  const may = peers.filter(({ datapath }) => datapath.reason !== 'setting')
+  if (may.length === 0) return []
+  const kernel = may.filter(({ datapath }) => datapath.by === 'kernel').length
+  const whys = [...new Set(may.flatMap(({ datapath }) => datapath.reason ?? []))].map(
+    (it) => WORKER_REASONS[it],
+  )
+  const workers = whys.length === 0 ? '' : `  by the workers because ${whys.join(', ')}`
+  const many = peers.length === 1 ? '' : ` ${kernel} of ${peers.length} peers`
+  return [`${stdoutColors.dim('carried')}${kernel === 0 ? '' : ` by the kernel${many}`}${workers}`]
+}
+
+function listenLines({ listen, listen_trouble: trouble }: StatusReport): string[] {
+  return trouble === null ? [] : [stdoutColors.red(`waiting to listen on ${listen}: ${trouble}`)]
 }
 
 /**
@@ -76,22 +110,22 @@ function peersLine({ peers }: StatusReport): string {
 function pathLines({ peers, path }: StatusReport): string[] {
   const done = [
     [path.fragmented, 'frames sent in fragments'],
-    [path.too_big_answers, 'too long and answered so'],
+    [path.too_big_answers, 'frames too long and answered with ICMP'],
     [path.mss_clamped, 'SYNs clamped'],
   ] as const
   const counts = done.filter(([count]) => count > 0).map(([count, what]) => `${si(count, '')} ${what}`)
   const known = peers.length === 1 && peers[0].path_mtu !== null ? [pathText(peers[0].path_mtu)] : []
   const text = [...known, ...counts].join('  ')
-  return text === '' ? [] : [`${pc.dim('path MTU')} ${text}`]
+  return text === '' ? [] : [`${stdoutColors.dim('path MTU')} ${text}`]
 }
 
 /** How a path MTU is known, as text for a person. */
 const KNOWN: Readonly<Record<PathMtuHow, string>> = {
   acknowledged: 'acknowledged',
-  reached: 'by ICMP, the far end reached',
+  reached: 'found by ICMP, the far end answered',
   told: 'as ICMP says',
-  previous: 'that of where the peer was before',
-  assumed: "the interface's, for nobody says anything else",
+  previous: "that of the peer's earlier address",
+  assumed: "the interface's, because nothing better is known",
   floor: 'the least there is, and even that does not pass',
 }
 
@@ -99,32 +133,40 @@ function pathText({ bytes, how, found_s, state, next_s }: PathMtuStatus): string
   const found = found_s === null ? '' : `, found ${duration(found_s)} ago`
   const busy = state === 'searching' || state === 'tracing'
   const next = busy ? 'being looked for now' : `looked for again in ${duration(next_s)}`
-  const text = how === 'assumed' || how === 'floor' ? pc.yellow(KNOWN[how]) : KNOWN[how]
-  return `${pc.bold(String(bytes))}, ${text}${found}; ${next}`
+  const text = how === 'assumed' || how === 'floor' ? stdoutColors.yellow(KNOWN[how]) : KNOWN[how]
+  return `${stdoutColors.bold(String(bytes))}, ${text}${found}; ${next}`
 }
 
 function privacyLine({ privacy, peers }: StatusReport): string {
-  if (privacy === null) return pc.yellow('not private: anybody on the way can read it, and put in more')
+  if (privacy === null)
+    return stdoutColors.yellow('not private: anybody on the way can read it, and add frames to it')
   const ages = peers.flatMap(({ privacy }) => privacy?.handshake_s ?? [])
   const keys = `${ages.length} of ${peers.length} with keys`
   const [first] = ages
   const age = peers.length === 1 && first !== undefined ? `keys ${duration(first)} old` : keys
-  return `${pc.dim('private by')} ${privacy.crypto}  ${ages.length === 0 ? pc.yellow('no keys yet') : age}  ${pc.dim('public key')} ${privacy.public_key}`
+  return `${stdoutColors.dim('private by')} ${privacy.crypto}  ${ages.length === 0 ? stdoutColors.yellow('no keys yet') : age}  ${stdoutColors.dim('public key')} ${privacy.public_key}`
 }
 
-/** Empty if there were no faults. */
+/** The faults, and the lines that the log has lost. Empty if there were none. */
 function faultLines({ faults }: StatusReport): string[] {
-  if (faults.count === 0) return []
   const places = Object.entries(faults.places).map(
     ([place, count]) => `${count} in ${FAULT_PLACES[place as FaultPlace] ?? place}`,
   )
-  return [`${pc.red('faults')} ${places.join(', ')}  ${pc.dim('(the log says which)')}`]
+  const lost = Object.entries(faults.log_lines_lost)
+    .filter(([, count]) => count > 0)
+    .map(([why, count]) => `${count} ${LINE_LOSSES[why as LineLoss] ?? why}`)
+  return [
+    ...(places.length === 0
+      ? []
+      : [`${stdoutColors.red('faults')} ${places.join(', ')}  ${stdoutColors.dim('(the log says which)')}`]),
+    ...(lost.length === 0 ? [] : [`${stdoutColors.yellow('log lines lost')} ${lost.join(', ')}`]),
+  ]
 }
 
 function offloadLine({ offloads }: StatusReport): string {
   const names = (on: boolean) => OFFLOADS.filter((offload) => offloads[offload] === on).join(' ')
   const off = names(false)
-  return `${pc.dim('offloads')} ${names(true) || 'none'}${off === '' ? '' : pc.yellow(`  off: ${off}`)}`
+  return `${stdoutColors.dim('offloads')} ${names(true) || 'none'}${off === '' ? '' : stdoutColors.yellow(`  off: ${off}`)}`
 }
 
 function trafficTable(report: StatusReport, before?: StatusReport): string {
@@ -137,7 +179,7 @@ function trafficTable(report: StatusReport, before?: StatusReport): string {
     const bits = ((now.bytes - before[key].bytes) * 8) / seconds
     return [...cells, si(frames, '/s'), si(bits, 'bit/s')]
   }
-  const rates = before === undefined ? [] : ['frames', 'rate']
+  const rates = before === undefined ? [] : ['frame rate', 'bit rate']
   const { read, written } = report.super_frames
   const head = ['traffic', 'frames', 'bytes', 'super-frames', ...rates]
   return table([head, row('outbound', read), row('inbound', written)])
@@ -162,13 +204,14 @@ function dropTable(report: StatusReport, before?: StatusReport): string {
   const { unreachable, too_big, other, unread } = report.icmp
   const more = unread === 0 ? '' : `, ${unread} more than were looked at`
   const icmp = `ICMP errors: ${unreachable} unreachable, ${too_big} too big, ${other} other${more}`
-  if (reasons.length === 0) return `${pc.green('nothing dropped')}  ${pc.dim(icmp)}`
+  if (reasons.length === 0) return `${stdoutColors.green('nothing dropped')}  ${stdoutColors.dim(icmp)}`
   const rows = reasons.map((reason) => {
     const fresh = before === undefined ? 0 : report.drops[reason] - before.drops[reason]
-    const count = fresh > 0 ? pc.red(`${report.drops[reason]} (+${fresh})`) : `${report.drops[reason]}`
+    const count =
+      fresh > 0 ? stdoutColors.red(`${report.drops[reason]} (+${fresh})`) : `${report.drops[reason]}`
     return [reason, count, describe(reason)]
   })
-  return `${table([['dropped', 'frames', 'because'], ...rows])}\n${pc.dim(icmp)}`
+  return `${table([['dropped', 'frames', 'because'], ...rows])}\n${stdoutColors.dim(icmp)}`
 }
 
 function describe(reason: DropReason): string {

@@ -1,5 +1,5 @@
 import Table from 'cli-table3'
-import pc from 'picocolors'
+import { stdoutColors } from './colors.js'
 
 /** A table without borders. The first row is the head. The first column is aligned left, the others right. */
 export function table(rows: readonly (readonly string[])[]): string {
@@ -23,7 +23,7 @@ export function table(rows: readonly (readonly string[])[]): string {
     ].map((part) => [part, '']),
   )
   const out = new Table({
-    head: head.map((cell) => pc.dim(cell)),
+    head: head.map((cell) => stdoutColors.dim(cell)),
     chars: { ...none, middle: '  ' },
     colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLogUpdate } from 'log-update'
-import { exitNow } from '../linux/process.js'
+import { endIfOutputFails } from './output.js'
 
 const WATCH_MS = 1_000
 
@@ -21,8 +21,7 @@ export async function show<T>(
   toJson: (answer: T) => unknown = (answer) => answer,
 ): Promise<void> {
   const json = flags.json === true || !process.stdout.isTTY
-  // The reader of the pipe may close it at any time.
-  process.stdout.on('error', () => exitNow(0))
+  endIfOutputFails()
   if (flags.watch !== true) {
     const answer = await ask()
     process.stdout.write(json ? `${JSON.stringify(toJson(answer), null, 2)}\n` : `${render(answer)}\n`)

@@ -1,31 +1,20 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import type { StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
-import { ANSWER_WITHIN_MS, listDevices, statusSocketPath } from './path.js'
+import { exchange, isListening } from './exchange.js'
+import { listSockets } from './path.js'
 
-/** The devices of {@link listDevices} whose tunnel runs. */
+/** The devices of this network namespace whose tunnel runs. */
 export async function listRunning(): Promise<string[]> {
-  const devices = listDevices()
-  const runs = await Promise.all(devices.map((device) => isListening(statusSocketPath(device))))
-  return devices.filter((_, index) => runs[index])
-}
-
-async function isListening(path: string): Promise<boolean> {
-  const socket = connect(path)
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
+  const sockets = listSockets()
+  const runs = await Promise.all(sockets.map(({ path }) => isListening(path)))
+  return sockets.filter((_, index) => runs[index]).map(({ device }) => device)
 }
 
 /** Asks the tunnel on `device` in this network namespace for its status. @throws UserError if there is none */
 export async function askStatus(device: string): Promise<StatusReport> {
-  return (await ask(device, { command: 'status' })) as StatusReport
+  const report = (await ask(device, { command: 'status' })) as StatusReport
+  // The tunnel knows the name from its start, and the device may have been renamed.
+  return { ...report, device }
 }
 
 /**
@@ -37,31 +26,29 @@ export async function ask(
   device: string,
   request: Readonly<{ command: string } & Record<string, unknown>>,
 ): Promise<unknown> {
-  const { result, error } = await exchange(device, JSON.stringify(request))
-  if (error !== undefined) throw new UserError(error)
-  return result
+  // A device that this namespace has comes before one that it had.
+  const candidates = listSockets()
+    .filter((it) => it.device === device)
+    .sort((a, b) => Number(b.present) - Number(a.present))
+  for (const { path } of candidates) {
+    const answer = await answerOf(path, device, JSON.stringify(request))
+    if (answer === undefined) continue
+    if (answer.error !== undefined) throw new UserError(answer.error)
+    return answer.result
+  }
+  throw new UserError(
+    `no tunnel runs on ${device} here; start one with: udptun-fast start <local-ip> <remote>`,
+  )
 }
 
-async function exchange(device: string, request: string): Promise<{ result?: unknown; error?: string }> {
-  const path = statusSocketPath(device)
+/** Undefined if nobody listens there. */
+async function answerOf(path: string, device: string, request: string) {
   try {
-    const chunks: Buffer[] = []
-    const socket = connect(path)
-    socket.setTimeout(ANSWER_WITHIN_MS, () => {
-      socket.destroy(new Error(`no answer within ${ANSWER_WITHIN_MS / 1000} s`))
-    })
-    socket.write(`${request}\n`)
-    for await (const chunk of socket) chunks.push(chunk as Buffer)
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    return await exchange(path, request)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'EACCES')
-      throw new UserError(`the tunnel on ${device} may be asked by root alone; run as root`)
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-      throw new UserError(
-        `no tunnel runs on ${device} here; start one with: udptun-fast start <local-ip> <remote>`,
-      )
-    }
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined
+    if (code === 'EACCES') throw new UserError(`only root may ask the tunnel on ${device}; run as root`)
     throw new UserError(`the tunnel on ${device} does not answer (${message})`)
   }
 }

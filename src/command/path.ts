@@ -1,38 +1,106 @@
-import { readdirSync, readlinkSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { readdirSync, readlinkSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { UserError } from '../errors.js'
+import { KernelError } from '../linux/errno.js'
+import { getLink } from '../linux/interface.js'
+import { Netlink } from '../linux/netlink.js'
 
 /**
- * The directory of the Unix sockets by which running tunnels are asked. The request is one line of JSON,
+ * The first directory for the Unix sockets by which running tunnels are asked. The request is one line of JSON,
  * `{"command": …}`. The answer is one line with `result` or with `error`, a sentence. Network namespaces share
- * /run, so a socket's name has the inode of the namespace and the device.
+ * /run, so a socket's name has the inode of the namespace. Next is the index of the device, because a device
+ * may be renamed. Last is the device's name at the start.
  */
-export const DIRECTORY = '/run/udptun-fast'
+const DIRECTORY = '/run/udptun-fast'
 
 /** A command may take a while, for example a new search of the path MTUs. */
 export const ANSWER_WITHIN_MS = 30_000
+
+/** The socket of a tunnel that runs, or was killed. */
+export interface StatusSocket {
+  readonly path: string
+  /** The device's present name. If this namespace does not have the device (any more): its name at the start. */
+  readonly device: string
+  /** Whether this namespace has the device. */
+  readonly present: boolean
+}
+
+/** A directory for sockets, and the variable of the environment that names it. */
+export interface Place {
+  readonly directory: string
+  /** Such as `XDG_RUNTIME_DIR=/run/user/1000`; empty for the usual directory. */
+  readonly variable: string
+}
+
+/**
+ * Where the sockets are: `/run/udptun-fast`, and the directories that the environment names (systemd.exec(5),
+ * the XDG Base Directory Specification).
+ */
+export function places({ RUNTIME_DIRECTORY, XDG_RUNTIME_DIR } = process.env): Place[] {
+  const services = RUNTIME_DIRECTORY?.split(':') ?? []
+  const all = [
+    { directory: DIRECTORY, variable: '' },
+    ...services.map((it) => ({ directory: it, variable: `RUNTIME_DIRECTORY=${it}` })),
+    { directory: join(XDG_RUNTIME_DIR ?? '', 'udptun-fast'), variable: `XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR}` },
+  ].filter(({ directory }) => directory.startsWith('/'))
+  return all.filter((it, index) => all.findIndex(({ directory }) => directory === it.directory) === index)
+}
+
+/** Whether whoever runs this program owns the directory, or the nearest one above that exists. */
+export function isOwn(directory: string): boolean {
+  const owner = statSync(directory, { throwIfNoEntry: false })?.uid
+  return owner === undefined ? isOwn(join(directory, '..')) : owner === process.geteuid?.()
+}
 
 function namespaceInode(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0] ?? '0'
 }
 
-export function statusSocketPath(device: string): string {
-  return join(DIRECTORY, `${namespaceInode()}-${device}.sock`)
+/** A device of this network namespace. */
+export interface NamedDevice {
+  readonly name: string
+  readonly index: number
 }
 
+export function socketName({ name, index }: NamedDevice): string {
+  return `${namespaceInode()}-${index}-${name}.sock`
+}
+
+const SOCKET_NAME = /^(\d+)-(\d+)-(.+)\.sock$/
+
 /**
- * Devices of tunnels in this network namespace. They run, or were killed.
- * @throws UserError for anybody but root
+ * The sockets of tunnels in this network namespace.
+ * @throws UserError if there is none that this user may see, but others may be
  */
-export function listDevices(): string[] {
-  const prefix = `${namespaceInode()}-`
+export function listSockets(): StatusSocket[] {
+  const inode = namespaceInode()
+  const hidden: string[] = []
+  using netlink = new Netlink()
+  const sockets = places().flatMap(({ directory }) => {
+    let names: string[] = []
+    try {
+      names = readdirSync(directory)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code !== 'ENOENT') hidden.push(`${directory}, where tunnels are asked, cannot be read (${code})`)
+    }
+    return names.flatMap((name): StatusSocket[] => {
+      const [, namespace, index, first] = SOCKET_NAME.exec(name) ?? []
+      if (namespace !== inode) return []
+      const now = nameOf(netlink, Number(index))
+      return [{ path: join(directory, name), device: now ?? first, present: now !== undefined }]
+    })
+  })
+  if (sockets.length === 0 && hidden.length > 0) throw new UserError(`${hidden[0]}; run as root`)
+  return sockets
+}
+
+/** The present name of an interface; undefined if there is none of this index. */
+function nameOf(netlink: Netlink, index: number): string | undefined {
   try {
-    return readdirSync(DIRECTORY)
-      .filter((name) => name.startsWith(prefix) && name.endsWith('.sock'))
-      .map((name) => basename(name, '.sock').slice(prefix.length))
+    return getLink(netlink, index).name
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return []
-    throw new UserError(`${DIRECTORY}, where tunnels are asked, cannot be read (${code}); run as root`)
+    if (error instanceof KernelError) return undefined
+    throw error
   }
 }

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { UserError } from '../errors.js'
-import { ANSWER_WITHIN_MS, DIRECTORY, statusSocketPath } from './path.js'
+import { isListening } from './exchange.js'
+import { ANSWER_WITHIN_MS, isOwn, listSockets, type NamedDevice, places, socketName } from './path.js'
 
 /** What a tunnel does for a command, by the command's name. */
 export type Commands = Readonly<Record<string, (request: Readonly<Record<string, unknown>>) => unknown>>
@@ -14,16 +16,68 @@ export type OnFault = (error: unknown, about?: string) => void
 const MAX_REQUEST_BYTES = 4_096
 
 /**
- * Answers every connection. Only this process has the device of this name, so an old socket is stale.
+ * Answers commands for the tunnel on `device` at a socket in the first of the {@link places} that takes
+ * one. The tunnel runs without a socket if none does.
+ * @param inform gets a sentence if the socket is not in the first directory
  * @returns a function that ends the server
- * @throws UserError if no socket can be made
  */
 export async function serveCommands(
-  device: string,
+  device: NamedDevice,
   commands: Commands,
   onFault: OnFault,
+  inform: (sentence: string) => void,
 ): Promise<() => void> {
-  const path = statusSocketPath(device)
+  const name = socketName(device)
+  await removeStale(device.name)
+  const refused: string[] = []
+  const none = () => `no status socket can be made in ${refused.join(' or ')}`
+  for (const { directory, variable } of places()) {
+    // In another user's directory, what a name stands for could change at any moment.
+    if (variable !== '' && !isOwn(directory)) {
+      refused.push(`${directory} (another user's)`)
+      continue
+    }
+    try {
+      const server = await listen(directory, name, commands, onFault)
+      if (variable !== '')
+        inform(`${none()}, so it is in ${directory}; udptun-fast status finds it there with ${variable}`)
+      // This removes the file, too.
+      return () => void server.close()
+    } catch (error) {
+      refused.push(`${directory} (${(error as NodeJS.ErrnoException).code})`)
+    }
+  }
+  inform(
+    `${none()}, so nothing can ask this tunnel for its status; make /run writable, or set RUNTIME_DIRECTORY`,
+  )
+  return () => {}
+}
+
+/** Removes what killed tunnels have left: sockets for devices that are gone, or for the device of this name. */
+async function removeStale(device: string): Promise<void> {
+  try {
+    const left = listSockets().filter((it) => !it.present || it.device === device)
+    for (const { path } of left) if (!(await isListening(path))) rmSync(path, { force: true })
+  } catch {
+    // Whoever cannot see or remove them has no socket there, and says so.
+  }
+}
+
+/** The directory above must exist: Node.js says ENOENT for any reason why it cannot make several at once. */
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
+async function listen(
+  directory: string,
+  name: string,
+  commands: Commands,
+  onFault: OnFault,
+): Promise<Server> {
   const server: Server = createServer((socket: Socket) => {
     socket.on('error', () => socket.destroy())
     socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy())
@@ -43,21 +97,19 @@ export async function serveCommands(
     })
   })
   try {
-    mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 })
-    rmSync(path, { force: true })
+    makeDirectory(directory)
+    const path = join(directory, name)
     server.listen(path)
     await once(server, 'listening')
     chmodSync(path, 0o600)
   } catch (error) {
     server.close()
-    const { code } = error as NodeJS.ErrnoException
-    throw new UserError(`the status socket ${path} cannot be made (${code}); make /run a place to write to`)
+    throw error
   }
   // For example, a connection is not accepted because the process has no fd left.
   server.on('error', (error) => onFault(error))
   server.unref()
-  // This removes the file, too.
-  return () => void server.close()
+  return server
 }
 
 /** Returns a line of JSON for any request. An error that is not a mistake in the request is a fault. */

@@ -10,16 +10,20 @@ const OTHERS = 0o077
 
 const ROOT = 0
 
+/** A sentence if users other than its owner may read or write a file; else undefined. */
+export function openToOthers(path: string, mode: number): string | undefined {
+  if ((mode & OTHERS) === 0) return undefined
+  const octal = (mode & 0o777).toString(8).padStart(3, '0')
+  return `"${path}" can be read or written by others than its owner (mode ${octal}); mend that with: chmod 600 ${path}`
+}
+
 /**
  * Refuses a file with a secret if users other than its owner may read or write it.
  * @throws RangeError: the rest of a sentence that starts with the name of the setting
  */
 export function refuseOpenToOthers(path: string, mode: number): void {
-  if ((mode & OTHERS) === 0) return
-  const octal = (mode & 0o777).toString(8).padStart(3, '0')
-  throw new RangeError(
-    `"${path}" can be read or written by others than its owner (mode ${octal}); mend that with: chmod 600 ${path}`,
-  )
+  const sentence = openToOthers(path, mode)
+  if (sentence !== undefined) throw new RangeError(sentence)
 }
 
 /**
@@ -45,9 +49,14 @@ function ownersAllowed(): readonly number[] {
  * Reads a whole secret file into memory that the caller must wipe. From then on this process writes no core
  * dump. The message for a missing file does not repeat the file's name, because the name may be the secret
  * itself.
+ * @param checkMode is given the file's mode, and refuses it by a RangeError
  * @throws RangeError, like {@link refuseOpenToOthers}
  */
-export function readSecretFile(path: string, maxBytes: number): Buffer {
+export function readSecretFile(
+  path: string,
+  maxBytes: number,
+  checkMode = (mode: number) => refuseOpenToOthers(path, mode),
+): Buffer {
   makeUndumpable()
   let fd: number
   try {
@@ -59,7 +68,7 @@ export function readSecretFile(path: string, maxBytes: number): Buffer {
   }
   try {
     const { mode, uid }: Stats = fstatSync(fd)
-    refuseOpenToOthers(path, mode)
+    checkMode(mode)
     refuseOfAnother(path, uid)
     const buffer = secretBytes(maxBytes)
     let length = 0
@@ -82,7 +91,7 @@ export function readSecretFile(path: string, maxBytes: number): Buffer {
 export function readKeyFile(path: string): Secret {
   if (looksLikeKey(path))
     throw new RangeError(
-      'a key is to be written to a file, and the name of that file here; anybody can see this',
+      'this is a key, and anybody can see it here; write it to a file, and give the name of that file',
     )
   const bytes = readSecretFile(path, MAX_BYTES)
   try {
@@ -105,6 +114,6 @@ export function trimmed(bytes: Buffer): Buffer {
   return bytes.subarray(start, end)
 }
 
-function isSpace(byte: number): boolean {
+export function isSpace(byte: number): boolean {
   return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 }

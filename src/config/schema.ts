@@ -6,7 +6,10 @@ import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import { readKeyFile } from './key-file.js'
 import { Secret } from './secret.js'
 import {
+  contains,
   DEFAULT_PORT,
+  formatEndpoint,
+  type Prefix,
   parseDeviceName,
   parseKeepalive,
   parseListen,
@@ -58,10 +61,12 @@ export const SECRET_SETTINGS: ReadonlySet<unknown> = new Set(['private_key_file'
 /** The settings of a peer for a private tunnel. */
 const KEYS_OF_PEER = {
   public_key: text(parsePublicKey, "the other host's public key, in base64").optional(),
-  preshared_key_file: secret('file with a key that only the two hosts share, beside their own').optional(),
+  preshared_key_file: secret(
+    'file with a key that only the two hosts have, in addition to their own',
+  ).optional(),
   persistent_keepalive: text(
     parseKeepalive,
-    'seconds after which to send something where all is silent, or off (default: off)',
+    'seconds of silence after which a keepalive is sent, or off (default: off)',
   ).optional(),
 } as const
 
@@ -73,13 +78,18 @@ const flag = () => z.boolean({ error: 'use true or false' })
 
 export const MODES = ['tap', 'tun'] as const
 export const OFFLOAD_MODES = ['auto', 'off'] as const
+
+export const DATAPATHS = ['auto', 'kernel', 'workers'] as const
+
+export const WARM_UP_MODES = ['auto', 'off'] as const
+export const ROUTE_MODES = ['warn', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /** Most peers: the number of rows in the tables in shared memory. */
 export const MAX_PEERS = 256
 
 /** Most addresses and prefixes of all peers together. Also the most MACs. */
-const MAX_OVERLAY = 4096
+export const MAX_OVERLAY = 4096
 
 const list = <T>(item: z.ZodType<T>, example: string) =>
   z.array(item, { error: `write a list, such as [${example}]` })
@@ -93,10 +103,10 @@ const peerSchema = z.preprocess(
       endpoint: text(parseRemote, 'its name or address, and port').optional(),
       addresses: list(text(parsePeerAddress, ''), '10.9.0.3')
         .default([])
-        .describe('its overlay addresses: what asks for them is sent to it alone'),
+        .describe('its overlay addresses; ARP and neighbour requests for them go only to this peer'),
       prefixes: list(text(parsePrefix, ''), '10.9.3.0/24')
-        .default([])
-        .describe('mode tun: overlay networks behind it, beside its addresses'),
+        .optional()
+        .describe('mode tun: overlay networks behind it, in addition to its addresses'),
       macs: list(text(parseOwnMac, ''), '"02:00:00:00:00:03"')
         .default([])
         .describe('mode tap: MACs that are always its own'),
@@ -116,58 +126,83 @@ export const PEER_KEYS = Object.keys(peerSchema.out.shape)
 export const settingsSchema = z.strictObject({
   local: z
     .array(text(parseLocalAddress, ''), { error: 'write a list, such as [10.9.0.1/24]' })
-    .min(1, 'give at least one overlay address, such as [10.9.0.1/24]')
-    .describe('overlay addresses of this host, with prefix'),
+    .default([])
+    .describe('overlay addresses of this host, with prefix; mode tap needs none'),
   remote: text(parseRemote, 'the other host: name or address, and port').optional(),
   peers: list(peerSchema, 'host-b, host-c')
     .min(1, 'give at least one peer, such as [host-b]')
     .max(MAX_PEERS, `give at most ${MAX_PEERS} peers`)
-    .describe('the other hosts, where they are several')
+    .describe('the other hosts, if there are several')
     .optional(),
   mode: choice(MODES).default('tap').describe('tap: Ethernet frames; tun: IP packets'),
   dev: text(parseDeviceName, 'name of the device (default: tap0 or tun0)').optional(),
   listen: text(
     parseListen,
-    `UDP address and port to listen on (default: ${DEFAULT_PORT}, on every address)`,
+    `UDP address or interface, and port, to listen on; port 0 means any free port (default: ${DEFAULT_PORT}, on every address)`,
   ).default({
     address: undefined,
     port: DEFAULT_PORT,
   }),
-  mac: text(
-    parseOwnMac,
-    "the device's MAC (default: made from this host and the overlay address)",
-  ).optional(),
+  mac: text(parseOwnMac, "the device's MAC (default: one that this host makes and keeps)").optional(),
   mtu: text(
     parseMtu,
-    "the device's MTU: auto, what the path is found to carry; safe, what any does; or bytes",
+    "the device's MTU: auto follows what the path carries; safe fits packets of 576 bytes; or a number of bytes",
   ).default('auto'),
   mtu_refresh: text(
     parseMtuRefresh,
-    'seconds after which what a path carries is looked for again (default: 600)',
+    'seconds after which the path MTU is looked for again (default: 600)',
   ).default(600),
   vlan: flag().default(false).describe('leave room in the MTU for a VLAN tag'),
   mss_clamp: flag()
     .default(false)
     .describe(
-      'lower the MSS of TCP connections that pass to what the path carries, for hosts behind a bridge',
+      'for hosts behind a bridge: in each TCP SYN that passes, lower the MSS to what the path carries',
     ),
   offload: choice(OFFLOAD_MODES)
     .default('auto')
-    .describe("auto: the kernel's offloads as far as they go; off: a frame at a time"),
+    .describe("auto: use the kernel's offloads as far as it has them; off: one frame at a time"),
+  datapath: choice(DATAPATHS)
+    .default('auto')
+    .describe("auto: the kernel's own datapath where it can be used; kernel: only with it; workers: never"),
+  warm_up: choice(WARM_UP_MODES)
+    .default('auto')
+    .describe(
+      'auto: ready for fast frames within a second; off: saves a second of processor time at the start',
+    ),
   relay: flag()
     .default(false)
     .describe('mode tap: pass frames on between peers that cannot reach each other'),
-  accept_any: flag().default(false).describe('take datagrams from any source, not the remote alone'),
-  log_level: choice(LOG_LEVELS).default('info').describe('how much to say'),
+  accept_any: flag().default(false).describe('accept datagrams from any source, not only from the remote'),
+  wait: flag()
+    .default(false)
+    .describe('wait at the start until the first peer is found, and end if none of the names exists'),
+  routes: choice(ROUTE_MODES)
+    .default('warn')
+    .describe('in mode tun, whether to warn of missing routes to the peers'),
+  log_level: choice(LOG_LEVELS).default('info').describe('the least important lines that are logged'),
   json: flag().default(false).describe('log JSON also on a terminal'),
   private_key_file: secret("file with this host's private key; makes the tunnel private").optional(),
   ...KEYS_OF_PEER,
 })
 
+/** What a setting is for. It may be the description of the type that is optional, or that has a default. */
+export function descriptionOf(key: keyof typeof settingsSchema.shape): string {
+  let type: unknown = settingsSchema.shape[key]
+  while (type instanceof z.ZodType && type.description === undefined)
+    type = type instanceof z.ZodOptional || type instanceof z.ZodDefault ? type.unwrap() : undefined
+  return type instanceof z.ZodType ? (type.description ?? '') : ''
+}
+
 type Parsed = z.output<typeof settingsSchema>
 
-export type PeerSettings = Omit<z.output<typeof peerSchema>, 'name' | 'endpoint'> & {
+export type PeerSettings = Omit<z.output<typeof peerSchema>, 'name' | 'endpoint' | 'prefixes'> & {
   readonly name: string
+  readonly prefixes: readonly Prefix[]
+  /**
+   * Whether this is the only peer and the settings say nothing of its addresses and prefixes. In mode tun all
+   * addresses are its own then. An empty list of prefixes says that there are none.
+   */
+  readonly everything: boolean
   /** Undefined for a peer of a private tunnel that will contact this host first. */
   readonly endpoint: Remote | undefined
 }
@@ -190,25 +225,29 @@ export function settle(parsed: Parsed): Settings | Conflict {
   const { remote, peers, public_key, preshared_key_file, persistent_keepalive, ...rest } = parsed
   const keys = definedOf({ public_key, preshared_key_file, persistent_keepalive })
   if (remote !== undefined && peers !== undefined)
-    return [['peers'], 'the remote is one peer already; write all of them as peers, or the remote alone']
+    return [['peers'], 'the remote is one peer already; write all of them as peers, or only the remote']
   const [astray] = Object.keys(keys)
   if (peers !== undefined && astray !== undefined)
     return [[astray], 'is for the remote; with several peers each has its own, in the file']
   const single = remote === undefined && public_key === undefined ? [] : [{ ...NO_PEER_SETTINGS, ...keys }]
   const given = peers ?? single.map((peer) => ({ ...peer, endpoint: remote }))
+  const names = namesOf(given)
   const settings = {
     ...rest,
-    peers: given.map((peer) => ({
+    peers: given.map((peer, index) => ({
       ...peer,
-      name: peer.name ?? nameOfPeer(peer.endpoint, peer.public_key),
+      name: names[index],
       endpoint: peer.endpoint,
+      prefixes: peer.prefixes ?? [],
+      everything: given.length === 1 && saysNothing(peer),
     })),
   }
+  const silent = given.length === 1 ? -1 : given.findIndex(saysNothing)
   const pathOf = (index: number): SettingPath => (peers === undefined ? ['remote'] : ['peers', index])
   return (
     conflictOfDevice(settings) ??
     conflictOfKeys(settings, peers === undefined) ??
-    conflictOfPeers(settings, pathOf) ??
+    conflictOfPeers(settings, pathOf, silent) ??
     settings
   )
 }
@@ -219,9 +258,36 @@ function definedOf<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K]
   return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> }
 }
 
-function nameOfPeer(endpoint: Remote | undefined, publicKey: Buffer | undefined): string {
-  if (endpoint !== undefined) return nameOf(endpoint)
-  return publicKey === undefined ? '' : formatKey(publicKey).slice(0, 8)
+type GivenPeer = Pick<
+  z.output<typeof peerSchema>,
+  'name' | 'endpoint' | 'public_key' | 'addresses' | 'prefixes'
+>
+
+/** Whether the settings say nothing of the overlay addresses of a peer. */
+function saysNothing({ addresses, prefixes }: GivenPeer): boolean {
+  return addresses.length === 0 && prefixes === undefined
+}
+
+/** The shortest part of a public key that is a name. */
+const KEY_NAME_CHARACTERS = 8
+
+/**
+ * The names of the peers. One without a name is called by its endpoint; if it has none, or shares it with another
+ * peer, by the beginning of its public key, as far as that differs from the others'.
+ */
+function namesOf(peers: readonly GivenPeer[]): string[] {
+  const endpoints = peers.map(({ endpoint }) => (endpoint === undefined ? undefined : nameOf(endpoint)))
+  const keys = peers.map(({ public_key }) => (public_key === undefined ? '' : formatKey(public_key)))
+  return peers.map(({ name }, index) => {
+    const [endpoint, key] = [endpoints[index], keys[index]]
+    const shared = endpoints.indexOf(endpoint) !== endpoints.lastIndexOf(endpoint)
+    if (name !== undefined) return name
+    if (endpoint !== undefined && (key === '' || !shared)) return endpoint
+    let length = KEY_NAME_CHARACTERS
+    while (keys.some((other, at) => at !== index && other !== key && other.startsWith(key.slice(0, length))))
+      length++
+    return key.slice(0, length)
+  })
 }
 
 /** @param single whether the settings of the one peer are at the top level */
@@ -233,7 +299,7 @@ function conflictOfKeys(settings: Settings, single: boolean): Conflict | undefin
     if (own !== undefined && public_key === undefined)
       return [
         single ? ['private_key_file'] : ['peers', index],
-        `"${name}" has no public_key (--peer-key), and a private tunnel must know whom it talks to; give the key that udptun-fast pubkey tells there`,
+        `"${name}" has no public_key (--peer-key), and a private tunnel must know whom it talks to; give the key that udptun-fast pubkey prints on that host`,
       ]
     if (own === undefined && public_key !== undefined)
       return [
@@ -251,7 +317,7 @@ function conflictOfKeys(settings: Settings, single: boolean): Conflict | undefin
       return [['peers', index], 'has no endpoint; give it one, such as host-b']
   }
   if (own !== undefined && accept_any)
-    return [['accept_any'], 'makes no sense in a private tunnel, where keys tell who is who; leave it out']
+    return [['accept_any'], 'makes no sense in a private tunnel, because keys tell who is who; leave it out']
   return undefined
 }
 
@@ -259,11 +325,10 @@ export function isConflict(settled: Settings | Conflict): settled is Conflict {
   return Array.isArray(settled)
 }
 
-const NO_PEER_SETTINGS = { name: undefined, addresses: [], prefixes: [], macs: [] }
+const NO_PEER_SETTINGS = { name: undefined, addresses: [], prefixes: undefined, macs: [] }
 
 function nameOf({ host, port }: Remote): string {
-  if (port === DEFAULT_PORT) return host
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  return port === DEFAULT_PORT ? host : formatEndpoint({ address: host, port })
 }
 
 function conflictOfDevice({
@@ -281,7 +346,7 @@ function conflictOfDevice({
   if (mode === 'tun' && relay)
     return [
       ['relay'],
-      'makes no sense with mode tun, where the kernel routes between peers (net.ipv4.ip_forward); leave it out',
+      'makes no sense with mode tun, because the kernel routes between peers (net.ipv4.ip_forward); leave it out',
     ]
   if (accept_any && peers.length > 1)
     return [
@@ -308,13 +373,18 @@ function conflictOfDevice({
   return undefined
 }
 
-function conflictOfPeers(settings: Settings, pathOf: (index: number) => SettingPath): Conflict | undefined {
-  const { peers, mode } = settings
+/** @param silent the index of one of several peers of which nothing is said; -1 if there is none */
+function conflictOfPeers(
+  settings: Settings,
+  pathOf: (index: number) => SettingPath,
+  silent: number,
+): Conflict | undefined {
+  const { peers, mode, private_key_file } = settings
   for (const [index, peer] of peers.entries()) {
     const path = pathOf(index)
     const wrong = conflictOfEndpoint(settings, peer.endpoint?.host, path)
     if (wrong !== undefined) return wrong
-    if (mode === 'tun' && peers.length > 1 && peer.addresses.length + peer.prefixes.length === 0) {
+    if (mode === 'tun' && index === silent) {
       return [
         path,
         `"${peer.name}" has neither addresses nor prefixes, and in mode tun those decide where a packet goes; give it some`,
@@ -337,8 +407,9 @@ function conflictOfPeers(settings: Settings, pathOf: (index: number) => SettingP
   }
   return (
     twice(peers, pathOf, [], ({ name }) => [name]) ??
+    // In a private tunnel keys tell who is who, so several peers may have one endpoint.
     twice(peers, pathOf, ['endpoint'], ({ endpoint }) =>
-      endpoint === undefined ? [] : [nameOf(endpoint)],
+      endpoint === undefined || private_key_file !== undefined ? [] : [nameOf(endpoint)],
     ) ??
     twice(peers, pathOf, ['public_key'], (it) =>
       it.public_key === undefined ? [] : [formatKey(it.public_key)],
@@ -392,11 +463,4 @@ function conflictOfEndpoint(
 function reaches(own: string, other: string): boolean {
   const [a, b] = [own, other].map((address) => ipaddr.parse(address.split('%')[0]))
   return a.kind() === b.kind() || (a.kind() === 'ipv6' && a.range() === 'unspecified')
-}
-
-/** Whether `address` is in the network of an overlay address. */
-export function contains(network: { address: string; prefixLength: number }, address: string): boolean {
-  const base = ipaddr.parse(network.address)
-  const other = ipaddr.parse(address.split('%')[0])
-  return base.kind() === other.kind() && other.match(base, network.prefixLength)
 }

@@ -20,9 +20,14 @@ export interface Remote {
   readonly port: number
 }
 
-/** Where to listen. Without an address: on all addresses. */
+/**
+ * Where to listen: on an address, on the address that an interface has, or on all addresses. Port 0: the kernel
+ * chooses one.
+ */
 export interface Listen {
   readonly address: string | undefined
+  /** The name of an interface. */
+  readonly interface?: string
   readonly port: number
 }
 
@@ -31,16 +36,50 @@ export const DEFAULT_PORT = 5149
 const HOST_NAME =
   /^(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i
 
-export function parsePort(text: string): number {
+export function parsePort(text: string, least: 0 | 1 = 1): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
-  if (!(port >= 1 && port <= 65535))
-    throw new RangeError(`"${text}" is not a port; use a number from 1 to 65535`)
+  if (!(port >= least && port <= 65535))
+    throw new RangeError(`"${text}" is not a port; use a number from ${least} to 65535`)
   return port
 }
 
 /** Whether `text` is an address: IPv4 only as four decimal numbers, IPv6 with or without a zone. */
 export function isAddress(text: string): boolean {
   return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text)
+}
+
+/** A network, or an address in its network, as a person writes it. */
+export interface Network {
+  readonly address: string
+  readonly prefixLength: number
+}
+
+/** `10.9.0.1/24`, `fd00::1/64`. */
+export function formatPrefix({ address, prefixLength }: Network): string {
+  return `${address}/${prefixLength}`
+}
+
+/** `192.0.2.1:5149` or `[2001:db8::1]:5149`. */
+export function formatEndpoint({
+  address,
+  port,
+}: {
+  readonly address: string
+  readonly port: number
+}): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+/** Whether `address`, which may have a zone, is in the network. */
+export function contains(network: Network, address: string): boolean {
+  const base = ipaddr.parse(network.address)
+  const other = ipaddr.parse(address.split('%')[0])
+  return base.kind() === other.kind() && other.match(base, network.prefixLength)
+}
+
+/** The bits of an address: the longest prefix. */
+export function addressBits(family: 'ipv4' | 'ipv6'): number {
+  return family === 'ipv4' ? 32 : 128
 }
 
 /** `10.9.0.1`, `10.9.0.1/24`, `fd00::1/64`. Without a prefix: /24 for IPv4, /64 for IPv6. */
@@ -50,7 +89,7 @@ export function parseLocalAddress(text: string): LocalAddress {
     throw new RangeError(`"${text}" is not an overlay address; write one such as 10.9.0.1/24 or fd00::1/64`)
   }
   const family = ipaddr.parse(address).kind()
-  const longest = family === 'ipv4' ? 32 : 128
+  const longest = addressBits(family)
   const fallback = family === 'ipv4' ? 24 : 64
   const prefixLength =
     prefix === undefined ? fallback : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
@@ -79,7 +118,7 @@ export function parseRemote(text: string): Remote {
   // Without this check, a key that lacks its last character would be sent to name servers.
   if (looksLikeKey(host))
     throw new RangeError(
-      'a remote is to stand here, and what does looks like a key; write a host name or an address',
+      'this looks like a key, and a remote must stand here; write a host name or an address',
     )
   if (host === '' || !(isAddress(host) || (HOST_NAME.test(host) && !/^[\d.]+$/.test(host)))) {
     throw new RangeError(
@@ -105,7 +144,7 @@ export function parsePrefix(text: string): Prefix {
     throw new RangeError(`"${text}" is not a prefix; write one such as 10.9.3.0/24 or fd00:9:3::/64`)
   }
   const parsed = ipaddr.parse(address)
-  const longest = parsed.kind() === 'ipv4' ? 32 : 128
+  const longest = addressBits(parsed.kind())
   const prefixLength = prefix === undefined ? longest : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN
   if (!(prefixLength <= longest)) {
     throw new RangeError(
@@ -135,7 +174,7 @@ export function parsePeerName(text: string): string {
     throw new RangeError(`"${text}" is not a peer's name; use 1 to 63 ASCII characters without spaces`)
   }
   if (looksLikeKey(text))
-    throw new RangeError('a name is to stand here that everybody may see, and what does looks like a key')
+    throw new RangeError('this looks like a key, and anybody can see a name; write another one')
   return text
 }
 
@@ -158,16 +197,21 @@ export function parseKeepalive(text: string): number {
   return seconds
 }
 
-/** `5149`, `192.0.2.1:5149`, `[2001:db8::1]:5149`. */
+/** Names of interfaces that cannot be mistaken for an address: with a letter, and no stranger characters. */
+const INTERFACE_NAME = /^(?=.*[a-z])[\w.-]{1,15}$/i
+
+/** `5149`, `192.0.2.1:5149`, `[2001:db8::1]:5149`, `ppp0:5149`; port 0 is a free one. */
 export function parseListen(text: string): Listen {
-  if (/^\d+$/.test(text)) return { address: undefined, port: parsePort(text) }
+  if (/^\d+$/.test(text)) return { address: undefined, port: parsePort(text, 0) }
   const { host, port } = splitPort(text)
-  if (!isAddress(host) || port === undefined) {
+  const isInterface = !isAddress(host) && INTERFACE_NAME.test(host)
+  if (port === undefined || !(isAddress(host) || isInterface)) {
     throw new RangeError(
-      `"${text}" is not a place to listen; write a port or an address and a port, such as ${DEFAULT_PORT} or 192.0.2.1:${DEFAULT_PORT}`,
+      `"${text}" is not a place to listen; write a port, or an address or an interface and a port, such as ${DEFAULT_PORT}, 192.0.2.1:${DEFAULT_PORT} or ppp0:${DEFAULT_PORT}`,
     )
   }
-  return { address: host, port: parsePort(port) }
+  if (isInterface) return { address: undefined, interface: host, port: parsePort(port, 0) }
+  return { address: host, port: parsePort(port, 0) }
 }
 
 function splitPort(text: string): { host: string; port: string | undefined } {

@@ -1,74 +1,66 @@
 import { usageError } from '../errors.js'
-import { parseKey } from '../key-text.js'
-import { readSecretFile, trimmed } from './key-file.js'
+import { formatKey } from '../key-text.js'
+import { identityOf } from '../noise/keys.js'
+import { openToOthers, readSecretFile, trimmed } from './key-file.js'
 import type { ConfigFile } from './load.js'
 import type { SettingPath } from './schema.js'
 import { Secret } from './secret.js'
+import { parsePublicKey } from './values.js'
+import { headingOf, linesOf, squeezed, squeezedText } from './wg-lines.js'
+import { type MergedPeer, mergePeers, type PeerSection } from './wg-peers.js'
+import {
+  parseAddresses,
+  parseAllowedIps,
+  parseDeviceMtu,
+  parseEndpoint,
+  parseFwMark,
+  parseKeepaliveS,
+  parseListenPort,
+  parseSaveConfig,
+  parseSecretKey,
+  parseTable,
+} from './wg-values.js'
 
 const MAX_BYTES = 1024 * 1024
 
-/** Keys of wg-quick(8) and wg(8) that are used here, and the setting that each becomes. */
-const INTERFACE: Readonly<Record<string, string>> = {
-  PrivateKey: 'private_key_file',
-  Address: 'local',
-  ListenPort: 'listen',
-  MTU: 'mtu',
-}
-const PEER: Readonly<Record<string, string>> = {
-  PublicKey: 'public_key',
-  PresharedKey: 'preshared_key_file',
-  Endpoint: 'endpoint',
-  AllowedIPs: 'prefixes',
-  PersistentKeepalive: 'persistent_keepalive',
-}
-
-/** The setting for a key. Upper and lower case are equal. */
-function settingOf(keys: Readonly<Record<string, string>>, key: string): string | undefined {
-  return Object.entries(keys).find(([name]) => name.toLowerCase() === key)?.[1]
-}
-
-const NEWLINE = 0x0a
-const HASH = 0x23
 const EQUALS = 0x3d
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
-/** Keys of wg-quick(8) about the rest of the system, and what to say about each. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
-  dns: 'name servers are not set here; set them with the system, such as with resolvectl',
-  table: 'routes are not set here; set them with: ip route',
-  preup: 'commands are not run here; run it yourself',
-  postup: 'commands are not run here; run it yourself',
-  predown: 'commands are not run here; run it yourself',
-  postdown: 'commands are not run here; run it yourself',
-  saveconfig: 'this file is never written; write saveconfig = false or leave it out',
-  fwmark: 'packets are not marked here; leave it out',
+/** Commands that wg-quick(8) runs. */
+const HOOKS = ['PreUp', 'PostUp', 'PreDown', 'PostDown'] as const
+
+/** Keys that wg-quick(8) reads itself. It takes no white space within their names. The others are wg(8)'s. */
+const QUICK_KEYS: ReadonlySet<string> = new Set(['Address', 'MTU', 'DNS', 'Table', 'SaveConfig', ...HOOKS])
+
+export interface WgQuickOptions {
+  /** Whether to accept a file with commands, which are not run. */
+  readonly skipHooks?: boolean | undefined
 }
 
-/** Values of such keys that change nothing here, so they are accepted. */
-const HARMLESS: Readonly<Record<string, string>> = { saveconfig: 'false', table: 'off', fwmark: 'off' }
-
-/** Keys that can be ignored because the tunnel works without them. The log says so. */
-const IGNORED: ReadonlySet<string> = new Set(['dns'])
-
-/**
- * A file in the format of wg-quick(8), as settings. `ignored` has one sentence for each line that was ignored.
- */
+/** A file in the format of wg-quick(8), as settings. */
 export interface WgQuickFile extends ConfigFile {
-  readonly ignored: readonly string[]
+  /** One sentence for each line that does not do here what it does for wg-quick, or that another one overrides. */
+  readonly warnings: readonly string[]
 }
 
 /**
  * Reads a wg-quick(8) file: `[Interface]` once, `[Peer]` for each peer.
  * @throws UserError (exit code 2), with the line
  */
-export function readWgQuick(path: string): WgQuickFile {
+export function readWgQuick(path: string, options: WgQuickOptions = {}): WgQuickFile {
+  let open: string | undefined
   let bytes: Buffer
   try {
-    bytes = readSecretFile(path, MAX_BYTES)
+    bytes = readSecretFile(path, MAX_BYTES, (mode) => {
+      open = openToOthers(path, mode)
+    })
   } catch (error) {
     throw usageError(`--wireguard: ${(error as Error).message}`)
   }
   try {
-    return Secret.wipedOnError(() => parseWgQuick(path, bytes))
+    if (bytes.length === MAX_BYTES) throw usageError(`${path} is longer than any file for wg-quick; check it`)
+    const file = Secret.wipedOnError(() => parseWgQuick(path, bytes, options))
+    return open === undefined ? file : { ...file, warnings: [open, ...file.warnings] }
   } finally {
     bytes.fill(0)
   }
@@ -78,123 +70,222 @@ export function readWgQuick(path: string): WgQuickFile {
  * A line with a secret never becomes a string, because a string cannot be wiped. No message repeats the text in
  * the place of a key's name: a secret key may be on a line of its own, or directly follow the name.
  * @param path only for messages
+ * @param bytes are changed; the caller wipes them
  */
-export function parseWgQuick(path: string, bytes: Buffer): WgQuickFile {
-  const values: Record<string, unknown> = { mode: 'tun' }
-  const peers: Record<string, unknown>[] = []
-  const lines = new Map<string, number>()
-  const ignored: string[] = []
-  let section: 'interface' | 'peer' | undefined
-  for (const [number, line] of linesOf(bytes)) {
-    const fail = (message: string) => usageError(`${path}:${number}: ${message}`)
+export function parseWgQuick(path: string, bytes: Buffer, { skipHooks }: WgQuickOptions = {}): WgQuickFile {
+  const reader = new Reader(path)
+  if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK))
+    throw reader.fail(
+      1,
+      'the file begins with a byte-order mark, and wg does not take that either; save it without',
+    )
+  for (const [number, line] of linesOf(bytes)) reader.read(number, line)
+  return reader.finish(skipHooks === true)
+}
+
+/** What to do if one of these settings is missing. */
+const EXAMPLES = {
+  local: 'add a line to [Interface] such as: Address = 10.9.0.1/24',
+  remote: 'add a [Peer]',
+}
+
+/** Takes the lines one after the other. */
+class Reader {
+  readonly #path: string
+  readonly #values: Record<string, unknown> = { mode: 'tun', local: [], listen: '0' }
+  readonly #lines = new Map<string, number>()
+  readonly #sections: PeerSection[] = []
+  readonly #warnings: string[] = []
+  readonly #hooks: { readonly line: number; readonly name: string }[] = []
+  #privateKey: Secret | undefined
+  #inside: 'interface' | 'peer' | undefined
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  fail(line: number, message: string): Error {
+    return usageError(`${this.#path}:${line}: ${message}`)
+  }
+
+  #warn(line: number, sentence: string): void {
+    this.#warnings.push(`${this.#path}:${line}: ${sentence}`)
+  }
+
+  /** @throws UserError */
+  read(number: number, line: Buffer): void {
     const heading = headingOf(line)
     if (heading !== undefined) {
       if (heading !== 'interface' && heading !== 'peer')
-        throw fail('there is no such section; there are [Interface] and [Peer]')
-      section = heading
-      if (section === 'peer') {
-        lines.set(`peers.${peers.length}`, number)
-        peers.push({})
-      }
-      continue
+        throw this.fail(number, 'there is no such section; there are [Interface] and [Peer]')
+      this.#inside = heading
+      if (heading === 'peer') this.#sections.push({ line: number, prefixes: [], lines: new Map() })
+      return
     }
     const equals = line.indexOf(EQUALS)
-    if (equals < 0) throw fail('this is neither a section nor a line of "Key = value"; mend it')
-    if (section === undefined) throw fail('a section must come first; write [Interface] before it')
+    if (equals < 0) throw this.fail(number, 'this is neither a section nor a line of "Key = value"; mend it')
+    const section = this.#inside
+    if (section === undefined)
+      throw this.fail(number, 'a section must come first; write [Interface] before it')
     const name = trimmed(line.subarray(0, equals)).toString('latin1')
-    const key = name.toLowerCase()
-    const known = section === 'interface' ? INTERFACE : PEER
-    const setting = settingOf(known, key)
     const rest = trimmed(line.subarray(equals + 1))
-    if (setting === undefined) {
-      const reason = section === 'interface' && Object.hasOwn(ELSEWHERE, key) ? ELSEWHERE[key] : undefined
-      if (reason === undefined)
-        throw fail(
-          `there is no such key in [${titleOf(section)}]; there are ${Object.keys(known).join(', ')}`,
-        )
-      const value = rest.toString('utf8')
-      if (value.toLowerCase() === HARMLESS[key]) continue
-      if (IGNORED.has(key)) {
-        ignored.push(`${path}:${number}: ${name} is passed over: ${reason}`)
-        continue
-      }
-      throw fail(`${name} cannot be done: ${reason}`)
+    const peer = this.#sections.at(-1)
+    const keys = section === 'peer' && peer !== undefined ? this.#peerKeys(peer) : this.#interfaceKeys()
+    const lower = name.toLowerCase()
+    // wg takes white space anywhere, even within the name of a key.
+    const squeezed = lower.replace(/\s/g, '')
+    const [known, take] =
+      Object.entries(keys).find(([it]) => it.toLowerCase() === (QUICK_KEYS.has(it) ? lower : squeezed)) ?? []
+    if (known === undefined || take === undefined) {
+      const title = section === 'peer' ? 'Peer' : 'Interface'
+      throw this.fail(number, `there is no such key in [${title}]; there are ${Object.keys(keys).join(', ')}`)
     }
-    const target = section === 'interface' ? values : peers[peers.length - 1]
-    const place = section === 'interface' ? setting : `peers.${peers.length - 1}.${setting}`
-    if (!lines.has(place)) lines.set(place, number)
-    put(target, setting, rest, fail)
+    if (rest.length === 0 && !QUICK_KEYS.has(known))
+      throw this.fail(
+        number,
+        `${known} has no value, and wg does not take that either; give it one or leave it out`,
+      )
+    try {
+      take(rest, number)
+    } catch (error) {
+      if (error instanceof RangeError) throw this.fail(number, `${known}: ${error.message}`)
+      throw error
+    }
   }
-  // In our own configuration a single peer without addresses or prefixes has all addresses. In WireGuard it has
-  // none.
-  if (peers.length === 1 && [peers[0].prefixes ?? []].flat().length === 0)
-    throw usageError(
-      `${path}:${lines.get('peers.0')}: this peer has no AllowedIPs, so nothing could go there or come from it; AllowedIPs = 0.0.0.0/0, ::/0 is everything`,
-    )
-  if (peers.length > 0) values.peers = peers
-  const lineOf = (wanted: SettingPath): number | undefined =>
-    lines.get(wanted.slice(0, 3).join('.')) ?? (wanted.length > 1 ? lineOf(wanted.slice(0, -1)) : undefined)
-  return { path, values, lineOf, ignored }
-}
 
-/** The lines that are not empty, with their numbers. Comments and surrounding white space are removed. */
-function* linesOf(bytes: Buffer): Generator<readonly [number: number, line: Buffer]> {
-  for (let start = 0, number = 1; start <= bytes.length; number++) {
-    const newline = bytes.indexOf(NEWLINE, start)
-    const end = newline < 0 ? bytes.length : newline
-    const whole = bytes.subarray(start, end)
-    const hash = whole.indexOf(HASH)
-    const line = trimmed(hash < 0 ? whole : whole.subarray(0, hash))
-    if (line.length > 0) yield [number, line]
-    start = end + 1
+  /** What each key of `[Interface]` does with its value and the number of its line. */
+  #interfaceKeys(): Keys {
+    const warn = (asks: boolean, line: number, sentence: string) => {
+      if (asks) this.#warn(line, sentence)
+    }
+    const hook = (name: string) => (_: Buffer, line: number) => void this.#hooks.push({ name, line })
+    const set = (key: string, name: string, value: unknown, line: number) => {
+      if (this.#lines.has(key)) this.#again(name, line)
+      this.#lines.set(key, line)
+      this.#values[key] = value
+    }
+    return {
+      PrivateKey: (bytes, line) => {
+        const key = parseSecretKey(squeezed(bytes))
+        if (key === null) throw new RangeError('a key of zeros means that there is none; write a real key')
+        this.#privateKey?.wipe()
+        this.#privateKey = key
+        set('private_key_file', 'PrivateKey', key, line)
+      },
+      Address: (bytes, line) => {
+        this.#values.local = [...(this.#values.local as string[]), ...parseAddresses(bytes.toString('utf8'))]
+        this.#lines.set('local', line)
+      },
+      ListenPort: (bytes, line) => set('listen', 'ListenPort', parseListenPort(squeezedText(bytes)), line),
+      MTU: (bytes, line) => set('mtu', 'MTU', parseDeviceMtu(bytes.toString('utf8')), line),
+      DNS: (_, line) => this.#warn(line, `DNS is ignored: ${NO_DNS}`),
+      Table: (bytes, line) => {
+        const table = parseTable(bytes.toString('utf8'))
+        // Whoever writes "off" makes the routes. So nobody needs to be told that some are missing.
+        this.#values.routes = table === 'theirs' ? 'off' : undefined
+        warn(table === 'table', line, `Table is ignored: ${NO_TABLE}`)
+      },
+      FwMark: (bytes, line) => warn(parseFwMark(squeezedText(bytes)), line, `FwMark is ignored: ${NO_MARK}`),
+      SaveConfig: (bytes, line) =>
+        warn(parseSaveConfig(bytes.toString('utf8')), line, `SaveConfig is ignored: ${NO_SAVE}`),
+      ...Object.fromEntries(HOOKS.map((name) => [name, hook(name)])),
+    }
+  }
+
+  /** The same of the present `[Peer]`. */
+  #peerKeys(peer: PeerSection): Keys {
+    const note = (setting: string, name: string, line: number) => {
+      if (peer.lines.has(setting)) this.#again(name, line)
+      peer.lines.set(setting, line)
+    }
+    return {
+      PublicKey: (bytes, line) => {
+        note('public_key', 'PublicKey', line)
+        peer.publicKey = formatKey(parsePublicKey(squeezedText(bytes)))
+      },
+      PresharedKey: (bytes, line) => {
+        note('preshared_key_file', 'PresharedKey', line)
+        const key = parseSecretKey(squeezed(bytes))
+        peer.presharedKey?.wipe()
+        peer.presharedKey = key
+      },
+      Endpoint: (bytes, line) => {
+        note('endpoint', 'Endpoint', line)
+        peer.endpoint = parseEndpoint(squeezedText(bytes))
+      },
+      AllowedIPs: (bytes, line) => {
+        peer.lines.set('prefixes', line)
+        for (const prefix of parseAllowedIps(squeezedText(bytes))) peer.prefixes.push({ prefix, line })
+      },
+      PersistentKeepalive: (bytes, line) => {
+        note('persistent_keepalive', 'PersistentKeepalive', line)
+        peer.keepaliveS = parseKeepaliveS(squeezedText(bytes))
+      },
+    }
+  }
+
+  #again(name: string, line: number): void {
+    this.#warn(line, `${name} is given twice; this one counts, as in wg`)
+  }
+
+  /** @throws UserError */
+  finish(skipHooks: boolean): WgQuickFile {
+    this.#lookAtHooks(skipHooks)
+    for (const { line, publicKey } of this.#sections)
+      if (publicKey === undefined)
+        throw this.fail(line, 'this peer has no PublicKey, which tells who it is; add it')
+    const peers = mergePeers(this.#others(), (line, sentence) => this.#warn(line, sentence))
+    for (const [index, peer] of peers.entries())
+      for (const [setting, line] of peer.lines)
+        this.#lines.set(setting === '' ? `peers.${index}` : `peers.${index}.${setting}`, line)
+    const values = { ...this.#values, ...(peers.length > 0 ? { peers: peers.map(settingsOf) } : {}) }
+    const lineOf = (wanted: SettingPath): number | undefined =>
+      this.#lines.get(wanted.slice(0, 3).join('.')) ??
+      (wanted.length > 1 ? lineOf(wanted.slice(0, -1)) : undefined)
+    return { path: this.#path, values, examples: EXAMPLES, lineOf, wireguard: true, warnings: this.#warnings }
+  }
+
+  /** The sections but for those with this host's own key, which the kernel's WireGuard drops. */
+  #others(): PeerSection[] {
+    const key = this.#privateKey
+    if (key === undefined) return this.#sections
+    const own = formatKey(identityOf(key).publicKey)
+    return this.#sections.filter(({ publicKey, presharedKey, line }) => {
+      if (publicKey !== own) return true
+      presharedKey?.wipe()
+      this.#warn(line, "this peer's PublicKey is this host's own, so it is left out, as in wg")
+      return false
+    })
+  }
+
+  #lookAtHooks(skip: boolean): void {
+    const [first] = this.#hooks
+    if (first === undefined) return
+    if (!skip) {
+      const names = [...new Set(this.#hooks.map(({ name }) => name))].join(', ')
+      throw this.fail(
+        first.line,
+        `this file has commands to run (${names}), which this program does not run; one of them may keep traffic from leaving unencrypted. Do yourself what they do, and then start with --skip-hooks`,
+      )
+    }
+    for (const { line, name } of this.#hooks)
+      this.#warn(line, `${name} is not run, because of --skip-hooks; do yourself what it does`)
   }
 }
 
-/** The text in brackets, in lower case; undefined if the line is not in brackets. */
-function headingOf(line: Buffer): string | undefined {
-  if (line[0] !== 0x5b || line.at(-1) !== 0x5d) return undefined
-  return line.subarray(1, -1).toString('latin1').toLowerCase()
-}
+type Keys = Readonly<Record<string, (value: Buffer, line: number) => void>>
 
-function titleOf(section: 'interface' | 'peer'): string {
-  return section === 'interface' ? 'Interface' : 'Peer'
-}
+const NO_DNS = 'name servers are not set here; set them with the system, such as with resolvectl'
+const NO_TABLE = 'no routes are set; set them with: ip route'
+const NO_MARK = 'the packets of the tunnel are not marked'
+const NO_SAVE = 'this file is never written'
 
-const TWICE = 'this is said twice; leave one of them out'
-
-/** Lists may be on one line or on several. Everything else may be given only once. */
-function put(
-  target: Record<string, unknown>,
-  setting: string,
-  bytes: Buffer,
-  fail: (message: string) => Error,
-): void {
-  if (setting === 'private_key_file' || setting === 'preshared_key_file') {
-    if (target[setting] !== undefined) throw fail(TWICE)
-    const key = parseKey(bytes)
-    if (key === undefined)
-      throw fail('this is not a key, which has 44 characters; check that all of it is there')
-    target[setting] = new Secret(key)
-    return
+function settingsOf(peer: MergedPeer): Record<string, unknown> {
+  return {
+    public_key: peer.publicKey,
+    preshared_key_file: peer.presharedKey ?? undefined,
+    endpoint: peer.endpoint,
+    persistent_keepalive: peer.keepaliveS,
+    prefixes: [...peer.prefixes],
   }
-  const value = bytes.toString('utf8')
-  if (setting === 'local' || setting === 'prefixes') {
-    const list = value
-      .split(',')
-      .map((it) => it.trim())
-      .filter((it) => it !== '')
-    const whole = setting === 'local' ? list.map(withPrefix) : list
-    target[setting] = [...((target[setting] as string[] | undefined) ?? []), ...whole]
-    return
-  }
-  if (target[setting] !== undefined) throw fail(TWICE)
-  if (setting === 'persistent_keepalive') {
-    target[setting] = value.toLowerCase() === 'off' ? 0 : value
-  } else target[setting] = value
-}
-
-/** An address without a prefix stands for one host. */
-function withPrefix(address: string): string {
-  if (address.includes('/')) return address
-  return `${address}/${address.includes(':') ? 128 : 32}`
 }

@@ -1,12 +1,11 @@
-import { randomInt } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import type { PeerSettings, Settings } from '../config/schema.js'
-import type { NativeMemory } from '../linux/memory.js'
-import { Fdb, type FdbCounts, type Pin } from '../memory/fdb.js'
-import type { MemoryPlan } from '../memory/plan.js'
+import { Fdb, type FdbCounts, type FdbEntry, type Pin } from '../memory/fdb.js'
 import { type Route, Routes } from '../memory/routes.js'
 import { DEVICE } from '../memory/target.js'
 import { formatMac, type MacAddress } from '../wire/ethernet.js'
+import type { Clock } from './clock.js'
+import type { Platform } from './platform.js'
 
 /** A peer's row and settings. */
 export interface PeerRow {
@@ -37,25 +36,36 @@ export class Addresses {
   readonly #fdb: Fdb
   readonly #routes: Routes
   readonly #mode: Settings['mode']
-  readonly #startedMs = performance.now()
+  readonly #clock: Clock
+  readonly #startedMs: number
   #ownMac: MacAddress | undefined
+  #configured: readonly Route[] = []
 
   /** Must be called before the workers start. */
-  constructor(memory: NativeMemory, plan: MemoryPlan, mode: Settings['mode']) {
+  constructor(platform: Pick<Platform, 'clock' | 'memory' | 'plan' | 'random'>, mode: Settings['mode']) {
+    const { clock, memory, plan } = platform
     this.#mode = mode
+    this.#clock = clock
+    this.#startedMs = clock.nowMs()
     this.#fdb = new Fdb(memory, plan.fdb, plan.peerRows)
-    this.#fdb.initialise(() => randomInt(2 ** 32))
+    this.#fdb.initialise(() => platform.random(4).readUInt32LE())
     this.#routes = new Routes(memory, plan.routes, plan.routeLimit)
+  }
+
+  /** The device exists, with this MAC address; undefined in tun mode. No peer can have it. */
+  setOwnMac(mac: MacAddress | undefined): void {
+    this.#ownMac = mac
   }
 
   /**
    * Replaces all configured addresses.
-   * @param ownMac the device's MAC address, which no peer can have
    * @throws RangeError if there are more addresses than there is room for
    */
-  configure(peers: readonly PeerRow[], ownMac = this.#ownMac): void {
-    this.#ownMac = ownMac
-    this.#routes.set(peers.flatMap((peer) => routesOf(peer, this.#mode === 'tun' && peers.length === 1)))
+  configure(peers: readonly PeerRow[]): void {
+    const ownMac = this.#ownMac
+    const routes = peers.flatMap((peer) => routesOf(peer, this.#mode === 'tun'))
+    this.#routes.set(routes)
+    this.#configured = routes
     const own = ownMac === undefined ? [] : [pin(ownMac, DEVICE)]
     this.#fdb.pin([
       ...own,
@@ -70,14 +80,36 @@ export class Addresses {
     return this.#fdb.find((a << 8) | b, (c << 24) | (d << 16) | (e << 8) | f) >= 0
   }
 
+  /** The routes to the peers' prefixes. Of two with the same prefix, the later one counts. */
+  get routes(): readonly Route[] {
+    return this.#configured
+  }
+
+  /** All that is known of MACs now. */
+  entries(): Iterable<FdbEntry> {
+    return this.#fdb.list()
+  }
+
+  /** The kernel's own datapath has seen a frame from this MAC at a port. */
+  saw(mac: Uint8Array, port: number): void {
+    const [a, b, c, d, e, f] = mac
+    this.#fdb.learn((a << 8) | b, (c << 24) | (d << 16) | (e << 8) | f, port)
+  }
+
   /** The peer is down or removed. Where its hosts are is no longer known. */
   forget(row: number): void {
     this.#fdb.forget(row)
   }
 
+  /** The row of a peer that has sent with the device's MAC address since the last call, and that address. */
+  takeTwin(): { readonly row: number; readonly mac: string } | undefined {
+    const row = this.#fdb.takeTwin()
+    return row === undefined || this.#ownMac === undefined ? undefined : { row, mac: formatMac(this.#ownMac) }
+  }
+
   /** Must be called once a second. */
   tick(): void {
-    this.#fdb.tick(Math.floor((performance.now() - this.#startedMs) / 1000))
+    this.#fdb.tick(Math.floor((this.#clock.nowMs() - this.#startedMs) / 1000))
   }
 
   /** @param nameOf the name of a row's peer */
@@ -101,20 +133,20 @@ function pin(mac: MacAddress, port: number): Pin {
   return { macHigh: (a << 8) | b, macLow: ((c << 24) | (d << 16) | (e << 8) | f) >>> 0, port }
 }
 
-/** @param everything whether a peer without configured addresses gets all addresses */
-function routesOf({ row: index, settings }: PeerRow, everything: boolean): Route[] {
-  const { addresses, prefixes } = settings
-  if (everything && addresses.length + prefixes.length === 0) {
+/** @param tun whether a peer of which nothing is said gets all addresses */
+function routesOf({ row: index, settings }: PeerRow, tun: boolean): Route[] {
+  const { addresses, prefixes, everything } = settings
+  if (tun && everything) {
     return [new Uint8Array(4), new Uint8Array(16)].map((address) => ({
       address,
       prefixLength: 0,
-      peer: index,
+      row: index,
     }))
   }
   return [...addresses.map((address) => ({ address, prefixLength: undefined })), ...prefixes].map(
     ({ address, prefixLength }) => {
       const bytes = ipaddr.parse(address).toByteArray()
-      return { address: bytes, prefixLength: prefixLength ?? bytes.length * 8, peer: index }
+      return { address: bytes, prefixLength: prefixLength ?? bytes.length * 8, row: index }
     },
   )
 }

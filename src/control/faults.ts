@@ -15,19 +15,38 @@ export const FAULT_PLACES = {
   icmp: 'hearing what ICMP says',
   underlay: 'asking what the underlay has dropped',
   device: 'looking after the device',
+  datapath: "looking after the kernel's own datapath",
   addresses: 'forgetting old addresses',
   command: 'answering a command',
   reload: 'reading the settings again',
-  log: 'writing this log',
 } as const
 
 export type FaultPlace = keyof typeof FAULT_PLACES
+
+/** Why lines of the log were lost. The key is for the status; the value tells a person. */
+export const LINE_LOSSES = {
+  reader_slow: 'were not read in time',
+  reader_gone: 'had no reader any more',
+  no_space: 'found the disk full',
+  write_failed: 'could not be written',
+} as const
+
+export type LineLoss = keyof typeof LINE_LOSSES
+
+/** How many lines of the log were lost, by reason. The log's writer counts them. */
+export type LostLines = Record<LineLoss, number>
+
+export function noLostLines(): LostLines {
+  return { reader_slow: 0, reader_gone: 0, no_space: 0, write_failed: 0 }
+}
 
 /** What the status says of faults. */
 export interface FaultStatus {
   readonly count: number
   /** Only the places that had faults. */
   readonly places: Readonly<Partial<Record<FaultPlace, number>>>
+  /** Lines that the log has lost. They are no faults. */
+  readonly log_lines_lost: Readonly<LostLines>
 }
 
 /** How many different messages of one place are logged. All faults are counted. */
@@ -42,10 +61,11 @@ export class Faults {
   readonly #log: Pick<Logger, 'warn' | 'debug'>
   readonly #counts = new Map<FaultPlace, number>()
   readonly #said = new Map<FaultPlace, Set<string>>()
-  #saying = false
+  readonly #lostLines: LostLines
 
-  constructor(log: Pick<Logger, 'warn' | 'debug'>) {
+  constructor(log: Pick<Logger, 'warn' | 'debug'>, lostLines = noLostLines()) {
     this.#log = log
+    this.#lostLines = lostLines
   }
 
   /**
@@ -66,9 +86,7 @@ export class Faults {
   take(place: FaultPlace, error: unknown, about?: string): void {
     this.#counts.set(place, (this.#counts.get(place) ?? 0) + 1)
     const { message, stack } = error instanceof Error ? error : new Error(String(error))
-    // While an error is being logged, the log itself may fail.
-    if (this.#saying || !this.#isNew(place, message)) return
-    this.#saying = true
+    if (!this.#isNew(place, message)) return
     try {
       const fields = about === undefined ? { place } : { place, about }
       const whom = about === undefined ? '' : ` (${about})`
@@ -79,14 +97,12 @@ export class Faults {
       this.#log.debug({ ...fields, stack }, `the stack of that fault: ${stack}`)
     } catch {
       // The error has been counted.
-    } finally {
-      this.#saying = false
     }
   }
 
   status(): FaultStatus {
     const count = [...this.#counts.values()].reduce((sum, each) => sum + each, 0)
-    return { count, places: Object.fromEntries(this.#counts) }
+    return { count, places: Object.fromEntries(this.#counts), log_lines_lost: { ...this.#lostLines } }
   }
 
   #isNew(place: FaultPlace, message: string): boolean {

@@ -1,4 +1,5 @@
 import type { Mailbox } from '../memory/mailbox.js'
+import type { Clock, Timer } from './clock.js'
 import type { FaultPlace, Faults } from './faults.js'
 
 /** The pause before the next turn while there are more frames. */
@@ -10,7 +11,8 @@ const PAUSE_MS = 2
  */
 export class MailboxReader {
   readonly #turn: () => boolean | undefined
-  #timer: NodeJS.Timeout | undefined
+  readonly #clock: Clock
+  #timer: Timer | undefined
   #closed = false
 
   /**
@@ -20,15 +22,17 @@ export class MailboxReader {
    * @param after is called after each turn
    */
   constructor(
+    clock: Clock,
     queue: Mailbox,
     faults: Faults,
     place: FaultPlace,
     frames: number,
-    each: (peer: number, head: Uint8Array, bytes: number) => void,
+    each: (row: number, head: Uint8Array, bytes: number) => void,
     after: () => void = () => {},
   ) {
-    const take = (peer: number, head: Uint8Array, bytes: number) =>
-      faults.run(place, () => each(peer, head, bytes))
+    this.#clock = clock
+    const take = (row: number, head: Uint8Array, bytes: number) =>
+      faults.run(place, () => each(row, head, bytes))
     this.#turn = () => {
       const more = faults.run('worker', () => queue.take(frames, take))
       faults.run('worker', after)
@@ -43,12 +47,12 @@ export class MailboxReader {
 
   close(): void {
     this.#closed = true
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
   }
 
   #read(): void {
     this.#timer = undefined
     // After a fault we do not know whether there is more, so we look again.
-    if (this.#turn() !== false && !this.#closed) this.#timer = setTimeout(() => this.#read(), PAUSE_MS)
+    if (this.#turn() !== false && !this.#closed) this.#timer = this.#clock.after(PAUSE_MS, () => this.#read())
   }
 }

@@ -1,22 +1,21 @@
 import type { Logger } from 'pino'
-import { setDeviceOffloads, type TapDevice } from '../linux/tap.js'
-import { enableGro, type UdpSocket } from '../linux/udp.js'
 import { OFFLOAD_MEANING, OFFLOADS, type Offload, type Offloads } from '../memory/offloads.js'
+import type { DataSocket, Device } from './platform.js'
 
 export { OFFLOADS }
 
 /** Turns on the offloads that the kernel offers. The workers turn off those that do not work. */
 export function enableOffloads(
   offloads: Offloads,
-  device: TapDevice,
-  socket: UdpSocket,
+  device: Device,
+  socket: DataSocket,
   wanted: boolean,
 ): void {
-  const { tso, uso } = setDeviceOffloads(device.fd, wanted)
+  const { tso, uso } = device.setOffloads(wanted)
   offloads.set('device_tso', tso)
   offloads.set('device_uso', uso)
   offloads.set('udp_segment', wanted)
-  offloads.set('udp_gro', wanted && enableGro(socket.fd))
+  offloads.set('udp_gro', wanted && socket.enableGro())
 }
 
 export type OffloadStatus = Readonly<Record<Offload, boolean>>

@@ -1,6 +1,8 @@
 import type { LinkStatistics } from '../linux/interface.js'
 import { COUNTERS, type CounterName } from '../memory/counters.js'
 import type { DeviceMode } from '../wire/mode.js'
+import type { WorkerReason } from './datapath/reason.js'
+import type { MtuRule } from './device-mtu.js'
 import type { FaultStatus } from './faults.js'
 import type { OffloadStatus } from './offload.js'
 import type { PathMtuStatus } from './path-mtu/path-mtu.js'
@@ -11,29 +13,36 @@ import type { PrivacyStatus } from './private/private-side.js'
 export const DROP_REASONS = {
   send_buffer_full: ['dropSendBufferFull', "the socket's send buffer stayed full"],
   too_big: ['dropTooBig', 'longer than the underlay interface takes'],
-  unreachable: ['dropUnreachable', 'no way to the remote'],
+  unreachable: ['dropUnreachable', 'no way to the peer'],
   forbidden: ['dropForbidden', 'a firewall of this host forbids it'],
   send_failed: ['dropSendFailed', 'the kernel refused to send it'],
-  foreign: ['dropForeign', 'from somebody else than the remote'],
+  foreign: ['dropForeign', 'from a sender that is no peer'],
   over_path: ['dropOverPath', 'longer than the path to the peer carries'],
   empty: ['dropEmpty', 'a datagram without content'],
   runt: ['dropRunt', 'shorter than an Ethernet header'],
   oversize: ['dropOversize', 'longer than any frame of this network'],
   not_ip: ['dropNotIp', 'not an IP packet'],
+  checksum: ['dropChecksum', 'with a wrong checksum, from a peer whose kernel may have left it out'],
   device_down: ['dropDeviceDown', 'the device was down'],
   storm: ['dropStorm', 'more broadcasts than the limit allows'],
   not_allowed: ['dropNotAllowed', "from an address that is not the peer's"],
   no_route: ['dropNoRoute', "for an address that is no peer's"],
-  filtered: ['filtered', 'for a host behind a peer, where it has been sent by itself'],
-  malformed: ['dropMalformed', 'a super-frame of the device that makes no sense'],
+  filtered: [
+    'filtered',
+    'its destination is where it comes from, or behind another peer that gets it directly',
+  ],
+  malformed: ['dropMalformed', 'a super-frame from the device with a header that makes no sense'],
   control_full: ['dropControlFull', 'more control frames than this program can keep up with'],
   control_malformed: ['dropControlMalformed', 'a control frame that makes no sense to this version'],
-  control_local: ['dropControlLocal', 'a control frame from this host, where only this program may send any'],
+  control_local: [
+    'dropControlLocal',
+    'a control frame that came from the device, but only this program may send any',
+  ],
   no_keypair: ['dropNoKeypair', 'no handshake with the other host yet, so no key to seal it with'],
   unknown_index: ['dropUnknownIndex', 'sealed with keys that this host does not have (any more)'],
   not_authentic: ['dropNotAuthentic', 'forged, or damaged on the way'],
   replayed: ['dropReplayed', 'seen before, or far too late'],
-  not_private: ['dropNotPrivate', "no message of a private tunnel's protocol"],
+  not_private: ['dropNotPrivate', "not a message of a private tunnel's protocol"],
   wrong_mac1: ['dropWrongMac1', "a handshake from somebody who does not know this host's public key"],
   handshake_unasked: ['dropUnasked', 'an answer to a handshake that this host has not begun, or has ended'],
   handshakes_full: ['dropHandshakesFull', 'more handshakes than this program can keep up with'],
@@ -41,9 +50,12 @@ export const DROP_REASONS = {
   handshake_refused: ['dropHandshakeRefused', 'a handshake that is forged, repeated, or came too often'],
   handshake_misplaced: [
     'dropHandshakeMisplaced',
-    'a handshake from where no peer can be, such as an address inside the tunnel',
+    'a handshake from an address where no peer can be, such as one inside the tunnel',
   ],
-  handshake_cookie: ['dropCookie', 'handshakes that were answered with a cookie, there being very many'],
+  handshake_cookie: [
+    'dropCookie',
+    'handshakes that were answered with a cookie, because there were very many',
+  ],
   device_refused: ['dropDeviceRefused', 'the device refused the frame'],
 } as const satisfies Record<string, readonly [CounterName, string]>
 
@@ -54,10 +66,11 @@ export const DROP_REASONS = {
  * this program still count as sent.
  */
 export const KERNEL_DROP_REASONS = {
-  device_queue_full: "the device's queue was full, the worker not fast enough",
+  device_queue_full: "the device's queue was full, because the worker was not fast enough",
   device_receive: "the host's own network stack dropped it",
-  underlay_queue_full: 'an interface to a peer, or its queue, dropped it, whoever had sent it',
-  socket_buffer_full: "the socket's receive buffer was full, the worker not fast enough",
+  underlay_queue_full:
+    'an interface to a peer, or its queue, dropped it; packets of other programs count, too',
+  socket_buffer_full: "the socket's receive buffer was full, because the worker was not fast enough",
 } as const
 
 export type DropReason = keyof typeof DROP_REASONS | keyof typeof KERNEL_DROP_REASONS
@@ -84,6 +97,13 @@ export interface PeerStatus {
   readonly host: string
   /** Null until it has been found. */
   readonly endpoint: string | null
+  /** Why it has not been found, or is not where its name says; null if nothing is wrong. */
+  readonly trouble: string | null
+  /**
+   * The address of this host that it speaks to, and is answered from; null if the kernel would choose the same one, or
+   * none is known.
+   */
+  readonly from: string | null
   readonly state: PeerState
   /** Whether it answers keepalives; null while that is not known. */
   readonly keepalives: boolean | null
@@ -99,6 +119,8 @@ export interface PeerStatus {
   readonly path_mtu: PathMtuStatus | null
   /** Whether many datagrams to it are sent in one call (`UDP_SEGMENT`), if that is not off for all peers. */
   readonly takes_runs: boolean
+  /** Who carries its known frames; and why it is the workers. */
+  readonly datapath: { readonly by: 'kernel' | 'workers'; readonly reason: WorkerReason | null }
   /** Null if the tunnel is not private. */
   readonly privacy: PrivacyStatus | null
   /** The overlay addresses and prefixes that the settings give to it. */
@@ -122,9 +144,16 @@ export interface StatusReport {
   readonly mode: DeviceMode
   readonly uptime_s: number
   readonly local: readonly string[]
+  /** Where it listens or, while that is not there, where it is to listen. */
   readonly listen: string
+  /** Why nothing is sent or received there; null if nothing is wrong. */
+  readonly listen_trouble: string | null
   readonly peers: readonly PeerStatus[]
   readonly mtu_bytes: number
+  /** What decides on the device's MTU. */
+  readonly mtu_by: MtuRule
+  /** The bridge that the device is a port of; null if there is none. */
+  readonly bridge: string | null
   /** What a private tunnel is sealed with, and this host's public key; null if the tunnel is not private. */
   readonly privacy: { readonly crypto: string; readonly public_key: string } | null
   /** Which of the kernel's offloads are in use. */
@@ -150,7 +179,7 @@ export interface StatusReport {
     readonly unread: number
   }
   readonly path: {
-    /** Frames sent in datagrams that may be fragmented, because the path is too narrow for IPv6 inside. */
+    /** Frames sent in datagrams that may be fragmented, because they are too long for the path. */
     readonly fragmented: number
     /** Frames too long for the path that were answered with ICMP. */
     readonly too_big_answers: number

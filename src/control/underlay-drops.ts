@@ -1,16 +1,4 @@
-import { ENODEV, KernelError } from '../linux/errno.js'
-import { getLink } from '../linux/interface.js'
-import type { Netlink } from '../linux/netlink.js'
-import { rootQdiscs } from '../linux/qdisc.js'
-
-/** How many sent packets an interface has dropped, by its own account. */
-export interface InterfaceDrops {
-  readonly index: number
-  /** Dropped by the interface itself. */
-  readonly txDropped: number
-  /** Its queueing discipline: the identity, and the drops as 32 bits; undefined if there is none. */
-  readonly qdisc: { readonly identity: string; readonly drops: number } | undefined
-}
+import type { InterfaceDrops, Network } from './platform.js'
 
 /**
  * Counts what the interfaces to the peers have dropped of what any program sent. A UDP socket that is not told
@@ -22,17 +10,8 @@ export class UnderlayDrops {
   readonly #seen = new Map<string, InterfaceDrops>()
 
   /** Reads the drops of interfaces, given by name. For a new name, the count begins at zero. */
-  look(netlink: Netlink, names: Iterable<string>): void {
-    const qdiscs = rootQdiscs(netlink)
-    for (const name of names) {
-      try {
-        const { index, statistics } = getLink(netlink, name)
-        this.take(name, { index, txDropped: statistics.txDropped, qdisc: qdiscs.get(index) })
-      } catch (error) {
-        // The interface has just gone.
-        if (!(error instanceof KernelError && error.errno === ENODEV)) throw error
-      }
-    }
+  look(network: Pick<Network, 'dropsOf'>, names: Iterable<string>): void {
+    for (const [name, drops] of network.dropsOf(names)) this.take(name, drops)
   }
 
   /** Adds what an interface has dropped since the last call for it. */

@@ -20,12 +20,17 @@ export const ADDRESSES = {
   b: { underlay: '198.51.100.2', overlay: '10.9.0.2' },
 } as const
 
+/** What the tunnels of the demo are asked for. */
+export type Datapath = 'auto' | 'workers'
+
 export type Side = keyof typeof ADDRESSES
 
 export interface Running {
   readonly child: ChildProcess
   /** The next line that it prints. @throws the reason of the abort, or an error if there is no next line */
   readonly line: () => Promise<string>
+  /** Ends it. */
+  readonly stop: () => Promise<unknown>
 }
 
 /** Two hosts on this machine, joined by a cable. Nothing of them is left after {@link Lab.close}. */
@@ -33,6 +38,7 @@ export class Lab {
   readonly #two: TwoHosts
   readonly #abort: AbortController
   readonly #programs = new Set<Program>()
+  #tunnels: readonly Running[] = []
   #closing = false
 
   private constructor(two: TwoHosts, abort: AbortController) {
@@ -49,29 +55,44 @@ export class Lab {
   }
 
   /** Starts the tunnels. Resolves when both are up. */
-  async startTunnels(): Promise<void> {
+  async startTunnels(datapath: Datapath): Promise<void> {
     const start = async (side: Side, other: Side) => {
       const from = ADDRESSES[side].overlay
-      const tunnel = this.spawn(side, PROGRAM, ['start', from, ADDRESSES[other].underlay, '--json'])
+      const tunnel = this.spawn(side, PROGRAM, [
+        'start',
+        ...[from, ADDRESSES[other].underlay, '--datapath', datapath, '--json'],
+      ])
       await tunnel.line()
       tunnel.child.stdout?.resume()
+      return tunnel
     }
-    await Promise.all([start('a', 'b'), start('b', 'a')])
+    this.#tunnels = await Promise.all([start('a', 'b'), start('b', 'a')])
+  }
+
+  async stopTunnels(): Promise<void> {
+    await Promise.all(this.#tunnels.map((tunnel) => tunnel.stop()))
   }
 
   /** Runs one of this program's own modules in a host. */
   spawn(side: Side, file: string, args: readonly string[]): Running {
     const program = new Program(this.#host(side), process.execPath, ['--import', LEASH, file, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      // It is no directory, so nothing is kept.
+      env: { ...process.env, STATE_DIRECTORY: '/dev/null' },
     })
     this.#programs.add(program)
+    let stopping = false
     const ended = program.ended.then(({ code, signal, stderr }) => {
       this.#programs.delete(program)
-      if (code === 0 || this.#closing) return
+      if (code === 0 || stopping || this.#closing) return
       const why = stderr.trim().replace(/^udptun-fast: /, '') || (signal ?? `exit code ${code}`)
       this.#abort.abort(new UserError(`host ${side} of the demo failed: ${why}`))
     })
-    return { child: program.child, line: lineReader(program.child, ended, this.#abort.signal) }
+    const stop = () => {
+      stopping = true
+      return program.stop('SIGTERM', PATIENCE_MS)
+    }
+    return { child: program.child, line: lineReader(program.child, ended, this.#abort.signal), stop }
   }
 
   #host(side: Side) {

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { DropReason, StatusReport } from '../control/status.js'
+import type { WorkerReason } from '../control/datapath/reason.js'
+import type { DropReason, PeerStatus, StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
-import { ADDRESSES, Lab, type Side } from './lab.js'
+import { ADDRESSES, type Datapath, Lab, type Side } from './lab.js'
 import type { Received } from './tcp.js'
 
 const PING = fileURLToPath(new URL('./ping.js', import.meta.url))
@@ -16,13 +17,21 @@ const IDLE_PINGS = 10
 const SAMPLES = 60
 const MIN_SAMPLE_MS = 80
 
+/** So long the kernels have to prove that they carry the frames. */
+const PROVED_WITHIN_MS = 4_000
+const POLL_MS = 50
+/** Why the workers carry the frames at first. */
+const AT_FIRST: ReadonlySet<WorkerReason | null> = new Set(['peer', 'unproved', 'no_way'])
+
 export interface Frames {
   readonly a_to_b: number
   readonly b_to_a: number
 }
 
-/** The result of the demo. */
-export interface DemoResult {
+/** What was measured through one tunnel. */
+export interface Measured {
+  /** Who carried the frames: the kernel's own datapath, or the workers. */
+  readonly datapath: Carrier
   /** What the receiver got from one TCP stream from a to b. */
   readonly tcp: { readonly gbit_per_s: number; readonly bytes: number; readonly seconds: number }
   /** Medians before TCP and during TCP; null if none came back. */
@@ -32,10 +41,23 @@ export interface DemoResult {
   readonly drops: Partial<Record<DropReason, number>>
 }
 
-/** The steps of the demo, as they happen. */
+/** The result of the demo. */
+export interface DemoResult extends Measured {
+  /** The same through the workers; null if they have carried the frames before. */
+  readonly workers: Measured | null
+}
+
+export type Carrier = PeerStatus['datapath']['by']
+
+/** The steps of the demo, as they happen. From `tunnels` to the last `sample`, they come once for each carrier. */
 export type DemoEvent =
   | { readonly event: 'hosts'; readonly addresses: typeof ADDRESSES }
-  | { readonly event: 'tunnels'; readonly took_s: number; readonly mtu_bytes: number }
+  | {
+      readonly event: 'tunnels'
+      readonly took_s: number
+      readonly mtu_bytes: number
+      readonly datapath: Carrier
+    }
   | { readonly event: 'ping'; readonly round_trip_ms: number | null }
   | {
       readonly event: 'sample'
@@ -49,8 +71,8 @@ export type DemoEvent =
   | ({ readonly event: 'result' } & DemoResult)
 
 /**
- * Makes two hosts and a tunnel between them, then runs a ping and `seconds` of TCP through it. All of it is
- * removed again, however this ends.
+ * Makes two hosts and a tunnel between them, then runs a ping and `seconds` of TCP through it. If the kernels carry the
+ * frames, the same follows through the workers. All of it is removed again, however this ends.
  * @param abort ends it early
  * @throws the reason of the abort; UserError
  */
@@ -58,21 +80,13 @@ export async function* runDemo(seconds: number, abort: AbortController): AsyncGe
   const lab = Lab.open(abort)
   try {
     yield { event: 'hosts', addresses: ADDRESSES }
-    const startedMs = performance.now()
-    await lab.startTunnels()
-    const took_s = round((performance.now() - startedMs) / 1000)
-    yield { event: 'tunnels', took_s, mtu_bytes: (await lab.status()).a.mtu_bytes }
-
-    const ping = pinging(lab)
-    for (let i = 0; i < IDLE_PINGS; i++) yield { event: 'ping', round_trip_ms: await ping.next() }
-    if (ping.median() === null) throw new UserError('no ping came back through the tunnel')
-    const idle = ping.median()
-    ping.goOn()
-
-    const tcp = yield* transfer(lab, seconds, abort.signal)
-    const reports = await lab.status()
-    const round_trip_ms = { idle, loaded: ping.median() }
-    yield { event: 'result', tcp, round_trip_ms, frames: framesOf(reports), drops: dropsOf(reports) }
+    const first = yield* measure(lab, 'auto', seconds, abort.signal)
+    let workers: Measured | null = null
+    if (first.datapath === 'kernel') {
+      await lab.stopTunnels()
+      workers = yield* measure(lab, 'workers', seconds, abort.signal)
+    }
+    yield { event: 'result', ...first, workers }
   } catch (error) {
     throw abort.signal.aborted ? abort.signal.reason : error
   } finally {
@@ -80,9 +94,47 @@ export async function* runDemo(seconds: number, abort: AbortController): AsyncGe
   }
 }
 
+async function* measure(
+  lab: Lab,
+  datapath: Datapath,
+  seconds: number,
+  signal: AbortSignal,
+): AsyncGenerator<DemoEvent, Measured> {
+  const startedMs = performance.now()
+  await lab.startTunnels(datapath)
+  const took_s = round((performance.now() - startedMs) / 1000)
+  const by = await carrier(lab)
+  yield { event: 'tunnels', took_s, mtu_bytes: (await lab.status()).a.mtu_bytes, datapath: by }
+
+  const ping = pinging(lab)
+  for (let i = 0; i < IDLE_PINGS; i++) yield { event: 'ping', round_trip_ms: await ping.next() }
+  if (ping.median() === null) throw new UserError('no ping came back through the tunnel')
+  const idle = ping.median()
+  ping.goOn()
+
+  const tcp = yield* transfer(lab, seconds, signal)
+  const reports = await lab.status()
+  const round_trip_ms = { idle, loaded: ping.median() }
+  await ping.stop()
+  return { datapath: by, tcp, round_trip_ms, frames: framesOf(reports), drops: dropsOf(reports) }
+}
+
+/** Who carries the frames. The kernels do so only a moment after the start, because both ends prove that they can. */
+async function carrier(lab: Lab): Promise<Carrier> {
+  const endMs = performance.now() + PROVED_WITHIN_MS
+  for (;;) {
+    const { a, b } = await lab.status()
+    const datapaths = [a, b].map(({ peers }) => peers[0].datapath)
+    if (datapaths.every(({ by }) => by === 'kernel')) return 'kernel'
+    const mayCome = datapaths.every(({ by, reason }) => by === 'kernel' || AT_FIRST.has(reason))
+    if (!mayCome || performance.now() > endMs) return 'workers'
+    await sleep(POLL_MS)
+  }
+}
+
 /** Pings from a to b: at first one by one, then continuously. */
 function pinging(lab: Lab) {
-  const { line } = lab.spawn('a', PING, [ADDRESSES.b.overlay, String(PING_INTERVAL_MS)])
+  const { line, stop } = lab.spawn('a', PING, [ADDRESSES.b.overlay, String(PING_INTERVAL_MS)])
   let times: number[] = []
   const next = async () => {
     const roundTripMs = JSON.parse(await line()) as number | null
@@ -98,6 +150,7 @@ function pinging(lab: Lab) {
       const again = (): Promise<void> => next().then(again)
       again().catch(() => {})
     },
+    stop,
     median: () => (times.length === 0 ? null : times.toSorted((a, b) => a - b)[times.length >>> 1]),
   }
 }
@@ -106,7 +159,7 @@ async function* transfer(
   lab: Lab,
   seconds: number,
   signal: AbortSignal,
-): AsyncGenerator<DemoEvent, DemoResult['tcp']> {
+): AsyncGenerator<DemoEvent, Measured['tcp']> {
   const address = ADDRESSES.a.overlay
   const sender = lab.spawn('a', TCP, ['send', address, String(TCP_PORT), String(seconds)])
   await sender.line()
@@ -149,7 +202,7 @@ function framesOf({ a, b }: Reports): Frames {
   return { a_to_b: b.inbound.frames, b_to_a: a.inbound.frames }
 }
 
-function dropsOf({ a, b }: Reports): DemoResult['drops'] {
+function dropsOf({ a, b }: Reports): Measured['drops'] {
   const reasons = Object.keys(a.drops) as DropReason[]
   const sums = reasons.map((reason) => [reason, a.drops[reason] + b.drops[reason]] as const)
   return Object.fromEntries(sums.filter(([, count]) => count > 0))

@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
-import { addAddress, addRoute, createVeth, getLink, setLink } from '../linux/interface.js'
+import { addAddress } from '../linux/address.js'
+import { addRoute, createVeth, getLink, setLink } from '../linux/interface.js'
 import { Netlink } from '../linux/netlink.js'
 import { NetworkNamespace } from '../linux/netns.js'
 

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { listDevices, statusSocketPath } from '../command/path.js'
+import { listSockets } from '../command/path.js'
 import { connect, Host } from './host.js'
 
 /** The name of the cable's end in both hosts. */
@@ -45,6 +45,6 @@ export class TwoHosts implements Disposable {
 /** The hosts share /run with this machine, and a killed tunnel leaves its socket there. */
 export function removeStatusSockets(host: Host): void {
   host.run(() => {
-    for (const device of listDevices()) rmSync(statusSocketPath(device), { force: true })
+    for (const { path } of listSockets()) rmSync(path, { force: true })
   })
 }

@@ -2,10 +2,6 @@ import ipaddr from 'ipaddr.js'
 import {
   AF_INET,
   AF_INET6,
-  IFA_ADDRESS,
-  IFA_F_NODAD,
-  IFA_FLAGS,
-  IFA_LOCAL,
   IFF_UP,
   IFLA_ADDRESS,
   IFLA_IFNAME,
@@ -21,15 +17,15 @@ import {
   NLM_F_CREATE,
   NLM_F_DUMP,
   NLM_F_EXCL,
-  RT_SCOPE_UNIVERSE,
   RT_TABLE_MAIN,
   RTA_DST,
   RTA_GATEWAY,
+  RTA_MARK,
   RTA_OIF,
-  RTM_GETADDR,
+  RTA_PREFSRC,
+  RTA_SRC,
   RTM_GETLINK,
   RTM_GETROUTE,
-  RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_NEWROUTE,
   RTN_UNICAST,
@@ -38,7 +34,8 @@ import {
 } from './constants.js'
 import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, ENODEV, KernelError } from './errno.js'
 import { type Attribute, cString, decodeAttributes, encodeAttributes, type Netlink, u32 } from './netlink.js'
-import { ifaddrmsg, ifinfomsg, rtmsg, rtnl_link_stats64 } from './structs.js'
+import { ifinfomsg, rtmsg, rtnl_link_stats64 } from './structs.js'
+import { tunnelRemote } from './tunnel-remote.js'
 
 /** A network interface, as the kernel reports it. */
 export interface Link {
@@ -52,6 +49,8 @@ export interface Link {
   readonly lowerIndex: number | undefined
   /** The bridge (or the like) that this interface is a port of. */
   readonly masterIndex: number | undefined
+  /** What only interfaces of its kind have (`IFLA_LINKINFO`): see tunnel-remote.ts and tap-info.ts. */
+  readonly info: Buffer | undefined
   readonly statistics: LinkStatistics
 }
 
@@ -86,6 +85,7 @@ function parseLink(body: Buffer): Link {
     mac: mac?.length === 6 ? [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':') : undefined,
     lowerIndex: attributes.has(IFLA_LINK_NETNSID) ? undefined : attributes.get(IFLA_LINK)?.readUInt32LE(),
     masterIndex: attributes.get(IFLA_MASTER)?.readUInt32LE(),
+    info: attributes.get(IFLA_LINKINFO),
     statistics: {
       rxDropped: counter(rtnl_link_stats64.rx_dropped),
       txDropped: counter(rtnl_link_stats64.tx_dropped),
@@ -103,12 +103,32 @@ export function getLink(netlink: Netlink, which: string | number): Link {
   return parseLink(replies[0].body)
 }
 
+/** The same; undefined if there is none, or if it has just gone. @throws KernelError */
+export function linkIfThere(netlink: Netlink, which: string | number): Link | undefined {
+  try {
+    return getLink(netlink, which)
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === ENODEV) return undefined
+    throw error
+  }
+}
+
+/** The interfaces that are ports of the bridge (or the like) with this index. @throws KernelError */
+export function listPorts(netlink: Netlink, masterIndex: number): Link[] {
+  // Kernels before 4.6 do not know the filter, and report all interfaces.
+  const filter: Attribute[] = [[IFLA_MASTER, u32(masterIndex)]]
+  return netlink
+    .request('RTM_GETLINK', RTM_GETLINK, NLM_F_DUMP, linkMessage(0), filter)
+    .map(({ body }) => parseLink(body))
+    .filter((link) => link.masterIndex === masterIndex)
+}
+
 export interface LinkChange {
   readonly mtuBytes?: number
   readonly up?: boolean
   /** Six bytes. */
   readonly mac?: Uint8Array
-  /** Index of the bridge that the interface joins. */
+  /** Index of the bridge that the interface joins; 0 to leave it. */
   readonly master?: number
 }
 
@@ -121,45 +141,6 @@ export function setLink(netlink: Netlink, index: number, change: LinkChange): vo
   const flags = change.up === true ? IFF_UP : 0
   const mask = change.up === undefined ? 0 : IFF_UP
   netlink.request('RTM_NEWLINK', RTM_NEWLINK, 0, linkMessage(index, flags, mask), attributes)
-}
-
-/**
- * Gives an interface an address. An IPv6 address is ready at once, because duplicate address detection is off
- * (`IFA_F_NODAD`).
- * @throws KernelError (EEXIST if the interface already has it)
- */
-export function addAddress(netlink: Netlink, index: number, address: string, prefixLength: number): void {
-  const bytes = Buffer.from(ipaddr.parse(address).toByteArray())
-  const message = Buffer.alloc(ifaddrmsg.size)
-  message.writeUInt8(bytes.length === 4 ? AF_INET : AF_INET6, ifaddrmsg.ifa_family)
-  message.writeUInt8(prefixLength, ifaddrmsg.ifa_prefixlen)
-  message.writeUInt8(RT_SCOPE_UNIVERSE, ifaddrmsg.ifa_scope)
-  message.writeUInt32LE(index, ifaddrmsg.ifa_index)
-  const attributes: Attribute[] = [
-    [IFA_LOCAL, bytes],
-    [IFA_ADDRESS, bytes],
-  ]
-  if (bytes.length === 16) attributes.push([IFA_FLAGS, u32(IFA_F_NODAD)])
-  netlink.request('RTM_NEWADDR', RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, message, attributes)
-}
-
-/** An address of an interface of this host. */
-export interface InterfaceAddress {
-  /** The index of the interface. */
-  readonly index: number
-  /** In its shortest form. */
-  readonly address: string
-}
-
-/** Every address of this host, also those of interfaces that are down. */
-export function listAddresses(netlink: Netlink): InterfaceAddress[] {
-  const all = Buffer.alloc(ifaddrmsg.size)
-  return netlink.request('RTM_GETADDR', RTM_GETADDR, NLM_F_DUMP, all, []).flatMap(({ body }) => {
-    const attributes = decodeAttributes(body.subarray(ifaddrmsg.size))
-    const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS)
-    const index = body.readUInt32LE(ifaddrmsg.ifa_index)
-    return bytes === undefined ? [] : [{ index, address: ipaddr.fromByteArray([...bytes]).toString() }]
-  })
 }
 
 function routeMessage(address: Uint8Array, prefixLength: number): Buffer {
@@ -182,10 +163,17 @@ export interface Egress {
   readonly gateway: string | undefined
   /** The kernel's type of the route: `RTN_UNICAST`, `RTN_LOCAL`, … (rtnetlink(7)). */
   readonly type: number
+  /** The source address that the kernel chooses for them; undefined if it was given, or there is none. */
+  readonly source: string | undefined
 }
 
-/** How packets to `address` leave; undefined while there is no route. */
-export function egressTo(netlink: Netlink, address: string): Egress | undefined {
+/**
+ * How packets to `address` leave; undefined while there is no route.
+ * @param from their source address. It may decide about the route. If this host does not have it, there is no route
+ *   for IPv4.
+ * @param mark of the packets (ip-rule(8)); 0 for none
+ */
+export function egressTo(netlink: Netlink, address: string, from?: string, mark = 0): Egress | undefined {
   const [text, zone] = address.split('%') as [string, string?]
   const bytes = Buffer.from(ipaddr.parse(text).toByteArray())
   try {
@@ -195,15 +183,19 @@ export function egressTo(netlink: Netlink, address: string): Egress | undefined 
     const [reply] = netlink.request('RTM_GETROUTE', RTM_GETROUTE, 0, message, [
       [RTA_DST, bytes],
       ...(zoneLink === undefined ? [] : ([[RTA_OIF, u32(zoneLink.index)]] as const)),
+      ...(from === undefined ? [] : ([[RTA_SRC, Buffer.from(ipaddr.parse(from).toByteArray())]] as const)),
+      ...(mark === 0 ? [] : ([[RTA_MARK, u32(mark)]] as const)),
     ])
     const attributes = decodeAttributes(reply.body.subarray(rtmsg.size))
     const type = reply.body.readUInt8(rtmsg.rtm_type)
-    if (zoneLink !== undefined) return { link: zoneLink, gateway: undefined, type }
+    const preferred = attributes.get(RTA_PREFSRC)
+    const source = preferred && ipaddr.fromByteArray([...preferred]).toString()
+    if (zoneLink !== undefined) return { link: zoneLink, gateway: undefined, type, source }
     const oif = attributes.get(RTA_OIF)
     if (oif === undefined) return undefined
     const via = attributes.get(RTA_GATEWAY)
     const gateway = via === undefined ? undefined : ipaddr.fromByteArray([...via]).toString()
-    return { link: getLink(netlink, oif.readUInt32LE()), gateway, type }
+    return { link: getLink(netlink, oif.readUInt32LE()), gateway, type, source }
   } catch (error) {
     if (error instanceof KernelError && NO_ROUTE.has(error.errno)) return undefined
     throw error
@@ -214,18 +206,18 @@ export function egressTo(netlink: Netlink, address: string): Egress | undefined 
 const MAX_LAYERS = 8
 
 /**
- * Whether packets that leave by `link` leave by the interface `index`: `link` is that interface or is on top of
- * it.
+ * Whether packets that leave by `link` leave by the interface `index`: `link` is that interface, is on top of it,
+ * or is a tunnel of the kernel's whose own packets leave by it.
  * @throws KernelError
  */
 export function leavesBy(netlink: Netlink, link: Link, index: number): boolean {
   let layer = link
   for (let layers = 0; layers < MAX_LAYERS; layers++) {
     if (layer.index === index) return true
-    // An unbound tunnel reports 0, and some interfaces report themselves.
-    if (!layer.lowerIndex || layer.lowerIndex === layer.index) return false
     try {
-      layer = getLink(netlink, layer.lowerIndex)
+      const next = below(netlink, layer)
+      if (next === undefined) return false
+      layer = next
     } catch (error) {
       // It has just gone: so nothing leaves by it.
       if (error instanceof KernelError && error.errno === ENODEV) return false
@@ -233,6 +225,14 @@ export function leavesBy(netlink: Netlink, link: Link, index: number): boolean {
     }
   }
   return false
+}
+
+/** The interface by which what leaves by `link` leaves next; undefined if there is none. @throws KernelError */
+function below(netlink: Netlink, { index, lowerIndex, info }: Link): Link | undefined {
+  // An unbound tunnel reports 0, and some interfaces report themselves.
+  if (lowerIndex && lowerIndex !== index) return getLink(netlink, lowerIndex)
+  const remote = info === undefined ? undefined : tunnelRemote(info)
+  return remote === undefined ? undefined : egressTo(netlink, remote)?.link
 }
 
 /** Adds a route through `gateway` to `destination/prefixLength`. @throws KernelError */

@@ -18,6 +18,12 @@ export const open: (path: string, flags: number, mode: number) => number = libc.
   'int open(const char *path, int flags, int mode)',
 )
 export const close: (fd: number) => number = libc.func('int close(int fd)')
+export const dup3: (oldfd: number, newfd: number, flags: number) => number = libc.func(
+  'int dup3(int oldfd, int newfd, int flags)',
+)
+export const fcntl: (fd: number, cmd: number, arg: number) => number = libc.func(
+  'int fcntl(int fd, int cmd, int arg)',
+)
 export const read: (fd: number, buf: Pointer, count: number) => number = libc.func(
   'int64_t read(int fd, void *buf, size_t count)',
 )
@@ -89,6 +95,9 @@ export const recvfrom: (
 export const recvmsg: (fd: number, msg: Pointer, flags: number) => number = libc.func(
   'int64_t recvmsg(int fd, void *msg, int flags)',
 )
+export const sendmsg: (fd: number, msg: Pointer, flags: number) => number = libc.func(
+  'int64_t sendmsg(int fd, void *msg, int flags)',
+)
 export const sendmmsg: (fd: number, vec: Pointer, vlen: number, flags: number) => number = libc.func(
   'int sendmmsg(int fd, void *vec, unsigned int vlen, int flags)',
 )
@@ -116,8 +125,34 @@ export const prctl: (option: number, arg2: number, arg3: number, arg4: number, a
 export const clock_gettime: (clock: number, timespec: Pointer) => number = libc.func(
   'int clock_gettime(int clockid, void *tp)',
 )
+export const calloc: (count: number, size: number) => number = libc.func(
+  'uintptr_t calloc(size_t count, size_t size)',
+)
+export const free: (memory: Pointer) => void = libc.func('void free(void *memory)')
+export const memcpy: (to: Pointer, from: Pointer, bytes: number) => void = libc.func(
+  'void memcpy(void *to, void *from, size_t bytes)',
+)
+/** bpf(2) has no function of its own in libc. `cmd`, `attr` and `size` are its arguments. */
+export const syscallBpf: (number: number, cmd: number, attr: Pointer, size: number) => number = libc.func(
+  'long syscall(long number, int cmd, void *attr, unsigned int size)',
+)
 export const getpgid: (pid: number) => number = libc.func('int getpgid(int pid)')
 export const _exit: (status: number) => void = libc.func('void _exit(int status)')
+
+/** Before glibc 2.34, these two were in a library of their own. */
+const libanl = (() => {
+  try {
+    libc.func('int gai_error(void *req)')
+    return libc
+  } catch {
+    return koffi.load('libanl.so.1')
+  }
+})()
+
+export const getaddrinfo_a: (mode: number, list: Pointer, nitems: number, sevp: Pointer) => number =
+  libanl.func('int getaddrinfo_a(int mode, void *list, int nitems, void *sevp)')
+export const gai_error: (req: Pointer) => number = libanl.func('int gai_error(void *req)')
+export const freeaddrinfo: (res: Pointer) => void = libc.func('void freeaddrinfo(void *res)')
 
 /** errno of this thread's last failed call. */
 export const lastErrno: () => number = () => koffi.errno()

@@ -69,7 +69,7 @@ export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
 }
 
 /**
- * A route netlink socket of the calling thread's network namespace (rtnetlink(7)). The kernel answers a request
+ * A netlink socket of the calling thread's network namespace (rtnetlink(7)). The kernel answers a request
  * before `send` returns, so nothing here waits.
  */
 export class Netlink {
@@ -81,10 +81,9 @@ export class Netlink {
   readonly #buffer = Buffer.alloc(65536)
   #sequence = 0
 
-  constructor() {
-    this.#fd = must('socket', () =>
-      socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE),
-    )
+  /** @param family which part of the kernel answers (netlink(7)) @throws KernelError */
+  constructor(family: number = NETLINK_ROUTE) {
+    this.#fd = must('socket', () => socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, family))
   }
 
   /**

@@ -24,7 +24,7 @@ import {
 } from './constants.js'
 import { EMSGSIZE, KernelError } from './errno.js'
 import { ErrorQueue } from './errqueue.js'
-import { close, connect, getsockopt, must, recvfrom, setsockopt, socket } from './libc.js'
+import { bind, close, connect, getsockopt, must, recvfrom, setsockopt, socket } from './libc.js'
 import { NativeMemory } from './memory.js'
 import {
   decodeSockaddr,
@@ -33,7 +33,7 @@ import {
   type SocketFamily,
   sockaddrLength,
 } from './sockaddr.js'
-import { sendDatagram } from './udp.js'
+import { sendDatagram, setMark } from './udp.js'
 
 /** The answer to a datagram to `port`. */
 export type ProbeAnswer =
@@ -56,14 +56,30 @@ function setOption(fd: number, level: number, name: number, value: number): void
   must('setsockopt', () => setsockopt(fd, level, name, new Int32Array([value]), 4))
 }
 
+/** Binds a socket to a source address. If this host does not have it any more, the kernel chooses one. */
+function bindTo(fd: number, family: IpFamily, from: string | undefined): void {
+  if (from === undefined) return
+  const name = encodeSockaddr(socketFamily(family), { address: from, port: 0 })
+  bind(fd, name, sockaddrLength(socketFamily(family)))
+}
+
 /**
  * The path MTU to `address` that the kernel assumes: the `IP_MTU` of a connected socket (ip(7), ipv6(7)). It
  * comes from the kernel's cache or from the route. It is undefined if there is no route, or no interface of
  * that zone.
+ * @param from the source address, if the kernel does not choose it
+ * @param mark of the packets (ip-rule(8)); 0 for none
  */
-export function kernelPathMtu(family: IpFamily, address: string): number | undefined {
+export function kernelPathMtu(
+  family: IpFamily,
+  address: string,
+  from?: string,
+  mark = 0,
+): number | undefined {
   const fd = open(family)
   try {
+    if (mark !== 0) setMark(fd, mark)
+    bindTo(fd, family, from)
     // The port does not matter, because nothing is sent.
     const name = encodeSockaddr(socketFamily(family), { address, port: 9 })
     if (connect(fd, name, sockaddrLength(socketFamily(family))) < 0) return undefined
@@ -92,8 +108,12 @@ export class ProbeSocket {
   readonly #memory = NativeMemory.allocate(ErrorQueue.BYTES)
   readonly #errors = new ErrorQueue(this.#memory, 0)
 
-  /** @throws KernelError; RangeError for an address with a zone that is not an interface */
-  constructor(family: IpFamily, address: string) {
+  /**
+   * @param from the source address, if the kernel does not choose it
+   * @param mark of the datagrams (ip-rule(8)); 0 for none
+   * @throws KernelError; RangeError for an address with a zone that is not an interface
+   */
+  constructor(family: IpFamily, address: string, from?: string, mark = 0) {
     this.#family = family
     this.#address = address
     encodeSockaddr(socketFamily(family), { address, port: 0 })
@@ -107,6 +127,8 @@ export class ProbeSocket {
         setOption(this.#fd, SOL_IPV6, IPV6_RECVERR, 1)
       }
       setOption(this.#fd, SOL_SOCKET, SO_SNDBUF, 256 * 1024)
+      if (mark !== 0) setMark(this.#fd, mark)
+      bindTo(this.#fd, family, from)
     } catch (error) {
       close(this.#fd)
       throw error

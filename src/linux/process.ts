@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG, RLIMIT_CORE } from './constants.js'
 import { _exit, getpgid, must, prctl, setrlimit } from './libc.js'
 
@@ -25,8 +26,17 @@ export function makeUndumpable(): void {
 }
 
 /**
- * Ends the process like `process.exit`, but does not wait for a name look-up in libuv's thread pool. A look-up
- * can take ten seconds and cannot be cancelled.
+ * Whether this process has a capability now (`CapEff` in proc_pid_status(5)).
+ * @param number its number in <linux/capability.h>
+ */
+export function hasCapability(number: number): boolean {
+  const [, mask = '0'] = /^CapEff:\s+([\da-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? []
+  return (BigInt(`0x${mask}`) & (1n << BigInt(number))) !== 0n
+}
+
+/**
+ * Ends the process like `process.exit`, but at once. A look-up of a name can take ten seconds and cannot be cancelled.
+ * `exit(3)` would take down what the thread that does it still uses.
  */
 export function exitNow(code: number): never {
   process.emit('exit', code)

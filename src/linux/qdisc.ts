@@ -1,4 +1,14 @@
-import { NLM_F_DUMP, RTM_GETQDISC, TC_H_ROOT, TCA_KIND, TCA_STATS_QUEUE, TCA_STATS2 } from './constants.js'
+import {
+  NLM_F_DUMP,
+  RTM_GETQDISC,
+  RTM_GETTFILTER,
+  TC_H_CLSACT,
+  TC_H_MIN_EGRESS,
+  TC_H_ROOT,
+  TCA_KIND,
+  TCA_STATS_QUEUE,
+  TCA_STATS2,
+} from './constants.js'
 import { EOPNOTSUPP, KernelError } from './errno.js'
 import { decodeAttributes, type Netlink } from './netlink.js'
 import { gnet_stats_queue, tcmsg } from './structs.js'
@@ -25,13 +35,41 @@ export function rootQdiscs(netlink: Netlink): Map<number, Qdisc> {
     const statistics = attributes.get(TCA_STATS2)
     const queue = statistics && decodeAttributes(statistics).get(TCA_STATS_QUEUE)
     if (queue === undefined) continue
-    const kind = attributes.get(TCA_KIND)?.toString('latin1').replace(/\0.*$/s, '')
+    const kind = kindOf(attributes)
     qdiscs.set(body.readInt32LE(tcmsg.tcm_ifindex), {
       identity: `${kind} ${body.readUInt32LE(tcmsg.tcm_handle)}`,
       drops: queue.readUInt32LE(gnet_stats_queue.drops),
     })
   }
   return qdiscs
+}
+
+/**
+ * Whether somebody has put a qdisc at the root of an interface, or filters for what goes out by it (`clsact`). What a
+ * BPF program takes there before passes by both. @throws KernelError
+ */
+export function isShaped(netlink: Netlink, ifindex: number): boolean {
+  return dump(netlink).some((body) => {
+    if (body.readInt32LE(tcmsg.tcm_ifindex) !== ifindex) return false
+    const parent = body.readUInt32LE(tcmsg.tcm_parent)
+    // What a person adds has a handle, and what the kernel adds by itself has none.
+    if (parent === TC_H_ROOT) return body.readUInt32LE(tcmsg.tcm_handle) !== 0
+    // A qdisc `ingress` is at the same place, and would show its filters as if they were for both directions.
+    const isClsact =
+      parent === TC_H_CLSACT && kindOf(decodeAttributes(body.subarray(tcmsg.size))) === 'clsact'
+    return isClsact && hasEgressFilters(netlink, ifindex)
+  })
+}
+
+function hasEgressFilters(netlink: Netlink, ifindex: number): boolean {
+  const which = Buffer.alloc(tcmsg.size)
+  which.writeInt32LE(ifindex, tcmsg.tcm_ifindex)
+  which.writeUInt32LE(((TC_H_CLSACT & 0xffff_0000) | TC_H_MIN_EGRESS) >>> 0, tcmsg.tcm_parent)
+  return netlink.request('RTM_GETTFILTER', RTM_GETTFILTER, NLM_F_DUMP, which, []).length > 0
+}
+
+function kindOf(attributes: ReadonlyMap<number, Buffer>): string | undefined {
+  return attributes.get(TCA_KIND)?.toString('latin1').replace(/\0.*$/s, '')
 }
 
 function dump(netlink: Netlink): Buffer[] {

@@ -81,3 +81,24 @@ export function decodeSockaddr(bytes: Uint8Array): Endpoint {
   const zone = view.getUint32(sockaddr_in6.sin6_scope_id, true)
   return { address: zone === 0 ? address.toString() : `${address.toString()}%${zone}`, port }
 }
+
+/**
+ * Bytes of a *local address*: one of this host, whatever the socket's family. An IPv4 address is IPv4-mapped. All
+ * zeros: not known.
+ */
+export const LOCAL_BYTES = 16
+
+/** An address as a local address. A zone is left out. */
+export function encodeLocal(address: string): Uint8Array {
+  const bytes = new Uint8Array(LOCAL_BYTES)
+  const parsed = ipaddr.parse(address.split('%')[0]).toByteArray()
+  if (parsed.length === 4) bytes.set(MAPPED)
+  bytes.set(parsed, LOCAL_BYTES - parsed.length)
+  return bytes
+}
+
+/** The address in a local address; undefined if it is not known. */
+export function decodeLocal(local: Uint8Array): string | undefined {
+  if (local.every((byte) => byte === 0)) return undefined
+  return ipaddr.process(ipaddr.fromByteArray([...local]).toString()).toString()
+}

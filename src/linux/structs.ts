@@ -46,6 +46,24 @@ export const sockaddr_in6 = layout('netinet/in.h', 28, {
   sin6_scope_id: 24,
 })
 
+export const in_pktinfo = layout('netinet/in.h', 12, { ipi_ifindex: 0, ipi_spec_dst: 4, ipi_addr: 8 })
+
+export const in6_pktinfo = layout('netinet/in.h', 20, { ipi6_addr: 0, ipi6_ifindex: 16 })
+
+export const addrinfo = layout('netdb.h', 48, {
+  ai_flags: 0,
+  ai_family: 4,
+  ai_socktype: 8,
+  ai_protocol: 12,
+  ai_addrlen: 16,
+  ai_addr: 24,
+  ai_canonname: 32,
+  ai_next: 40,
+})
+
+/** What getaddrinfo_a(3) works on. */
+export const gaicb = layout('netdb.h', 56, { ar_name: 0, ar_service: 8, ar_request: 16, ar_result: 24 })
+
 export const sock_extended_err = layout('linux/errqueue.h', 16, {
   ee_errno: 0,
   ee_origin: 4,
@@ -57,6 +75,19 @@ export const sock_extended_err = layout('linux/errqueue.h', 16, {
 export const sock_filter = layout('linux/filter.h', 8, { code: 0, jt: 2, jf: 3, k: 4 })
 
 export const sock_fprog = layout('linux/filter.h', 16, { len: 0, filter: 8 })
+
+/** What a program of type `BPF_PROG_TYPE_SCHED_CLS` is given. */
+export const __sk_buff = layout('linux/bpf.h', 192, {
+  len: 0,
+  pkt_type: 4,
+  mark: 8,
+  vlan_present: 20,
+  ifindex: 40,
+  data: 76,
+  data_end: 80,
+  gso_segs: 164,
+  gso_size: 176,
+})
 
 export const ifreq = layout('net/if.h', 40, { ifr_name: 0, ifr_flags: 16 })
 
@@ -71,6 +102,13 @@ export const virtio_net_hdr = layout('linux/virtio_net.h', 10, {
 })
 
 export const sockaddr_nl = layout('linux/netlink.h', 12, { nl_family: 0, nl_groups: 8 })
+
+export const sockaddr_ll = layout('linux/if_packet.h', 20, {
+  sll_family: 0,
+  sll_protocol: 2,
+  sll_ifindex: 4,
+  sll_pkttype: 10,
+})
 
 export const nlmsghdr = layout('linux/netlink.h', 16, {
   nlmsg_len: 0,
@@ -111,6 +149,30 @@ export const rtmsg = layout('linux/rtnetlink.h', 12, {
   rtm_type: 7,
   rtm_flags: 8,
 })
+
+/** It asks for a policy. Of a dump, the kernel ignores it. */
+export const xfrm_userpolicy_id = layout('linux/xfrm.h', 64, { index: 56, dir: 60 })
+
+/** What somebody's policy is for. Addresses have 16 bytes, of which IPv4 uses the first four; ports are big-endian. */
+export const xfrm_selector = layout('linux/xfrm.h', 56, {
+  daddr: 0,
+  saddr: 16,
+  dport: 32,
+  dport_mask: 34,
+  sport: 36,
+  sport_mask: 38,
+  family: 40,
+  prefixlen_d: 42,
+  prefixlen_s: 43,
+  proto: 44,
+  ifindex: 48,
+  user: 52,
+})
+
+export const xfrm_userpolicy_info = layout('linux/xfrm.h', 168, { sel: 0, index: 156, dir: 160, action: 161 })
+
+/** The number at its end is big-endian. */
+export const nfgenmsg = layout('linux/netfilter/nfnetlink.h', 4, { nfgen_family: 0, version: 1, res_id: 2 })
 
 export const ndmsg = layout('linux/neighbour.h', 12, {
   ndm_family: 0,
@@ -157,18 +219,28 @@ export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   cmsghdr,
   sockaddr_in,
   sockaddr_in6,
+  in_pktinfo,
+  in6_pktinfo,
+  addrinfo,
+  gaicb,
   sock_extended_err,
   sock_filter,
   sock_fprog,
+  __sk_buff,
   ifreq,
   virtio_net_hdr,
   sockaddr_nl,
+  sockaddr_ll,
   nlmsghdr,
   nlmsgerr,
   rtattr,
   ifinfomsg,
   ifaddrmsg,
   rtmsg,
+  xfrm_userpolicy_id,
+  xfrm_selector,
+  xfrm_userpolicy_info,
+  nfgenmsg,
   ndmsg,
   tcmsg,
   gnet_stats_queue,

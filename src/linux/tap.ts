@@ -1,5 +1,6 @@
 import type { DeviceMode } from '../wire/mode.js'
 import {
+  IFF_MULTI_QUEUE,
   IFF_NO_PI,
   IFF_TAP,
   IFF_TUN,
@@ -31,15 +32,17 @@ export interface TapDevice {
 
 /**
  * Opens /dev/net/tun and makes a device (`TUNSETIFF`, `IFF_NO_PI`, `IFF_VNET_HDR`). Each read and each write is
- * a `virtio_net_hdr` of 10 bytes, then the frame or packet. The device exists as long as the fd. See the
- * kernel's Documentation/networking/tuntap.rst.
+ * a `virtio_net_hdr` of 10 bytes, then the frame or packet. The device exists as long as the fd, unless it is a
+ * persistent one, which is there already. See the kernel's Documentation/networking/tuntap.rst.
+ * @param multiQueue whether a device of that name is there, made with `IFF_MULTI_QUEUE`
  * @throws KernelError from `open` (ENOENT, ENODEV, EACCES) or `TUNSETIFF` (EPERM, EBUSY, EINVAL)
  */
-export function openTap(mode: DeviceMode, name: string): TapDevice {
+export function openTap(mode: DeviceMode, name: string, multiQueue = false): TapDevice {
   const fd = must('open', () => open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC, 0))
   const request = Buffer.alloc(ifreq.size)
   request.write(name, ifreq.ifr_name, IFNAMSIZ - 1, 'latin1')
-  request.writeInt16LE((mode === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR, ifreq.ifr_flags)
+  const flags = (mode === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR
+  request.writeInt16LE(multiQueue ? flags | IFF_MULTI_QUEUE : flags, ifreq.ifr_flags)
   if (ioctl(fd, TUNSETIFF, request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, HEADER_SIZE) < 0) {
     const errno = lastErrno()
     close(fd)

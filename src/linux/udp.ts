@@ -1,6 +1,7 @@
 import {
   AF_INET,
   AF_INET6,
+  IP_FREEBIND,
   IP_MTU_DISCOVER,
   IP_PMTUDISC_PROBE,
   IPV6_MTU_DISCOVER,
@@ -9,6 +10,7 @@ import {
   MSG_DONTWAIT,
   SK_MEMINFO_DROPS,
   SO_ERROR,
+  SO_MARK,
   SO_MEMINFO,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
@@ -22,9 +24,11 @@ import {
   SOL_SOCKET,
   SOL_UDP,
   UDP_GRO,
+  UDP_NO_CHECK6_RX,
 } from './constants.js'
 import { EAFNOSUPPORT, KernelError } from './errno.js'
 import { bind, close, getsockname, getsockopt, lastErrno, must, sendto, setsockopt, socket } from './libc.js'
+import { receivePktInfo } from './pktinfo.js'
 import {
   decodeSockaddr,
   type Endpoint,
@@ -45,6 +49,8 @@ export interface UdpSocket {
 export interface UdpOptions {
   /** `address` undefined: every address of this host, IPv6 and IPv4. */
   readonly listen: { readonly address: string | undefined; readonly port: number }
+  /** Whether the address may be one that this host does not have (`IP_FREEBIND`, ip(7)). */
+  readonly foreign?: boolean
   /** Requested bytes. The kernel doubles them for its own bookkeeping (socket(7)). */
   readonly receiveBufferBytes: number
   readonly sendBufferBytes: number
@@ -57,6 +63,8 @@ export interface UdpOptions {
  * The socket does not have `IP_RECVERR` (ip(7), ipv6(7)), so it receives no ICMP errors. Each of them would
  * fail a send to some other destination. An error of a send therefore comes from this host and is about that
  * datagram.
+ *
+ * If it is not bound to an address, the kernel tells of each datagram which one it was sent to (pktinfo.ts).
  * @throws KernelError from `socket`, `setsockopt` or `bind` (EADDRINUSE, EADDRNOTAVAIL)
  */
 export function openUdp(options: UdpOptions): UdpSocket {
@@ -67,12 +75,14 @@ export function openUdp(options: UdpOptions): UdpSocket {
       setOption(fd, SOL_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
     }
     setOption(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+    if (options.foreign === true) setOption(fd, SOL_IP, IP_FREEBIND, 1)
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBufferBytes)
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes)
     const any = family === AF_INET6 ? '::' : '0.0.0.0'
     const { address = any, port } = options.listen
     const name = encodeSockaddr(family, { address, port })
     must('bind', () => bind(fd, name, sockaddrLength(family)))
+    if (address === '::' || address === '0.0.0.0') must('setsockopt', () => receivePktInfo(fd, family))
     return { fd, family, local: localEndpoint(fd) }
   } catch (error) {
     close(fd)
@@ -97,6 +107,16 @@ export function sendDatagram(
 /** Makes the kernel join datagrams of one sender (`UDP_GRO`, Linux 5.0). Returns false if the kernel cannot. */
 export function enableGro(fd: number): boolean {
   return setsockopt(fd, SOL_UDP, UDP_GRO, new Int32Array([1]), 4) === 0
+}
+
+/** Marks what the socket sends (`SO_MARK`, socket(7)). @param mark 32 bits; 0 for none @throws KernelError (EPERM) */
+export function setMark(fd: number, mark: number): void {
+  setOption(fd, SOL_SOCKET, SO_MARK, mark)
+}
+
+/** Has the socket receive datagrams over IPv6 that have no checksum (RFC 6935), as it does over IPv4. */
+export function receiveUnsummed({ fd, family }: Pick<UdpSocket, 'fd' | 'family'>): void {
+  if (family === AF_INET6) setOption(fd, SOL_UDP, UDP_NO_CHECK6_RX, 1)
 }
 
 function openDualStack(): { fd: number; family: SocketFamily } {

@@ -33,6 +33,7 @@ export const COUNTERS = [
   'dropRunt',
   'dropOversize',
   'dropNotIp',
+  'dropChecksum',
   'dropDeviceDown',
   'dropDeviceRefused',
   'dropMalformed',

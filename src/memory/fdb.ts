@@ -1,12 +1,12 @@
 import type { NativeMemory } from '../linux/memory.js'
-import { type DEVICE, FLOOD } from './target.js'
+import { DEVICE, FLOOD } from './target.js'
 
 /**
  * The forwarding database of a learning switch (IEEE 802.1D, 7.8 and 7.9) in shared memory. For each VLAN it
- * stores the port where a MAC was last seen. A port is a peer, by its index, or {@link DEVICE}.
+ * stores the port where a MAC was last seen. A port is a peer, by its row, or {@link DEVICE}.
  *
  * Layout, in this order:
- * - a cache line of words: lock, second, counts, changes;
+ * - a cache line of words: lock, second, counts, changes, twin;
  * - a cache line with the hash's multipliers;
  * - a word for each port: the number of its entries;
  * - a word for each block: the number of entries taken in it;
@@ -119,6 +119,8 @@ const LOCK = 0
 const SECOND = 1
 const COUNTED = 2
 const CHANGES = 9
+/** The last peer that sent with a MAC pinned to the device: its index and one. */
+const TWIN = 10
 const MULTIPLIERS = 16
 
 /** Main looks through all blocks once in this many ticks. */
@@ -221,7 +223,7 @@ export class Fdb {
     }
     if (entry < 0 && this.countOf(port) >= PORT_LIMIT) {
       const pinned = this.#untaggedPin(high, low)
-      const learning = pinned !== FLOOD && pinned !== port ? LEARN.pinned : LEARN.full
+      const learning = pinned !== FLOOD && pinned !== port ? this.#refuse(pinned, port) : LEARN.full
       Atomics.add(i32, this.#header + COUNTED + learning, 1)
       return learning
     }
@@ -238,6 +240,12 @@ export class Fdb {
    */
   get changes(): number {
     return Atomics.load(this.#i32, this.#header + CHANGES)
+  }
+
+  /** Main: a peer that has sent with a MAC pinned to the device since the last call; undefined if none has. */
+  takeTwin(): number | undefined {
+    const word = Atomics.exchange(this.#i32, this.#header + TWIN, 0)
+    return word === 0 ? undefined : word - 1
   }
 
   /** The number of a port's entries, without pinned ones. */
@@ -406,14 +414,14 @@ export class Fdb {
     const entry = this.#entryOf(high, low)
     if (entry < 0) {
       const pinned = this.#untaggedPin(high, low)
-      if (pinned !== FLOOD) return pinned === port ? LEARN.known : LEARN.pinned
+      if (pinned !== FLOOD) return pinned === port ? LEARN.known : this.#refuse(pinned, port)
       const free = this.#free(high, low)
       if (free < 0) return LEARN.full
       this.#write(free, high, low, port, now)
       return LEARN.learnt
     }
-    if (i32[entry + SEEN] === PINNED) return LEARN.pinned
     const word = i32[entry + PORT]
+    if (i32[entry + SEEN] === PINNED) return this.#refuse(this.#portOf(word), port)
     if (this.#portOf(word) === port) return LEARN.known
     if (this.countOf(port) >= PORT_LIMIT) {
       // The address has left its old port. Its frames are better flooded than sent there.
@@ -426,6 +434,12 @@ export class Fdb {
     Atomics.store(i32, entry + SEEN, now)
     Atomics.store(i32, entry + PORT, ((word + VERSION_ONE) & ~PORT_MASK) | (port - FLOOD))
     return LEARN.moved
+  }
+
+  /** An address that is pinned to the port `pinned` came from another one. */
+  #refuse(pinned: number, port: number): Learning {
+    if (pinned === DEVICE) Atomics.store(this.#i32, this.#header + TWIN, port + 1)
+    return LEARN.pinned
   }
 
   /** Counts a move. Returns whether the move may be made. */

@@ -1,5 +1,4 @@
 import type { NativeMemory } from '../linux/memory.js'
-import { KIND_CONTROL } from './record.js'
 import { RECORD_ALIGN, Ring } from './ring.js'
 
 /**
@@ -7,10 +6,10 @@ import { RECORD_ALIGN, Ring } from './ring.js'
  * whether main has been told since it last emptied the queue. The queue is a {@link Ring}. Its producer is the
  * thread that holds the inbound ring's lock or, for handshakes, the udp worker.
  *
- * A record's words, after the ring's own two: peer index; bytes of the whole message. At byte 64 the first
+ * A record's words, after the ring's own two: the peer's row; bytes of the whole message. At byte 64 the first
  * bytes of the message follow, at most {@link HEAD_BYTES}.
  */
-const PEER_WORD = 2
+const ROW_WORD = 2
 const BYTES_WORD = 3
 const HEAD_AT = RECORD_ALIGN
 
@@ -41,16 +40,16 @@ export class Mailbox {
    * @param share how much of the queue may be in use before this message; 1 is all
    * @returns false if the queue is too full
    */
-  put(frame: number, bytes: number, peer: number, share = 1): boolean {
+  put(frame: number, bytes: number, row: number, share = 1): boolean {
     if (share < 1 && this.#ring.usedBytes > share * MAILBOX_DATA_BYTES) return false
     const head = Math.min(bytes, HEAD_BYTES)
     const record = this.#ring.reserve((HEAD_AT + head + RECORD_ALIGN - 1) & -RECORD_ALIGN)
     if (record < 0) return false
     const { u32, u8 } = this.#memory
-    u32[(record >>> 2) + PEER_WORD] = peer
+    u32[(record >>> 2) + ROW_WORD] = row
     u32[(record >>> 2) + BYTES_WORD] = bytes
     u8.copyWithin(record + HEAD_AT, frame, frame + head)
-    this.#ring.commit(HEAD_AT + head, KIND_CONTROL)
+    this.#ring.commit(HEAD_AT + head)
     return true
   }
 
@@ -73,7 +72,7 @@ export class Mailbox {
    * counts as taken.
    * @returns whether there are more; main must then come back, because it is not told again before that
    */
-  take(limit: number, each: (peer: number, head: Uint8Array, bytes: number) => void): boolean {
+  take(limit: number, each: (row: number, head: Uint8Array, bytes: number) => void): boolean {
     Atomics.store(this.#memory.i32, this.#told, 0)
     for (let taken = 0; taken < limit; taken++) {
       const record = this.#ring.peek()
@@ -82,7 +81,7 @@ export class Mailbox {
       const bytes = u32[(record >>> 2) + BYTES_WORD]
       const head = u8.subarray(record + HEAD_AT, record + HEAD_AT + Math.min(bytes, HEAD_BYTES))
       try {
-        each(u32[(record >>> 2) + PEER_WORD], head, bytes)
+        each(u32[(record >>> 2) + ROW_WORD], head, bytes)
       } finally {
         this.#ring.release()
       }

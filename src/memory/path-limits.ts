@@ -3,15 +3,19 @@ import type { NativeMemory } from '../linux/memory.js'
 /**
  * What the path to each peer carries, in shared memory. Main writes the limits, and the worker that sends reads
  * them. In the other direction, a worker writes whether the kernel refused a run of datagrams there. The rows
- * are those of the peer table. A row has four words, of which one is unused.
+ * are those of the peer table. A row has four words.
  */
 const ROW_BYTES = 16
 const WHOLE = 0
 const FRAGMENTED = 1
 const RUNS_REFUSED = 2
+const UNANSWERED = 3
 
 /** For a path that nothing is known of. */
 const NO_LIMIT = 0x7fffffff
+
+/** Less than any frame. */
+export const BLOCKED = -1
 
 export function pathLimitBytes(rows: number): number {
   return rows * ROW_BYTES
@@ -28,48 +32,61 @@ export class PathLimits {
   }
 
   /**
-   * Main: what may be sent to peer `index`.
+   * Main: what may be sent to the peer in this row.
    * @param wholeBytes the longest frame that the path carries in one datagram, 0 if not known
-   * @param fragmentedBytes the longest frame that may be sent in fragments instead
+   * @param fragmentedBytes the longest frame that is sent in fragments instead
+   * @param unansweredBytes the longest frame that is sent in fragments if its sender cannot be told that it is too
+   *   long
    */
-  set(index: number, wholeBytes: number, fragmentedBytes: number): void {
-    Atomics.store(this.#i32, this.#at(index) + FRAGMENTED, fragmentedBytes)
-    Atomics.store(this.#i32, this.#at(index) + WHOLE, wholeBytes)
+  set(row: number, wholeBytes: number, fragmentedBytes: number, unansweredBytes = 0): void {
+    Atomics.store(this.#i32, this.#at(row) + UNANSWERED, unansweredBytes)
+    Atomics.store(this.#i32, this.#at(row) + FRAGMENTED, fragmentedBytes)
+    Atomics.store(this.#i32, this.#at(row) + WHOLE, wholeBytes)
   }
 
-  /** The longest frame that goes in one datagram. */
-  whole(index: number): number {
-    const bytes = this.#i32[this.#at(index) + WHOLE]
+  /** Main: nothing may be sent to the peer in this row. */
+  block(row: number): void {
+    this.set(row, BLOCKED, 0)
+  }
+
+  /** The longest frame that goes in one datagram; {@link BLOCKED} if none may go. */
+  whole(row: number): number {
+    const bytes = this.#i32[this.#at(row) + WHOLE]
     return bytes === 0 ? NO_LIMIT : bytes
   }
 
-  /** The longest frame that may be sent at all. */
-  fragmented(index: number): number {
-    return this.#i32[this.#at(index) + FRAGMENTED]
+  /** The longest frame that is sent in fragments, if not whole. */
+  fragmented(row: number): number {
+    return this.#i32[this.#at(row) + FRAGMENTED]
   }
 
-  /** Worker: the kernel takes no runs of datagrams (`UDP_SEGMENT`) on the path to peer `index`. */
-  refuseRuns(index: number): void {
-    Atomics.store(this.#i32, this.#at(index) + RUNS_REFUSED, 1)
+  /** The longest frame that is sent in fragments if its sender cannot be told that it is too long. */
+  unanswered(row: number): number {
+    return this.#i32[this.#at(row) + UNANSWERED]
+  }
+
+  /** Worker: the kernel takes no runs of datagrams (`UDP_SEGMENT`) on the path to the peer in this row. */
+  refuseRuns(row: number): void {
+    Atomics.store(this.#i32, this.#at(row) + RUNS_REFUSED, 1)
   }
 
   /** Whether the kernel takes runs there, as far as is known. */
-  takesRuns(index: number): boolean {
-    return this.#i32[this.#at(index) + RUNS_REFUSED] === 0
+  takesRuns(row: number): boolean {
+    return this.#i32[this.#at(row) + RUNS_REFUSED] === 0
   }
 
-  /** Main: the path to peer `index` is a new one, on which runs may be taken. */
-  allowRuns(index: number): void {
-    Atomics.store(this.#i32, this.#at(index) + RUNS_REFUSED, 0)
+  /** Main: the path to the peer in this row is a new one, on which runs may be taken. */
+  allowRuns(row: number): void {
+    Atomics.store(this.#i32, this.#at(row) + RUNS_REFUSED, 0)
   }
 
   /** Main: the row belongs to another peer from now on, and nothing is known of its path. */
-  forget(index: number): void {
-    this.set(index, 0, 0)
-    this.allowRuns(index)
+  forget(row: number): void {
+    this.set(row, 0, 0)
+    this.allowRuns(row)
   }
 
-  #at(index: number): number {
-    return this.#word + index * (ROW_BYTES >>> 2)
+  #at(row: number): number {
+    return this.#word + row * (ROW_BYTES >>> 2)
   }
 }

@@ -12,7 +12,7 @@ const PEER_COUNTERS = [
   /** Dropped frames: those to the peer, and those from it. */
   'droppedOutbound',
   'droppedInbound',
-  /** Private tunnels: messages from the peer without a frame. */
+  /** Messages from the peer without a frame for the device: control frames, and WireGuard's keepalives. */
   'receivedKeepalives',
 ] as const
 
@@ -37,9 +37,8 @@ export function peerCounterBlock(memory: NativeMemory, at: number, rows: number)
 
 export type PeerCounts = Readonly<Record<PeerCounterName, number>>
 
-/** Peer `index`'s counters by name, summed over the blocks. */
-export function sumPeerCounters(index: number, ...blocks: readonly Float64Array[]): PeerCounts {
-  const sum = (place: number) =>
-    blocks.reduce((total, block) => total + block[index * PEER_STRIDE + place], 0)
+/** The counters of the peer in this row by name, summed over the blocks. */
+export function sumPeerCounters(row: number, ...blocks: readonly Float64Array[]): PeerCounts {
+  const sum = (place: number) => blocks.reduce((total, block) => total + block[row * PEER_STRIDE + place], 0)
   return Object.fromEntries(PEER_COUNTERS.map((name, place) => [name, sum(place)])) as unknown as PeerCounts
 }

@@ -1,14 +1,18 @@
 import type { NativeMemory } from '../linux/memory.js'
-import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { LOCAL_BYTES, SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { encodeName, NAME } from './name.js'
 
 /**
- * The peers' socket addresses in shared memory. Main writes; workers read, and pass the addresses to the
- * kernel.
+ * The peers' names (name.ts) in shared memory: their socket addresses, and at which address of this host each of
+ * them speaks to it. Main writes; workers read, and pass the addresses to the kernel.
  *
- * A row has a cache line for each of two addresses, and a line of words. The first word says which address is
- * valid. A change is written to the other address, and then the word switches to it. So no reader ever sees
- * half of a change. The second word says whether the row belongs to a peer that can be sent to. An address is
- * all zero, with its family, until it is set.
+ * A row has a cache line for each of two names, and a line of words. The first word says which name is
+ * valid. A change is written to the other name, and then the word switches to it. So no reader ever sees
+ * half of a change. The second word says whether the row belongs to a peer that can be sent to. A name is
+ * all zero until it is set.
+ *
+ * The udp worker writes into the line of words, too: a local address that main does not know yet, and a word that
+ * says so. Main clears that word. One more word says whether the peer's datagrams may lack checksums.
  *
  * A row that a peer has left still has its address, because a worker may have passed it to the kernel. The row
  * goes to another peer only when no worker holds anything of it any more (control/peer/rows.ts).
@@ -19,6 +23,9 @@ import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
 const SLOT_BYTES = 64
 const ROW_BYTES = 3 * SLOT_BYTES
 const SOCKADDR_WORDS = SOCKADDR_BYTES / 4
+const LOCAL_WORDS = LOCAL_BYTES / 4
+
+const UNKNOWN = new Uint8Array(LOCAL_BYTES)
 
 const HEADER_BYTES = 64
 /**
@@ -32,6 +39,9 @@ const ONLY_IN_USE = 3
 /** Words of a row's last line. */
 const WHICH_ADDRESS = 0
 const IN_USE = 1
+const HAS_NEWS = 2
+const LACKS_SUMS = 3
+const NEWS = 4
 
 /** Places of an index for each row. At most half of them are taken. */
 const PLACES_PER_ROW = 4
@@ -67,33 +77,39 @@ export class PeerTable {
     this.#at = at + HEADER_BYTES + 2 * indexBytes(rows)
   }
 
-  /** Main: gives peer `index` this address, in the form of `encodeSockaddr`. */
-  setAddress(index: number, sockaddr: Uint8Array): void {
+  /**
+   * Main: gives the peer in this row this address, in the form of `encodeSockaddr`.
+   * @param local the address of this host that it speaks to
+   * @param bearsLocal whether what is sent to it must bear that address as its source
+   */
+  setAddress(row: number, sockaddr: Uint8Array, local: Uint8Array = UNKNOWN, bearsLocal = false): void {
     const { i32, u8 } = this.#memory
-    const row = this.#at + index * ROW_BYTES
-    const words = (row + 2 * SLOT_BYTES) >>> 2
+    const at = this.#at + row * ROW_BYTES
+    const words = (at + 2 * SLOT_BYTES) >>> 2
     const next = 1 - Atomics.load(i32, words + WHICH_ADDRESS)
-    u8.set(sockaddr, row + next * SLOT_BYTES)
+    u8.set(encodeName(sockaddr, local, bearsLocal), at + next * SLOT_BYTES)
     Atomics.store(i32, words + WHICH_ADDRESS, next)
     Atomics.store(i32, words + IN_USE, 1)
     this.#reindex()
   }
 
-  /** Main: peer `index` has been removed, or has no address. */
-  clear(index: number): void {
-    Atomics.store(this.#memory.i32, this.#words(index) + IN_USE, 0)
+  /** Main: the peer in this row has been removed, or has no address. */
+  clear(row: number): void {
+    Atomics.store(this.#memory.i32, this.#words(row) + IN_USE, 0)
     this.#reindex()
   }
 
-  /** Main, while no worker holds anything of row `index`: the row belongs to another peer from now on. */
-  forget(index: number): void {
-    const row = this.#at + index * ROW_BYTES
-    this.#memory.u8.fill(0, row, row + 2 * SLOT_BYTES)
+  /** Main, while no worker holds anything of this row: it belongs to another peer from now on. */
+  forget(row: number): void {
+    const at = this.#at + row * ROW_BYTES
+    this.#memory.u8.fill(0, at, at + 2 * SLOT_BYTES)
+    Atomics.store(this.#memory.i32, this.#words(row) + HAS_NEWS, 0)
+    this.setLacksSums(row, false)
   }
 
-  /** Whether row `index` belongs to a peer that has an address. */
-  inUse(index: number): boolean {
-    return Atomics.load(this.#memory.i32, this.#words(index) + IN_USE) === 1
+  /** Whether this row belongs to a peer that has an address. */
+  inUse(row: number): boolean {
+    return Atomics.load(this.#memory.i32, this.#words(row) + IN_USE) === 1
   }
 
   /** All rows in use are below this number. */
@@ -111,22 +127,72 @@ export class PeerTable {
     return Atomics.load(this.#memory.i32, this.#header + ONLY_IN_USE) - 1
   }
 
-  /** Offset in the memory of peer `index`'s present address. */
-  address(index: number): number {
-    const row = this.#at + index * ROW_BYTES
-    return row + Atomics.load(this.#memory.i32, this.#words(index) + WHICH_ADDRESS) * SLOT_BYTES
+  /** Offset in the memory of the present name of the peer in this row. */
+  address(row: number): number {
+    const at = this.#at + row * ROW_BYTES
+    return at + Atomics.load(this.#memory.i32, this.#words(row) + WHICH_ADDRESS) * SLOT_BYTES
   }
 
-  /** Whether the socket address at offset `name` is peer `index`'s. Zeros must follow a short address. */
-  isFrom(index: number, name: number): boolean {
+  /**
+   * Whether the socket address at offset `name` is that of the peer in this row. Zeros must follow a short
+   * address.
+   */
+  isFrom(row: number, name: number): boolean {
     const u32 = this.#memory.u32
-    const a = this.address(index) >>> 2
+    const a = this.address(row) >>> 2
     const b = name >>> 2
     for (let word = 0; word < SOCKADDR_WORDS; word++) if (u32[a + word] !== u32[b + word]) return false
     return true
   }
 
-  /** The peer with the socket address at offset `name`, -1 if there is none. */
+  /** Whether the peer in this row is known to speak to the local address of the name at offset `name`. */
+  speaksTo(row: number, name: number): boolean {
+    const u32 = this.#memory.u32
+    const a = (this.address(row) + NAME.local) >>> 2
+    const b = (name + NAME.local) >>> 2
+    for (let word = 0; word < LOCAL_WORDS; word++) if (u32[a + word] !== u32[b + word]) return false
+    return true
+  }
+
+  /**
+   * The udp worker: the peer in this row speaks to the local address of the name at offset `name`. False if main
+   * has not taken what was noted before.
+   */
+  noteLocal(row: number, name: number): boolean {
+    const { i32, u8 } = this.#memory
+    const words = this.#words(row)
+    if (Atomics.load(i32, words + HAS_NEWS) === 1) return false
+    const local = name + NAME.local
+    u8.copyWithin((words + NEWS) * 4, local, local + LOCAL_BYTES)
+    Atomics.store(i32, words + HAS_NEWS, 1)
+    return true
+  }
+
+  /** Main: whether frames of the peer in this row may come with checksums that nobody has filled in. */
+  setLacksSums(row: number, lacks: boolean): void {
+    Atomics.store(this.#memory.i32, this.#words(row) + LACKS_SUMS, lacks ? 1 : 0)
+  }
+
+  lacksSums(row: number): boolean {
+    return Atomics.load(this.#memory.i32, this.#words(row) + LACKS_SUMS) === 1
+  }
+
+  /** Main: whether a worker has noted something for this row that was not taken yet. */
+  hasNews(row: number): boolean {
+    return Atomics.load(this.#memory.i32, this.#words(row) + HAS_NEWS) === 1
+  }
+
+  /** Main: the local address that a worker has noted. Until it is taken, nothing further is noted. */
+  takeNews(row: number): Uint8Array {
+    const { i32, u8 } = this.#memory
+    const words = this.#words(row)
+    const at = (words + NEWS) * 4
+    const local = u8.slice(at, at + LOCAL_BYTES)
+    Atomics.store(i32, words + HAS_NEWS, 0)
+    return local
+  }
+
+  /** The row of the peer with the socket address at offset `name`, -1 if there is none. */
   find(name: number): number {
     if (this.isFrom(this.#last, name) && this.inUse(this.#last)) return this.#last
     const { i32 } = this.#memory
@@ -145,7 +211,10 @@ export class PeerTable {
     return -1
   }
 
-  /** Main: the peer with the address `sockaddr`, in the form of `encodeSockaddr`; -1 if there is none. */
+  /**
+   * Main: the row of the peer with the address `sockaddr`, in the form of `encodeSockaddr`; -1 if there is
+   * none.
+   */
   rowOf(sockaddr: Uint8Array): number {
     const { u8 } = this.#memory
     const { rowsInUse } = this
@@ -156,8 +225,8 @@ export class PeerTable {
     return -1
   }
 
-  #words(index: number): number {
-    return (this.#at + index * ROW_BYTES + 2 * SLOT_BYTES) >>> 2
+  #words(row: number): number {
+    return (this.#at + row * ROW_BYTES + 2 * SLOT_BYTES) >>> 2
   }
 
   #hash(name: number): number {

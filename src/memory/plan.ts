@@ -10,6 +10,7 @@ import { ringBytes } from './ring.js'
 import { routesBytes } from './routes.js'
 import { SEALING_SLOTS_BYTES } from './slots.js'
 import { stormBytes } from './storm-limit.js'
+import { STRANGER_BYTES } from './stranger.js'
 
 /** Which worker: `tap` reads the tap, `udp` receives from the UDP socket. */
 export type WorkerRole = 'tap' | 'udp'
@@ -38,6 +39,8 @@ export interface TunnelPlan {
   readonly state: number
   /** The peer table. `peerRows`, a power of two, is the number of its rows. */
   readonly peers: number
+  /** A sender that is no peer: see stranger.ts. */
+  readonly stranger: number
   /** The path limits of each peer: see path-limits.ts. */
   readonly pathLimits: number
   readonly peerRows: number
@@ -110,7 +113,7 @@ export const StateWord = {
 } as const
 
 /** Bytes of each worker's scratch. */
-export const SCRATCH_BYTES = 512 * 1024
+export const SCRATCH_BYTES = 640 * 1024
 
 /**
  * Room in the rings. The outbound ring is small, so that a super-frame is sent while it is still in the core's
@@ -157,6 +160,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const state = take(64)
   const offloads = take(64)
   const peers = take(peerTableBytes(peerRows))
+  const stranger = take(STRANGER_BYTES)
   const pathLimits = take(pathLimitBytes(peerRows))
   const tap = worker()
   const udp = worker()
@@ -175,7 +179,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const routes = take(routesBytes(routeLimit))
   const storm = take(stormBytes(peerRows))
   const fdb = take(fdbBytes(peerRows))
-  const tables = { peers, peerRows, fdb, routes, routeLimit, storm }
+  const tables = { peers, stranger, peerRows, fdb, routes, routeLimit, storm }
   const keys = { keypairs, keypairRows, handshakes, secrets }
   const workers = { tap: { ...tap, ...tapKeys }, udp: { ...udp, ...udpKeys } }
   const rings = { outbound, inbound, control }

@@ -2,33 +2,21 @@ import type { NativeMemory } from '../linux/memory.js'
 import { RECORD_ALIGN } from './ring.js'
 
 /**
- * What a ring's records hold, after the ring's own two words (length, kind). Each ring holds only one kind of
- * record:
- * - {@link KIND_RUN} in the outbound ring and the inbound ring;
- * - {@link KIND_CONTROL} in the rings of the mailboxes (mailbox.ts).
- *
- * The kind word has two uses. It marks skip records (kind 0, ring.ts). And the sinks check it: they release a
- * record that is not a KIND_RUN without reading it.
- *
- * KIND_RUN: a run of frames. Word 2 is the number of entries. At byte 16 a table of 16-byte entries begins. An
- * entry has four words: offset in the memory, bytes, `gso_size`, peer index. `gso_size` is 0 for a single
- * frame. For a super-frame it is the payload bytes of each segment. The frames lie behind the table, at the
- * offsets in their entries.
- *
- * KIND_CONTROL: one message from a worker to main. Its layout is in mailbox.ts. It is never sent or written to
- * the device.
+ * What the records of the outbound ring and the inbound ring hold, after the ring's own two words: a run of
+ * frames. Word 2 is the number of entries. At byte 16 a table of 16-byte entries begins. An entry has four
+ * words: offset in the memory, bytes, `gso_size`, the peer's row. `gso_size` is 0 for a single frame. For a
+ * super-frame it is the payload bytes of each segment. The frames lie behind the table, at the offsets in
+ * their entries.
  */
-export const KIND_RUN = 1
 
 /**
- * The peer index of every entry that comes from the network in a private tunnel. There the first 16 bytes of
+ * The row of every entry that comes from the network in a private tunnel. There the first 16 bytes of
  * each message held its header. Once the message is opened (opener.ts), two words replace the header's start.
  * They need not be aligned. The first is the bytes of the frame behind the header, 0 if there is no frame for
- * the device. The second is the index of the peer that sent it. The value has 31 bits, because V8 would
+ * the device. The second is the row of the peer that sent it. The value has 31 bits, because V8 would
  * allocate an object for each greater number.
  */
 export const SEALED = 0x7fff_ffff
-export const KIND_CONTROL = 2
 
 /** The longest thing that one entry can describe: a 64 KiB super-frame with its headers. */
 export const MAX_FRAME_BYTES = 65_600
@@ -42,7 +30,7 @@ export function framesOffset(entries: number): number {
   return (TABLE_BYTES + entries * ENTRY_BYTES + RECORD_ALIGN - 1) & -RECORD_ALIGN
 }
 
-/** Writes and reads records of {@link KIND_RUN} in place. */
+/** Writes and reads records in place. */
 export class Records {
   readonly #u32: Uint32Array
 
@@ -58,23 +46,12 @@ export class Records {
     return this.#u32[(record >>> 2) + COUNT_WORD]
   }
 
-  kind(record: number): number {
-    return this.#u32[(record >>> 2) + 1]
-  }
-
-  setEntry(
-    record: number,
-    index: number,
-    offset: number,
-    bytes: number,
-    gsoSize: number,
-    peer: number,
-  ): void {
+  setEntry(record: number, index: number, offset: number, bytes: number, gsoSize: number, row: number): void {
     const word = (record + TABLE_BYTES + index * ENTRY_BYTES) >>> 2
     this.#u32[word] = offset
     this.#u32[word + 1] = bytes
     this.#u32[word + 2] = gsoSize
-    this.#u32[word + 3] = peer
+    this.#u32[word + 3] = row
   }
 
   offset(record: number, index: number): number {
@@ -89,7 +66,7 @@ export class Records {
     return this.#u32[((record + TABLE_BYTES + index * ENTRY_BYTES) >>> 2) + 2]
   }
 
-  peer(record: number, index: number): number {
+  row(record: number, index: number): number {
     return this.#u32[((record + TABLE_BYTES + index * ENTRY_BYTES) >>> 2) + 3]
   }
 }

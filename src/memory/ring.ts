@@ -13,10 +13,10 @@ export interface Bell {
  * - the tail;
  * - the producer's flag and the consumer's lock.
  *
- * Head and tail count bytes and wrap at 2^32. A record starts with two words: its length in bytes (a multiple
- * of {@link RECORD_ALIGN}) and its kind. Each ring holds only one kind of record, see record.ts for the
- * layouts. This class uses the kind word only to recognise skip records (kind 0). A record never wraps around
- * the end. If it does not fit before the end, a skip record fills the rest.
+ * Head and tail count bytes and wrap at 2^32. A record starts with two words of the ring's: its length in bytes
+ * (a multiple of {@link RECORD_ALIGN}), and whether it is a skip record. A record never wraps around the end.
+ * If it does not fit before the end, a skip record fills the rest. What else a record holds is not said in
+ * it, because each ring holds records of one kind only (record.ts, mailbox.ts).
  *
  * The producer reserves a record at its largest size, lets the kernel fill it, and commits it at its true
  * length. The consumer reads the record in place and then releases it. Nothing is copied or allocated.
@@ -39,7 +39,9 @@ export function ringBytes(dataBytes: number): number {
 
 const LINE_WORDS = 16
 const HEADER_BYTES = 3 * LINE_WORDS * 4
-const KIND_SKIP = 0
+/** Values of a record's second word. */
+const RECORD = 0
+const SKIP_RECORD = 1
 
 const SILENT: Bell = { ring() {} }
 
@@ -96,7 +98,7 @@ export class Ring {
     if (skip !== 0) {
       const word = (this.#data + at) >>> 2
       this.#u32[word] = skip
-      this.#u32[word + 1] = KIND_SKIP
+      this.#u32[word + 1] = SKIP_RECORD
     }
     this.#start = (head + skip) | 0
     return this.#data + (this.#start & (this.dataBytes - 1))
@@ -105,13 +107,12 @@ export class Ring {
   /**
    * Producer: publishes the reserved record.
    * @param bytes length of the record; it is rounded up here
-   * @param kind not 0
    */
-  commit(bytes: number, kind: number): void {
+  commit(bytes: number): void {
     const length = (bytes + RECORD_ALIGN - 1) & -RECORD_ALIGN
     const word = (this.#data + (this.#start & (this.dataBytes - 1))) >>> 2
     this.#u32[word] = length
-    this.#u32[word + 1] = kind
+    this.#u32[word + 1] = RECORD
     const head = (this.#start + length) | 0
     Atomics.store(this.#i32, this.#head, head)
     const used = (head - this.#i32[this.#tail]) | 0
@@ -141,7 +142,7 @@ export class Ring {
       const tail = this.#i32[this.#tail]
       if (Atomics.load(this.#i32, this.#head) === tail) return -1
       const record = this.#data + (tail & (this.dataBytes - 1))
-      if (this.#u32[(record >>> 2) + 1] !== KIND_SKIP) return record
+      if (this.#u32[(record >>> 2) + 1] !== SKIP_RECORD) return record
       this.release()
     }
   }

@@ -27,7 +27,7 @@ export interface Route {
   /** 4 or 16 bytes. The bits behind the prefix are ignored. */
   readonly address: ArrayLike<number>
   readonly prefixLength: number
-  readonly peer: number
+  readonly row: number
 }
 
 const LINE_WORDS = 16
@@ -115,7 +115,10 @@ export class Routes {
     return Atomics.load(this.#i32, this.#changes)
   }
 
-  /** The peer with the longest prefix of the IPv4 address at offset `at`, or {@link FLOOD} if there is none. */
+  /**
+   * The row of the peer with the longest prefix of the IPv4 address at offset `at`, or {@link FLOOD} if there
+   * is none.
+   */
   find4(at: number): number {
     const i32 = this.#i32
     const { masks, lengths, places } = this.#ipv4
@@ -196,12 +199,12 @@ export class Routes {
     const i32 = this.#i32
     const { words, stride } = to
     for (let word = copy + to.places; word < copy + to.end; word++) Atomics.store(i32, word, 0)
-    for (const { key, length, peer } of prefixes) {
+    for (const { key, length, row } of prefixes) {
       let place = key.reduce(mix, length)
       const at = () => copy + to.places + (place & this.#placeMask) * stride
       while (Atomics.load(i32, at() + words) !== 0) place++
       key.forEach((word, index) => void Atomics.store(i32, at() + index, word))
-      Atomics.store(i32, at() + words, ((peer - FLOOD) << LENGTH_BITS) | length)
+      Atomics.store(i32, at() + words, ((row - FLOOD) << LENGTH_BITS) | length)
     }
     const lengths = [...new Set(prefixes.map(({ length }) => length))].sort((a, b) => b - a)
     for (const [index, length] of lengths.entries()) {
@@ -223,17 +226,17 @@ interface Prefix {
   /** The address in words; the bits behind the prefix are zero. */
   readonly key: readonly number[]
   readonly length: number
-  readonly peer: number
+  readonly row: number
 }
 
 /** The routes whose addresses have `words` words, each prefix once. */
 function prefixesOf(routes: readonly Route[], words: number): readonly Prefix[] {
   const prefixes = new Map<string, Prefix>()
-  for (const { address, prefixLength: length, peer } of routes) {
+  for (const { address, prefixLength: length, row } of routes) {
     if (address.length !== words * 4) continue
     const view = new DataView(Uint8Array.from(Array.from(address)).buffer)
     const key = maskOf(length, words).map((mask, word) => view.getInt32(word * 4) & mask)
-    prefixes.set(`${key}/${length}`, { key, length, peer })
+    prefixes.set(`${key}/${length}`, { key, length, row })
   }
   return [...prefixes.values()]
 }

@@ -1,6 +1,6 @@
 import { C } from './counters.js'
 
-/** Where a frame goes, or where an address is: a peer, by its index (0 and up), or one of the values below. */
+/** Where a frame goes, or where an address is: a peer, by its row (0 and up), or one of the values below. */
 
 /** This host's side: the device, and whatever is bridged to it. */
 export const DEVICE = -1

@@ -38,7 +38,7 @@ export class Handshakes {
     const key = formatKey(options.known.identity.publicKey)
     const peer = new Peer(this.#context, { greatestTimestamp: this.#former.get(key), ...options }, nowMs)
     this.#former.delete(key)
-    this.#peers[peer.number] = peer
+    this.#peers[peer.row] = peer
     this.#byKey.set(key, peer)
     return peer
   }
@@ -48,7 +48,7 @@ export class Handshakes {
     const { staticSecret, presharedKey } = peer.acquaintance
     peer.wipe()
     wipe(staticSecret, presharedKey)
-    this.#peers[peer.number] = undefined
+    this.#peers[peer.row] = undefined
     const key = formatKey(peer.acquaintance.identity.publicKey)
     this.#byKey.delete(key)
     this.#former.set(key, peer.greatestTimestamp)
@@ -58,17 +58,17 @@ export class Handshakes {
     }
   }
 
-  /** The peer with this number. */
-  peer(number: number): Peer | undefined {
-    return this.#peers[number]
+  /** The peer in this row. */
+  peer(row: number): Peer | undefined {
+    return this.#peers[row]
   }
 
   /**
    * Must be called often.
-   * @param apart does the work for one peer, given by its number, and keeps its errors from the others
+   * @param apart does the work for the peer in one row, and keeps its errors from the others
    */
-  tick(nowMs: number, apart: (peer: number, work: () => void) => void = (_, work) => work()): void {
-    for (const peer of this.#peers) if (peer !== undefined) apart(peer.number, () => peer.tick(nowMs))
+  tick(nowMs: number, apart: (row: number, work: () => void) => void = (_, work) => work()): void {
+    for (const peer of this.#peers) if (peer !== undefined) apart(peer.row, () => peer.tick(nowMs))
   }
 
   /**
@@ -113,8 +113,8 @@ export class Handshakes {
   }
 
   #peerOf(index: number): Peer | undefined {
-    const number = this.#context.keypairs.peerOf(index)
-    return number === undefined ? undefined : this.#peers[number]
+    const row = this.#context.keypairs.rowOf(index)
+    return row === undefined ? undefined : this.#peers[row]
   }
 }
 

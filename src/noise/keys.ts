@@ -1,5 +1,5 @@
-import type { KeyObject } from 'node:crypto'
-import { hash, importPrivateKey, importPublicKey, publicKeyOf } from '../crypto/primitives.js'
+import { type KeyObject, timingSafeEqual } from 'node:crypto'
+import { hash, importPrivateKey, importPublicKey, publicKeyOf, wipe } from '../crypto/primitives.js'
 import { secretBytes } from '../key-text.js'
 import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
 
@@ -50,4 +50,31 @@ export class OwnIdentity extends Identity {
     super(publicKeyOf(key))
     this.privateKey = key
   }
+}
+
+/** Whether 32 bytes, clamped or not, are a private key that is clamped. */
+export function isSameKey(clamped: Uint8Array, bytes: Uint8Array): boolean {
+  const other = clampPrivateKey(bytes)
+  const isSame = timingSafeEqual(clamped, other)
+  wipe(other)
+  return isSame
+}
+
+/** A private key that is read when it is needed, and a text that tells it from others. */
+export interface HeldKey {
+  readonly fingerprint: string
+  reveal(): Uint8Array
+}
+
+let known: { readonly fingerprint: string; readonly identity: OwnIdentity } | undefined
+
+/**
+ * The identity of this host's private key. It is made once, however often the key is read, because OpenSSL has a copy
+ * of the key for each.
+ */
+export function identityOf(key: HeldKey): OwnIdentity {
+  if (known?.fingerprint === key.fingerprint) return known.identity
+  const identity = new OwnIdentity(key.reveal())
+  known ??= { fingerprint: key.fingerprint, identity }
+  return identity
 }

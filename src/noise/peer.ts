@@ -50,15 +50,15 @@ export interface HandshakeContext {
   /** Sends a handshake message. @param to a socket address, as bytes */
   send(message: Uint8Array, to: Uint8Array): void
   /** Seals an empty message with the keypair in use, and sends it. */
-  sendKeepalive(peer: number): void
+  sendKeepalive(row: number): void
   /** The endpoint of a peer as a socket address; undefined while it is not known. */
-  endpointOf(peer: number): Uint8Array | undefined
+  endpointOf(row: number): Uint8Array | undefined
   /**
    * An authentic message of a peer came from `source`. The peer is there from now on.
    * @returns false if no peer can be there; the peer has not moved then
    */
-  roamed(peer: number, source: Uint8Array): boolean
-  /** Shorter times for tests, in milliseconds. The default is the white paper's. */
+  roamed(row: number, source: Uint8Array): boolean
+  /** The default is {@link TIMES}. */
   readonly times?: Partial<Times>
 }
 
@@ -70,7 +70,8 @@ export interface Times {
   readonly keepaliveTimeoutMs: number
 }
 
-const TIMES: Times = {
+/** The white paper's times. */
+export const TIMES: Times = {
   rekeyAfterMs: REKEY_AFTER_TIME_MS,
   rejectAfterMs: REJECT_AFTER_TIME_MS,
   rekeyTimeoutMs: REKEY_TIMEOUT_MS,
@@ -79,8 +80,8 @@ const TIMES: Times = {
 }
 
 export interface PeerOptions {
-  /** Its number in {@link Keypairs}. */
-  readonly number: number
+  /** Its row, as in {@link Keypairs}. */
+  readonly row: number
   readonly known: KnownPeer
   /** In milliseconds; 0 for none. */
   readonly persistentKeepaliveMs?: number
@@ -90,8 +91,8 @@ export interface PeerOptions {
 
 /** The settings that may change while the peer stays the same. */
 export interface PeerChange {
-  /** 32 bytes, zeros if there is none. */
-  readonly presharedKey: Uint8Array
+  /** 32 bytes, zeros if there is none; undefined if it stays as it is. */
+  readonly presharedKey: Uint8Array | undefined
   /** 0 for none. */
   readonly persistentKeepaliveMs: number
 }
@@ -105,6 +106,8 @@ interface Keypair {
   readonly index: number
   readonly initiator: boolean
   readonly establishedMs: number
+  /** How much later than usual it is renewed. */
+  readonly lateMs: number
 }
 
 /** A handshake that this end has begun. */
@@ -123,7 +126,7 @@ interface Attempt {
  * timers are.
  */
 export class Peer {
-  readonly number: number
+  readonly row: number
   readonly acquaintance: KnownPeer
   /** When the keypair in use was made. */
   handshakeMs: number | undefined
@@ -141,20 +144,22 @@ export class Peer {
   #activity: Activity
   /** Deadlines; undefined while a timer is not running. */
   #newHandshakeDueMs: number | undefined
+  /** Of keys with another preshared key. */
+  #presharedKeyDueMs: number | undefined
   #sendKeepaliveDueMs: number | undefined
   #persistentKeepaliveDueMs: number | undefined
   #zeroKeyMaterialDueMs: number | undefined
   #needsAnotherKeepalive = false
 
   constructor(around: HandshakeContext, options: PeerOptions, nowMs: number) {
-    this.number = options.number
+    this.row = options.row
     this.acquaintance = options.known
     this.#context = around
     this.#times = { ...TIMES, ...around.times }
     this.#macs = new MacStamp(options.known.identity)
     this.#persistentKeepaliveMs = options.persistentKeepaliveMs ?? 0
     this.#greatestTimestamp = options.greatestTimestamp ?? Buffer.alloc(TIMESTAMP_BYTES)
-    this.#activity = around.keypairs.activity(this.number)
+    this.#activity = around.keypairs.activity(this.row)
     if (this.#persistentKeepaliveMs > 0) this.#persistentKeepaliveDueMs = nowMs
   }
 
@@ -162,9 +167,14 @@ export class Peer {
     return this.#current !== undefined
   }
 
+  /** Whether a handshake of this end is unanswered, and there are no keys without it. */
+  get asks(): boolean {
+    return this.#attempt !== undefined && this.#current === undefined
+  }
+
   /** Its endpoint as a socket address; undefined while it is not known. */
   get endpoint(): Uint8Array | undefined {
-    return this.#context.endpointOf(this.number)
+    return this.#context.endpointOf(this.row)
   }
 
   /** The greatest timestamp of the initiations that were accepted; zeros before the first. */
@@ -172,11 +182,14 @@ export class Peer {
     return this.#greatestTimestamp
   }
 
-  /** Changes its settings. The keys stay, unless they were made with another preshared key. */
+  /**
+   * Changes its settings. The keys stay. After another preshared key, new ones are asked for; until they come, or the
+   * old ones expire, the other end may not have that key yet.
+   */
   change({ presharedKey, persistentKeepaliveMs }: PeerChange, nowMs: number): void {
-    if (!timingSafeEqual(presharedKey, this.acquaintance.presharedKey)) {
-      this.wipe()
+    if (presharedKey !== undefined && !timingSafeEqual(presharedKey, this.acquaintance.presharedKey)) {
       this.acquaintance.presharedKey.set(presharedKey)
+      this.#presharedKeyDueMs = Math.max(nowMs, this.#initiationSentMs + this.#times.rekeyTimeoutMs)
     }
     if (persistentKeepaliveMs === this.#persistentKeepaliveMs) return
     this.#persistentKeepaliveMs = persistentKeepaliveMs
@@ -194,7 +207,7 @@ export class Peer {
     if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs || endpoint === undefined) return
     const { protocol, own, keypairs, random } = this.#context
     this.#endAttempt()
-    const index = keypairs.reserve(this.number)
+    const index = keypairs.reserve(this.row)
     if (index === undefined) return
     const timestamp = tai64n(this.#context.unixMs())
     const { message, initiated } = createInitiation(
@@ -225,10 +238,10 @@ export class Peer {
     const { keypairs, random } = this.#context
     if (initiation.timestamp.compare(this.#greatestTimestamp) <= 0) return 'old'
     if (nowMs - this.#initiationTakenMs < INITIATION_INTERVAL_MS) return 'old'
-    const index = keypairs.reserve(this.number)
+    const index = keypairs.reserve(this.row)
     if (index === undefined) return 'old'
     // Treat the message as lost. It may still come from the right place.
-    if (!this.#context.roamed(this.number, source)) {
+    if (!this.#context.roamed(this.row, source)) {
       keypairs.release(index)
       return 'misplaced'
     }
@@ -240,9 +253,9 @@ export class Peer {
     this.#greatestTimestamp = initiation.timestamp
     this.#initiationTakenMs = nowMs
     this.#stamp(response.message, index, nowMs)
+    // The white paper's implementations drop the previous keypair, too. But if both ends began at once, the other end
+    // may still seal with it, until it gets this response. Everything would be lost until then.
     this.#drop(this.#next)
-    this.#drop(this.#previous)
-    this.#previous = undefined
     this.#next = this.#establish(index, initiation.sender, response.keys, false, nowMs)
     this.#authenticatedPacketTraversed(nowMs)
     this.#context.send(response.message, source)
@@ -258,13 +271,17 @@ export class Peer {
     if (nowMs - this.#initiationSentMs >= this.#times.rejectAfterMs) return 'old'
     const keys = readResponse(attempt.initiated, this.#context.own, this.acquaintance, message)
     if (keys === undefined) return 'not authentic'
-    if (!this.#context.roamed(this.number, source)) {
+    if (!this.#context.roamed(this.row, source)) {
       wipe(keys.send, keys.receive)
       return 'misplaced'
     }
     wipe(attempt.initiated.chainingKey, attempt.initiated.hash)
     this.#attempt = undefined
-    const keypair = this.#establish(attempt.index, message.readUInt32LE(RESPONSE.sender), keys, true, nowMs)
+    // If both ends began at once, they would do so again at each renewal, and lose what is on its way then.
+    const lateMs =
+      this.#next === undefined ? 0 : (this.#context.random(1)[0] / 256) * this.#times.rekeyTimeoutMs
+    const remoteIndex = message.readUInt32LE(RESPONSE.sender)
+    const keypair = this.#establish(attempt.index, remoteIndex, keys, true, nowMs, lateMs)
     this.#drop(this.#previous)
     this.#previous = this.#current
     if (this.#next !== undefined) {
@@ -311,6 +328,10 @@ export class Peer {
       this.#newHandshakeDueMs = undefined
       this.initiate(nowMs)
     }
+    if (due(this.#presharedKeyDueMs, nowMs)) {
+      this.#presharedKeyDueMs = undefined
+      if (this.hasKeypair) this.initiate(nowMs)
+    }
     if (due(this.#sendKeepaliveDueMs, nowMs)) {
       this.#sendKeepaliveDueMs = this.#needsAnotherKeepalive
         ? nowMs + this.#times.keepaliveTimeoutMs
@@ -328,7 +349,7 @@ export class Peer {
   /** Forgets all keys and handshakes. */
   wipe(): void {
     this.#endAttempt()
-    this.#context.keypairs.sealWith(this.number, undefined)
+    this.#context.keypairs.sealWith(this.row, undefined)
     for (const keypair of [this.#previous, this.#current, this.#next]) this.#drop(keypair)
     this.#previous = undefined
     this.#current = undefined
@@ -351,7 +372,7 @@ export class Peer {
   /** Starts and stops timers, by the traffic since the last call. */
   #observeTraffic(nowMs: number): void {
     const before = this.#activity
-    const now = this.#context.keypairs.activity(this.number)
+    const now = this.#context.keypairs.activity(this.row)
     this.#activity = now
     const current = this.#current
     if (now.sent !== before.sent) {
@@ -377,7 +398,8 @@ export class Peer {
   }
 
   #isOld(keypair: Keypair, nowMs: number): boolean {
-    if (keypair.initiator && nowMs - keypair.establishedMs >= this.#times.rekeyAfterMs) return true
+    const ageMs = nowMs - keypair.establishedMs
+    if (keypair.initiator && ageMs >= this.#times.rekeyAfterMs + keypair.lateMs) return true
     return this.#context.keypairs.sealed(keypair.index) >= REKEY_AFTER_MESSAGES
   }
 
@@ -386,7 +408,7 @@ export class Peer {
     const isOver = (keypair: Keypair | undefined) =>
       keypair !== undefined && nowMs - keypair.establishedMs >= this.#times.rejectAfterMs
     if (isOver(this.#current)) {
-      this.#context.keypairs.sealWith(this.number, undefined)
+      this.#context.keypairs.sealWith(this.row, undefined)
       this.#drop(this.#current)
       this.#current = undefined
     }
@@ -403,7 +425,7 @@ export class Peer {
 
   #sendKeepalive(nowMs: number): void {
     if (this.#current === undefined) this.initiate(nowMs)
-    else this.#context.sendKeepalive(this.number)
+    else this.#context.sendKeepalive(this.row)
   }
 
   #establish(
@@ -412,16 +434,17 @@ export class Peer {
     keys: TransportKeys,
     initiator: boolean,
     nowMs: number,
+    lateMs = 0,
   ): Keypair {
     this.#context.keypairs.establish(index, remoteIndex, keys, nowMs + this.#times.rejectAfterMs)
     this.#zeroKeyMaterialDueMs = nowMs + this.#times.rejectAfterMs * 3
-    return { index, initiator, establishedMs: nowMs }
+    return { index, initiator, establishedMs: nowMs, lateMs }
   }
 
   #use(keypair: Keypair): void {
     this.#current = keypair
     this.handshakeMs = keypair.establishedMs
-    this.#context.keypairs.sealWith(this.number, keypair.index)
+    this.#context.keypairs.sealWith(this.row, keypair.index)
   }
 
   #drop(keypair: Keypair | undefined): void {

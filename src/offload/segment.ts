@@ -30,12 +30,13 @@ export class Segmenter {
   headerBytes = 0
   /** Payload bytes of every segment. Only the last may have fewer. */
   gsoSize = 0
+  /** How many segments there are. */
+  count = 0
   readonly #view: DataView
   readonly #u8: Uint8Array
   readonly #bytes: ByteOperations
   #frame = 0
   #payloadBytes = 0
-  #count = 0
   /** Offsets from the start of the frame. */
   #l3 = 0
   #l4 = 0
@@ -98,7 +99,7 @@ export class Segmenter {
     this.headerBytes = headerBytes
     this.gsoSize = gsoSize
     this.#payloadBytes = frameBytes - headerBytes
-    this.#count = Math.ceil(this.#payloadBytes / gsoSize)
+    this.count = Math.ceil(this.#payloadBytes / gsoSize)
     if (this.#ipv4) {
       this.#id = view.getUint16(frame + l3 + IPV4.id)
       view.setUint32(frame + l3 + IPV4.totalLength, 0)
@@ -116,13 +117,18 @@ export class Segmenter {
       this.#u8[transport + TCP.flags] = 0
     } else view.setUint16(transport + UDP.length, 0)
     this.#l4Sum = this.#bytes.sum(transport, l4Bytes, pseudo)
-    return this.#count
+    return this.count
   }
 
   /** The sum of the pseudo header without its length. It comes from the IP header. */
   #addressSum(): number {
     const addresses = this.#frame + this.#l3 + (this.#ipv4 ? IPV4.source : IPV6.source)
     return this.#bytes.sum(addresses, this.#ipv4 ? 8 : 32, swap16(this.#tcp ? IPPROTO_TCP : IPPROTO_UDP))
+  }
+
+  /** Bytes of the longest segment with its headers: the first. */
+  get longestBytes(): number {
+    return this.headerBytes + this.payloadBytes(0)
   }
 
   payloadOffset(index: number): number {
@@ -173,7 +179,7 @@ export class Segmenter {
   #segmentFlags(index: number): number {
     let flags = this.#flags
     if (index !== 0) flags &= ~TCP_CWR
-    if (index !== this.#count - 1) flags &= ~(TCP_FIN | TCP_PSH)
+    if (index !== this.count - 1) flags &= ~(TCP_FIN | TCP_PSH)
     return flags
   }
 }

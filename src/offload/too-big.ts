@@ -63,6 +63,53 @@ export class TooBigAnswer {
   }
 
   /**
+   * Whether there is an answer to the frame at `frame`, if it is too long.
+   * @param available how many of the frame's first bytes are present
+   * @param bytes the length of the frame
+   * @param l2Bytes bytes before the IP header, without VLAN tags: 14, or 0 in tun mode
+   */
+  isDue(frame: number, available: number, bytes: number, l2Bytes: number): boolean {
+    const { view, u8 } = this.#memory
+    if (available < l2Bytes + IPV4_HEADER_BYTES) return false
+    const l3 = l3Offset(view, frame, l2Bytes)
+    if (available < l3 + IPV4_HEADER_BYTES) return false
+    // Group addresses of Ethernet.
+    if (l2Bytes !== 0 && ((u8[frame] | u8[frame + 6]) & 1) !== 0) return false
+    const type = l2Bytes === 0 ? 0 : view.getUint16(frame + l3 - 2)
+    const version = u8[frame + l3] >>> 4
+    if (version === 4 && (l2Bytes === 0 || type === ETHERTYPE_IPV4))
+      return this.#isDueIpv4(frame + l3, available - l3)
+    // An IPv6 answer never announces less than IPv6's least MTU.
+    if (version !== 6 || bytes - l3 <= IPV6_MIN_MTU_BYTES) return false
+    return (l2Bytes === 0 || type === ETHERTYPE_IPV6) && this.#isDueIpv6(frame + l3, available - l3)
+  }
+
+  /** Whether there is an answer to the IPv4 packet at `ip`, of which `available` bytes are there. */
+  #isDueIpv4(ip: number, available: number): boolean {
+    const { view, u8 } = this.#memory
+    const headerBytes = (u8[ip] & 0x0f) * 4
+    const flags = view.getUint16(ip + IPV4.flagsFragment)
+    if (headerBytes < IPV4_HEADER_BYTES || available < headerBytes + 8) return false
+    if ((flags & IPV4_DF) === 0 || (flags & IPV4_FRAGMENT_OFFSET) !== 0) return false
+    if (!isHost(u8[ip + IPV4.source]) || !isHost(u8[ip + IPV4.destination])) return false
+    return u8[ip + IPV4.protocol] !== IPPROTO_ICMP || !ICMP_ERRORS.has(u8[ip + headerBytes])
+  }
+
+  /** Whether there is an answer to the IPv6 packet at `ip`, of which `available` bytes are there. */
+  #isDueIpv6(ip: number, available: number): boolean {
+    const { view, u8 } = this.#memory
+    if (available < IPV6_HEADER_BYTES + 8) return false
+    const source = u8[ip + IPV6.source]
+    // Multicast is ff00::/8. From ::/8 only the unspecified and the loopback address are seen.
+    if (source === 0xff || source === 0 || u8[ip + IPV6.destination] === 0xff) return false
+    const upper = ipv6Upper(view, ip, ip + available)
+    if (upper < 0) return false
+    if ((upper & 0xff) !== IPPROTO_ICMPV6) return true
+    const message = upper >>> 8 < available ? u8[ip + (upper >>> 8)] : 0
+    return message >= ICMPV6_FIRST_INFORMATIONAL && message !== ICMPV6_REDIRECT
+  }
+
+  /**
    * Writes the answer to the frame at `frame`.
    * @param available how many of the frame's first bytes are present
    * @param bytes the length of the frame
@@ -79,34 +126,18 @@ export class TooBigAnswer {
     longestFrameBytes: number,
     deviceMtuBytes: number,
   ): number {
-    const { view, u8 } = this.#memory
-    if (available < l2Bytes + IPV4_HEADER_BYTES) return 0
-    const l3 = l3Offset(view, frame, l2Bytes)
-    if (available < l3 + IPV4_HEADER_BYTES || longestFrameBytes <= l3 || bytes - l3 > deviceMtuBytes) return 0
-    // Group addresses of Ethernet.
-    if (l2Bytes !== 0 && ((u8[frame] | u8[frame + 6]) & 1) !== 0) return 0
-    const type = l2Bytes === 0 ? 0 : view.getUint16(frame + l3 - 2)
-    const version = u8[frame + l3] >>> 4
+    if (!this.isDue(frame, available, bytes, l2Bytes)) return 0
+    const l3 = l3Offset(this.#memory.view, frame, l2Bytes)
+    if (longestFrameBytes <= l3 || bytes - l3 > deviceMtuBytes) return 0
     const mtuBytes = longestFrameBytes - l3
-    if (version === 4 && (l2Bytes === 0 || type === ETHERTYPE_IPV4))
-      return this.#writeIpv4(frame, l3, available, l2Bytes, mtuBytes)
-    // An IPv6 answer never announces less than IPv6's least MTU.
-    if (version !== 6 || bytes - l3 <= IPV6_MIN_MTU_BYTES) return 0
-    if (l2Bytes === 0 || type === ETHERTYPE_IPV6)
-      return this.#writeIpv6(frame, l3, available, l2Bytes, Math.max(mtuBytes, IPV6_MIN_MTU_BYTES))
-    return 0
+    return this.#memory.u8[frame + l3] >>> 4 === 4
+      ? this.#writeIpv4(frame, l3, available, l2Bytes, mtuBytes)
+      : this.#writeIpv6(frame, l3, available, l2Bytes, Math.max(mtuBytes, IPV6_MIN_MTU_BYTES))
   }
 
   #writeIpv4(frame: number, l3: number, bytes: number, l2Bytes: number, mtuBytes: number): number {
     const { view, u8 } = this.#memory
     const ip = frame + l3
-    const headerBytes = (u8[ip] & 0x0f) * 4
-    const flags = view.getUint16(ip + IPV4.flagsFragment)
-    if (headerBytes < IPV4_HEADER_BYTES || bytes < l3 + headerBytes + 8) return 0
-    if ((flags & IPV4_DF) === 0 || (flags & IPV4_FRAGMENT_OFFSET) !== 0) return 0
-    if (!isHost(u8[ip + IPV4.source]) || !isHost(u8[ip + IPV4.destination])) return 0
-    if (u8[ip + IPV4.protocol] === IPPROTO_ICMP && ICMP_ERRORS.has(u8[ip + headerBytes])) return 0
-
     this.#swapEthernet(frame, l3, l2Bytes)
     const to = this.#at + l3
     const icmp = to + IPV4_HEADER_BYTES
@@ -131,17 +162,6 @@ export class TooBigAnswer {
   #writeIpv6(frame: number, l3: number, bytes: number, l2Bytes: number, mtuBytes: number): number {
     const { view, u8 } = this.#memory
     const ip = frame + l3
-    if (bytes < l3 + IPV6_HEADER_BYTES + 8) return 0
-    const source = u8[ip + IPV6.source]
-    // Multicast is ff00::/8. From ::/8 only the unspecified and the loopback address are seen.
-    if (source === 0xff || source === 0 || u8[ip + IPV6.destination] === 0xff) return 0
-    const upper = ipv6Upper(view, ip, frame + bytes)
-    if (upper < 0) return 0
-    if ((upper & 0xff) === IPPROTO_ICMPV6) {
-      const message = l3 + (upper >>> 8) < bytes ? u8[ip + (upper >>> 8)] : 0
-      if (message < ICMPV6_FIRST_INFORMATIONAL || message === ICMPV6_REDIRECT) return 0
-    }
-
     this.#swapEthernet(frame, l3, l2Bytes)
     const to = this.#at + l3
     const icmp = to + IPV6_HEADER_BYTES

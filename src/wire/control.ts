@@ -14,8 +14,8 @@ import type { DeviceMode } from './mode.js'
  * martian.
  *
  * After that header, big-endian: magic `udpt` (4 bytes), version (1), type (1), size (2), token (8), then zeros
- * to the end of the frame. `size` is 0 except in an acknowledgement. There it is the length in bytes of the
- * whole frame that it answers, as it was received.
+ * to the end of the frame. In an acknowledgement of a hello or a probe, `size` is the length in bytes of the whole
+ * frame that it answers, as it was received. In a hello it says what this end can do: {@link CAN_KERNEL}, {@link NOT_NOW}. Else it is 0.
  */
 const ETHERTYPE_CONTROL = 0x88b5
 const IPPROTO_CONTROL = 253
@@ -26,14 +26,20 @@ const SOURCE = [0x02, 0x75, 0x64, 0x70, 0x74, 0x00]
 const LOOPBACK = 0x7f000001
 const TTL = 1
 
+/** In a hello: the kernel's own datapath takes frames here. */
+export const CAN_KERNEL = 1
+/** In a hello, beside {@link CAN_KERNEL}: but not from this peer now. */
+export const NOT_NOW = 2
+
 const MAGIC = 0x75647074
 const VERSION = 1
 const BODY = { magic: 0, version: 4, type: 5, size: 6, token: 8, bytes: 16 } as const
 
-const CONTROL_TYPES = ['hello', 'hello_ack', 'probe', 'probe_ack'] as const
+const CONTROL_TYPES = ['hello', 'hello_ack', 'probe', 'probe_ack', 'kernel_ack'] as const
 /**
- * `hello` is a keepalive. `probe` is padded to the size that is tried. `…_ack` is the answer. On the wire: from
- * 1.
+ * `hello` is a keepalive. `probe` is padded to the size that is tried. `…_ack` is the answer. `kernel_ack` answers a
+ * probe of the kernel's own datapath (bpf/layout.ts): its token is the probe's source, a MAC, as a number. On the wire:
+ * from 1.
  */
 export type ControlType = (typeof CONTROL_TYPES)[number]
 
@@ -41,7 +47,7 @@ export interface ControlMessage {
   readonly type: ControlType
   /** 64 random bits. An answer repeats the token of the message that it answers. */
   readonly token: bigint
-  /** In an acknowledgement: bytes of the frame that it answers. Otherwise 0. */
+  /** In an acknowledgement: bytes of the frame that it answers. In a hello: 0, or {@link CAN_KERNEL} and {@link NOT_NOW}. */
   readonly sizeBytes: number
 }
 

@@ -9,11 +9,6 @@ export const ETHERNET_HEADER_BYTES = 14
 /** Bytes that an 802.1Q tag adds. */
 export const VLAN_TAG_BYTES = 4
 
-/** The longest frame of a network with this MTU: header, one VLAN tag, payload. */
-export function maxFrameBytes(mtuBytes: number): number {
-  return ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES + mtuBytes
-}
-
 export type MacAddress = readonly [number, number, number, number, number, number]
 
 const MAC_TEXT =

@@ -1,7 +1,6 @@
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES } from './ip.js'
 import { IPV4 } from './ipv4.js'
 import { IPV6 } from './ipv6.js'
-import type { DeviceMode } from './mode.js'
 import { PADDING_BYTES } from './wireguard.js'
 
 /**
@@ -13,30 +12,27 @@ import { PADDING_BYTES } from './wireguard.js'
  * last byte. It counts itself and the zeros before it.
  */
 
-/** The least number of bytes that {@link pad} adds to a frame. */
-export function leastPaddingBytes(mode: DeviceMode): number {
-  return mode === 'tap' ? 1 : 0
-}
-
 /**
  * Pads the `bytes` bytes at `at`, and overwrites what follows them.
  * @param limit padding must not make the length greater than this
+ * @param counted whether the last byte counts the padding, as in tap mode
  * @returns the length with padding
  */
-export function pad(u8: Uint8Array, at: number, bytes: number, limit: number, tap: boolean): number {
-  const least = tap ? bytes + 1 : bytes
+export function pad(u8: Uint8Array, at: number, bytes: number, limit: number, counted: boolean): number {
+  const least = counted ? bytes + 1 : bytes
   const whole = (least + PADDING_BYTES - 1) & -PADDING_BYTES
   const padded = whole <= limit ? whole : Math.max(least, limit)
   for (let i = at + bytes; i < at + padded; i++) u8[i] = 0
-  if (tap) u8[at + padded - 1] = padded - bytes
+  if (counted) u8[at + padded - 1] = padded - bytes
   return padded
 }
 
 /**
  * The length without padding of the `bytes` opened bytes (at least one) at `at`; -1 if the padding is invalid.
+ * @param counted as for {@link pad}
  */
-export function unpad(view: DataView, at: number, bytes: number, tap: boolean): number {
-  if (tap) {
+export function unpad(view: DataView, at: number, bytes: number, counted: boolean): number {
+  if (counted) {
     const padding = view.getUint8(at + bytes - 1)
     return padding >= 1 && padding <= bytes ? bytes - padding : -1
   }

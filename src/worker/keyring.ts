@@ -1,10 +1,10 @@
 import type { Aead } from '../crypto/ciphers.js'
+import type { Encap } from '../encap/encap.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { C } from '../memory/counters.js'
 import type { KeypairTable } from '../memory/keypair-table.js'
 import type { PeerTable } from '../memory/peer-table.js'
 import { ReplayWindow } from '../memory/replay-window.js'
-import { unpad } from '../wire/padding.js'
 import { MESSAGE, TRANSPORT, TRANSPORT_HEADER_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../wire/wireguard.js'
 
 export interface KeyringOptions {
@@ -12,8 +12,7 @@ export interface KeyringOptions {
   readonly table: KeypairTable
   readonly aead: Aead
   readonly peers: PeerTable
-  /** Whether the frames are Ethernet frames. */
-  readonly tap: boolean
+  readonly encap: Encap
   /** The last reading of the clock by which keys age (`linux/clock.ts`): one number. */
   readonly clockMs: Float64Array
   /** Wakes main, unless it has been told and has not looked since. */
@@ -28,36 +27,40 @@ const MAX_RANGE = 64
  * thread may seal. Only the udp worker opens, because the replay windows have no lock.
  */
 export class Keyring {
-  /** The peer that sent the message opened last. */
-  peer = 0
+  /** The row of the peer that sent the message opened last. */
+  row = 0
   readonly #memory: NativeMemory
   readonly #table: KeypairTable
   readonly #aead: Aead
   readonly #peers: PeerTable
-  readonly #tap: boolean
+  readonly #encap: Encap
   readonly #clockMs: Float64Array
   readonly #tellMain: () => void
   readonly #window: ReplayWindow
   /**
-   * Generations of the prepared keys: for each row, the one to seal with and the one to open with. 0 is none.
+   * Generations of the prepared keys: for each keypair, the one to seal with and the one to open with. 0 is
+   * none.
    */
   readonly #ready: Int32Array
   /** When the first of the prepared keys expires: one number, on the same clock. */
   readonly #overMs = new Float64Array([Number.POSITIVE_INFINITY])
-  /** Numbers taken but not yet used: their peer (-1 for none), their keys, the first number, and the end. */
-  #rangePeer = -1
-  #row = 0
+  /**
+   * Numbers taken but not yet used: their peer's row (-1 for none), their keys, the first number, and the
+   * end.
+   */
+  #rangeRow = -1
+  #keyRow = 0
   #remoteIndex = 0
   #next = 0
   #end = 0
   #expected = 1
 
-  constructor({ memory, table, aead, peers, tap, clockMs, tellMain }: KeyringOptions) {
+  constructor({ memory, table, aead, peers, encap, clockMs, tellMain }: KeyringOptions) {
     this.#memory = memory
     this.#table = table
     this.#aead = aead
     this.#peers = peers
-    this.#tap = tap
+    this.#encap = encap
     this.#clockMs = clockMs
     this.#tellMain = tellMain
     this.#window = new ReplayWindow(memory)
@@ -70,25 +73,25 @@ export class Keyring {
    */
   expect(frames: number): void {
     this.#expected = Math.min(frames, MAX_RANGE)
-    this.#rangePeer = -1
+    this.#rangeRow = -1
   }
 
   /**
-   * Seals `bytes` padded bytes for `peer` in a slot of the {@link Aead}, and writes the header before them.
-   * Without a key it tells main.
+   * Seals `bytes` padded bytes for the peer in row `row` in a slot of the {@link Aead}, and writes the header
+   * before them. Without a key it tells main.
    * @param header offset of the header
    * @returns false if there is no key
    */
-  seal(peer: number, header: number, slot: number, bytes: number): boolean {
-    if (peer !== this.#rangePeer || this.#next === this.#end) {
-      if (!this.#takeRange(peer)) {
-        if (this.#table.want(peer)) this.#tellMain()
+  seal(row: number, header: number, slot: number, bytes: number): boolean {
+    if (row !== this.#rangeRow || this.#next === this.#end) {
+      if (!this.#takeRange(row)) {
+        if (this.#table.want(row)) this.#tellMain()
         return false
       }
     }
     const { u32 } = this.#memory
     const number = this.#next++
-    this.#aead.seal(this.#row * 2, 0, number, slot, bytes)
+    this.#aead.seal(this.#keyRow * 2, 0, number, slot, bytes)
     u32[header >>> 2] = MESSAGE.transport
     u32[(header + TRANSPORT.receiver) >>> 2] = this.#remoteIndex
     u32[(header + TRANSPORT.counter) >>> 2] = number
@@ -96,17 +99,17 @@ export class Keyring {
     return true
   }
 
-  #takeRange(peer: number): boolean {
-    this.#rangePeer = -1
-    const row = this.#table.sealingRow(peer)
-    const generation = row < 0 ? 0 : this.#readyKey(row, true)
-    // The row may have been given to another peer since.
-    if (generation === 0 || this.#table.peer(row) !== peer) return false
-    const remoteIndex = this.#table.remoteIndex(row)
-    const first = this.#table.take(row, generation, this.#expected)
+  #takeRange(row: number): boolean {
+    this.#rangeRow = -1
+    const keyRow = this.#table.sealingKeyRow(row)
+    const generation = keyRow < 0 ? 0 : this.#readyKey(keyRow, true)
+    // The keypair's row may have been given to another peer since.
+    if (generation === 0 || this.#table.row(keyRow) !== row) return false
+    const remoteIndex = this.#table.remoteIndex(keyRow)
+    const first = this.#table.take(keyRow, generation, this.#expected)
     if (first < 0) return false
-    this.#rangePeer = peer
-    this.#row = row
+    this.#rangeRow = row
+    this.#keyRow = keyRow
     this.#remoteIndex = remoteIndex
     this.#next = first
     this.#end = first + this.#expected
@@ -116,33 +119,34 @@ export class Keyring {
   /**
    * Opens the `bytes` bytes of transport data at offset `at`, in place. The content, without its padding, is
    * then at `at` + {@link TRANSPORT_HEADER_BYTES}.
-   * @param name offset of the socket address that it is from
+   * @param name offset of the name that it is from
    * @returns bytes of the content, 0 for a keepalive; on failure a negative number: -1 minus the drop counter's
    * index
    */
   open(at: number, bytes: number, name: number): number {
     const { view } = this.#memory
     if (bytes < TRANSPORT_OVERHEAD_BYTES) return -1 - C.dropNotPrivate
-    const row = this.#table.rowOf(view.getUint32(at + TRANSPORT.receiver, true))
-    const generation = row < 0 ? 0 : this.#readyKey(row, false)
+    const keyRow = this.#table.keyRowOf(view.getUint32(at + TRANSPORT.receiver, true))
+    const generation = keyRow < 0 ? 0 : this.#readyKey(keyRow, false)
     if (generation === 0) return -1 - C.dropUnknownIndex
     const low = view.getUint32(at + TRANSPORT.counter, true)
     const high = view.getUint32(at + TRANSPORT.counter + 4, true)
-    const window = this.#table.window(row)
+    const window = this.#table.window(keyRow)
     if (!this.#window.isFresh(window, high, low)) return -1 - C.dropReplayed
     const packet = at + TRANSPORT_HEADER_BYTES
-    if (!this.#aead.open(row * 2 + 1, high, low, packet, bytes - TRANSPORT_HEADER_BYTES))
+    if (!this.#aead.open(keyRow * 2 + 1, high, low, packet, bytes - TRANSPORT_HEADER_BYTES))
       return -1 - C.dropNotAuthentic
-    const peer = this.#table.peer(row)
-    // If main has wiped the keys meanwhile, the row and its window may belong to another peer now.
-    if (this.#table.generation(row) !== generation) return -1 - C.dropUnknownIndex
+    const row = this.#table.row(keyRow)
+    // If main has wiped the keys meanwhile, the keypair's row and its window may belong to another peer now.
+    if (this.#table.generation(keyRow) !== generation) return -1 - C.dropUnknownIndex
     this.#window.accept(window, high, low)
-    this.peer = peer
-    if (this.#table.confirm(row, generation)) this.#tellMain()
-    if (!this.#peers.isFrom(peer, name) && this.#table.move(peer, name)) this.#tellMain()
+    this.row = row
+    if (this.#table.confirm(keyRow, generation)) this.#tellMain()
+    if (!this.#peers.isFrom(row, name) && this.#table.move(row, name)) this.#tellMain()
+    if (!this.#peers.speaksTo(row, name) && this.#peers.noteLocal(row, name)) this.#tellMain()
     const padded = bytes - TRANSPORT_OVERHEAD_BYTES
     if (padded === 0) return 0
-    const plain = unpad(view, packet, padded, this.#tap)
+    const plain = this.#encap.unpad(view, packet, padded)
     return plain > 0 ? plain : -1 - C.dropNotPrivate
   }
 
@@ -156,7 +160,7 @@ export class Keyring {
 
   /** Frees prepared keys that main has wiped, or that have expired. */
   sweep(): void {
-    this.#rangePeer = -1
+    this.#rangeRow = -1
     this.#overMs[0] = Number.POSITIVE_INFINITY
     for (let keySlot = 0; keySlot < this.#ready.length; keySlot++) {
       const generation = this.#ready[keySlot]
@@ -171,16 +175,20 @@ export class Keyring {
     }
   }
 
-  /** The generation of the row's keys, which are then prepared; 0 if there are none. */
-  #readyKey(row: number, sealing: boolean): number {
-    const generation = this.#table.generation(row)
+  /** The generation of a keypair row's keys, which are then prepared; 0 if there are none. */
+  #readyKey(keyRow: number, sealing: boolean): number {
+    const generation = this.#table.generation(keyRow)
     if ((generation & 1) === 0) return 0
-    const keySlot = sealing ? row * 2 : row * 2 + 1
+    const keySlot = sealing ? keyRow * 2 : keyRow * 2 + 1
     if (this.#ready[keySlot] === generation) return generation
-    const overMs = this.#table.overMs(row)
+    const overMs = this.#table.overMs(keyRow)
     if (overMs <= this.#clockMs[0]) return 0
-    this.#aead.setKey(keySlot, sealing ? this.#table.sendKey(row) : this.#table.receiveKey(row), sealing)
-    const same = this.#table.generation(row) === generation
+    this.#aead.setKey(
+      keySlot,
+      sealing ? this.#table.sendKey(keyRow) : this.#table.receiveKey(keyRow),
+      sealing,
+    )
+    const same = this.#table.generation(keyRow) === generation
     this.#ready[keySlot] = same ? generation : 0
     if (!same) this.#aead.clearKey(keySlot)
     else if (overMs < this.#overMs[0]) this.#overMs[0] = overMs

@@ -1,13 +1,19 @@
 import { CRYPTO_SCRATCH_BYTES, type Crypto, KEY_BYTES } from '../crypto/ciphers.js'
 import { findCrypto } from '../crypto/find-crypto.js'
+import type { Encap } from '../encap/encap.js'
 import { BootClock } from '../linux/clock.js'
+import { C } from '../memory/counters.js'
+import type { Drops } from '../memory/drops.js'
 import { KeypairTable } from '../memory/keypair-table.js'
 import { Mailbox } from '../memory/mailbox.js'
 import type { PathLimits } from '../memory/path-limits.js'
 import type { PeerTable } from '../memory/peer-table.js'
 import { StateWord } from '../memory/plan.js'
 import { SEALING_SLOTS_BYTES } from '../memory/slots.js'
+import { StateWords } from '../memory/state-words.js'
 import type { ByteOperations } from '../offload/bytes.js'
+import { COOKIE_REPLY } from '../wire/wireguard.js'
+import { COOKIE_SOCKET_SCRATCH_BYTES, CookieSocket } from './inbound/cookie-socket.js'
 import { GATE_SCRATCH_BYTES, Gate } from './inbound/gate.js'
 import { MAC_CHECK_SCRATCH_BYTES, MacCheck } from './inbound/mac-check.js'
 import { Neighbours } from './inbound/neighbours.js'
@@ -33,12 +39,16 @@ function sharedClock(): BootClock {
   return clock
 }
 
+/** One function for all callers, so that V8 can optimise the call. */
+const nowMs = () => performance.now()
+
 export interface PrivatePartsOptions {
   readonly task: LoopTask
   readonly keys: HandshakeKeys
   readonly scratch: Scratch
   readonly peers: PeerTable
   readonly limits: PathLimits
+  readonly encap: Encap
   readonly bytes: ByteOperations
   readonly control: Mailbox
   /** Wakes main. */
@@ -83,10 +93,9 @@ export class PrivateParts {
   }
 
   #seal(slots: number, keys: number): { keyring: Keyring; sealer: Sealer } {
-    const { task, scratch, peers, limits, bytes, control } = this.#options
-    const { plan, mode } = task
+    const { task, scratch, peers, limits, encap, bytes, control } = this.#options
+    const { plan } = task
     const { memory } = scratch
-    const tap = mode === 'tap'
     const aead = this.#crypto.aead({
       memory,
       at: slots,
@@ -99,23 +108,33 @@ export class PrivateParts {
     const tellMain = () => {
       if (control.mustTell()) this.#options.tellMain()
     }
-    const keyring = new Keyring({ memory, table, aead, peers, tap, clockMs: this.#clock.ms, tellMain })
+    const keyring = new Keyring({ memory, table, aead, peers, encap, clockMs: this.#clock.ms, tellMain })
     this.#keyrings.push(keyring)
-    const sealer = new Sealer({ memory, keyring, limits, bytes, slots, state: plan.state, tap })
+    const words = new StateWords(memory, plan.state)
+    const sealer = new Sealer({ memory, keyring, limits, bytes, slots, words, encap })
     return { keyring, sealer }
   }
 
-  makeOpener(counters: Float64Array, peerCounters: Float64Array): Opener {
+  makeOpener(counters: Float64Array, peerCounters: Float64Array, drops: Drops): Opener {
     const { task, keys, scratch, peers, tellMain } = this.#options
     const { memory } = scratch
     const { plan, udpFd: fd, sockaddrBytes } = task
     const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
     const handshakes = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     const macs = makeMacCheck(this.#crypto, keys, scratch)
+    const outlet = new CookieSocket({
+      memory,
+      fd,
+      sockaddrBytes,
+      reply: macs.reply,
+      replyBytes: COOKIE_REPLY.size,
+      scratch: scratch.take(COOKIE_SOCKET_SCRATCH_BYTES),
+      called: () => void counters[C.syscalls]++,
+    })
     const at = scratch.take(GATE_SCRATCH_BYTES)
-    const around = { memory, table, peers, handshakes, tellMain, fd, sockaddrBytes, counters }
+    const around = { memory, table, peers, handshakes, tellMain, outlet, nowMs, drops }
     const gate = new Gate({ ...around, macs, neighbours: new Neighbours(memory), scratch: at })
-    return new Opener({ memory, keyring: this.#keyrings[0], gate, counters, peerCounters })
+    return new Opener({ memory, keyring: this.#keyrings[0], gate, counters, peerCounters, drops })
   }
 }
 

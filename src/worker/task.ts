@@ -7,6 +7,8 @@ export type { WorkerRole }
 export interface WorkerTask extends LoopTask {
   readonly memory: WebAssembly.Memory
   readonly plan: MemoryPlan
+  /** Whether the worker's first idle moments go to the warm-up. */
+  readonly warmUp: boolean
 }
 
 /** What one worker's loop is made of. */

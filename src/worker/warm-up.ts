@@ -1,4 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto'
+import { type Encap, encapFor } from '../encap/encap.js'
 import {
   AF_UNIX,
   SOCK_CLOEXEC,
@@ -12,7 +13,7 @@ import {
 import { Doorbell } from '../linux/eventfd.js'
 import { close, must, read, socketpair, write } from '../linux/libc.js'
 import type { NativeMemory } from '../linux/memory.js'
-import { SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { LOCAL_BYTES, SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { virtio_net_hdr } from '../linux/structs.js'
 import { Fdb } from '../memory/fdb.js'
 import { KeypairTable } from '../memory/keypair-table.js'
@@ -20,14 +21,14 @@ import { Offloads } from '../memory/offloads.js'
 import { PeerTable } from '../memory/peer-table.js'
 import { StateWord, type WarmUpPlan } from '../memory/plan.js'
 import { Routes } from '../memory/routes.js'
+import { StateWords } from '../memory/state-words.js'
 import { DEVICE } from '../memory/target.js'
 import { writeControl } from '../wire/control.js'
-import { ETHERNET, ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.js'
+import { ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../wire/icmp.js'
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, UDP_HEADER_BYTES } from '../wire/ip.js'
 import { IPV4 } from '../wire/ipv4.js'
 import { IPV6 } from '../wire/ipv6.js'
-import type { DeviceMode } from '../wire/mode.js'
 import { IPPROTO_TCP, TCP, TCP_ACK, TCP_PSH } from '../wire/tcp.js'
 import { IPPROTO_UDP, UDP } from '../wire/udp.js'
 import { datagramsIn } from './inbound/receive-vector.js'
@@ -50,7 +51,8 @@ const SELDOM = 16
 const SECOND = 64
 
 /**
- * Main is told of a control frame once in this many rounds. Main looks into its own mailbox, and finds nothing.
+ * Main is told of a control frame or of a local address once in this many rounds. Main looks into its own tables, and
+ * finds nothing.
  */
 const RARELY = 512
 
@@ -102,6 +104,7 @@ class SmallTunnel {
   readonly #memory: NativeMemory
   readonly #plan: WarmUpPlan
   readonly #offloads: Offloads
+  readonly #peers: PeerTable
   readonly #fds: number[] = []
   readonly #bell: Doorbell
   readonly #tap: Loop
@@ -117,13 +120,14 @@ class SmallTunnel {
 
   constructor(memory: NativeMemory, task: WorkerTask, assemble: (task: LoopTask) => Loop) {
     const plan = task.plan.warmUp[task.role]
-    memory.i32[(plan.state >>> 2) + StateWord.maxFrameBytes] = memory.byteLength
+    new StateWords(memory, plan.state).maxFrameBytes = memory.byteLength
     this.#memory = memory
     this.#plan = plan
     // A socket of a pair has no name. It sends to the other socket, and the sender's name is all zeros. So is
     // the address of the one peer.
-    new PeerTable(memory, plan.peers, plan.peerRows).setAddress(0, new Uint8Array(SOCKADDR_BYTES))
-    const everything = [4, 16].map((bytes) => ({ address: new Uint8Array(bytes), prefixLength: 0, peer: 0 }))
+    this.#peers = new PeerTable(memory, plan.peers, plan.peerRows)
+    this.#peers.setAddress(0, new Uint8Array(SOCKADDR_BYTES))
+    const everything = [4, 16].map((bytes) => ({ address: new Uint8Array(bytes), prefixLength: 0, row: 0 }))
     new Routes(memory, plan.routes, plan.routeLimit).set(everything)
     if (task.keys !== undefined) this.#shareKeys()
     this.#offloads = new Offloads(memory, plan.offloads)
@@ -153,7 +157,7 @@ class SmallTunnel {
     this.#fdbs = [this.#database(plan.fdb, 0), this.#database(plan.farFdb, DEVICE)]
     this.#tap = part('tap', near, plan.fdb)
     this.#udp = part('udp', far, plan.farFdb)
-    this.#bursts = burstsFor(task.mode)
+    this.#bursts = burstsFor(encapFor(task.mode, task.keys !== undefined))
     this.#control = writeControl(task.mode, { type: 'hello', token: 0n, sizeBytes: 0 })
   }
 
@@ -182,9 +186,13 @@ class SmallTunnel {
     this.#offloads.set('udp_segment', Math.floor(index / bursts.length) % 2 === 0)
     for (const frame of bursts[index % bursts.length]) write(this.#overlay, frame, frame.length)
     for (const fdb of this.#fdbs) fdb.tick(Math.floor(index / SECOND))
+    if (index % SELDOM <= 1) this.#moveSource(index % SELDOM === 1)
     if (index % SELDOM === 0) {
       this.#bell.ring()
-      if (index % RARELY === 0) this.#memory.i32[(this.#plan.state >>> 2) + StateWord.controlTold] = 0
+      if (index % RARELY === 0) {
+        this.#memory.i32[(this.#plan.state >>> 2) + StateWord.controlTold] = 0
+        this.#peers.takeNews(0)
+      }
       write(this.#near, this.#control, this.#control.length)
     }
     let busy: boolean
@@ -195,6 +203,12 @@ class SmallTunnel {
     // No socket pair can deliver a run, as UDP_GRO does. So this function is called here.
     datagramsIn(SEGMENTS_BYTES, SEGMENT_BYTES)
     while (read(this.#overlay, this.#out, this.#out.length) > 0);
+  }
+
+  /** What is sent bears a source address, and is news to whom it comes, or neither. A socket pair ignores the address. */
+  #moveSource(on: boolean): void {
+    const local = new Uint8Array(LOCAL_BYTES).fill(on ? 1 : 0)
+    this.#peers.setAddress(0, new Uint8Array(SOCKADDR_BYTES), local, on)
   }
 
   close(): void {
@@ -232,11 +246,10 @@ const SEGMENTS_BYTES = 3 * SEGMENT_BYTES + SMALL_BYTES
  * Each frame is behind its `virtio_net_hdr`. A burst does not fill a socket's queue (net.unix.max_dgram_qlen,
  * 10).
  */
-function burstsFor(mode: DeviceMode): readonly (readonly Uint8Array[])[] {
-  const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
+function burstsFor({ l2Bytes, ethernet }: Encap): readonly (readonly Uint8Array[])[] {
   return ([4, 6] as const).flatMap((version) => {
     const question = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES, 0)
-    if (l2Bytes !== 0) question.fill(0xff, virtio_net_hdr.size, virtio_net_hdr.size + MAC_BYTES)
+    if (ethernet) question.fill(0xff, virtio_net_hdr.size, virtio_net_hdr.size + MAC_BYTES)
     const echo = packet(l2Bytes, version, version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, SMALL_BYTES, 0)
     const datagram = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES, 0)
     const shorter = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES / 2, 0)

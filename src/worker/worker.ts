@@ -1,8 +1,10 @@
 /** What a worker thread runs: one call, which returns when the worker has been stopped. */
 import { parentPort } from 'node:worker_threads'
+import { type Encap, encapFor } from '../encap/encap.js'
 import { Doorbell } from '../linux/eventfd.js'
 import { NativeMemory } from '../linux/memory.js'
 import { counterBlock } from '../memory/counters.js'
+import { Drops } from '../memory/drops.js'
 import { Epoch } from '../memory/epoch.js'
 import { Fdb } from '../memory/fdb.js'
 import { Mailbox } from '../memory/mailbox.js'
@@ -13,9 +15,10 @@ import { PeerTable } from '../memory/peer-table.js'
 import { StateWord } from '../memory/plan.js'
 import { Ring } from '../memory/ring.js'
 import { Routes } from '../memory/routes.js'
+import { StateWords } from '../memory/state-words.js'
 import { StormLimit } from '../memory/storm-limit.js'
+import { Stranger } from '../memory/stranger.js'
 import { type ByteOperations, byteOperations } from '../offload/bytes.js'
-import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.js'
 import { TapSink } from './inbound/tap-sink.js'
 import { UdpSource } from './inbound/udp-source.js'
 import { Loop } from './loop.js'
@@ -36,7 +39,7 @@ import { WarmUp } from './warm-up.js'
 const WARM_UP_REST_MS = 1
 
 /**
- * A worker's life. Its first idle moments go to the warm-up. Returns when main sets the stop word and rings.
+ * A worker's life. Its first idle moments go to the warm-up, unless the settings turn that off. Returns when main sets the stop word and rings.
  * @throws Error if an fd is no longer usable
  */
 export default function work(task: WorkerTask): void {
@@ -44,6 +47,7 @@ export default function work(task: WorkerTask): void {
   const bytes = byteOperations(memory)
   const loop = assemble(task, memory, bytes)
   const warmUp = new WarmUp(memory, task, (small) => assemble(small, memory, bytes))
+  if (!task.warmUp) warmUp.close()
   parentPort?.postMessage({ ready: task.role } satisfies WorkerMessage)
   try {
     while (!loop.ended) {
@@ -77,38 +81,52 @@ export function assemble(
   const inbound = new Ring(memory, i.at, i.dataBytes, udpBell)
   const peers = new PeerTable(memory, plan.peers, plan.peerRows)
   const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
+  const drops = new Drops(counters, peerCounters)
   const offloads = new Offloads(memory, plan.offloads)
-  const l2Bytes = task.mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
+  const encap = encapFor(task.mode, task.keys !== undefined)
   const { state } = plan
+  const words = new StateWords(memory, state)
   const limits = new PathLimits(memory, plan.pathLimits)
   const pathPolicy = new PathPolicy(
-    { limits, udpFd, sockaddrBytes, tapFd, l2Bytes, state },
+    { limits, udpFd, sockaddrBytes, tapFd, encap, words, drops },
     scratch,
     bytes,
     counters,
   )
-  const forwarding = makeForwarding(memory, task)
+  const forwarding = makeForwarding(memory, task, encap)
   const control = new Mailbox(memory, plan.control, state + StateWord.controlTold * 4)
   const privateParts =
-    task.keys && new PrivateParts({ task, keys: task.keys, scratch, peers, limits, bytes, control, tellMain })
+    task.keys &&
+    new PrivateParts({ task, keys: task.keys, scratch, peers, limits, encap, bytes, control, tellMain })
   const sending = {
     ...calls,
     fd: udpFd,
     sockaddrBytes,
     peers,
     peerCounters,
+    drops,
     offloads,
     pathPolicy,
   }
   const sealing = privateParts?.forDevice()
-  const udpSink = new UdpSink({ ...sending, sealing, l2Bytes, forwarding, state }, scratch, bytes, counters)
+  const udpSink = new UdpSink({ ...sending, sealing, encap, forwarding, words }, scratch, bytes, counters)
   const relaying = { ...sending, sealing: privateParts?.forRelay() }
   const relay = task.relay ? new Relay(relaying, scratch, counters) : undefined
-  const writing = { fd: tapFd, l2Bytes, offloads, peerCounters, forwarding, relay, control, tellMain, state }
+  const writing = {
+    fd: tapFd,
+    encap,
+    offloads,
+    peerCounters,
+    drops,
+    forwarding,
+    relay,
+    control,
+    tellMain,
+    words,
+  }
   const tapSink = new TapSink(writing, scratch, bytes, counters)
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
-  const stop = (state >>> 2) + StateWord.stop
   const epoch = new Epoch(memory, state)
   const rung = () => {
     const asked = epoch.now
@@ -119,7 +137,7 @@ export function assemble(
     // If the outbound ring is empty, an unsent batch belongs to no record: its frames had waited for keys. Main
     // cannot wait for it by waiting for the ring. So the number is repeated only after the batch has been sent.
     if (!udpSink.holds || !outbound.isEmpty) epoch.acknowledge(task.role, asked)
-    return Atomics.load(memory.i32, stop) !== 0
+    return words.stopped
   }
   const woke = privateParts === undefined ? nothing : () => privateParts.woke()
   const common = { scratch, counters, woke, rung }
@@ -128,16 +146,30 @@ export function assemble(
     const ways = { own: outboundWay, other: inboundWay }
     return new Loop({ ...common, ...ways, source, bell: tapBell, otherBell: udpBell })
   }
-  const opener = privateParts?.makeOpener(counters, peerCounters)
-  const options = { fd: udpFd, peers, peerCounters, state, opener }
+  const opener = privateParts?.makeOpener(counters, peerCounters, drops)
+  const options = {
+    fd: udpFd,
+    sockaddrBytes,
+    peers,
+    stranger: new Stranger(memory, plan.stranger),
+    peerCounters,
+    drops,
+    encap,
+    sum: bytes.sum,
+    words,
+    opener,
+    tellMain: () => {
+      if (control.mustTell()) tellMain()
+    },
+  }
   const source = new UdpSource(options, scratch, counters)
   const ways = { own: inboundWay, other: outboundWay }
   return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })
 }
 
-function makeForwarding(memory: NativeMemory, { mode, plan, relay }: LoopTask): Forwarding {
+function makeForwarding(memory: NativeMemory, { plan, relay }: LoopTask, encap: Encap): Forwarding {
   const routes = new Routes(memory, plan.routes, plan.routeLimit)
-  if (mode === 'tun') return new Router(memory, routes)
+  if (!encap.ethernet) return new Router(memory, routes)
   const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
   const storm = new StormLimit(memory, plan.storm)
   return new Switch(memory, { fdb, addresses: routes, storm, relay })

@@ -1,7 +1,4 @@
-/** Something that happens later, once or repeatedly. */
-export interface Timer {
-  cancel(): void
-}
+import type { Clock, Timer } from '../../src/control/clock.js'
 
 /** Something that is to happen at a simulated time. */
 interface Event {
@@ -11,9 +8,6 @@ interface Event {
   readonly work: () => void
   cancelled: boolean
 }
-
-/** Turns of the microtask queue after each event: as many as the longest chain of promises in main needs. */
-const SETTLE_TURNS = 8
 
 /** Simulated time for a whole network. It goes on only in {@link pass}. */
 export class SimTime {
@@ -39,6 +33,11 @@ export class SimTime {
 
   after(ms: number, work: () => void): Timer {
     return this.at(this.#nowMs + ms, work)
+  }
+
+  /** Resolves when `ms` milliseconds have passed. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.after(ms, resolve))
   }
 
   /** Lets `ms` milliseconds pass, with all that happens in them; or less, once `until` is true. */
@@ -93,50 +92,101 @@ function isBefore(a: Event, b: Event): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
 }
 
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < SETTLE_TURNS; turn++) await undefined
+/**
+ * Resolves when all that promises have to do has been done, however long their chains are: Node.js empties the queue
+ * of microtasks before it takes the next tick.
+ */
+function settle(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve))
 }
 
-/** One host's clock: simulated time since its start, and a calendar that somebody may set. */
-export class SimClock {
-  readonly #time: SimTime
-  readonly #startedMs: number
-  /** The calendar's time when the simulation began. */
-  #epochMs: number
-  readonly #timers = new Set<Timer>()
+/** Sums of times may differ by so much, depending on the order of their summands. */
+const ROUNDING_MS = 1e-6
 
-  constructor(time: SimTime, epochMs = Date.UTC(2026, 0, 1)) {
+/** A timer of {@link SimClock}: when it is due on the host's own clock. */
+interface Pending {
+  readonly dueMs: number
+  readonly work: () => void
+  event: Timer | undefined
+}
+
+/** How one host's clocks differ from simulated time. It outlives the host's processes. */
+class Deviation {
+  /** The calendar's time when the simulation began. */
+  epochMs = Date.UTC(2026, 0, 1)
+  /** How long the host has been suspended in all, without the present time. */
+  sleptMs = 0
+  /** Since when it is suspended. */
+  suspendedMs: number | undefined
+}
+
+/**
+ * The clock of one process of one host. The host's calendar may be set, and the host may be suspended: then nothing
+ * happens on it, and what was due happens when it goes on, as much later as it has slept.
+ */
+export class SimClock implements Clock {
+  readonly #time: SimTime
+  readonly #deviation: Deviation
+  readonly #timers = new Set<Pending>()
+  #stopped = false
+
+  constructor(time: SimTime, deviation = new Deviation()) {
     this.#time = time
-    this.#startedMs = time.nowMs
-    this.#epochMs = epochMs
+    this.#deviation = deviation
+  }
+
+  /** The clock of the next process of the same host. */
+  successor(): SimClock {
+    return new SimClock(this.#time, this.#deviation)
   }
 
   nowMs(): number {
-    return this.#time.nowMs - this.#startedMs
+    const { sleptMs, suspendedMs } = this.#deviation
+    return (suspendedMs ?? this.#time.nowMs) - sleptMs
+  }
+
+  bootMs(): number {
+    return this.#time.nowMs
   }
 
   unixMs(): number {
-    return this.#epochMs + this.#time.nowMs
+    return this.#deviation.epochMs + this.#time.nowMs
   }
 
   /** Somebody sets the calendar on, or back. */
   step(ms: number): void {
-    this.#epochMs += ms
+    this.#deviation.epochMs += ms
+  }
+
+  get suspended(): boolean {
+    return this.#deviation.suspendedMs !== undefined
+  }
+
+  suspend(): void {
+    this.#deviation.suspendedMs ??= this.#time.nowMs
+  }
+
+  resume(): void {
+    const { suspendedMs } = this.#deviation
+    if (suspendedMs === undefined) return
+    this.#deviation.sleptMs += this.#time.nowMs - suspendedMs
+    this.#deviation.suspendedMs = undefined
+    for (const pending of this.#timers) if (pending.event === undefined) this.#schedule(pending)
   }
 
   after(ms: number, work: () => void): Timer {
-    const inner = this.#time.after(ms, () => {
-      this.#timers.delete(timer)
-      work()
-    })
-    const timer = {
+    // Node.js takes a time below one millisecond for one.
+    const pending: Pending = { dueMs: this.nowMs() + Math.max(1, ms), work, event: undefined }
+    if (!this.#stopped) {
+      this.#timers.add(pending)
+      this.#schedule(pending)
+    }
+    return {
       cancel: () => {
-        inner.cancel()
-        this.#timers.delete(timer)
+        pending.event?.cancel()
+        this.#timers.delete(pending)
       },
     }
-    this.#timers.add(timer)
-    return timer
   }
 
   every(ms: number, work: () => void): Timer {
@@ -151,14 +201,30 @@ export class SimClock {
     return { cancel: () => next.cancel() }
   }
 
-  /** The host is gone: nothing that it was waiting for happens any more. */
+  /** The process is gone: nothing that it was waiting for happens any more. */
   stop(): void {
-    for (const timer of this.#timers) timer.cancel()
+    this.#stopped = true
+    for (const { event } of this.#timers) event?.cancel()
     this.#timers.clear()
   }
 
   /** How many timers run: for a test that nothing is left behind. */
   get running(): number {
     return this.#timers.size
+  }
+
+  #schedule(pending: Pending): void {
+    pending.event = this.#time.after(pending.dueMs - this.nowMs(), () => this.#fire(pending))
+  }
+
+  #fire(pending: Pending): void {
+    pending.event = undefined
+    if (this.suspended) return
+    if (this.nowMs() < pending.dueMs - ROUNDING_MS) {
+      this.#schedule(pending)
+      return
+    }
+    this.#timers.delete(pending)
+    pending.work()
   }
 }

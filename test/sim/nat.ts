@@ -8,9 +8,8 @@ import type { SimRandom } from './random.js'
  */
 export type NatKind = 'cone' | 'symmetric'
 
-/** How long a mapping lasts without a datagram: as in Linux, before an answer and after it. */
+/** How long a mapping lasts without a datagram before an answer, as in Linux. */
 const UNANSWERED_MS = 30_000
-const ANSWERED_MS = 120_000
 
 interface Mapping {
   readonly inside: Endpoint
@@ -23,6 +22,8 @@ interface Mapping {
 export class SimNat {
   readonly address: string
   readonly kind: NatKind
+  /** How long a mapping lasts without a datagram after an answer. The default is Linux's. */
+  answeredMs = 120_000
   readonly #time: SimTime
   readonly #random: SimRandom
   readonly #byPort = new Map<number, Mapping>()
@@ -70,7 +71,7 @@ export class SimNat {
   }
 
   #isFresh({ lastMs, answered }: { lastMs: number; answered: boolean }): boolean {
-    return this.#time.nowMs - lastMs < (answered ? ANSWERED_MS : UNANSWERED_MS)
+    return this.#time.nowMs - lastMs < (answered ? this.answeredMs : UNANSWERED_MS)
   }
 
   #freePort(wanted: number): number {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { EMSGSIZE, ENETUNREACH } from '../../src/linux/errno.js'
 import { SimClock, SimTime } from './clock.js'
+import { fragmentsOf } from './fragments.js'
 import { SimNat } from './nat.js'
 import { SimAttachment, type SimIcmp, SimNetwork } from './network.js'
 import { SimRandom } from './random.js'
@@ -103,6 +104,76 @@ t.test('what is too long is refused by the interface, or by a router that may sa
   t.equal(heard.length, 2)
   a.host.up = false
   t.equal(network.send(a.host, PORT, to, bytes('x')), ENETUNREACH)
+})
+
+t.test('the lengths of fragments', async (t) => {
+  t.same(fragmentsOf(1500, 1500, 'ipv4'), [1500])
+  t.same(fragmentsOf(1501, 1500, 'ipv4'), [1500, 21])
+  t.same(fragmentsOf(1575, 1400, 'ipv4'), [1396, 199], 'all but the last have a multiple of 8')
+  t.same(fragmentsOf(4000, 1500, 'ipv4'), [1500, 1500, 1040])
+  t.same(fragmentsOf(1595, 1500, 'ipv6'), [1496, 155])
+})
+
+t.test(
+  'over IPv4 a datagram goes in fragments where it may; over IPv6 only its host makes them',
+  async (t) => {
+    for (const [first, second, ipBytes] of [
+      ['198.51.100.1', '198.51.100.2', 20],
+      ['2001:db8::1', '2001:db8::2', 40],
+    ] as const) {
+      const { time, network, place } = twoHosts()
+      const a = place('a', first)
+      const b = place('b', second)
+      const heard: SimIcmp[] = []
+      a.host.onIcmp = (icmp) => heard.push(icmp)
+      const left: (readonly number[])[] = []
+      network.watch = ({ packets }) => left.push(packets)
+      network.between('a', 'b', { mtuBytes: 1300 })
+      const send = (payloadBytes: number, options = {}) =>
+        network.send(a.host, PORT, { address: second, port: PORT }, new Uint8Array(payloadBytes), options)
+      t.equal(send(1600), EMSGSIZE)
+      t.equal(send(1600, { mayFragment: true }), 0)
+      t.equal(send(1300, { mayFragment: true }), 0)
+      t.equal(send(1300, { mayFragment: true, pathMtuBytes: 1300 }), 0)
+      await time.pass(100)
+      const whole = 1300 + ipBytes + 8
+      if (ipBytes === 20) {
+        t.equal(b.came.length, 3)
+        t.same(left, [fragmentsOf(1628, 1500, 'ipv4'), [whole], [whole]])
+        t.same(heard, [])
+      } else {
+        t.equal(b.came.length, 1, 'the host must know what the path carries')
+        t.same(left, [fragmentsOf(1648, 1500, 'ipv6'), [whole], fragmentsOf(whole, 1300, 'ipv6')])
+        t.match(heard, [{ kind: 'too_big' }, { kind: 'too_big' }])
+      }
+    }
+  },
+)
+
+t.test('one lost fragment is the whole datagram; and some ways lose all fragments', async (t) => {
+  const { time, network, place } = twoHosts()
+  const a = place('a', '198.51.100.1')
+  const b = place('b', '198.51.100.2')
+  const came = async (payloadBytes: number, times = 1) => {
+    const before = b.came.length
+    const to = { address: '198.51.100.2', port: PORT }
+    for (let i = 0; i < times; i++)
+      network.send(a.host, PORT, to, new Uint8Array(payloadBytes), { mayFragment: true })
+    await time.pass(100)
+    return b.came.length - before
+  }
+  for (const lost of [0, 1]) {
+    network.swallowsFragment = (index) => index === lost
+    t.same([await came(1600), await came(100)], [0, 1], `fragment ${lost}`)
+  }
+  network.swallowsFragment = () => false
+  t.equal(await came(1600), 1)
+  network.between('a', 'b', { fragments: false })
+  t.same([await came(1600), await came(1472)], [0, 1])
+  network.between('a', 'b', { fragments: true, loss: 0.2 })
+  const [short, long] = [await came(100, 1_000), await came(4_000, 1_000)]
+  t.ok(short > 750 && short < 850, `${short} of 1000`)
+  t.ok(long > 460 && long < 560, `${long} of 1000 in three fragments, and 0.8³ is 0.512`)
 })
 
 t.test('a NAT lets in only what was asked for, and forgets', async (t) => {

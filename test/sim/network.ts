@@ -1,35 +1,12 @@
-import { headersBytes } from '../../src/control/path-mtu/sizes.js'
+import { outerBytes } from '../../src/encap/encap.js'
 import { EMSGSIZE, ENETUNREACH } from '../../src/linux/errno.js'
 import type { Endpoint } from '../../src/linux/sockaddr.js'
+import { Rates } from '../../src/rates.js'
 import type { SimTime } from './clock.js'
+import { fragmentsOf } from './fragments.js'
 import type { SimNat } from './nat.js'
 import type { SimRandom } from './random.js'
-
-/** What one direction between two hosts does to datagrams. */
-export interface Way {
-  /** False: everything is lost, and nobody says so. */
-  up: boolean
-  delayMs: number
-  /** Up to so much more, at random: so datagrams overtake each other. */
-  jitterMs: number
-  /** Probabilities that a datagram is lost, and that it comes twice. */
-  loss: number
-  duplication: number
-  /** Of the narrowest link between, in bytes of an IP packet. */
-  mtuBytes: number
-  /** Whether the router before the narrow link says so by ICMP. */
-  icmp: boolean
-}
-
-const GOOD_WAY: Way = {
-  up: true,
-  delayMs: 5,
-  jitterMs: 0,
-  loss: 0,
-  duplication: 0,
-  mtuBytes: 1500,
-  icmp: true,
-}
+import { GOOD_WAY, type Way } from './way.js'
 
 /** What ICMP tells a host of a datagram that it sent. */
 export interface SimIcmp {
@@ -42,29 +19,87 @@ export interface SimIcmp {
   readonly from: string
 }
 
+/**
+ * A host tells another one of closed ports once a second, and up to six times in a row, as Linux does (icmp_ratelimit
+ * in ip-sysctl).
+ */
+const UNREACHABLE_PER_SECOND = 1
+const UNREACHABLE_BURST = 6
+
+/** A datagram as it leaves a host. */
+export interface SimDatagram {
+  readonly from: string
+  /** Its source address, as it leaves the host. */
+  readonly source: string
+  readonly to: Endpoint
+  readonly payload: Uint8Array
+  /** The lengths of the IP packets that it leaves as: several if the host itself fragments it. */
+  readonly packets: readonly number[]
+}
+
+export interface SendOptions {
+  /** The source address, one of the host; by default its first of the family. */
+  readonly from?: string | undefined
+  /** Whether it goes in fragments where it is too long; otherwise don't-fragment is set. */
+  readonly mayFragment?: boolean
+  /** What the host knows of the path: over IPv6 only the host itself fragments, and to this length. */
+  readonly pathMtuBytes?: number | undefined
+}
+
 /** Takes what comes to a port. */
 export type Listener = (payload: Uint8Array, from: Endpoint, to: Endpoint) => void
 
 /** A host's place in the network: its addresses, its interface, and who listens. */
 export class SimAttachment {
   readonly name: string
-  /** One of each family at the most. */
-  addresses: string[]
   /** Behind this, or directly in the network. */
   nat: SimNat | undefined
-  /** Of the interface, in bytes. */
-  mtuBytes = 1500
-  /** Whether there is a route at all. */
-  up = true
+  /** While this is true, the host neither hears nor answers anything. */
+  asleep = false
   readonly listeners = new Map<number, Listener>()
   onIcmp: (icmp: SimIcmp) => void = () => {}
   /** Datagrams that it has sent. */
   sent = 0
+  /** How often its addresses, its interface or its route have changed. */
+  changes = 0
+  #addresses: readonly string[]
+  #mtuBytes = 1500
+  #up = true
 
   constructor(name: string, addresses: readonly string[], nat?: SimNat) {
     this.name = name
-    this.addresses = [...addresses]
+    this.#addresses = [...addresses]
     this.nat = nat
+  }
+
+  /** It receives at all of them. It sends from the first of a family. */
+  get addresses(): readonly string[] {
+    return this.#addresses
+  }
+
+  set addresses(addresses: readonly string[]) {
+    this.#addresses = [...addresses]
+    this.changes++
+  }
+
+  /** Of the interface, in bytes. */
+  get mtuBytes(): number {
+    return this.#mtuBytes
+  }
+
+  set mtuBytes(bytes: number) {
+    this.#mtuBytes = bytes
+    this.changes++
+  }
+
+  /** Whether there is a route at all. */
+  get up(): boolean {
+    return this.#up
+  }
+
+  set up(up: boolean) {
+    this.#up = up
+    this.changes++
   }
 
   addressLike(address: string): string | undefined {
@@ -78,6 +113,12 @@ export class SimNetwork {
   readonly #random: SimRandom
   readonly #attachments: SimAttachment[] = []
   readonly #ways = new Map<string, Way>()
+  readonly #unreachables = new Map<string, Rates>()
+  /** Sees every datagram that is sent, whatever becomes of it. */
+  watch: (datagram: SimDatagram) => void = () => {}
+  /** Which datagrams are lost beside what the ways lose, and which of the fragments that come to an end. */
+  swallows: (datagram: SimDatagram) => boolean = () => false
+  swallowsFragment: (index: number) => boolean = () => false
 
   constructor(time: SimTime, random: SimRandom) {
     this.#time = time
@@ -110,48 +151,74 @@ export class SimNetwork {
   }
 
   /**
-   * Sends a datagram with don't-fragment set.
+   * Sends a datagram.
    * @returns 0, or the errno: the host has no route (ENETUNREACH), its interface takes no such length (EMSGSIZE)
    */
-  send(host: SimAttachment, port: number, to: Endpoint, payload: Uint8Array): number {
-    const own = host.addressLike(to.address)
-    if (!host.up || own === undefined) return ENETUNREACH
-    const bytes = payload.length + headersBytes(isIpv6(to.address) ? 'ipv6' : 'ipv4')
-    if (bytes > host.mtuBytes) return EMSGSIZE
+  send(
+    host: SimAttachment,
+    port: number,
+    to: Endpoint,
+    payload: Uint8Array,
+    { mayFragment = false, from, pathMtuBytes = host.mtuBytes }: SendOptions = {},
+  ): number {
+    const own = from ?? host.addressLike(to.address)
+    if (!host.up || own === undefined || !host.addresses.includes(own)) return ENETUNREACH
+    if (isIpv6(own) !== isIpv6(to.address)) return ENETUNREACH
+    const family = isIpv6(own) ? 'ipv6' : 'ipv4'
+    const bytes = payload.length + outerBytes(family)
+    if (bytes > host.mtuBytes && !mayFragment) return EMSGSIZE
     host.sent++
+    const cutBytes = family === 'ipv6' ? Math.min(host.mtuBytes, pathMtuBytes) : host.mtuBytes
+    const packets = mayFragment ? fragmentsOf(bytes, cutBytes, family) : [bytes]
+    const sent = { from: host.name, source: own, to, payload, packets }
+    this.watch(sent)
+    if (this.swallows(sent)) return 0
     const inside = { address: own, port }
     const outside = this.#isNear(host, to.address) ? inside : (host.nat?.outbound(inside, to) ?? inside)
     const target = this.#ownerOf(host, to.address)
     if (target === undefined) return 0
     const way = this.way(host.name, target)
     if (!way.up) return 0
-    if (bytes > way.mtuBytes) {
+    const mayCut = mayFragment && family === 'ipv4'
+    if (packets.some((it) => it > way.mtuBytes) && !mayCut) {
       const { mtuBytes } = way
       if (way.icmp)
         this.#tell(host, way, { kind: 'too_big', port, destination: to, mtuBytes, from: to.address })
       return 0
     }
+    const fragments = packets.flatMap((it) => fragmentsOf(it, way.mtuBytes, family)).length
     const copy = Uint8Array.from(payload)
     const copies = this.#random.happens(way.duplication) ? 2 : 1
     for (let i = 0; i < copies; i++) {
-      if (this.#random.happens(way.loss)) continue
-      const delayMs = way.delayMs + this.#random.next() * way.jitterMs
-      this.#time.after(delayMs, () => this.#deliver(host, port, outside, to, copy))
+      const delayMs = this.#carry(way, fragments)
+      if (delayMs !== undefined) this.#time.after(delayMs, () => this.#deliver(host, port, outside, to, copy))
     }
     return 0
+  }
+
+  /** How long it takes until all fragments of a datagram have come; undefined if one is lost, and so the whole. */
+  #carry(way: Way, fragments: number): number | undefined {
+    if (fragments > 1 && !way.fragments) return undefined
+    let lastMs = 0
+    for (let index = 0; index < fragments; index++) {
+      if (this.#random.happens(way.loss)) return undefined
+      if (fragments > 1 && this.swallowsFragment(index)) return undefined
+      lastMs = Math.max(lastMs, way.delayMs + this.#random.next() * way.jitterMs)
+    }
+    return lastMs
   }
 
   #deliver(sender: SimAttachment, port: number, from: Endpoint, to: Endpoint, payload: Uint8Array): void {
     const arrival = this.#arrival(sender, from, to)
     if (arrival === undefined) return
     const { host, inside } = arrival
-    if (!host.up) return
+    if (!host.up || host.asleep) return
     const listener = host.listeners.get(inside.port)
     if (listener !== undefined) listener(payload, from, inside)
     else {
       const way = this.way(host.name, sender.name)
       const icmp = { kind: 'port_unreachable', port, destination: to, mtuBytes: 0, from: to.address } as const
-      if (way.up) this.#tell(sender, way, icmp)
+      if (way.up && this.#mayTell(host, sender)) this.#tell(sender, way, icmp)
     }
   }
 
@@ -188,8 +255,16 @@ export class SimNetwork {
     return this.#attachments.some(({ nat, addresses }) => nat === sender.nat && addresses.includes(address))
   }
 
+  /** Whether `host` may tell `sender` of a closed port. */
+  #mayTell(host: SimAttachment, sender: SimAttachment): boolean {
+    const key = `${host.name} ${sender.name}`
+    const rates = this.#unreachables.get(key) ?? new Rates(1, UNREACHABLE_PER_SECOND, UNREACHABLE_BURST)
+    this.#unreachables.set(key, rates)
+    return rates.allows(0, this.#time.nowMs)
+  }
+
   #tell(host: SimAttachment, way: Way, icmp: SimIcmp): void {
-    this.#time.after(way.delayMs * 2, () => host.up && host.onIcmp(icmp))
+    this.#time.after(way.delayMs * 2, () => host.up && !host.asleep && host.onIcmp(icmp))
   }
 }
 

@@ -16,7 +16,7 @@ import { makeMacCheck } from '../../src/worker/private-parts.js'
 import { Scratch } from '../../src/worker/scratch.js'
 
 interface Held {
-  readonly peer: number
+  readonly row: number
   remoteIndex: number
   keys: TransportKeys | undefined
   sealed: number
@@ -33,10 +33,10 @@ export class HeldKeypairs implements Keypairs {
   readonly #activity = new Map<number, Counts>()
   #nextIndex = 1000
 
-  reserve(peer: number): number {
+  reserve(row: number): number {
     const index = this.#nextIndex++
     this.held.set(index, {
-      peer,
+      row,
       remoteIndex: 0,
       keys: undefined,
       sealed: 0,
@@ -46,8 +46,8 @@ export class HeldKeypairs implements Keypairs {
     return index
   }
 
-  peerOf(index: number): number | undefined {
-    return this.held.get(index)?.peer
+  rowOf(index: number): number | undefined {
+    return this.held.get(index)?.row
   }
 
   expectCookie(index: number, expected: boolean): void {
@@ -60,9 +60,9 @@ export class HeldKeypairs implements Keypairs {
     held.keys = { send: Buffer.from(keys.send), receive: Buffer.from(keys.receive) }
   }
 
-  sealWith(peer: number, index: number | undefined): void {
-    if (index === undefined) this.sealing.delete(peer)
-    else this.sealing.set(peer, index)
+  sealWith(row: number, index: number | undefined): void {
+    if (index === undefined) this.sealing.delete(row)
+    else this.sealing.set(row, index)
   }
 
   sealed(index: number): number {
@@ -73,13 +73,13 @@ export class HeldKeypairs implements Keypairs {
     this.held.delete(index)
   }
 
-  activity(peer: number): Activity {
-    return { ...this.counts(peer) }
+  activity(row: number): Activity {
+    return { ...this.counts(row) }
   }
 
-  counts(peer: number): Counts {
-    const counts = this.#activity.get(peer) ?? { sentData: 0, sent: 0, receivedData: 0, received: 0 }
-    this.#activity.set(peer, counts)
+  counts(row: number): Counts {
+    const counts = this.#activity.get(row) ?? { sentData: 0, sent: 0, receivedData: 0, received: 0 }
+    this.#activity.set(row, counts)
     return counts
   }
 
@@ -89,8 +89,8 @@ export class HeldKeypairs implements Keypairs {
     return held
   }
 
-  seal(peer: number, plain: Uint8Array): Buffer | undefined {
-    const index = this.sealing.get(peer)
+  seal(row: number, plain: Uint8Array): Buffer | undefined {
+    const index = this.sealing.get(row)
     const held = index === undefined ? undefined : this.held.get(index)
     if (held?.keys === undefined) return undefined
     const header = Buffer.alloc(TRANSPORT.packet)
@@ -98,17 +98,17 @@ export class HeldKeypairs implements Keypairs {
     header.writeUInt32LE(held.remoteIndex, TRANSPORT.receiver)
     header.writeUInt32LE(held.sealed++, TRANSPORT.counter)
     const cipher = createCipheriv('chacha20-poly1305', held.keys.send, nonceOf(header), { authTagLength: 16 })
-    const counts = this.counts(peer)
+    const counts = this.counts(row)
     counts.sent++
     if (plain.length > 0) counts.sentData++
     return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
   }
 
   /**
-   * Opens a message. Returns its peer, its contents, its index, and whether it is the first that its keypair
+   * Opens a message. Returns its peer's row, its contents, its index, and whether it is the first that its keypair
    * opens.
    */
-  open(message: Buffer): { peer: number; plain: Buffer; index: number; first: boolean } | undefined {
+  open(message: Buffer): { row: number; plain: Buffer; index: number; first: boolean } | undefined {
     const index = message.readUInt32LE(TRANSPORT.receiver)
     const held = this.held.get(index)
     if (held?.keys === undefined) return undefined
@@ -122,12 +122,12 @@ export class HeldKeypairs implements Keypairs {
     } catch {
       return undefined
     }
-    const counts = this.counts(held.peer)
+    const counts = this.counts(held.row)
     counts.received++
     if (plain.length > 0) counts.receivedData++
     const first = !held.opened
     held.opened = true
-    return { peer: held.peer, plain, index, first }
+    return { row: held.row, plain, index, first }
   }
 }
 
@@ -173,9 +173,9 @@ export class End {
       random: (bytes) => world.random(bytes),
       unixMs: () => 1_700_000_000_000 + world.nowMs,
       send: (message, to) => world.send(this.address, Buffer.from(to).toString(), message),
-      sendKeepalive: (peer) => this.sendData(peer, new Uint8Array()),
-      endpointOf: (peer) => this.#places.get(peer),
-      roamed: (peer, source) => this.#roamed(peer, Buffer.from(source)),
+      sendKeepalive: (row) => this.sendData(row, new Uint8Array()),
+      endpointOf: (row) => this.#places.get(row),
+      roamed: (row, source) => this.#roamed(row, Buffer.from(source)),
     })
   }
 
@@ -183,21 +183,21 @@ export class End {
     const { presharedKey, ...rest } = options
     const acquaintance = knowPeer(this.identity, new Identity(other.identity.publicKey), presharedKey)
     if (acquaintance === undefined) throw new Error('a key of small order')
-    const peer = this.handshakes.add({ number: 0, known: acquaintance, ...rest }, this.#world.nowMs)
-    this.#places.set(peer.number, Buffer.from(other.address))
+    const peer = this.handshakes.add({ row: 0, known: acquaintance, ...rest }, this.#world.nowMs)
+    this.#places.set(peer.row, Buffer.from(other.address))
     return peer
   }
 
-  #roamed(peer: number, source: Buffer): boolean {
+  #roamed(row: number, source: Buffer): boolean {
     if (this.refused.has(source.toString())) return false
-    this.#places.set(peer, source)
+    this.#places.set(row, source)
     return true
   }
 
   /** The part of a worker: seals data and sends it, or asks for a handshake. */
-  sendData(number: number, plain: Uint8Array): boolean {
-    const peer = this.handshakes.peer(number)
-    const message = this.keypairs.seal(number, plain)
+  sendData(row: number, plain: Uint8Array): boolean {
+    const peer = this.handshakes.peer(row)
+    const message = this.keypairs.seal(row, plain)
     if (message !== undefined && peer?.endpoint !== undefined) {
       this.#world.send(this.address, Buffer.from(peer.endpoint).toString(), message)
       return true
@@ -211,9 +211,9 @@ export class End {
       const opened = this.keypairs.open(message)
       if (opened === undefined) return
       this.opened.push(opened.plain)
-      const peer = this.handshakes.peer(opened.peer)
+      const peer = this.handshakes.peer(opened.row)
       if (opened.first) peer?.confirm(opened.index)
-      this.#roamed(opened.peer, Buffer.from(from))
+      this.#roamed(opened.row, Buffer.from(from))
       return
     }
     const nowMs = this.#world.nowMs

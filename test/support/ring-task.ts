@@ -11,7 +11,7 @@ export interface WayPlan {
   readonly words: number
   /** Number of records that go this way. */
   readonly records: number
-  /** Determines the sizes and kinds of the records. It is the same in both threads. */
+  /** Determines the sizes of the records. It is the same in both threads. */
   readonly seed: number
   /**
    * How many more records may have gone this way than have come the other way. `Infinity`: a stream; 1: asks;

@@ -34,8 +34,6 @@ function recordBytes(seed: number, index: number, maxBytes: number): number {
   return random % LARGEST_EVERY === 0 ? maxBytes : 8 + (((random >>> 8) % (most - 7)) & -4)
 }
 
-const recordKind = (seed: number, index: number) => 1 + (mix(index, seed) >>> 30)
-
 const content = (index: number, word: number) =>
   (Math.imul(index, 0x9e3779b1) ^ Math.imul(word, 0x85ebca6b)) >>> 0
 
@@ -103,7 +101,7 @@ class MakingSource implements Source {
     }
     const { u32 } = this.#memory
     for (let word = 2; word < bytes >>> 2; word++) u32[(record >>> 2) + word] = content(this.#sent, word)
-    ring.commit(bytes, recordKind(own.seed, this.#sent))
+    ring.commit(bytes)
     this.#sent++
     if (this.#chance.strikes(pace.poke)) this.#otherSupply.ring()
     this.#chance.doze(pace.handOver)
@@ -183,7 +181,7 @@ class CheckingSink implements Sink {
     const { u32 } = this.#memory
     const bytes = recordBytes(seed, index, this.#maxBytes)
     const length = (bytes + RECORD_ALIGN - 1) & -RECORD_ALIGN
-    let same = index < records && u32[at] === length && u32[at + 1] === recordKind(seed, index)
+    let same = index < records && u32[at] === length
     for (let word = 2; same && word < bytes >>> 2; word++) same = u32[at + word] === content(index, word)
     if (!same) throw new Error(`record ${index} did not come as it was made`)
   }

@@ -1,5 +1,6 @@
 import koffi from 'koffi'
 import type { Test } from 'tap'
+import { encapFor } from '../../src/encap/encap.js'
 import {
   MSG_DONTWAIT,
   VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -11,13 +12,15 @@ import { encodeSockaddr, sockaddrLength } from '../../src/linux/sockaddr.js'
 import { iovec, mmsghdr, msghdr, virtio_net_hdr } from '../../src/linux/structs.js'
 import { openUdp } from '../../src/linux/udp.js'
 import { COUNTERS } from '../../src/memory/counters.js'
+import { Drops } from '../../src/memory/drops.js'
 import { OFFLOADS, Offloads } from '../../src/memory/offloads.js'
 import { PathLimits } from '../../src/memory/path-limits.js'
 import { P, PEER_STRIDE, peerCounterBlock } from '../../src/memory/peer-counters.js'
 import { PeerTable } from '../../src/memory/peer-table.js'
 import { planMemory } from '../../src/memory/plan.js'
-import { framesOffset, KIND_RUN, Records } from '../../src/memory/record.js'
+import { framesOffset, Records } from '../../src/memory/record.js'
 import { Ring } from '../../src/memory/ring.js'
+import { StateWords } from '../../src/memory/state-words.js'
 import { DEVICE, FLOOD } from '../../src/memory/target.js'
 import { byteOperations } from '../../src/offload/bytes.js'
 import { PathPolicy } from '../../src/worker/outbound/path-policy.js'
@@ -37,7 +40,7 @@ export interface Asked {
   readonly count: number
   /** Whether the kernel must cut the message (`UDP_SEGMENT`). */
   isRun(message: number): boolean
-  isFor(message: number, peer: number): boolean
+  isFor(message: number, row: number): boolean
   /** Bytes of its first datagram, if each frame has two pieces, as those of a super-frame do. */
   bytesOf(message: number): number
 }
@@ -64,9 +67,9 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
   const to = openUdp({ listen: { address: undefined, port: 0 }, ...buffers })
   t.teardown(() => [from.fd, to.fd].map((fd) => close(fd)))
   const table = new PeerTable(memory, plan.peers, plan.peerRows)
-  for (let peer = 0; peer < peers; peer++) {
-    const address = `127.0.${1 + (peer >> 7)}.${1 + (peer & 127)}`
-    table.setAddress(peer, encodeSockaddr(from.family, { address, port: to.local.port }))
+  for (let row = 0; row < peers; row++) {
+    const address = `127.0.${1 + (row >> 7)}.${1 + (row & 127)}`
+    table.setAddress(row, encodeSockaddr(from.family, { address, port: to.local.port }))
   }
   const offloads = new Offloads(memory, plan.offloads)
   for (const offload of OFFLOADS) offloads.set(offload, true)
@@ -88,8 +91,8 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
         return lengths.reduce((all, bytes) => all + bytes, 0)
       },
       isRun: (message) => word(message, msghdr.msg_controllen) !== 0,
-      isFor: (message, peer) =>
-        word(message, msghdr.msg_name) === Number(memory.address(table.address(peer)) & 0xffffffffn),
+      isFor: (message, row) =>
+        word(message, msghdr.msg_name) === Number(memory.address(table.address(row)) & 0xffffffffn),
     })
     if (letThrough > 0) return sendmmsg(fd, vector, Math.min(letThrough, count), flags)
     koffi.errno(-letThrough)
@@ -100,7 +103,13 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
   const counters = new Float64Array(COUNTERS.length)
   const scratch = new Scratch(memory, plan.tap.scratch)
   const bytes = byteOperations(memory)
-  const common = { l2Bytes: 14, sockaddrBytes: sockaddrLength(from.family), state: plan.state }
+  const drops = new Drops(counters, peerCounters)
+  const common = {
+    encap: encapFor('tap', false),
+    sockaddrBytes: sockaddrLength(from.family),
+    words: new StateWords(memory, plan.state),
+    drops,
+  }
   const limits = new PathLimits(memory, plan.pathLimits)
   const pathPolicy = new PathPolicy(
     { ...common, limits, udpFd: from.fd, tapFd: -1 },
@@ -111,8 +120,8 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
   const sending = { ...common, fd: from.fd, peers: table, peerCounters, offloads, pathPolicy, forwarding }
   const sink = new UdpSink({ ...sending, sendmmsg: between }, scratch, bytes, counters)
   const ring = new Ring(memory, plan.inbound.at, plan.inbound.dataBytes)
-  const droppedFor = (peer: number) => peerCounters[peer * PEER_STRIDE + P.droppedOutbound]
-  const sentTo = (peer: number) => peerCounters[peer * PEER_STRIDE + P.sentFrames]
+  const droppedFor = (row: number) => peerCounters[row * PEER_STRIDE + P.droppedOutbound]
+  const sentTo = (row: number) => peerCounters[row * PEER_STRIDE + P.sentFrames]
   const said = { counters, droppedFor, sentTo, calls: () => calls }
   return { memory, sink, ring, table, limits, family: from.family, to: to.fd, ...said }
 }
@@ -137,7 +146,7 @@ export function put({ memory, ring }: Made, all: readonly Uint8Array[], l4 = 0):
     at = (frame + bytes.length + 63) & -64
   }
   records.setCount(record, all.length)
-  ring.commit(at - record, KIND_RUN)
+  ring.commit(at - record)
 }
 
 /**

@@ -2,7 +2,9 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import koffi from 'koffi'
 import type { Test } from 'tap'
+import { systemClock } from '../../src/control/kernel/system-clock.js'
 import { PeerRows } from '../../src/control/peer/rows.js'
+import { openTables } from '../../src/control/tables.js'
 import { AF_UNIX, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK } from '../../src/linux/constants.js'
 import { EAGAIN } from '../../src/linux/errno.js'
 import { Doorbell } from '../../src/linux/eventfd.js'
@@ -114,7 +116,8 @@ export class WorkerPair {
     const workers = [plan.tap, plan.udp]
     this.#counters = workers.map(({ counters }) => counterBlock(memory, counters))
     this.#peerCounters = workers.map((it) => peerCounterBlock(memory, it.peerCounters, plan.peerRows))
-    this.rows = new PeerRows(memory, plan, () => this.ring())
+    const platform = { memory, plan, clock: systemClock(), workers: { ring: () => this.ring() } }
+    this.rows = new PeerRows(platform, openTables(platform))
   }
 
   /** Opens the socket of a peer. */
@@ -141,7 +144,7 @@ export class WorkerPair {
 
   /** Removes the peer of a row, in the same way as main. */
   leave(row: number): void {
-    const keypair = this.keypairs.sealingRow(row)
+    const keypair = this.keypairs.sealingKeyRow(row)
     this.keypairs.sealWith(row, -1)
     if (keypair >= 0) this.keypairs.release(keypair)
     this.table.clear(row)

@@ -1,21 +1,26 @@
 import { readFileSync } from 'node:fs'
 import { lexer, type Tokens } from 'marked'
 import t from 'tap'
+import { LINE_LOSSES } from '../../src/control/faults.js'
 import { DROP_REASONS, KERNEL_DROP_REASONS } from '../../src/control/status.js'
 import { longSentences, MAX_WORDS } from '../support/prose.js'
 
-/** The reasons in README's table of drops: every name in code in its first column. */
-function reasonsInReadme(): string[] {
+/** The reasons in a table of README: every name in code in its first column, whose head is `head`. */
+function reasonsInReadme(head: string): string[] {
   const tokens = lexer(readFileSync('README.md', 'utf8'))
   const tables = tokens.filter((it): it is Tokens.Table => it.type === 'table')
-  const table = tables.find(({ header }) => header[0].text === 'reason')
-  if (table === undefined) throw new Error('README has no table whose first column is "reason"')
+  const table = tables.find(({ header }) => header[0].text === head)
+  if (table === undefined) throw new Error(`README has no table whose first column is "${head}"`)
   return table.rows.flatMap(([reasons]) => [...reasons.text.matchAll(/`(\w+)`/g)].map(([, name]) => name))
 }
 
 t.test("README's table of drops has every reason that status can show, and no other", async (t) => {
   const shown = [...Object.keys(DROP_REASONS), ...Object.keys(KERNEL_DROP_REASONS)]
-  t.same(reasonsInReadme().sort(), shown.sort())
+  t.same(reasonsInReadme('reason').sort(), shown.sort())
+})
+
+t.test("README's table of lost lines has every reason that status can show, and no other", async (t) => {
+  t.same(reasonsInReadme('lines lost').sort(), Object.keys(LINE_LOSSES).sort())
 })
 
 t.test('a sentence that is too long is found, one that is not is left', async (t) => {

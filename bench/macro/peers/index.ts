@@ -4,12 +4,19 @@ import { openvpn } from './openvpn.js'
 import type { Peer } from './peer.js'
 import { socat } from './socat.js'
 import { tinc } from './tinc.js'
-import { udptunFast, udptunFastFragments, udptunFastPrivate } from './udptun-fast.js'
+import { udptunFast, udptunFastFragments, udptunFastPrivate, udptunFastWorkers } from './udptun-fast.js'
 import { underlay } from './underlay.js'
 import { vxlan } from './vxlan.js'
 import { wireguardGo, wireguardGoTrixie } from './wireguard-go.js'
 
-export const DEFAULT_PEERS: readonly Peer[] = [underlay, vxlan, article, wireguardGo, udptunFast]
+export const DEFAULT_PEERS: readonly Peer[] = [
+  underlay,
+  vxlan,
+  article,
+  wireguardGo,
+  udptunFast,
+  udptunFastWorkers,
+]
 
 export const PEERS: readonly Peer[] = [
   ...DEFAULT_PEERS,

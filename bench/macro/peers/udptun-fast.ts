@@ -17,6 +17,9 @@ export const SUBJECT = 'udptun-fast'
 /** V8 compiles the data path in the first moments. See ARCHITECTURE.md, "Warm before the first frame". */
 const SETTLE_SECONDS = 1
 
+/** And the ends tell each other that their kernels can carry the frames, and prove it. */
+const KERNEL_SETTLE_SECONDS = 2
+
 /**
  * @param local more overlay addresses of a site
  * @param flags more flags
@@ -50,9 +53,25 @@ export const udptunFast: Peer = {
   title: 'udptun-fast',
   encrypts: false,
   startSeconds: 0.9,
-  settleSeconds: SETTLE_SECONDS,
+  settleSeconds: KERNEL_SETTLE_SECONDS,
   available: async () => ({ version }),
   prepare: async (lab) => () => start(lab),
+}
+
+/** The same through its workers only, as where the kernel has no datapath of its own. */
+export const udptunFastWorkers: Peer = {
+  name: 'udptun-fast-workers',
+  title: 'udptun-fast, workers only',
+  encrypts: false,
+  startSeconds: 0.9,
+  settleSeconds: SETTLE_SECONDS,
+  available: async () => ({ version }),
+  prepare: async (lab) => () =>
+    start(
+      lab,
+      () => [],
+      () => ['--datapath', 'workers'],
+    ),
 }
 
 /** The same with keys: WireGuard's protocol seals everything. */
@@ -82,7 +101,7 @@ const WIDE_ENOUGH_BYTES = IPV6_MIN_MTU_BYTES + ETHERNET_BYTES + UDP_IPV4_BYTES
 
 /**
  * Measures the cost of fragments. An IPv6 address inside keeps the device's MTU at 1280 or more. On an underlay
- * with a smaller MTU than that needs, every full frame is sent in two fragments. {@link udptunFast} on the same
+ * with a smaller MTU than that needs, every full frame is sent in two fragments. {@link udptunFastWorkers} on the same
  * underlay sends every frame whole.
  */
 export const udptunFastFragments: Peer = {
@@ -95,6 +114,11 @@ export const udptunFastFragments: Peer = {
   prepare: async (lab) => {
     if (lab.spec.mtuBytes >= WIDE_ENOUGH_BYTES)
       throw new Error(`nothing is fragmented on this underlay; give --underlay mtu=1300`)
-    return () => start(lab, (site) => [`fd00:bec::${site.name === 'near' ? 1 : 2}/64`])
+    return () =>
+      start(
+        lab,
+        (site) => [`fd00:bec::${site.name === 'near' ? 1 : 2}/64`],
+        () => ['--datapath', 'workers'],
+      )
   },
 }

@@ -1,14 +1,14 @@
-import pc from 'picocolors'
+import { stdoutColors } from '../../../src/cli/colors.js'
 import { table } from '../../../src/cli/table.js'
 import type { ChangeRow, Comparison, Verdict } from '../compare.js'
 import { METRICS } from '../metrics.js'
 import type { Change } from '../statistics.js'
 
 const COLOURS: Record<Verdict, (text: string) => string> = {
-  better: pc.green,
-  worse: pc.red,
-  'no change seen': pc.dim,
-  'too few rounds': pc.yellow,
+  better: stdoutColors.green,
+  worse: stdoutColors.red,
+  'no change seen': stdoutColors.dim,
+  'too few rounds': stdoutColors.yellow,
 }
 
 /** A change with its interval: `-12% (-15% to -9%)`. */
@@ -35,15 +35,15 @@ export function comparisonReport({ before, rows, differences, regressions }: Com
   const head = ['', 'before', 'now', 'change', 'beside the other peers', '']
   const verdict =
     regressions === 0
-      ? pc.green('No regression beyond the noise.')
-      : pc.red(
+      ? stdoutColors.green('No regression beyond the noise.')
+      : stdoutColors.red(
           `${regressions} ${regressions === 1 ? 'figure has' : 'figures have'} become worse beyond the noise.`,
         )
   return [
     `Compared with the run of ${before.startedAt} (intervals hold all together 95 times in 100):`,
     table([head, ...rows.map(line)]),
     ...differences.map(
-      (difference) => `${pc.yellow('!')} The runs differ in more than the program: ${difference}.`,
+      (difference) => `${stdoutColors.yellow('!')} The runs differ in more than the program: ${difference}.`,
     ),
     verdict,
   ].join('\n')

@@ -1,4 +1,4 @@
-import pc from 'picocolors'
+import { stdoutColors } from '../../../src/cli/colors.js'
 import { table } from '../../../src/cli/table.js'
 import { METRICS } from '../metrics.js'
 import type { Results } from '../results.js'
@@ -19,10 +19,10 @@ export function terminalReport(results: Results): string {
   const tables = results.underlays.map((underlay) => {
     const columns = results.loads.map((load) => figuresOf(results, underlay.name, load.name, load.metric))
     const rows = results.peers.map(({ name, title }) => {
-      const strong = name === subject ? pc.bold : (text: string) => text
+      const strong = name === subject ? stdoutColors.bold : (text: string) => text
       return [strong(title), ...columns.map((figures) => cell(figures, name, strong))]
     })
-    return `${pc.bold(underlay.title)}\n${table([head, ...rows])}`
+    return `${stdoutColors.bold(underlay.title)}\n${table([head, ...rows])}`
   })
   const notes = [
     ...reservations(results),
@@ -35,13 +35,13 @@ export function terminalReport(results: Results): string {
       ? [`${results.failures.length} measurements failed; the report has which.`]
       : []),
   ]
-  return [...tables, notes.map((note) => `${pc.yellow('!')} ${note}`).join('\n')]
+  return [...tables, notes.map((note) => `${stdoutColors.yellow('!')} ${note}`).join('\n')]
     .filter((part) => part !== '')
     .join('\n\n')
 }
 
-const UNDECIDED = pc.yellow('?')
-const UNSTEADY = pc.yellow('~')
+const UNDECIDED = stdoutColors.yellow('?')
+const UNSTEADY = stdoutColors.yellow('~')
 
 function cell(figures: readonly Figure[], peer: string, strong: (text: string) => string): string {
   const found = figures.find((figure) => figure.peer === peer)

@@ -13,17 +13,20 @@ export interface Path {
   readonly leastBytes: number
 }
 
+/** What is the same for every path. */
+export type PathFollowerOptions = Omit<PathMtuOptions, keyof Path | 'previousBytes'>
+
 /**
  * The path MTU to one peer that may move. Each new address gets a {@link PathMtu}, but not many of them in a
  * row. While the new path is not known, the least that the paths before carried is used.
  */
 export class PathFollower {
-  readonly #options: Pick<PathMtuOptions, 'refreshMs' | 'send' | 'onChange' | 'onFault'>
+  readonly #options: PathFollowerOptions
   #pathMtu: PathMtu | undefined
   #previousBytes: number | undefined
   #begunMs = Number.NEGATIVE_INFINITY
 
-  constructor(options: Pick<PathMtuOptions, 'refreshMs' | 'send' | 'onChange' | 'onFault'>) {
+  constructor(options: PathFollowerOptions) {
     this.#options = options
   }
 
@@ -43,16 +46,20 @@ export class PathFollower {
    * Starts a search for this path, unless one runs already or was begun less than {@link SEARCH_INTERVAL_MS}
    * ago.
    */
-  follow(path: Path, nowMs: number): void {
+  follow(path: Path): void {
+    const nowMs = this.#options.clock.nowMs()
     if (this.#pathMtu !== undefined || nowMs < this.#begunMs + SEARCH_INTERVAL_MS) return
     this.#begunMs = nowMs
     this.#pathMtu = new PathMtu({ ...this.#options, ...path, previousBytes: this.#previousBytes })
     this.#previousBytes = undefined
   }
 
-  /** From now on the path is another one. */
-  leave(): void {
-    this.#previousBytes = this.knownBytes
+  /**
+   * From now on the path is another one.
+   * @param knownBytes what this one carried
+   */
+  leave(knownBytes = this.knownBytes): void {
+    this.#previousBytes = knownBytes
     this.#pathMtu?.close()
     this.#pathMtu = undefined
   }

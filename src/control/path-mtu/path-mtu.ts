@@ -1,11 +1,9 @@
-import { kernelPathMtu } from '../../linux/probe-socket.js'
+import { outerBytes } from '../../encap/encap.js'
 import type { ControlMessage } from '../../wire/control.js'
-import type { IpFamily } from '../../wire/ip.js'
-import { newToken } from '../control-channel.js'
+import type { Timer } from '../clock.js'
 import { PathMtuSearch, type Probe } from './search.js'
-import { headersBytes } from './sizes.js'
 import type { TraceBasis, TraceResult } from './trace.js'
-import { Tracer } from './tracer.js'
+import { Tracing, type TracingOptions } from './tracing.js'
 
 /**
  * How the path MTU is known. `acknowledged`: the far end acknowledges packets of that size. `reached`, `told`:
@@ -28,9 +26,8 @@ export interface PathMtuStatus {
   readonly next_s: number
 }
 
-export interface PathMtuOptions {
-  readonly family: IpFamily
-  readonly address: string
+export interface PathMtuOptions extends TracingOptions {
+  readonly newToken: () => bigint
   /** The egress interface's MTU. */
   readonly ceilingBytes: number
   /** The size in bytes of the IP packet that carries the shortest control frame. */
@@ -55,8 +52,6 @@ export interface PathMtuOptions {
 
 /** A later acknowledgement has no use any more. */
 const FORGET_MS = 10_000
-/** The least time between two traces by ICMP, even if hints come. */
-const TRACE_PAUSE_MS = 2_000
 /** The pause after a fault of this program. Without it, the fault would come again at once, and again. */
 const FAULT_PAUSE_MS = 1_000
 
@@ -71,14 +66,14 @@ export class PathMtu {
   readonly #search: PathMtuSearch
   /** The probes that are on their way, by token. */
   readonly #probes = new Map<bigint, Probe & { readonly frameBytes: number | undefined }>()
-  #tracer: Tracer | undefined
-  #tracedMs = Number.NEGATIVE_INFINITY
+  readonly #tracing: Tracing
+  /** What ICMP says of the path. */
   #traced: TraceResult | undefined
   #foundMs: number | undefined
   /** Undefined as soon as anything is known, or the search has ended without a result. */
   #previous: number | undefined
   #ceiling: number
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #closed = false
 
   constructor(options: PathMtuOptions) {
@@ -86,12 +81,18 @@ export class PathMtu {
     this.#ceiling = options.ceilingBytes
     this.#previous = options.previousBytes
     ;[this.mtuBytes, this.how] = this.#unknown
-    const { family, address, ceilingBytes, leastBytes, refreshMs } = options
-    const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
+    const { family, address, from, ceilingBytes, leastBytes, refreshMs, network, random } = options
+    const estimateBytes = network.kernelPathMtu(family, address, from()) ?? ceilingBytes
     const sizes = { ceilingBytes, leastBytes, estimateBytes }
-    this.#search = new PathMtuSearch({ family, ...sizes, refreshMs }, performance.now())
-    this.#trace()
+    this.#search = new PathMtuSearch({ family, ...sizes, refreshMs, random }, this.#nowMs)
+    const onFault = (error: unknown) => this.#options.onFault(error)
+    this.#tracing = new Tracing(options, (result, ended) => this.#takeTraced(result, ended), onFault)
+    this.#tracing.start(this.#ceiling)
     this.#turn()
+  }
+
+  get #nowMs(): number {
+    return this.#options.clock.nowMs()
   }
 
   /** Whether the far end acknowledges probes. If it does, ICMP decides nothing. */
@@ -108,7 +109,7 @@ export class PathMtu {
 
   /** Whether the search has ended, so that no better value is to come soon. */
   get settled(): boolean {
-    return this.#tracer === undefined && this.#search.doing === undefined
+    return !this.#tracing.runs && this.#search.doing === undefined
   }
 
   /** The far end has answered a probe. */
@@ -118,20 +119,20 @@ export class PathMtu {
     this.#probes.delete(token)
     // Something on the way has changed the frame's length, so the answer tells nothing.
     if (probe.frameBytes !== undefined && probe.frameBytes !== sizeBytes) return
-    this.#search.acknowledged(probe, performance.now())
+    this.#search.acknowledged(probe, this.#nowMs)
     this.#run()
   }
 
   /** The far end has sent a control frame of `frameBytes` bytes. */
   heard(frameBytes: number): void {
-    this.#search.heard(performance.now())
-    this.#search.larger(frameBytes + headersBytes(this.#options.family), performance.now())
+    this.#search.heard(this.#nowMs)
+    this.#search.larger(frameBytes + outerBytes(this.#options.family), this.#nowMs)
     this.#run()
   }
 
   /** Frames are being sent to the far end. */
   traffic(): void {
-    this.#search.traffic(performance.now())
+    this.#search.traffic(this.#nowMs)
     this.#run()
   }
 
@@ -140,16 +141,16 @@ export class PathMtu {
    * size.
    */
   hint(sizeBytes: number): void {
-    if (this.#acknowledges) this.#search.hint(sizeBytes, performance.now())
-    else if (sizeBytes < this.mtuBytes) this.#trace()
+    if (this.#acknowledges) this.#search.hint(sizeBytes, this.#nowMs)
+    else if (sizeBytes < this.mtuBytes) this.#tracing.start(this.#ceiling)
     this.#run()
   }
 
   /** Searches again, now. */
   refresh(): void {
-    this.#tracedMs = Number.NEGATIVE_INFINITY
-    this.#search.refresh(performance.now())
-    if (!this.#acknowledges) this.#trace()
+    this.#tracing.skipPause()
+    this.#search.refresh(this.#nowMs)
+    if (!this.#acknowledges) this.#tracing.start(this.#ceiling)
     this.#run()
   }
 
@@ -157,30 +158,29 @@ export class PathMtu {
   setCeiling(ceilingBytes: number): void {
     if (ceilingBytes === this.#ceiling) return
     this.#ceiling = ceilingBytes
-    this.#search.setCeiling(ceilingBytes, performance.now())
-    this.#tracedMs = Number.NEGATIVE_INFINITY
-    if (!this.#acknowledges) this.#trace()
+    this.#search.setCeiling(ceilingBytes, this.#nowMs)
+    this.#tracing.skipPause()
+    if (!this.#acknowledges) this.#tracing.start(this.#ceiling)
     this.#run()
   }
 
   status(): PathMtuStatus {
-    const nowMs = performance.now()
+    const nowMs = this.#nowMs
     const { state, confirmedMs, refreshAtMs } = this.#search
     return {
       bytes: this.mtuBytes,
       how: this.how,
       found_s: this.#foundMs === undefined ? null : (nowMs - this.#foundMs) / 1000,
       confirmed_s: this.how === 'acknowledged' ? (nowMs - confirmedMs) / 1000 : null,
-      state: this.#tracer === undefined ? state : 'tracing',
+      state: this.#tracing.runs ? 'tracing' : state,
       next_s: Math.max(0, (refreshAtMs - nowMs) / 1000),
     }
   }
 
   close(): void {
     this.#closed = true
-    clearTimeout(this.#timer)
-    this.#tracer?.close()
-    this.#tracer = undefined
+    this.#timer?.cancel()
+    this.#tracing.stop()
   }
 
   /** {@link #run}, called by a timer. */
@@ -197,19 +197,20 @@ export class PathMtu {
     let waitMs = FAULT_PAUSE_MS
     try {
       this.#goOn()
-      waitMs = Math.max(1, Math.ceil(this.#search.nextMs - performance.now()))
+      waitMs = Math.max(1, Math.ceil(this.#search.nextMs - this.#nowMs))
     } finally {
-      clearTimeout(this.#timer)
+      this.#timer?.cancel()
       // What was called may have closed it.
-      if (!this.#closed) this.#timer = setTimeout(() => this.#turn(), Math.min(waitMs, 2 ** 31 - 1))
+      if (!this.#closed)
+        this.#timer = this.#options.clock.after(Math.min(waitMs, 2 ** 31 - 1), () => this.#turn())
     }
   }
 
   #goOn(): void {
-    const nowMs = performance.now()
+    const nowMs = this.#nowMs
     const wasDue = nowMs >= this.#search.refreshAtMs
     const probes = this.#search.poll(nowMs)
-    if (wasDue && !this.#acknowledges) this.#trace()
+    if (wasDue && !this.#acknowledges) this.#tracing.start(this.#ceiling)
     if (!probes.every((probe) => this.#send(probe))) this.#search.spoiled(nowMs)
     for (const [token, { sentMs }] of this.#probes) {
       if (nowMs - sentMs < FORGET_MS) break
@@ -219,8 +220,8 @@ export class PathMtu {
   }
 
   #send(probe: Probe): boolean {
-    const { family, send } = this.#options
-    const frameBytes = probe.sizeBytes === 0 ? undefined : probe.sizeBytes - headersBytes(family)
+    const { family, send, newToken } = this.#options
+    const frameBytes = probe.sizeBytes === 0 ? undefined : probe.sizeBytes - outerBytes(family)
     const token = newToken()
     if (!send({ type: 'probe', token, sizeBytes: 0 }, frameBytes)) return false
     this.#probes.set(token, { ...probe, frameBytes })
@@ -235,17 +236,14 @@ export class PathMtu {
     if (mtuBytes === this.mtuBytes && how === this.how) return
     this.mtuBytes = mtuBytes
     this.how = how
-    this.#foundMs = how === 'assumed' ? undefined : performance.now()
+    this.#foundMs = how === 'assumed' ? undefined : this.#nowMs
     this.#options.onChange()
   }
 
   #known(): [mtuBytes: number, how: PathMtuHow] {
     const { mtuBytes, confirmed, state } = this.#search
     if (this.#acknowledges) {
-      if (this.#tracer !== undefined) {
-        this.#tracer.close()
-        this.#tracer = undefined
-      }
+      this.#tracing.stop()
       this.#traced = undefined
       if (confirmed) return [mtuBytes, 'acknowledged']
       return state === 'error' ? [mtuBytes, 'floor'] : [Math.min(this.mtuBytes, this.#ceiling), this.how]
@@ -255,40 +253,12 @@ export class PathMtu {
     return confirmed ? [mtuBytes, 'acknowledged'] : this.#unknown
   }
 
-  #trace(): void {
-    const nowMs = performance.now()
-    if (this.#tracer !== undefined || nowMs < this.#tracedMs + TRACE_PAUSE_MS) return
-    this.#tracedMs = nowMs
-    const { family, address } = this.#options
-    const ceilingBytes = this.#ceiling
-    // The interface is too narrow even for the headers of a datagram.
-    if (ceilingBytes < headersBytes(family)) return
-    const estimateBytes = kernelPathMtu(family, address) ?? ceilingBytes
-    const onTold = (mtuBytes: number) => this.#told(mtuBytes)
-    const onEnd = (result: TraceResult) => this.#traceEnded(result)
-    const onFault = (error: unknown) => {
-      this.#tracer = undefined
-      this.#options.onFault(error)
-    }
-    try {
-      this.#tracer = new Tracer({ family, address, ceilingBytes, estimateBytes, onTold, onEnd, onFault })
-    } catch (error) {
-      // The interface of the address's zone is gone. We try again when there is another one.
-      if (!(error instanceof RangeError)) onFault(error)
-    }
-  }
-
-  /** Takes a smaller value at once. */
-  #told(mtuBytes: number): void {
-    if (this.#acknowledges || mtuBytes >= this.mtuBytes) return
-    this.#traced = { mtuBytes, basis: 'told' }
-    this.#take()
-  }
-
-  #traceEnded(result: TraceResult): void {
-    this.#tracer = undefined
+  #takeTraced(result: TraceResult, ended: boolean): void {
+    if (this.#acknowledges) return
+    // A smaller value is used at once, even if the trace goes on.
+    if (!ended && result.mtuBytes >= this.mtuBytes) return
     // If nobody answers this time, what ICMP said before is still right.
-    if (this.#acknowledges || (result.basis === 'silent' && this.#traced !== undefined)) return
+    if (result.basis === 'silent' && this.#traced !== undefined) return
     this.#traced = result
     this.#take()
   }

@@ -1,16 +1,11 @@
 import type { IpFamily } from '../../wire/ip.js'
-import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, IPV6_MIN_MTU_BYTES, UDP_HEADER_BYTES } from '../../wire/ip.js'
+import { IPV6_MIN_MTU_BYTES } from '../../wire/ip.js'
 
 /** Sizes here are of whole IP packets of the underlay, in bytes, as an MTU counts them. */
 
 /** The least path MTU that we believe. Every host accepts packets of this size (RFC 791, 3.1; RFC 8200, 5). */
 export function floorBytes(family: IpFamily): number {
   return family === 'ipv4' ? 576 : IPV6_MIN_MTU_BYTES
-}
-
-/** The bytes of the IP and UDP headers. */
-export function headersBytes(family: IpFamily): number {
-  return (family === 'ipv4' ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES) + UDP_HEADER_BYTES
 }
 
 /** No IP packet is longer, whatever the interface's MTU (loopback's is 65,536). */

@@ -1,7 +1,9 @@
+import { outerBytes } from '../../encap/encap.js'
 import { errnoName, KernelError } from '../../linux/errno.js'
-import { type ProbeAnswer, ProbeSocket } from '../../linux/probe-socket.js'
+import type { ProbeAnswer } from '../../linux/probe-socket.js'
 import type { IpFamily } from '../../wire/ip.js'
-import { headersBytes } from './sizes.js'
+import type { Clock, Timer } from '../clock.js'
+import type { Platform, Probes } from '../platform.js'
 import { PathMtuTrace, type TraceProbe, type TraceResult } from './trace.js'
 
 /**
@@ -39,10 +41,16 @@ export interface TraceEvent {
 }
 
 export interface TracerOptions {
+  readonly clock: Clock
+  readonly network: Pick<Platform['network'], 'openProbes'>
   readonly family: IpFamily
   readonly address: string
+  /** The source address, if the kernel does not choose it. */
+  readonly from?: string | undefined
   readonly ceilingBytes: number
   readonly estimateBytes?: number
+  /** From 0 up to, and without, 1. */
+  readonly random: () => number
   readonly onEvent?: (event: TraceEvent) => void
   /** Called with the size that somebody says passes, before we know that it does. */
   readonly onTold?: (mtuBytes: number) => void
@@ -59,26 +67,28 @@ interface Sent extends TraceProbe {
 /** Runs a {@link PathMtuTrace} over a probe socket, by timers. */
 export class Tracer {
   readonly #options: TracerOptions
-  readonly #socket: ProbeSocket
+  readonly #socket: Probes
   readonly #trace: PathMtuTrace
   readonly #sent = new Map<number, Sent>()
-  readonly #firstPort = Math.floor(Math.random() * PORTS)
-  readonly #startedMs = performance.now()
-  #timer: NodeJS.Timeout
+  readonly #firstPort: number
+  readonly #startedMs: number
+  #timer: Timer
   #toldBytes: number | undefined
   #closed = false
 
   /** @throws KernelError; RangeError for an address whose zone names no interface */
   constructor(options: TracerOptions) {
     this.#options = options
-    this.#socket = new ProbeSocket(options.family, options.address)
-    this.#trace = new PathMtuTrace(options, performance.now())
-    this.#timer = setTimeout(() => this.#turn(), LOOK_MS)
+    this.#firstPort = Math.floor(options.random() * PORTS)
+    this.#startedMs = options.clock.nowMs()
+    this.#socket = options.network.openProbes(options.family, options.address, options.from)
+    this.#trace = new PathMtuTrace(options, this.#startedMs)
+    this.#timer = options.clock.after(LOOK_MS, () => this.#turn())
   }
 
   close(): void {
     this.#closed = true
-    clearTimeout(this.#timer)
+    this.#timer.cancel()
     this.#socket.close()
   }
 
@@ -94,7 +104,7 @@ export class Tracer {
   #look(): void {
     for (let answer = this.#socket.next(); answer !== undefined; answer = this.#socket.next())
       this.#take(answer)
-    for (const probe of this.#trace.poll(performance.now())) this.#send(probe)
+    for (const probe of this.#trace.poll(this.#options.clock.nowMs())) this.#send(probe)
     for (const sent of this.#sent.values()) {
       if (this.#trace.waitsFor(sent.id)) continue
       this.#tell(sent, 'none')
@@ -104,8 +114,8 @@ export class Tracer {
     this.#toldBytes = toldBytes
     if (this.#closed) return
     if (result === undefined) {
-      const lookMs = performance.now() - this.#startedMs < SOON_MS ? LOOK_MS : LATER_LOOK_MS
-      this.#timer = setTimeout(() => this.#turn(), lookMs)
+      const lookMs = this.#options.clock.nowMs() - this.#startedMs < SOON_MS ? LOOK_MS : LATER_LOOK_MS
+      this.#timer = this.#options.clock.after(lookMs, () => this.#turn())
       return
     }
     this.close()
@@ -117,7 +127,7 @@ export class Tracer {
     const sent = { ...probe, port: FIRST_PORT + ((this.#firstPort + probe.id) % PORTS) }
     this.#sent.set(probe.id, sent)
     try {
-      if (this.#socket.send(sent.port, probe.sizeBytes - headersBytes(family))) return
+      if (this.#socket.send(sent.port, probe.sizeBytes - outerBytes(family))) return
       let mtuBytes = 0
       for (let answer = this.#socket.next(); answer !== undefined; answer = this.#socket.next()) {
         if (answer.kind === 'local') mtuBytes = answer.mtuBytes
@@ -138,7 +148,7 @@ export class Tracer {
     const { from } = answer
     if (answer.kind === 'arrived') {
       this.#tell(sent, 'arrived', { from })
-      this.#trace.arrived(sent.id, performance.now())
+      this.#trace.arrived(sent.id, this.#options.clock.nowMs())
     } else if (answer.kind === 'too_big') {
       this.#tell(sent, 'too_big', { from, mtu_bytes: answer.mtuBytes })
       this.#trace.tooBig(sent.id, answer.mtuBytes)
@@ -154,7 +164,7 @@ export class Tracer {
       from: null,
       mtu_bytes: null,
       error: null,
-      took_ms: performance.now() - sent.sentMs,
+      took_ms: this.#options.clock.nowMs() - sent.sentMs,
       ...more,
     })
   }

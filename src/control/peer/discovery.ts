@@ -1,7 +1,8 @@
-import { lookup } from 'node:dns/promises'
 import { isAddress, type Remote } from '../../config/values.js'
 import { AF_INET } from '../../linux/constants.js'
 import type { Endpoint, SocketFamily } from '../../linux/sockaddr.js'
+import { isSameEndpoint } from './endpoint.js'
+import type { Lookups } from './lookups.js'
 
 /**
  * A way to find a peer's endpoint. The rest of the program knows only this interface. A new way needs a file of
@@ -11,10 +12,12 @@ export interface Discovery {
   /** After how many milliseconds to ask again; undefined if the answer never changes. */
   readonly refreshMs: number | undefined
   /**
-   * All endpoints that the peer may have now: at least one, the most likely first.
+   * All endpoints that the peer may have now: at least one, the most likely first. Calls must not overlap.
    * @throws the system's error, with its `code`; EAI_AGAIN if it may help to ask again later
    */
   locate(): Promise<readonly Endpoint[]>
+  /** The answer is of no interest any more. */
+  close(): void
 }
 
 /** How often a name is looked up again if there is no trouble. */
@@ -22,20 +25,21 @@ const DNS_REFRESH_MS = 60_000
 
 /** The settings give an address. */
 function staticDiscovery({ host, port }: Remote): Discovery {
-  return { refreshMs: undefined, locate: async () => [{ address: host, port }] }
+  return { refreshMs: undefined, locate: async () => [{ address: host, port }], close: () => {} }
 }
 
 /** The settings give a name. The system's resolver finds its addresses. */
-function dnsDiscovery({ host, port }: Remote, family: SocketFamily): Discovery {
-  const options = { all: true, ...(family === AF_INET ? { family: 4 } : {}) } as const
+function dnsDiscovery({ host, port }: Remote, family: SocketFamily, lookups: Lookups): Discovery {
+  const lookup = lookups.open(host, family === AF_INET)
   return {
     refreshMs: DNS_REFRESH_MS,
-    locate: async () => (await lookup(host, options)).map(({ address }) => ({ address, port })),
+    locate: async () => (await lookup.find()).map((address) => ({ address, port })),
+    close: () => lookup.close(),
   }
 }
 
-export function discoveryOf(endpoint: Remote, family: SocketFamily): Discovery {
-  return isAddress(endpoint.host) ? staticDiscovery(endpoint) : dnsDiscovery(endpoint, family)
+export function discoveryOf(endpoint: Remote, family: SocketFamily, lookups: Lookups): Discovery {
+  return isAddress(endpoint.host) ? staticDiscovery(endpoint) : dnsDiscovery(endpoint, family, lookups)
 }
 
 /**
@@ -48,7 +52,7 @@ export function chooseEndpoint(
   now: Endpoint | undefined,
   silent: boolean,
 ): Endpoint {
-  const at = candidates.findIndex((it) => it.address === now?.address && it.port === now.port)
+  const at = candidates.findIndex((it) => now !== undefined && isSameEndpoint(it, now))
   if (at < 0) return candidates[0]
   return silent ? candidates[(at + 1) % candidates.length] : candidates[at]
 }

@@ -65,11 +65,11 @@ export function describeRefusal(
         advice: 'give the other end an address or a port of its own',
       }
     case 'untold':
-      return { what: 'an address that the kernel tells no way to', advice: 'it is asked again' }
+      return { what: 'an address to which the kernel names no route', advice: 'the kernel is asked again' }
     case 'unspecified':
-      return { what: 'no address and port of any host', advice: FORGED }
+      return { what: 'not an address and port that a host can have', advice: FORGED }
     default:
-      return { what: `a ${refusal} address and not one host's`, advice: FORGED }
+      return { what: `a ${refusal} address and not that of one host`, advice: FORGED }
   }
 }
 

@@ -33,6 +33,8 @@ export interface PeerMoment {
   readonly nowMs: number
   readonly sentFrames: number
   readonly receivedFrames: number
+  /** Whether something else than a frame waits for an answer: the first handshake of a private tunnel. */
+  readonly asks?: boolean
 }
 
 /** What must be done for a peer now. */
@@ -91,8 +93,10 @@ export class PeerLife {
     this.answered(nowMs)
   }
 
-  /** Its endpoint has changed. We find out again whether it is there and answers. */
-  moved(): void {
+  /** Its endpoint has changed. We find out again whether it is there and answers. What came before counts no more. */
+  moved({ sentFrames, receivedFrames }: Pick<PeerMoment, 'sentFrames' | 'receivedFrames'>): void {
+    this.#received = receivedFrames
+    this.#sent = sentFrames
     this.#helloMs = undefined
     this.#unanswered = 0
     this.#askedMs = undefined
@@ -100,12 +104,13 @@ export class PeerLife {
 
   /** Must be called regularly. */
   tick(moment: PeerMoment): PeerDuty {
-    const { nowMs, sentFrames, receivedFrames } = moment
+    const { nowMs, sentFrames, receivedFrames, asks = false } = moment
     if (receivedFrames !== this.#received) this.#heard(nowMs)
-    else if (sentFrames !== this.#sent) this.#askedMs ??= nowMs
+    else if (sentFrames !== this.#sent || asks) this.#askedMs ??= nowMs
     this.#received = receivedFrames
     this.#sent = sentFrames
-    this.#state = this.#next(nowMs)
+    // Only what is heard makes it better.
+    this.#state = worse(this.#state, this.#next(nowMs))
     const hello = this.#isHelloDue(nowMs)
     if (hello) {
       this.#helloMs = nowMs
@@ -157,4 +162,8 @@ export class PeerLife {
     const pauseMs = this.#heardMs === undefined ? 1_000 * 2 ** Math.min(this.#unanswered - 1, 6) : 1_000
     return nowMs - this.#helloMs >= Math.min(pauseMs, MAX_PAUSE_MS)
   }
+}
+
+function worse(a: PeerState, b: PeerState): PeerState {
+  return PEER_STATES[Math.max(PEER_STATES.indexOf(a), PEER_STATES.indexOf(b))]
 }

@@ -1,151 +1,298 @@
+import type { PeerSettings } from '../../config/schema.js'
+import { formatEndpoint } from '../../config/values.js'
 import { UserError } from '../../errors.js'
-import { KernelError } from '../../linux/errno.js'
-import type { Netlink } from '../../linux/netlink.js'
-import { decodeSockaddr, type Endpoint, encodeSockaddr } from '../../linux/sockaddr.js'
-import { sockaddr_in } from '../../linux/structs.js'
-import type { UdpSocket } from '../../linux/udp.js'
-import type { PeerTable } from '../../memory/peer-table.js'
-import { type Refusal, refusalOf } from './endpoint-refusal.js'
-import { type Underlay, type Way, wayTo } from './underlay.js'
+import type { Endpoint } from '../../linux/sockaddr.js'
+import type { DataSocket } from '../platform.js'
+import type { PeerContext } from './context.js'
+import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
+import { isSameEndpoint } from './endpoint.js'
+import { codeOf, explain, isUnanswered, refused, refuseLoop, UNANSWERED } from './not-found.js'
+import type { Move, PeerEndpoint, Place } from './peer-endpoint.js'
+import { familyOf } from './underlay.js'
 
-/** For this long, a refused address is refused again without a look at the routes. */
-const REFUSED_MS = 1_000
+/** How often a peer without an endpoint is looked for. Lookups of names that fail have longer pauses (lookups.ts). */
+const RETRY_MS = 2_000
 
-/**
- * The result of a move. `none`: the peer is there already. `port`: another port of the same address. `address`:
- * another address.
- */
-export type Move = 'none' | 'port' | 'address'
+/** If a DNS lookup takes longer than this, we log that we are waiting. */
+const DNS_PATIENCE_MS = 1_000
 
-export interface EndpointContext {
-  readonly socket: UdpSocket
-  readonly netlink: Netlink
-  readonly table: PeerTable
-  /** The index of the tunnel's own device; undefined until it exists. */
-  readonly deviceIndex: () => number | undefined
-  /** Whether the switch has learnt this MAC address behind a peer. */
-  readonly isBehindPeer: (mac: Uint8Array) => boolean
+/** For this long, nobody is told that a peer wants to be where another one is. Often that one leaves, too. */
+const TAKEN_PATIENCE_MS = 2_000
+
+/** The peer that is looked for. */
+export interface LocatedPeer {
+  readonly name: string
+  readonly row: number
+  /** Its name or address, as the settings give it. */
+  readonly host: string
+  readonly settings: PeerSettings
+  readonly place: PeerEndpoint
+  /** Whether the endpoint is where the peer was heard from, not where its settings say. */
+  readonly hasRoamed: boolean
+  /** The settings or a lookup have given the peer's endpoint. */
+  located(move: Move): void
+  /** A lookup has given the endpoint that the peer had already. */
+  confirmed(): void
 }
 
-/**
- * The endpoint of one peer, and the route to it. Settings, name lookups, handshakes and data may all give a new
- * endpoint. All of them ask here. If the new endpoint is refused, the peer keeps the old one.
- */
-export class PeerEndpoint {
-  readonly #row: number
-  readonly #context: EndpointContext
-  #endpoint: Endpoint | undefined
-  #sockaddr: Uint8Array | undefined
-  #way: Way | undefined
-  /** The last refusal. */
-  #refused: { readonly sockaddr: Uint8Array; readonly refusal: Refusal; readonly atMs: number } | undefined
+/** Looks for one peer's endpoint where its settings say: at the start, and again when it may have changed. */
+export class Locator {
+  readonly #context: PeerContext
+  readonly #peer: LocatedPeer
+  /** Undefined if the settings give no endpoint. The peer then contacts us. */
+  #discovery: Discovery | undefined
+  /** The search that is running, and which discovery it asks. */
+  #search: { readonly discovery: Discovery; readonly end: Promise<void> } | undefined
+  #askedMs = 0
+  /** All addresses that the last look-up has given. */
+  addresses: readonly string[] = []
+  /** Whether nothing comes from the present endpoint, so that another one must be tried. */
+  #silent = false
+  /** Whether the settings give another endpoint than the one that was found last. */
+  #changed = false
+  #closed = false
+  /** Whether the line that the tunnel is up is in the log. It says where the peers are that were found before. */
+  #started = false
+  /** Since when the peer wants to be where another one is. */
+  #waitsMs: number | undefined
+  #trouble: string | undefined
+  /** What was logged, or is to be logged at the start, since the peer was last found. */
+  readonly #told = new Set<string>()
 
-  constructor(row: number, context: EndpointContext) {
-    this.#row = row
+  constructor(context: PeerContext, peer: LocatedPeer) {
     this.#context = context
+    this.#peer = peer
+    this.#discovery = this.#discover()
   }
 
-  /** Undefined until the peer has been found. */
-  get endpoint(): Endpoint | undefined {
-    return this.#endpoint
+  /** Why the peer is not found, or not where it is to be; undefined if nothing is wrong. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
-  /** The endpoint as a socket address, as {@link encodeSockaddr} makes it. */
-  get sockaddr(): Uint8Array | undefined {
-    return this.#sockaddr
+  /** Whether the settings give a name, which has to be looked up. */
+  get hasName(): boolean {
+    return this.#discovery?.refreshMs !== undefined
   }
 
-  /** How datagrams get to the endpoint. */
-  get underlay(): Underlay | undefined {
-    return this.#way?.underlay
+  /** The tunnel is up, and the log says so. */
+  start(): void {
+    this.#started = true
+    if (!this.#context.settings.wait) for (const text of this.#told) this.#log(text)
   }
 
-  /** Whether the route to the endpoint leads into the tunnel itself. Such a route may be added at any time. */
-  get isInside(): boolean {
-    return this.#way?.kind === 'inside'
+  /** The settings give another endpoint than before. */
+  changed(): void {
+    this.#discovery?.close()
+    this.#context.moves.forget(this.#peer.row)
+    this.#settled()
+    this.#discovery = this.#discover()
+    this.#changed = true
+    this.again()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#discovery?.close()
+    this.#context.moves.forget(this.#peer.row)
   }
 
   /**
-   * Sets an endpoint that comes from the settings or from a name lookup.
-   * @throws UserError if this host's socket cannot send there; KernelError from rtnetlink
+   * Finds the peer's endpoint, and tries on while DNS does not answer.
+   * @param signal aborts the wait; a lookup that is running cannot be aborted
+   * @throws UserError if the peer cannot be found or reached; the signal's reason
    */
-  locate(endpoint: Endpoint): Move | Refusal {
-    return this.#move(endpoint, encode(this.#context.socket, endpoint), false)
-  }
-
-  /**
-   * Sets the endpoint that an authentic message came from.
-   * @param sockaddr all its bytes; a short address is filled up with zeros
-   */
-  roam(sockaddr: Uint8Array, nowMs: number): Move | Refusal {
-    const now = this.#sockaddr
-    if (now !== undefined && Buffer.from(now).equals(sockaddr)) return 'none'
-    const refused = this.#refused
-    if (refused !== undefined && nowMs - refused.atMs < REFUSED_MS) {
-      const same = refused.refusal === 'itself' ? sameEndpoint : sameAddress
-      if (same(refused.sockaddr, sockaddr)) return refused.refusal
+  async find(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
+    for (;;) {
+      try {
+        return await Promise.race([this.#look(), aborted])
+      } catch (error) {
+        signal.throwIfAborted()
+        const reason = explain(this.#peer.host, error)
+        if (!isUnanswered(error)) throw reason
+        this.#trouble = reason.message
+        this.#tell(reason.message)
+      }
     }
-    const move = this.#tryMove(sockaddr)
-    this.#refused = isRefusal(move) ? { sockaddr, refusal: move, atMs: nowMs } : undefined
-    return move
   }
 
-  #tryMove(sockaddr: Uint8Array): Move | Refusal {
+  /** Must be called once a second. Looks again if it is time, in the background. */
+  tick(nowMs: number, silent: boolean): void {
+    if (this.#discovery === undefined) return
+    const { place } = this.#peer
+    if (silent) this.#silent = true
+    const waitedMs = nowMs - (this.#waitsMs ?? nowMs)
+    if (waitedMs >= TAKEN_PATIENCE_MS && this.#trouble !== undefined) this.#tell(this.#trouble)
+    const { refreshMs } = this.#discovery
+    const agoMs = nowMs - this.#askedMs
+    const due = refreshMs !== undefined && agoMs >= refreshMs
+    const lost = place.endpoint === undefined && agoMs >= RETRY_MS
+    if (due || silent || lost) this.again()
+  }
+
+  /** Looks again, in the background, unless that is being done. */
+  again(): void {
+    if (this.#discovery === undefined || this.#search?.discovery === this.#discovery) return
+    const end = () => {
+      this.#silent = false
+    }
+    this.#look()
+      .catch((error) => this.notFound(error))
+      .finally(end)
+  }
+
+  /** Logs that the peer was not found, and why, once for each reason. Takes an error of {@link find}. */
+  notFound(error: unknown): void {
+    const { host, name, place } = this.#peer
+    const { endpoint } = place
+    const reason = explain(host, error)
+    if (!(reason instanceof UserError)) {
+      this.#context.faults.take('locate', error, name)
+      return
+    }
+    if (endpoint === undefined) {
+      this.#trouble = reason.message
+      const then = isUnanswered(error) ? '' : `; carrying on without ${name}, and trying again`
+      this.#tell(`${reason.message}${then}`)
+      return
+    }
+    // A name that cannot be looked up again for a while is no trouble while the peer is heard.
+    if (!(error instanceof UserError) && !this.#silent && !this.#changed) return
+    const state = this.#changed ? 'has another endpoint now' : 'is silent'
+    const why =
+      error instanceof UserError ? reason.message : `${host} ${state} and does not resolve (${codeOf(error)})`
+    this.#trouble = why
+    this.#tell(`${why}; keeping ${endpoint.address}`)
+  }
+
+  #discover(): Discovery | undefined {
+    const { endpoint } = this.#peer.settings
+    const { platform, lookups } = this.#context
+    return endpoint === undefined ? undefined : discoveryOf(endpoint, platform.socket.family, lookups)
+  }
+
+  /** Looks for the endpoint that the settings give now, unless that is being done. @throws why it is not found */
+  #look(): Promise<void> {
+    const discovery = this.#discovery
+    const { hasRoamed } = this.#peer
+    if (discovery === undefined || (hasRoamed && !this.#silent)) return Promise.resolve()
+    if (this.#search?.discovery === discovery) return this.#search.end
+    this.#askedMs = this.#context.platform.clock.nowMs()
+    const end = this.#ask(discovery).finally(() => {
+      if (this.#search?.discovery === discovery) this.#search = undefined
+    })
+    this.#search = { discovery, end }
+    return end
+  }
+
+  async #ask(discovery: Discovery): Promise<void> {
+    const { host, place } = this.#peer
+    const { clock } = this.#context.platform
+    // Otherwise nobody wants the answer any more.
+    const isNow = () => !this.#closed && discovery === this.#discovery
+    const warn = () => {
+      if (this.#trouble === undefined) this.#tell(explain(host, { code: UNANSWERED }).message)
+    }
+    const impatience = place.endpoint === undefined ? clock.after(DNS_PATIENCE_MS, warn) : undefined
     try {
-      return this.#move(decodeSockaddr(sockaddr), sockaddr, true)
+      const candidates = await discovery.locate()
+      if (isNow()) this.#take(candidates)
     } catch (error) {
-      if (!(error instanceof KernelError)) throw error
-      return 'untold'
+      if (isNow()) throw error
+    } finally {
+      impatience?.cancel()
     }
   }
 
-  /** @param heard whether a message came from there, so that the kernel must know the next hop */
-  #move(endpoint: Endpoint, sockaddr: Uint8Array, heard: boolean): Move | Refusal {
-    const { socket, netlink, table, deviceIndex, isBehindPeer } = this.#context
-    const onlyPort = this.#sockaddr !== undefined && sameAddress(this.#sockaddr, sockaddr)
-    const known = onlyPort ? this.#way : undefined
-    const way = known ?? wayTo(netlink, endpoint.address, deviceIndex(), isBehindPeer)
-    if (heard && way.kind === 'unknown') return 'untold'
-    const refusal = refusalOf({ endpoint, kind: way.kind, listen: socket.local })
-    if (refusal !== undefined) return refusal
-    this.#endpoint = endpoint
-    this.#sockaddr = sockaddr
-    this.#way = way
-    table.setAddress(this.#row, sockaddr)
-    return onlyPort ? 'port' : 'address'
+  /** @throws UserError if the peer cannot be where it is found */
+  #take(found: readonly Endpoint[]): void {
+    this.addresses = found.map(({ address }) => address)
+    const candidates = reachable(found, this.#context.platform.socket)
+    const { moves } = this.#context
+    const { hasRoamed, place, row } = this.#peer
+    // It has come by itself meanwhile.
+    if (hasRoamed && !this.#silent) {
+      if (candidates.some((it) => place.endpoint !== undefined && isSameEndpoint(it, place.endpoint)))
+        this.#peer.confirmed()
+      this.#settled()
+      return
+    }
+    const next = chooseEndpoint(candidates, place.endpoint, this.#silent)
+    if (place.endpoint === undefined || !isSameEndpoint(next, place.endpoint)) this.#moveTo(next)
+    else {
+      moves.forget(row)
+      this.#settled()
+    }
   }
 
-  /** Follows the route to the endpoint. It may change at any time. @throws KernelError from rtnetlink */
-  follow(): void {
-    if (this.#endpoint === undefined) return
-    const { socket, netlink, table, deviceIndex, isBehindPeer } = this.#context
-    const { address } = this.#endpoint
-    this.#way = wayTo(netlink, address, deviceIndex(), isBehindPeer)
-    if (this.underlay?.interface === undefined || !address.includes('%')) return
-    // The interface of the zone may have been created anew, with another index.
-    this.#sockaddr = encode(socket, this.#endpoint)
-    table.setAddress(this.#row, this.#sockaddr)
+  /** The peer is where it is to be. */
+  #settled(): void {
+    this.#changed = false
+    this.#waitsMs = undefined
+    this.#trouble = undefined
+    this.#told.clear()
+  }
+
+  /** @throws UserError if no peer can be at this endpoint, or if we cannot send to it */
+  #moveTo(endpoint: Endpoint): void {
+    const { settings, privateSide, device, moves, platform } = this.#context
+    const { host, place, row } = this.#peer
+    refuseLoop(settings, host, endpoint)
+    const found = place.look(endpoint)
+    if (typeof found === 'string') throw refused(host, endpoint, found, device.name)
+    // In a private tunnel the keys tell the peers apart. In a plain tunnel only the endpoint does.
+    if (privateSide !== undefined) {
+      this.#arrive(found)
+      return
+    }
+    const mover = { row, look: () => place.tryLook(endpoint), arrive: (it: Place) => this.#arrive(it) }
+    const wish = moves.wish(mover, found.sockaddr)
+    if (wish === 'done') return
+    const other = moves.peerAt(found.sockaddr)
+    const taken = new UserError(
+      `${host} is at ${formatEndpoint(endpoint)}, but the peer ${other?.name} is there already; give each an endpoint of its own`,
+    )
+    if (wish === 'new') other?.locate()
+    if (place.endpoint === undefined) throw taken
+    this.#trouble = taken.message
+    this.#waitsMs ??= platform.clock.nowMs()
+  }
+
+  #arrive(found: Place): void {
+    const { faults, log } = this.#context
+    const { host, name, place } = this.#peer
+    const before = place.endpoint
+    const move = place.moveTo(found)
+    this.#settled()
+    faults.run('locate', () => this.#peer.located(move), name)
+    if (!this.#started) return
+    const text = formatEndpoint(found.endpoint)
+    log.info(
+      { peer: name, remote: text },
+      before === undefined ? `${host} is at ${text}` : `${host} has moved to ${text}`,
+    )
+  }
+
+  /** Logs once. If the start does not wait for names, the line that the tunnel is up comes first. */
+  #tell(text: string): void {
+    if (this.#told.has(text)) return
+    this.#told.add(text)
+    if (this.#started || this.#context.settings.wait) this.#log(text)
+  }
+
+  #log(text: string): void {
+    const { host, name } = this.#peer
+    this.#context.log.warn({ peer: name, host }, text)
   }
 }
 
-export function isRefusal(move: Move | Refusal): move is Refusal {
-  return move !== 'none' && move !== 'port' && move !== 'address'
-}
-
-function sameEndpoint(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.from(a).equals(b)
-}
-
-/** Whether two socket addresses of one family are equal except for the port. */
-function sameAddress(a: Uint8Array, b: Uint8Array): boolean {
-  const port = sockaddr_in.sin_port
-  return a.every((byte, index) => byte === b[index] || index === port || index === port + 1)
-}
-
-function encode(socket: UdpSocket, remote: Endpoint): Uint8Array {
-  try {
-    return encodeSockaddr(socket.family, remote)
-  } catch (error) {
-    throw new UserError(`the remote cannot be reached: ${(error as Error).message}; check its address`)
-  }
+/** The endpoints that a socket can send to, or all if it can send to none: it may be bound to an address of one family. */
+function reachable(all: readonly Endpoint[], { isBound, local }: DataSocket): readonly Endpoint[] {
+  if (!isBound || local.address === '::') return all
+  const some = all.filter(({ address }) => familyOf(address) === familyOf(local.address))
+  return some.length === 0 ? all : some
 }

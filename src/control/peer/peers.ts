@@ -1,22 +1,38 @@
 import { setMaxListeners } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../../config/schema.js'
+import { formatEndpoint } from '../../config/values.js'
 import { UserError } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
-import type { Endpoint } from '../../linux/sockaddr.js'
-import type { PeerRow } from '../addresses.js'
+import { Rates } from '../../rates.js'
+import { pause } from '../clock.js'
 import type { PeerStatus } from '../status.js'
-import { formatEndpoint } from './endpoint.js'
-import { Peer, type PeerContext } from './peer.js'
+import type { PeerContext } from './context.js'
+import { Peer } from './peer.js'
+import type { Roster } from './roster.js'
 import type { PeerRows } from './rows.js'
 
 const REFRESH_LOOK_MS = 20
+
+/**
+ * How long the start waits for names. Most name servers answer in this time. The device then has the right MTU from
+ * the start.
+ */
+const NAMES_MS = 100
+
+/**
+ * How often it is followed in a second, and in one burst, that a peer speaks to another address of this host. Anybody
+ * who forges a plain peer's address can say so.
+ */
+const LOCALS_PER_SECOND = 5
+const LOCALS_BURST = 10
 
 /** What identifies a peer: its public key or, in a plain tunnel, its endpoint. Its name may change. */
 function identityOf({ public_key, endpoint }: PeerSettings): string {
   return public_key === undefined ? `${endpoint?.host} ${endpoint?.port}` : formatKey(public_key)
 }
+
+const NOBODY: ReadonlySet<string> = new Set()
 
 /** The names of the peers that were added, removed or changed. */
 export interface PeerChanges {
@@ -25,89 +41,60 @@ export interface PeerChanges {
   readonly changed: readonly string[]
 }
 
-export interface PeersContext extends Omit<PeerContext, 'nameAt'> {
+export interface PeersContext extends PeerContext {
+  readonly roster: Roster<Peer>
   readonly peerRows: PeerRows
-  /**
-   * Tells the workers which addresses the configuration gives to the peers. Called when {@link Peers.rows}
-   * changes.
-   */
-  configure(): void
 }
 
-/** All the peers. Each peer has a row in the peer table and keeps it until it is removed. */
+/** The peers' comings and goings. Each peer has a row in the peer table and keeps it until it is removed. */
 export class Peers {
   readonly #context: PeersContext
-  readonly #peers = new Map<string, Peer>()
+  readonly #roster: Roster<Peer>
+  readonly #locals: Rates
   #settings: Settings
   #started = false
 
   constructor(context: PeersContext) {
     this.#context = context
+    this.#roster = context.roster
     this.#settings = context.settings
+    this.#locals = new Rates(context.tables.peers.rows, LOCALS_PER_SECOND, LOCALS_BURST)
     // What is wrong with a peer ends the start.
     this.#addSome(context.settings.peers, (row, settings) => this.#add(row, settings))
   }
 
   /**
-   * Waits until the first peer has been found. The search for the others goes on in the background.
+   * Begins to look for all peers. Waits until the first has been found. Without the setting `wait`, it waits for names
+   * only {@link NAMES_MS}. The search goes on in the background.
    * @param signal aborts the wait
-   * @throws UserError if none can be found
+   * @throws UserError if there are some, and none can be found. Without the setting `wait`, a name is always looked up again.
    */
   async find(signal: AbortSignal): Promise<void> {
     // Each search adds a listener. Node.js warns of a leak if there are more than ten.
     setMaxListeners(0, signal)
-    const searches = [...this.#peers.values()].map((peer) => peer.find(signal))
-    if (searches.length === 1) return searches[0]
-    try {
-      await Promise.any(searches)
-    } catch (error) {
-      throw (error as AggregateError).errors[0]
-    }
+    const { all } = this.#roster
+    if (all.length === 0) return
+    const searches = all.map((peer) => peer.find(signal))
+    const first = Promise.any(searches).catch(({ errors }: AggregateError) => {
+      throw errors[0]
+    })
+    const hasNames = all.some((peer) => peer.hasName)
+    if (this.#settings.wait || !hasNames) await first
+    else await this.#withinMs(NAMES_MS, first, signal)
     for (const [index, search] of searches.entries()) {
       search.catch((error: Error) => {
-        if (signal.aborted) return
-        const { name } = this.#settings.peers[index]
-        if (!(error instanceof UserError)) {
-          this.#context.faults.take('locate', error, name)
-          return
-        }
-        this.#context.log.warn({ peer: name }, `${error.message}; carrying on without ${name}, and trying on`)
+        if (!signal.aborted) all[index].notFound(error)
       })
     }
   }
 
-  /**
-   * The least {@link Peer.mtuBytes} of the peers that are not down; undefined if there is no route to any of
-   * them.
-   */
-  get mtuBytes(): number | undefined {
-    return this.#least(({ mtuBytes }) => mtuBytes)
-  }
-
-  /** The least {@link Peer.carriedMtuBytes} of the same peers. */
-  get carriedMtuBytes(): number | undefined {
-    return this.#least(({ carriedMtuBytes }) => carriedMtuBytes)
-  }
-
-  #least(of: (peer: Peer) => number | undefined): number | undefined {
-    const all = [...this.#peers.values()]
-    const alive = all.filter(({ state }) => state !== 'down')
-    // If all peers are down, their paths are still the best guess.
-    const bytes = (alive.length === 0 ? all : alive).flatMap((peer) => of(peer) ?? [])
-    return bytes.length === 0 ? undefined : Math.min(...bytes)
-  }
-
-  /** The peers whose paths hold the device's MTU below what another peer's path carries. */
-  get narrow(): readonly {
-    readonly name: string
-    readonly mtuBytes: number
-    readonly othersBytes: number
-  }[] {
-    const alive = [...this.#peers.values()].filter(({ state }) => state !== 'down')
-    const othersBytes = Math.max(0, ...alive.map(({ mtuBytes }) => mtuBytes ?? 0))
-    return alive.flatMap(({ name, mtuBytes }) =>
-      mtuBytes !== undefined && mtuBytes < othersBytes ? [{ name, mtuBytes, othersBytes }] : [],
-    )
+  /** Waits until `work` has ended in any way, but at most so long. @throws the reason of `signal` */
+  async #withinMs(ms: number, work: Promise<void>, signal: AbortSignal): Promise<void> {
+    const end = new AbortController()
+    const over = pause(this.#context.platform.clock, ms, end.signal).catch(() => {})
+    await Promise.race([work.catch(() => {}), over])
+    end.abort()
+    signal.throwIfAborted()
   }
 
   /** The workers run now, so the path MTUs can be searched. */
@@ -121,17 +108,12 @@ export class Peers {
    * size. If several peers have this address, the hint goes to all of them.
    */
   hint(sockaddr: Uint8Array, mtuBytes: number): void {
-    const row = this.#context.table.rowOf(sockaddr)
-    const address = row < 0 ? undefined : this.at(row)?.endpoint?.address
+    const row = this.#context.tables.peers.rowOf(sockaddr)
+    const address = row < 0 ? undefined : this.#roster.at(row)?.endpoint?.address
     if (address === undefined) return
     this.#each(({ endpoint, pathMtu }) => {
       if (endpoint?.address === address) pathMtu?.hint(mtuBytes)
     })
-  }
-
-  /** The names of the interfaces that lead to the peers. */
-  get interfaces(): ReadonlySet<string> {
-    return new Set([...this.#peers.values()].flatMap(({ underlay }) => underlay?.interface ?? []))
   }
 
   /** Follows changes of the routes to all peers. One may have changed. */
@@ -139,60 +121,74 @@ export class Peers {
     this.#each((peer) => peer.followUnderlay())
   }
 
+  /** The data socket has another address. The peers are told, so that those that know them by keys follow. */
+  rebound(): void {
+    this.#each((peer) => peer.rebound())
+  }
+
+  /** Takes from the workers which addresses of this host the peers speak to. It may change at any time. */
+  followLocals(): void {
+    const { peers } = this.#context.tables
+    const nowMs = this.#context.platform.clock.nowMs()
+    this.#each((peer) => {
+      if (peers.hasNews(peer.row) && this.#locals.allows(peer.row, nowMs))
+        peer.spokenTo(peers.takeNews(peer.row))
+    })
+  }
+
   /** Searches all path MTUs again. Resolves when they are known, or after `withinMs`. */
   async refreshPaths(withinMs: number): Promise<void> {
     this.#each(({ pathMtu }) => pathMtu?.refresh())
-    const endMs = performance.now() + withinMs
-    const settled = () => [...this.#peers.values()].every(({ pathMtu }) => pathMtu?.settled ?? true)
-    while (!settled() && performance.now() < endMs) await sleep(REFRESH_LOOK_MS)
+    const { clock } = this.#context.platform
+    const endMs = clock.nowMs() + withinMs
+    const settled = () => this.#roster.all.every(({ pathMtu }) => pathMtu?.settled ?? true)
+    while (!settled() && clock.nowMs() < endMs) await pause(clock, REFRESH_LOOK_MS)
   }
 
-  /** The greatest MTU of the interfaces that lead to the peers. */
-  get longestUnderlayBytes(): number {
-    return Math.max(0, ...[...this.#peers.values()].map(({ underlay }) => underlay?.mtuBytes ?? 0))
-  }
-
-  /** The peer of a row; undefined if the row has none now. */
-  at(row: number): Peer | undefined {
-    for (const peer of this.#peers.values()) if (peer.row === row) return peer
-    return undefined
-  }
-
-  get rows(): PeerRow[] {
-    return [...this.#peers.values()]
+  /** Tells the workers which addresses the configuration gives to the peers, and whom strangers are taken for. */
+  configure(): void {
+    const { addresses, settings, tables } = this.#context
+    const { all } = this.#roster
+    tables.words.acceptAny = settings.accept_any ? (all[0]?.row ?? -1) : -1
+    addresses.configure(all)
   }
 
   /** Must be called once a second. */
   tick(): void {
+    this.#context.moves.settle()
+    this.followLocals()
     this.#each((peer) => peer.tick())
   }
 
   /** Does the work for each peer. An error with one peer does not stop the others. */
   #each(work: (peer: Peer) => void): void {
-    for (const peer of this.#peers.values()) this.#context.faults.run('peer', () => work(peer), peer.name)
+    for (const peer of this.#roster.all) this.#context.faults.run('peer', () => work(peer), peer.name)
   }
 
   /**
    * Changes the peers to those in `settings`. Calls must not overlap. An unchanged peer notices nothing. A
    * changed peer keeps its row, and with it its keys, its traffic and its endpoint. A removed peer is gone at
    * once. An added peer may have to wait until a row is free.
+   * @param placed the identities ({@link identityOf}) of peers that are where their settings say from now on, even if
+   *   the settings said the same before
    * @throws UserError for impossible keys (nothing has changed then), or when the tunnel stops meanwhile
    */
-  async apply(settings: Settings): Promise<PeerChanges> {
-    const { faults, privateSide, peerRows, configure } = this.#context
+  async apply(settings: Settings, placed: ReadonlySet<string> = NOBODY): Promise<PeerChanges> {
+    const { faults, privateSide, peerRows } = this.#context
     peerRows.throwIfClosed()
-    const before = new Map([...this.#peers.values()].map((peer) => [identityOf(peer.settings), peer]))
+    const before = new Map(this.#roster.all.map((peer) => [identityOf(peer.settings), peer]))
     const stays = (peer: PeerSettings) => isDeepStrictEqual(peer, before.get(identityOf(peer))?.settings)
     for (const peer of settings.peers) if (!stays(peer)) privateSide?.check(peer)
     const changes = this.#changes(settings)
     const wanted = new Set(settings.peers.map(identityOf))
     for (const [identity, peer] of before) if (!wanted.has(identity)) this.#remove(peer)
     const kept = settings.peers.map((peer) => [peer, before.get(identityOf(peer))] as const)
-    for (const [, peer] of kept) if (peer !== undefined) this.#peers.delete(peer.name)
+    for (const [, peer] of kept) if (peer !== undefined) this.#roster.delete(peer.name)
     for (const [now, peer] of kept) {
       if (peer === undefined) continue
-      if (!stays(now)) faults.run('peer', () => peer.change(now), now.name)
-      this.#peers.set(now.name, peer)
+      const isPlaced = placed.has(identityOf(now))
+      if (isPlaced || !stays(now)) faults.run('peer', () => peer.change(now, isPlaced), now.name)
+      this.#roster.add(peer)
     }
     this.#settings = settings
     let waiting: readonly PeerSettings[] = kept.flatMap(([now, peer]) => (peer === undefined ? [now] : []))
@@ -200,7 +196,7 @@ export class Peers {
       waiting = this.#addSome(waiting, (row, peer) =>
         faults.run('peer', () => this.#add(row, peer), peer.name),
       )
-      configure()
+      this.configure()
       // Not earlier: the configured addresses must no longer name the retired rows.
       const settled = peerRows.settle()
       if (waiting.length === 0) return changes
@@ -209,13 +205,18 @@ export class Peers {
     }
   }
 
+  /** The settings of the last {@link apply}, with the peers that there are. */
+  get settings(): Settings {
+    return { ...this.#settings, peers: this.#roster.all.map(({ settings }) => settings) }
+  }
+
   /** What `settings` change, by the names of the peers. */
   #changes(settings: Settings): PeerChanges {
     const wanted = new Map(settings.peers.map((peer) => [peer.name, peer]))
-    const before = [...this.#peers.values()]
+    const before = this.#roster.all
     const names = [...wanted.keys()]
     return {
-      added: names.filter((name) => !this.#peers.has(name)),
+      added: names.filter((name) => this.#roster.get(name) === undefined),
       removed: before.map(({ name }) => name).filter((name) => !wanted.has(name)),
       changed: before
         .filter((peer) => wanted.has(peer.name) && !isDeepStrictEqual(wanted.get(peer.name), peer.settings))
@@ -224,7 +225,7 @@ export class Peers {
   }
 
   #remove(peer: Peer): void {
-    this.#peers.delete(peer.name)
+    this.#roster.delete(peer.name)
     this.#context.faults.run('peer', () => peer.remove(), peer.name)
     this.#context.peerRows.retire(peer.row)
   }
@@ -232,28 +233,29 @@ export class Peers {
   status(): PeerStatus[] {
     const { faults } = this.#context
     return this.#settings.peers.flatMap(
-      ({ name }) => faults.run('peer', () => this.#peers.get(name)?.status(), name) ?? [],
+      ({ name }) => faults.run('peer', () => this.#roster.get(name)?.status(), name) ?? [],
     )
   }
 
   /** How the log names the peers when the tunnel is up. */
   summary(): string {
-    const [first, ...others] = this.#peers.values()
-    return others.length === 0 && first.endpoint !== undefined
-      ? formatEndpoint(first.endpoint)
-      : `${this.#peers.size} peers`
+    const [first, ...others] = this.#roster.all
+    if (first === undefined) return 'no peer yet'
+    if (others.length > 0) return `${others.length + 1} peers`
+    if (first.endpoint !== undefined) return formatEndpoint(first.endpoint)
+    return first.hasName ? `${first.host}, which is not found yet,` : `${first.name}, which has not come yet,`
   }
 
   /** The same, as fields of the log. */
   announcement(): Record<string, unknown> {
-    const [first, ...others] = this.#peers.values()
-    if (others.length === 0 && first.endpoint !== undefined)
+    const [first, ...others] = this.#roster.all
+    if (others.length === 0 && first?.endpoint !== undefined)
       return { remote: formatEndpoint(first.endpoint), underlay: first.underlay?.interface }
     return { peers: this.status().map(({ name, endpoint }) => ({ name, endpoint })) }
   }
 
   warnOfMissingRoutes(): void {
-    for (const { name, endpoint, underlay } of this.#peers.values()) {
+    for (const { name, endpoint, underlay } of this.#roster.all) {
       if (endpoint === undefined || underlay?.interface !== undefined) continue
       this.#context.log.warn(
         { peer: name },
@@ -264,7 +266,7 @@ export class Peers {
 
   close(): void {
     this.#each((peer) => peer.remove())
-    this.#peers.clear()
+    for (const { name } of this.#roster.all) this.#roster.delete(name)
   }
 
   /** Adds as many as there are free rows for. @returns the others */
@@ -283,22 +285,15 @@ export class Peers {
 
   /** @throws UserError for keys that nobody can talk to; the row is retired then */
   #add(row: number, settings: PeerSettings): void {
-    const nameAt = (endpoint: Endpoint) => this.#nameAt(endpoint)
     let peer: Peer
     try {
-      peer = new Peer(row, settings, { ...this.#context, nameAt })
+      peer = new Peer(row, settings, this.#context)
     } catch (error) {
       this.#context.peerRows.retire(row)
       throw error
     }
-    this.#peers.set(settings.name, peer)
+    this.#locals.renew(row)
+    this.#roster.add(peer)
     if (this.#started) peer.start()
-  }
-
-  #nameAt({ address, port }: Endpoint): string | undefined {
-    const found = [...this.#peers.values()].find(
-      ({ endpoint }) => endpoint?.address === address && endpoint.port === port,
-    )
-    return found?.name
   }
 }

@@ -1,19 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../../errors.js'
-import type { NativeMemory } from '../../linux/memory.js'
 import { Epoch } from '../../memory/epoch.js'
 import { Fdb } from '../../memory/fdb.js'
-import { KeypairTable } from '../../memory/keypair-table.js'
-import { Mailbox } from '../../memory/mailbox.js'
-import { PathLimits } from '../../memory/path-limits.js'
-import { PeerTable } from '../../memory/peer-table.js'
-import { type MemoryPlan, StateWord } from '../../memory/plan.js'
-import { Ring } from '../../memory/ring.js'
+import type { Ring } from '../../memory/ring.js'
 import { StormLimit } from '../../memory/storm-limit.js'
+import { pause } from '../clock.js'
+import type { Platform } from '../platform.js'
+import type { Tables } from '../tables.js'
 
 /** The first pause before the workers are rung for again. It doubles up to the second value. */
 const FIRST_LOOK_MS = 1
 const LAST_LOOK_MS = 16
+
+type RowTables = Pick<Tables, 'rings' | 'control' | 'handshakes' | 'peers' | 'keypairs' | 'limits'>
+
+export type RowPlatform = Pick<Platform, 'memory' | 'plan' | 'clock'> & {
+  readonly workers: Pick<Platform['workers'], 'ring'>
+}
 
 /** Something that passes records on in order. */
 type Passing = Pick<Ring, 'position' | 'hasPassed'>
@@ -41,32 +43,25 @@ export class PeerRows {
   readonly #epoch: Epoch
   readonly #rings: readonly Passing[]
   readonly #queues: readonly Passing[]
-  readonly #table: PeerTable
-  readonly #keypairs: KeypairTable
-  readonly #limits: PathLimits
+  readonly #tables: RowTables
   readonly #storm: StormLimit
   readonly #fdb: Fdb
-  readonly #wake: () => void
+  readonly #platform: RowPlatform
   readonly #end = new AbortController()
   /** The free rows. The one that has been free the longest is first. */
   readonly #free: number[]
   readonly #retired: number[] = []
   #settling: Promise<void> | undefined
 
-  /** @param wake wakes both workers */
-  constructor(memory: NativeMemory, plan: MemoryPlan, wake: () => void) {
+  constructor(platform: RowPlatform, tables: RowTables) {
+    const { memory, plan } = platform
+    this.#platform = platform
+    this.#tables = tables
     this.#epoch = new Epoch(memory, plan.state)
-    this.#rings = [plan.outbound, plan.inbound].map(({ at, dataBytes }) => new Ring(memory, at, dataBytes))
-    this.#queues = [
-      new Mailbox(memory, plan.control, plan.state + StateWord.controlTold * 4),
-      new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4),
-    ]
-    this.#table = new PeerTable(memory, plan.peers, plan.peerRows)
-    this.#keypairs = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
-    this.#limits = new PathLimits(memory, plan.pathLimits)
+    this.#rings = [tables.rings.outbound, tables.rings.inbound]
+    this.#queues = [tables.control, tables.handshakes]
     this.#storm = new StormLimit(memory, plan.storm)
     this.#fdb = new Fdb(memory, plan.fdb, plan.peerRows)
-    this.#wake = wake
     this.#free = Array.from({ length: plan.peerRows }, (_, row) => row)
   }
 
@@ -128,9 +123,9 @@ export class PeerRows {
   }
 
   #forget(row: number): void {
-    this.#table.forget(row)
-    this.#keypairs.forget(row)
-    this.#limits.forget(row)
+    this.#tables.peers.forget(row)
+    this.#tables.keypairs.forget(row)
+    this.#tables.limits.forget(row)
     this.#storm.forget(row)
   }
 
@@ -139,8 +134,12 @@ export class PeerRows {
    */
   async #round(): Promise<void> {
     const number = this.#epoch.advance()
-    this.#wake()
-    await this.#until(() => this.#epoch.hasPassed(number), this.#wake)
+    const { workers } = this.#platform
+    workers.ring()
+    await this.#until(
+      () => this.#epoch.hasPassed(number),
+      () => workers.ring(),
+    )
   }
 
   async #passed(all: readonly Passing[]): Promise<void> {
@@ -151,7 +150,7 @@ export class PeerRows {
   async #until(done: () => boolean, again: () => void = () => {}): Promise<void> {
     const { signal } = this.#end
     for (let lookMs = FIRST_LOOK_MS; !done(); lookMs = Math.min(2 * lookMs, LAST_LOOK_MS)) {
-      await sleep(lookMs, undefined, { signal }).catch(() => this.throwIfClosed())
+      await pause(this.#platform.clock, lookMs, signal)
       again()
     }
     this.throwIfClosed()

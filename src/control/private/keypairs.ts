@@ -56,30 +56,30 @@ export class SharedKeypairs implements Keypairs {
     return index
   }
 
-  peerOf(index: number): number | undefined {
+  rowOf(index: number): number | undefined {
     return this.#reserved.get(index)
   }
 
   expectCookie(index: number, expected: boolean): void {
-    this.#table.expectCookie(this.#rowOf(index), expected)
+    this.#table.expectCookie(this.#keyRowOf(index), expected)
   }
 
   establish(index: number, remoteIndex: number, keys: TransportKeys, overMs: number): void {
-    this.#table.establish(this.#rowOf(index), remoteIndex, keys.send, keys.receive, overMs)
+    this.#table.establish(this.#keyRowOf(index), remoteIndex, keys.send, keys.receive, overMs)
     wipe(keys.send, keys.receive)
   }
 
   sealWith(peer: number, index: number | undefined): void {
-    this.#table.sealWith(peer, index === undefined ? -1 : this.#rowOf(index))
+    this.#table.sealWith(peer, index === undefined ? -1 : this.#keyRowOf(index))
     this.#changed()
   }
 
   sealed(index: number): number {
-    return this.#table.taken(this.#rowOf(index))
+    return this.#table.taken(this.#keyRowOf(index))
   }
 
   release(index: number): void {
-    const row = this.#rowOf(index)
+    const row = this.#keyRowOf(index)
     const ready = this.#table.isEstablished(row)
     this.#table.release(row)
     this.#reserved.delete(index)
@@ -92,7 +92,7 @@ export class SharedKeypairs implements Keypairs {
     return [...this.#reserved]
       .map(([index, peer]) => ({ index, peer }))
       .filter(({ index }) => {
-        const row = this.#rowOf(index)
+        const row = this.#keyRowOf(index)
         return this.#table.isEstablished(row) && this.#table.isConfirmed(row)
       })
   }
@@ -111,7 +111,7 @@ export class SharedKeypairs implements Keypairs {
   /** Seals a message of main's own, already padded; undefined if there is no keypair to seal with. */
   seal(peer: number, plain: Uint8Array): Buffer | undefined {
     const table = this.#table
-    const row = table.sealingRow(peer)
+    const row = table.sealingKeyRow(peer)
     const number =
       row < 0 || table.overMs(row) <= this.#nowMs() ? -1 : table.take(row, table.generation(row), 1)
     if (number < 0) return undefined
@@ -129,7 +129,7 @@ export class SharedKeypairs implements Keypairs {
     return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
   }
 
-  #rowOf(index: number): number {
+  #keyRowOf(index: number): number {
     return index & (this.#table.rows - 1)
   }
 }

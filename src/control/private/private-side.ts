@@ -1,27 +1,26 @@
-import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { MAX_PEERS, type PeerSettings } from '../../config/schema.js'
 import type { Secret } from '../../config/secret.js'
 import { KEY_BYTES } from '../../crypto/ciphers.js'
 import { findCrypto } from '../../crypto/find-crypto.js'
 import { wipe } from '../../crypto/primitives.js'
+import type { Encap } from '../../encap/encap.js'
 import { UserError } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
-import { BootClock } from '../../linux/clock.js'
-import type { NativeMemory } from '../../linux/memory.js'
-import { SOCKADDR_BYTES } from '../../linux/sockaddr.js'
-import { sendDatagram, type UdpSocket } from '../../linux/udp.js'
-import type { KeypairTable } from '../../memory/keypair-table.js'
-import type { Mailbox } from '../../memory/mailbox.js'
+import { decodeLocal } from '../../linux/sockaddr.js'
+import { encodeName, localIn, NAME_BYTES, sockaddrIn } from '../../memory/name.js'
 import { type KnownPeer, knowPeer, Protocol } from '../../noise/handshake.js'
-import { Handshakes, type Verdict } from '../../noise/handshakes.js'
-import { Identity, OwnIdentity } from '../../noise/keys.js'
-import type { Times } from '../../noise/peer.js'
+import { Handshakes } from '../../noise/handshakes.js'
+import { clampPrivateKey, Identity, identityOf, type OwnIdentity } from '../../noise/keys.js'
+import type { Peer as NoisePeer } from '../../noise/peer.js'
 import { Rates } from '../../rates.js'
-import type { DeviceMode } from '../../wire/mode.js'
-import { pad } from '../../wire/padding.js'
+import type { Timer } from '../clock.js'
 import type { Faults } from '../faults.js'
 import { MailboxReader } from '../mailbox-reader.js'
+import type { Roster } from '../peer/roster.js'
+import type { Platform } from '../platform.js'
+import type { Tables } from '../tables.js'
+import { HANDSHAKE_COUNTERS } from './handshake-counters.js'
 import { SharedKeypairs } from './keypairs.js'
 
 /** The resolution of the protocol's timers. */
@@ -38,25 +37,13 @@ const MOVES_PER_SECOND = 20
 const MOVES_BURST = 50
 
 export interface PrivateSideOptions {
-  readonly mode: DeviceMode
+  readonly encap: Encap
   readonly privateKey: Secret
-  readonly memory: NativeMemory
-  readonly table: KeypairTable
-  /** Handshake messages from the udp worker. The socket address of the sender follows each message. */
-  readonly queue: Mailbox
-  readonly socket: UdpSocket
-  /** The workers' blocks of peer counters. */
-  readonly counters: readonly Float64Array[]
+  readonly platform: Platform
+  readonly tables: Tables
+  readonly roster: Roster
   readonly log: Logger
   readonly faults: Faults
-  /** The endpoint of peer `row` as a socket address. */
-  readonly endpointOf: (row: number) => Uint8Array | undefined
-  /** An authentic message of peer `row` came from `sockaddr`. Returns false if no peer can be there. */
-  readonly roamed: (row: number, sockaddr: Uint8Array) => boolean
-  /** Called with the result of each handshake message. */
-  readonly counted: (verdict: Verdict) => void
-  /** They replace the times of the protocol. */
-  readonly times: Partial<Times>
 }
 
 /** What the status says of a peer's privacy. */
@@ -70,58 +57,66 @@ export interface PrivacyStatus {
 /** Main's part of a private tunnel: the handshakes, the timers, and the sealing of main's own messages. */
 export class PrivateSide {
   readonly own: OwnIdentity
+  /** The private key, clamped. In mode tun, wg(8) may ask for it, and OpenSSL cannot give it out without leaving a copy. */
+  readonly privateKey: Uint8Array | undefined
   readonly #options: PrivateSideOptions
-  /** The clock of all times of the protocol. */
-  readonly #clock = new BootClock()
   readonly #keypairs: SharedKeypairs
   readonly #handshakes: Handshakes
-  readonly #ticker: NodeJS.Timeout
+  readonly #ticker: Timer
   readonly #reader: MailboxReader
   readonly #peers = new Map<number, PeerSettings>()
   readonly #moves = new Rates(MAX_PEERS, MOVES_PER_SECOND, MOVES_BURST)
   /** The workers find the same one. */
   readonly #crypto = findCrypto().name
   #closed = false
-  /** Called when the keys have changed. The workers look at the keys when they are rung for. */
-  onKeys: () => void = () => {}
 
   constructor(options: PrivateSideOptions) {
-    const { privateKey, memory, table, counters, mode } = options
+    const { privateKey, encap, platform, tables, roster, faults } = options
+    const { clock, memory, workers } = platform
+    const random = (bytes: number) => platform.random(bytes)
     this.#options = options
-    this.own = new OwnIdentity(privateKey.reveal())
+    this.own = identityOf(privateKey)
+    this.privateKey = encap.ethernet ? undefined : clampPrivateKey(privateKey.reveal())
     privateKey.wipe()
     this.#keypairs = new SharedKeypairs(
       memory,
-      table,
-      counters,
-      randomBytes,
-      () => this.#clock.now(),
-      () => this.onKeys(),
+      tables.keypairs,
+      tables.peerCounters,
+      random,
+      () => clock.bootMs(),
+      // The workers look at the keys when they are rung for.
+      () => workers.ring(),
     )
     this.#handshakes = new Handshakes({
-      protocol: mode === 'tap' ? Protocol.ethernet : Protocol.wireguard,
+      protocol: encap.ethernet ? Protocol.ethernet : Protocol.wireguard,
       own: this.own,
       keypairs: this.#keypairs,
-      random: randomBytes,
-      unixMs: () => Date.now(),
+      random,
+      unixMs: () => clock.unixMs(),
       send: (message, to) => this.#send(message, to),
       sendKeepalive: (row) => this.#sendKeepalive(row),
-      endpointOf: options.endpointOf,
-      roamed: options.roamed,
-      times: options.times,
+      endpointOf: (row) => roster.at(row)?.datagramName,
+      roamed: (row, name) => this.#roamed(row, name),
+      times: platform.times,
     })
     this.#reader = new MailboxReader(
-      options.queue,
-      options.faults,
+      clock,
+      tables.handshakes,
+      faults,
       'handshake',
       TURN_MESSAGES,
       (_row, head) => this.#take(Buffer.from(head)),
     )
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS)
+    this.#ticker = clock.every(TICK_MS, () => this.#tick())
+  }
+
+  /** The clock of all times of the protocol. */
+  get #nowMs(): number {
+    return this.#options.platform.clock.bootMs()
   }
 
   #tick(): void {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#nowMs
     this.#handshakes.tick(nowMs, (row, work) => this.#apart(row, work))
     this.#followMoves(nowMs)
   }
@@ -137,7 +132,7 @@ export class PrivateSide {
 
   /** Checks whether {@link add} would succeed. @throws UserError for impossible keys */
   check(settings: PeerSettings): void {
-    const { staticSecret, presharedKey } = this.#acquaint(settings)
+    const { staticSecret, presharedKey } = this.#know(settings)
     wipe(staticSecret, presharedKey)
   }
 
@@ -146,34 +141,36 @@ export class PrivateSide {
    * does
    */
   add(row: number, settings: PeerSettings): void {
-    const acquaintance = this.#acquaint(settings)
+    const known = this.#know(settings)
     settings.preshared_key_file?.wipe()
     const persistentKeepaliveMs = keepaliveMs(settings)
     this.#moves.renew(row)
-    this.#handshakes.add({ number: row, known: acquaintance, persistentKeepaliveMs }, this.#clock.now())
+    this.#handshakes.add({ row, known, persistentKeepaliveMs }, this.#nowMs)
     this.#peers.set(row, settings)
   }
 
   /** Changes the settings of the peer in this row. Its public key stays the same. */
   change(row: number, settings: PeerSettings): void {
-    const presharedKey = settings.preshared_key_file?.reveal() ?? new Uint8Array(KEY_BYTES)
-    const persistentKeepaliveMs = keepaliveMs(settings)
-    this.#handshakes.peer(row)?.change({ presharedKey, persistentKeepaliveMs }, this.#clock.now())
-    settings.preshared_key_file?.wipe()
+    const { preshared_key_file: psk } = settings
+    // One that stays may be wiped in the settings.
+    const stays = psk?.fingerprint === this.#peers.get(row)?.preshared_key_file?.fingerprint
+    const presharedKey = stays ? undefined : (psk?.reveal() ?? new Uint8Array(KEY_BYTES))
+    this.peer(row)?.change({ presharedKey, persistentKeepaliveMs: keepaliveMs(settings) }, this.#nowMs)
+    psk?.wipe()
     this.#peers.set(row, settings)
   }
 
-  #acquaint(settings: PeerSettings): KnownPeer {
+  #know(settings: PeerSettings): KnownPeer {
     const { public_key, preshared_key_file: psk } = settings
     if (public_key === undefined) throw new UserError(`the peer ${settings.name} has no public key`)
     if (public_key.equals(this.own.publicKey))
       throw new UserError(
-        `the public key of ${settings.name} is this host's own; give the key that udptun-fast pubkey tells there`,
+        `the public key of ${settings.name} is this host's own; give the key that udptun-fast pubkey prints on that host`,
       )
-    const acquaintance = knowPeer(this.own, new Identity(public_key), psk?.reveal())
-    if (acquaintance === undefined)
+    const known = knowPeer(this.own, new Identity(public_key), psk?.reveal())
+    if (known === undefined)
       throw new UserError(`the public key of ${settings.name} is one that no host can have; check it`)
-    return acquaintance
+    return known
   }
 
   remove(row: number): void {
@@ -184,7 +181,19 @@ export class PrivateSide {
 
   /** The settings or a lookup have given the peer's endpoint. Begins a handshake with it. */
   located(row: number): void {
-    this.#handshakes.peer(row)?.initiate(this.#clock.now())
+    this.#handshakes.peer(row)?.initiate(this.#nowMs)
+  }
+
+  /** This host sends from another address from now on. A peer follows what it can open. */
+  rebound(row: number): void {
+    const peer = this.#handshakes.peer(row)
+    if (peer?.hasKeypair) this.#sendKeepalive(row)
+    else peer?.initiate(this.#nowMs)
+  }
+
+  /** The keys and handshakes of the peer in this row. */
+  peer(row: number): NoisePeer | undefined {
+    return this.#handshakes.peer(row)
   }
 
   /**
@@ -194,19 +203,19 @@ export class PrivateSide {
   seal(row: number, frame: Uint8Array): Buffer | undefined {
     const room = Buffer.alloc(frame.length + 32)
     room.set(frame)
-    const bytes = pad(room, 0, frame.length, 0, this.#options.mode === 'tap')
+    const bytes = this.#options.encap.pad(room, 0, frame.length, 0)
     return this.#keypairs.seal(row, room.subarray(0, bytes))
   }
 
   /** Must be called when a worker says that there is something. */
   wake(): void {
     if (this.#closed) return
-    const { table, faults } = this.#options
+    const { tables, faults } = this.#options
     for (const { index, peer } of faults.run('keys', () => this.#keypairs.confirmed()) ?? [])
       this.#apart(peer, () => this.#handshakes.peer(peer)?.confirm(index))
-    const nowMs = this.#clock.now()
+    const nowMs = this.#nowMs
     this.#each((row) => {
-      if (table.takeWant(row)) this.#handshakes.peer(row)?.initiate(nowMs)
+      if (tables.keypairs.takeWant(row)) this.#handshakes.peer(row)?.initiate(nowMs)
     })
     this.#followMoves(nowMs)
     this.#reader.wake()
@@ -222,7 +231,7 @@ export class PrivateSide {
     const settings = this.#peers.get(row)
     const madeMs = peer?.hasKeypair ? peer.handshakeMs : undefined
     return {
-      handshake_s: madeMs === undefined ? null : (this.#clock.now() - madeMs) / 1000,
+      handshake_s: madeMs === undefined ? null : (this.#nowMs - madeMs) / 1000,
       preshared_key: settings?.preshared_key_file !== undefined,
       persistent_keepalive_s: settings?.persistent_keepalive || null,
     }
@@ -231,38 +240,51 @@ export class PrivateSide {
   /** Wipes all keys. */
   close(): void {
     this.#closed = true
-    clearInterval(this.#ticker)
+    this.#ticker.cancel()
     this.#reader.close()
+    if (this.privateKey !== undefined) wipe(this.privateKey)
     this.#each((row) => this.remove(row))
   }
 
-  #take(messageAndAddress: Buffer): void {
-    const end = messageAndAddress.length - SOCKADDR_BYTES
-    const message = messageAndAddress.subarray(0, end)
-    const address = messageAndAddress.subarray(end)
-    const verdict = this.#handshakes.take(message, address, this.#clock.now())
-    this.#options.counted(verdict)
+  #take(messageAndName: Buffer): void {
+    const end = messageAndName.length - NAME_BYTES
+    const message = messageAndName.subarray(0, end)
+    const name = messageAndName.subarray(end)
+    const local = localIn(name)
+    // The answer goes from where it was spoken to.
+    const source = encodeName(sockaddrIn(name), local, decodeLocal(local) !== undefined)
+    const verdict = this.#handshakes.take(message, source, this.#nowMs)
+    const counter = HANDSHAKE_COUNTERS[verdict]
+    if (counter !== undefined) this.#options.tables.counters.own.count(counter)
+  }
+
+  #roamed(row: number, name: Uint8Array): boolean {
+    const peer = this.#options.roster.at(row)
+    if (peer?.roamTo(sockaddrIn(name)) !== true) return false
+    peer.spokenTo(localIn(name))
+    return true
   }
 
   /** As long as a move is not taken from the table, the worker reports no further one. */
   #followMoves(nowMs: number): void {
-    const { table, roamed } = this.#options
+    const { tables, roster } = this.#options
+    const { keypairs } = tables
     this.#each((row) => {
-      if (!table.hasMoved(row) || !this.#moves.allows(row, nowMs)) return
-      const sockaddr = table.takeMove(row)
-      if (sockaddr !== undefined) roamed(row, sockaddr)
+      if (!keypairs.hasMoved(row) || !this.#moves.allows(row, nowMs)) return
+      const sockaddr = keypairs.takeMove(row)
+      if (sockaddr !== undefined) roster.at(row)?.roamTo(sockaddr)
     })
   }
 
   #sendKeepalive(row: number): void {
-    const to = this.#options.endpointOf(row)
+    const to = this.#options.roster.at(row)?.datagramName
     const message = to && this.#keypairs.seal(row, new Uint8Array(0))
     if (message !== undefined) this.#send(message, to as Uint8Array)
   }
 
   /** Sends without a guarantee. What is lost is sent again later. */
   #send(message: Uint8Array, to: Uint8Array): void {
-    sendDatagram(this.#options.socket, message, to)
+    this.#options.platform.socket.send(message, to)
   }
 }
 

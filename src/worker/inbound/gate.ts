@@ -1,13 +1,13 @@
-import { MSG_DONTWAIT, SIOCOUTQ } from '../../linux/constants.js'
-import { ioctl, sendto } from '../../linux/libc.js'
 import type { NativeMemory } from '../../linux/memory.js'
-import { SOCKADDR_BYTES } from '../../linux/sockaddr.js'
 import { C } from '../../memory/counters.js'
+import type { Drops } from '../../memory/drops.js'
 import type { KeypairTable } from '../../memory/keypair-table.js'
 import type { Mailbox } from '../../memory/mailbox.js'
+import { NAME_BYTES } from '../../memory/name.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import { Rates } from '../../rates.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../../wire/wireguard.js'
+import type { CookieOutlet } from './cookie-socket.js'
 import { HostRates } from './host-rates.js'
 import type { MacCheck } from './mac-check.js'
 import type { Neighbours } from './neighbours.js'
@@ -20,28 +20,25 @@ export interface GateOptions {
   /** Hosts of the same link that a cookie goes to at once. */
   readonly neighbours: Pick<Neighbours, 'isResolved'>
   /**
-   * The mailbox for handshake messages. Behind each message is the socket address it came from. The record has
-   * the peer.
+   * The mailbox for handshake messages. Behind each message is the name it came from. The record has
+   * the peer's row.
    */
   readonly handshakes: Mailbox
   readonly tellMain: () => void
-  /** The socket that sends cookie replies, and the length of its socket addresses. */
-  readonly fd: number
-  readonly sockaddrBytes: number
+  /** Sends cookie replies. They are where {@link macs} writes them. */
+  readonly outlet: CookieOutlet
+  /** A clock that never runs backward. */
+  readonly nowMs: () => number
   /** Offset of {@link GATE_SCRATCH_BYTES} bytes, a multiple of 64. */
   readonly scratch: number
-  readonly counters: Float64Array
+  readonly drops: Drops
 }
 
-export const GATE_SCRATCH_BYTES = 384
+export const GATE_SCRATCH_BYTES = 320
 
-/**
- * Offsets in the scratch memory: a message and its socket address; a socket address, aligned to words; a
- * number.
- */
+/** Offsets in the scratch memory: a message and its name; a name, aligned to words. */
 const MESSAGE_ROOM = 0
 const NAME = 256
-const USED = 320
 
 /**
  * How full the mailbox of handshakes may be before the next message, by what its sender has proved. Senders
@@ -114,29 +111,22 @@ const PEER = 1
 export class Gate {
   readonly #options: GateOptions
   readonly #memory: NativeMemory
-  readonly #counters: Float64Array
-  readonly #replyAddress: bigint
   readonly #name: number
-  readonly #nameAddress: bigint
-  readonly #usedAddress: bigint
   /** Until when initiations must have a right mac2: those of strangers, and those from peers' addresses. */
   readonly #loadUntilMs = new Float64Array(2)
   readonly #answers: Rates
   #bufferSeenMs = Number.NEGATIVE_INFINITY
+  #bufferUsedBytes = 0
   readonly #proven: HostRates
   readonly #cookies = new Rates(2, COOKIES_PER_SECOND, COOKIES_BURST)
   readonly #few = new Rates(1, FEW_PER_SECOND, FEW_BURST)
   readonly #hostFew: HostRates
 
   constructor(options: GateOptions) {
-    const { memory, table, macs, scratch } = options
+    const { memory, table, scratch } = options
     this.#options = options
     this.#memory = memory
-    this.#counters = options.counters
-    this.#replyAddress = memory.address(macs.reply)
     this.#name = scratch + NAME
-    this.#nameAddress = memory.address(this.#name)
-    this.#usedAddress = memory.address(scratch + USED)
     this.#answers = new Rates(table.rows, ANSWERS_PER_SECOND, ANSWERS_BURST)
     this.#proven = new HostRates(memory, PROVEN_PER_SECOND, PROVEN_BURST)
     this.#hostFew = new HostRates(memory, HOST_FEW_PER_SECOND, HOST_FEW_BURST)
@@ -144,88 +134,81 @@ export class Gate {
 
   /**
    * Takes a message that is not transport data, of 32 bytes or more.
-   * @param name offset of the socket address that it is from
+   * @param name offset of the name that it is from
    */
   take(message: number, bytes: number, name: number): void {
     const type = this.#memory.view.getUint32(message, true)
     if (type === MESSAGE.initiation && bytes === INITIATION.size) this.#takeInitiation(message, name)
     else if (type === MESSAGE.response && bytes === RESPONSE.size) this.#takeResponse(message, name)
     else if (type === MESSAGE.cookieReply && bytes === COOKIE_REPLY.size) this.#takeCookie(message, name)
-    else this.#counters[C.dropNotPrivate]++
+    else this.#options.drops.ofNobody(C.dropNotPrivate, 1)
   }
 
   #takeInitiation(message: number, name: number): void {
-    const { macs, peers } = this.#options
+    const { macs, peers, nowMs: clock } = this.#options
     if (!macs.isMac1Right(message, INITIATION.size)) {
-      this.#counters[C.dropWrongMac1]++
+      this.#options.drops.ofNobody(C.dropWrongMac1, 1)
       return
     }
-    const nowMs = performance.now()
-    const peer = peers.find(name)
-    const who = peer < 0 ? STRANGER : PEER
+    const nowMs = clock()
+    const row = peers.find(name)
+    const who = row < 0 ? STRANGER : PEER
     if (nowMs >= this.#loadUntilMs[who]) {
-      if (this.#pass(message, INITIATION.size, name, peer, peer < 0 ? SHARE.stranger : SHARE.peer)) return
+      if (this.#pass(message, INITIATION.size, name, row, row < 0 ? SHARE.stranger : SHARE.peer)) return
       this.#loadUntilMs[who] = nowMs + LOAD_MS
     }
-    this.#memory.u8.copyWithin(this.#name, name, name + SOCKADDR_BYTES)
+    this.#memory.u8.copyWithin(this.#name, name, name + NAME_BYTES)
     if (!macs.isMac2Right(message, INITIATION.size, name, nowMs)) this.#answer(message, who, nowMs)
-    else if (!this.#proven.allows(this.#name, nowMs)) this.#counters[C.dropHandshakeRefused]++
+    else if (!this.#proven.allows(this.#name, nowMs)) this.#options.drops.ofNobody(C.dropHandshakeRefused, 1)
     else {
-      const share = peer < 0 ? SHARE.provenStranger : SHARE.provenPeer
-      if (!this.#pass(message, INITIATION.size, name, peer, share)) this.#counters[C.dropHandshakesFull]++
+      const share = row < 0 ? SHARE.provenStranger : SHARE.provenPeer
+      if (!this.#pass(message, INITIATION.size, name, row, share))
+        this.#options.drops.ofNobody(C.dropHandshakesFull, 1)
     }
   }
 
   #takeResponse(message: number, name: number): void {
     const { table, macs } = this.#options
-    const row = table.rowOf(this.#memory.view.getUint32(message + RESPONSE.receiver, true))
-    if (row < 0 || table.isEstablished(row)) this.#counters[C.dropUnasked]++
-    else if (!macs.isMac1Right(message, RESPONSE.size)) this.#counters[C.dropWrongMac1]++
-    else this.#passAnswer(message, RESPONSE.size, name, row)
+    const keyRow = table.keyRowOf(this.#memory.view.getUint32(message + RESPONSE.receiver, true))
+    if (keyRow < 0 || table.isEstablished(keyRow)) this.#options.drops.ofNobody(C.dropUnasked, 1)
+    else if (!macs.isMac1Right(message, RESPONSE.size)) this.#options.drops.ofNobody(C.dropWrongMac1, 1)
+    else this.#passAnswer(message, RESPONSE.size, name, keyRow)
   }
 
   #takeCookie(message: number, name: number): void {
     const { table } = this.#options
-    const row = table.rowOf(this.#memory.view.getUint32(message + COOKIE_REPLY.receiver, true))
-    if (row < 0 || !table.expectsCookie(row)) this.#counters[C.dropUnasked]++
-    else this.#passAnswer(message, COOKIE_REPLY.size, name, row)
+    const keyRow = table.keyRowOf(this.#memory.view.getUint32(message + COOKIE_REPLY.receiver, true))
+    if (keyRow < 0 || !table.expectsCookie(keyRow)) this.#options.drops.ofNobody(C.dropUnasked, 1)
+    else this.#passAnswer(message, COOKIE_REPLY.size, name, keyRow)
   }
 
-  #passAnswer(message: number, bytes: number, name: number, row: number): void {
-    if (!this.#answers.allows(row, performance.now())) this.#counters[C.dropHandshakeRefused]++
-    else if (!this.#pass(message, bytes, name, this.#options.table.peer(row), SHARE.answer))
-      this.#counters[C.dropHandshakesFull]++
+  #passAnswer(message: number, bytes: number, name: number, keyRow: number): void {
+    const { drops, nowMs, table } = this.#options
+    if (!this.#answers.allows(keyRow, nowMs())) drops.ofNobody(C.dropHandshakeRefused, 1)
+    else if (!this.#pass(message, bytes, name, table.row(keyRow), SHARE.answer))
+      drops.ofNobody(C.dropHandshakesFull, 1)
   }
 
   /** Puts a message into the mailbox. False if there is no room. */
-  #pass(message: number, bytes: number, name: number, peer: number, share: number): boolean {
+  #pass(message: number, bytes: number, name: number, row: number, share: number): boolean {
     const { handshakes, tellMain, scratch } = this.#options
     const { u8 } = this.#memory
     const room = scratch + MESSAGE_ROOM
     u8.copyWithin(room, message, message + bytes)
-    u8.copyWithin(room + bytes, name, name + SOCKADDR_BYTES)
-    if (!handshakes.put(room, bytes + SOCKADDR_BYTES, peer, share)) return false
+    u8.copyWithin(room + bytes, name, name + NAME_BYTES)
+    if (!handshakes.put(room, bytes + NAME_BYTES, row, share)) return false
     if (handshakes.mustTell()) tellMain()
     return true
   }
 
   #answer(initiation: number, who: number, nowMs: number): void {
-    const { macs, fd, sockaddrBytes } = this.#options
+    const { macs, outlet } = this.#options
     if (!this.#mayAnswer(who, nowMs)) {
-      this.#counters[C.dropHandshakesFull]++
+      this.#options.drops.ofNobody(C.dropHandshakesFull, 1)
       return
     }
     macs.writeReply(initiation, this.#name, nowMs)
-    this.#counters[C.syscalls]++
-    const sent = sendto(
-      fd,
-      this.#replyAddress,
-      COOKIE_REPLY.size,
-      MSG_DONTWAIT,
-      this.#nameAddress,
-      sockaddrBytes,
-    )
-    this.#counters[sent >= 0 ? C.dropCookie : C.dropHandshakesFull]++
+    this.#options.drops.ofNobody(outlet.send(this.#name) ? C.dropCookie : C.dropHandshakesFull, 1)
   }
 
   #mayAnswer(who: number, nowMs: number): boolean {
@@ -239,13 +222,10 @@ export class Gate {
 
   /** Bytes of the send buffer in use, as the kernel counts them. */
   #sendBufferUsed(nowMs: number): number {
-    const { scratch, fd } = this.#options
-    const used = (scratch + USED) >>> 2
     if (nowMs - this.#bufferSeenMs >= BUFFER_SEEN_MS) {
       this.#bufferSeenMs = nowMs
-      this.#counters[C.syscalls]++
-      if (ioctl(fd, SIOCOUTQ, this.#usedAddress) < 0) this.#memory.u32[used] = 0
+      this.#bufferUsedBytes = this.#options.outlet.usedBytes()
     }
-    return this.#memory.u32[used]
+    return this.#bufferUsedBytes
   }
 }

@@ -1,5 +1,6 @@
 import type { NativeMemory } from '../../linux/memory.js'
 import { C } from '../../memory/counters.js'
+import type { Drops } from '../../memory/drops.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
 import { MESSAGE } from '../../wire/wireguard.js'
 import type { Keyring } from '../keyring.js'
@@ -12,6 +13,7 @@ export interface OpenerOptions {
   readonly gate: Gate
   readonly counters: Float64Array
   readonly peerCounters: Float64Array
+  readonly drops: Drops
 }
 
 /** Opens messages from the network in a private tunnel, in place, and passes handshake messages to the gate. */
@@ -21,6 +23,7 @@ export class Opener {
   readonly #gate: Gate
   readonly #counters: Float64Array
   readonly #peerCounters: Float64Array
+  readonly #drops: Drops
 
   constructor(options: OpenerOptions) {
     this.#memory = options.memory
@@ -28,12 +31,13 @@ export class Opener {
     this.#gate = options.gate
     this.#counters = options.counters
     this.#peerCounters = options.peerCounters
+    this.#drops = options.drops
   }
 
   /**
    * Opens the messages from `at` on. Each is `step` bytes long, the last may be shorter. Before each frame it
    * writes the two words that record.ts describes.
-   * @param name offset of the socket address that they are from
+   * @param name offset of the name that they are from
    * @returns whether there is anything for the device
    */
   open(at: number, bytes: number, step: number, name: number): boolean {
@@ -44,13 +48,13 @@ export class Opener {
       const length = Math.min(step, bytes - done)
       if (length < MIN_BYTES) {
         // Also too short for the two words. Only the last message can be this short.
-        this.#counters[C.dropNotPrivate]++
+        this.#drops.ofNobody(C.dropNotPrivate, 1)
         for (let i = 0; i < length; i++) view.setUint8(message + i, 0)
         continue
       }
       const frameBytes = this.#take(message, length, name)
       view.setUint32(message, frameBytes, true)
-      view.setUint32(message + 4, this.#keyring.peer, true)
+      view.setUint32(message + 4, this.#keyring.row, true)
       if (frameBytes > 0) any = true
     }
     return any
@@ -64,10 +68,10 @@ export class Opener {
     }
     const opened = this.#keyring.open(message, bytes, name)
     if (opened < 0) {
-      this.#counters[-1 - opened]++
+      this.#drops.ofNobody(-1 - opened, 1)
       return 0
     }
-    const at = this.#keyring.peer * PEER_STRIDE
+    const at = this.#keyring.row * PEER_STRIDE
     if (opened === 0) {
       this.#peerCounters[at + P.receivedKeepalives]++
       return 0

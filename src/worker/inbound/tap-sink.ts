@@ -1,13 +1,15 @@
+import type { Encap } from '../../encap/encap.js'
 import { EBADFD, EINVAL, EIO } from '../../linux/errno.js'
 import { lastErrno, writev } from '../../linux/libc.js'
 import { iovec, virtio_net_hdr } from '../../linux/structs.js'
 import { C } from '../../memory/counters.js'
+import type { Drops } from '../../memory/drops.js'
 import type { Mailbox } from '../../memory/mailbox.js'
 import type { Offloads } from '../../memory/offloads.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
-import { StateWord } from '../../memory/plan.js'
-import { KIND_RUN, Records, SEALED } from '../../memory/record.js'
+import { Records, SEALED } from '../../memory/record.js'
 import type { Ring } from '../../memory/ring.js'
+import type { StateWords } from '../../memory/state-words.js'
 import { dropCounterOf, FILTERED, FLOOD } from '../../memory/target.js'
 import type { ByteOperations } from '../../offload/bytes.js'
 import { Joiner, type JoinTarget } from '../../offload/join.js'
@@ -15,7 +17,6 @@ import { clampMss } from '../../offload/mss.js'
 import { isControl } from '../../wire/control.js'
 import { ETHERNET_HEADER_BYTES } from '../../wire/ethernet.js'
 import { looksLikeIp } from '../../wire/ip.js'
-import { TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
 import type { Relay } from '../outbound/relay.js'
 import { DONE, MORE, type Progress, type Sink } from '../port.js'
 import type { Scratch } from '../scratch.js'
@@ -23,18 +24,17 @@ import type { Forwarding } from '../switching/forwarding.js'
 
 export interface TapSinkOptions {
   readonly fd: number
-  /** Bytes of a frame before the IP header: 14, or 0 in tun mode. */
-  readonly l2Bytes: number
+  readonly encap: Encap
   readonly offloads: Offloads
   readonly peerCounters: Float64Array
+  readonly drops: Drops
   readonly forwarding: Forwarding
   /** On a hub: passes frames on to other peers. */
   readonly relay: Relay | undefined
   readonly control: Mailbox
   /** Wakes main. Called only if main has not been told since it last looked into `control`. */
   readonly tellMain: () => void
-  /** Offset of the state words. */
-  readonly state: number
+  readonly words: StateWords
   /** The system call; a test may replace it. */
   readonly writev?: typeof writev
 }
@@ -46,16 +46,20 @@ export interface TapSinkOptions {
 export class TapSink implements Sink, JoinTarget {
   readonly fd: number
   readonly #l2Bytes: number
+  readonly #ethernet: boolean
+  /** Bytes of a message before the frame in it. */
+  readonly #headerBytes: number
   readonly #offloads: Offloads
   readonly #deviceTso: number
   readonly #deviceUso: number
   readonly #peerCounters: Float64Array
+  readonly #drops: Drops
   readonly #forwarding: Forwarding
   readonly #relay: Relay | undefined
   readonly #control: Mailbox
   readonly #tellMain: () => void
   /** Index of the word that says how long the frames of TCP connections may become (MSS clamping). */
-  readonly #clampWord: number
+  readonly #words: StateWords
   readonly #writev: typeof writev
   readonly #counters: Float64Array
   readonly #scratch: Scratch
@@ -70,21 +74,24 @@ export class TapSink implements Sink, JoinTarget {
   constructor(options: TapSinkOptions, scratch: Scratch, bytes: ByteOperations, counters: Float64Array) {
     const { memory } = scratch
     this.fd = options.fd
-    this.#l2Bytes = options.l2Bytes
+    this.#l2Bytes = options.encap.l2Bytes
+    this.#ethernet = options.encap.ethernet
+    this.#headerBytes = options.encap.headerBytes
     this.#offloads = options.offloads
     this.#deviceTso = options.offloads.wordOf('device_tso')
     this.#deviceUso = options.offloads.wordOf('device_uso')
     this.#peerCounters = options.peerCounters
+    this.#drops = options.drops
     this.#forwarding = options.forwarding
     this.#relay = options.relay
     this.#control = options.control
     this.#tellMain = options.tellMain
-    this.#clampWord = (options.state >>> 2) + StateWord.clampFrameBytes
+    this.#words = options.words
     this.#writev = options.writev ?? writev
     this.#counters = counters
     this.#scratch = scratch
     this.#records = new Records(memory)
-    this.#joiner = new Joiner(memory, bytes, scratch.take(Joiner.BYTES), options.l2Bytes, this)
+    this.#joiner = new Joiner(memory, bytes, scratch.take(Joiner.BYTES), options.encap.l2Bytes, this)
     this.#joinedAddress = memory.address(this.#joiner.iovecs)
     this.#iov = scratch.take(2 * iovec.size)
     this.#iovAddress = memory.address(this.#iov)
@@ -95,14 +102,12 @@ export class TapSink implements Sink, JoinTarget {
   drain(ring: Ring): Progress {
     const record = ring.peek()
     if (record < 0) return DONE
-    if (this.#records.kind(record) === KIND_RUN) {
-      this.#lookAtOffloads()
-      const count = this.#records.count(record)
-      this.#forwarding.begin()
-      for (let i = 0; i < count; i++) this.#takeEntry(record, i)
-      this.#joiner.flush()
-      this.#relay?.flush()
-    }
+    this.#lookAtOffloads()
+    const count = this.#records.count(record)
+    this.#forwarding.begin()
+    for (let i = 0; i < count; i++) this.#takeEntry(record, i)
+    this.#joiner.flush()
+    this.#relay?.flush()
     ring.release()
     return MORE
   }
@@ -115,58 +120,78 @@ export class TapSink implements Sink, JoinTarget {
   #takeEntry(record: number, index: number): void {
     const offset = this.#records.offset(record, index)
     const bytes = this.#records.bytes(record, index)
-    const peer = this.#records.peer(record, index)
+    const row = this.#records.row(record, index)
     const step = this.#records.gsoSize(record, index) || bytes
-    if (peer === SEALED) {
+    if (row === SEALED) {
       this.#takeOpened(offset, bytes, step)
       return
     }
-    for (let done = 0; done < bytes; done += step)
-      this.#takeFrame(offset + done, Math.min(step, bytes - done), peer)
-  }
-
-  /** In a private tunnel each frame's length and peer are at the start of its former header (record.ts). */
-  #takeOpened(offset: number, bytes: number, step: number): void {
-    const { view } = this.#scratch.memory
-    for (let done = 0; bytes - done >= TRANSPORT_HEADER_BYTES; done += step) {
-      const frameBytes = view.getUint32(offset + done, true)
-      if (frameBytes === 0) continue
-      const peer = view.getUint32(offset + done + 4, true)
-      this.#takeFrame(offset + done + TRANSPORT_HEADER_BYTES, frameBytes, peer)
+    for (let done = 0; done < bytes; done += step) {
+      const frameBytes = Math.min(step, bytes - done)
+      this.#takeFrame(offset + done, frameBytes, row, frameBytes)
     }
   }
 
-  #takeFrame(frame: number, bytes: number, peer: number): void {
-    if (this.#l2Bytes !== 0) {
+  /**
+   * In a private tunnel each frame's length and its peer's row are at the start of its former header
+   * (record.ts).
+   */
+  #takeOpened(offset: number, bytes: number, step: number): void {
+    const headerBytes = this.#headerBytes
+    const { view } = this.#scratch.memory
+    for (let done = 0; bytes - done >= headerBytes; done += step) {
+      const frameBytes = view.getUint32(offset + done, true)
+      if (frameBytes === 0) continue
+      const row = view.getUint32(offset + done + 4, true)
+      const messageBytes = Math.min(step, bytes - done)
+      this.#takeFrame(offset + done + headerBytes, frameBytes, row, messageBytes)
+    }
+  }
+
+  /**
+   * A message has been counted as a frame from its peer, and has none for the device. The block is this worker's
+   * own. Only the sum of the blocks means something.
+   */
+  #countNoFrame(row: number, messageBytes: number): void {
+    const at = row * PEER_STRIDE
+    this.#peerCounters[at + P.receivedFrames]--
+    this.#peerCounters[at + P.receivedBytes] -= messageBytes
+    this.#peerCounters[at + P.receivedKeepalives]++
+  }
+
+  /** @param messageBytes the bytes of the datagram's payload, which are those of the frame or more */
+  #takeFrame(frame: number, bytes: number, row: number, messageBytes: number): void {
+    if (this.#ethernet) {
       if (bytes < ETHERNET_HEADER_BYTES) {
-        this.#drop(C.dropRunt, peer)
+        this.#drops.inbound(C.dropRunt, row, 1)
         return
       }
     } else if (!looksLikeIp(this.#scratch.memory.u8, frame, bytes)) {
-      this.#drop(C.dropNotIp, peer)
+      this.#drops.inbound(C.dropNotIp, row, 1)
       return
     }
-    if (isControl(this.#scratch.memory.view, frame, bytes, this.#l2Bytes !== 0)) {
-      if (!this.#control.put(frame, bytes, peer)) this.#counters[C.dropControlFull]++
+    if (isControl(this.#scratch.memory.view, frame, bytes, this.#ethernet)) {
+      this.#countNoFrame(row, messageBytes)
+      if (!this.#control.put(frame, bytes, row)) this.#drops.ofNobody(C.dropControlFull, 1)
       if (this.#control.mustTell()) this.#tellMain()
       return
     }
     const { memory } = this.#scratch
-    const clampBytes = memory.i32[this.#clampWord]
+    const clampBytes = this.#words.clampFrameBytes
     if (clampBytes !== 0 && clampMss(memory, frame, bytes, this.#l2Bytes, clampBytes))
       this.#counters[C.mssClamped]++
-    const target = this.#forwarding.fromPeer(frame, bytes, peer)
+    const target = this.#forwarding.fromPeer(frame, bytes, row)
     if (target < FLOOD) {
       // A filtered frame is not counted as the peer's loss.
       if (target === FILTERED) this.#counters[C.filtered]++
-      else this.#drop(dropCounterOf(target), peer)
+      else this.#drops.inbound(dropCounterOf(target), row, 1)
       return
     }
     if (target >= 0) {
       this.#relay?.toPeer(frame, bytes, target)
       return
     }
-    if (target === FLOOD) this.#relay?.toOthers(frame, bytes, peer)
+    if (target === FLOOD) this.#relay?.toOthers(frame, bytes, row)
     if (this.#joins) this.#joiner.add(frame, bytes)
     else {
       // Joining may just have been switched off. The joiner may still hold earlier frames, which must be
@@ -174,11 +199,6 @@ export class TapSink implements Sink, JoinTarget {
       this.#joiner.flush()
       this.writeFrame(frame, bytes)
     }
-  }
-
-  #drop(counter: number, peer: number): void {
-    this.#counters[counter]++
-    this.#peerCounters[peer * PEER_STRIDE + P.droppedInbound]++
   }
 
   writeFrame(frame: number, bytes: number): void {
@@ -217,6 +237,6 @@ export class TapSink implements Sink, JoinTarget {
 
   #refused(errno: number, frames: number): void {
     if (errno === EBADFD) throw new Error('the device has been deleted')
-    this.#counters[errno === EIO ? C.dropDeviceDown : C.dropDeviceRefused] += frames
+    this.#drops.ofNobody(errno === EIO ? C.dropDeviceDown : C.dropDeviceRefused, frames)
   }
 }

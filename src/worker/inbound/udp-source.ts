@@ -1,14 +1,18 @@
+import type { Encap } from '../../encap/encap.js'
 import { MSG_DONTWAIT, MSG_TRUNC } from '../../linux/constants.js'
 import { recvmmsg } from '../../linux/libc.js'
-import { SOCKADDR_BYTES } from '../../linux/sockaddr.js'
+import type { NativeMemory } from '../../linux/memory.js'
 import { takeError } from '../../linux/udp.js'
 import { C } from '../../memory/counters.js'
+import type { Drops } from '../../memory/drops.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
 import type { PeerTable } from '../../memory/peer-table.js'
-import { StateWord } from '../../memory/plan.js'
-import { framesOffset, KIND_RUN, Records, SEALED } from '../../memory/record.js'
+import { framesOffset, Records, SEALED } from '../../memory/record.js'
 import type { Ring } from '../../memory/ring.js'
-import { PADDING_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../../wire/wireguard.js'
+import type { StateWords } from '../../memory/state-words.js'
+import type { Stranger } from '../../memory/stranger.js'
+import type { ByteOperations } from '../../offload/bytes.js'
+import { checksumsHold } from '../../offload/checksums.js'
 import { BLOCKED, DONE, MORE, type Progress, type Source } from '../port.js'
 import type { Scratch } from '../scratch.js'
 import type { Opener } from './opener.js'
@@ -36,10 +40,17 @@ const SLOT_SKEW = 2
 
 export interface UdpSourceOptions {
   readonly fd: number
+  /** Length of the socket's addresses. */
+  readonly sockaddrBytes: number
   readonly peers: PeerTable
+  readonly stranger: Stranger
   readonly peerCounters: Float64Array
-  /** Offset of the state words. */
-  readonly state: number
+  readonly drops: Drops
+  readonly encap: Encap
+  readonly sum: ByteOperations['sum']
+  readonly words: StateWords
+  /** Wakes main, unless it has been told and has not looked since. */
+  readonly tellMain: () => void
   /** Opens all messages, if the tunnel is private. */
   readonly opener?: Opener | undefined
 }
@@ -52,9 +63,11 @@ export class UdpSource implements Source {
   readonly fd: number
   readonly recordBytes = framesOffset(BATCH) + BATCH * SLOT_BYTES
   readonly #options: UdpSourceOptions
+  /** The most bytes that a datagram has more than the frame in it. */
+  readonly #moreBytes: number
   readonly #counters: Float64Array
+  readonly #memory: NativeMemory
   readonly #records: Records
-  readonly #i32: Int32Array
   readonly #receive: ReceiveVector
   /**
    * Messages to ask for next:
@@ -64,15 +77,16 @@ export class UdpSource implements Source {
    *   that it was the last.
    */
   #slots = AFTER_SLEEP
-  #peer = 0
+  #row = 0
 
   constructor(options: UdpSourceOptions, scratch: Scratch, counters: Float64Array) {
     this.fd = options.fd
     this.#options = options
+    this.#moreBytes = options.encap.mostBytes
     this.#counters = counters
+    this.#memory = scratch.memory
     this.#records = new Records(scratch.memory)
-    this.#i32 = scratch.memory.i32
-    this.#receive = new ReceiveVector(scratch, BATCH, SOCKADDR_BYTES)
+    this.#receive = new ReceiveVector(scratch, BATCH, options.sockaddrBytes)
   }
 
   fill(ring: Ring): Progress {
@@ -95,72 +109,85 @@ export class UdpSource implements Source {
       const offset = first + i * SLOT_BYTES
       const bytes = this.#receive.bytes(i)
       const gsoSize = this.#receive.gsoSize(i)
+      this.#receive.readLocal(i)
       if (gsoSize !== 0) run = true
       if (!this.#take(i, offset, bytes, gsoSize)) continue
-      this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#peer)
+      this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#row)
       end = offset + bytes
     }
     this.#slots = received < slots ? AFTER_SLEEP : run ? 1 : BATCH
     if (count > 0) {
       this.#records.setCount(record, count)
-      ring.commit(end - record, KIND_RUN)
+      ring.commit(end - record)
     }
     return received === slots ? MORE : DONE
   }
 
-  /** Whether a message has something for the device. If so, `#peer` is its sender. */
+  /** Whether a message has something for the device. If so, `#row` is its sender's row. */
   #take(message: number, offset: number, bytes: number, gsoSize: number): boolean {
-    const { opener } = this.#options
+    const { opener, drops } = this.#options
     const frames = datagramsIn(bytes, gsoSize)
     if (opener !== undefined) {
-      this.#peer = SEALED
-      if (bytes === 0) this.#counters[C.dropEmpty]++
-      else if (this.#isOversize(message, gsoSize || bytes, TRANSPORT_OVERHEAD_BYTES + PADDING_BYTES))
-        this.#counters[C.dropOversize] += frames
+      this.#row = SEALED
+      if (bytes === 0) drops.ofNobody(C.dropEmpty, 1)
+      else if (this.#isOversize(message, gsoSize || bytes)) drops.ofNobody(C.dropOversize, frames)
       else return opener.open(offset, bytes, gsoSize || bytes, this.#receive.name(message))
       return false
     }
-    this.#peer = this.#sender(message, frames)
-    if (this.#peer < 0 || !this.#accept(message, this.#peer, bytes, gsoSize, frames)) return false
-    this.#countReceived(this.#peer, frames, bytes)
+    this.#row = this.#sender(message, frames)
+    if (this.#row < 0 || !this.#accept(message, this.#row, bytes, gsoSize, frames)) return false
+    if (!this.#isSummed(offset, bytes, gsoSize)) return false
+    this.#countReceived(this.#row, frames, bytes)
     return true
   }
 
-  /** The peer that sent a message; -1 for a stranger, whose frames are counted. */
+  /** The row of the peer that sent a message; -1 for a stranger, whose frames are counted. */
   #sender(message: number, frames: number): number {
-    const peer = this.#options.peers.find(this.#receive.name(message))
-    if (peer >= 0) return peer
-    const acceptAny = (this.#options.state >>> 2) + StateWord.acceptAny
-    const row = Atomics.load(this.#i32, acceptAny) - 1
-    if (row >= 0) return row
-    this.#counters[C.dropForeign] += frames
+    const { peers, stranger, tellMain } = this.#options
+    const name = this.#receive.name(message)
+    const row = peers.find(name)
+    if (row >= 0) {
+      if (!peers.speaksTo(row, name) && peers.noteLocal(row, name)) tellMain()
+      return row
+    }
+    const only = this.#options.words.acceptAny
+    if (only >= 0) return only
+    this.#options.drops.ofNobody(C.dropForeign, frames)
+    stranger.note(name)
     return -1
   }
 
-  #countReceived(peer: number, frames: number, bytes: number): void {
+  #countReceived(row: number, frames: number, bytes: number): void {
     this.#counters[C.receivedFrames] += frames
     this.#counters[C.receivedBytes] += bytes
-    const at = peer * PEER_STRIDE
+    const at = row * PEER_STRIDE
     this.#options.peerCounters[at + P.receivedFrames] += frames
     this.#options.peerCounters[at + P.receivedBytes] += bytes
   }
 
-  #accept(message: number, peer: number, bytes: number, gsoSize: number, frames: number): boolean {
-    if (bytes === 0) {
-      this.#counters[C.dropEmpty]++
-    } else if (this.#isOversize(message, gsoSize || bytes, 0)) {
-      this.#counters[C.dropOversize] += frames
-    } else {
-      return true
-    }
-    this.#options.peerCounters[peer * PEER_STRIDE + P.droppedInbound] += frames
+  #accept(message: number, row: number, bytes: number, gsoSize: number, frames: number): boolean {
+    const { drops } = this.#options
+    if (bytes === 0) drops.inbound(C.dropEmpty, row, frames)
+    else if (this.#isOversize(message, gsoSize || bytes)) drops.inbound(C.dropOversize, row, frames)
+    else return true
     return false
   }
 
-  /** @param more bytes that are added to a frame */
-  #isOversize(message: number, frameBytes: number, more: number): boolean {
-    const limit = Atomics.load(this.#i32, (this.#options.state >>> 2) + StateWord.maxFrameBytes)
-    return frameBytes > limit + more || (this.#receive.flags(message) & MSG_TRUNC) !== 0
+  /**
+   * A datagram of the other kernel's own datapath has no UDP checksum, and over a virtual underlay the checksums in it
+   * are not filled in. The kernel joins only datagrams that have one.
+   */
+  #isSummed(offset: number, bytes: number, gsoSize: number): boolean {
+    const { peers, encap, drops, sum } = this.#options
+    if (gsoSize !== 0 || !peers.lacksSums(this.#row)) return true
+    if (checksumsHold(this.#memory, sum, offset, bytes, encap.l2Bytes)) return true
+    drops.inbound(C.dropChecksum, this.#row, 1)
+    return false
+  }
+
+  #isOversize(message: number, datagramBytes: number): boolean {
+    const limit = this.#options.words.maxFrameBytes
+    return datagramBytes > limit + this.#moreBytes || (this.#receive.flags(message) & MSG_TRUNC) !== 0
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { Encap } from '../../encap/encap.js'
 import {
   AF_INET6,
   IP_MTU_DISCOVER,
@@ -14,8 +15,9 @@ import type { NativeMemory } from '../../linux/memory.js'
 import { type SocketFamily, sockaddrLength } from '../../linux/sockaddr.js'
 import { iovec, virtio_net_hdr } from '../../linux/structs.js'
 import { C } from '../../memory/counters.js'
-import type { PathLimits } from '../../memory/path-limits.js'
-import { StateWord } from '../../memory/plan.js'
+import type { Drops } from '../../memory/drops.js'
+import { BLOCKED, type PathLimits } from '../../memory/path-limits.js'
+import type { StateWords } from '../../memory/state-words.js'
 import type { ByteOperations } from '../../offload/bytes.js'
 import { TOO_BIG_BYTES, TooBigAnswer } from '../../offload/too-big.js'
 import type { Scratch } from '../scratch.js'
@@ -42,10 +44,9 @@ export interface PathPolicyOptions {
   /** Length of a socket address of the socket's family. */
   readonly sockaddrBytes: number
   readonly tapFd: number
-  /** Bytes of a frame before the IP header: 14, or 0 in tun mode. */
-  readonly l2Bytes: number
-  /** Offset of the state words. */
-  readonly state: number
+  readonly encap: Encap
+  readonly words: StateWords
+  readonly drops: Drops
 }
 
 /** Path policy: what the paths to the peers carry, and what happens to a frame that is too long for one. */
@@ -90,36 +91,48 @@ export class PathPolicy {
     this.#probe = value(IP_PMTUDISC_PROBE satisfies typeof IPV6_PMTUDISC_PROBE)
   }
 
-  /** How a frame of `bytes` goes to peer `index`. */
-  judge(index: number, bytes: number): Passing {
-    const { limits } = this.#options
-    if (bytes <= limits.whole(index)) return WHOLE
-    return bytes <= limits.fragmented(index) ? FRAGMENTED : REFUSED
-  }
-
-  /** Whether the kernel takes runs of datagrams to peer `index` in one message. */
-  takesRuns(index: number): boolean {
-    return this.#options.limits.takesRuns(index)
-  }
-
-  /** The kernel has refused a run to peer `index`. */
-  refuseRuns(index: number): void {
-    this.#options.limits.refuseRuns(index)
+  /** Whether the path to the peer in this row carries a frame of `bytes` in one datagram. */
+  isWhole(row: number, bytes: number): boolean {
+    return bytes <= this.#options.limits.whole(row)
   }
 
   /**
-   * Counts `frames` frames of `bytes` each that are too long for the path. Answers as a router would, if the
+   * How a frame of `bytes` goes to the peer in this row.
+   * @param frame offset of the frame, or of a super-frame with such segments, of which `available` bytes are there
+   */
+  judge(row: number, bytes: number, frame: number, available: number): Passing {
+    const { limits, encap } = this.#options
+    if (bytes <= limits.whole(row)) return WHOLE
+    if (bytes <= limits.fragmented(row)) return FRAGMENTED
+    if (bytes > limits.unanswered(row)) return REFUSED
+    return this.#answer.isDue(frame, available, bytes, encap.l2Bytes) ? REFUSED : FRAGMENTED
+  }
+
+  /** Whether the kernel takes runs of datagrams to the peer in this row in one message. */
+  takesRuns(row: number): boolean {
+    return this.#options.limits.takesRuns(row)
+  }
+
+  /** The kernel has refused a run to the peer in this row. */
+  refuseRuns(row: number): void {
+    this.#options.limits.refuseRuns(row)
+  }
+
+  /**
+   * Drops `frames` frames of `bytes` each that are too long for the path, or that may not be sent. Answers the
+   * former as a router would, if the
    * device's MTU promises more than the path carries. A packet longer than the
    * device's MTU gets no answer: that MTU is just being lowered.
    * @param frame offset of the first frame, of which `available` bytes are there
    */
-  refuse(index: number, frame: number, available: number, bytes: number, frames: number): void {
-    this.#counters[C.dropOverPath] += frames
-    const { limits, l2Bytes, state, tapFd } = this.#options
-    const deviceMtuBytes = Atomics.load(this.#memory.i32, (state >>> 2) + StateWord.deviceMtuBytes)
+  refuse(row: number, frame: number, available: number, bytes: number, frames: number): void {
+    const { limits, encap, words, tapFd, drops } = this.#options
+    const longest = limits.whole(row)
+    drops.outbound(longest === BLOCKED ? C.dropUnreachable : C.dropOverPath, row, frames)
+    if (longest === BLOCKED) return
+    const { deviceMtuBytes } = words
     if (!this.#mayAnswer()) return
-    const longest = limits.whole(index)
-    const length = this.#answer.write(frame, available, bytes, l2Bytes, longest, deviceMtuBytes)
+    const length = this.#answer.write(frame, available, bytes, encap.l2Bytes, longest, deviceMtuBytes)
     if (length === 0) return
     this.#answers--
     this.#memory.u32[(this.#iov + iovec.size + iovec.iov_len) >>> 2] = length
@@ -142,15 +155,14 @@ export class PathPolicy {
    * fragmented too.
    */
   setFragmenting(on: boolean): void {
-    const { udpFd, sockaddrBytes, state } = this.#options
-    const word = (state >>> 2) + StateWord.fragmenting
-    if (on) Atomics.add(this.#memory.i32, word, 1)
+    const { udpFd, sockaddrBytes, words } = this.#options
+    if (on) words.fragmentingChanged()
     setsockopt(udpFd, SOL_IP, IP_MTU_DISCOVER, on ? this.#omit : this.#probe, 4)
     this.#counters[C.syscalls]++
     if (sockaddrBytes === sockaddrLength(AF_INET6 satisfies SocketFamily)) {
       setsockopt(udpFd, SOL_IPV6, IPV6_MTU_DISCOVER, on ? this.#dont : this.#probe, 4)
       this.#counters[C.syscalls]++
     }
-    if (!on) Atomics.add(this.#memory.i32, word, 1)
+    if (!on) words.fragmentingChanged()
   }
 }

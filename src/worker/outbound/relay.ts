@@ -1,7 +1,8 @@
 import { C } from '../../memory/counters.js'
+import type { Drops } from '../../memory/drops.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import type { Scratch } from '../scratch.js'
-import { type PathPolicy, WHOLE } from './path-policy.js'
+import type { PathPolicy } from './path-policy.js'
 import { Sender, type SenderOptions } from './sender.js'
 
 /**
@@ -14,51 +15,49 @@ export class Relay {
   readonly #sender: Sender
   readonly #peers: PeerTable
   readonly #pathPolicy: PathPolicy
-  readonly #counters: Float64Array
+  readonly #drops: Drops
 
-  constructor(
-    options: SenderOptions & { readonly peers: PeerTable },
-    scratch: Scratch,
-    counters: Float64Array,
-  ) {
+  constructor(options: SenderOptions, scratch: Scratch, counters: Float64Array) {
     this.#sender = new Sender(options, scratch, counters)
     this.#peers = options.peers
     this.#pathPolicy = options.pathPolicy
-    this.#counters = counters
+    this.#drops = options.drops
   }
 
   /** Adds a frame for another peer. It must stay in place until {@link flush}. */
-  toPeer(frame: number, bytes: number, peer: number): void {
-    if (!this.#peers.inUse(peer)) {
-      this.#sender.dropFor(peer, 1)
+  toPeer(frame: number, bytes: number, row: number): void {
+    if (!this.#peers.inUse(row)) {
+      this.#drops.outbound(C.dropUnreachable, row, 1)
       return
     }
-    if (!this.#passes(peer, bytes)) return
+    if (!this.#passes(row, bytes)) return
     if (!this.#sender.fits(bytes)) this.flush()
-    this.#sender.opens(false, this.#pathPolicy.takesRuns(peer))
-    this.#sender.addFrame(frame, bytes, peer, this.#peers.address(peer))
-    if (this.#sender.batch.full) this.flush()
+    this.#sender.opens(false, this.#pathPolicy.takesRuns(row))
+    this.#sender.addFrame(frame, bytes, row)
+    if (this.#sender.full) this.flush()
   }
 
-  /** Adds a frame for all peers except the one it came from. */
+  /** Adds a frame for all peers except the one in row `from`, where it came from. */
   toOthers(frame: number, bytes: number, from: number): void {
-    if (this.#sender.seals) {
-      for (let peer = 0; peer < this.#peers.rowsInUse; peer++)
-        if (peer !== from && this.#peers.inUse(peer)) this.toPeer(frame, bytes, peer)
+    const sender = this.#sender
+    const peers = this.#peers
+    if (sender.seals) {
+      for (let row = 0; row < peers.rowsInUse; row++)
+        if (row !== from && peers.inUse(row)) this.toPeer(frame, bytes, row)
       return
     }
-    const { batch } = this.#sender
-    if (batch.room < this.#peers.countInUse) this.flush()
-    this.#sender.opens(false, false)
-    const first = batch.count
-    batch.close()
-    for (let peer = 0; peer < this.#peers.rowsInUse; peer++) {
-      if (peer === from || !this.#peers.inUse(peer) || !this.#passes(peer, bytes)) continue
-      const name = this.#peers.address(peer)
-      if (batch.count === first) batch.addFrame(frame, bytes, peer, name)
-      else batch.repeat(first, first + 1, peer, name)
+    if (sender.room < peers.countInUse) this.flush()
+    sender.opens(false, false)
+    sender.beginFlood()
+    let added = false
+    for (let row = 0; row < peers.rowsInUse; row++) {
+      if (row === from || !peers.inUse(row) || !this.#passes(row, bytes)) continue
+      if (added) sender.repeat(row)
+      else sender.addFrame(frame, bytes, row)
+      added = true
     }
-    if (batch.full) this.flush()
+    sender.endFlood()
+    if (sender.full) this.flush()
   }
 
   /** Sends the frames that were added. */
@@ -66,10 +65,9 @@ export class Relay {
     this.#sender.flushOrDrop()
   }
 
-  #passes(peer: number, bytes: number): boolean {
-    if (this.#pathPolicy.judge(peer, bytes) === WHOLE) return true
-    this.#counters[C.dropOverPath]++
-    this.#sender.countFor(peer, 1)
+  #passes(row: number, bytes: number): boolean {
+    if (this.#pathPolicy.isWhole(row, bytes)) return true
+    this.#drops.outbound(C.dropOverPath, row, 1)
     return false
   }
 }

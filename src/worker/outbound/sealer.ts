@@ -1,11 +1,11 @@
 import { SEALING_SLOT_BYTES, SEALING_SLOT_SKEW, SEALING_SLOT_TAIL_BYTES } from '../../crypto/ciphers.js'
+import type { Encap } from '../../encap/encap.js'
 import type { NativeMemory } from '../../linux/memory.js'
 import type { PathLimits } from '../../memory/path-limits.js'
-import { StateWord } from '../../memory/plan.js'
 import { FIRST_SEALING_SLOT, SEALING_SLOTS_BYTES } from '../../memory/slots.js'
+import type { StateWords } from '../../memory/state-words.js'
 import type { ByteOperations } from '../../offload/bytes.js'
-import { leastPaddingBytes, pad } from '../../wire/padding.js'
-import { PADDING_BYTES, TAG_BYTES, TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
+import { PADDING_BYTES } from '../../wire/wireguard.js'
 import type { Keyring } from '../keyring.js'
 
 /** The most bytes added to a frame: those before it, padding, and what sealing writes behind it. */
@@ -18,9 +18,8 @@ export interface SealerOptions {
   readonly bytes: ByteOperations
   /** Offset of the slots. */
   readonly slots: number
-  /** Offset of the state words. */
-  readonly state: number
-  readonly tap: boolean
+  readonly words: StateWords
+  readonly encap: Encap
 }
 
 /** Seals a batch of frames, one after the other, into transport data messages that wait to be sent. */
@@ -30,21 +29,25 @@ export class Sealer {
   readonly #limits: PathLimits
   readonly #bytes: ByteOperations
   readonly #slots: number
-  readonly #state: number
-  readonly #tap: boolean
+  readonly #words: StateWords
+  readonly #encap: Encap
+  readonly #headerBytes: number
+  readonly #trailerBytes: number
   /** Bytes of padding that {@link PathLimits} leave room for. */
   readonly #least: number
   #slot = FIRST_SEALING_SLOT
 
-  constructor({ memory, keyring, limits, bytes, slots, state, tap }: SealerOptions) {
+  constructor({ memory, keyring, limits, bytes, slots, words, encap }: SealerOptions) {
     this.#memory = memory
     this.#keyring = keyring
     this.#limits = limits
     this.#bytes = bytes
     this.#slots = slots
-    this.#state = state >>> 2
-    this.#tap = tap
-    this.#least = leastPaddingBytes(tap ? 'tap' : 'tun')
+    this.#words = words
+    this.#encap = encap
+    this.#headerBytes = encap.headerBytes
+    this.#trailerBytes = encap.trailerBytes
+    this.#least = encap.leastPaddingBytes
   }
 
   /** Whether there is room for a frame of `bytes`. */
@@ -71,24 +74,23 @@ export class Sealer {
 
   /** Offset of the message that {@link frame} becomes. */
   get message(): number {
-    return this.frame - TRANSPORT_HEADER_BYTES
+    return this.frame - this.#headerBytes
   }
 
   /**
    * Seals the `bytes` bytes at {@link frame}.
    * @returns bytes of the message, 0 if there is no key
    */
-  seal(peer: number, bytes: number): number {
-    const device = this.#memory.i32[this.#state + StateWord.paddingLimit]
-    const limit = Math.min(device, this.#limits.whole(peer) + this.#least)
-    const padded = pad(this.#memory.u8, this.frame, bytes, limit, this.#tap)
-    if (!this.#keyring.seal(peer, this.message, this.#slot, padded)) return 0
-    return TRANSPORT_HEADER_BYTES + padded + TAG_BYTES
+  seal(row: number, bytes: number): number {
+    const limit = Math.min(this.#words.paddingLimitBytes, this.#limits.whole(row) + this.#least)
+    const padded = this.#encap.pad(this.#memory.u8, this.frame, bytes, limit)
+    if (!this.#keyring.seal(row, this.message, this.#slot, padded)) return 0
+    return this.#headerBytes + padded + this.#trailerBytes
   }
 
   /** Keeps the message at {@link message}. The next frame goes behind it. */
   keep(bytes: number): void {
-    this.#slot += Math.ceil((SEALING_SLOT_SKEW - TRANSPORT_HEADER_BYTES + bytes) / SEALING_SLOT_BYTES)
+    this.#slot += Math.ceil((SEALING_SLOT_SKEW - this.#headerBytes + bytes) / SEALING_SLOT_BYTES)
   }
 
   /** All messages have been sent. */

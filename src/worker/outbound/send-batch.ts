@@ -1,8 +1,9 @@
-import { SOL_UDP, UDP_SEGMENT } from '../../linux/constants.js'
 import type { NativeMemory } from '../../linux/memory.js'
-import { cmsghdr, iovec, mmsghdr, msghdr } from '../../linux/structs.js'
+import { iovec, mmsghdr, msghdr } from '../../linux/structs.js'
+import { NAME } from '../../memory/name.js'
 import { MAX_HEADER_BYTES } from '../../offload/segment.js'
 import type { Scratch } from '../scratch.js'
+import { ControlMessages } from './control-messages.js'
 
 /** The most datagrams in one message. Every kernel with `UDP_SEGMENT` takes 64; later kernels take 128. */
 const MAX_SEGMENTS = 64
@@ -16,11 +17,25 @@ const MAX_MESSAGE_BYTES = 65_507
  */
 const MESSAGES = 1024
 const FRAMES = 512
-const CONTROL_BYTES = 32
 
-/** The words of a message's row. One row is one place in the caches; separate arrays would be six. */
-const Word = { frames: 0, bytes: 1, segmentBytes: 2, pieces: 3, peer: 4, firstIovec: 5 } as const
-const ROW_WORDS = 8
+/**
+ * The words of a message's line. One line is one place in the caches; separate arrays would be six. `row` is its peer's.
+ * `sourceBytes`: of the control message with its source address, 0 if there is none. `pointsBytes`: the same as it was
+ * when `msg_control` was last set. Both are for {@link ControlMessages.put}.
+ */
+const Word = {
+  frames: 0,
+  bytes: 1,
+  segmentBytes: 2,
+  pieces: 3,
+  row: 4,
+  firstIovec: 5,
+  sourceBytes: 6,
+  pointsBytes: 7,
+} as const
+const LINE_WORDS = 8
+/** Those of a message that may be repeated. */
+const CONTENT_WORDS = Word.row
 
 /**
  * Frames for one sendmmsg(2). It is an array of messages, each to one peer. A message is one frame or, with
@@ -31,13 +46,13 @@ export class SendBatch {
   readonly #memory: NativeMemory
   readonly #messages: number
   readonly #iovecs: number
-  readonly #controls: number
+  readonly #controls: ControlMessages
   readonly #headers: number
   /** Addresses in the array of `struct mmsghdr`, one for each index of the first message to send. */
   readonly #addresses: readonly unknown[]
   readonly #sockaddrBytes: number
-  /** Index of the first word of the rows. Each message has a row of {@link Word}s. */
-  readonly #rows: number
+  /** Index of the first word of the lines. Each message has a line of {@link Word}s. */
+  readonly #lines: number
   /** Messages in the batch, and iovecs and frames in use. */
   count = 0
   #usedIovecs = 0
@@ -52,17 +67,13 @@ export class SendBatch {
     this.#sockaddrBytes = sockaddrBytes
     this.#messages = scratch.take(MESSAGES * mmsghdr.size)
     this.#iovecs = scratch.take(2 * FRAMES * iovec.size)
-    this.#controls = scratch.take(MESSAGES * CONTROL_BYTES)
+    this.#controls = new ControlMessages(scratch, MESSAGES, sockaddrBytes)
     this.#headers = scratch.take(FRAMES * MAX_HEADER_BYTES)
-    this.#rows = scratch.take(MESSAGES * ROW_WORDS * 4) >>> 2
+    this.#lines = scratch.take(MESSAGES * LINE_WORDS * 4) >>> 2
     const addresses: unknown[] = []
     for (let i = 0; i < MESSAGES; i++) {
       const at = this.#messages + i * mmsghdr.size
-      const control = this.#controls + i * CONTROL_BYTES
-      this.#memory.writePointer(at + msghdr.msg_control, control)
-      this.#memory.u32[(control + cmsghdr.cmsg_len) >>> 2] = cmsghdr.size + 2
-      this.#memory.u32[(control + cmsghdr.cmsg_level) >>> 2] = SOL_UDP
-      this.#memory.u32[(control + cmsghdr.cmsg_type) >>> 2] = UDP_SEGMENT
+      this.#controls.prepare(i, at)
       addresses.push(this.#memory.address(at))
     }
     this.#addresses = addresses
@@ -90,16 +101,16 @@ export class SendBatch {
     return this.#headers + this.#usedFrames * MAX_HEADER_BYTES
   }
 
-  /** Adds a frame in one piece, to the peer whose socket address is at offset `name`. */
-  addFrame(frame: number, bytes: number, peer: number, name: number): void {
-    this.#place(bytes, 1, peer, name)
+  /** Adds a frame in one piece, to the peer in row `row`, whose name is at offset `name`. */
+  addFrame(frame: number, bytes: number, row: number, name: number): void {
+    this.#place(bytes, 1, row, name)
     this.#addIovec(frame, bytes)
   }
 
   /** Adds a frame whose headers are in {@link headerSlot} and whose payload lies elsewhere. */
-  addSegment(headerBytes: number, payload: number, payloadBytes: number, peer: number, name: number): void {
+  addSegment(headerBytes: number, payload: number, payloadBytes: number, row: number, name: number): void {
     const header = this.headerSlot
-    this.#place(headerBytes + payloadBytes, 2, peer, name)
+    this.#place(headerBytes + payloadBytes, 2, row, name)
     this.#addIovec(header, headerBytes)
     this.#addIovec(payload, payloadBytes)
   }
@@ -113,31 +124,31 @@ export class SendBatch {
    * Repeats the messages from index `first` to before `end` for another peer. They use the same frames in
    * place.
    */
-  repeat(first: number, end: number, peer: number, name: number): void {
+  repeat(first: number, end: number, row: number, name: number): void {
     const { u32 } = this.#memory
     for (let message = first; message < end; message++) {
       const index = this.count++
-      const from = this.#row(message)
-      u32.copyWithin(this.#row(index), from, from + ROW_WORDS)
-      this.#address(index, peer, name, u32[from + Word.firstIovec])
+      const from = this.#line(message)
+      u32.copyWithin(this.#line(index), from, from + CONTENT_WORDS)
+      this.#address(index, row, name, u32[from + Word.firstIovec])
     }
     this.#closed = true
   }
 
-  #row(index: number): number {
-    return this.#rows + index * ROW_WORDS
+  #line(index: number): number {
+    return this.#lines + index * LINE_WORDS
   }
 
   #word(index: number, word: number): number {
-    return this.#memory.u32[this.#rows + index * ROW_WORDS + word]
+    return this.#memory.u32[this.#lines + index * LINE_WORDS + word]
   }
 
-  #place(bytes: number, pieces: number, peer: number, name: number): void {
+  #place(bytes: number, pieces: number, row: number, name: number): void {
     const { u32 } = this.#memory
-    const last = this.#row(this.count - 1)
+    const last = this.#line(this.count - 1)
     if (
       !this.#closed &&
-      u32[last + Word.peer] === peer &&
+      u32[last + Word.row] === row &&
       u32[last + Word.pieces] === pieces &&
       bytes <= u32[last + Word.segmentBytes] &&
       u32[last + Word.frames] < MAX_SEGMENTS &&
@@ -147,31 +158,33 @@ export class SendBatch {
       u32[last + Word.bytes] += bytes
       if (bytes < u32[last + Word.segmentBytes]) this.#closed = true
     } else {
-      this.#open(bytes, pieces, peer, name)
+      this.#open(bytes, pieces, row, name)
     }
     this.#usedFrames++
   }
 
-  #open(bytes: number, pieces: number, peer: number, name: number): void {
+  #open(bytes: number, pieces: number, row: number, name: number): void {
     const { u32 } = this.#memory
     const index = this.count++
-    const row = this.#row(index)
-    u32[row + Word.frames] = 1
-    u32[row + Word.bytes] = bytes
-    u32[row + Word.segmentBytes] = bytes
-    u32[row + Word.pieces] = pieces
+    const line = this.#line(index)
+    u32[line + Word.frames] = 1
+    u32[line + Word.bytes] = bytes
+    u32[line + Word.segmentBytes] = bytes
+    u32[line + Word.pieces] = pieces
     this.#closed = !this.segments
-    this.#address(index, peer, name, this.#usedIovecs)
+    this.#address(index, row, name, this.#usedIovecs)
   }
 
-  #address(index: number, peer: number, name: number, firstIovec: number): void {
+  #address(index: number, row: number, name: number, firstIovec: number): void {
     const { u32 } = this.#memory
     const at = this.#messages + index * mmsghdr.size
-    const row = this.#row(index)
-    u32[row + Word.peer] = peer
-    u32[row + Word.firstIovec] = firstIovec
+    const line = this.#line(index)
+    u32[line + Word.row] = row
+    u32[line + Word.firstIovec] = firstIovec
     this.#memory.writePointer(at + msghdr.msg_name, name)
     u32[(at + msghdr.msg_namelen) >>> 2] = this.#sockaddrBytes
+    const bearsLocal = u32[(name + NAME.bearsLocal) >>> 2] !== 0
+    u32[line + Word.sourceBytes] = bearsLocal ? this.#controls.setSource(index, name) : 0
     this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + firstIovec * iovec.size)
   }
 
@@ -183,17 +196,32 @@ export class SendBatch {
 
   /** Completes the messages' headers. Call it before the batch is sent. */
   seal(): void {
-    const { u32, u16 } = this.#memory
+    const { u32 } = this.#memory
     for (let index = 0; index < this.count; index++) {
       const at = this.#messages + index * mmsghdr.size
-      const row = this.#row(index)
-      const frames = u32[row + Word.frames]
-      u32[(at + msghdr.msg_iovlen) >>> 2] = frames * u32[row + Word.pieces]
-      u32[(at + msghdr.msg_controllen) >>> 2] = frames > 1 ? CMSG_SPACE : 0
-      if (frames === 1) continue
-      const control = this.#controls + index * CONTROL_BYTES
-      u16[(control + cmsghdr.size) >>> 1] = u32[row + Word.segmentBytes]
+      const line = this.#line(index)
+      const frames = u32[line + Word.frames]
+      u32[(at + msghdr.msg_iovlen) >>> 2] = frames * u32[line + Word.pieces]
+      this.#controls.put(index, at, line + Word.sourceBytes, frames > 1 ? u32[line + Word.segmentBytes] : 0)
     }
+  }
+
+  /**
+   * From message `index` on, the messages to its peer leave the choice of the source address to the kernel. Call it
+   * after {@link seal}.
+   * @returns false if message `index` did that already
+   */
+  dropSource(index: number): boolean {
+    if (this.#word(index, Word.sourceBytes) === 0) return false
+    const { u32 } = this.#memory
+    const row = this.rowOf(index)
+    for (let message = index; message < this.count; message++) {
+      const line = this.#line(message)
+      if (u32[line + Word.row] !== row || u32[line + Word.sourceBytes] === 0) continue
+      const at = this.#messages + message * mmsghdr.size
+      this.#controls.dropSource(message, at, line + Word.sourceBytes)
+    }
+    return true
   }
 
   /** Address of the array from message `index` on, for the system call. */
@@ -205,8 +233,8 @@ export class SendBatch {
     return this.#word(index, Word.frames)
   }
 
-  peerOf(index: number): number {
-    return this.#word(index, Word.peer)
+  rowOf(index: number): number {
+    return this.#word(index, Word.row)
   }
 
   bytesIn(index: number): number {
@@ -230,23 +258,20 @@ export class SendBatch {
   single(index: number): void {
     const at = this.#messages + index * mmsghdr.size
     this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = this.#word(index, Word.pieces)
-    this.#memory.u32[(at + msghdr.msg_controllen) >>> 2] = 0
+    this.#controls.put(index, at, this.#line(index) + Word.sourceBytes, 0)
   }
 
   /** Removes the first `frames` frames from message `index`. The rest is a run, even if it is one frame. */
   leaveOut(index: number, frames: number): void {
     const { u32 } = this.#memory
     const at = this.#messages + index * mmsghdr.size
-    const row = this.#row(index)
-    const pieces = u32[row + Word.pieces]
-    u32[row + Word.bytes] -= Math.min(frames * u32[row + Word.segmentBytes], u32[row + Word.bytes])
-    u32[row + Word.frames] -= frames
-    u32[row + Word.firstIovec] += frames * pieces
-    this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + u32[row + Word.firstIovec] * iovec.size)
-    u32[(at + msghdr.msg_iovlen) >>> 2] = u32[row + Word.frames] * pieces
-    u32[(at + msghdr.msg_controllen) >>> 2] = CMSG_SPACE
+    const line = this.#line(index)
+    const pieces = u32[line + Word.pieces]
+    u32[line + Word.bytes] -= Math.min(frames * u32[line + Word.segmentBytes], u32[line + Word.bytes])
+    u32[line + Word.frames] -= frames
+    u32[line + Word.firstIovec] += frames * pieces
+    this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + u32[line + Word.firstIovec] * iovec.size)
+    u32[(at + msghdr.msg_iovlen) >>> 2] = u32[line + Word.frames] * pieces
+    this.#controls.put(index, at, line + Word.sourceBytes, u32[line + Word.segmentBytes])
   }
 }
-
-/** `CMSG_SPACE(sizeof(uint16_t))` (cmsg(3)). */
-const CMSG_SPACE = cmsghdr.size + 8

@@ -1,40 +1,14 @@
-import { MSG_DONTWAIT } from '../../linux/constants.js'
-import {
-  EACCES,
-  EAGAIN,
-  EHOSTUNREACH,
-  EINVAL,
-  EIO,
-  EMSGSIZE,
-  ENETDOWN,
-  ENETUNREACH,
-  ENOBUFS,
-  EPERM,
-} from '../../linux/errno.js'
-import { lastErrno, sendmmsg } from '../../linux/libc.js'
 import { C } from '../../memory/counters.js'
+import type { Drops } from '../../memory/drops.js'
 import type { Offloads } from '../../memory/offloads.js'
-import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import type { Segmenter } from '../../offload/segment.js'
 import type { Scratch } from '../scratch.js'
+import { Delivery, type DeliveryOptions } from './delivery.js'
 import { FRAGMENTED, type PathPolicy, REFUSED } from './path-policy.js'
 import type { Sealer } from './sealer.js'
 import { SendBatch } from './send-batch.js'
 import type { GivenUp, Leaver, WaitingFrames } from './waiting-frames.js'
-
-/** How long the sender waits for a full send buffer before it drops the batch. */
-const SEND_PATIENCE_MS = 100
-
-/** Errors with which the kernel refuses `UDP_SEGMENT`. EIO: there is no checksum offload (before 6.11). */
-const OFFLOAD_ERRORS: ReadonlySet<number> = new Set([EIO, EINVAL])
-
-/**
- * Errors that mean that there is no way to a peer at all: its next frame would fail alike. They come from the
- * routing table (ip_route_output_key_hash of net/ipv4/route.c, ip6_route_output of net/ipv6/route.c), or from
- * an interface that is down. EPERM is not among them: there a firewall refuses one datagram.
- */
-const NO_WAY_ERRORS: ReadonlySet<number> = new Set([ENETUNREACH, EHOSTUNREACH, ENETDOWN, EACCES])
 
 /** What seals a private tunnel's frames before they are sent. */
 export interface Sealing {
@@ -43,76 +17,72 @@ export interface Sealing {
   readonly waitingFrames: WaitingFrames | undefined
 }
 
-export interface SenderOptions {
-  readonly fd: number
+export interface SenderOptions extends DeliveryOptions {
   /** Length of a socket address of the socket's family. */
   readonly sockaddrBytes: number
-  readonly peerCounters: Float64Array
+  readonly peers: PeerTable
   readonly offloads: Offloads
-  readonly pathPolicy: PathPolicy
   /** Only if the tunnel is private. */
   readonly sealing?: Sealing | undefined
-  /** The system call; a test may replace it. */
-  readonly sendmmsg?: typeof sendmmsg
 }
 
 /**
- * Sends batches of messages to peers, and handles those that are refused. A peer that cannot be reached does
- * not affect the others. Its messages are dropped and counted for it, and the other messages are sent.
+ * Puts frames together into a batch of messages to peers, in a private tunnel sealed, and sends the batch.
+ * Only the sender touches the batch.
  */
 export class Sender {
-  /** The messages that {@link flush} sends. */
-  readonly batch: SendBatch
-  readonly #fd: number
+  readonly #batch: SendBatch
+  readonly #delivery: Delivery
+  readonly #peers: PeerTable
   readonly #offloads: Offloads
   readonly #udpSegment: number
   readonly #pathPolicy: PathPolicy
   readonly #sealer: Sealer | undefined
   readonly #waitingFrames: WaitingFrames | undefined
-  readonly #sendmmsg: typeof sendmmsg
-  readonly #counters: Float64Array
-  readonly #peerCounters: Float64Array
+  readonly #drops: Drops
   /** Whether the batch's datagrams may be fragmented. */
   #fragmented = false
   /** Whether the kernel is believed to take runs (`UDP_SEGMENT`). */
   #segments = true
-  /** Messages of the batch that are finished. */
-  #sent = 0
-  /** Whether the batch's messages are complete. They may have been taken apart since. */
-  #ready = false
-  /** Whether the next message, a run that was refused, goes one frame at a time. */
-  #alone = false
   /**
-   * Whether the run was refused with an errno of the offload. Then only its first frame is sent alone. The
-   * others follow as a run again.
+   * The messages of a flood: the first one, and the end of those for its first peer; -1 while that may grow.
    */
-  #suspected = false
-  /** A peer of this batch that cannot be reached, and the errno that said so. */
-  #wayless = -1
-  #waylessErrno = 0
-  /** When the send buffer was found full, on the clock of `performance.now()`; 0 while it is not full. */
-  #blockedSinceMs = 0
-  readonly #givenUp: GivenUp = (peer) => {
-    this.#counters[C.dropNoKeypair]++
-    this.countFor(peer, 1)
-  }
+  #floodFirst = 0
+  #floodEnd = -1
+  readonly #givenUp: GivenUp = (row) => this.#drops.outbound(C.dropNoKeypair, row, 1)
+  readonly #leaver: Leaver = (frame, bytes, row) => this.#leave(frame, bytes, row)
+  readonly #isGone = (row: number) => !this.#peers.inUse(row)
 
   constructor(options: SenderOptions, scratch: Scratch, counters: Float64Array) {
-    this.#fd = options.fd
+    this.#batch = new SendBatch(scratch, options.sockaddrBytes)
+    this.#delivery = new Delivery(this.#batch, options, counters)
+    this.#peers = options.peers
     this.#offloads = options.offloads
     this.#udpSegment = options.offloads.wordOf('udp_segment')
     this.#pathPolicy = options.pathPolicy
     this.#sealer = options.sealing?.sealer
     this.#waitingFrames = options.sealing?.waitingFrames
-    this.#sendmmsg = options.sendmmsg ?? sendmmsg
-    this.#counters = counters
-    this.#peerCounters = options.peerCounters
-    this.batch = new SendBatch(scratch, options.sockaddrBytes)
+    this.#drops = options.drops
   }
 
   /** Whether each message is sealed for its peer, and so cannot go to another peer. */
   get seals(): boolean {
     return this.#sealer !== undefined
+  }
+
+  /** Whether nothing waits to be sent. */
+  get isEmpty(): boolean {
+    return this.#batch.count === 0
+  }
+
+  /** Whether the batch must be sent before another frame can be added. */
+  get full(): boolean {
+    return this.#batch.full
+  }
+
+  /** Messages that may still be added. */
+  get room(): number {
+    return this.#batch.room
   }
 
   /** Whether the sealer has room for a frame of `bytes`. The batch's own room is not checked here. */
@@ -121,53 +91,103 @@ export class Sender {
   }
 
   /**
-   * Adds a frame that fits, to the peer whose socket address is at offset `name`. Unless the tunnel is
-   * private, the frame must stay unchanged until {@link flush}.
+   * Whether frames of this sort, fragmented or not, may join the batch. An empty batch takes on the sort that
+   * is asked for.
+   * @param runs whether the next frames may be joined into runs
    */
-  addFrame(frame: number, bytes: number, peer: number, name: number): void {
+  opens(fragmented: boolean, runs: boolean): boolean {
+    if (this.#batch.count === 0) {
+      this.#fragmented = fragmented
+      this.#segments = !fragmented && this.#offloads.isSet(this.#udpSegment)
+    }
+    this.#batch.segments = this.#segments && runs
+    return this.#fragmented === fragmented
+  }
+
+  /**
+   * Adds a frame that fits, for one peer. Unless the tunnel is private, the frame must stay unchanged until
+   * {@link flush}.
+   */
+  addFrame(frame: number, bytes: number, row: number): void {
     const sealer = this.#sealer
     if (sealer === undefined) {
-      this.batch.addFrame(frame, bytes, peer, name)
+      this.#batch.addFrame(frame, bytes, row, this.#peers.address(row))
       return
     }
     sealer.expect(1)
     sealer.copy(sealer.frame, frame, bytes)
-    this.#seal(sealer, bytes, peer, name)
+    this.#seal(sealer, bytes, row, this.#peers.address(row))
   }
 
-  /** Announces that `segments` segments come next, all for one peer. */
-  expect(segments: number): void {
-    this.#sealer?.expect(segments)
+  /**
+   * Adds segments of the super-frame that the segmenter has taken up, for one peer: from number `first` on,
+   * as many as fit and begin no more than `room` messages.
+   * @returns the number of the first segment that was not added
+   */
+  addSegments(segmenter: Segmenter, first: number, row: number, room: number): number {
+    const batch = this.#batch
+    const name = this.#peers.address(row)
+    const limit = batch.count + room
+    const { count, longestBytes } = segmenter
+    this.#sealer?.expect(count - first)
+    let segment = first
+    while (segment < count && !batch.full && batch.count < limit && this.fits(longestBytes))
+      this.#addSegment(segmenter, segment++, row, name)
+    return segment
   }
 
-  /** Adds a segment, which fits, of the super-frame that the segmenter has taken up. */
-  addSegment(segmenter: Segmenter, segment: number, peer: number, name: number): void {
+  #addSegment(segmenter: Segmenter, segment: number, row: number, name: number): void {
     const { headerBytes } = segmenter
     const payload = segmenter.payloadOffset(segment)
     const payloadBytes = segmenter.payloadBytes(segment)
     const sealer = this.#sealer
     if (sealer === undefined) {
-      segmenter.writeHeader(segment, this.batch.headerSlot)
-      this.batch.addSegment(headerBytes, payload, payloadBytes, peer, name)
+      segmenter.writeHeader(segment, this.#batch.headerSlot)
+      this.#batch.addSegment(headerBytes, payload, payloadBytes, row, name)
       return
     }
     segmenter.writeHeader(segment, sealer.frame)
     sealer.copy(sealer.frame + headerBytes, payload, payloadBytes)
-    this.#seal(sealer, headerBytes + payloadBytes, peer, name)
+    this.#seal(sealer, headerBytes + payloadBytes, row, name)
+  }
+
+  /**
+   * Begins a flood. What is added next, for one peer, can then be repeated for others. Not in a private tunnel,
+   * because there each message is for its peer only.
+   */
+  beginFlood(): void {
+    this.#batch.close()
+    this.#floodFirst = this.#batch.count
+    this.#floodEnd = -1
+  }
+
+  /** Adds the flood's messages for another peer. False if there is no room for all of them. */
+  repeat(row: number): boolean {
+    const batch = this.#batch
+    const first = this.#floodFirst
+    if (this.#floodEnd < 0) this.#floodEnd = batch.count
+    if (batch.room < this.#floodEnd - first) return false
+    batch.repeat(first, this.#floodEnd, row, this.#peers.address(row))
+    return true
+  }
+
+  /** No frame joins the flood's messages. */
+  endFlood(): void {
+    this.#batch.close()
   }
 
   /**
    * Seals the frame that is in the sealer, and adds it to the batch in one piece. Without keys the frame waits.
    */
-  #seal(sealer: Sealer, bytes: number, peer: number, name: number): void {
-    const sealed = sealer.seal(peer, bytes)
+  #seal(sealer: Sealer, bytes: number, row: number, name: number): void {
+    const sealed = sealer.seal(row, bytes)
     if (sealed > 0) {
-      this.batch.addFrame(sealer.message, sealed, peer, name)
+      this.#batch.addFrame(sealer.message, sealed, row, name)
       sealer.keep(sealed)
     } else if (
-      this.#waitingFrames?.put(sealer.frame, bytes, peer, performance.now(), this.#givenUp) !== true
+      this.#waitingFrames?.put(sealer.frame, bytes, row, performance.now(), this.#givenUp) !== true
     ) {
-      this.#givenUp(peer)
+      this.#givenUp(row)
     }
   }
 
@@ -176,220 +196,49 @@ export class Sender {
    * keys.
    * @returns false if the send buffer is full and worth waiting for, as {@link flush} does
    */
-  sendWaiting(peers: PeerTable): boolean {
+  sendWaiting(): boolean {
     const room = this.#waitingFrames
     if (room === undefined || room.empty) return true
-    const leaver: Leaver = (frame, bytes, peer) => this.#leave(frame, bytes, peer, peers)
-    room.leave(leaver, performance.now(), this.#givenUp)
+    room.leave(this.#leaver, performance.now(), this.#givenUp)
     return this.flush()
   }
 
   /** Drops the frames that wait for keys to peers that no longer exist. */
-  dropGone(peers: PeerTable): void {
+  dropGone(): void {
     const room = this.#waitingFrames
-    if (room !== undefined && !room.empty) room.giveUp((peer) => !peers.inUse(peer), this.#givenUp)
+    if (room !== undefined && !room.empty) room.giveUp(this.#isGone, this.#givenUp)
   }
 
-  #leave(frame: number, bytes: number, peer: number, peers: PeerTable): boolean {
+  #leave(frame: number, bytes: number, row: number): boolean {
     const sealer = this.#sealer
-    if (sealer === undefined || this.batch.full || !sealer.fits(bytes)) return false
-    const passing = this.#pathPolicy.judge(peer, bytes)
+    if (sealer === undefined || this.#batch.full || !sealer.fits(bytes)) return false
+    const passing = this.#pathPolicy.judge(row, bytes, frame, bytes)
     if (passing === REFUSED) {
-      this.#pathPolicy.refuse(peer, frame, bytes, bytes, 1)
-      this.countFor(peer, 1)
+      this.#pathPolicy.refuse(row, frame, bytes, bytes, 1)
       return true
     }
-    if (!this.opens(passing === FRAGMENTED, this.#pathPolicy.takesRuns(peer))) return false
+    if (!this.opens(passing === FRAGMENTED, this.#pathPolicy.takesRuns(row))) return false
     sealer.expect(1)
     sealer.copy(sealer.frame, frame, bytes)
-    const sealed = sealer.seal(peer, bytes)
+    const sealed = sealer.seal(row, bytes)
     if (sealed === 0) return false
-    this.batch.addFrame(sealer.message, sealed, peer, peers.address(peer))
+    this.#batch.addFrame(sealer.message, sealed, row, this.#peers.address(row))
     sealer.keep(sealed)
     return true
   }
 
-  /**
-   * Whether frames of this sort, fragmented or not, may join the batch. An empty batch takes on the sort that
-   * is asked for.
-   * @param runs whether the next frames may be joined into runs
-   */
-  opens(fragmented: boolean, runs: boolean): boolean {
-    if (this.batch.count === 0) {
-      this.#fragmented = fragmented
-      this.#segments = !fragmented && this.#offloads.isSet(this.#udpSegment)
-    }
-    this.batch.segments = this.#segments && runs
-    return this.#fragmented === fragmented
-  }
-
   /** Sends the rest of the batch. False if the send buffer is full and worth waiting for. */
   flush(): boolean {
-    if (this.batch.count === 0) return true
-    if (!this.#fragmented) return this.#send()
-    this.#pathPolicy.setFragmenting(true)
-    const sent = this.#send()
-    this.#pathPolicy.setFragmenting(false)
-    return sent
-  }
-
-  #send(): boolean {
-    const { batch } = this
-    if (!this.#ready) batch.seal()
-    this.#ready = true
-    while (this.#sent < batch.count) {
-      if (batch.peerOf(this.#sent) === this.#wayless) {
-        this.#drop(this.#waylessErrno, batch.framesIn(this.#sent))
-        this.#sent++
-        continue
-      }
-      const left = this.#alone ? 1 : batch.count - this.#sent
-      const sent = this.#sendmmsg(this.#fd, batch.addressOf(this.#sent), left, MSG_DONTWAIT)
-      this.#counters[C.syscalls]++
-      if (sent > 0) this.#countSent(sent)
-      else if (!this.#sendFailed(lastErrno())) return false
-    }
-    this.#done()
+    if (this.#batch.count === 0) return true
+    if (!this.#delivery.send(this.#fragmented)) return false
+    this.#sealer?.clear()
     return true
   }
 
   /** Sends what can be sent now, and drops the rest. */
   flushOrDrop(): void {
-    if (!this.flush()) this.#dropRest()
-    this.#done()
-  }
-
-  /** Drops and counts frames for a peer that has no address now. */
-  dropFor(peer: number, frames: number): void {
-    this.#counters[C.dropUnreachable] += frames
-    this.countFor(peer, frames)
-  }
-
-  /** Counts frames for a peer that were dropped elsewhere. */
-  countFor(peer: number, frames: number): void {
-    this.#peerCounters[peer * PEER_STRIDE + P.droppedOutbound] += frames
-  }
-
-  #countSent(sent: number): void {
-    this.#blockedSinceMs = 0
-    if (this.#alone) {
-      this.#count(this.batch.peerOf(this.#sent), 1, this.batch.firstBytesIn(this.#sent))
-      this.#leaveOut(1)
-      return
-    }
-    for (let i = 0; i < sent; i++) {
-      const message = this.#sent + i
-      this.#count(this.batch.peerOf(message), this.batch.framesIn(message), this.batch.bytesIn(message))
-    }
-    this.#sent += sent
-    this.#suspected = false
-  }
-
-  #count(peer: number, frames: number, bytes: number): void {
-    this.#counters[C.sentFrames] += frames
-    this.#counters[C.sentBytes] += bytes
-    if (this.#fragmented) this.#counters[C.fragmentedFrames] += frames
-    const at = peer * PEER_STRIDE
-    this.#peerCounters[at + P.sentFrames] += frames
-    this.#peerCounters[at + P.sentBytes] += bytes
-  }
-
-  /**
-   * Handles a failed send of the next message. False if it must be tried again after a poll. No error comes
-   * from ICMP (linux/udp.ts), so each error is believed at once.
-   */
-  #sendFailed(errno: number): boolean {
-    if (errno === EAGAIN) {
-      const now = performance.now()
-      if (this.#blockedSinceMs === 0) this.#blockedSinceMs = now
-      if (now - this.#blockedSinceMs < SEND_PATIENCE_MS) return false
-      this.#dropRest()
-      return true
-    }
-    const { batch } = this
-    const message = this.#sent
-    const frames = batch.framesIn(message)
-    if (NO_WAY_ERRORS.has(errno)) {
-      this.#wayless = batch.peerOf(message)
-      this.#waylessErrno = errno
-    } else if (!this.#alone && (frames > 1 || this.#suspected)) {
-      if (errno === EMSGSIZE || OFFLOAD_ERRORS.has(errno)) {
-        this.#takeApart(errno)
-        return true
-      }
-    }
-    // After EMSGSIZE a shorter frame may still pass.
-    const dropped = errno === EMSGSIZE ? batch.alikeIn(message) : frames
-    this.#drop(errno, dropped)
-    this.#suspected = false
-    this.#leaveOut(dropped)
-    return true
-  }
-
-  /**
-   * A run was refused. Its frames show why. The first frame is as long as any of the run, and is sent alone. If
-   * it is taken, and the frames behind it are refused as a run again, the offload is at fault. Both refusals
-   * must have an errno of the offload. Then the offload is switched off for that peer. Otherwise the path was
-   * at fault, or the fault has passed.
-   */
-  #takeApart(errno: number): void {
-    const offload = OFFLOAD_ERRORS.has(errno)
-    const peer = this.batch.peerOf(this.#sent)
-    if (offload && this.#suspected) this.#pathPolicy.refuseRuns(peer)
-    this.#suspected = offload && !this.#suspected && this.#pathPolicy.takesRuns(peer)
-    this.#alone = true
-    this.batch.single(this.#sent)
-  }
-
-  /** The next `frames` frames of the message are finished. */
-  #leaveOut(frames: number): void {
-    const { batch } = this
-    batch.leaveOut(this.#sent, frames)
-    if (batch.framesIn(this.#sent) === 0) {
-      this.#sent++
-      this.#alone = false
-      this.#suspected = false
-    } else if (this.#suspected) this.#alone = false
-    else batch.single(this.#sent)
-  }
-
-  #done(): void {
-    this.batch.clear()
+    if (this.flush()) return
+    this.#delivery.giveUp()
     this.#sealer?.clear()
-    this.#ready = false
-    this.#sent = 0
-    this.#alone = false
-    this.#suspected = false
-    this.#wayless = -1
-    this.#blockedSinceMs = 0
-  }
-
-  #dropRest(): void {
-    for (; this.#sent < this.batch.count; this.#sent++) this.#drop(EAGAIN, this.batch.framesIn(this.#sent))
-  }
-
-  /** Drops frames of the message that is being sent. */
-  #drop(errno: number, frames: number): void {
-    this.#counters[dropCounter(errno)] += frames
-    this.#peerCounters[this.batch.peerOf(this.#sent) * PEER_STRIDE + P.droppedOutbound] += frames
-  }
-}
-
-function dropCounter(errno: number): number {
-  switch (errno) {
-    case EMSGSIZE:
-      return C.dropTooBig
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case ENETDOWN:
-      return C.dropUnreachable
-    case EPERM:
-    case EACCES:
-      return C.dropForbidden
-    case EAGAIN:
-    case ENOBUFS:
-      return C.dropSendBufferFull
-    default:
-      return C.dropSendFailed
   }
 }

@@ -3,7 +3,7 @@ import { EBADFD } from '../../linux/errno.js'
 import { lastErrno, readv } from '../../linux/libc.js'
 import { iovec, virtio_net_hdr } from '../../linux/structs.js'
 import { C } from '../../memory/counters.js'
-import { framesOffset, KIND_RUN, MAX_FRAME_BYTES, Records } from '../../memory/record.js'
+import { framesOffset, MAX_FRAME_BYTES, Records } from '../../memory/record.js'
 import type { Ring } from '../../memory/ring.js'
 import { BLOCKED, DONE, MORE, type Progress, type Source } from '../port.js'
 import type { Scratch } from '../scratch.js'
@@ -70,7 +70,7 @@ export class TapSource implements Source {
     if (count > 0) {
       counters[C.readFrames] += count
       this.#records.setCount(record, count)
-      ring.commit(at - record, KIND_RUN)
+      ring.commit(at - record)
     }
     return progress
   }

@@ -10,10 +10,10 @@ const PEER_FRAMES = 32
 const PATIENCE_MS = 6_000
 
 /** Takes frames out again. True if the frame has gone, false if it must wait longer. */
-export type Leaver = (frame: number, bytes: number, peer: number) => boolean
+export type Leaver = (frame: number, bytes: number, row: number) => boolean
 
-/** Counts a frame for `peer` that was dropped without being sent. */
-export type GivenUp = (peer: number) => void
+/** Counts a frame for the peer in a row that was dropped without being sent. */
+export type GivenUp = (row: number) => void
 
 /**
  * Frames for peers without keys, while a handshake is under way. Otherwise the first packet of a conversation
@@ -24,7 +24,7 @@ export class WaitingFrames {
   readonly #at: number
   readonly #offsets = new Uint32Array(FRAMES)
   readonly #bytes = new Uint32Array(FRAMES)
-  readonly #peers = new Uint32Array(FRAMES)
+  readonly #rows = new Uint32Array(FRAMES)
   readonly #sinceMs = new Float64Array(FRAMES)
   /** Entries, and bytes in use. */
   #count = 0
@@ -47,14 +47,14 @@ export class WaitingFrames {
    * Keeps a copy of a frame. False if there is no room.
    * @param givenUp called for other frames that are dropped to make room
    */
-  put(frame: number, bytes: number, peer: number, nowMs: number, givenUp: GivenUp): boolean {
-    if (!this.#fits(bytes, peer)) this.#expire(nowMs, givenUp)
-    if (!this.#fits(bytes, peer)) return false
+  put(frame: number, bytes: number, row: number, nowMs: number, givenUp: GivenUp): boolean {
+    if (!this.#fits(bytes, row)) this.#expire(nowMs, givenUp)
+    if (!this.#fits(bytes, row)) return false
     const index = this.#count++
     this.#copy(this.#at + this.#used, frame, bytes)
     this.#offsets[index] = this.#at + this.#used
     this.#bytes[index] = bytes
-    this.#peers[index] = peer
+    this.#rows[index] = row
     this.#sinceMs[index] = nowMs
     this.#used += roomFor(bytes)
     return true
@@ -67,21 +67,20 @@ export class WaitingFrames {
   leave(leaver: Leaver, nowMs: number, givenUp: GivenUp): void {
     this.#expire(nowMs, givenUp)
     for (let index = 0; index < this.#count; index++) {
-      if (leaver(this.#offsets[index], this.#bytes[index], this.#peers[index])) this.#bytes[index] = 0
+      if (leaver(this.#offsets[index], this.#bytes[index], this.#rows[index])) this.#bytes[index] = 0
     }
     this.#compact()
   }
 
   /** Drops the frames for peers for which `isGone` is true. */
-  giveUp(isGone: (peer: number) => boolean, givenUp: GivenUp): void {
-    for (let index = 0; index < this.#count; index++)
-      if (isGone(this.#peers[index])) this.#end(index, givenUp)
+  giveUp(isGone: (row: number) => boolean, givenUp: GivenUp): void {
+    for (let index = 0; index < this.#count; index++) if (isGone(this.#rows[index])) this.#end(index, givenUp)
     this.#compact()
   }
 
-  #fits(bytes: number, peer: number): boolean {
+  #fits(bytes: number, row: number): boolean {
     if (this.#count === FRAMES || this.#used + bytes + 80 > WAITING_FRAMES_BYTES) return false
-    return this.#waitingFor(peer) < PEER_FRAMES
+    return this.#waitingFor(row) < PEER_FRAMES
   }
 
   #expire(nowMs: number, givenUp: GivenUp): void {
@@ -92,12 +91,12 @@ export class WaitingFrames {
 
   #end(index: number, givenUp: GivenUp): void {
     this.#bytes[index] = 0
-    givenUp(this.#peers[index])
+    givenUp(this.#rows[index])
   }
 
-  #waitingFor(peer: number): number {
+  #waitingFor(row: number): number {
     let count = 0
-    for (let index = 0; index < this.#count; index++) if (this.#peers[index] === peer) count++
+    for (let index = 0; index < this.#count; index++) if (this.#rows[index] === row) count++
     return count
   }
 
@@ -115,7 +114,7 @@ export class WaitingFrames {
       if (to !== this.#offsets[index]) this.#copy(to, this.#offsets[index], bytes)
       this.#offsets[count] = to
       this.#bytes[count] = bytes
-      this.#peers[count] = this.#peers[index]
+      this.#rows[count] = this.#rows[index]
       this.#sinceMs[count++] = this.#sinceMs[index]
       used += roomFor(bytes)
     }

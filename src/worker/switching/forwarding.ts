@@ -9,14 +9,14 @@ export interface Forwarding {
   /** A new run of frames begins. The last decision may no longer hold. */
   begin(): void
   /**
-   * Where a frame or super-frame from the device goes: a peer's index, or a value of target.ts.
+   * Where a frame or super-frame from the device goes: a peer's row, or a value of target.ts.
    * @param frame its offset in the memory
    * @param frames how many frames it counts for if it goes everywhere; 0 if everywhere is at most one peer
    */
   fromDevice(frame: number, bytes: number, frames: number): number
   /**
-   * Where a frame from this peer goes: DEVICE, FLOOD (the device and all other peers), another peer, or
-   * nowhere.
+   * Where a frame from the peer in this row goes: DEVICE, FLOOD (the device and all other peers), another
+   * peer, or nowhere.
    */
-  fromPeer(frame: number, bytes: number, peer: number): number
+  fromPeer(frame: number, bytes: number, row: number): number
 }

@@ -38,13 +38,13 @@ export class Router implements Forwarding {
 
   fromDevice(packet: number, bytes: number): number {
     if (!looksLikeIp(this.#u8, packet, bytes)) return MALFORMED
-    const peer = this.#owner(packet, IPV4.destination, IPV6.destination)
-    return peer === FLOOD ? NO_ROUTE : peer
+    const row = this.#owner(packet, IPV4.destination, IPV6.destination)
+    return row === FLOOD ? NO_ROUTE : row
   }
 
-  fromPeer(packet: number, bytes: number, peer: number): number {
+  fromPeer(packet: number, bytes: number, row: number): number {
     if (!looksLikeIp(this.#u8, packet, bytes)) return MALFORMED
-    return this.#owner(packet, IPV4.source, IPV6.source) === peer ? DEVICE : NOT_ALLOWED
+    return this.#owner(packet, IPV4.source, IPV6.source) === row ? DEVICE : NOT_ALLOWED
   }
 
   /**

@@ -78,8 +78,8 @@ export class Switch implements Forwarding {
     const vlan = this.#vlan(frame)
     this.#learn(frame, vlan, DEVICE)
     if (this.#isGroup(frame)) {
-      const peer = vlan === 0 ? this.#asked(frame, bytes) : FLOOD
-      if (peer !== FLOOD || this.#isBridges(frame)) return peer
+      const row = vlan === 0 ? this.#asked(frame, bytes) : FLOOD
+      if (row !== FLOOD || this.#isBridges(frame)) return row
       return storm.allows(DEVICE, frames) ? FLOOD : STORM
     }
     const port = fdb.find(this.#high(frame) | (vlan << 16), this.#low(frame))
@@ -87,21 +87,21 @@ export class Switch implements Forwarding {
     return this.#remember(frame, DEVICE, port === DEVICE ? FILTERED : port)
   }
 
-  fromPeer(frame: number, bytes: number, peer: number): number {
-    if (this.#isLikeLast(frame, peer)) return this.#lastTarget
+  fromPeer(frame: number, bytes: number, row: number): number {
+    if (this.#isLikeLast(frame, row)) return this.#lastTarget
     const { fdb, storm, relay } = this.#options
     const vlan = this.#vlan(frame)
-    if (this.#learn(frame, vlan, peer) === LEARN.pinned) return NOT_ALLOWED
+    if (this.#learn(frame, vlan, row) === LEARN.pinned) return NOT_ALLOWED
     if (this.#isGroup(frame)) {
       if (this.#isBridges(frame)) return FLOOD
-      if (!storm.allows(peer, 1)) return STORM
+      if (!storm.allows(row, 1)) return STORM
       const asked = relay && vlan === 0 ? this.#asked(frame, bytes) : FLOOD
-      return asked === peer ? FILTERED : asked
+      return asked === row ? FILTERED : asked
     }
     const port = fdb.find(this.#high(frame) | (vlan << 16), this.#low(frame))
-    if (port === FLOOD && relay) return storm.allows(peer, 1) ? FLOOD : STORM
-    const target = port < 0 || (relay && port !== peer) ? port : FILTERED
-    return this.#remember(frame, peer, target)
+    if (port === FLOOD && relay) return storm.allows(row, 1) ? FLOOD : STORM
+    const target = port < 0 || (relay && port !== row) ? port : FILTERED
+    return this.#remember(frame, row, target)
   }
 
   #learn(frame: number, vlan: number, port: number): Learning {

@@ -65,7 +65,14 @@ class Run {
   left(): string[] {
     const processes = readdirSync('/proc')
       .filter((pid) => /^\d+$/.test(pid) && this.#isOurs(pid))
-      .map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '))
+      .flatMap((pid) => {
+        try {
+          return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')]
+        } catch {
+          // It has just ended.
+          return []
+        }
+      })
     return [...processes, ...readdirSync(this.temporary)]
   }
 

@@ -13,12 +13,12 @@ import {
   untilPing,
 } from '../../support/hosts/lab.js'
 import { leftIn } from '../../support/hosts/leftovers.js'
-import { serveNames, silenceNames, startNamed } from '../../support/hosts/names.js'
+import { endNames, serveNames, silenceNames, startNamed } from '../../support/hosts/names.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
 import { transfer } from '../../support/hosts/transfer.js'
 
 // Most of what is here is waiting.
-t.jobs = 5
+t.jobs = 8
 
 // What else the machine does is not what is measured. Programs that are started from here inherit it.
 setPriority(constants.priority.PRIORITY_HIGHEST)
@@ -98,14 +98,52 @@ t.test(
   },
 )
 
+for (const how of ['silent', 'without the name'] as const) {
+  t.test(
+    `at boot, while DNS is ${how}, the device is there, and the peer comes later`,
+    { buffered: true },
+    async (t) => {
+      using pair = twoHosts()
+      await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+      const silent = how === 'silent'
+      const server = silent ? undefined : await serveNames(pair.a)
+      const a = startNamed(t, pair.a)
+      const up = await a.said(/tap0 is up: .* to host-b\.test, which is not found yet, over UDP/)
+      t.equal(a.log[0], up, 'that is said first')
+      t.equal(up.mtu_bytes, 1500 - 62, 'an MTU that fits Ethernet, with IPv6 outside, too')
+      const said = await a.said(
+        silent ? /DNS does not answer/ : /"host-b\.test" does not resolve \(ENOTFOUND\)/,
+      )
+      t.equal(said.level, 40)
+      t.notOk(await pings(pair.a, '10.9.0.2'))
+      t.match((await a.status()).peers[0], { endpoint: null, trouble: /host-b\.test/, state: 'new' })
+      t.ok((await a.status()).drops.unreachable > 0, 'what is sent meanwhile is counted')
+      await sleep(2_500)
+      t.equal(
+        a.log.filter(({ level }) => level === 40).length,
+        2,
+        'it says so once, and that it is not private',
+      )
+      if (server !== undefined) await endNames(server)
+      await serveNames(pair.a, pair.underlay.b)
+      const fromMs = performance.now()
+      await a.said(/host-b\.test is at 192\.0\.2\.2:5149/)
+      t.comment(`found ${Math.round(performance.now() - fromMs)} ms after the name`)
+      await a.said(/the MTU is 1458 bytes now, was 1438/)
+      await untilPing(pair.a, '10.9.0.2')
+      t.equal((await a.stop()).code, 0)
+    },
+  )
+}
+
 t.test(
-  'a start while there is no DNS waits and says so, and goes on when DNS comes',
+  'a start with --wait waits while there is no DNS, and goes on when DNS comes',
   { buffered: true },
   async (t) => {
     using pair = twoHosts()
     await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
-    const a = startNamed(t, pair.a)
-    const said = await a.said(/waiting for DNS, which does not answer, to resolve host-b\.test/)
+    const a = startNamed(t, pair.a, '--wait')
+    const said = await a.said(/DNS does not answer, so host-b\.test is not resolved yet/)
     t.equal(said.level, 40)
     await sleep(2_500)
     t.equal(a.log.length, 1, 'it says so once')

@@ -1,11 +1,10 @@
 /** An error at any entry to main stays there: what is next gets its turn, and the tunnel goes on. */
-import { openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { ask } from '../../../src/command/client.js'
 import type { Breakage, Entry } from '../../support/hosts/breaker.js'
-import { pings, RunningTunnel, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { RunningTunnel, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
 import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
 const BREAKER = fileURLToPath(new URL('../../support/hosts/breaker.js', import.meta.url))
@@ -35,10 +34,10 @@ const config = keys.write(
   }),
 )
 
-function startBroken(stdout: 'pipe' | number = 'pipe', atOnce?: Breakage): RunningTunnel {
+function startBroken(atOnce?: Breakage): RunningTunnel {
   const env = { ...process.env, ...(atOnce && { BREAK_AT_ONCE: JSON.stringify(atOnce) }) }
   return new RunningTunnel(pair.a, ['--config', config, '--json'], ['--import', BREAKER], {
-    stdio: ['ignore', stdout, 'pipe', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env,
   })
 }
@@ -76,7 +75,6 @@ const stimuli: Partial<Record<Entry, () => unknown>> = {
   status: () => near.status().catch(() => {}),
   'the answer to a command': () => near.status().catch(() => {}),
   reload: () => near.child.kill('SIGHUP'),
-  'the log': () => near.child.kill('SIGHUP'),
 }
 
 function refresh(): void {
@@ -105,7 +103,6 @@ const ENTRIES: readonly Entry[] = [
   'status',
   'the answer to a command',
   'reload',
-  'the log',
 ]
 
 for (const entry of ENTRIES) {
@@ -113,7 +110,8 @@ for (const entry of ENTRIES) {
     const before = await countOf(near)
     near.child.send({ entry, times: TIMES } satisfies Breakage)
     await sleep(50)
-    const endMs = performance.now() + 25_000
+    // The pauses between look-ups of one name grow to 8 s.
+    const endMs = performance.now() + 40_000
     // Whoever asks is in for it, too.
     do {
       await stimuli[entry]?.()
@@ -123,11 +121,6 @@ for (const entry of ENTRIES) {
     t.ok(count >= before + TIMES, `counted: ${count - before}, ${JSON.stringify(places)}`)
     t.equal(near.child.exitCode, null, near.stderr)
     t.ok((await untilPing(pair.a, '10.9.0.2', 20_000)) > 0, 'it carries pings')
-    // What could not be written comes with what can.
-    if (entry === 'the log') {
-      await stimuli[entry]?.()
-      await until('it is heard again', () => lines(near, entry, DEBUG).length > 0)
-    }
     // What is called in more places than one is said in each.
     const said = lines(near, entry, WARN).map(({ place }) => place)
     t.ok(said.length > 0, 'said')
@@ -138,7 +131,7 @@ for (const entry of ENTRIES) {
 
 t.test('one that always makes trouble costs the others nothing', async (t) => {
   await near.stop()
-  const broken = startBroken('pipe', { entry: "a peer's second", times: 1e9, name: 'absent' })
+  const broken = startBroken({ entry: "a peer's second", times: 1e9, name: 'absent' })
   await broken.said(/ is up: /)
   await untilPing(pair.a, '10.9.0.2', 20_000)
   await broken.said(/host-b is heard/)
@@ -148,23 +141,5 @@ t.test('one that always makes trouble costs the others nothing', async (t) => {
   })
   t.equal(Object.keys((await broken.status()).faults.places).join(), 'peer')
   t.equal((await broken.stop()).code, 0)
-})
-
-t.test('a log that nobody can write is no reason to end', async (t) => {
-  const full = openSync('/dev/full', 'w')
-  const child = pair.a.spawn(
-    process.execPath,
-    [fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url)), 'start', '--config', config],
-    { stdio: ['ignore', full, 'inherit'] },
-  )
-  await untilPing(pair.a, '10.9.0.2', 20_000)
-  await sleep(1_000)
-  t.equal(child.exitCode, null)
-  t.ok(await pings(pair.a, '10.9.0.2'))
-  const status = await pair.a.run(() => ask('tap0', { command: 'status' }))
-  t.ok(Number((status as { faults: { places: { log: number } } }).faults.places.log) > 0)
-  child.kill('SIGTERM')
-  await until('it stops', () => child.exitCode !== null)
-  t.equal(child.exitCode, 0)
   await far.stop()
 })

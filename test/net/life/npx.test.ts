@@ -21,9 +21,9 @@ t.test('npx starts it in a checkout that has been built, without a network', asy
   const launch = { command: ['npx', 'udptun-fast'], cwd: checkout, env } as const
   const a = new RunningTunnel(pair.a, ['10.9.0.1', pair.underlay.b], [], launch)
   // The first time npx builds the program.
-  await a.said(/is up/, 60_000)
+  await a.said(/is up/, 120_000)
   const b = new RunningTunnel(pair.b, ['10.9.0.2', pair.underlay.a], [], launch)
-  await b.said(/is up/, 60_000)
+  await b.said(/is up/, 120_000)
   await untilPing(pair.a, '10.9.0.2')
   const { pid } = await a.status()
   t.not(pid, a.pid, 'the program is a child of npx')

@@ -4,10 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
 import t from 'tap'
 import { askStatus } from '../../../src/command/client.js'
-import { statusSocketPath } from '../../../src/command/path.js'
+import { listSockets } from '../../../src/command/path.js'
 import type { DropReason, StatusReport } from '../../../src/control/status.js'
 import type { Host } from '../../../src/lab/host.js'
 import { getLink, setLink } from '../../../src/linux/interface.js'
+import { close } from '../../../src/linux/libc.js'
+import { encodeSockaddr } from '../../../src/linux/sockaddr.js'
+import { openUdp, sendDatagram } from '../../../src/linux/udp.js'
 import { sendDatagrams } from '../../support/hosts/datagrams.js'
 import { BROADCAST, ETHERTYPE, frame } from '../../support/hosts/frames.js'
 import {
@@ -44,8 +47,10 @@ function row(text: string, name: string): string[] {
 
 /** Two tunnels that know each other. */
 async function joined(pair: Pair, ...args: string[]) {
-  const a = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...args)
-  const b = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...args)
+  const [a, b] = await Promise.all([
+    startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...args),
+    startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...args),
+  ])
   await untilPing(pair.a, '10.9.0.2')
   return { a, b }
 }
@@ -54,14 +59,15 @@ t.test('its socket is for root alone, named by network namespace and device', as
   using pair = twoHosts()
   await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, '--dev', 'lan7')
   const inode = /\d+/.exec(pair.a.run(() => readlinkSync('/proc/thread-self/ns/net')))?.[0]
-  const path = `/run/udptun-fast/${inode}-lan7.sock`
+  const { index } = pair.a.netlink((netlink) => getLink(netlink, 'lan7'))
+  const path = `/run/udptun-fast/${inode}-${index}-lan7.sock`
   const { mode } = lstatSync(path)
   t.equal(mode & 0o170000, 0o140000, 'a socket')
   t.equal(mode & 0o7777, 0o600)
   t.equal(lstatSync('/run/udptun-fast').mode & 0o7777, 0o700)
-  t.equal(
-    pair.a.run(() => statusSocketPath('lan7')),
-    path,
+  t.same(
+    pair.a.run(() => listSockets()),
+    [{ path, device: 'lan7', present: true }],
   )
 })
 
@@ -130,6 +136,8 @@ t.test('--watch shows it every second, with rates, until it is stopped or the tu
   const rateOn = ({ text }: (typeof screens)[number]) => row(text(), 'outbound').at(-2) ?? ''
   for (const screen of screens) await until('a rate is shown', () => / \/s$/.test(rateOn(screen)))
   const rate = Number.parseInt(rateOn(screens[0]), 10)
+  const head = row(screens[0].text(), 'traffic')
+  t.equal(new Set(head).size, head.length, `each column has a name of its own: ${head.join(', ')}`)
   t.ok(rate > 30 && rate < 60, `${rate} frames a second, of a ping 50 times a second`)
   await until('three lines', () => json.split('\n').length > 3)
   const [first, second] = json
@@ -172,7 +180,8 @@ t.test('of several tunnels one is to be chosen; without any it says so', async (
   const second = await startTunnel(pair.a, '10.8.0.1', pair.underlay.b, ...other)
   t.match(await status(pair.a), {
     code: 1,
-    stderr: /^udptun-fast: several tunnels run here \((tap0, lan1|lan1, tap0)\); choose one with --dev\n$/,
+    stderr:
+      /^udptun-fast: several tunnels run here \((tap0, lan1|lan1, tap0)\); name one, such as: udptun-fast status (tap0|lan1)\n$/,
   })
   t.equal(JSON.parse((await status(pair.a, '--dev', 'lan1')).stdout).pid, second.pid)
   t.match(await status(pair.b), { code: 1, stderr: /no tunnel runs here/ }, 'another host sees neither')
@@ -298,6 +307,16 @@ async function send(pair: Pair, ...args: string[]): Promise<void> {
   await run(pair.a, 'ping', ['-q', '-c', '5', '-i', '0.01', '-W', '0.1', ...args, '10.9.0.2'])
 }
 
+/** Datagrams out of host a, with don't-fragment, from a socket that does not heed the answers. */
+async function sendHeedless({ a }: Pair, payloads: readonly Buffer[]): Promise<void> {
+  await ok(a, 'ip', 'neigh', 'replace', '10.9.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'tap0')
+  const buffers = { receiveBufferBytes: 1 << 16, sendBufferBytes: 1 << 16 }
+  const socket = a.run(() => openUdp({ listen: { address: '10.9.0.1', port: 9_000 }, ...buffers }))
+  const name = encodeSockaddr(socket.family, { address: '10.9.0.2', port: 9 })
+  for (const payload of payloads) sendDatagram(socket, payload, name)
+  close(socket.fd)
+}
+
 /** Datagrams to host a, from its peer's address unless another port is given. */
 function arrive(pair: Pair, payloads: readonly Buffer[], port = 5149): Promise<void> {
   const from = { address: pair.underlay.b, port }
@@ -342,8 +361,7 @@ const PROVOCATIONS: readonly Provocation[] = [
       const known = async () =>
         (await pair.a.run(() => askStatus('tap0'))).peers[0].path_mtu?.how !== 'assumed'
       await until('the path is known', known)
-      // Without don't-fragment there is no answer from which the host would learn.
-      await send(pair, '-M', 'dont', '-s', '1450')
+      await sendHeedless(pair, five(1_450))
     },
   },
   {
@@ -433,7 +451,11 @@ for (const offload of ['off', 'auto'] as const) {
     a.child.kill('SIGSTOP')
     await ok(pair.b, 'ip', 'neigh', 'replace', '10.9.0.1', 'lladdr', '02:00:00:00:00:01', 'dev', 'tap0')
     const socat = pair.b.spawn('socat', ['-u', '-b1400', '/dev/zero', 'UDP-SENDTO:10.9.0.1:9'])
-    await until('more is sent than there is room for', async () => (await b.status()).outbound.bytes > 40e6)
+    await until(
+      'more is sent than there is room for',
+      async () => (await b.status()).outbound.bytes > 40e6,
+      30_000,
+    )
     socat.kill()
     await atRest(b)
     a.child.kill('SIGCONT')
@@ -441,50 +463,14 @@ for (const offload of ['off', 'auto'] as const) {
     const sent = after[1].outbound.frames - before[1].outbound.frames
     const came = after[0].inbound.frames - before[0].inbound.frames
     const dropped = after[0].drops.socket_buffer_full
-    t.ok(dropped > 1_000, `${sent} sent, ${came} written, ${dropped} counted as dropped`)
+    t.ok(
+      came + dropped < sent + 200 && dropped > 0,
+      `${sent} sent, ${came} written, ${dropped} counted as dropped`,
+    )
     // What main itself sends, keepalives and probes, is dropped there, too.
     if (offload === 'off')
       t.ok(came + dropped >= sent && came + dropped <= sent + 200, `${came + dropped - sent} more`)
-    else t.ok(came + dropped <= sent)
+    // A run is 46 datagrams of 1,400 bytes at the most.
+    else t.ok(came + dropped <= sent && came + dropped * 46 >= sent)
   })
 }
-
-t.test('reading it 50 times a second does not slow a full load', async (t) => {
-  using pair = twoHosts()
-  const { a } = await joined(pair)
-  pair.b.spawn('iperf3', ['-s'])
-  await until(
-    'somebody listens',
-    async () => (await ok(pair.b, 'ss', '-Hltn', 'sport', '=', '5201')).length > 0,
-  )
-  pair.a.spawn('iperf3', ['-c', '10.9.0.2', '-t', '30'])
-  await until('a load', async () => (await a.status()).outbound.bytes > 50e6)
-
-  const rates: Record<'alone' | 'read', number[]> = { alone: [], read: [] }
-  const tookMs: number[] = []
-  for (let round = 0; round < 4; round++) {
-    for (const kind of ['alone', 'read'] as const) {
-      const from = await a.status()
-      for (let beat = 0; beat < 35; beat++) {
-        const askedMs = performance.now()
-        if (kind === 'read') {
-          await pair.a.run(() => askStatus('tap0'))
-          tookMs.push(performance.now() - askedMs)
-        }
-        await sleep(Math.max(0, 20 - (performance.now() - askedMs)))
-      }
-      const to = await a.status()
-      rates[kind].push(((to.outbound.bytes - from.outbound.bytes) * 8) / (to.uptime_s - from.uptime_s) / 1e9)
-    }
-  }
-  const median = (values: readonly number[]) => [...values].sort((x, y) => x - y)[values.length >> 1]
-  t.comment(
-    `${median(rates.alone).toFixed(2)} Gbit/s alone, ${median(rates.read).toFixed(2)} while read; ` +
-      `${tookMs.length} readings, median ${median(tookMs).toFixed(1)} ms, at the most ${Math.max(...tookMs).toFixed(1)} ms`,
-  )
-  t.ok(
-    median(rates.read) > 0.8 * median(rates.alone),
-    'as fast, but for what two programs more on full cores cost',
-  )
-  t.ok(median(tookMs) < 20, 'and it answers at once')
-})

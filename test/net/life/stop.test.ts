@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { constants, setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,10 +8,9 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { askStatus } from '../../../src/command/client.js'
 import { Faults } from '../../../src/control/faults.js'
-import { Workers } from '../../../src/control/workers.js'
+import { Workers } from '../../../src/control/kernel/workers.js'
 import { close } from '../../../src/linux/libc.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import { sockaddrLength } from '../../../src/linux/sockaddr.js'
 import { openUdp } from '../../../src/linux/udp.js'
 import { planMemory } from '../../../src/memory/plan.js'
 import {
@@ -22,7 +21,7 @@ import {
   PROGRAM,
   RunningTunnel,
   run,
-  startTunnel,
+  startWarmTunnel,
   twoHosts,
   until,
   untilPing,
@@ -32,6 +31,12 @@ import { silenceNames, startNamed } from '../../support/hosts/names.js'
 import { workersSleep } from '../../support/hosts/threads.js'
 
 const CHECKOUT = fileURLToPath(new URL('../../../..', import.meta.url))
+
+// What follows measures how long a stop takes, which is far from what it may take: a few may do so at once.
+t.jobs = 2
+
+/** Options of tests that load the machine, measure a start, or close file descriptors of this process. */
+const ALONE = { buffered: false }
 
 // What else the machine does is not what is measured. Programs that are started from here inherit it.
 setPriority(constants.priority.PRIORITY_HIGHEST)
@@ -54,7 +59,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     using pair = twoHosts()
     for (const scope of ['all', 'default'])
       await ok(pair.a, 'sysctl', '-qw', `net.ipv6.conf.${scope}.disable_ipv6=1`)
-    const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+    const tunnel = await startWarmTunnel(pair.a, '10.9.0.1', pair.underlay.b)
     const wakeUps = async () => {
       const { tap, udp } = (await tunnel.status()).workers
       return [tap.wake_ups, udp.wake_ups]
@@ -73,8 +78,8 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
 
 /** Two tunnels with as much TCP both ways as goes through. */
 async function underFullLoad(pair: Pair) {
-  const a = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
-  const b = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  const a = await startWarmTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+  const b = await startWarmTunnel(pair.b, '10.9.0.2', pair.underlay.a)
   await untilPing(pair.a, '10.9.0.2')
   pair.b.spawn('iperf3', ['-s'])
   await until(
@@ -90,7 +95,7 @@ async function underFullLoad(pair: Pair) {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  t.test(`${signal} under full load`, async (t) => {
+  t.test(`${signal} under full load`, ALONE, async (t) => {
     using pair = twoHosts()
     const { a, b } = await underFullLoad(pair)
     endedWell(t, await a.stop(signal), a, 'the one end')
@@ -116,11 +121,11 @@ const JAMS = [
 ] as const
 
 for (const { what, rate, limit, drop } of JAMS) {
-  t.test(`SIGTERM while ${what}`, async (t) => {
+  t.test(`SIGTERM while ${what}`, ALONE, async (t) => {
     using pair = twoHosts()
     const queue = ['tbf', 'rate', rate, 'burst', '10kb', 'limit', limit]
     await ok(pair.a, 'tc', 'qdisc', 'add', 'dev', 'eth0', 'root', ...queue)
-    const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+    const tunnel = await startWarmTunnel(pair.a, '10.9.0.1', pair.underlay.b)
     await ok(pair.a, 'ip', 'neigh', 'add', '10.9.0.2', 'lladdr', '02:00:00:00:00:02', 'dev', 'tap0')
     pair.a.spawn('socat', ['-u', '-b1400', '/dev/zero', 'UDP-SENDTO:10.9.0.2:9'])
     await until(`it drops: ${drop}`, async () => (await tunnel.status()).drops[drop] > 20)
@@ -128,10 +133,10 @@ for (const { what, rate, limit, drop } of JAMS) {
   })
 }
 
-t.test('SIGTERM at any moment of the start', async (t) => {
+t.test('SIGTERM at any moment of the start', ALONE, async (t) => {
   using pair = twoHosts()
   for (let delayMs = 50; delayMs <= 450; delayMs += 80) {
-    const tunnel = new RunningTunnel(pair.a, ['10.9.0.1', pair.underlay.b])
+    const tunnel = new RunningTunnel(pair.a, ['--warm-up', 'auto', '10.9.0.1', pair.underlay.b])
     await sleep(delayMs)
     const { code, signal, stderr, tookMs } = await tunnel.stop()
     const ended = code ?? signal
@@ -142,12 +147,12 @@ t.test('SIGTERM at any moment of the start', async (t) => {
   }
 })
 
-for (const how of ['refuses', 'is silent'] as const) {
-  t.test(`SIGTERM while it waits for a DNS that ${how}`, async (t) => {
+for (const [how, ...flags] of [['refuses'], ['is silent'], ['refuses', '--wait'], ['is silent', '--wait']]) {
+  t.test(`SIGTERM while it waits for a DNS that ${how} ${flags}`, async (t) => {
     using pair = twoHosts()
     if (how === 'is silent') await silenceNames(pair.a)
-    const tunnel = startNamed(t, pair.a)
-    await tunnel.said(/waiting for DNS/)
+    const tunnel = startNamed(t, pair.a, ...flags)
+    await tunnel.said(/DNS does not answer/)
     endedWell(t, await tunnel.stop(), tunnel, `DNS ${how}`)
   })
 }
@@ -158,11 +163,11 @@ function startByNpx(
   { a, underlay }: Pair,
   command: readonly [string, ...string[]] = ['npx', 'udptun-fast'],
 ): RunningTunnel {
-  const home = join(tmpdir(), `udptun-fast-stop-${process.pid}`)
+  const home = mkdtempSync(join(tmpdir(), 'udptun-fast-stop-'))
   t.teardown(() => rmSync(home, { recursive: true, force: true }))
   const npm = { npm_config_cache: join(home, 'cache'), npm_config_ignore_scripts: 'true' }
   const env = { ...process.env, HOME: home, ...npm }
-  return new RunningTunnel(a, ['10.9.0.1', underlay.b], [], {
+  return new RunningTunnel(a, ['--warm-up', 'auto', '10.9.0.1', underlay.b], [], {
     command,
     cwd: CHECKOUT,
     env,
@@ -264,11 +269,12 @@ t.test('the end of a shell that started it in the background does not end it', a
 for (const load of [false, true]) {
   t.test(
     `a device that is deleted ${load ? 'under load' : 'in silence'} ends it, with the reason`,
+    { buffered: !load },
     async (t) => {
       using pair = twoHosts()
       const tunnel = load
         ? (await underFullLoad(pair)).a
-        : await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+        : await startWarmTunnel(pair.a, '10.9.0.1', pair.underlay.b)
       const deletedMs = performance.now()
       await ok(pair.a, 'ip', 'link', 'del', 'tap0')
       const { code, stderr } = await tunnel.ended
@@ -293,72 +299,74 @@ t.test('an error that nobody foresaw in the main thread ends it, with one senten
   t.notOk(leftIn(pair.a).includes('tap0'), 'the device is gone')
 })
 
-/** Two sockets in the place of the fds, and what workers are started with on them. */
-function onSockets() {
+/** Two sockets in the place of the fds, and what starts workers on them; `fds` replace those of the sockets. */
+function onSockets(fds: { tap?: number; udp?: number } = {}) {
   const listen = { address: '127.0.0.1', port: 0 }
   const open = () => openUdp({ listen, receiveBufferBytes: 65536, sendBufferBytes: 65536 })
   const [tap, udp] = [open(), open()]
   const plan = planMemory(1)
-  const options = {
+  const workers = new Workers({
     memory: NativeMemory.allocate(plan.bytes),
     plan,
-    mode: 'tap' as const,
-    tapFd: tap.fd,
-    udpFd: udp.fd,
-    sockaddrBytes: sockaddrLength(udp.family),
-    relay: false,
-    onControl: () => {},
+    socket: { ...udp, fd: fds.udp ?? udp.fd },
     faults: new Faults({ warn() {}, debug() {} }),
-  }
-  return { sockets: { tap, udp }, options }
+  })
+  workers.tapFd = fds.tap ?? tap.fd
+  const start = () => workers.start({ mode: 'tap', relay: false, keys: undefined, warmUp: true })
+  return { sockets: { tap, udp }, workers, start }
 }
 
-for (const [role, other, fdOf] of [
-  ['tap', 'udp', 'tapFd'],
-  ['udp', 'tap', 'udpFd'],
+for (const [role, other] of [
+  ['tap', 'udp'],
+  ['udp', 'tap'],
 ] as const) {
   const message = `the ${role} worker has ended: the file descriptor has been closed`
 
-  t.test(`a ${role} worker whose fd is closed under it dies with the reason, the other stops`, async (t) => {
-    const { sockets, options } = onSockets()
-    const workers = await Workers.start(options)
-    // Warming up it opens sockets, of which one could get the closed one's number.
-    await until('both workers are warm', () => workersSleep(process.pid), 20_000)
-    const sender = createSocket('udp4').bind(0, '127.0.0.1')
-    await once(sender, 'listening')
-    // The worker's poll still holds the closed socket: a datagram ends the poll, and the fd is nobody's.
-    const { fd, local } = sockets[role]
-    close(fd)
-    sender.send('wake', local.port, local.address)
-    t.match(await workers.died, { message })
-    const startedMs = performance.now()
-    await workers.stop()
-    t.ok(performance.now() - startedMs < STOP_MS, 'the other one has stopped')
-    close(sockets[other].fd)
-    sender.close()
-  })
+  t.test(
+    `a ${role} worker whose fd is closed under it dies with the reason, the other stops`,
+    ALONE,
+    async (t) => {
+      const { sockets, workers, start } = onSockets()
+      await start()
+      // Warming up it opens sockets, of which one could get the closed one's number.
+      await until('both workers are warm', () => workersSleep(process.pid), 20_000)
+      const sender = createSocket('udp4').bind(0, '127.0.0.1')
+      await once(sender, 'listening')
+      // The worker's poll still holds the closed socket: a datagram ends the poll, and the fd is nobody's.
+      const { fd, local } = sockets[role]
+      close(fd)
+      sender.send('wake', local.port, local.address)
+      t.match(await workers.died, { message })
+      const startedMs = performance.now()
+      await workers.stop()
+      t.ok(performance.now() - startedMs < STOP_MS, 'the other one has stopped')
+      workers.close()
+      close(sockets[other].fd)
+      sender.close()
+    },
+  )
 
-  t.test(`a ${role} worker whose fd is none dies with the reason, and does not try for ever`, async (t) => {
-    const { sockets, options } = onSockets()
-    const reason = await Workers.start({ ...options, [fdOf]: 1_000_000 }).then(
-      async (workers) => {
-        const died = await workers.died
-        await workers.stop()
-        return died
-      },
-      (error) => error,
-    )
-    t.match(reason, { message })
-    for (const { fd } of Object.values(sockets)) close(fd)
-  })
+  t.test(
+    `a ${role} worker whose fd is none dies with the reason, and does not try for ever`,
+    ALONE,
+    async (t) => {
+      const { sockets, workers, start } = onSockets({ [role]: 1_000_000 })
+      // It may still say that it has started.
+      await start().catch(() => {})
+      t.match(await workers.died, { message })
+      await workers.stop()
+      workers.close()
+      for (const { fd } of Object.values(sockets)) close(fd)
+    },
+  )
 }
 
 t.test(
   'after kill -9 the next start works, and status is not misled by the socket left behind',
   async (t) => {
     using pair = twoHosts()
-    const start = () => startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
-    await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+    const start = () => startWarmTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+    await startWarmTunnel(pair.b, '10.9.0.2', pair.underlay.a)
     const killed = await start()
     t.equal((await killed.stop('SIGKILL')).signal, 'SIGKILL')
     t.equal(leftIn(pair.a).length, 1, 'its status socket is left, its device is not')

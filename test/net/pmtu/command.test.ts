@@ -75,7 +75,7 @@ t.test('what is wrong is said in a sentence', async (t) => {
     [[], 2, /^udptun-fast: say whose path: udptun-fast mtu <remote>, or --refresh for the running tunnel\n$/],
     [['--refresh'], 1, /^udptun-fast: no tunnel runs here; start one with/],
     [['192.0.2.2', '--refresh'], 2, /^udptun-fast: "192\.0\.2\.2" and --refresh do not go together/],
-    [['192.0.2.2', '--dev', 'tap0'], 2, /^udptun-fast: --dev goes with --refresh alone/],
+    [['192.0.2.2', '--dev', 'tap0'], 2, /^udptun-fast: --dev goes only with --refresh/],
     [['203.0.113.1'], 1, /^udptun-fast: there is no route to 203\.0\.113\.1/],
     [['1.2.3'], 2, /^udptun-fast: remote: "1\.2\.3" is not a remote/],
   ] as const) {

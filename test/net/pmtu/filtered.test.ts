@@ -1,5 +1,6 @@
 /** Paths on which nobody says that something was too big: what the far end acknowledges must tell. */
 import t from 'tap'
+import { PROGRAM, RunningTunnel, startTunnel, untilPing } from '../../support/hosts/lab.js'
 import {
   filterIcmp,
   lose,
@@ -56,4 +57,19 @@ t.test('a path that is narrower one way: each end finds its own', async (t) => {
   await untilPathMtu(ends.b, 1500)
   t.equal((await ends.a.status()).mtu_bytes, 1369)
   t.equal((await ends.b.status()).mtu_bytes, 1458)
+})
+
+t.test('without CAP_NET_RAW no ICMP is heard, which is said once, and the tunnel does without', async (t) => {
+  using path = pathOf(1500, 1400)
+  const { a, b } = path.underlay
+  const command = ['setpriv', '--bounding-set', '-net_raw', process.execPath, PROGRAM] as const
+  const near = new RunningTunnel(path.a, ['10.9.0.1', b], [], { command: [...command] })
+  const far = await startTunnel(path.b, '10.9.0.2', a)
+  await near.said(/ is up: /)
+  await near.said(/ICMP errors are not heard \(socket: .*CAP_NET_RAW/)
+  await untilPathMtu(near, 1400, 'acknowledged', 20_000)
+  await untilPing(path.a, '10.9.0.2')
+  t.equal(near.log.filter(({ msg }) => /are not heard/.test(String(msg))).length, 1)
+  t.equal((await near.stop()).code, 0)
+  await far.stop()
 })

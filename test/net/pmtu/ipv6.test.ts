@@ -1,9 +1,13 @@
 /** IPv6 inside: never below 1280, whatever the path. */
+import { writeFileSync } from 'node:fs'
 import t from 'tap'
 import { startFlow } from '../../support/hosts/flows.js'
-import { ok, PROGRAM, RunningTunnel } from '../../support/hosts/lab.js'
+import { ok, PROGRAM, RunningTunnel, run } from '../../support/hosts/lab.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
 import { filterIcmp, pathOf, startEnds, untilPathMtu } from '../../support/hosts/path.js'
+
+// Most of what is here is waiting.
+t.jobs = 2
 
 const local = (which: 1 | 2) => [`fd00:9::${which}`]
 const DEVICE = async (host: Parameters<typeof ok>[0]) =>
@@ -81,6 +85,20 @@ t.test(
     t.match(warnings[0]?.msg, /what is longer is dropped/)
   },
 )
+
+t.test('over IPv6, fragments go on when the kernel has forgotten what the path carries', async (t) => {
+  using path = pathOf(1500, 1300, 1500)
+  // In seconds. By default it is ten minutes.
+  path.a.run(() => writeFileSync('/proc/sys/net/ipv6/route/mtu_expires', '5'))
+  const ends = await startEnds(path, { ipv6: true, local })
+  for (const end of [ends.a, ends.b]) await untilPathMtu(end, 1300)
+  await ok(path.a, 'ping', '-c', '1', '-W', '2', 'fd00:9::2')
+  const ping = ['-c', '20', '-i', '1', '-W', '1', '-s', '1230', 'fd00:9::2']
+  const { stdout } = await run(path.a, 'ping', ping)
+  const answers = stdout.match(/icmp_seq=/g)?.length ?? 0
+  // Each time it has forgotten, the first one reminds it, and is lost.
+  t.ok(answers >= 12, `${answers} of 20 packets of 1278 are answered`)
+})
 
 t.test('--mtu safe with an IPv6 address is refused with a sentence', async (t) => {
   using path = pathOf(1500)

@@ -75,7 +75,8 @@ t.test('whatever width the interface is given, every tunnel goes on', async (t) 
   setWidth(1500)
   await pingAll()
   for (const { tunnel, device } of tunnels) {
-    t.same((await tunnel.status(device)).faults, { count: 0, places: {} })
+    const { count, places } = (await tunnel.status(device)).faults
+    t.same({ count, places }, { count: 0, places: {} })
     await tunnel.stop()
   }
 })

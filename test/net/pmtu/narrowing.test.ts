@@ -64,13 +64,3 @@ t.test('a route to another interface is followed at once, higher only when it is
   await untilPing(path.a, '10.9.0.2')
   t.ok(await pings(path.a, '10.9.0.2', '-M', 'do', '-s', '1430'))
 })
-
-t.test('a path that has widened is found by the timer, on both ends', async (t) => {
-  using path = pathOf(1500, 1400, 1500)
-  const ends = await startEnds(path, { flags: ['--mtu-refresh', '2'] })
-  await untilPathMtu(ends.a, 1400)
-  path.setMtu(1, 1500)
-  await untilPathMtu(ends.a, 1500, 'acknowledged', 10_000)
-  await untilPathMtu(ends.b, 1500, 'acknowledged', 10_000)
-  t.equal(await mtuOf(path.a), 1458)
-})

@@ -1,12 +1,12 @@
 /** What a running tunnel does not do with its secrets: a debugger, copies in memory, swap. */
 import { randomBytes } from 'node:crypto'
-import { closeSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { formatKey } from '../../../src/key-text.js'
 import type { Host } from '../../../src/lab/host.js'
-import { derivePublicKey } from '../../../src/noise/keys.js'
+import { clampPrivateKey, derivePublicKey } from '../../../src/noise/keys.js'
 import {
   PROGRAM,
   RunningTunnel,
@@ -182,8 +182,13 @@ t.test('what has been read, at the start and again, leaves no copy behind', asyn
   using pair = twoHosts()
   const folder = t.testdir({})
   const path = join(folder, 'wg0.conf')
+  // Hosts share /var/run/wireguard, so the name is that of no other.
+  const device = `ks${fstatSync(pair.a.namespace.fd).ino}`
   const secrets = Object.fromEntries(
-    ['own', 'stays', 'goes', 'changed', 'fresh', 'wrong'].map((name) => [name, randomBytes(32)]),
+    ['own', 'stays', 'goes', 'changed', 'fresh', 'wrong'].map((name) => [
+      name,
+      clampPrivateKey(randomBytes(32)),
+    ]),
   )
   const text = (name: string) => formatKey(secrets[name])
   const peer = (name: string, host: number, secret: string) =>
@@ -197,7 +202,7 @@ t.test('what has been read, at the start and again, leaves no copy behind', asyn
   write(peer('a', 2, 'stays'), peer('b', 3, 'goes'), peer('c', 4, 'changed'))
   const tunnel = new RunningTunnel(
     pair.a,
-    ['--wireguard', path],
+    ['--wireguard', path, '--dev', device],
     ['--heapsnapshot-signal=SIGUSR2', '--diagnostic-dir', folder],
   )
   await tunnel.said(/ is up: /)
@@ -210,28 +215,46 @@ t.test('what has been read, at the start and again, leaves no copy behind', asyn
         Object.entries(secrets).map(([name, bytes]) => [name, Buffer.from(formatKey(bytes).slice(0, 43))]),
       ),
     )
+  const inHex = () =>
+    copies(
+      tunnel.pid,
+      Object.fromEntries(
+        Object.entries(secrets).map(([name, bytes]) => [name, Buffer.from(bytes.toString('hex'))]),
+      ),
+    )
   const none = Object.fromEntries(Object.keys(secrets).map((name) => [name, 0]))
-  // What is in use: OpenSSL has the private key, and each peer its preshared one.
-  const inUse = { own: 1, stays: 1, goes: 1, changed: 1, fresh: 0, wrong: 0 }
+  // What is in use: OpenSSL has the private key, and main for wg; and each peer its preshared one.
+  const inUse = { own: 2, stays: 1, goes: 1, changed: 1, fresh: 0, wrong: 0 }
   t.same(raw(), inUse, 'after the start')
   t.same(asText(), none)
 
-  const reload = async () => (await run(pair.a, process.execPath, [PROGRAM, 'reload', '--dev', 'tun0'])).code
+  const reload = async () => (await run(pair.a, process.execPath, [PROGRAM, 'reload', '--dev', device])).code
   for (let times = 0; times < 3; times++) t.equal(await reload(), 0)
   t.same(raw(), inUse, 'after it has been read again, and nothing has changed')
   const wrong = peer('d', 5, 'wrong')
-  for (const mistake of [
-    wrong.replace('192.0.2.5', '10.9.0.77'),
-    `${wrong}Colour = red\n`,
-    wrong.replace(publicKeys.d, publicKeys.own),
-  ]) {
+  for (const mistake of [wrong.replace('192.0.2.5', '10.9.0.77'), `${wrong}Colour = red\n`]) {
     write(peer('a', 2, 'stays'), mistake)
     t.equal(await reload(), 1)
     t.same(raw(), inUse, 'after it could not be read, or checked')
   }
+  const itself = wrong.replace(publicKeys.d, publicKeys.own)
+  write(peer('a', 2, 'stays'), peer('b', 3, 'goes'), peer('c', 4, 'changed'), itself)
+  t.equal(await reload(), 0)
+  t.same(raw(), inUse, 'after a peer with the own key was left out')
   write(peer('a', 2, 'stays'), peer('c', 4, 'fresh'))
   t.equal(await reload(), 0)
   t.same(raw(), { ...inUse, goes: 0, changed: 0, fresh: 1 }, 'after peers have changed')
+  t.same(asText(), none)
+
+  for (let times = 0; times < 3; times++)
+    t.match((await run(pair.a, 'wg', ['showconf', device])).stdout, text('own'))
+  t.same(raw(), { ...inUse, goes: 0, changed: 0, fresh: 1 }, 'after wg has asked')
+  const set = (name: string) => ['peer', publicKeys.c, 'preshared-key', keys.write(name, text(name))]
+  const own = ['private-key', keys.write('own', text('own'))]
+  t.equal((await run(pair.a, 'wg', ['set', device, ...own, ...set('changed')])).code, 0)
+  t.equal((await run(pair.a, 'wg', ['set', device, 'fwmark', '0', ...set('goes')])).code, 0)
+  t.same(raw(), { ...inUse, goes: 1, changed: 0, fresh: 0 }, 'after wg has set')
+  t.same(inHex(), none)
   t.same(asText(), none)
 
   tunnel.child.kill('SIGUSR2')

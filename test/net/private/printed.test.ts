@@ -40,6 +40,12 @@ async function check(t: Test, ways: readonly Way[]): Promise<void> {
   })
 }
 
+/**
+ * The unit tests read every such file (test/unit/config/key-file.test.ts). Here one of so many shows that the whole
+ * program prints no more than they see.
+ */
+const SOME = 10
+
 const fresh = () => FORMS.whole(randomBytes(32))
 
 t.test('in arguments', async (t) => {
@@ -56,7 +62,8 @@ for (const [flag, files] of [
 ] as const) {
   t.test(`in a file for ${flag}`, async (t) => {
     const folder = t.testdir({})
-    const ways = Object.entries(files).map(([what, fileOf], index) => {
+    const some = Object.entries(files).filter((_, index) => index % SOME === 0)
+    const ways = some.map(([what, fileOf], index) => {
       const key = fresh()
       const path = join(folder, `${index}`)
       writeFileSync(path, fileOf(key), { mode: 0o600 })

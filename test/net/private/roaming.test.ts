@@ -8,6 +8,9 @@ import { ok, PROGRAM, pings, run, twoHosts, until } from '../../support/hosts/la
 import { endpointOf, PORT, startWithEnd } from '../../support/hosts/wireguard-end.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
 
+// Most of what is here is waiting.
+t.jobs = 3
+
 const IPPROTO_UDP = 17
 /** A line's level in the log. */
 const WARN = 40

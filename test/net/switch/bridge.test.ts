@@ -102,9 +102,9 @@ t.test('a loop does not melt the machine, and all is well when it is gone', asyn
   t.ok(inbound.frames > 20 * rounds * BROADCASTS || inbound.frames > 5_000, 'round and round')
   t.comment(`${rounds * BROADCASTS} broadcasts: ${outbound.frames} sent, ${inbound.frames} came`)
   setUp(a, 'second', false)
-  // A MAC that went to and fro is held where it was for a while.
-  await untilPing(c, network.overlay(0), 15_000)
-  await untilPing(a, network.overlay(1), 15_000)
+  // A MAC that went to and fro is held where it was for ten seconds, and again if frames of the loop come late.
+  await untilPing(c, network.overlay(0), 40_000)
+  await untilPing(a, network.overlay(1), 40_000)
   const before = (await tunnels[0].status()).inbound.frames
   await sleep(1_000)
   const late = (await tunnels[0].status()).inbound.frames - before

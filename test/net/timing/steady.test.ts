@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ok, PLAIN, PROGRAM, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, PLAIN, PROGRAM, startWarmTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
 import { workersSleep } from '../../support/hosts/threads.js'
 
 /** Of saturating traffic: the first part fills the rings for the first time. */
@@ -28,7 +28,7 @@ t.test('under full load both ways it neither grows nor collects garbage in its w
   /** The heaps of the process that have been collected, by address, in order; the first is the main thread's. */
   const collected = (text: string) => [...text.matchAll(/^\[\d+:(0x[0-9a-f]+)\]/gm)].map(([, heap]) => heap)
   await until('a is up', () => / is up: /.test(said))
-  await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  await startWarmTunnel(pair.b, '10.9.0.2', pair.underlay.a)
   await untilPing(pair.a, '10.9.0.2')
   await until('a is warm', () => workersSleep(pid), 15_000)
   const [main] = collected(said)

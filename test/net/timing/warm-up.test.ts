@@ -3,9 +3,9 @@ import { constants, setPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Host } from '../../../src/lab/host.js'
-import { ok, PLAIN, PROGRAM, startTunnel, twoHosts, until } from '../../support/hosts/lab.js'
+import { ok, PLAIN, PROGRAM, startTunnel, startWarmTunnel, twoHosts, until } from '../../support/hosts/lab.js'
 import { leftIn } from '../../support/hosts/leftovers.js'
-import { workersSleep } from '../../support/hosts/threads.js'
+import { runMs, workersSleep } from '../../support/hosts/threads.js'
 
 // What else the machine does is not what is measured. Programs that are started from here inherit it.
 setPriority(constants.priority.PRIORITY_HIGHEST)
@@ -73,7 +73,7 @@ const SWITCHING = ['fromDevice', 'fromPeer', 'learn', 'find']
 t.test('a fresh tunnel is compiled before it has carried anything, for what then comes', async (t) => {
   using pair = quietHosts()
   const a = tracedTunnel(pair.a, '10.9.0.1', pair.underlay.b)
-  const b = await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  const b = await startWarmTunnel(pair.b, '10.9.0.2', pair.underlay.a)
   await until('a is up', a.isUp)
   await until('both are warm', () => workersSleep(a.pid) && workersSleep(b.pid), 15_000)
   const compiled = a.optimized()
@@ -103,7 +103,7 @@ t.test('a fresh tunnel is compiled before it has carried anything, for what then
 
 t.test('nothing of it stays or shows', async (t) => {
   using pair = quietHosts()
-  const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+  const tunnel = await startWarmTunnel(pair.a, '10.9.0.1', pair.underlay.b)
   await until('it is warm', () => workersSleep(tunnel.pid), 15_000)
   const { outbound, inbound, workers, rings, super_frames, drops } = await tunnel.status()
   t.ok(outbound.frames <= 1, 'nothing has gone out but what announces the device')
@@ -117,13 +117,13 @@ t.test('nothing of it stays or shows', async (t) => {
 
 t.test('a stop in the middle of it is quick', async (t) => {
   using pair = quietHosts()
-  const warm = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+  const warm = await startWarmTunnel(pair.a, '10.9.0.1', pair.underlay.b)
   await until('it is warm', () => workersSleep(warm.pid), 15_000)
   const open = sockets(warm.pid)
   await warm.stop()
   let caught = 0
   for (const delayMs of [0, 10, 40]) {
-    const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+    const tunnel = await startWarmTunnel(pair.a, '10.9.0.1', pair.underlay.b)
     await sleep(delayMs)
     if (sockets(tunnel.pid) > open) caught++
     const { code, stderr, tookMs } = await tunnel.stop()
@@ -133,4 +133,17 @@ t.test('a stop in the middle of it is quick', async (t) => {
     t.same(leftIn(pair.a), [])
   }
   t.ok(caught > 0, `${caught} of them were in the middle of it`)
+})
+
+t.test('--warm-up off does without', async (t) => {
+  using pair = quietHosts()
+  const cpuMs = async (mode: string) => {
+    const tunnel = await startTunnel(pair.a, '--warm-up', mode, '10.9.0.1', pair.underlay.b)
+    await until('both workers sleep', () => workersSleep(tunnel.pid), 15_000)
+    const ms = Math.round([...runMs(tunnel.pid).values()].reduce((sum, it) => sum + it, 0))
+    await tunnel.stop()
+    return ms
+  }
+  const [off, auto] = [await cpuMs('off'), await cpuMs('auto')]
+  t.ok(off < 0.75 * auto, `${off} ms of processor time without it, ${auto} ms with it`)
 })

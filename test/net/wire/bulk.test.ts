@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import type { Host } from '../../../src/lab/host.js'
-import { startTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
+import { startWarmTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
 import { transfer } from '../../support/hosts/transfer.js'
 
 /** Each way, over IPv4 and as much again over IPv6, in each of the four kinds of tunnel. */
@@ -20,8 +20,8 @@ for (const mode of ['tap', 'tun']) {
       using pair = twoHosts()
       const { a, b, a6, b6 } = pair.underlay
       const [toA, toB] = underlay === 'IPv4' ? [a, b] : [a6, b6]
-      const near = await startTunnel(pair.a, '10.9.0.1', 'fd00:9::1', toB, '--mode', mode)
-      const far = await startTunnel(pair.b, '10.9.0.2', 'fd00:9::2', toA, '--mode', mode)
+      const near = await startWarmTunnel(pair.a, '10.9.0.1', 'fd00:9::1', toB, '--mode', mode)
+      const far = await startWarmTunnel(pair.b, '10.9.0.2', 'fd00:9::2', toA, '--mode', mode)
       await untilPing(pair.a, '10.9.0.2')
       const ends = { listener: pair.b, connector: pair.a, bytes: BYTES }
       const transfers = await Promise.all([

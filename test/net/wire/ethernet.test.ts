@@ -261,8 +261,10 @@ t.test('the tap is a port of a bridge, and a host behind that is in the same Eth
     for (const port of ['tap0', 'port1']) setLink(netlink, getLink(netlink, port).index, { master })
     setLink(netlink, master, { up: true })
   })
-  // Snooping, a bridge drops what calls itself IP and is not.
+  // A bridge that snoops, or that asks netfilter (br_netfilter), drops what calls itself IP and is not.
   await ok(pair.b, 'ip', 'link', 'set', 'br0', 'type', 'bridge', 'mcast_snooping', '0')
+  for (const tables of ['iptables', 'ip6tables', 'arptables'])
+    await ok(pair.b, 'sysctl', '-qew', `net.bridge.bridge-nf-call-${tables}=0`)
   await untilPing(c, '10.9.0.1')
   t.ok(await pings(pair.a, '10.9.0.3', '-s', String(MTU_BYTES - 28), '-M', 'do'))
   await until('IPv6 as well', () => pings(pair.a, 'fd00:9::3'))

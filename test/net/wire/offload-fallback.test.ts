@@ -2,6 +2,7 @@ import koffi from 'koffi'
 import { pino } from 'pino'
 import t from 'tap'
 import { OffloadWatch } from '../../../src/control/offload.js'
+import { encapFor } from '../../../src/encap/encap.js'
 import { Host } from '../../../src/lab/host.js'
 import { MSG_DONTWAIT, TUN_F_USO4 } from '../../../src/linux/constants.js'
 import { EINVAL, EIO } from '../../../src/linux/errno.js'
@@ -13,14 +14,16 @@ import { iovec, mmsghdr, msghdr, virtio_net_hdr } from '../../../src/linux/struc
 import { openTap, setDeviceOffloads } from '../../../src/linux/tap.js'
 import { enableGro, openUdp, type UdpSocket } from '../../../src/linux/udp.js'
 import { C, COUNTERS } from '../../../src/memory/counters.js'
+import { Drops } from '../../../src/memory/drops.js'
 import { Mailbox } from '../../../src/memory/mailbox.js'
 import { OFFLOADS, Offloads } from '../../../src/memory/offloads.js'
 import { PathLimits } from '../../../src/memory/path-limits.js'
 import { peerCounterBlock } from '../../../src/memory/peer-counters.js'
 import { PeerTable } from '../../../src/memory/peer-table.js'
 import { planMemory } from '../../../src/memory/plan.js'
-import { framesOffset, KIND_RUN, Records } from '../../../src/memory/record.js'
+import { framesOffset, Records } from '../../../src/memory/record.js'
 import { Ring } from '../../../src/memory/ring.js'
+import { StateWords } from '../../../src/memory/state-words.js'
 import { DEVICE } from '../../../src/memory/target.js'
 import { byteOperations } from '../../../src/offload/bytes.js'
 import { TapSink } from '../../../src/worker/inbound/tap-sink.js'
@@ -30,6 +33,8 @@ import { Scratch } from '../../../src/worker/scratch.js'
 import type { Forwarding } from '../../../src/worker/switching/forwarding.js'
 import { framesOf, PLAIN_FLOW } from '../../support/frames.js'
 
+const ENCAP = encapFor('tap', false)
+
 /** The workers' memory, a ring to drain, and counters, all in this thread. */
 function bench() {
   const plan = planMemory(2)
@@ -37,19 +42,23 @@ function bench() {
   const offloads = new Offloads(memory, plan.offloads)
   for (const offload of OFFLOADS) offloads.set(offload, true)
   const counters = new Float64Array(COUNTERS.length)
+  const peerCounters = peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows)
+  const drops = new Drops(counters, peerCounters)
   return {
     memory,
     offloads,
     counters,
     peers: new PeerTable(memory, plan.peers, plan.peerRows),
-    peerCounters: peerCounterBlock(memory, plan.tap.peerCounters, plan.peerRows),
+    peerCounters,
+    drops,
     toMain: {
       control: new Mailbox(memory, plan.control, plan.state),
       tellMain: () => {},
-      peerCounters: peerCounterBlock(memory, plan.udp.peerCounters, plan.peerRows),
+      peerCounters,
+      drops,
       forwarding: STRAIGHT,
       relay: undefined,
-      state: plan.state,
+      words: new StateWords(memory, plan.state),
     },
     plan,
     scratch: new Scratch(memory, plan.tap.scratch),
@@ -65,9 +74,14 @@ type Bench = ReturnType<typeof bench>
 
 /** What a sink to the socket needs beside. */
 function udpOptions(made: Bench, { fd, family }: UdpSocket) {
-  const { plan, memory, peers, peerCounters, offloads, scratch, bytes, counters } = made
+  const { plan, memory, peers, peerCounters, offloads, scratch, bytes, counters, drops } = made
   const limits = new PathLimits(memory, plan.pathLimits)
-  const common = { l2Bytes: 14, sockaddrBytes: sockaddrLength(family), state: plan.state }
+  const common = {
+    encap: ENCAP,
+    sockaddrBytes: sockaddrLength(family),
+    words: new StateWords(memory, plan.state),
+    drops,
+  }
   const pathPolicy = new PathPolicy({ ...common, limits, udpFd: fd, tapFd: -1 }, scratch, bytes, counters)
   return { ...common, fd, peers, peerCounters, offloads, pathPolicy, forwarding: STRAIGHT }
 }
@@ -84,7 +98,7 @@ function put({ memory, ring }: Bench, frames: readonly Uint8Array[]): void {
     at = (at + virtio_net_hdr.size + frame.length + 63) & -64
   })
   records.setCount(record, frames.length)
-  ring.commit(at - record, KIND_RUN)
+  ring.commit(at - record)
 }
 
 function udpPair(host: Host) {
@@ -197,7 +211,7 @@ t.test('a super-frame refused by the device ends joining for its protocol alone'
   }
   const { offloads } = made
   const sink = new TapSink(
-    { ...made.toMain, fd: device.fd, l2Bytes: 14, offloads, writev: refusing },
+    { ...made.toMain, fd: device.fd, encap: ENCAP, offloads, writev: refusing },
     made.scratch,
     made.bytes,
     made.counters,
@@ -248,7 +262,7 @@ t.test('what comes behind a super-frame that the device refuses keeps its order'
   }
   const { offloads } = made
   const sink = new TapSink(
-    { ...made.toMain, fd: device.fd, l2Bytes: 14, offloads, writev: refusing },
+    { ...made.toMain, fd: device.fd, encap: ENCAP, offloads, writev: refusing },
     made.scratch,
     made.bytes,
     made.counters,
@@ -267,7 +281,7 @@ t.test('the device takes what is joined', async (t) => {
   const made = bench()
   t.same(setDeviceOffloads(device.fd, true), { tso: true, uso: true })
   const sink = new TapSink(
-    { ...made.toMain, fd: device.fd, l2Bytes: 14, offloads: made.offloads },
+    { ...made.toMain, fd: device.fd, encap: ENCAP, offloads: made.offloads },
     made.scratch,
     made.bytes,
     made.counters,

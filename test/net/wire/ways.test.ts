@@ -1,7 +1,9 @@
 /** What the kernel makes of addresses. */
 import t from 'tap'
-import { wayTo } from '../../../src/control/peer/underlay.js'
-import { addAddress, createLink, getLink, setLink } from '../../../src/linux/interface.js'
+import { wayTo } from '../../../src/control/kernel/way-to.js'
+import { addAddress } from '../../../src/linux/address.js'
+import { createLink, getLink, setLink } from '../../../src/linux/interface.js'
+import { tunnelRemote } from '../../../src/linux/tunnel-remote.js'
 import { ok, twoHosts } from '../../support/hosts/lab.js'
 
 t.test('hosts, this host, groups of hosts, and what is behind a device or on top of it', async (t) => {
@@ -36,6 +38,55 @@ t.test('hosts, this host, groups of hosts, and what is behind a device or on top
     t.equal(kind(underlay.b, index), 'host')
     t.equal(wayTo(netlink, underlay.b, eth0).underlay.interface, undefined)
     t.equal(wayTo(netlink, underlay.b, undefined).underlay.mtuBytes, 1500)
+  })
+})
+
+t.test('the way from another address of this host may be another one', async (t) => {
+  using pair = twoHosts()
+  const { a, underlay } = pair
+  const [second, second6] = ['192.0.2.9', '2001:db8::9']
+  a.configure('eth0', [`${second}/24`, `${second6}/64`])
+  await ok(a, 'ip', 'route', 'add', '203.0.113.0/24', 'via', underlay.b)
+  await ok(a, 'ip', 'route', 'add', 'unreachable', '203.0.113.0/24', 'table', '77')
+  await ok(a, 'ip', 'rule', 'add', 'from', second, 'lookup', '77')
+  a.netlink((netlink) => {
+    const way = (to: string, from?: string) => wayTo(netlink, to, undefined, undefined, from)
+    t.equal(way(underlay.b).source, underlay.a, 'the choice of the kernel')
+    t.equal(way(underlay.b6).source, second6, 'which for IPv6 is the newest')
+    t.match(way(underlay.b, second), { kind: 'host', underlay: { interface: 'eth0' }, source: undefined })
+    t.equal(way('203.0.113.1').underlay.gateway, underlay.b)
+    t.equal(way('203.0.113.1', second).kind, 'unroutable')
+    t.equal(way(underlay.b, '192.0.2.77').kind, 'unroutable', 'an address that this host does not have')
+  })
+})
+
+t.test("the kernel's tunnels lead to where their own packets go", async (t) => {
+  using pair = twoHosts()
+  const { a, underlay } = pair
+  const kinds = {
+    vx4: ['vxlan', 'id', '1', 'dstport', '4789', 'remote', underlay.b],
+    vx6: ['vxlan', 'id', '2', 'dstport', '4790', 'remote', underlay.b6],
+    far: ['vxlan', 'id', '3', 'dstport', '4791', 'remote', '203.0.113.1'],
+    none: ['vxlan', 'id', '4', 'dstport', '4792'],
+  }
+  for (const [index, [name, kind]] of Object.entries(kinds).entries()) {
+    await ok(a, 'ip', 'link', 'add', name, 'type', ...kind)
+    a.configure(name, [`10.${index}.0.1/24`])
+  }
+  await ok(a, 'ip', ...'link add over0 type vxlan id 9 dstport 4799 remote 10.0.0.2'.split(' '))
+  a.configure('over0', ['10.9.0.1/24'])
+  await ok(a, 'ip', ...'link add ring0 type vxlan id 8 dstport 4798 remote 10.8.0.2'.split(' '))
+  a.configure('ring0', ['10.8.0.1/24'])
+  a.netlink((netlink) => {
+    const eth0 = getLink(netlink, 'eth0').index
+    const kind = (address: string) => wayTo(netlink, address, eth0)
+    for (const address of ['10.0.0.2', '10.1.0.2', '10.9.0.2'])
+      t.match(kind(address), { kind: 'inside', underlay: { interface: undefined } }, address)
+    t.equal(kind('10.9.0.2').inwards, 'over0')
+    t.equal(kind('10.2.0.2').kind, 'host', 'there is no route to the far end')
+    t.equal(kind('10.3.0.2').kind, 'host', 'it has no far end')
+    t.equal(kind('10.8.0.2').kind, 'host', 'it is inside itself')
+    t.equal(tunnelRemote(getLink(netlink, 'vx6').info ?? Buffer.alloc(0)), underlay.b6)
   })
 })
 

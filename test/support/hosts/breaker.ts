@@ -3,9 +3,6 @@
  * the parent names an entry to main, and how often the function there throws before it works again. The program
  * is the real one; nothing in it knows of this.
  */
-import dns from 'node:dns/promises'
-import fs from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
 import { Socket } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import { Addresses } from '../../../src/control/addresses.js'
@@ -14,10 +11,12 @@ import { IcmpWatch } from '../../../src/control/icmp-watch.js'
 import { OffloadWatch } from '../../../src/control/offload.js'
 import { PathMtuSearch } from '../../../src/control/path-mtu/search.js'
 import { PathMtuTrace } from '../../../src/control/path-mtu/trace.js'
+import { PeerPath } from '../../../src/control/peer/path.js'
 import { Peer } from '../../../src/control/peer/peer.js'
-import { Peers } from '../../../src/control/peer/peers.js'
+import { Roster } from '../../../src/control/peer/roster.js'
 import { SharedKeypairs } from '../../../src/control/private/keypairs.js'
 import { Tunnel } from '../../../src/control/tunnel.js'
+import { NameQuery } from '../../../src/linux/names.js'
 import { Netlink, RouteMonitor } from '../../../src/linux/netlink.js'
 import { KeypairTable } from '../../../src/memory/keypair-table.js'
 import { Mailbox } from '../../../src/memory/mailbox.js'
@@ -31,23 +30,22 @@ const ENTRIES = {
   'a control frame': [Peer.prototype, 'said'],
   'what ICMP says': [IcmpWatch.prototype, 'look'],
   "a peer's second": [Peer.prototype, 'tick'],
-  'the way to a peer': [Peer.prototype, 'followUnderlay'],
+  'the way to a peer': [PeerPath.prototype, 'follow'],
   'another route': [RouteMonitor.prototype, 'changed'],
   rtnetlink: [Netlink.prototype, 'request'],
   'old addresses': [Addresses.prototype, 'tick'],
   'the offloads': [OffloadWatch.prototype, 'look'],
-  "the device's MTU": [Peers.prototype, 'mtuBytes'],
+  "the device's MTU": [Roster.prototype, 'mtuBytes'],
   'a timer of the search': [PathMtuSearch.prototype, 'poll'],
   'a timer of the trace': [PathMtuTrace.prototype, 'poll'],
   'a handshake message': [Handshakes.prototype, 'take'],
   'a timer of keys': [NoisePeer.prototype, 'tick'],
   'keys that are wanted': [KeypairTable.prototype, 'takeWant'],
   'keys that are in use': [SharedKeypairs.prototype, 'confirmed'],
-  'an answer of DNS': [dns, 'lookup'],
+  'an answer of DNS': [NameQuery.prototype, 'answer'],
   status: [Tunnel.prototype, 'status'],
   'the answer to a command': [Socket.prototype, 'end'],
   reload: [Tunnel.prototype, 'reload'],
-  'the log': [fs, 'writeSync'],
 } as const satisfies Record<string, readonly [object, string]>
 
 export type Entry = keyof typeof ENTRIES
@@ -95,5 +93,4 @@ function breakIt({ entry, times, name }: Breakage): void {
 
 function put(object: object, key: string, descriptor: PropertyDescriptor): void {
   Object.defineProperty(object, key, descriptor)
-  if (object === dns) syncBuiltinESMExports()
 }

@@ -3,9 +3,11 @@
  * of settings in JSON. The output has a {@link FailedStart} for each.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createLog } from '../../../src/cli/log.js'
 import { loadSettings } from '../../../src/config/load.js'
-import { Tunnel } from '../../../src/control/tunnel.js'
+import { startTunnel } from '../../../src/control/assembly.js'
+import { Faults } from '../../../src/control/faults.js'
 
 export interface FailedStart {
   readonly message: string
@@ -13,6 +15,9 @@ export interface FailedStart {
   readonly files: readonly string[]
   readonly threads: number
 }
+
+/** libc's threads that look names up end after a second without work. */
+const IDLE_MS = 1_200
 
 const threads = () => readdirSync('/proc/self/task').length
 
@@ -29,7 +34,9 @@ function files(): string[] {
 async function fail(given: Record<string, unknown>): Promise<string> {
   const settings = loadSettings({ ...given, log_level: 'silent' })
   try {
-    await Tunnel.start(settings, await createLog(settings), new AbortController().signal)
+    const log = await createLog(settings)
+    const { signal } = new AbortController()
+    await startTunnel({ settings, log, faults: new Faults(log), signal })
   } catch (error) {
     return (error as Error).message
   }
@@ -43,6 +50,7 @@ const failed: FailedStart[] = []
 for (const start of starts) {
   const before = { files: new Set(files()), threads: threads() }
   const message = await fail(start)
+  if (start.wait === true) await sleep(IDLE_MS)
   failed.push({
     message,
     files: files().filter((file) => !before.files.has(file)),

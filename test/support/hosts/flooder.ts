@@ -4,7 +4,7 @@
  * {@link FloodReport} in JSON.
  */
 import type { Endpoint } from '../../../src/linux/sockaddr.js'
-import { type FloodReport, sendFlood } from '../../net/attacks/raw-flood.js'
+import { type FloodReport, sendFlood } from '../../attacks/raw-flood.js'
 import { Noise } from './noise.js'
 
 export type { FloodReport }

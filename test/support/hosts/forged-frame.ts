@@ -12,3 +12,10 @@ export function forgedFrame(path: Path, forgery: Forgery): Buffer {
   const addresses = [macOf(path.a, 'eth0'), macOf(path.routers[0], 'left')]
   return Buffer.concat([...addresses, Buffer.from(type), forgeIcmp(forgery)])
 }
+
+/** "Fragmentation needed" from the router next to host a, about a datagram from there to `to`. */
+export function fragmentationNeeded(path: Path, to: string, mtuBytes: number, port = 5149): Buffer {
+  const source = { address: path.underlay.a, port: 5149 }
+  const about = { source, destination: { address: to, port } }
+  return forgedFrame(path, { header: [3, 4, mtuBytes], from: '198.18.0.2', about })
+}

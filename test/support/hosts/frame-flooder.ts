@@ -2,10 +2,10 @@
  * Puts given frames in turn into a network interface, at a given rate and for a given time (packet(7)). The
  * argument is a {@link FrameFlood} in JSON. Prints how many frames it has sent.
  */
-import { SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from '../../../src/linux/constants.js'
+import { AF_PACKET, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from '../../../src/linux/constants.js'
 import { EAGAIN, ENOBUFS, KernelError } from '../../../src/linux/errno.js'
 import { bind, if_nametoindex, lastErrno, must, send, socket } from '../../../src/linux/libc.js'
-import { AF_PACKET, sockaddr_ll } from './packet-socket.js'
+import { sockaddr_ll } from '../../../src/linux/structs.js'
 
 export interface FrameFlood {
   readonly device: string

@@ -6,7 +6,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createLog } from '../../../src/cli/log.js'
 import { loadSettings } from '../../../src/config/load.js'
-import { Tunnel } from '../../../src/control/tunnel.js'
+import { startTunnel } from '../../../src/control/assembly.js'
+import { Faults } from '../../../src/control/faults.js'
 
 /** How late the event loop ran a timer that was due every millisecond. */
 export interface LoopDelay {
@@ -18,7 +19,9 @@ export interface LoopDelay {
 
 const addresses = process.argv.slice(3)
 const settings = loadSettings({ local: addresses.slice(0, -1), remote: addresses.at(-1) })
-const tunnel = await Tunnel.start(settings, await createLog(settings), new AbortController().signal)
+const log = await createLog(settings)
+const { signal } = new AbortController()
+const tunnel = await startTunnel({ settings, log, faults: new Faults(log), signal })
 
 const delay = monitorEventLoopDelay({ resolution: 1 })
 delay.enable()

@@ -1,4 +1,7 @@
 import type { SpawnOptions } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { askStatus } from '../../../src/command/client.js'
@@ -13,10 +16,17 @@ export type { Finished }
 export const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
 
 /**
- * Put this before a command, so that it starts as on a person's command line. tap adds a loader to every node
+ * Put this before a command, so that it starts as on a person's command line. tap(1) adds a loader to every node
  * process below it (by NODE_OPTIONS). That brings another thread, exit handlers, and 150 ms more to start.
  */
 export const PLAIN = ['/usr/bin/env', '-u', 'NODE_OPTIONS'] as const
+
+// What the tunnels keep goes with the tests. Hosts of namespaces share the file system.
+if (process.env.STATE_DIRECTORY === undefined) {
+  const folder = mkdtempSync(join(tmpdir(), 'udptun-state-'))
+  process.env.STATE_DIRECTORY = folder
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+}
 
 export interface Pair extends Disposable {
   readonly a: Host
@@ -69,6 +79,20 @@ export interface Launch extends Pick<SpawnOptions, 'cwd' | 'env' | 'stdio'> {
   readonly command?: readonly [string, ...string[]]
 }
 
+/**
+ * Most tests do not measure how fast frames are. Their tunnels do not warm up, unless the flags say so, because
+ * that takes more processor time than all else that they do. And the workers carry all frames, because most tests
+ * are of them: those of the kernel's own datapath ask for it.
+ */
+function plainly(args: readonly string[]): readonly string[] {
+  const given = (flag: string) => args.includes(flag)
+  return [
+    ...(given('--warm-up') ? [] : ['--warm-up', 'off']),
+    ...(given('--datapath') ? [] : ['--datapath', 'workers']),
+    ...args,
+  ]
+}
+
 /** A tunnel process in a host. */
 export class RunningTunnel extends Program {
   readonly host: Host
@@ -77,14 +101,15 @@ export class RunningTunnel extends Program {
 
   constructor(host: Host, args: readonly string[], nodeArgs: readonly string[] = [], launch: Launch = {}) {
     const { command = [process.execPath, ...nodeArgs, PROGRAM], ...options } = launch
-    const [env, ...rest] = [...PLAIN, ...command, 'start', ...args]
+    const flags = launch.command === undefined ? plainly(args) : args
+    const [env, ...rest] = [...PLAIN, ...command, 'start', ...flags]
     super(host, env, rest, options)
     this.host = host
     this.onLine((line) => this.log.push(JSON.parse(line)))
   }
 
   /** Waits for a log line that matches. */
-  async said(pattern: RegExp, withinMs = 20_000): Promise<Record<string, unknown>> {
+  async said(pattern: RegExp, withinMs = 60_000): Promise<Record<string, unknown>> {
     for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(10)) {
       const line = this.log.find(({ msg }) => pattern.test(String(msg)))
       if (line !== undefined) return line
@@ -107,6 +132,14 @@ export async function startTunnel(host: Host, ...args: string[]): Promise<Runnin
   await tunnel.said(/ is up: /)
   return tunnel
 }
+
+/** The same, with the workers' warm-up: for tests that measure time or throughput. */
+export function startWarmTunnel(host: Host, ...args: string[]): Promise<RunningTunnel> {
+  return startTunnel(host, '--warm-up', 'auto', ...args)
+}
+
+/** For {@link pings}: one of five is enough, because this machine may stand still for a second. */
+export const ONE_OF_FIVE = ['-c', '5', '-i', '0.2'] as const
 
 /** Whether one ping is answered. */
 export async function pings(host: Host, address: string, ...args: string[]): Promise<boolean> {

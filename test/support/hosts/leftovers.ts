@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { listDevices, statusSocketPath } from '../../../src/command/path.js'
+import { listSockets } from '../../../src/command/path.js'
 import type { Host } from '../../../src/lab/host.js'
 
 /**
@@ -11,7 +11,7 @@ export function leftIn(host: Host): string[] {
     const own = new Set(['lo', 'eth0'])
     return [
       ...[...devices].map(([, name]) => name).filter((name) => !own.has(name)),
-      ...listDevices().map(statusSocketPath),
+      ...listSockets().map(({ path }) => path),
     ]
   })
 }

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -12,7 +13,12 @@ export const NAME = 'host-b.test'
  * A name server on a host's loopback. It knows `NAME`, and answers for the rest of `.test` that there is no
  * such name.
  */
-export async function serveNames(host: Host, ...addresses: string[]): Promise<ChildProcess> {
+export function serveNames(host: Host, ...addresses: string[]): Promise<ChildProcess> {
+  return serveRecords(host, ...addresses.map((address) => `${NAME},${address}`))
+}
+
+/** The same for several names: each record is a name and an address, such as `b.test,192.0.2.2`. */
+export async function serveRecords(host: Host, ...records: string[]): Promise<ChildProcess> {
   const server = host.spawn('dnsmasq', [
     '--keep-in-foreground',
     '--conf-file=/dev/null',
@@ -23,13 +29,19 @@ export async function serveNames(host: Host, ...addresses: string[]): Promise<Ch
     '--local=/test/',
     '--listen-address=127.0.0.1',
     '--bind-interfaces',
-    ...addresses.map((address) => `--host-record=${NAME},${address}`),
+    ...records.map((record) => `--host-record=${record}`),
   ])
   await until(
     'the name server listens',
     async () => (await ok(host, 'ss', '-Hlun', 'sport', '=', '53')).length > 0,
   )
   return server
+}
+
+/** Ends a name server. Another one can listen then. */
+export async function endNames(server: ChildProcess): Promise<void> {
+  server.kill()
+  if (server.exitCode === null && server.signalCode === null) await once(server, 'exit')
 }
 
 /** Makes a host's name server receive questions but never answer. */
@@ -64,6 +76,6 @@ export function inMountNamespace(change: string, ...wrap: string[]): Launch {
 }
 
 /** Starts a tunnel to {@link NAME}. The tunnel asks the name server of its own host for it. */
-export function startNamed(t: Test, host: Host): RunningTunnel {
-  return new RunningTunnel(host, ['10.9.0.1', NAME], [], asksItsHost(t))
+export function startNamed(t: Test, host: Host, ...flags: string[]): RunningTunnel {
+  return new RunningTunnel(host, ['10.9.0.1', NAME, ...flags], [], asksItsHost(t))
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Host } from '../../../src/lab/host.js'
 import {
+  AF_PACKET,
   MSG_DONTWAIT,
   MSG_TRUNC,
   SO_RCVBUFFORCE,
@@ -13,17 +14,15 @@ import { EAGAIN, ENOBUFS, KernelError } from '../../../src/linux/errno.js'
 import { getLink } from '../../../src/linux/interface.js'
 import { bind, close, lastErrno, must, recvmsg, send, setsockopt, socket } from '../../../src/linux/libc.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import { cmsghdr, iovec, msghdr } from '../../../src/linux/structs.js'
+import { cmsghdr, iovec, msghdr, sockaddr_ll } from '../../../src/linux/structs.js'
 
 // <sys/socket.h>, <linux/if_packet.h>, <linux/if_ether.h>
-export const AF_PACKET = 17
 const SOL_PACKET = 263
 const PACKET_AUXDATA = 8
 const PACKET_OUTGOING = 4
 const TP_STATUS_VLAN_VALID = 1 << 4
 const ETH_P_ALL = 0x0003
 const ETH_P_8021Q = 0x8100
-export const sockaddr_ll = { size: 20, sll_family: 0, sll_protocol: 2, sll_ifindex: 4, sll_pkttype: 10 }
 const tpacket_auxdata = { tp_status: 0, tp_vlan_tci: 16, tp_vlan_tpid: 18 }
 
 const MAX_BYTES = 65_600

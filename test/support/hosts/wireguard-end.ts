@@ -54,7 +54,7 @@ export class WireGuardEnd implements Disposable {
     })
     const acquaintance = knowPeer(identity, new Identity(keyOf(theirPublicKey)))
     if (acquaintance === undefined) throw new Error('a key of small order')
-    this.#handshakes.add({ number: 0, known: acquaintance }, performance.now())
+    this.#handshakes.add({ row: 0, known: acquaintance }, performance.now())
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
   }
 

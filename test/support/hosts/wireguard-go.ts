@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, fstatSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { formatKey } from '../../../src/key-text.js'
@@ -75,7 +75,7 @@ export class WireGuardGo implements AsyncDisposable {
     ...settings: string[]
   ): Promise<WireGuardGo> {
     // The hosts share /var/run, so the name of the device must be unique on this machine.
-    const device = `wg${process.pid % 100_000}${host.name}`
+    const device = `wg${fstatSync(host.namespace.fd).ino}`
     const child = host.spawn(program, ['-f', device], {
       env: { PATH: process.env.PATH, LOG_LEVEL: 'silent', WG_PROCESS_FOREGROUND: '1' },
       stdio: 'ignore',

@@ -2,20 +2,28 @@ import { stripVTControlCharacters } from 'node:util'
 import t from 'tap'
 import { advance, draw, drawResult, EMPTY_SCENE, type Scene } from '../../../src/cli/demo-picture.js'
 import { ADDRESSES } from '../../../src/demo/lab.js'
-import type { DemoEvent, DemoResult } from '../../../src/demo/run.js'
+import type { Carrier, DemoEvent, DemoResult } from '../../../src/demo/run.js'
 
 const HOSTS: DemoEvent = { event: 'hosts', addresses: ADDRESSES }
-const TUNNELS: DemoEvent = { event: 'tunnels', took_s: 0.423, mtu_bytes: 1458 }
+const tunnels = (datapath: Carrier): DemoEvent => ({
+  event: 'tunnels',
+  took_s: 0.423,
+  mtu_bytes: 1458,
+  datapath,
+})
+const TUNNELS = tunnels('workers')
 const ping = (round_trip_ms: number | null): DemoEvent => ({ event: 'ping', round_trip_ms })
 const sample = (elapsed_s: number, gbit_per_s: number, dropped = 0): DemoEvent => {
   const frames = { a_to_b: 1_200_000, b_to_a: 34_000 }
   return { event: 'sample', elapsed_s, seconds: 4, gbit_per_s, frames, dropped }
 }
 const RESULT: DemoResult = {
+  datapath: 'workers',
   tcp: { gbit_per_s: 4.321, bytes: 2_160_500_000, seconds: 4.001 },
   round_trip_ms: { idle: 0.312, loaded: 1.25 },
   frames: { a_to_b: 1_540_000, b_to_a: 34_500 },
   drops: {},
+  workers: null,
 }
 
 const after = (...events: readonly DemoEvent[]): Scene => events.reduce(advance, EMPTY_SCENE)
@@ -28,7 +36,10 @@ t.test('at first there is the first step to come', async (t) => {
 
 t.test('each step is ticked when it is done, the next pointed at', async (t) => {
   t.match(text(after(HOSTS)), /✔ hosts .*\n {2}▸ tunnel {2}…/)
-  t.match(text(after(HOSTS, TUNNELS)), /✔ tunnel {2}up in 0\.42 s, MTU 1458\n {2}▸ ping {4}…/)
+  t.match(
+    text(after(HOSTS, TUNNELS)),
+    /✔ tunnel {2}up in 0\.42 s, MTU 1458, carried by the workers\n {2}▸ ping {4}…/,
+  )
   t.match(text(after(HOSTS, TUNNELS, ping(0.5))), /▸ ping {4}0\.50 ms {2}█\n/)
   const running = after(HOSTS, TUNNELS, ping(0.5), sample(1, 3))
   t.match(
@@ -46,17 +57,17 @@ t.test('the tunnel is drawn when it is up, with an arrow while frames go through
 })
 
 t.test('round trips are bars, a lost one is a cross', async (t) => {
-  t.match(text(after(ping(1), ping(8), ping(4), ping(null))), /lost {2}▂█▅×\n/)
-  t.match(text(after(ping(null), ping(2))), /2\.00 ms {2}×█\n/)
+  t.match(text(after(TUNNELS, ping(1), ping(8), ping(4), ping(null))), /lost {2}▂█▅×\n/)
+  t.match(text(after(TUNNELS, ping(null), ping(2))), /2\.00 ms {2}×█\n/)
 })
 
 t.test('the chart has as many columns as time has passed, and the highest rate at its top', async (t) => {
-  const early = text(after(sample(0.1, 1), sample(0.4, 5), sample(0.5, 4)))
-  const late = text(after(sample(0.1, 1), sample(2, 12), sample(3.9, 4)))
+  const early = text(after(TUNNELS, sample(0.1, 1), sample(0.4, 5), sample(0.5, 4)))
+  const late = text(after(TUNNELS, sample(0.1, 1), sample(2, 12), sample(3.9, 4)))
   const longest = (drawn: string) =>
     Math.max(
       ...drawn
-        .split('Gbit/s\n')[1]
+        .split('carried by the workers\n\n')[1]
         .split('\n')
         .map((it) => it.length),
     )
@@ -67,7 +78,7 @@ t.test('the chart has as many columns as time has passed, and the highest rate a
 })
 
 t.test('drops are counted', async (t) => {
-  t.match(text(after(sample(1, 3, 17))), /1\.23 M frames, 17 dropped/)
+  t.match(text(after(TUNNELS, sample(1, 3, 17))), /1\.23 M frames, 17 dropped/)
 })
 
 t.test('no line is wider than the terminal, down to 64 columns', async (t) => {
@@ -97,3 +108,22 @@ t.test('the figures at the end', async (t) => {
     /dropped {5}12 send buffer full, 3 device queue full\n/,
   )
 })
+
+t.test(
+  'a kernel that carries the frames, and then the workers: both are in the picture and in the figures',
+  async (t) => {
+    const first = [HOSTS, tunnels('kernel'), ping(0.08), sample(1, 12), sample(3.9, 13)]
+    const both = after(...first, TUNNELS, ping(0.4), sample(1, 4), sample(2, 5))
+    t.match(
+      text(both),
+      /✔ tunnel .*carried by the kernel\n {2}✔ ping {4}0\.08 ms.*\n {2}✔ TCP {5}13\.00 Gbit\/s.*\n {2}✔ tunnel .*carried by the workers\n {2}✔ ping {4}0\.40 ms.*\n {2}▸ TCP {5}5\.00 Gbit\/s/,
+    )
+    t.match(text(both), /Gbit\/s {2}carried by the kernel {2}carried by the workers\n\n +13\.0┤/)
+    const workers = { ...RESULT, tcp: { gbit_per_s: 4.5, bytes: 2_250_000_000, seconds: 4 } }
+    const figures = stripVTControlCharacters(drawResult({ ...RESULT, datapath: 'kernel', workers }))
+    t.match(
+      figures,
+      /carried by the kernel\n {2}throughput {2}4\.32 Gbit\/s.*\n(?:.*\n)*.*carried by the workers\n {2}throughput {2}4\.50 Gbit\/s/,
+    )
+  },
+)

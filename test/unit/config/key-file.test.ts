@@ -9,9 +9,10 @@ import { execaSync } from 'execa'
 import fc from 'fast-check'
 import t from 'tap'
 import { readKeyFile } from '../../../src/config/key-file.js'
-import { loadSettings, readConfigFile } from '../../../src/config/load.js'
+import { loadSettings } from '../../../src/config/load.js'
 import { Secret } from '../../../src/config/secret.js'
 import { parseWgQuick as parseBytes } from '../../../src/config/wg-quick.js'
+import { readConfigFile } from '../../../src/config/yaml-file.js'
 import { formatKey, parseKey, secretKeyLine, withoutKeys } from '../../../src/key-text.js'
 import { FORMS, runsIn, WG_QUICK, YAML } from '../../support/misplaced-keys.js'
 
@@ -38,7 +39,6 @@ function keyFile(name: string, content: string, mode = 0o600): string {
 
 const OWN = wg('genkey')
 const OTHER = wg('pubkey', wg('genkey'))
-const THIRD = wg('pubkey', wg('genkey'))
 const PSK = wg('genpsk')
 
 t.test('keygen makes keys that wg takes, and pubkey tells what wg pubkey does', async (t) => {
@@ -145,7 +145,7 @@ t.test(
   { skip: process.getuid?.() !== 0 && 'only root gives files away' },
   async (t) => {
     const path = keyFile('sudo.key', OWN)
-    const wg0 = keyFile('wg0.conf', FILE)
+    const wg0 = keyFile('wg0.conf', `[Interface]\nPrivateKey = ${OWN}\n`)
     for (const file of [path, wg0]) chownSync(file, 1234, 0)
     const start = (args: string[], env: Record<string, string>) =>
       execaSync(process.execPath, [PROGRAM, 'start', ...args], {
@@ -298,99 +298,6 @@ function messageOf(work: () => unknown): string {
   }
   return ''
 }
-
-const FILE = `# a comment
-[Interface]
-PrivateKey = ${OWN}
-Address = 10.9.0.1/24, fd00:9::1/64
-address = 10.9.1.1
-ListenPort = 51820
-MTU = 1400
-
-[Peer] # the first
-PublicKey = ${OTHER}
-PresharedKey = ${PSK}
-Endpoint = [2001:db8::2]:51821
-AllowedIPs = 10.9.0.2/32, fd00:9::2/128
-AllowedIPs = 0.0.0.0/0
-PersistentKeepalive = 25
-
-[peer]
-publickey = ${THIRD}
-AllowedIPs = 10.9.0.3/32
-PersistentKeepalive = off
-`
-
-t.test('a file for wg-quick is settings for a tun device', async (t) => {
-  const settings = loadSettings({}, parseWgQuick('wg0.conf', FILE))
-  t.equal(settings.mode, 'tun')
-  t.equal(formatKey(settings.private_key_file?.reveal() ?? Buffer.alloc(0)), OWN)
-  t.same(
-    settings.local.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
-    ['10.9.0.1/24', 'fd00:9::1/64', '10.9.1.1/32'],
-  )
-  t.equal(settings.listen.port, 51820)
-  t.equal(settings.mtu, 1400)
-  const [first, second] = settings.peers
-  t.equal(formatKey(first.public_key ?? Buffer.alloc(0)), OTHER)
-  t.equal(formatKey(first.preshared_key_file?.reveal() ?? Buffer.alloc(0)), PSK)
-  t.same(first.endpoint, { host: '2001:db8::2', port: 51821 })
-  t.equal(first.prefixes.length, 3)
-  t.equal(first.persistent_keepalive, 25)
-  t.equal(second.endpoint, undefined)
-  t.equal(second.name, THIRD.slice(0, 8))
-  t.equal(second.persistent_keepalive, 0)
-})
-
-t.test('what is wrong in it is said with its line, and no key is ever repeated', async (t) => {
-  const cases: readonly [string, string, RegExp][] = [
-    [`PrivateKey = ${OWN}`, `PrivateKey = ${OWN.slice(1)}`, /^wg0.conf:3: this is not a key/],
-    ['ListenPort = 51820', 'ListenPort = 99999', /^wg0.conf:6: listen: "99999"/],
-    ['MTU = 1400', 'PostUp = iptables -A', /^wg0.conf:7: PostUp cannot be done/],
-    [
-      'MTU = 1400',
-      'Mtuu = 1400',
-      /^wg0.conf:7: there is no such key in \[Interface\]; there are PrivateKey, /,
-    ],
-    ['[Peer] # the first', '[Friend]', /^wg0.conf:9: there is no such section/],
-    ['[Interface]', '', /^wg0.conf:3: a section must come first/],
-    ['MTU = 1400', 'MTU', /^wg0.conf:7: this is neither/],
-    ['MTU = 1400', 'ListenPort = 1', /^wg0.conf:7: this is said twice/],
-    [`PublicKey = ${OTHER}\n`, '\n', /has no public_key/],
-    [`publickey = ${THIRD}`, `publickey = ${OTHER}`, /given twice/],
-    [`PrivateKey = ${OWN}\n`, '\n', /public_key: is of no use without a private_key_file/],
-    ['AllowedIPs = 10.9.0.3/32', 'AllowedIPs = 10.9.0.3/33', /"10.9.0.3\/33" has the prefix/],
-  ]
-  for (const [part, instead, expected] of cases) {
-    t.ok(FILE.includes(part), part)
-    const message = messageOf(() => loadSettings({}, parseWgQuick('wg0.conf', FILE.replace(part, instead))))
-    t.match(message, expected)
-    t.notOk(message.includes(OWN.slice(2, 40)) || message.includes(PSK.slice(2, 40)), message)
-  }
-})
-
-t.test('some of it is passed over, and that is said', async (t) => {
-  const { ignored } = parseWgQuick('wg0.conf', FILE.replace('MTU = 1400', 'DNS = 10.9.0.53'))
-  t.equal(ignored.length, 1)
-  t.match(ignored[0], /^wg0.conf:7: DNS is passed over/)
-})
-
-t.test('what wg takes and means nothing here is taken', async (t) => {
-  const text = FILE.replace('MTU = 1400', 'Table = off\nFwMark = off\nSaveConfig = false')
-  const file = parseWgQuick('wg0.conf', text)
-  t.same(file.ignored, [])
-  t.same(loadSettings({}, file), loadSettings({}, parseWgQuick('wg0.conf', FILE.replace('MTU = 1400', ''))))
-  const { values } = parseWgQuick('wg0.conf', FILE.replace('10.9.0.3/32', '10.9.0.3/32,'))
-  t.same(values, parseWgQuick('wg0.conf', FILE).values)
-})
-
-t.test('a single peer without AllowedIPs is refused: it has none, not all', async (t) => {
-  const text = FILE.slice(0, FILE.indexOf('[peer]')).replace(/^AllowedIPs.*$/gm, '')
-  t.match(
-    messageOf(() => loadSettings({}, parseWgQuick('wg0.conf', text))),
-    /^wg0.conf:9: this peer has no AllowedIPs/,
-  )
-})
 
 t.test('settings that make no private tunnel are refused with what is missing', async (t) => {
   const key = keyFile('a.key', OWN)

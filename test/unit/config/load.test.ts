@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import ipaddr from 'ipaddr.js'
 import t, { type Test } from 'tap'
-import { type ConfigFile, loadSettings, readConfigFile } from '../../../src/config/load.js'
-import { contains, PEER_KEYS, type Settings, settingsSchema } from '../../../src/config/schema.js'
+import { type ConfigFile, loadSettings } from '../../../src/config/load.js'
+import { PEER_KEYS, type Settings, settingsSchema } from '../../../src/config/schema.js'
 import {
+  contains,
   parseDeviceName,
   parseListen,
   parseLocalAddress,
@@ -14,6 +15,7 @@ import {
   parsePort,
   parseRemote,
 } from '../../../src/config/values.js'
+import { readConfigFile } from '../../../src/config/yaml-file.js'
 import { UserError } from '../../../src/errors.js'
 
 /** Texts, and what they are parsed to or the sentence they are refused with. */
@@ -27,8 +29,9 @@ const NO_PORT = 'is not a port; use a number from 1 to 65535'
 const NO_LOCAL = 'is not an overlay address; write one such as 10.9.0.1/24 or fd00::1/64'
 const NO_REMOTE =
   'is not a remote; write a host name or an address, such as host-b, 198.51.100.2:5149 or [2001:db8::2]:5149'
+const NO_LISTEN_PORT = 'is not a port; use a number from 0 to 65535'
 const NO_LISTEN =
-  'is not a place to listen; write a port or an address and a port, such as 5149 or 192.0.2.1:5149'
+  'is not a place to listen; write a port, or an address or an interface and a port, such as 5149, 192.0.2.1:5149 or ppp0:5149'
 const NO_DEVICE = 'is not a device name; use 1 to 15 ASCII characters without spaces, "/", ":" and "%"'
 const NO_MTU = 'is not an MTU; write bytes from 68 to 65521, auto or safe'
 const NO_MAC = 'is not a MAC; write six bytes such as 02:00:00:00:00:01'
@@ -132,19 +135,23 @@ const TABLES: Readonly<Record<string, Table>> = {
       '[2001:db8::1]:7000': { address: '2001:db8::1', port: 7000 },
       '[::]:7000': { address: '::', port: 7000 },
       '[fe80::1%eth0]:7000': { address: 'fe80::1%eth0', port: 7000 },
+      '0': { address: undefined, port: 0 },
+      '[::]:0': { address: '::', port: 0 },
+      'ppp0:5149': { address: undefined, interface: 'ppp0', port: 5149 },
+      'br-lan.7:0': { address: undefined, interface: 'br-lan.7', port: 0 },
     },
     refused: {
       '': `"" ${NO_LISTEN}`,
-      'host-a:5149': `"host-a:5149" ${NO_LISTEN}`,
+      'host-a.example.net:5149': `"host-a.example.net:5149" ${NO_LISTEN}`,
+      ppp0: `"ppp0" ${NO_LISTEN}`,
+      '192.0.2:5149': `"192.0.2:5149" ${NO_LISTEN}`,
       '*:5149': `"*:5149" ${NO_LISTEN}`,
       ':5149': `":5149" ${NO_LISTEN}`,
       '192.0.2.1': `"192.0.2.1" ${NO_LISTEN}`,
       '2001:db8::1': `"2001:db8::1" ${NO_LISTEN}`,
       '[2001:db8::1]': `"[2001:db8::1]" ${NO_LISTEN}`,
-      '0': `"0" ${NO_PORT}`,
-      '65536': `"65536" ${NO_PORT}`,
-      '192.0.2.1:': `"" ${NO_PORT}`,
-      '[::]:0': `"0" ${NO_PORT}`,
+      '65536': `"65536" ${NO_LISTEN_PORT}`,
+      '192.0.2.1:': `"" ${NO_LISTEN_PORT}`,
     },
   },
   'a MAC': {
@@ -261,7 +268,14 @@ t.test('defaults', async (t) => {
   t.strictSame(loadSettings(LEAST), {
     local: [{ address: '10.9.0.1', family: 'ipv4', prefixLength: 24 }],
     peers: [
-      { name: 'host-b', endpoint: { host: 'host-b', port: 5149 }, addresses: [], prefixes: [], macs: [] },
+      {
+        name: 'host-b',
+        endpoint: { host: 'host-b', port: 5149 },
+        addresses: [],
+        macs: [],
+        prefixes: [],
+        everything: true,
+      },
     ],
     mode: 'tap',
     listen: { address: undefined, port: 5149 },
@@ -270,11 +284,23 @@ t.test('defaults', async (t) => {
     vlan: false,
     mss_clamp: false,
     offload: 'auto',
+    datapath: 'auto',
+    warm_up: 'auto',
+    routes: 'warn',
     relay: false,
     accept_any: false,
+    wait: false,
     log_level: 'info',
     json: false,
   })
+})
+
+t.test('a tap needs no address', async (t) => {
+  t.same(loadSettings({ remote: 'host-b' }).local, [])
+  t.same(loadSettings({ peers: ['host-b'] }).local, [])
+  t.same(loadSettings({}, file(t, 'local: []', 'remote: host-b')).local, [])
+  const from = loadSettings({ peers: ['host-c'] }, file(t, 'local: [10.9.0.7]', 'remote: host-b')).local
+  t.match(from, [{ address: '10.9.0.7' }], 'the flag replaces only the remote')
 })
 
 t.test('a file may say everything', async (t) => {
@@ -294,7 +320,11 @@ t.test('a file may say everything', async (t) => {
       'vlan: true',
       'mss_clamp: true',
       'offload: off',
+      'datapath: auto',
+      'warm_up: off',
+      'routes: off',
       'accept_any: true',
+      'wait: true',
       'log_level: debug',
       'json: true',
     ),
@@ -309,8 +339,9 @@ t.test('a file may say everything', async (t) => {
         name: '[2001:db8::2]:7000',
         endpoint: { host: '2001:db8::2', port: 7000 },
         addresses: [],
-        prefixes: [],
         macs: [],
+        prefixes: [],
+        everything: true,
       },
     ],
     mode: 'tap',
@@ -322,8 +353,12 @@ t.test('a file may say everything', async (t) => {
     vlan: true,
     mss_clamp: true,
     offload: 'off',
+    datapath: 'auto',
+    warm_up: 'off',
+    routes: 'off',
     relay: false,
     accept_any: true,
+    wait: true,
     log_level: 'debug',
     json: true,
   })
@@ -367,7 +402,7 @@ t.test('a file may have several peers, each as long or as short as it likes', as
       '    macs: [02-00-00-00-00-04]',
     ),
   )
-  const none = { addresses: [], prefixes: [], macs: [] }
+  const none = { addresses: [], macs: [], prefixes: [], everything: false }
   t.strictSame(peers, [
     { name: 'host-b', endpoint: { host: 'host-b', port: 5149 }, ...none },
     { name: '198.51.100.3:7000', endpoint: { host: '198.51.100.3', port: 7000 }, ...none },
@@ -375,10 +410,29 @@ t.test('a file may have several peers, each as long or as short as it likes', as
       name: 'office',
       endpoint: { host: '2001:db8::4', port: 5149 },
       addresses: ['10.9.0.4', 'fd00:9::4'],
-      prefixes: [],
       macs: [[2, 0, 0, 0, 0, 4]],
+      prefixes: [],
+      everything: false,
     },
   ])
+})
+
+t.test('in mode tun an only peer has everything, unless it is said to have nothing', async (t) => {
+  const peer = (...lines: string[]) =>
+    loadSettings({}, file(t, 'local: [10.9.0.1]', 'mode: tun', 'peers:', ...lines)).peers.map(
+      ({ everything, prefixes }) => [everything, prefixes.length],
+    )
+  t.same(peer('  - host-b'), [[true, 0]])
+  t.same(peer('  - {endpoint: host-b, prefixes: []}'), [[false, 0]])
+  t.same(peer('  - {endpoint: host-b, addresses: [10.9.0.2]}'), [[false, 0]])
+  t.same(peer('  - {endpoint: b, prefixes: []}', '  - {endpoint: c, prefixes: [10.9.3.0/24]}'), [
+    [false, 0],
+    [false, 1],
+  ])
+})
+
+t.test('in mode tun there may be no overlay address', async (t) => {
+  t.same(loadSettings({}, file(t, 'local: []', 'mode: tun', 'remote: b')).local, [])
 })
 
 t.test('in mode tun a peer has prefixes, whose bits behind the length do not matter', async (t) => {
@@ -413,15 +467,18 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, relay, accept_any, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, accept_any, wait, routes, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
   [
     ['local: [10.9.0.1]', 'remote: host-b', 'mtuu: 1400'],
-    `:3: mtuu: there is no setting "mtuu"; ${THERE_ARE}`,
+    `:3: mtuu: there is no setting "mtuu" (did you mean "mtu"?); ${THERE_ARE}`,
   ],
-  [['locals: [10.9.0.1]', 'remote: host-b'], `:1: locals: there is no setting "locals"; ${THERE_ARE}`],
+  [
+    ['locals: [10.9.0.1]', 'remote: host-b'],
+    `:1: locals: there is no setting "locals" (did you mean "local"?); ${THERE_ARE}`,
+  ],
   [['', 'constructor: 1'], `:2: constructor: there is no setting "constructor"; ${THERE_ARE}`],
   [['local: [10.9.0.1]', 'remote: host:b'], `:2: remote: "b" ${NO_PORT}`],
   [['local:', '  - 10.9.0.1', '  - 10.9.0.300', 'remote: host-b'], `:1: local: "10.9.0.300" ${NO_LOCAL}`],
@@ -429,10 +486,7 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
     ['remote: host-b', 'local: 10.9.0.1'],
     ':2: local: "10.9.0.1" is not right; write a list, such as [10.9.0.1/24]',
   ],
-  [
-    ['remote: b', 'local: []'],
-    ':2: local: [] is not right; give at least one overlay address, such as [10.9.0.1/24]',
-  ],
+  [['remote: b', 'mode: tun'], ': local is missing; add a line such as: local: [10.9.0.1]'],
   [
     ['local: [10.9.0.1]', 'remote: [host-b]'],
     ':2: remote: ["host-b"] is not right; write a text or a number',
@@ -448,14 +502,11 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
     ':3: accept_any: "yes" is not right; use true or false',
   ],
   [['local: [10.9.0.1]', 'remote: b', 'mtu: 12'], `:3: mtu: "12" ${NO_MTU}`],
-  [['local: [10.9.0.1]', 'remote: b', 'listen: 70000'], `:3: listen: "70000" ${NO_PORT}`],
+  [['local: [10.9.0.1]', 'remote: b', 'listen: 70000'], `:3: listen: "70000" ${NO_LISTEN_PORT}`],
   [['local: [10.9.0.1]', 'remote: b', 'dev: a/b'], `:3: dev: "a/b" ${NO_DEVICE}`],
   [['local: [10.9.0.1]', 'remote: b', 'mac: 2:0:0:0:0:1'], `:3: mac: "2:0:0:0:0:1" ${NO_MAC}`],
   [['local: [10.9.0.1]', 'remote: b', 'mtu:'], ':3: mtu is missing; give it a value or leave it out'],
-  [
-    ['local: [10.9.0.1]', 'remote:'],
-    ':2: remote is missing; give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2',
-  ],
+  [['local: [10.9.0.1]', 'remote:'], ':2: remote is missing; add a line such as: remote: host-b'],
   [
     ['local: [10.9.0.1]', 'remote: b', 'mode: tun', 'mac: 02:00:00:00:00:01'],
     ':4: mac: makes no sense with mode tun, which has no Ethernet; leave one of them out',
@@ -486,7 +537,7 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   ],
   [
     ['local: [10.9.0.1]', 'remote: b', 'peers: [c]'],
-    ':3: peers: the remote is one peer already; write all of them as peers, or the remote alone',
+    ':3: peers: the remote is one peer already; write all of them as peers, or only the remote',
   ],
   [
     ['local: [10.9.0.1]', 'peers: []'],
@@ -499,7 +550,7 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   [['local: [10.9.0.1]', 'peers:', '  - host-b', '  - host:c'], `:4: peers[1].endpoint: "c" ${NO_PORT}`],
   [
     ['local: [10.9.0.1]', 'peers:', '  - endpoint: b', '    endpont: c'],
-    ':4: peers[0].endpont: there is no setting "endpont"; there are name, endpoint, addresses, prefixes, macs, public_key, preshared_key_file, persistent_keepalive',
+    ':4: peers[0].endpont: there is no setting "endpont" (did you mean "endpoint"?); there are name, endpoint, addresses, prefixes, macs, public_key, preshared_key_file, persistent_keepalive',
   ],
   [
     ['local: [10.9.0.1]', 'peers:', '  - endpoint: b', '  - name: c'],
@@ -541,7 +592,7 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   ],
   [
     ['local: [10.9.0.1]', 'relay: true', 'mode: tun', 'remote: b'],
-    ':2: relay: makes no sense with mode tun, where the kernel routes between peers (net.ipv4.ip_forward); leave it out',
+    ':2: relay: makes no sense with mode tun, because the kernel routes between peers (net.ipv4.ip_forward); leave it out',
   ],
   [
     [
@@ -597,7 +648,8 @@ t.test('a file that cannot be read is named, and why', async (t) => {
 const SAY_WHAT = 'give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2'
 
 const REFUSED_FLAGS: readonly (readonly [flags: Record<string, unknown>, message: string])[] = [
-  [{}, `local is missing; ${SAY_WHAT}`],
+  [{}, `remote is missing; ${SAY_WHAT}`],
+  [{ remote: 'host-b', mode: 'tun' }, `local is missing; ${SAY_WHAT}`],
   [{ local: ['10.9.0.1'] }, `remote is missing; ${SAY_WHAT}`],
   [{ ...LEAST, local: ['10.9.0'] }, `local: "10.9.0" ${NO_LOCAL}`],
   [{ ...LEAST, remote: 'host:99999' }, `remote: "99999" ${NO_PORT}`],
@@ -637,6 +689,25 @@ t.test('the one to blame is named: the flag that wins, or the line of the file',
     /^--mtu: "13"/,
   )
   t.doesNotThrow(() => loadSettings({ mtu: '1300' }, config))
+})
+
+t.test('what the file lacks is said with the name of the file', async (t) => {
+  for (const [line, says] of [
+    ['', ': remote is missing; add a line such as: remote: host-b'],
+    ['mode: tun', ': local is missing; add a line such as: local: [10.9.0.1]'],
+    ['local: [10.9.0.1]', ': remote is missing; add a line such as: remote: host-b'],
+  ]) {
+    const config = file(t, line)
+    t.equal(
+      refusal(() => loadSettings({}, config)),
+      config.path + says,
+    )
+  }
+  const wireguard = { ...file(t, ''), examples: { local: 'another', remote: 'another' } }
+  t.match(
+    refusal(() => loadSettings({}, wireguard)),
+    /: remote is missing; another$/,
+  )
 })
 
 t.test('who listens on every address reaches a remote of either family', async (t) => {

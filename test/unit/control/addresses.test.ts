@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
 import { renderFdb } from '../../../src/cli/fdb.js'
 import { loadSettings } from '../../../src/config/load.js'
 import { Addresses, type PeerRow } from '../../../src/control/addresses.js'
+import { systemClock } from '../../../src/control/kernel/system-clock.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { Fdb, LEARN } from '../../../src/memory/fdb.js'
 import { planMemory } from '../../../src/memory/plan.js'
@@ -17,7 +19,8 @@ const OWN: MacAddress = [2, 0, 0, 0, 0, 0xd0]
 function make(mode: 'tap' | 'tun') {
   const plan = planMemory(ROWS)
   const memory = NativeMemory.allocate(plan.bytes + 64)
-  const addresses = new Addresses(memory, plan, mode)
+  const addresses = new Addresses({ clock: systemClock(), random: randomBytes, memory, plan }, mode)
+  addresses.setOwnMac(OWN)
   const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
   const routes = new Routes(memory, plan.routes, plan.routeLimit)
   const whose = (text: string) => {
@@ -71,7 +74,7 @@ t.test("in tap mode a peer's MACs are its, and the device's are this host's", as
     { endpoint: 'b', addresses: ['10.9.0.2'], macs: ['02:00:00:00:00:02'] },
     { endpoint: 'c' },
   )
-  addresses.configure(peers, OWN)
+  addresses.configure(peers)
   t.same(['02:00:00:00:00:02', '02:00:00:00:00:d0'].map(find), [1, DEVICE])
   t.equal(learn('02:00:00:00:00:d0', 2), LEARN.pinned)
   t.same(['10.9.0.2', '10.9.0.3'].map(whose), [1, FLOOD])
@@ -88,7 +91,7 @@ t.test("in tap mode a peer's MACs are its, and the device's are this host's", as
 
 t.test('fdb says who has what, and what is not as it should be', async (t) => {
   const { addresses, learn } = make('tap')
-  addresses.configure(rows('tap', { endpoint: 'b', macs: ['02:00:00:00:00:02'] }), OWN)
+  addresses.configure(rows('tap', { endpoint: 'b', macs: ['02:00:00:00:00:02'] }))
   learn('02:00:00:00:00:ff', 1)
   const report = addresses.report((row) => ({ 1: 'b' })[row])
   t.same(

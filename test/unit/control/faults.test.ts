@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Faults } from '../../../src/control/faults.js'
+import { Faults, noLostLines } from '../../../src/control/faults.js'
+import { systemClock } from '../../../src/control/kernel/system-clock.js'
 import { MailboxReader } from '../../../src/control/mailbox-reader.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { MAILBOX_DATA_BYTES, Mailbox } from '../../../src/memory/mailbox.js'
@@ -28,14 +29,14 @@ t.test(
       faults.run('peer', () => 7),
       7,
     )
-    t.same(faults.status(), { count: 0, places: {} })
+    t.match(faults.status(), { count: 0, places: {} })
     for (let i = 0; i < 5; i++) t.equal(faults.run('peer', broken('the first'), 'host-b'), undefined)
     faults.run('peer', broken('the second'))
     faults.run('keys', broken('the first'))
     faults.run('keys', () => {
       throw 'not even an error'
     })
-    t.same(faults.status(), { count: 8, places: { peer: 6, keys: 2 } })
+    t.match(faults.status(), { count: 8, places: { peer: 6, keys: 2 } })
     t.equal(said.warn.length, 4)
     t.match(said.warn[0], /^a fault in looking after a peer \(host-b\): the first; the tunnel goes on/)
     t.match(said.warn[3], /not even an error/)
@@ -50,12 +51,11 @@ t.test('however many there are that differ, few are said', async (t) => {
   t.ok(said.warn.length < 20)
 })
 
-t.test('a log that cannot be written does not make it worse', async (t) => {
+t.test('a log that throws does not make it worse', async (t) => {
   let tries = 0
-  const faults: Faults = new Faults({
+  const faults = new Faults({
     warn: () => {
       tries++
-      faults.take('log', new Error('no space left on device'))
       throw new Error('no space left on device')
     },
     debug: () => {},
@@ -63,7 +63,14 @@ t.test('a log that cannot be written does not make it worse', async (t) => {
   faults.run('peer', broken('one'))
   faults.run('peer', broken('one'))
   t.equal(tries, 1)
-  t.same(faults.status().places, { peer: 2, log: 1 })
+  t.same(faults.status().places, { peer: 2 })
+})
+
+t.test('lines that the log has lost are told, and are no faults', async (t) => {
+  const lost = noLostLines()
+  const faults = new Faults({ warn: () => {}, debug: () => {} } as never, lost)
+  lost.no_space += 3
+  t.match(faults.status(), { count: 0, log_lines_lost: { no_space: 3, reader_slow: 0 } })
 })
 
 const TOLD = ringBytes(MAILBOX_DATA_BYTES)
@@ -81,7 +88,7 @@ t.test('a message that makes trouble is taken, and so are those behind it', asyn
     taken.push(peer)
     if (peer % 3 === 0) throw new Error('in a message')
   }
-  const reader = new MailboxReader(queue, faults, 'control', 8, each, () => {
+  const reader = new MailboxReader(systemClock(), queue, faults, 'control', 8, each, () => {
     turns++
     if (turns === 2) throw new Error('afterwards')
   })

@@ -1,12 +1,17 @@
 import t from 'tap'
+import { encapFor } from '../../../src/encap/encap.js'
 import { MSG_DONTWAIT, POLLERR } from '../../../src/linux/constants.js'
 import { close, connect, poll, send } from '../../../src/linux/libc.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { encodeSockaddr, sockaddrLength } from '../../../src/linux/sockaddr.js'
 import { openUdp, takeError } from '../../../src/linux/udp.js'
 import { COUNTERS } from '../../../src/memory/counters.js'
+import { Drops } from '../../../src/memory/drops.js'
 import { PeerTable } from '../../../src/memory/peer-table.js'
 import { planMemory } from '../../../src/memory/plan.js'
+import { StateWords } from '../../../src/memory/state-words.js'
+import { Stranger } from '../../../src/memory/stranger.js'
+import { byteOperations } from '../../../src/offload/bytes.js'
 import { UdpSource } from '../../../src/worker/inbound/udp-source.js'
 import { Scratch } from '../../../src/worker/scratch.js'
 
@@ -27,15 +32,23 @@ t.test('an error of the socket ends one sleep, not all that follow', async (t) =
   t.equal(connect(socket.fd, nobody, sockaddrLength(socket.family)), 0)
   const plan = planMemory(1)
   const memory = NativeMemory.allocate(plan.bytes)
+  const counters = new Float64Array(COUNTERS.length)
+  const peerCounters = new Float64Array(64)
   const source = new UdpSource(
     {
       fd: socket.fd,
+      sockaddrBytes: sockaddrLength(socket.family),
+      stranger: new Stranger(memory, plan.stranger),
+      tellMain: () => {},
       peers: new PeerTable(memory, plan.peers, plan.peerRows),
-      peerCounters: new Float64Array(64),
-      state: plan.state,
+      peerCounters,
+      encap: encapFor('tap', false),
+      sum: byteOperations(memory).sum,
+      drops: new Drops(counters, peerCounters),
+      words: new StateWords(memory, plan.state),
     },
     new Scratch(memory, plan.udp.scratch),
-    new Float64Array(COUNTERS.length),
+    counters,
   )
   const provoke = () => {
     send(socket.fd, new Uint8Array(1), 1, MSG_DONTWAIT)

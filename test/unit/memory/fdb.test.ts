@@ -184,6 +184,28 @@ t.test('a host that moves to a port that is full is better everywhere than where
   t.equal(fdb.countOf(0), 0)
 })
 
+t.test("who sends with the device's address is told once", async (t) => {
+  const { fdb } = database()
+  const pins = [
+    { macHigh: high(), macLow: 1, port: DEVICE },
+    { macHigh: high(), macLow: 2, port: 1 },
+  ]
+  fdb.pin(pins)
+  fdb.learn(high(), key(1), DEVICE)
+  fdb.learn(high(), key(2), 1)
+  fdb.learn(high(), key(2), 2)
+  fdb.learn(high(), key(3), 2)
+  t.equal(fdb.takeTwin(), undefined, "another's address is another matter")
+  for (const vlan of [0, 7]) {
+    t.equal(fdb.learn(high(vlan), key(1), 3), LEARN.pinned)
+    t.equal(fdb.takeTwin(), 3)
+    t.equal(fdb.takeTwin(), undefined)
+  }
+  for (let mac = 10; mac < 10 + PORT_LIMIT; mac++) fdb.learn(high(), key(mac), 0)
+  t.equal(fdb.learn(high(7), key(1), 0), LEARN.pinned)
+  t.equal(fdb.takeTwin(), 0, 'one that has learnt all it may, too')
+})
+
 t.test('a pinned address is where configuration says, in every VLAN, as long as it says so', async (t) => {
   const { fdb } = database()
   const pin = (macLow: number, port: number) => ({ macHigh: 0x025a, macLow: macLow >>> 0, port })

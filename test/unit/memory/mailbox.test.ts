@@ -11,21 +11,21 @@ function queueAndFrame() {
   const memory = NativeMemory.allocate(FRAME + 2048)
   const write = (bytes: number, fill: number) => memory.u8.fill(fill, FRAME, FRAME + bytes)
   const queue = new Mailbox(memory, 0, TOLD)
-  const put = (bytes: number, peer: number, fill = 0) => {
+  const put = (bytes: number, row: number, fill = 0) => {
     write(bytes, fill)
-    return queue.put(FRAME, bytes, peer)
+    return queue.put(FRAME, bytes, row)
   }
   return { queue, put }
 }
 
-t.test('what a worker puts in main takes out: the peer, the length, and the first bytes', async (t) => {
+t.test('what a worker puts in main takes out: the row, the length, and the first bytes', async (t) => {
   const { queue, put } = queueAndFrame()
   t.ok(put(30, 7, 0xaa))
   t.ok(put(1400, 255, 0xbb))
   t.ok(put(0, 0))
   const taken: unknown[] = []
-  const more = queue.take(10, (peer, head, bytes) =>
-    taken.push([peer, bytes, head.length, head[head.length - 1]]),
+  const more = queue.take(10, (row, head, bytes) =>
+    taken.push([row, bytes, head.length, head[head.length - 1]]),
   )
   t.notOk(more)
   t.same(taken, [
@@ -52,10 +52,10 @@ t.test('main is told once, until it looks', async (t) => {
 t.test('main takes no more than it likes, and hears that there is more', async (t) => {
   const { queue, put } = queueAndFrame()
   for (let i = 0; i < 5; i++) put(30, i)
-  const peers: number[] = []
-  t.ok(queue.take(3, (peer) => peers.push(peer)))
-  t.notOk(queue.take(3, (peer) => peers.push(peer)))
-  t.same(peers, [0, 1, 2, 3, 4])
+  const rows: number[] = []
+  t.ok(queue.take(3, (row) => rows.push(row)))
+  t.notOk(queue.take(3, (row) => rows.push(row)))
+  t.same(rows, [0, 1, 2, 3, 4])
 })
 
 t.test('a full queue takes nothing, and what is in it stays whole', async (t) => {
@@ -65,8 +65,8 @@ t.test('a full queue takes nothing, and what is in it stays whole', async (t) =>
   t.ok(count > 100, `${count} frames`)
   t.notOk(put(1400, 9))
   let seen = 0
-  queue.take(1_000_000, (peer, head) => {
-    if (peer !== (seen & 0xff) || head.some((byte) => byte !== (seen & 0xff))) t.fail(`frame ${seen}`)
+  queue.take(1_000_000, (row, head) => {
+    if (row !== (seen & 0xff) || head.some((byte) => byte !== (seen & 0xff))) t.fail(`frame ${seen}`)
     seen++
   })
   t.equal(seen, count)

@@ -4,10 +4,12 @@ import { AF_INET, AF_INET6 } from '../../../src/linux/constants.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import {
   decodeSockaddr,
+  encodeLocal,
   encodeSockaddr,
   SOCKADDR_BYTES,
   sockaddrLength,
 } from '../../../src/linux/sockaddr.js'
+import { encodeName, NAME_BYTES } from '../../../src/memory/name.js'
 import { PeerTable, peerTableBytes } from '../../../src/memory/peer-table.js'
 
 const ROWS = 4
@@ -75,6 +77,28 @@ t.test('the short names of an IPv4 socket are told apart, too', async (t) => {
   t.ok(table.isFrom(1, NAME))
   memory.u8[NAME + 3]++
   t.notOk(table.isFrom(1, NAME), 'another port')
+})
+
+t.test('a local address that main does not know is noted once, until main has taken it', async (t) => {
+  const { memory, table } = tableAndName()
+  const sockaddr = encodeSockaddr(AF_INET6, { address: '192.0.2.2', port: 5149 })
+  const [first, second] = ['192.0.2.1', '192.0.2.9'].map(encodeLocal)
+  table.setAddress(2, sockaddr)
+  memory.u8.set(encodeName(sockaddr, first, false), NAME)
+  t.notOk(table.speaksTo(2, NAME))
+  t.ok(table.noteLocal(2, NAME))
+  memory.u8.set(encodeName(sockaddr, second, false), NAME)
+  t.notOk(table.noteLocal(2, NAME))
+  t.ok(table.hasNews(2))
+  t.same(table.takeNews(2), first)
+  t.notOk(table.hasNews(2))
+  table.setAddress(2, sockaddr, second, true)
+  t.ok(table.speaksTo(2, NAME))
+  const at = table.address(2)
+  t.same(memory.u8.slice(at, at + NAME_BYTES), encodeName(sockaddr, second, true))
+  t.ok(table.noteLocal(2, NAME))
+  table.forget(2)
+  t.notOk(table.hasNews(2), 'the next peer of the row has spoken to nobody')
 })
 
 t.test('a peer without an address yet is nobody', async (t) => {
@@ -160,4 +184,19 @@ t.test('whatever comes, goes and moves, each is found where it is now', async (t
     return true
   })
   t.doesNotThrow(() => fc.assert(property, { numRuns: 300 }))
+})
+
+t.test('whether a peer leaves out checksums goes with the peer, not with its address', async (t) => {
+  const { table } = tableAndName()
+  table.setLacksSums(1, true)
+  table.setAddress(1, encodeSockaddr(AF_INET6, { address: '192.0.2.1', port: 1 }))
+  t.same(
+    [0, 1, 2].map((row) => table.lacksSums(row)),
+    [false, true, false],
+  )
+  table.setAddress(1, encodeSockaddr(AF_INET6, { address: '192.0.2.2', port: 1 }))
+  t.ok(table.lacksSums(1))
+  table.clear(1)
+  table.forget(1)
+  t.notOk(table.lacksSums(1))
 })

@@ -9,7 +9,7 @@ import { encodeSockaddr, SOCKADDR_BYTES, sockaddrLength } from '../../../src/lin
 import { iovec, mmsghdr, msghdr, pollfd } from '../../../src/linux/structs.js'
 import { openUdp, type UdpSocket } from '../../../src/linux/udp.js'
 import { SCRATCH_BYTES } from '../../../src/memory/plan.js'
-import { framesOffset, KIND_CONTROL, KIND_RUN, MAX_FRAME_BYTES, Records } from '../../../src/memory/record.js'
+import { framesOffset, MAX_FRAME_BYTES, Records } from '../../../src/memory/record.js'
 import { RECORD_ALIGN, Ring, ringBytes } from '../../../src/memory/ring.js'
 import { ReceiveVector } from '../../../src/worker/inbound/receive-vector.js'
 import { SendBatch } from '../../../src/worker/outbound/send-batch.js'
@@ -44,13 +44,13 @@ function frame(memory: NativeMemory, offset: number, bytes: number): Buffer {
 interface Entry {
   readonly bytes: number
   readonly gsoSize: number
-  readonly peer: number
+  readonly row: number
 }
 
 const entry = fc.record({
   bytes: fc.oneof(fc.integer({ min: 14, max: 1518 }), fc.integer({ min: 1, max: MAX_FRAME_BYTES })),
   gsoSize: fc.constantFrom(0, 536, 1448, 0xffff),
-  peer: fc.nat(0xffffffff),
+  row: fc.nat(0xffffffff),
 })
 
 /** Commits the entries as one run, each frame behind the one before on a line of its own. */
@@ -60,13 +60,13 @@ function commitRun(ring: Ring, records: Records, memory: NativeMemory, entries: 
   const record = ring.reserve(room)
   if (record < 0) throw new Error(`no room for ${room} bytes`)
   let at = record + framesOffset(entries.length)
-  for (const [index, { bytes, gsoSize, peer }] of entries.entries()) {
+  for (const [index, { bytes, gsoSize, row }] of entries.entries()) {
     memory.u8.set(pattern(bytes, index), at)
-    records.setEntry(record, index, at, bytes, gsoSize, peer)
+    records.setEntry(record, index, at, bytes, gsoSize, row)
     at += lengths[index]
   }
   records.setCount(record, entries.length)
-  ring.commit(at - record, KIND_RUN)
+  ring.commit(at - record)
   return record
 }
 
@@ -77,11 +77,11 @@ t.test('a run of frames: the table gives back every entry, and every frame is wh
     for (const entries of runs) {
       commitRun(ring, records, memory, entries)
       const record = ring.peek()
-      if (records.kind(record) !== KIND_RUN || records.count(record) !== entries.length) return false
-      for (const [index, { bytes, gsoSize, peer }] of entries.entries()) {
+      if (records.count(record) !== entries.length) return false
+      for (const [index, { bytes, gsoSize, row }] of entries.entries()) {
         const offset = records.offset(record, index)
         if (offset < record + framesOffset(entries.length) || offset % RECORD_ALIGN !== 0) return false
-        if (records.bytes(record, index) !== bytes || records.peer(record, index) !== peer) return false
+        if (records.bytes(record, index) !== bytes || records.row(record, index) !== row) return false
         if (records.gsoSize(record, index) !== gsoSize) return false
         if (!frame(memory, offset, bytes).equals(pattern(bytes, index))) return false
       }
@@ -101,27 +101,6 @@ t.test('the frames begin behind the table, on a line of their own', async (t) =>
   t.equal(framesOffset(32), 576)
 })
 
-t.test('control messages keep their place among the frames', async (t) => {
-  const { memory, first: ring, records } = twoRings()
-  const text = Buffer.from('{"peer":1,"mtu_bytes":1400}')
-  commitRun(ring, records, memory, [{ bytes: 60, gsoSize: 0, peer: 0 }])
-  const record = ring.reserve(framesOffset(1) + 1024)
-  memory.u8.set(text, record + framesOffset(1))
-  records.setEntry(record, 0, record + framesOffset(1), text.length, 0, 1)
-  records.setCount(record, 1)
-  ring.commit(framesOffset(1) + text.length, KIND_CONTROL)
-  commitRun(ring, records, memory, [{ bytes: 61, gsoSize: 0, peer: 0 }])
-
-  t.equal(records.kind(ring.peek()), KIND_RUN)
-  ring.release()
-  const message = ring.peek()
-  t.equal(records.kind(message), KIND_CONTROL)
-  t.equal(records.peer(message, 0), 1)
-  t.same(frame(memory, records.offset(message, 0), records.bytes(message, 0)), text)
-  ring.release()
-  t.equal(records.bytes(ring.peek(), 0), 61)
-})
-
 /** An array of `struct iovec` in the scratch, over those parts of the memory. */
 function iovecs(memory: NativeMemory, scratch: Scratch, parts: readonly { at: number; bytes: number }[]) {
   const vector = scratch.take(parts.length * iovec.size)
@@ -135,7 +114,7 @@ function iovecs(memory: NativeMemory, scratch: Scratch, parts: readonly { at: nu
 t.test('the kernel empties a ring and fills another in place: writev and readv', async (t) => {
   const path = join(t.testdir(), 'frames')
   const { memory, first, second, records, scratch } = twoRings()
-  const entries = [60, 1514, 9014, 14, MAX_FRAME_BYTES].map((bytes) => ({ bytes, gsoSize: 0, peer: 0 }))
+  const entries = [60, 1514, 9014, 14, MAX_FRAME_BYTES].map((bytes) => ({ bytes, gsoSize: 0, row: 0 }))
   commitRun(first, records, memory, entries)
 
   const from = first.peek()
@@ -163,7 +142,7 @@ t.test('the kernel empties a ring and fills another in place: writev and readv',
     t.ok(frame(memory, at, bytes).equals(pattern(bytes, index)), `frame of ${bytes} bytes`)
   }
   records.setCount(to, entries.length)
-  second.commit(at - to, KIND_RUN)
+  second.commit(at - to)
   t.equal(records.count(second.peek()), entries.length)
 })
 
@@ -201,7 +180,7 @@ function receiveInto(
     records.setEntry(record, i, offset, vector.bytes(i), 0, 0)
   }
   records.setCount(record, count)
-  ring.commit(framesOffset(count) + count * slotBytes, KIND_RUN)
+  ring.commit(framesOffset(count) + count * slotBytes)
   return record
 }
 
@@ -217,13 +196,13 @@ t.test(
     })
     const name = scratch.take(SOCKADDR_BYTES)
     memory.u8.set(encodeSockaddr(a.family, b.local), name)
-    const entries = Array.from({ length: 32 }, (_, i) => ({ bytes: 14 + i * 47, gsoSize: 0, peer: 0 }))
+    const entries = Array.from({ length: 32 }, (_, i) => ({ bytes: 14 + i * 47, gsoSize: 0, row: 0 }))
     commitRun(first, records, memory, entries)
 
     const run = first.peek()
     const batch = new SendBatch(scratch, sockaddrLength(a.family))
     for (let i = 0; i < records.count(run); i++) {
-      batch.addFrame(records.offset(run, i), records.bytes(run, i), records.peer(run, i), name)
+      batch.addFrame(records.offset(run, i), records.bytes(run, i), records.row(run, i), name)
     }
     batch.seal()
     t.equal(batch.count, entries.length, 'each is longer than the one before, so none follows it in a run')
@@ -250,10 +229,10 @@ t.test('a super-frame of 64 KiB leaves as segments, each a header and a slice wh
   const headerBytes = 54
   const payloadBytes = 65_536
   const gsoSize = 1_448
-  commitRun(first, records, memory, [{ bytes: headerBytes + payloadBytes, gsoSize, peer: 7 }])
+  commitRun(first, records, memory, [{ bytes: headerBytes + payloadBytes, gsoSize, row: 7 }])
   const record = first.peek()
   t.same(
-    [records.count(record), records.bytes(record, 0), records.gsoSize(record, 0), records.peer(record, 0)],
+    [records.count(record), records.bytes(record, 0), records.gsoSize(record, 0), records.row(record, 0)],
     [1, headerBytes + payloadBytes, gsoSize, 7],
   )
 
@@ -291,7 +270,7 @@ t.test('a super-frame of 64 KiB leaves as segments, each a header and a slice wh
 
 t.test('a ring of the size the tunnels have holds several super-frames', async (t) => {
   const { memory, first, records } = twoRings()
-  const superFrame = { bytes: MAX_FRAME_BYTES, gsoSize: 1448, peer: 0 }
+  const superFrame = { bytes: MAX_FRAME_BYTES, gsoSize: 1448, row: 0 }
   let held = 0
   for (const room = framesOffset(1) + MAX_FRAME_BYTES + 64; first.reserve(room) >= 0; held++) {
     commitRun(first, records, memory, [superFrame])

@@ -197,7 +197,6 @@ interface ModelRecord {
   /** As committed, and rounded up as the ring keeps it. */
   readonly bytes: number
   readonly length: number
-  readonly kind: number
   readonly fill: number
 }
 
@@ -300,12 +299,11 @@ class Modelled {
     if (this.#reserved === undefined) return
     const { offset, bytes: most } = this.#reserved
     const bytes = 8 + Math.round(share * (most - 8))
-    const kind = 1 + (this.#fill & 3)
     this.#fill = (this.#fill + 1) & 0xff
     this.#memory.u8.fill(this.#fill, offset + 8, offset + bytes)
-    this.ring.commit(bytes, kind)
+    this.ring.commit(bytes)
     const length = Math.ceil(bytes / RECORD_ALIGN) * RECORD_ALIGN
-    this.#records.push({ offset, bytes, length, kind, fill: this.#fill })
+    this.#records.push({ offset, bytes, length, fill: this.#fill })
     this.#reserved = undefined
   }
 
@@ -318,7 +316,7 @@ class Modelled {
     }
     check(record === oldest.offset, 'the oldest record is elsewhere')
     const { u8, u32 } = this.#memory
-    check(u32[record >>> 2] === oldest.length && u32[(record >>> 2) + 1] === oldest.kind, 'length or kind')
+    check(u32[record >>> 2] === oldest.length, 'length')
     const content = u8.subarray(record + 8, record + oldest.bytes)
     check(
       content.every((byte) => byte === oldest.fill),
@@ -377,7 +375,7 @@ t.test('an empty ring has room for the largest record wherever it stands', async
   const ring = new Ring(NativeMemory.allocate(ringBytes(dataBytes)), 0, dataBytes)
   for (let turn = 0; turn < 1_000; turn++) {
     if (ring.reserve(ring.maxRecordBytes) < 0) t.fail(`no room at turn ${turn}`)
-    ring.commit(RECORD_ALIGN * (1 + (turn % 31)), 1)
+    ring.commit(RECORD_ALIGN * (1 + (turn % 31)))
     if (ring.peek() < 0) t.fail(`nothing there at turn ${turn}`)
     ring.release()
   }

@@ -20,9 +20,9 @@ function tables(limit = LIMIT) {
   return { memory, routes, find }
 }
 
-const route = (text: string, peer: number): Route => {
+const route = (text: string, row: number): Route => {
   const [address, prefixLength] = ipaddr.parseCIDR(text)
-  return { address: address.toByteArray(), prefixLength, peer }
+  return { address: address.toByteArray(), prefixLength, row }
 }
 
 const bytesOf = (text: string) => ipaddr.parse(text).toByteArray()
@@ -39,7 +39,7 @@ function longest(routes: readonly Route[], address: ArrayLike<number>): number {
     }
     if (agrees && (best === undefined || it.prefixLength >= best.prefixLength)) best = it
   }
-  return best?.peer ?? FLOOD
+  return best?.row ?? FLOOD
 }
 
 /** Few values for each byte, so that prefixes nest, meet, and begin and end where the address space does. */
@@ -49,7 +49,7 @@ const routeOf = (bytes: number) =>
   fc.record({
     address: addressOf(bytes),
     prefixLength: fc.oneof(fc.integer({ min: 0, max: bytes * 8 }), fc.constantFrom(0, 8, bytes * 8)),
-    peer: fc.nat(255),
+    row: fc.nat(255),
   })
 
 for (const [family, bytes] of [

@@ -109,10 +109,10 @@ t.test('what a peer was sent under its keys says nothing to another', async (t) 
     [b, c],
     [a, c],
   ])
-    x.knows(y, { number: y === c ? 1 : 0 })
+    x.knows(y, { row: y === c ? 1 : 0 })
   b.knows(a)
   c.knows(a)
-  c.knows(b, { number: 1 })
+  c.knows(b, { row: 1 })
   a.sendData(0, HELLO)
   a.sendData(1, HELLO)
   const was = stateOf(world, c)

@@ -53,7 +53,7 @@ t.test('an unknown key, a wrong preshared key, another protocol: no answer and n
   t.equal(b.keypairs.held.size, 0)
 
   const other = world.end('o:1', 5)
-  b.knows(other, { number: 1, presharedKey: new Uint8Array(32).fill(1) })
+  b.knows(other, { row: 1, presharedKey: new Uint8Array(32).fill(1) })
   other.knows(b, { presharedKey: new Uint8Array(32).fill(2) }).initiate(0)
   t.same(other.verdicts, ['not authentic'])
   t.notOk(other.handshakes.peer(0)?.hasKeypair)
@@ -104,6 +104,16 @@ t.test('two that begin at once both come to keys, and hear each other', async (t
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) next()
   t.same(b.opened.at(-1), Buffer.from('to b'))
   t.same(a.opened.at(-1), Buffer.from('to a'))
+
+  // Each seals with the keys of its own handshake now. Until the next response has come, those are still good.
+  world.carries = ({ message }) => message[0] !== MESSAGE.response
+  world.pass(126_000)
+  const mark = world.sent.length
+  a.sendData(0, HELLO)
+  world.pass(200)
+  t.ok(world.since(mark, MESSAGE.response, b.address).length > 0, 'b has answered')
+  a.sendData(0, Buffer.from('still under the old ones'))
+  t.same(b.opened.at(-1), Buffer.from('still under the old ones'))
 })
 
 t.test('under load a sender gets a cookie, and is answered when it comes back with it', async (t) => {
@@ -230,30 +240,44 @@ t.test('one that is removed and comes back takes no initiation of before', async
   t.equal(b.verdicts.at(-1), 'accepted', 'one that is new is taken')
 })
 
-t.test('other settings leave the keys as they are, another preshared key ends them', async (t) => {
-  const { world, a, b, peers } = pair()
-  a.sendData(0, HELLO)
-  const none = new Uint8Array(32)
-  const handshakes = () => world.since(0, MESSAGE.initiation).length
-  peers.a.change({ presharedKey: none, persistentKeepaliveMs: 3 * S }, world.nowMs)
-  t.ok(a.sendData(0, HELLO), 'there are keys')
-  const mark = world.sent.length
-  world.pass(10 * S)
-  t.equal(world.since(mark, MESSAGE.transport, 'a:1').length, 3, 'it keeps alive')
-  t.equal(handshakes(), 1)
-  peers.a.change({ presharedKey: none, persistentKeepaliveMs: 0 }, world.nowMs)
-  const quiet = world.sent.length
-  world.pass(30 * S)
-  t.equal(world.since(quiet, MESSAGE.transport, 'a:1').length, 0, 'it does no more')
+t.test(
+  'other settings leave the keys as they are, after another preshared key there are new ones',
+  async (t) => {
+    const { world, a, b, peers } = pair()
+    a.sendData(0, HELLO)
+    const none = new Uint8Array(32)
+    const handshakes = () => world.since(0, MESSAGE.initiation).length
+    peers.a.change({ presharedKey: none, persistentKeepaliveMs: 3 * S }, world.nowMs)
+    t.ok(a.sendData(0, HELLO), 'there are keys')
+    const mark = world.sent.length
+    world.pass(10 * S)
+    t.equal(world.since(mark, MESSAGE.transport, 'a:1').length, 3, 'it keeps alive')
+    t.equal(handshakes(), 1)
+    peers.a.change({ presharedKey: none, persistentKeepaliveMs: 0 }, world.nowMs)
+    const quiet = world.sent.length
+    world.pass(30 * S)
+    t.equal(world.since(quiet, MESSAGE.transport, 'a:1').length, 0, 'it does no more')
 
-  const presharedKey = new Uint8Array(32).fill(7)
-  for (const peer of [peers.a, peers.b]) peer.change({ presharedKey, persistentKeepaliveMs: 0 }, world.nowMs)
-  t.notOk(peers.a.hasKeypair)
-  t.equal(a.keypairs.held.size + b.keypairs.held.size, 0)
-  t.notOk(a.sendData(0, HELLO))
-  t.ok(a.sendData(0, HELLO), 'there are new ones, with that key')
-  peers.b.change({ presharedKey: none, persistentKeepaliveMs: 0 }, world.nowMs)
-  world.pass(6 * S)
-  peers.a.initiate(world.nowMs)
-  t.notOk(peers.b.hasKeypair, 'without it there are none')
-})
+    const presharedKey = new Uint8Array(32).fill(7)
+    const madeMs = () => [peers.a.handshakeMs, peers.b.handshakeMs]
+    const before = madeMs()
+    peers.b.change({ presharedKey, persistentKeepaliveMs: 0 }, world.nowMs)
+    t.ok(a.sendData(0, HELLO) && b.sendData(0, HELLO), 'the keys are those of before')
+    world.pass(3 * S)
+    t.same(madeMs(), before, 'the other end does not have that key yet')
+    peers.a.change({ presharedKey, persistentKeepaliveMs: 0 }, world.nowMs)
+    world.pass(10 * S)
+    t.ok(
+      madeMs().every((ms, index) => (ms ?? 0) > (before[index] ?? 0)),
+      'there are new ones, with that key',
+    )
+    const during = madeMs()
+    peers.a.change({ presharedKey: undefined, persistentKeepaliveMs: 0 }, world.nowMs)
+    world.pass(10 * S)
+    t.same(madeMs(), during, 'one that stays changes nothing')
+    t.ok(a.sendData(0, HELLO) && b.sendData(0, HELLO))
+    peers.b.change({ presharedKey: none, persistentKeepaliveMs: 0 }, world.nowMs)
+    world.pass(200 * S)
+    t.notOk(peers.a.hasKeypair || peers.b.hasKeypair, 'without it there are none when those have expired')
+  },
+)

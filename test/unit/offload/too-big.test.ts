@@ -96,7 +96,9 @@ t.test('no answer is given where a router gives none', async (t) => {
   const answers = (ip: 4 | 6, change: (frame: Uint8Array) => void, l2: 0 | 14 = 14) => {
     const { frame } = frameOf({ ip, l2, protocol: 'udp' }, 1_400)
     change(frame)
-    return answerTo(frame, l2, 1_300) !== undefined
+    const answered = answerTo(frame, l2, 1_300) !== undefined
+    t.equal(answerer.isDue(FRAME, frame.length, frame.length, l2), answered)
+    return answered
   }
   t.ok(answers(4, () => {}))
   t.ok(answers(6, () => {}))

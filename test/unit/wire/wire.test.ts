@@ -1,13 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { internetChecksum } from '../../../src/wire/checksum.js'
-import {
-  ETHERNET_HEADER_BYTES,
-  formatMac,
-  isGroupMac,
-  maxFrameBytes,
-  parseMac,
-} from '../../../src/wire/ethernet.js'
+import { ETHERNET_HEADER_BYTES, formatMac, isGroupMac, parseMac } from '../../../src/wire/ethernet.js'
 import { echoRequest, ICMP_HEADER_BYTES, parseEchoReply } from '../../../src/wire/icmp.js'
 import {
   IPV4_HEADER_BYTES,
@@ -17,8 +11,6 @@ import {
   looksLikeIp,
   UDP_HEADER_BYTES,
 } from '../../../src/wire/ip.js'
-import type { DeviceMode } from '../../../src/wire/mode.js'
-import { overheadBytes } from '../../../src/wire/overhead.js'
 
 const mac = fc.uint8Array({ minLength: 6, maxLength: 6 })
 const hex = (text: string) => Buffer.from(text.replaceAll(/\s/g, ''), 'hex')
@@ -57,26 +49,6 @@ t.test('a group address is told by the lowest bit of its first byte alone', asyn
   t.ok(isGroupMac(hex('0180c2000000')), 'spanning tree')
   t.ok(isGroupMac(hex('333300000001')), 'IPv6 all nodes')
   t.notOk(isGroupMac(hex('020000000001')))
-})
-
-t.test('the longest frame is the MTU, a header and a tag', async (t) => {
-  t.equal(maxFrameBytes(1500), 1518)
-  t.equal(maxFrameBytes(1458), 1476)
-  fc.assert(fc.property(fc.nat(65_521), (mtu) => maxFrameBytes(mtu) - mtu === ETHERNET_HEADER_BYTES + 4))
-})
-
-t.test('the overhead is what the headers add up to', async (t) => {
-  const bytes = (mode: DeviceMode, outer: 'ipv4' | 'ipv6') => overheadBytes(mode, outer)
-  t.equal(bytes('tap', 'ipv4'), 42)
-  t.equal(bytes('tap', 'ipv6'), 62)
-  t.equal(bytes('tun', 'ipv4'), 28)
-  t.equal(bytes('tun', 'ipv6'), 48)
-  fc.assert(
-    fc.property(fc.constantFrom<DeviceMode>('tap', 'tun'), fc.constantFrom('ipv4', 'ipv6'), (mode, outer) => {
-      const ip = outer === 'ipv4' ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES
-      return bytes(mode, outer) === (mode === 'tap' ? ETHERNET_HEADER_BYTES : 0) + ip + UDP_HEADER_BYTES
-    }),
-  )
 })
 
 t.test("the article's figures: ping -s 100 is a frame of 142 bytes, 42 more outside", async (t) => {

@@ -2,7 +2,6 @@ import t from 'tap'
 import { Doorbell } from '../../../src/linux/eventfd.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { C, COUNTERS } from '../../../src/memory/counters.js'
-import { KIND_RUN } from '../../../src/memory/record.js'
 import { Ring, ringBytes } from '../../../src/memory/ring.js'
 import { Loop } from '../../../src/worker/loop.js'
 import { DONE, MORE, type Progress, type Sink, type Source } from '../../../src/worker/port.js'
@@ -26,7 +25,7 @@ function makeLoop() {
       if (!told.busy) return DONE
       told.filled++
       ring.reserve(64)
-      ring.commit(64, KIND_RUN)
+      ring.commit(64)
       return MORE
     },
     handleError() {},

@@ -4,15 +4,19 @@ import t from 'tap'
 import { CRYPTO_SCRATCH_BYTES } from '../../../src/crypto/ciphers.js'
 import { findCrypto } from '../../../src/crypto/find-crypto.js'
 import { mac } from '../../../src/crypto/primitives.js'
+import { encapFor } from '../../../src/encap/encap.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { C, COUNTERS, type CounterName } from '../../../src/memory/counters.js'
+import { Drops } from '../../../src/memory/drops.js'
 import { KeypairTable } from '../../../src/memory/keypair-table.js'
 import { Mailbox } from '../../../src/memory/mailbox.js'
+import { NAME_BYTES } from '../../../src/memory/name.js'
 import { PathLimits } from '../../../src/memory/path-limits.js'
 import { P, PEER_STRIDE } from '../../../src/memory/peer-counters.js'
 import { PeerTable } from '../../../src/memory/peer-table.js'
 import { planMemory, StateWord } from '../../../src/memory/plan.js'
 import { SEALING_SLOTS_BYTES } from '../../../src/memory/slots.js'
+import { StateWords } from '../../../src/memory/state-words.js'
 import { byteOperations } from '../../../src/offload/bytes.js'
 import { INITIATION, MESSAGE, TRANSPORT_HEADER_BYTES } from '../../../src/wire/wireguard.js'
 import { GATE_SCRATCH_BYTES, Gate } from '../../../src/worker/inbound/gate.js'
@@ -67,12 +71,13 @@ class Side {
     this.name = scratch.take(64)
     this.peers = new PeerTable(memory, plan.peers, plan.peerRows)
     this.table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
+    const encap = encapFor(tap ? 'tap' : 'tun', true)
     this.keyring = new Keyring({
       memory,
       table: this.table,
       aead,
       peers: this.peers,
-      tap,
+      encap,
       clockMs: this.clockMs,
       tellMain,
     })
@@ -83,12 +88,13 @@ class Side {
       limits,
       bytes,
       slots: places,
-      state: plan.state,
-      tap,
+      words: new StateWords(memory, plan.state),
+      encap,
     })
     this.queue = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
-    memory.i32[(plan.state >>> 2) + StateWord.paddingLimit] = 1440
+    new StateWords(memory, plan.state).paddingLimitBytes = 1440
     const { counters, peerCounters, table, peers } = this
+    const drops = new Drops(counters, peerCounters)
     const gate = new Gate({
       memory,
       table,
@@ -97,43 +103,43 @@ class Side {
       macs: makeMacCheck(crypto, { mac1: this.mac1Key, cookie: randomBytes(32) }, scratch),
       handshakes: this.queue,
       tellMain,
-      fd: -1,
-      sockaddrBytes: 0,
+      outlet: { send: () => false, usedBytes: () => 0 },
+      nowMs: () => 0,
       scratch: scratch.take(GATE_SCRATCH_BYTES),
-      counters,
+      drops,
     })
-    this.opener = new Opener({ memory, keyring: this.keyring, gate, counters, peerCounters })
+    this.opener = new Opener({ memory, keyring: this.keyring, gate, counters, peerCounters, drops })
   }
 
-  /** Gives a peer keys in a row; the row's index is also what it is sent to. */
-  key(peer: number, row: number, overMs = Number.POSITIVE_INFINITY): void {
+  /** Gives a peer keys in a keypair's row; that one's index is also what it is sent to. */
+  key(row: number, keyRow: number, overMs = Number.POSITIVE_INFINITY): void {
     const key = randomBytes(32)
-    const index = 0x7700_0000 + row
-    this.table.reserve(row, index, peer)
-    this.table.establish(row, index, key, key, overMs)
-    this.table.sealWith(peer, row)
+    const index = 0x7700_0000 + keyRow
+    this.table.reserve(keyRow, index, row)
+    this.table.establish(keyRow, index, key, key, overMs)
+    this.table.sealWith(row, keyRow)
   }
 
   /** Undefined where there is nothing to seal with. */
-  seal(peer: number, frame: Uint8Array): Buffer | undefined {
+  seal(row: number, frame: Uint8Array): Buffer | undefined {
     this.memory.u8.set(frame, this.sealer.frame)
-    const bytes = this.sealer.seal(peer, frame.length)
+    const bytes = this.sealer.seal(row, frame.length)
     const { message } = this.sealer
     return bytes === 0 ? undefined : Buffer.from(this.memory.u8.slice(message, message + bytes))
   }
 
   /** What the device would get of a run of messages, each `step` bytes but the last. */
-  open(run: Uint8Array, step = run.length): { peer: number; frame: Buffer }[] {
+  open(run: Uint8Array, step = run.length): { row: number; frame: Buffer }[] {
     const { u8, view } = this.memory
     u8.set(run, this.at + 2)
-    const frames: { peer: number; frame: Buffer }[] = []
+    const frames: { row: number; frame: Buffer }[] = []
     const any = this.opener.open(this.at + 2, run.length, step, this.name)
     for (let done = 0; run.length - done >= TRANSPORT_HEADER_BYTES; done += step) {
       const bytes = view.getUint32(this.at + 2 + done, true)
       if (bytes === 0) continue
       const at = this.at + 2 + done + TRANSPORT_HEADER_BYTES
       frames.push({
-        peer: view.getUint32(this.at + 6 + done, true),
+        row: view.getUint32(this.at + 6 + done, true),
         frame: Buffer.from(u8.slice(at, at + bytes)),
       })
     }
@@ -152,11 +158,11 @@ t.test('what is sealed opens once, from whom it is', async () => {
   const side = new Side(true)
   side.key(0, 3)
   side.key(1, 5)
-  const property = fc.property(fc.nat(1), frames, (peer, frame) => {
-    const message = side.seal(peer, frame)
+  const property = fc.property(fc.nat(1), frames, (row, frame) => {
+    const message = side.seal(row, frame)
     if (message === undefined) return false
     const [first] = side.open(message)
-    return first.peer === peer && first.frame.equals(frame) && side.open(message).length === 0
+    return first.row === row && first.frame.equals(frame) && side.open(message).length === 0
   })
   fc.assert(property, { numRuns: 500 })
 })
@@ -292,8 +298,8 @@ t.test(
     const generation = table.generation.bind(table)
     // The row is another peer's right after it was looked at for the last time.
     const handOverAfter = (looks: number) => {
-      table.generation = (row) => {
-        const now = generation(row)
+      table.generation = (keyRow) => {
+        const now = generation(keyRow)
         if (--looks === 0) {
           table.release(0)
           side.key(1, 0)
@@ -306,8 +312,8 @@ t.test(
     handOverAfter(3)
     const [opened] = side.open(message)
     table.generation = generation
-    t.equal(opened.peer, 0)
-    t.equal(table.peer(0), 1)
+    t.equal(opened.row, 0)
+    t.equal(table.row(0), 1)
     t.notOk(table.isConfirmed(0), "nor has anything been opened with the other one's keys")
   },
 )
@@ -334,7 +340,7 @@ t.test(
   'handshake messages come to main with where they are from; those without the right mac1 do not',
   async (t) => {
     const side = new Side(true)
-    side.memory.u8.fill(9, side.name, side.name + 28)
+    side.memory.u8.fill(9, side.name, side.name + NAME_BYTES)
     const message = randomBytes(INITIATION.size)
     message.writeUInt32LE(MESSAGE.initiation)
     t.same(side.open(message), [])
@@ -343,7 +349,7 @@ t.test(
     t.same(side.open(message), [])
     const heard: Buffer[] = []
     side.queue.take(10, (_peer, head) => heard.push(Buffer.from(head)))
-    t.same(heard, [Buffer.concat([message, Buffer.alloc(28, 9)])])
+    t.same(heard, [Buffer.concat([message, Buffer.alloc(NAME_BYTES, 9)])])
     t.same(side.open(message.subarray(0, -1)), [])
     t.equal(side.count('dropNotPrivate'), 1)
   },

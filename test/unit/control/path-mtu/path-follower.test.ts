@@ -1,5 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { probing } from '../../../../src/control/kernel/probing.js'
+import { systemClock } from '../../../../src/control/kernel/system-clock.js'
 import { PathFollower, SEARCH_INTERVAL_MS } from '../../../../src/control/path-mtu/path-follower.js'
 import { controlAnswer } from '../../../../src/wire/control.js'
 
@@ -8,8 +11,14 @@ const HEADERS_BYTES = 28
 
 /** A follower whose far end acknowledges what `carries` lets through, without a network between. */
 function followed() {
-  const path = { carriesBytes: 1400, sent: 0, answers: true }
+  const path = { carriesBytes: 1400, sent: 0, answers: true, aheadMs: 0 }
+  const clock = systemClock()
   const follower: PathFollower = new PathFollower({
+    clock: { ...clock, nowMs: () => clock.nowMs() + path.aheadMs },
+    network: probing,
+    random: Math.random,
+    from: () => undefined,
+    newToken: () => randomBytes(8).readBigUInt64BE(),
     onFault: (error) => t.fail(String(error)),
     refreshMs: 600_000,
     onChange: () => {},
@@ -32,8 +41,7 @@ async function until(check: () => boolean) {
 
 t.test('what the paths before carried holds until it is known what this one does', async (t) => {
   const { follower, path } = followed()
-  let nowMs = performance.now()
-  follower.follow(LOOPBACK, nowMs)
+  follower.follow(LOOPBACK)
   t.equal(follower.knownBytes, undefined)
   t.ok(await until(() => follower.pathMtu?.how === 'acknowledged'))
   t.equal(follower.knownBytes, 1400)
@@ -43,15 +51,15 @@ t.test('what the paths before carried holds until it is known what this one does
   const sent = path.sent
   for (let moves = 0; moves < 100; moves++) {
     follower.leave()
-    follower.follow(LOOPBACK, ++nowMs)
+    follower.follow(LOOPBACK)
   }
   t.equal(path.sent, sent, 'nothing is asked again at once')
   t.equal(follower.knownBytes, 1400)
 
   t.comment('and stays')
   path.carriesBytes = 1450
-  nowMs += SEARCH_INTERVAL_MS
-  follower.follow(LOOPBACK, nowMs)
+  path.aheadMs += SEARCH_INTERVAL_MS
+  follower.follow(LOOPBACK)
   t.same([follower.pathMtu?.how, follower.pathMtu?.mtuBytes], ['previous', 1400])
   path.answers = true
   t.ok(await until(() => follower.pathMtu?.how === 'acknowledged'))
@@ -61,11 +69,12 @@ t.test('what the paths before carried holds until it is known what this one does
 
 t.test('a path that nobody says anything of is not held to what another one carried', async (t) => {
   const { follower, path } = followed()
-  follower.follow(LOOPBACK, 0)
+  follower.follow(LOOPBACK)
   t.ok(await until(() => follower.pathMtu?.how === 'acknowledged'))
   follower.leave()
   path.answers = false
-  follower.follow(LOOPBACK, SEARCH_INTERVAL_MS)
+  path.aheadMs += SEARCH_INTERVAL_MS
+  follower.follow(LOOPBACK)
   t.equal(follower.knownBytes, 1400)
   t.ok(await until(() => follower.pathMtu?.how === 'reached'), 'but for what ICMP says')
   t.equal(follower.knownBytes, 1500)

@@ -11,8 +11,18 @@ class Peer {
   #sent = 0
   #received = 0
 
+  get counts() {
+    return { sentFrames: this.#sent, receivedFrames: this.#received }
+  }
+
+  /** Frames come from it, and are not looked at yet. */
+  send(frames: number): this {
+    this.#received += frames
+    return this
+  }
+
   /** `seconds` more, in which it does as it is told. */
-  for(seconds: number, does: { answers?: boolean; sends?: number; gets?: number }): this {
+  for(seconds: number, does: { answers?: boolean; sends?: number; gets?: number; asks?: boolean }): this {
     for (let i = 0; i < seconds; i++, this.seconds++) {
       this.#received += does.sends ?? 0
       this.#sent += does.gets ?? 0
@@ -21,6 +31,7 @@ class Peer {
         nowMs,
         sentFrames: this.#sent,
         receivedFrames: this.#received,
+        asks: does.asks ?? false,
       })
       if (hello) this.hellos.push(this.seconds)
       if (locate) this.locates.push(this.seconds)
@@ -103,13 +114,28 @@ t.test('one that was never heard is new, asked ever more rarely, and looked for 
   t.same(peer.locates.slice(0, 2), [10, 40])
 })
 
+t.test('one that answers no handshake is looked for, although no frame can be sent to it', async (t) => {
+  const peer = new Peer().for(60, { asks: true })
+  t.equal(peer.life.state, 'new')
+  t.same(peer.locates, [10, 40])
+  t.same(new Peer().for(60, {}).locates, [])
+})
+
 t.test('one that has moved is asked at once', async (t) => {
   const peer = new Peer().for(300, { sends: 1 })
   const before = peer.hellos.length
-  peer.life.moved()
+  peer.life.moved(peer.counts)
   peer.for(1, { sends: 1, answers: true })
   t.equal(peer.hellos.length, before + 1)
   t.equal(peer.life.answersHello, true)
+})
+
+t.test('what came from where it was does not count where it is now', async (t) => {
+  const peer = new Peer().for(20, { answers: true }).for(12, {})
+  t.equal(peer.life.state, 'silent')
+  peer.send(1).life.moved(peer.counts)
+  t.equal(peer.for(1, {}).life.state, 'silent')
+  t.equal(peer.send(1).for(1, {}).life.state, 'up')
 })
 
 t.test('what it was asked before it was there does not count against it', async (t) => {

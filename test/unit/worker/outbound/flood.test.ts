@@ -24,10 +24,10 @@ const timesEach = (all: readonly Uint8Array[], times: number) =>
 
 /** Refuses what is for this peer. */
 const refusing =
-  (peer: number, errno: number): Kernel =>
+  (row: number, errno: number): Kernel =>
   ({ count, isFor }) => {
     let good = 0
-    while (good < count && !isFor(good, peer)) good++
+    while (good < count && !isFor(good, row)) good++
     return good > 0 ? good : -errno
   }
 
@@ -40,8 +40,8 @@ for (const peers of [2, 20, 256]) {
     t.equal(made.calls(), 1)
     t.same(counted(received(made.to)), timesEach(frames, peers))
     t.equal(made.counters[C.sentFrames], frames.length * peers)
-    for (let peer = 0; peer < peers; peer++)
-      if (made.sentTo(peer) !== frames.length) t.fail(`${made.sentTo(peer)} to peer ${peer}`)
+    for (let row = 0; row < peers; row++)
+      if (made.sentTo(row) !== frames.length) t.fail(`${made.sentTo(row)} to row ${row}`)
   })
 }
 
@@ -78,7 +78,7 @@ t.test('many super-frames to very many are sent in parts, and none is lost or tw
 })
 
 for (const errno of [ENETUNREACH, EPERM, EHOSTUNREACH]) {
-  t.test(`a peer that cannot be sent to costs the others nothing (errno ${errno})`, async (t) => {
+  t.test(`a row that cannot be sent to costs the others nothing (errno ${errno})`, async (t) => {
     const peers = 20
     const made = makeSink(t, { peers, kernel: refusing(7, errno) })
     const { bytes, l4, frames } = superFrame(100)
@@ -86,7 +86,7 @@ for (const errno of [ENETUNREACH, EPERM, EHOSTUNREACH]) {
     made.sink.drain(made.ring)
     t.same(counted(received(made.to)), timesEach(frames, peers - 1), 'the others get everything')
     t.equal(made.droppedFor(7), frames.length, 'it is counted against the one')
-    for (const peer of [6, 8, 19]) t.same([made.droppedFor(peer), made.sentTo(peer)], [0, frames.length])
+    for (const row of [6, 8, 19]) t.same([made.droppedFor(row), made.sentTo(row)], [0, frames.length])
     // What ICMP may have said is outlasted first.
     t.ok(made.calls() <= (errno === EHOSTUNREACH ? 7 : 4), `${made.calls()} calls`)
   })
@@ -101,7 +101,7 @@ t.test('to one peer alone; one that has no address any more is everywhere, or no
   put(made, [single(1)])
   made.sink.drain(made.ring)
   t.same([0, 1, 2, 3, 4].map(made.sentTo), [1, 1, 1, 2, 1])
-  for (const peer of [0, 1, 2, 4]) made.table.clear(peer)
+  for (const row of [0, 1, 2, 4]) made.table.clear(row)
   put(made, [single(1)])
   made.sink.drain(made.ring)
   t.equal(made.counters[C.dropUnreachable], 1)

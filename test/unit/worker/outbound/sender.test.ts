@@ -113,8 +113,8 @@ t.test('a full send buffer is waited for anew by each batch', async (t) => {
 t.test('a peer where nobody listens costs the others nothing', async (t) => {
   const peers = 20
   const made = makeSink(t, { peers })
-  for (let peer = 1; peer < peers; peer += 2)
-    made.table.setAddress(peer, encodeSockaddr(made.family, { address: '127.0.3.1', port: 9 }))
+  for (let row = 1; row < peers; row += 2)
+    made.table.setAddress(row, encodeSockaddr(made.family, { address: '127.0.3.1', port: 9 }))
   const frames = Array.from({ length: 50 }, (_, number) => single(2 * number))
   for (const frame of frames) {
     put(made, [frame])

@@ -22,7 +22,7 @@ function make(all: readonly Route[]) {
     router,
     routes,
     fromDevice: (bytes: Buffer) => router.fromDevice(PACKET, put(bytes)),
-    fromPeer: (peer: number, bytes: Buffer) => router.fromPeer(PACKET, put(bytes), peer),
+    fromPeer: (row: number, bytes: Buffer) => router.fromPeer(PACKET, put(bytes), row),
   }
 }
 
@@ -42,15 +42,15 @@ function packet6(from = 0x77, to = 0x78): Buffer {
   return bytes
 }
 
-const four = (last: number, prefixLength: number, peer: number) => ({
+const four = (last: number, prefixLength: number, row: number) => ({
   address: [10, 9, 0, last],
   prefixLength,
-  peer,
+  row,
 })
-const six = (last: number, prefixLength: number, peer: number) => ({
+const six = (last: number, prefixLength: number, row: number) => ({
   address: [0xfe, 0x80, ...new Array<number>(13).fill(0), last],
   prefixLength,
-  peer,
+  row,
 })
 
 t.test('the destination decides where a packet from the device goes', async (t) => {

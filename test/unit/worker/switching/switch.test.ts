@@ -42,9 +42,9 @@ function make(relay = false) {
     it.begin()
     return it.fromDevice(FRAME, put(bytes), frames)
   }
-  const fromPeer = (peer: number, bytes: Buffer) => {
+  const fromPeer = (row: number, bytes: Buffer) => {
     it.begin()
-    return it.fromPeer(FRAME, put(bytes), peer)
+    return it.fromPeer(FRAME, put(bytes), row)
   }
   return { it, put, fdb, addresses, fromDevice, fromPeer }
 }
@@ -123,8 +123,8 @@ t.test("who asks after a configured peer's address asks that peer alone", async 
   t.equal(fromDevice(request), FLOOD)
   t.equal(fromDevice(solicit), FLOOD)
   addresses.set([
-    { address: [10, 9, 0, 78], prefixLength: 32, peer: 2 },
-    { address: [0xfd, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3], prefixLength: 128, peer: 3 },
+    { address: [10, 9, 0, 78], prefixLength: 32, row: 2 },
+    { address: [0xfd, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3], prefixLength: 128, row: 3 },
   ])
   t.equal(fromDevice(request), 2)
   t.equal(fromDevice(tagged(request, 0xe000)), FLOOD, 'a tag hides it')
@@ -136,7 +136,7 @@ t.test("who asks after a configured peer's address asks that peer alone", async 
 
 t.test('a hub with relay takes a question to the peer that is asked after', async (t) => {
   const { fromPeer, addresses } = make(true)
-  addresses.set([{ address: [10, 9, 0, 78], prefixLength: 32, peer: 2 }])
+  addresses.set([{ address: [10, 9, 0, 78], prefixLength: 32, row: 2 }])
   const request = frame(BROADCAST, ETHERTYPE.arp, arp(1))
   t.equal(fromPeer(0, request), 2)
   t.equal(fromPeer(2, request), FILTERED)

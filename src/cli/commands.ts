@@ -1,0 +1,17 @@
+import type { Command } from 'commander'
+
+/**
+ * Each command is loaded only if it is asked for. The help loads all. `start` must not wait for the demo's
+ * modules.
+ */
+export const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  start: async () => (await import('./start.js')).addStart,
+  status: async () => (await import('./status.js')).addStatus,
+  peers: async () => (await import('./peers.js')).addPeers,
+  fdb: async () => (await import('./fdb.js')).addFdb,
+  reload: async () => (await import('./reload.js')).addReload,
+  mtu: async () => (await import('./mtu.js')).addMtu,
+  keygen: async () => (await import('./keys.js')).addKeygen,
+  pubkey: async () => (await import('./keys.js')).addPubkey,
+  demo: async () => (await import('./demo.js')).addDemo,
+}

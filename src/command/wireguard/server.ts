@@ -1,0 +1,141 @@
+import { once } from 'node:events'
+import { mkdirSync, rmSync, statSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { EIO } from '../../linux/errno.js'
+import { isListening } from '../exchange.js'
+import { ANSWER_WITHIN_MS, isOwn } from '../path.js'
+import type { OnFault } from '../server.js'
+import { errnoText, writeGet } from './get-text.js'
+import type { DeviceConfiguration, SetOperation } from './operation.js'
+import { readWiped } from './own-buffer.js'
+import { OperationReader } from './reader.js'
+
+/** Where wg(8) looks for the sockets of programs. All network namespaces share it. */
+const DIRECTORY = '/var/run/wireguard'
+
+/** Neither the group nor others can connect. */
+const UMASK = 0o177
+
+/** A tunnel whose configuration can be read and changed. */
+export interface Configurable {
+  get(): DeviceConfiguration
+  /** Wipes the keys of the operation. @returns 0, or an errno */
+  set(operation: SetOperation): Promise<number>
+}
+
+/**
+ * Serves WireGuard's cross-platform configuration protocol (wireguard.com/xplatform) at the socket where wg(8) looks for
+ * `device`. The tunnel runs without it if there can be none.
+ * @param inform gets a sentence if there is none
+ * @returns a function that ends the server
+ */
+export async function serveWireGuard(
+  device: string,
+  configurable: Configurable,
+  onFault: OnFault,
+  inform: (sentence: string) => void,
+  directory = DIRECTORY,
+): Promise<() => void> {
+  const path = join(directory, `${device}.sock`)
+  const refuse = (why: string) => {
+    inform(`wg cannot ask this tunnel: ${why}`)
+    return () => {}
+  }
+  // In another user's directory, what a name stands for could change at any moment.
+  if (!isOwn(directory)) return refuse(`${directory} is another user's`)
+  const sockets = new Set<Socket>()
+  const server = createServer({ pauseOnConnect: true }, (accepted) => {
+    try {
+      const socket = attend(accepted, configurable, onFault)
+      sockets.add(socket)
+      socket.on('close', () => sockets.delete(socket))
+    } catch (error) {
+      // For example, the process has no fd left.
+      onFault(error, 'wg')
+    }
+  })
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 })
+    await listen(server, path).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE' || !isSocket(path) || (await isListening(path))) throw error
+      // A killed tunnel has left it behind.
+      rmSync(path, { force: true })
+      await listen(server, path)
+    })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EADDRINUSE' && isSocket(path)) return refuse(`another tunnel or program answers at ${path}`)
+    return refuse(`no socket can be made at ${path} (${code})`)
+  }
+  // For example, a connection is not accepted because the process has no fd left.
+  server.on('error', (error) => onFault(error))
+  server.unref()
+  return () => {
+    // This removes the file, too.
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  }
+}
+
+function isSocket(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isSocket() === true
+}
+
+async function listen(server: Server, path: string): Promise<void> {
+  const before = process.umask(UMASK)
+  try {
+    // Node.js makes the socket before this returns.
+    server.listen(path)
+  } finally {
+    process.umask(before)
+  }
+  await once(server, 'listening')
+}
+
+/** Answers one operation after the other, until the other side has enough. */
+function attend(accepted: Socket, configurable: Configurable, onFault: OnFault): Socket {
+  const reader = new OperationReader()
+  const socket = readWiped(accepted, (bytes) => {
+    reader.push(bytes)
+    answers = answers.then(answer).catch((error: unknown) => {
+      onFault(error, 'wg')
+      end()
+    })
+  })
+  const end = () => {
+    reader.wipe()
+    socket.destroy()
+  }
+  const answer = async () => {
+    for (let operation = reader.next(); operation !== undefined; operation = reader.next()) {
+      const bytes = await answerTo(operation, configurable, onFault)
+      await new Promise<void>((resolve) => socket.write(bytes, () => resolve()))
+      bytes.fill(0)
+      if (socket.destroyed) return
+    }
+    if (reader.isLost) end()
+  }
+  let answers = Promise.resolve()
+  socket.setTimeout(ANSWER_WITHIN_MS, end)
+  socket.on('error', end)
+  socket.on('close', () => reader.wipe())
+  socket.on('end', () => void answers.then(() => socket.end()))
+  return socket
+}
+
+/** @returns the bytes of the answer, which the caller wipes */
+async function answerTo(
+  operation: 'get' | SetOperation | number,
+  configurable: Configurable,
+  onFault: OnFault,
+): Promise<Buffer> {
+  if (typeof operation === 'number') return Buffer.from(errnoText(operation))
+  try {
+    if (operation !== 'get') return Buffer.from(errnoText(await configurable.set(operation)))
+    return writeGet(configurable.get())
+  } catch (error) {
+    onFault(error, 'wg')
+    return Buffer.from(errnoText(EIO))
+  }
+}

@@ -1,0 +1,298 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Logger } from 'pino'
+import type { Settings } from '../../config/schema.js'
+import type { Encap } from '../../encap/encap.js'
+import { UserError } from '../../errors.js'
+import { KernelError } from '../../linux/errno.js'
+import { CAN_KERNEL, type ControlMessage, NOT_NOW } from '../../wire/control.js'
+import type { Addresses } from '../addresses.js'
+import type { ControlChannel } from '../control-channel.js'
+import type { Roster, RosterPeer } from '../peer/roster.js'
+import type { Device, KernelPath, KernelWay, Platform } from '../platform.js'
+import type { Tables } from '../tables.js'
+import { type Entry, newEntry } from './entry.js'
+import { KernelCounters } from './kernel-counters.js'
+import { MacTable } from './mac-table.js'
+import { PrefixTable } from './prefix-table.js'
+import { forbiddenBy, type WorkerReason } from './reason.js'
+import { wayTo } from './way.js'
+
+/** How often we say to a peer that this end can, until it has said so, too. */
+const ANNOUNCE_MS = 5_000
+
+/** For so long after its way has changed, a peer is asked not to send by the kernel. */
+const SETTLE_MS = 1_000
+
+/** How often we look what MACs the kernel has seen. */
+const SEEN_MS = 10_000
+
+export interface DatapathContext {
+  readonly settings: Settings
+  readonly encap: Encap
+  readonly platform: Platform
+  readonly tables: Tables
+  readonly roster: Roster
+  readonly addresses: Addresses
+  readonly channel: ControlChannel
+  readonly log: Logger
+}
+
+/**
+ * Decides which peers the kernel's own datapath carries, and keeps its tables. The workers carry everything else: they
+ * decide and learn, and the kernel repeats what they have decided.
+ */
+export class Datapath {
+  readonly #context: DatapathContext
+  readonly #entries = new Map<number, Entry>()
+  /** Until the programs are loaded for it. */
+  #device: Device | undefined
+  #path: KernelPath | undefined
+  /** Only one of them is there: the one of the device's mode. */
+  #macs: MacTable | undefined
+  #prefixes: PrefixTable | undefined
+  #counters: KernelCounters | undefined
+  /** Why no peer is carried by the kernel; undefined if some may be. */
+  #none: WorkerReason | undefined
+  #seenMs = 0
+
+  constructor(context: DatapathContext) {
+    this.#context = context
+    this.#none = forbiddenBy(context.settings)
+    context.channel.onMessage((row, message) => this.#said(row, message))
+  }
+
+  /**
+   * The device is there. The kernel takes some time for the programs. If they are not a must, that is done at the first
+   * look, when the workers carry frames already.
+   * @throws UserError if the settings want the kernel's datapath, and there is none
+   */
+  open(device: Device): void {
+    const wanted = this.#context.settings.datapath === 'kernel'
+    if (this.#none === undefined) {
+      this.#device = device
+      if (wanted) this.#load(device)
+    } else if (wanted) throw new UserError(refusal(this.#none))
+  }
+
+  /** @throws UserError if the settings want the kernel's datapath, and there is none */
+  #load(device: Device): void {
+    const { settings, platform, tables, channel, log } = this.#context
+    const wanted = settings.datapath === 'kernel'
+    this.#device = undefined
+    try {
+      this.#path = platform.openKernelPath(device)
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error
+      this.#none = 'kernel'
+      const why = `the kernel's own datapath cannot be used (${error.message}); it needs Linux 6.6, CAP_BPF and CAP_NET_RAW`
+      if (wanted) throw new UserError(`${why}; leave out --datapath kernel to go on without`)
+      log.info(`${why}; the workers carry all frames`)
+      return
+    }
+    if (settings.mode === 'tap') this.#macs = new MacTable(this.#path)
+    else this.#prefixes = new PrefixTable(this.#path)
+    this.#counters = new KernelCounters(this.#path, tables)
+    // What the other end's program has sent may reach the socket, if it comes by another interface.
+    platform.socket.receiveUnsummed()
+    channel.featuresFor = (row) => this.#featuresFor(this.#entries.get(row))
+  }
+
+  #featuresFor(entry: Entry | undefined): number {
+    const settled = entry === undefined || this.#context.platform.clock.nowMs() >= entry.settledMs
+    return CAN_KERNEL | (settled && entry?.hindrance === undefined ? 0 : NOT_NOW)
+  }
+
+  /** Must be called some times a second, and after each change of the peers. @throws KernelError */
+  look(): void {
+    if (this.#device !== undefined) this.#load(this.#device)
+    const path = this.#path
+    if (path === undefined) return
+    const { roster, addresses, platform } = this.#context
+    const nowMs = platform.clock.nowMs()
+    for (const { peer } of [...this.#entries.values()])
+      if (roster.at(peer.row) !== peer) this.#forget(path, peer.row)
+    // Nobody need look at this host before there is a peer that the kernel might carry.
+    const mayCarry = [...this.#entries.values()].some(({ capable }) => capable)
+    const hindrance = mayCarry ? (path.hindrance as WorkerReason | undefined) : undefined
+    const isPolicied = path.policies()
+    for (const peer of roster.all) {
+      const entry = this.#entryOf(peer)
+      this.#ask(path, isPolicied, entry, nowMs)
+      this.#follow(path, entry, hindrance, nowMs)
+    }
+    this.#learn(path)
+    if (nowMs - this.#seenMs >= SEEN_MS) {
+      this.#seenMs = nowMs
+      for (const { mac, port } of this.#macs?.seen() ?? []) addresses.saw(mac, port)
+    }
+    const isCarried = (row: number) => this.#entries.has(row) && this.reasonOf(row) === undefined
+    this.#macs?.follow(addresses.entries(), isCarried)
+    this.#prefixes?.follow(addresses.routes, isCarried)
+    path.carry(hindrance === undefined && [...this.#entries.values()].some(({ way }) => way !== undefined))
+  }
+
+  /** Why the workers carry the peer in this row; undefined if the kernel does. */
+  reasonOf(row: number): WorkerReason | undefined {
+    return this.#none ?? (this.#entries.has(row) ? this.#entries.get(row)?.reason : 'no_way')
+  }
+
+  close(): void {
+    this.#path?.close()
+    this.#path = undefined
+    this.#device = undefined
+  }
+
+  #entryOf(peer: RosterPeer): Entry {
+    const known = this.#entries.get(peer.row)
+    if (known !== undefined) return known
+    const entry = newEntry(peer)
+    this.#entries.set(peer.row, entry)
+    return entry
+  }
+
+  #forget(path: KernelPath, row: number): void {
+    this.#counters?.look(row)
+    path.removePeer(row)
+    this.#context.tables.peers.setLacksSums(row, false)
+    this.#entries.delete(row)
+  }
+
+  /** Looks at what this host does to datagrams of a peer that may be carried, and tells the peer what has changed. */
+  #ask(path: KernelPath, isPolicied: (way: KernelWay) => boolean, entry: Entry, nowMs: number): void {
+    const way = entry.capable ? wayTo(this.#context, entry.peer) : undefined
+    const hindrance = way && entry.passage.hindrance(path, isPolicied, way, nowMs)
+    if (hindrance === entry.hindrance) return
+    entry.hindrance = hindrance
+    if (entry.capable) this.#greet(entry, nowMs)
+  }
+
+  #follow(path: KernelPath, entry: Entry, hindrance: WorkerReason | undefined, nowMs: number): void {
+    const { row } = entry.peer
+    this.#counters?.look(row)
+    const before = entry.reason
+    entry.reason = this.#reason(path, entry, hindrance, nowMs)
+    if ((before === undefined) !== (entry.reason === undefined)) this.#tell(entry)
+  }
+
+  #reason(
+    path: KernelPath,
+    entry: Entry,
+    hindrance: WorkerReason | undefined,
+    nowMs: number,
+  ): WorkerReason | undefined {
+    const { peer, proof, passage } = entry
+    const there = wayTo(this.#context, peer)
+    // What netfilter or IPsec would not let in, the programs must not, either.
+    const way = passage.isHeard(nowMs) && entry.hindrance !== 'ipsec' ? there : undefined
+    if (!isDeepStrictEqual(way, entry.way)) {
+      const same = isDeepStrictEqual({ ...way, longestFrameBytes: 0 }, { ...entry.way, longestFrameBytes: 0 })
+      if (!same || way === undefined) proof.reset()
+      // What it sends may come another way meanwhile, where the program does not take it.
+      const moved = !same && entry.way !== undefined && entry.capable
+      if (moved) entry.settledMs = nowMs + SETTLE_MS
+      entry.way = way
+      if (moved) this.#greet(entry, nowMs)
+      if (way === undefined) path.removePeer(peer.row)
+      else if (!path.setPeer(peer.row, way)) entry.way = undefined
+    }
+    if (there === undefined) return 'no_way'
+    if (!entry.capable) {
+      this.#announce(entry, nowMs)
+      return 'peer'
+    }
+    const due = proof.isDue(nowMs)
+    if (due) this.#greet(entry, nowMs)
+    if (entry.hindrance !== undefined) return entry.hindrance
+    if (entry.notNow) return 'other_end'
+    if (way === undefined) return 'unproved'
+    if (entry.way === undefined) return 'underlay'
+    if (hindrance !== undefined) return hindrance
+    if (due && proof.mayProbe(nowMs)) this.#probe(path, entry)
+    return proof.holds(nowMs) ? undefined : 'unproved'
+  }
+
+  /** Says to a peer that this end can. Only an end that sends control frames may understand that. */
+  #announce(entry: Entry, nowMs: number): void {
+    const { channel } = this.#context
+    if (!entry.talks || nowMs - entry.announcedMs < ANNOUNCE_MS) return
+    entry.announcedMs = nowMs
+    channel.hello(entry.peer.row, channel.newToken())
+  }
+
+  /** A keepalive by the sockets: both ends see that netfilter lets it pass. */
+  #greet({ peer, proof }: Entry, nowMs: number): void {
+    const { channel } = this.#context
+    const token = channel.newToken()
+    proof.greeted(token, nowMs)
+    channel.hello(peer.row, token)
+  }
+
+  #probe(path: KernelPath, { peer, proof }: Entry): void {
+    const mac = Uint8Array.from(this.#context.platform.random(6))
+    // Locally administered, and no group.
+    mac[0] = (mac[0] & 0xfc) | 0x02
+    proof.probed(numberOf(mac))
+    path.probe(peer.row, mac)
+  }
+
+  /** Takes what the kernel has seen: MACs for the FDB, and the probes of other ends. */
+  #learn(path: KernelPath): void {
+    const { addresses, channel } = this.#context
+    for (const { mac, row, probe } of path.news()) {
+      if (!this.#entries.has(row)) continue
+      if (probe) channel.send(row, { type: 'kernel_ack', token: numberOf(mac), sizeBytes: 0 })
+      else addresses.saw(mac, row)
+    }
+  }
+
+  #said(row: number, { type, token, sizeBytes }: ControlMessage): void {
+    const entry = this.#entries.get(row)
+    if (entry === undefined || this.#path === undefined) return
+    const nowMs = this.#context.platform.clock.nowMs()
+    entry.talks = true
+    const wasHeard = entry.passage.isHeard(nowMs)
+    entry.passage.heard(nowMs)
+    if (type === 'hello') {
+      const capable = (sizeBytes & CAN_KERNEL) !== 0
+      if (capable && !entry.capable) this.#announce(entry, nowMs)
+      this.#setCapable(entry, capable)
+      this.#setNotNow(entry, (sizeBytes & NOT_NOW) !== 0)
+    } else if (type === 'hello_ack') entry.proof.helloAnswered(token, nowMs)
+    else if (type === 'kernel_ack') entry.proof.probeAnswered(token, nowMs)
+    // Its first probe may be on the way already.
+    if (!wasHeard) this.look()
+  }
+
+  /** This takes effect at once, because until then our frames may be lost there. */
+  #setNotNow(entry: Entry, notNow: boolean): void {
+    if (entry.notNow === notNow) return
+    entry.notNow = notNow
+    entry.proof.reset()
+    this.look()
+  }
+
+  /** Once it knows that we can, too, its datagrams may have no checksum. */
+  #setCapable(entry: Entry, capable: boolean): void {
+    if (entry.capable === capable) return
+    entry.capable = capable
+    this.#context.tables.peers.setLacksSums(entry.peer.row, capable)
+  }
+
+  #tell({ peer, reason }: Entry): void {
+    const { log } = this.#context
+    const by = reason === undefined ? 'kernel' : 'workers'
+    log.info(
+      { peer: peer.name, datapath: by, reason: reason ?? null },
+      `${peer.name} is carried by the ${by} now`,
+    )
+  }
+}
+
+function numberOf(mac: Uint8Array): bigint {
+  return mac.reduce((number, byte) => (number << 8n) | BigInt(byte), 0n)
+}
+
+function refusal(reason: WorkerReason): string {
+  const what = { private: 'a private tunnel', relay: '--relay', mss_clamp: '--mss-clamp' }
+  return `--datapath kernel does not go with ${what[reason as keyof typeof what]}; leave one of them out`
+}

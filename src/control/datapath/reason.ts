@@ -1,0 +1,29 @@
+import type { Settings } from '../../config/schema.js'
+
+/** Why a peer is carried by the workers. The key is for the status; the value tells a person. */
+export const WORKER_REASONS = {
+  setting: 'the settings say so',
+  private: 'the tunnel is private',
+  relay: 'frames are passed on between peers',
+  mss_clamp: 'the MSS is lowered',
+  kernel: 'this kernel cannot, or this process may not',
+  capture: 'somebody captures on the device',
+  ipsec: 'an IPsec policy of this host is for this way',
+  nat: 'netfilter changes addresses or ports of this way',
+  other_end: 'something at the other end is in the way, such as IPsec or NAT',
+  qdisc: 'the device has a queueing discipline',
+  no_way: 'there is no way to the peer',
+  underlay: 'the underlay is no Ethernet',
+  peer: 'the peer has not said that it can',
+  unproved: 'no probe has come through',
+} as const
+
+export type WorkerReason = keyof typeof WORKER_REASONS
+
+/** What the settings alone forbid; undefined if nothing. */
+export function forbiddenBy(settings: Settings): WorkerReason | undefined {
+  if (settings.datapath === 'workers') return 'setting'
+  if (settings.private_key_file !== undefined) return 'private'
+  if (settings.relay) return 'relay'
+  return settings.mss_clamp ? 'mss_clamp' : undefined
+}

@@ -1,0 +1,38 @@
+import ipaddr from 'ipaddr.js'
+import { listAddresses } from '../../linux/address.js'
+import {
+  IFA_F_DADFAILED,
+  IFA_F_DEPRECATED,
+  IFA_F_OPTIMISTIC,
+  IFA_F_SECONDARY,
+  IFA_F_TENTATIVE,
+  RT_SCOPE_UNIVERSE,
+} from '../../linux/constants.js'
+import { ENODEV, KernelError } from '../../linux/errno.js'
+import { getLink } from '../../linux/interface.js'
+import type { Netlink } from '../../linux/netlink.js'
+import type { HostAddress } from '../platform.js'
+
+/** The addresses of an interface, in the kernel's order; undefined if there is none of that name. @throws KernelError */
+export function addressesOf(netlink: Netlink, name: string): readonly HostAddress[] | undefined {
+  let own: number
+  try {
+    own = getLink(netlink, name).index
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === ENODEV) return undefined
+    throw error
+  }
+  return listAddresses(netlink)
+    .filter(({ index }) => index === own)
+    .map(({ address, flags, scope }) => {
+      const has = (flag: number) => (flags & flag) !== 0
+      const linkLocal = address.includes(':') && ipaddr.parse(address).range() === 'linkLocal'
+      return {
+        address: linkLocal ? `${address}%${own}` : address,
+        ready: !has(IFA_F_DADFAILED) && (!has(IFA_F_TENTATIVE) || has(IFA_F_OPTIMISTIC)),
+        global: scope === RT_SCOPE_UNIVERSE,
+        deprecated: has(IFA_F_DEPRECATED),
+        secondary: has(IFA_F_SECONDARY),
+      }
+    })
+}

@@ -1,0 +1,62 @@
+import { ENODEV, KernelError } from '../../linux/errno.js'
+import { getLink } from '../../linux/interface.js'
+import { type Netlink, RouteMonitor } from '../../linux/netlink.js'
+import { rootQdiscs } from '../../linux/qdisc.js'
+import type { DataSocket, HostAddress, InterfaceDrops, Network } from '../platform.js'
+import { addressesOf } from './host-addresses.js'
+import { IcmpErrorSockets } from './icmp-error-sockets.js'
+import { probingWith } from './probing.js'
+import { wayTo } from './way-to.js'
+
+/** The underlay as this host's kernel has it: rtnetlink, and sockets for probes and ICMP errors. */
+export class LinuxNetwork implements Network {
+  readonly icmp: IcmpErrorSockets
+  readonly kernelPathMtu: Network['kernelPathMtu']
+  readonly openProbes: Network['openProbes']
+  /** The tunnel's own device, as soon as it exists. A device is never its own underlay. */
+  deviceIndex: number | undefined
+  readonly #netlink: Netlink
+  readonly #socket: Pick<DataSocket, 'mark'>
+  readonly #routes = new RouteMonitor()
+
+  constructor(netlink: Netlink, socket: Pick<DataSocket, 'family' | 'local' | 'mark'>) {
+    this.#netlink = netlink
+    this.#socket = socket
+    const { kernelPathMtu, openProbes } = probingWith(() => socket.mark)
+    this.kernelPathMtu = kernelPathMtu
+    this.openProbes = openProbes
+    this.icmp = new IcmpErrorSockets(socket.family, socket.local.port)
+  }
+
+  wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string) {
+    return wayTo(this.#netlink, address, this.deviceIndex, isBehindPeer, from, this.#socket.mark)
+  }
+
+  addressesOf(name: string): readonly HostAddress[] | undefined {
+    return addressesOf(this.#netlink, name)
+  }
+
+  changed(): boolean {
+    return this.#routes.changed()
+  }
+
+  dropsOf(names: Iterable<string>): Map<string, InterfaceDrops> {
+    const qdiscs = rootQdiscs(this.#netlink)
+    const drops = new Map<string, InterfaceDrops>()
+    for (const name of names) {
+      try {
+        const { index, statistics } = getLink(this.#netlink, name)
+        drops.set(name, { index, txDropped: statistics.txDropped, qdisc: qdiscs.get(index) })
+      } catch (error) {
+        // The interface has just gone.
+        if (!(error instanceof KernelError && error.errno === ENODEV)) throw error
+      }
+    }
+    return drops
+  }
+
+  close(): void {
+    this.icmp.close()
+    this.#routes.close()
+  }
+}

@@ -1,0 +1,58 @@
+import ipaddr from 'ipaddr.js'
+import { Conntrack } from '../../linux/conntrack.js'
+import { if_nametoindex } from '../../linux/libc.js'
+import type { UdpFlow } from '../../linux/udp-flow.js'
+import { isFor, XfrmPolicies } from '../../linux/xfrm.js'
+import type { KernelWay } from '../platform.js'
+
+/** What this host does to datagrams of sockets, and what the programs on the underlay pass by. */
+export class PassedBy {
+  readonly #port: number
+  readonly #policies: XfrmPolicies
+  readonly #conntrack = new Conntrack()
+
+  /** @param port of this end @throws KernelError */
+  constructor(port: number) {
+    this.#port = port
+    this.#policies = new XfrmPolicies()
+  }
+
+  /**
+   * @returns whether an IPsec policy is for a way, or for its answers. It reads the policies when it is asked first, and
+   *   may throw a KernelError then
+   */
+  policies(): (way: KernelWay) => boolean {
+    let all: ReturnType<XfrmPolicies['read']> | undefined
+    return (way) => {
+      all ??= this.#policies.read()
+      if (all.length === 0) return false
+      const [flow, ifindex] = [flowOf(way, this.#port), if_nametoindex(way.interface)]
+      // One that this program cannot read may be for anything.
+      return all.some((policy) => policy === undefined || isFor(policy, flow, ifindex))
+    }
+  }
+
+  /** Whether netfilter changes addresses or ports of a way, or of its answers. @throws KernelError */
+  isTranslated(way: KernelWay): boolean {
+    return this.#conntrack.isTranslated(flowOf(way, this.#port))
+  }
+
+  close(): void {
+    this.#policies.close()
+    this.#conntrack.close()
+  }
+}
+
+/** @param port of this end */
+export function flowOf({ source, destination, destinationPort }: KernelWay, port: number): UdpFlow {
+  return {
+    source: bytesOf(source),
+    destination: bytesOf(destination),
+    sourcePort: port,
+    destinationPort,
+  }
+}
+
+function bytesOf(address: string): Uint8Array {
+  return Uint8Array.from(ipaddr.process(address.split('%')[0]).toByteArray())
+}

@@ -1,0 +1,159 @@
+import type { Listen } from '../../config/values.js'
+import { UserError } from '../../errors.js'
+import { O_CLOEXEC } from '../../linux/constants.js'
+import { EADDRINUSE, EADDRNOTAVAIL, KernelError } from '../../linux/errno.js'
+import { close, dup3, must } from '../../linux/libc.js'
+import { SOURCE_ERRORS } from '../../linux/pktinfo.js'
+import { SourceSender } from '../../linux/send-from.js'
+import type { Endpoint, SocketFamily } from '../../linux/sockaddr.js'
+import {
+  enableGro,
+  openUdp,
+  receiveDrops,
+  receiveUnsummed,
+  sendDatagram,
+  setMark,
+  type UdpSocket,
+} from '../../linux/udp.js'
+import { localIn, NAME, sockaddrIn } from '../../memory/name.js'
+import type { DataSocket } from '../platform.js'
+
+/** Room for about 50 ms at 1 Gbit/s, because a worker may have to wait for its core for a while. */
+const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
+
+/** This buffer is smaller, because what waits here only delays what comes after. */
+const SEND_BUFFER_BYTES = 1024 * 1024
+
+/**
+ * The IPv4 dummy address (RFC 7600). No host has it. A socket that is bound to it receives nothing, and the kernel
+ * refuses what it sends (ENETUNREACH; EAFNOSUPPORT to IPv6).
+ */
+const NOWHERE = '192.0.0.8'
+
+/**
+ * The tunnel's socket. Its descriptor stays the same. To bind it to another address, another socket is put in its
+ * place, because a socket cannot be bound twice.
+ */
+export class LinuxSocket implements DataSocket {
+  readonly fd: number
+  readonly family: SocketFamily
+  #local: Endpoint
+  #isBound: boolean
+  #gro = false
+  #unsummed = false
+  #mark = 0
+  /** What the sockets before this one have dropped. */
+  #dropsBefore = 0
+  #sourceSender: SourceSender | undefined
+
+  /** @param isBound whether it is bound to an address of this host */
+  constructor({ fd, family, local }: UdpSocket, isBound: boolean) {
+    this.fd = fd
+    this.family = family
+    this.#local = local
+    this.#isBound = isBound
+  }
+
+  get local(): Endpoint {
+    return this.#local
+  }
+
+  get isBound(): boolean {
+    return this.#isBound
+  }
+
+  bindTo(address: string | undefined, port = this.#local.port): void {
+    const next = address === undefined ? openNowhere() : open(address, port)
+    try {
+      if (this.#gro) enableGro(next.fd)
+      if (this.#unsummed) receiveUnsummed(next)
+      if (this.#mark !== 0) setMark(next.fd, this.#mark)
+      this.#dropsBefore = this.drops
+      must('dup3', () => dup3(next.fd, this.fd, O_CLOEXEC))
+    } finally {
+      close(next.fd)
+    }
+    this.#local = { address: next.local.address, port: port === 0 ? next.local.port : port }
+    this.#isBound = address !== undefined
+  }
+
+  get mark(): number {
+    return this.#mark
+  }
+
+  setMark(mark: number): void {
+    setMark(this.fd, mark)
+    this.#mark = mark
+  }
+
+  send(datagram: Uint8Array, name: Uint8Array): number {
+    const sockaddr = sockaddrIn(name)
+    if (name[NAME.bearsLocal] === 1) {
+      this.#sourceSender ??= new SourceSender(this.fd, this.family)
+      const errno = this.#sourceSender.send(datagram, sockaddr, localIn(name))
+      if (!SOURCE_ERRORS.has(errno)) return errno
+    }
+    return sendDatagram(this, datagram, sockaddr)
+  }
+
+  enableGro(): boolean {
+    this.#gro = enableGro(this.fd)
+    return this.#gro
+  }
+
+  receiveUnsummed(): void {
+    this.#unsummed = true
+    receiveUnsummed(this)
+  }
+
+  get drops(): number {
+    return this.#dropsBefore + receiveDrops(this.fd)
+  }
+
+  close(): void {
+    close(this.fd)
+  }
+}
+
+/**
+ * Opens the tunnel's socket. If this host does not have the address, the socket is bound to none, and
+ * `control/listening.ts` waits for the address.
+ * @throws UserError
+ */
+export function openSocket({ address, interface: device, port }: Listen): LinuxSocket {
+  try {
+    if (device === undefined) return new LinuxSocket(open(address, port), true)
+  } catch (error) {
+    const missing =
+      error instanceof RangeError || (error instanceof KernelError && error.errno === EADDRNOTAVAIL)
+    if (!missing) throw explained(error, port)
+  }
+  try {
+    const nowhere = openNowhere()
+    // The port is that of the settings, not the one that holds the place.
+    const local = { ...nowhere.local, port: port === 0 ? nowhere.local.port : port }
+    return new LinuxSocket({ ...nowhere, local }, false)
+  } catch (error) {
+    throw explained(error, port)
+  }
+}
+
+function open(address: string | undefined, port: number, foreign = false): UdpSocket {
+  return openUdp({
+    listen: { address, port },
+    foreign,
+    receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+    sendBufferBytes: SEND_BUFFER_BYTES,
+  })
+}
+
+const openNowhere = () => open(NOWHERE, 0, true)
+
+function explained(error: unknown, port: number): unknown {
+  if (!(error instanceof KernelError)) return error
+  return new UserError(
+    error.errno === EADDRINUSE
+      ? `UDP port ${port} is taken; stop the program that has it or choose another with --listen`
+      : `the UDP socket cannot be opened (${error.message})`,
+  )
+}

@@ -1,0 +1,96 @@
+import ipaddr from 'ipaddr.js'
+import type { PeerSettings } from '../config/schema.js'
+import { addressBits, contains, formatPrefix, type LocalAddress, type Prefix } from '../config/values.js'
+
+export interface RouteQuestion {
+  /** What the settings give to the peers. */
+  readonly prefixes: readonly Prefix[]
+  /** The overlay addresses of this host. Nobody sends anything for them by the device. */
+  readonly local: readonly LocalAddress[]
+  /** The addresses where the peers are now. */
+  readonly endpoints: readonly string[]
+  /** Whether the kernel sends packets for this address by the tunnel's device. */
+  readonly leavesByDevice: (address: string) => boolean
+}
+
+/** The networks of the peers whose packets the kernel does not send by the tunnel's device. */
+export interface MissingRoutes {
+  /** A route by the device is all that they need. */
+  readonly simple: readonly Prefix[]
+  /**
+   * Networks of all addresses, and those that contain a peer's endpoint. A route by the device alone would lead the
+   * tunnel's own datagrams into the tunnel.
+   */
+  readonly around: readonly Prefix[]
+}
+
+/** The prefixes and addresses of the peers, each once. */
+export function prefixesOf(peers: readonly Pick<PeerSettings, 'addresses' | 'prefixes'>[]): Prefix[] {
+  const all = peers.flatMap(({ addresses, prefixes }) => [...addresses.map(prefixOfHost), ...prefixes])
+  return [...new Map(all.map((it) => [formatPrefix(it), it])).values()]
+}
+
+function prefixOfHost(address: string): Prefix {
+  const family = ipaddr.parse(address).kind()
+  return { address, family, prefixLength: addressBits(family) }
+}
+
+/**
+ * Asks for two addresses of each prefix, because somebody may have set two routes, each for one half of it. A
+ * narrower route that leads elsewhere is not noticed.
+ */
+export function missingRoutes({ prefixes, local, endpoints, leavesByDevice }: RouteQuestion): MissingRoutes {
+  const own = new Set(local.map(({ address }) => ipaddr.parse(address).toString()))
+  const missing = prefixes.filter((prefix) =>
+    samplesOf(prefix).some((address) => !own.has(address) && !leavesByDevice(address)),
+  )
+  const isAround = (prefix: Prefix) =>
+    prefix.prefixLength === 0 || endpoints.some((endpoint) => contains(prefix, endpoint))
+  return {
+    simple: missing.filter((prefix) => !isAround(prefix)),
+    around: missing.filter(isAround),
+  }
+}
+
+/** The addresses at a quarter and at three quarters of a prefix; of a very small one, all of its addresses. */
+function samplesOf({ address, family, prefixLength }: Prefix): string[] {
+  const bytes = ipaddr.parse(address).toByteArray()
+  const hostBits = addressBits(family) - prefixLength
+  const withBits = (...bits: number[]) => {
+    const changed = [...bytes]
+    for (const bit of bits) changed[bit >>> 3] |= 0x80 >>> (bit & 7)
+    return ipaddr.fromByteArray(changed).toString()
+  }
+  if (hostBits === 0) return [withBits()]
+  if (hostBits === 1) return [withBits(), withBits(prefixLength)]
+  return [withBits(prefixLength + 1), withBits(prefixLength, prefixLength + 1)]
+}
+
+/** What to tell a person: which routes are missing, and how to set them. Undefined if none is missing. */
+export function sentenceOf({ simple, around }: MissingRoutes, device: string): string | undefined {
+  const commands = simple.map((prefix) => `ip route add ${formatPrefix(prefix)} dev ${device}`)
+  const all = around.filter(({ prefixLength }) => prefixLength === 0)
+  const parts = around.filter(({ prefixLength }) => prefixLength > 0)
+  const sentences = [
+    ...(all.length === 0
+      ? []
+      : [
+          `nothing is tunnelled by ${list(all)}, because no default route leads to ${device}: traffic keeps going out by the old default route, unencrypted`,
+        ]),
+    ...(parts.length === 0
+      ? []
+      : [
+          `nothing is tunnelled by ${list(parts)}, because no route leads to ${device}; the peer's endpoint lies inside, so give it a route of its own before you add that one`,
+        ]),
+    ...(commands.length === 0
+      ? []
+      : [
+          `no route leads to ${device} for ${list(simple)}, so nothing is tunnelled there; set what is missing with: ${commands.join('; ')}`,
+        ]),
+  ]
+  return sentences.length === 0 ? undefined : sentences.join('. Also, ')
+}
+
+function list(prefixes: readonly Prefix[]): string {
+  return prefixes.map(formatPrefix).join(', ')
+}

@@ -1,0 +1,93 @@
+import type { Logger } from 'pino'
+import type { Settings } from '../config/schema.js'
+import { type Encap, encapFor } from '../encap/encap.js'
+import { errnoName } from '../linux/errno.js'
+import { Addresses } from './addresses.js'
+import { ControlChannel } from './control-channel.js'
+import { Datapath } from './datapath/datapath.js'
+import type { Faults } from './faults.js'
+import { Listening } from './listening.js'
+import { Lookups } from './peer/lookups.js'
+import { Moves } from './peer/moves.js'
+import type { Peer } from './peer/peer.js'
+import { Peers } from './peer/peers.js'
+import { Roster } from './peer/roster.js'
+import { PeerRows } from './peer/rows.js'
+import type { Platform } from './platform.js'
+import type { PrivateSide } from './private/private-side.js'
+import type { Resources } from './resources.js'
+import { openTables, type Tables } from './tables.js'
+import { TunnelDevice } from './tunnel-device.js'
+
+export interface PartsOptions {
+  readonly settings: Settings
+  readonly platform: Platform
+  readonly log: Logger
+  /** Keeps the errors that do not stop the tunnel. */
+  readonly faults: Faults
+}
+
+/** What main consists of, before there is a device. */
+export interface Parts {
+  readonly tables: Tables
+  readonly roster: Roster<Peer>
+  readonly addresses: Addresses
+  readonly listening: Listening
+  readonly device: TunnelDevice
+  /** Undefined if the tunnel is not private. */
+  readonly privateSide: PrivateSide | undefined
+  readonly channel: ControlChannel
+  readonly datapath: Datapath
+  readonly peerRows: PeerRows
+  readonly peers: Peers
+}
+
+/** Makes the parts. `resources` gets what must be closed. @throws UserError for impossible settings */
+export async function makeParts(options: PartsOptions, resources: Resources): Promise<Parts> {
+  const { settings, platform, log, faults } = options
+  const tables = openTables(platform)
+  const roster = new Roster<Peer>()
+  const addresses = new Addresses(platform, settings.mode)
+  const encap = encapFor(settings.mode, settings.private_key_file !== undefined)
+  const device = new TunnelDevice({ settings, encap, roster, words: tables.words, log, faults })
+  const privateSide = await makePrivateSide(options, encap, tables, roster)
+  resources.defer(() => privateSide?.close())
+  const common = { settings, encap, platform, tables, roster, log, faults, privateSide }
+  const channel = new ControlChannel({ ...common, mode: settings.mode })
+  const peerRows = new PeerRows(platform, tables)
+  const datapath = new Datapath({ ...common, addresses, channel })
+  resources.defer(() => datapath.close())
+  const lookups = new Lookups(platform.clock, platform.resolver)
+  const moves = new Moves(roster)
+  const peers = new Peers({ ...common, channel, datapath, device, addresses, lookups, moves, peerRows })
+  resources.defer(() => peers.close())
+  const listening = new Listening({ ...common, onBound: () => peers.rebound() })
+  return { tables, roster, addresses, datapath, listening, device, privateSide, channel, peerRows, peers }
+}
+
+let privateModules: Promise<typeof import('./private/modules.js')> | undefined
+
+/** Loads the modules of a private tunnel, once. A plain tunnel must not wait for them. */
+export function loadPrivateSide(): Promise<typeof import('./private/modules.js')> {
+  privateModules ??= import('./private/modules.js')
+  return privateModules
+}
+
+/** Makes the private side if the settings have a key. */
+async function makePrivateSide(
+  { settings, platform, log, faults }: PartsOptions,
+  encap: Encap,
+  tables: Tables,
+  roster: Roster,
+): Promise<PrivateSide | undefined> {
+  const { private_key_file: privateKey } = settings
+  if (privateKey === undefined) return undefined
+  const { memory, plan } = platform
+  const errno = memory.keepInRam(plan.secrets.at, plan.secrets.bytes)
+  if (errno !== 0)
+    log.debug(
+      `the kernel does not keep the keys out of swap (${errnoName(errno)}); a greater limit on locked memory would help (ulimit -l)`,
+    )
+  const { PrivateSide } = await loadPrivateSide()
+  return new PrivateSide({ encap, privateKey, platform, tables, roster, log, faults })
+}

@@ -1,0 +1,115 @@
+import type { Endpoint } from '../../linux/sockaddr.js'
+import type { ControlMessage } from '../../wire/control.js'
+import type { PathMtu } from '../path-mtu/path-mtu.js'
+import type { PeerState } from './liveness.js'
+import type { Underlay } from './underlay.js'
+
+/** A peer, as the other parts of main see it. */
+export interface RosterPeer {
+  readonly name: string
+  /** Its row in the peer table. */
+  readonly row: number
+  readonly state: PeerState
+  /** Undefined until it is known. */
+  readonly endpoint: Endpoint | undefined
+  /** The addresses of its host, as far as they are known: where it is, and all that its name had last. */
+  readonly addresses: readonly string[]
+  /** The endpoint as a socket address. */
+  readonly sockaddr: Uint8Array | undefined
+  /** The same, as the name that datagrams go to (memory/name.ts). */
+  readonly datagramName: Uint8Array | undefined
+  /** How datagrams get to the peer; undefined until its endpoint is known. */
+  readonly underlay: Underlay | undefined
+  /** The source address of datagrams to it; undefined if that is not known. */
+  readonly source: string | undefined
+  readonly pathMtu: PathMtu | undefined
+  /** The greatest MTU that this peer allows for the device; undefined if there is no route to the peer. */
+  readonly mtuBytes: number | undefined
+  /** The overlay MTU that the path carries in unfragmented datagrams, whatever MTU the settings ask for. */
+  readonly carriedMtuBytes: number | undefined
+  /** The peer has sent a control frame of `bytes` bytes. */
+  said(message: ControlMessage, bytes: number): void
+  /** The device's MTU has changed. */
+  deviceChanged(): void
+  /** Looks again for where its settings say that it is, in the background. */
+  locate(): void
+  /** An authentic message has come from `sockaddr`. @returns false if no peer can be there */
+  roamTo(sockaddr: Uint8Array): boolean
+  /** It has spoken to this address of this host (linux/sockaddr.ts). */
+  spokenTo(local: Uint8Array): void
+}
+
+/** A peer whose path holds the device's MTU below what another peer's path carries. */
+export interface NarrowPeer {
+  readonly name: string
+  readonly mtuBytes: number
+  readonly othersBytes: number
+}
+
+/** The peers that there are, by name and by row, and what all of them together allow. */
+export class Roster<P extends RosterPeer = RosterPeer> {
+  readonly #byName = new Map<string, P>()
+
+  add(peer: P): void {
+    this.#byName.set(peer.name, peer)
+  }
+
+  /** Removes the peer that has this name now. */
+  delete(name: string): void {
+    this.#byName.delete(name)
+  }
+
+  get(name: string): P | undefined {
+    return this.#byName.get(name)
+  }
+
+  /** In the order in which they were added. */
+  get all(): P[] {
+    return [...this.#byName.values()]
+  }
+
+  /** The peer of a row; undefined if the row has none now. */
+  at(row: number): P | undefined {
+    for (const peer of this.#byName.values()) if (peer.row === row) return peer
+    return undefined
+  }
+
+  /** The names of the interfaces that lead to the peers. */
+  get interfaces(): ReadonlySet<string> {
+    return new Set(this.all.flatMap(({ underlay }) => underlay?.interface ?? []))
+  }
+
+  /** The greatest MTU of the interfaces that lead to the peers. */
+  get longestUnderlayBytes(): number {
+    return Math.max(0, ...this.all.map(({ underlay }) => underlay?.mtuBytes ?? 0))
+  }
+
+  /**
+   * The least {@link RosterPeer.mtuBytes} of the peers that are not down; undefined if there is no route to any
+   * of them.
+   */
+  get mtuBytes(): number | undefined {
+    return this.#least(({ mtuBytes }) => mtuBytes)
+  }
+
+  /** The least {@link RosterPeer.carriedMtuBytes} of the same peers. */
+  get carriedMtuBytes(): number | undefined {
+    return this.#least(({ carriedMtuBytes }) => carriedMtuBytes)
+  }
+
+  #least(of: (peer: P) => number | undefined): number | undefined {
+    const { all } = this
+    const alive = all.filter(({ state }) => state !== 'down')
+    // If all peers are down, their paths are still the best guess.
+    const bytes = (alive.length === 0 ? all : alive).flatMap((peer) => of(peer) ?? [])
+    return bytes.length === 0 ? undefined : Math.min(...bytes)
+  }
+
+  get narrow(): readonly NarrowPeer[] {
+    const alive = this.all.filter(({ state }) => state !== 'down')
+    const othersBytes = Math.max(0, ...alive.map(({ mtuBytes }) => mtuBytes ?? 0))
+    return alive.flatMap(({ name, mtuBytes }) =>
+      mtuBytes !== undefined && mtuBytes < othersBytes ? [{ name, mtuBytes, othersBytes }] : [],
+    )
+  }
+}

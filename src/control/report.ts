@@ -1,0 +1,90 @@
+import type { Settings } from '../config/schema.js'
+import { formatPrefix } from '../config/values.js'
+import type { Ring } from '../memory/ring.js'
+import { version } from '../version.js'
+import type { Faults } from './faults.js'
+import type { Listening } from './listening.js'
+import { offloadStatus } from './offload.js'
+import type { Peers } from './peer/peers.js'
+import type { Device, Platform } from './platform.js'
+import type { PrivateSide } from './private/private-side.js'
+import { dropsOf, type StatusReport, sumCounters, workerStatus } from './status.js'
+import type { Tables } from './tables.js'
+import type { TunnelDevice } from './tunnel-device.js'
+import type { UnderlayDrops } from './underlay-drops.js'
+
+export interface ReportContext {
+  readonly settings: Settings
+  readonly platform: Platform
+  readonly tables: Tables
+  readonly listening: Listening
+  readonly peers: Peers
+  /** The device, and what is known of its MTU. */
+  readonly opened: Device
+  readonly device: TunnelDevice
+  readonly privateSide: PrivateSide | undefined
+  readonly underlayDrops: UnderlayDrops
+  readonly faults: Faults
+}
+
+/** Makes the reports that `udptun-fast status` shows. */
+export class Reporter {
+  readonly #context: ReportContext
+  readonly #startedMs: number
+
+  constructor(context: ReportContext) {
+    this.#context = context
+    this.#startedMs = context.platform.clock.nowMs()
+  }
+
+  report(): StatusReport {
+    const { settings, platform, opened, device, listening, privateSide, faults, tables } = this.#context
+    const { tap, udp, own } = tables.counters
+    const all = sumCounters(tap, udp, own.block)
+    const offloads = offloadStatus(tables.offloads)
+    const peers = this.#context.peers.status()
+    const ring = (it: Ring, filledBy: Float64Array) => ({
+      bytes: it.dataBytes,
+      used_bytes: it.usedBytes,
+      high_water_bytes: sumCounters(filledBy).ringHighWaterBytes,
+    })
+    return {
+      version,
+      pid: process.pid,
+      device: opened.name,
+      mode: settings.mode,
+      uptime_s: (platform.clock.nowMs() - this.#startedMs) / 1000,
+      local: settings.local.map(formatPrefix),
+      listen: listening.text,
+      listen_trouble: listening.trouble ?? null,
+      peers,
+      mtu_bytes: device.mtuBytes,
+      mtu_by: device.mtuRule,
+      bridge: device.bridge ?? null,
+      privacy: privateSide === undefined ? null : privateSide.summary(),
+      offloads: { ...offloads, udp_segment: offloads.udp_segment && peers.some((peer) => peer.takes_runs) },
+      super_frames: { read: all.superFramesRead, written: all.superFramesWritten },
+      outbound: { frames: all.sentFrames, bytes: all.sentBytes },
+      inbound: { frames: all.writtenFrames, bytes: all.writtenBytes },
+      drops: dropsOf(all, {
+        link: opened.statistics(),
+        socketDrops: platform.socket.drops,
+        underlayDrops: this.#context.underlayDrops.total,
+      }),
+      icmp: {
+        unreachable: all.icmpUnreachable,
+        too_big: all.icmpTooBig,
+        other: all.icmpOther,
+        unread: platform.network.icmp.unread,
+      },
+      path: {
+        fragmented: all.fragmentedFrames,
+        too_big_answers: all.tooBigAnswers,
+        mss_clamped: all.mssClamped,
+      },
+      workers: { tap: workerStatus(sumCounters(tap)), udp: workerStatus(sumCounters(udp)) },
+      rings: { outbound: ring(tables.rings.outbound, tap), inbound: ring(tables.rings.inbound, udp) },
+      faults: faults.status(),
+    }
+  }
+}

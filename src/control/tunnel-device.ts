@@ -1,0 +1,180 @@
+import type { Logger } from 'pino'
+import type { Settings } from '../config/schema.js'
+import type { Encap } from '../encap/encap.js'
+import { AF_INET } from '../linux/constants.js'
+import { KernelError } from '../linux/errno.js'
+import type { SocketFamily } from '../linux/sockaddr.js'
+import type { StateWords } from '../memory/state-words.js'
+import { DeviceMtu, type DeviceMtuChoice, type MtuRule } from './device-mtu.js'
+import type { Faults } from './faults.js'
+import { mtuNews } from './mtu-news.js'
+import type { Roster } from './peer/roster.js'
+import { deviceMtuBytes, ETHERNET_MTU_BYTES } from './peer/underlay.js'
+import type { Device, Platform } from './platform.js'
+
+export interface TunnelDeviceContext {
+  readonly settings: Settings
+  readonly encap: Encap
+  readonly roster: Roster
+  readonly words: StateWords
+  readonly log: Logger
+  readonly faults: Faults
+}
+
+/** The tunnel's device, whose MTU follows what the paths to all peers carry. */
+export class TunnelDevice {
+  readonly #context: TunnelDeviceContext
+  #device: Device | undefined
+  #mtu: DeviceMtu
+  /** The MTU by the settings and the paths. */
+  #wantedBytes = ETHERNET_MTU_BYTES
+  /** The peers that were reported to have a narrow path, with the MTU that was reported. */
+  #narrow: ReadonlyMap<string, number> = new Map()
+  /** The last trouble that was logged; undefined when it is over. */
+  #trouble: string | undefined
+
+  constructor(context: TunnelDeviceContext) {
+    this.#context = context
+    this.#mtu = new DeviceMtu(this.#firstChoice())
+  }
+
+  /** Undefined until the device is open. */
+  get name(): string | undefined {
+    return this.#device?.name
+  }
+
+  get mtuBytes(): number {
+    return this.#mtu.present.bytes
+  }
+
+  /** What decides on the MTU. */
+  get mtuRule(): MtuRule {
+    return this.#mtu.present.rule
+  }
+
+  /** The name of the bridge that the device is a port of. */
+  get bridge(): string | undefined {
+    return this.#mtu.present.bridge?.name
+  }
+
+  /** Makes the device, with the MTU that the peers' paths allow. @throws UserError */
+  open(platform: Platform): Device {
+    const { settings, encap, roster } = this.#context
+    this.#wantedBytes = roster.mtuBytes ?? firstMtuBytes(settings, encap, platform.socket.family)
+    this.#mtu = new DeviceMtu(this.#firstChoice())
+    this.#tellReceiver()
+    this.#device = platform.openDevice(settings, this.mtuBytes)
+    this.#tellSenders()
+    return this.#device
+  }
+
+  /** Does work that may change what the paths carry, and then sets the device's MTU. */
+  followAfter(work: () => void): void {
+    if (this.#device === undefined) return
+    try {
+      work()
+      this.#follow(this.#device)
+      this.#trouble = undefined
+    } catch (error) {
+      if (error instanceof KernelError) this.#complain(this.#device, error)
+      else this.#context.faults.take('device', error)
+    }
+  }
+
+  /** What a path carries may have changed. */
+  follow(): void {
+    this.followAfter(() => {})
+  }
+
+  /** The kernel may grant later what it refuses now. We log the refusal once and try again every second. */
+  #complain({ name }: Device, error: KernelError): void {
+    if (error.message === this.#trouble) return
+    this.#trouble = error.message
+    this.#context.log.warn(`the kernel refused to change ${name} (${error.message}); trying again`)
+  }
+
+  get #automatic(): boolean {
+    return this.#context.settings.mtu === 'auto'
+  }
+
+  #firstChoice(): DeviceMtuChoice {
+    const rule = this.#automatic ? 'paths' : 'settings'
+    return { bytes: this.#wantedBytes, rule, bridge: undefined }
+  }
+
+  /** Sets the device's MTU to what the paths to all peers carry, unless its bridge or a hand decides on it. */
+  #follow(device: Device): void {
+    const before = this.#mtu.present
+    const { encap, roster } = this.#context
+    this.#wantedBytes = roster.mtuBytes ?? this.#wantedBytes
+    const choice = this.#mtu.choose(device.link(), {
+      bytes: this.#wantedBytes,
+      automatic: this.#automatic,
+      mostBytes: encap.mostMtuBytes,
+    })
+    this.#tellReceiver(choice.bytes)
+    this.#tellSenders(choice.bytes)
+    if (choice.bytes !== before.bytes && choice.rule !== 'hand') device.setMtu(choice.bytes)
+    this.#mtu.isSet(choice)
+    if (choice.bytes !== before.bytes) for (const peer of roster.all) peer.deviceChanged()
+    this.#tellMtu(device.name, choice, before)
+    if (choice.rule === 'paths' || choice.rule === 'settings') this.#tellNarrow()
+  }
+
+  #tellMtu(device: string, now: DeviceMtuChoice, before: DeviceMtuChoice): void {
+    const news = mtuNews({ device, now, before, wantedBytes: this.#wantedBytes })
+    if (news === undefined) return
+    const { level, text } = news
+    const { bytes, rule, bridge } = now
+    const fields = { mtu_bytes: bytes, before: before.bytes, mtu_by: rule, bridge: bridge?.name ?? null }
+    this.#context.log[level](fields, text)
+  }
+
+  /** Logs each peer whose path is narrower than the others', once for each MTU. */
+  #tellNarrow(): void {
+    const { narrow } = this.#context.roster
+    for (const { name, mtuBytes, othersBytes } of narrow) {
+      if (this.#narrow.get(name) === mtuBytes) continue
+      this.#context.log.warn(
+        { peer: name, mtu_bytes: mtuBytes, others_mtu_bytes: othersBytes },
+        `the path to ${name} keeps the MTU of all peers at ${mtuBytes}, but the others carry ${othersBytes}`,
+      )
+    }
+    this.#narrow = new Map(narrow.map(({ name, mtuBytes }) => [name, mtuBytes]))
+  }
+
+  /**
+   * Tells the workers the longest frame (tun mode: packet) that is received. The device at the other end may
+   * take longer frames than this one. So we accept everything that the underlay carries. We also accept frames
+   * of Ethernet's own MTU of 1500. An end may have left its device at that MTU and send such frames in
+   * fragments, as in the article.
+   */
+  #tellReceiver(mtuBytes = this.mtuBytes): void {
+    const { encap, roster, words } = this.#context
+    const longest = Math.max(mtuBytes, roster.longestUnderlayBytes, ETHERNET_MTU_BYTES)
+    words.maxFrameBytes = encap.frameBytes(longest, true)
+  }
+
+  /** Tells the workers the device's MTU, and what follows from it. */
+  #tellSenders(mtuBytes = this.mtuBytes): void {
+    const { settings, encap, roster, words } = this.#context
+    const { vlan, mss_clamp } = settings
+    words.deviceMtuBytes = mtuBytes
+    words.paddingLimitBytes = encap.paddingLimitBytes(mtuBytes, vlan)
+    if (!mss_clamp) return
+    const carried = Math.min(mtuBytes, roster.carriedMtuBytes ?? mtuBytes)
+    words.clampFrameBytes = Math.max(1, encap.frameBytes(carried, vlan))
+  }
+}
+
+/** The device's MTU while no peer has been found. It fits an underlay of Ethernet, of any family that may be used. */
+function firstMtuBytes({ mtu, vlan, local }: Settings, encap: Encap, family: SocketFamily): number {
+  return deviceMtuBytes({
+    encap,
+    vlan,
+    remoteAddress: family === AF_INET ? '0.0.0.0' : '::',
+    underlayMtuBytes: ETHERNET_MTU_BYTES,
+    wanted: mtu,
+    overlayHasIpv6: local.some(({ family }) => family === 'ipv6'),
+  })
+}

@@ -1,0 +1,97 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+
+const DEFAULT = '/var/lib/udptun-fast'
+
+/** Bits of a mode by which others than the owner may write. */
+const WRITABLE_BY_OTHERS = 0o022
+
+/**
+ * What this program keeps from one run to the next, a file for each thing. Only this class touches the directory.
+ * Nothing in it is needed: without it, or if it is lost, the program works.
+ */
+export class StateDirectory {
+  readonly path: string
+
+  /** @param environment in which systemd gives the directory (`StateDirectory=`, systemd.exec(5)) */
+  constructor(environment: Readonly<Record<string, string | undefined>> = process.env) {
+    // There may be several, separated by colons.
+    this.path = environment.STATE_DIRECTORY?.split(':')[0] || DEFAULT
+  }
+
+  /** The text of a file; undefined if there is none, or if somebody else could have written it. */
+  read(name: string): string | undefined {
+    try {
+      return this.#isOwn() ? readFileSync(join(this.path, name), 'utf8') : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  /**
+   * Replaces a file. After a loss of power there is either the old text or the new one.
+   * @returns false if the directory cannot be written
+   */
+  write(name: string, text: string): boolean {
+    const temporary = join(this.path, `.${name}.${process.pid}`)
+    try {
+      this.#make()
+      if (!this.#isOwn()) return false
+      const fd = openSync(temporary, 'w', 0o600)
+      try {
+        writeFileSync(fd, text)
+        fsyncSync(fd)
+      } finally {
+        closeSync(fd)
+      }
+      renameSync(temporary, join(this.path, name))
+      this.#sync()
+      return true
+    } catch {
+      this.#remove(temporary)
+      return false
+    }
+  }
+
+  #make(): void {
+    try {
+      mkdirSync(this.path, { mode: 0o700 })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
+
+  #remove(file: string): void {
+    try {
+      rmSync(file, { force: true })
+    } catch {
+      // There is not even a directory.
+    }
+  }
+
+  /** Whether only root and this program's user can write to the directory. */
+  #isOwn(): boolean {
+    const { uid, mode } = statSync(this.path)
+    return (uid === 0 || uid === process.geteuid?.()) && (mode & WRITABLE_BY_OTHERS) === 0
+  }
+
+  /** The directory itself says what the file is called. */
+  #sync(): void {
+    const fd = openSync(this.path, 'r')
+    try {
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import type { Commands } from '../../src/command/server.js'
+import type { Configurable } from '../../src/command/wireguard/server.js'
+import type { Settings } from '../../src/config/schema.js'
+import { formatPrefix } from '../../src/config/values.js'
+import type { Device, Platform, Resolver } from '../../src/control/platform.js'
+import { ENOSYS, KernelError } from '../../src/linux/errno.js'
+import { NativeMemory } from '../../src/linux/memory.js'
+import { type MemoryPlan, planMemory } from '../../src/memory/plan.js'
+import { TIMES } from '../../src/noise/peer.js'
+import type { MacAddress } from '../../src/wire/ethernet.js'
+import type { SimClock, SimTime } from './clock.js'
+import { SimSocket } from './data-socket.js'
+import { SimDevice } from './device.js'
+import type { SimDns } from './dns.js'
+import type { SimAttachment, SimNetwork } from './network.js'
+import type { SimRandom } from './random.js'
+import { familyOf, SimUnderlay } from './underlay.js'
+import { SimWorkers } from './workers.js'
+
+export interface SimPlatformOptions {
+  readonly time: SimTime
+  readonly network: SimNetwork
+  readonly dns: SimDns
+  readonly attachment: SimAttachment
+  readonly clock: SimClock
+  readonly random: SimRandom
+  readonly settings: Settings
+  /** Of the device. */
+  readonly mac: MacAddress
+  /** Rows of the peer table: a power of two. */
+  readonly peerRows: number
+  readonly onFrame: (row: number, frame: Uint8Array) => void
+  readonly onAnswer: (answer: Uint8Array) => void
+}
+
+/** The world of one process of one simulated host. */
+export class SimPlatform implements Platform {
+  readonly clock: SimClock
+  readonly times = TIMES
+  readonly memory: NativeMemory
+  readonly plan: MemoryPlan
+  readonly socket: SimSocket
+  readonly network: SimUnderlay
+  readonly workers: SimWorkers
+  readonly resolver: Resolver
+  device: SimDevice | undefined
+  /** What the host's commands do. */
+  commands: Commands = {}
+  /** What wg(8) would ask. */
+  configurable: Configurable | undefined
+  readonly #options: SimPlatformOptions
+  #closed = false
+
+  constructor(options: SimPlatformOptions) {
+    const { time, network, dns, attachment, clock, settings, peerRows, onFrame, onAnswer } = options
+    const { port } = settings.listen
+    this.#options = options
+    this.clock = clock
+    this.plan = planMemory(peerRows)
+    this.memory = NativeMemory.allocate(this.plan.bytes)
+    const { memory, plan } = this
+    const underlay = new SimUnderlay(network, attachment, clock, port)
+    this.network = underlay
+    const pathMtuOf = (address: string) => underlay.kernelPathMtu(familyOf(address), address)
+    this.socket = new SimSocket(network, attachment, settings.listen, pathMtuOf)
+    this.workers = new SimWorkers({ time, clock, memory, plan, socket: this.socket, onFrame, onAnswer })
+    this.resolver = { lookup: (name, ipv4Only) => dns.lookup(name, ipv4Only) }
+  }
+
+  random(bytes: number): Buffer {
+    return this.#options.random.bytes(bytes)
+  }
+
+  openDevice(settings: Settings, mtuBytes: number): SimDevice {
+    const { mode, dev = `${mode}0` } = settings
+    const { mac, attachment } = this.#options
+    this.device = new SimDevice(dev, mode === 'tap' ? mac : undefined, mtuBytes)
+    this.device.onChange = () => void attachment.changes++
+    // The kernel routes the networks of the device's own addresses by it. Only in mode tun main asks for them.
+    if (mode === 'tun') for (const local of settings.local) this.network.inside.add(formatPrefix(local))
+    return this.device
+  }
+
+  /** The simulated kernel has no datapath of its own. */
+  openKernelPath(): never {
+    throw new KernelError('bpf', ENOSYS)
+  }
+
+  async serve(_device: Device, commands: Commands): Promise<() => void> {
+    this.commands = commands
+    return () => {
+      this.commands = {}
+    }
+  }
+
+  async serveWireGuard(_device: Device, configurable: Configurable): Promise<() => void> {
+    this.configurable = configurable
+    return () => {
+      this.configurable = undefined
+    }
+  }
+
+  async close(): Promise<void> {
+    this.crash()
+  }
+
+  /** The process is gone, and what the kernel had for it. */
+  crash(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.workers.crash()
+    this.socket.close()
+    this.network.close()
+  }
+}

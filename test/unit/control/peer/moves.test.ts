@@ -1,0 +1,65 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { movesTogether } from '../../../../src/control/peer/moves.js'
+
+/** Peers and places are letters: `a1` is peer a at place 1. */
+const places = (...pairs: string[]) => new Map(pairs.map(([peer, place]) => [peer, place] as const))
+const together = (standing: string[], wishes: string[]) =>
+  movesTogether(places(...standing), places(...wishes))
+    .sort()
+    .join('')
+
+t.test('two that want each other’s place go together, and so do three', async (t) => {
+  t.equal(together(['a1', 'b2'], ['a2', 'b1']), 'ab')
+  t.equal(together(['a1', 'b2', 'c3'], ['a2', 'b3', 'c1']), 'abc')
+  t.equal(together(['a1', 'b2', 'c3'], ['a2', 'b3']), '', 'one stays, and so do all behind it')
+})
+
+t.test('those behind one that leaves follow it', async (t) => {
+  t.equal(together(['a1', 'b2', 'c3'], ['a2', 'b3', 'c4']), 'abc')
+  t.equal(together(['b2', 'c3'], ['a2', 'b3', 'c4']), 'abc', 'also one that was nowhere')
+})
+
+t.test('a place that somebody stays at is taken', async (t) => {
+  t.equal(together(['a1'], ['b1']), '')
+  t.equal(together(['a1', 'b2'], ['b1']), '')
+})
+
+t.test('of two that want one place the first gets it, unless a circle needs it', async (t) => {
+  t.equal(together([], ['a1', 'b1']), 'a')
+  t.equal(together(['b1', 'c2'], ['a2', 'b2', 'c1']), 'bc')
+  t.equal(together(['a1', 'b2'], ['a3', 'b3', 'c2']), 'a', 'and who wants the place of the other one waits')
+})
+
+/** Whether all of `going` can be where they want while the others stay. */
+function fits(standing: ReadonlyMap<string, string>, wishes: ReadonlyMap<string, string>, going: string[]) {
+  const after = new Map([...standing, ...going.map((peer) => [peer, wishes.get(peer) ?? ''] as const)])
+  return new Set(after.values()).size === after.size
+}
+
+t.test('nobody is where another one is, and nobody is left who could have gone', async () => {
+  const peers = 'abcdef'.split('')
+  const world = fc.record({
+    at: fc.shuffledSubarray([1, 2, 3, 4, 5, 6, 7].map(String), { minLength: 6 }),
+    nowhere: fc.subarray(peers),
+    wishes: fc.dictionary(fc.constantFrom(...peers), fc.integer({ min: 1, max: 8 }).map(String)),
+  })
+  fc.assert(
+    fc.property(world, ({ at, nowhere, wishes }) => {
+      const standing = new Map(
+        peers.map((peer, index) => [peer, at[index]] as const).filter(([peer]) => !nowhere.includes(peer)),
+      )
+      const wanted = new Map(Object.entries(wishes))
+      const going = movesTogether(standing, wanted)
+      if (!fits(standing, wanted, going)) return false
+      const others = [...wanted.keys()].filter((peer) => !going.includes(peer))
+      // Every set of those that stay, as the bits of a number.
+      for (let bits = 1; bits < 2 ** others.length; bits++) {
+        const more = others.filter((_, index) => (bits >> index) & 1)
+        if (fits(standing, wanted, [...going, ...more])) return false
+      }
+      return true
+    }),
+    { numRuns: 2_000 },
+  )
+})
