@@ -12,8 +12,8 @@ FROM node:24-bookworm-slim
 WORKDIR /opt/udptun-fast
 COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules node_modules
-COPY --from=build /build/dist/src dist/src
+COPY --from=build /build/dist/program dist/program
 ENV NODE_ENV=production
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["node", "--disable-sigusr1", "/opt/udptun-fast/dist/src/cli/main.js"]
+ENTRYPOINT ["node", "--disable-sigusr1", "/opt/udptun-fast/dist/program/cli/main.js"]
 CMD ["--help"]

@@ -15,7 +15,7 @@ import type { Timing } from './micro.js'
 export const PROGRAMS =
   "the kernel's own datapath: each program, as the kernel measures it (BPF_ENABLE_STATS)"
 
-const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../program/cli/main.js', import.meta.url))
 const ADDRESSES = ['198.51.100.1', '198.51.100.2'] as const
 const DEVICE = 'tap0'
 const CARRIED_WITHIN_MS = 15_000

@@ -1,7 +1,7 @@
 /** The command line. */
 import { Command, CommanderError } from 'commander'
 import { withoutKeys } from '../key-text.js'
-import { version } from '../version.js'
+import { version } from '../package/version.js'
 import { stderrColors } from './colors.js'
 import { COMMANDS } from './commands.js'
 import { fail } from './fail.js'

@@ -1,7 +1,7 @@
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
 import type { Ring } from '../memory/ring.js'
-import { version } from '../version.js'
+import { version } from '../package/version.js'
 import type { Faults } from './faults.js'
 import type { Listening } from './listening.js'
 import { offloadStatus } from './offload.js'

@@ -7,9 +7,10 @@ import { UserError } from '../errors.js'
 import { Program } from '../lab/program.js'
 import { TwoHosts } from '../lab/two-hosts.js'
 import { EACCES, EPERM, KernelError } from '../linux/errno.js'
+import { programFile } from '../package/files.js'
 
-const PROGRAM = fileURLToPath(new URL('../cli/main.js', import.meta.url))
-const LEASH = new URL('./leash.js', import.meta.url).href
+const PROGRAM = fileURLToPath(programFile('cli/main.js'))
+const LEASH = programFile('demo/leash.js').href
 
 /** A program that has not ended after this time is killed. */
 const PATIENCE_MS = 2_000

@@ -3,11 +3,12 @@ import { fileURLToPath } from 'node:url'
 import type { WorkerReason } from '../control/datapath/reason.js'
 import type { DropReason, PeerStatus, StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
+import { programFile } from '../package/files.js'
 import { ADDRESSES, type Datapath, Lab, type Side } from './lab.js'
 import type { Received } from './tcp.js'
 
-const PING = fileURLToPath(new URL('./ping.js', import.meta.url))
-const TCP = fileURLToPath(new URL('./tcp.js', import.meta.url))
+const PING = fileURLToPath(programFile('demo/ping.js'))
+const TCP = fileURLToPath(programFile('demo/tcp.js'))
 const TCP_PORT = 5201
 
 const PING_INTERVAL_MS = 100

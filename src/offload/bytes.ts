@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { NativeMemory } from '../linux/memory.js'
+import { programFile } from '../package/files.js'
 
 /** Operations on many bytes of the shared memory. `at`, `to` and `from` are offsets into it. */
 export interface ByteOperations {
@@ -21,7 +22,7 @@ export function byteOperations(memory: NativeMemory): ByteOperations {
 
 /** The WebAssembly build of wasm/bytes.ts; undefined if the engine or the processor lacks SIMD. */
 export function wasmOperations({ memory }: NativeMemory): ByteOperations | undefined {
-  const bytes = readFileSync(new URL('./bytes.wasm', import.meta.url))
+  const bytes = readFileSync(programFile('offload/bytes.wasm'))
   try {
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
     return exports as unknown as ByteOperations

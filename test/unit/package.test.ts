@@ -11,8 +11,8 @@ t.test('the package holds the program and no source maps, because it holds no so
   })
   const [{ files }] = JSON.parse(String(json)) as [{ files: { path: string }[] }]
   const paths = files.map(({ path }) => path)
-  t.ok(paths.includes('dist/src/cli/main.js'))
-  t.ok(paths.includes('dist/src/offload/bytes.wasm'))
+  t.ok(paths.includes('dist/program/cli/main.js'))
+  t.ok(paths.includes('dist/program/offload/bytes.wasm'))
   t.same(
     paths.filter((path) => path.endsWith('.map')),
     [],

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { formatKey } from '../../../src/key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../../../src/noise/keys.js'
-import { version } from '../../../src/version.js'
+import { version } from '../../../src/package/version.js'
 import { IPV6_MIN_MTU_BYTES } from '../../../src/wire/ip.js'
 import { type Lab, OVERLAY_PREFIX, type Site } from '../lab.js'
 import { devicesAppear, ETHERNET_BYTES, UDP_IPV4_BYTES } from './device.js'
 import { overlayTunnel, type Peer, type Tunnel } from './peer.js'
 
-const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../../program/cli/main.js', import.meta.url))
 const DEVICE = 'tap0'
 
 /** The name of this project's tunnel in the measurements. */

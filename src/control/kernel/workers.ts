@@ -5,6 +5,7 @@ import type { NativeMemory } from '../../linux/memory.js'
 import { type SocketFamily, sockaddrLength } from '../../linux/sockaddr.js'
 import type { MemoryPlan } from '../../memory/plan.js'
 import { StateWords } from '../../memory/state-words.js'
+import { programFile } from '../../package/files.js'
 import type { WorkerMessage, WorkerRole, WorkerTask } from '../../worker/task.js'
 import type { Faults } from '../faults.js'
 import type { WorkerOptions, WorkerThreads } from '../platform.js'
@@ -52,7 +53,7 @@ export class Workers implements WorkerThreads {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
     const { memory, plan, socket, faults } = this.#context
     const pool = new Piscina({
-      filename: new URL('../../worker/worker.js', import.meta.url).href,
+      filename: programFile('worker/worker.js').href,
       minThreads: 2,
       maxThreads: 2,
       concurrentTasksPerWorker: 1,

@@ -5,6 +5,7 @@ import { attachedTo } from '../../support/hosts/attached.js'
 import {
   ONE_OF_FIVE,
   ok,
+  PROGRAM,
   pings,
   type RunningTunnel,
   run,
@@ -139,7 +140,7 @@ t.test('what it does not go with is refused in a sentence', async (t) => {
     [['--mss-clamp'], '--mss-clamp'],
   ] as const) {
     const { code, stderr } = await run(pair.a, process.execPath, [
-      'dist/src/cli/main.js',
+      PROGRAM,
       'start',
       ...KERNEL,
       ...flags,

@@ -12,7 +12,15 @@ t.test('npx starts it in a checkout that has been built, without a network', asy
   using pair = twoHosts()
   const checkout = mkdtempSync(join(tmpdir(), 'udptun-fast-checkout-'))
   t.teardown(() => rmSync(checkout, { recursive: true, force: true }))
-  for (const file of ['package.json', 'package-lock.json', 'tsconfig.json', 'src', 'dist/src'])
+  for (const file of [
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'packaging',
+    'src',
+    'dist/src',
+    'dist/program',
+  ])
     cpSync(join(CHECKOUT, file), join(checkout, file), { recursive: true, dereference: true })
   symlinkSync(join(CHECKOUT, 'node_modules'), join(checkout, 'node_modules'))
 

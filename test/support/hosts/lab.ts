@@ -3,17 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { askStatus } from '../../../src/command/client.js'
 import type { StatusReport } from '../../../src/control/status.js'
 import type { Host } from '../../../src/lab/host.js'
 import { type Finished, Program } from '../../../src/lab/program.js'
 import { TwoHosts } from '../../../src/lab/two-hosts.js'
+import { PROGRAM } from '../program.js'
 
 export type { Finished }
-
-/** The built program, to run with node. */
-export const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
+export { PROGRAM }
 
 /**
  * Put this before a command, so that it starts as on a person's command line. tap(1) adds a loader to every node

@@ -1,6 +1,7 @@
 import { execa } from 'execa'
 import t from 'tap'
 import { wantsColors } from '../../../src/cli/colors.js'
+import { PROGRAM } from '../../support/program.js'
 
 t.test('only a terminal gets colours, unless the environment says otherwise', async (t) => {
   const cases: [boolean, NodeJS.ProcessEnv, boolean][] = [
@@ -24,7 +25,7 @@ t.test('only a terminal gets colours, unless the environment says otherwise', as
 })
 
 t.test('what goes into a pipe has no colours where CI is set', async (t) => {
-  const { exitCode, stderr } = await execa(process.execPath, ['dist/src/cli/main.js', 'start', 'nonsense'], {
+  const { exitCode, stderr } = await execa(process.execPath, [PROGRAM, 'start', 'nonsense'], {
     reject: false,
     env: { CI: 'true', NO_COLOR: undefined, FORCE_COLOR: undefined },
   })

@@ -1,10 +1,9 @@
 /** What the program says if its answer cannot be written. */
 import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { PROGRAM } from '../../support/program.js'
 
-const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
 const run = promisify(execFile)
 
 /** Runs a command of the shell, in which `$0` is Node.js and `$1` the program. */

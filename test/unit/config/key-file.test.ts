@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import { execaSync } from 'execa'
 import fc from 'fast-check'
@@ -15,10 +14,10 @@ import { parseWgQuick as parseBytes } from '../../../src/config/wg-quick.js'
 import { readConfigFile } from '../../../src/config/yaml-file.js'
 import { formatKey, parseKey, secretKeyLine, withoutKeys } from '../../../src/key-text.js'
 import { FORMS, runsIn, WG_QUICK, YAML } from '../../support/misplaced-keys.js'
+import { PROGRAM } from '../../support/program.js'
 
 const parseWgQuick = (path: string, text: string) => parseBytes(path, Buffer.from(text))
 
-const PROGRAM = fileURLToPath(new URL('../../../src/cli/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'udptun-keys-'))
 t.teardown(() => rmSync(folder, { recursive: true }))
 
