@@ -46,14 +46,14 @@ for (const name of DATA) {
 chmodSync(join(TO, 'cli/main.js'), 0o755)
 writeFileSync(join(TO, 'LICENSES.txt'), licences(Object.keys(metafile.inputs)))
 
-/** The licences of the packages that `inputs` (paths) are files of. @throws if a package has no file of a licence */
+/** The licences of the packages that `inputs` (paths) are files of. */
 function licences(inputs) {
   const roots = new Set(inputs.flatMap((path) => path.match(/^.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? []))
   const texts = [...roots].sort().map((root) => {
-    const { name, version, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    const { name, version, license, author } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
     const file = readdirSync(root).find((entry) => /^licen[cs]e/i.test(entry))
-    if (file === undefined) throw new Error(`${root} has no file of its licence`)
-    return `${name} ${version} (${license})\n\n${readFileSync(join(root, file), 'utf8').trim()}\n`
+    const text = file === undefined ? `By ${author}` : readFileSync(join(root, file), 'utf8').trim()
+    return `${name} ${version} (${license})\n\n${text}\n`
   })
   return `The files of this folder contain these packages:\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`
 }

@@ -14,4 +14,5 @@ export const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) 
   keygen: async () => (await import('./keys.js')).addKeygen,
   pubkey: async () => (await import('./keys.js')).addPubkey,
   demo: async () => (await import('./demo.js')).addDemo,
+  complete: async () => (await import('./complete.js')).addComplete,
 }

@@ -1,0 +1,67 @@
+import { readdirSync } from 'node:fs'
+import tab from '@bomb.sh/tab/commander'
+import type { Command } from 'commander'
+import { listSockets } from '../command/path.js'
+
+const EXAMPLES = `
+Examples:
+  source <(udptun-fast complete bash)                                  for this shell only
+  udptun-fast complete bash > /etc/bash_completion.d/udptun-fast       for everybody
+  udptun-fast complete zsh > /usr/local/share/zsh/site-functions/_udptun-fast
+  udptun-fast complete fish > /etc/fish/completions/udptun-fast.fish
+`
+
+type Suggest = (value: string, description: string) => void
+
+/**
+ * Adds the command that prints a shell's completion; it must be the last one. The shell then asks with
+ * `complete -- <the words of its line>`, and gets a line for each word that may stand in the place of the last.
+ */
+export function addComplete(program: Command): void {
+  const completion = tab(program)
+  program.commands
+    .find((it) => it.name() === 'complete')
+    ?.summary('complete words in a shell')
+    .description('Prints a script for a shell, which then completes the words of this program.')
+    .addHelpText('after', EXAMPLES)
+  for (const command of program.commands) {
+    const words = completion.commands.get(command.name())
+    if (words === undefined) continue
+    words.description = command.summary()
+    const device = words.arguments.get('device')
+    if (device !== undefined) device.handler = suggestDevices
+    for (const { flags, name } of command.options.map((it) => ({
+      flags: it.flags,
+      name: it.long?.slice(2),
+    }))) {
+      const option = words.options.get(name ?? '')
+      if (option !== undefined && takesFile(flags)) option.handler = suggestFiles
+      if (option !== undefined && name === 'dev' && device !== undefined) option.handler = suggestDevices
+    }
+  }
+}
+
+/** Whether a flag such as `--config <file.yaml>` names a file. */
+function takesFile(flags: string): boolean {
+  return /<(file|[^>]+\.conf)/.test(flags)
+}
+
+function suggestDevices(suggest: Suggest): void {
+  for (const { device, present } of listSockets()) if (present) suggest(device, 'a tunnel that runs here')
+}
+
+/** The library keeps shells from completing files themselves, so that this does. */
+function suggestFiles(suggest: Suggest): void {
+  const word = (process.argv.at(-1) ?? '').replace(/^--[^=]*=/, '')
+  const folder = word.slice(0, word.lastIndexOf('/') + 1)
+  for (const entry of filesIn(folder === '' ? '.' : folder))
+    suggest(`${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`, '')
+}
+
+function filesIn(folder: string) {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch {
+    return []
+  }
+}

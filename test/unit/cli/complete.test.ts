@@ -1,0 +1,80 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { commandLine } from '../../../src/cli/command-line.js'
+import { PROGRAM } from '../../support/program.js'
+
+/** A folder in which the program has its name, so that a shell finds it. It only says what else it was asked. */
+const folder = mkdtempSync(join(tmpdir(), 'udptun-shell-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
+const named = join(folder, 'udptun-fast')
+writeFileSync(
+  named,
+  `#!/bin/sh\n[ "$1" = complete ] || exec echo "asked to $*"\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`,
+)
+chmodSync(named, 0o755)
+const { NODE_OPTIONS: _, ...others } = process.env
+const env = { ...others, PATH: `${folder}:${process.env.PATH}`, TERM: 'dumb' }
+
+/** What the program suggests for the last of these words. */
+function suggested(...words: string[]): string[] {
+  const out = execFileSync(named, ['complete', '--', ...words], { env, encoding: 'utf8' })
+  const lines = out.trimEnd().split('\n')
+  // Then the shell adds no files of its own.
+  if (lines.pop() !== ':4') throw new Error(`no directive in: ${out}`)
+  return lines.map((line) => line.split('\t')[0])
+}
+
+t.test('it knows all commands, their flags, and the values that a flag may have', async (t) => {
+  const { commands } = await commandLine()
+  t.same(suggested('').sort(), [...commands.map((it) => it.name()), 'help'].sort())
+  for (const command of commands.filter((it) => it.name() !== 'complete'))
+    t.same(
+      suggested(command.name(), '--').sort(),
+      [...command.options.map(({ long }) => long), '--help'].sort(),
+      command.name(),
+    )
+  t.same(suggested('start', '--datapath', ''), ['auto', 'kernel', 'workers'])
+  t.same(suggested('start', '--datapath', 'w'), ['workers'])
+})
+
+t.test('a flag for a file is completed with files, and folders end in a slash', async (t) => {
+  writeFileSync(join(folder, 'a.yaml'), '')
+  t.same(suggested('start', '--config', `${folder}/a`), [join(folder, 'a.yaml')])
+  t.ok(suggested('start', '--private-key-file', '/et').includes('/etc/'))
+  t.same(suggested('start', '--config', '/nowhere/x'), [])
+})
+
+/** Types a line with a tabulator into a shell on a terminal (zsh's zpty). @returns what is run and seen then */
+function seenIn(shell: string, setUp: string): string {
+  const script = `
+zmodload zsh/zpty
+zpty shell ${shell}
+zpty -w shell ${JSON.stringify(`PS1=; stty -echo; ${setUp}; echo REA''DY`)}
+zpty -r -m shell seen '*READY*'
+zpty -w shell 'udptun-fast start --datapath w'$'\\t'
+zpty -r -m shell seen $'*asked to *\\r*'
+print -r -- "$seen"
+`
+  return execFileSync('zsh', ['-f', '-c', script], { env, encoding: 'utf8', timeout: 60_000 })
+}
+
+t.test('bash completes a word by it', async (t) => {
+  const setUp = '. /usr/share/bash-completion/bash_completion; . <(udptun-fast complete bash)'
+  t.match(seenIn('bash --norc --noprofile -i', setUp), /asked to start --datapath workers/)
+})
+
+t.test('zsh completes a word by it', async (t) => {
+  const setUp = 'autoload -U compinit; compinit -u -D; . <(udptun-fast complete zsh)'
+  t.match(seenIn('zsh -f -i', setUp), /asked to start --datapath workers/)
+})
+
+t.test('fish completes a word by it', async (t) => {
+  const script = 'udptun-fast complete fish | source; complete -C "udptun-fast start --datapath w"'
+  t.match(
+    execFileSync('fish', ['--no-config', '-c', script], { env: { ...env, HOME: folder }, encoding: 'utf8' }),
+    /^workers/,
+  )
+})
