@@ -89,5 +89,7 @@ async function makePrivateSide(
       `the kernel does not keep the keys out of swap (${errnoName(errno)}); a greater limit on locked memory would help (ulimit -l)`,
     )
   const { PrivateSide } = await loadPrivateSide()
-  return new PrivateSide({ encap, privateKey, platform, tables, roster, log, faults })
+  // A key of zeros is none, as for wg.
+  const own = privateKey.isNone ? null : privateKey
+  return new PrivateSide({ encap, privateKey: own, platform, tables, roster, log, faults })
 }

@@ -12,6 +12,8 @@ import type { MacAddress } from '../wire/ethernet.js'
 import type { IcmpError } from '../wire/icmp-error.js'
 import type { IpFamily } from '../wire/ip.js'
 import type { HandshakeKeys } from '../worker/task.js'
+
+export type { HandshakeKeys }
 import type { Clock } from './clock.js'
 import type { Way } from './peer/underlay.js'
 

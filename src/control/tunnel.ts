@@ -80,7 +80,7 @@ export class Tunnel {
     this.#offloadWatch = new OffloadWatch(tables.offloads, settings.offload === 'auto', log)
     this.#twinWatch = new TwinWatch(parts.addresses, parts.roster, log)
     this.#strangerWatch = new StrangerWatch(tables.stranger, parts.roster, log)
-    this.#reloader = new Reloader({ settings, reread, peers, log })
+    this.#reloader = new Reloader({ settings, reread, peers, privateSide: parts.privateSide, log })
     const underlayDrops = this.#underlayDrops
     this.#reporter = new Reporter({ ...parts, settings, platform, opened, underlayDrops, faults })
     const { network } = platform
@@ -270,13 +270,11 @@ async function openDevice(
   peers.configure()
   datapath.open(opened)
   enableOffloads(tables.offloads, opened, platform.socket, settings.offload === 'auto')
-  const own = privateSide?.own
-  const keys = own && { mac1: own.mac1Key, cookie: own.cookieKey }
   resources.defer(() => platform.workers.stop())
   await platform.workers.start({
     mode: settings.mode,
     relay: settings.relay,
-    keys,
+    keys: privateSide?.handshakeKeys,
     warmUp: settings.warm_up === 'auto',
   })
   resources.defer(() => peerRows.close())
