@@ -37,7 +37,7 @@ const SYSTEM_LOG = '/dev/log'
 export function openLogTarget({ file, tag }: LogTargetOptions): LogTarget {
   if (file !== undefined) return toFile(file)
   const journal = STANDARD_OUTPUTS.find(isJournal)
-  if (journal !== undefined) return { stdio: journal, name: 'journalctl', close: () => {} }
+  if (journal !== undefined) return { stdio: journal, name: 'the journal', close: () => {} }
   return toSystemLog(tag) ?? { stdio: 'ignore', name: undefined, close: () => {} }
 }
 

@@ -14,10 +14,10 @@ export async function runTunnel(options: Omit<TunnelOptions, 'platform' | 'signa
   const { log, faults, reread } = options
   const abort = new AbortController()
   const ends = ['SIGTERM', 'SIGINT', ...(reread === undefined ? (['SIGHUP'] as const) : [])] as const
-  const asked = new Promise<NodeJS.Signals>((resolve) => {
+  const asked = new Promise<string>((resolve) => {
     const stop = (signal: NodeJS.Signals) => {
       abort.abort()
-      resolve(signal)
+      resolve(`by ${signal}`)
     }
     for (const signal of ends) process.on(signal, stop)
     onStarterGone(() => stop('SIGHUP'))
@@ -38,9 +38,9 @@ export async function runTunnel(options: Omit<TunnelOptions, 'platform' | 'signa
     }
   }
   await tellStarter({ up: true })
-  const reason = await Promise.race([asked, tunnel.died])
+  const reason = await Promise.race([asked, tunnel.ended])
   await tunnel.stop()
   if (reason instanceof Error) throw reason
-  log.info({ signal: reason }, `stopped by ${reason}`)
+  log.info(reason.startsWith('by ') ? `stopped ${reason}` : `${reason}, so this ends`)
   return end(0)
 }

@@ -25,11 +25,11 @@ t.test('the journal, only if the output of this process goes there', async (t) =
   })
   const { dev, ino } = fstatSync(2)
   process.env.JOURNAL_STREAM = `${dev}:${ino}`
-  t.match(openLogTarget({ file: undefined, tag: 'x' }), { name: 'journalctl', stdio: /^[12]$/ })
+  t.match(openLogTarget({ file: undefined, tag: 'x' }), { name: 'the journal', stdio: /^[12]$/ })
   const fd = openSync('/dev/null', 'w')
   process.env.JOURNAL_STREAM = `${fstatSync(fd).dev}:1`
   const log = openLogTarget({ file: undefined, tag: 'x' })
-  t.not(log.name, 'journalctl')
+  t.not(log.name, 'the journal')
   log.close()
   closeSync(fd)
 })
