@@ -13,7 +13,14 @@ const FROM = 'dist/src'
 const TO = 'dist/program'
 
 /** What is started or loaded by its name (src/package/files.ts). All are one folder deep, as the shared files are. */
-const ENTRIES = ['cli/main.js', 'worker/worker.js', 'demo/leash.js', 'demo/ping.js', 'demo/tcp.js']
+const ENTRIES = [
+  'cli/main.js',
+  'cli/wg.js',
+  'worker/worker.js',
+  'demo/leash.js',
+  'demo/ping.js',
+  'demo/tcp.js',
+]
 const DATA = ['offload/bytes.wasm']
 
 /** Packages that are CommonJS call `require` for modules of Node.js, which an ES module lacks. */
@@ -43,7 +50,7 @@ for (const name of DATA) {
   mkdirSync(dirname(join(TO, name)), { recursive: true })
   copyFileSync(join(FROM, name), join(TO, name))
 }
-chmodSync(join(TO, 'cli/main.js'), 0o755)
+for (const name of ['cli/main.js', 'cli/wg.js']) chmodSync(join(TO, name), 0o755)
 writeFileSync(join(TO, 'LICENSES.txt'), licences(Object.keys(metafile.inputs)))
 
 /** The licences of the packages that `inputs` (paths) are files of. */

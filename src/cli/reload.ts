@@ -23,11 +23,12 @@ async function reload(argument: string | undefined, flags: { dev?: string; json?
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${render(report)}\n`)
 }
 
-function render({ added, removed, changed, needs_restart }: ReloadReport): string {
+function render({ added, removed, changed, private_key, needs_restart }: ReloadReport): string {
   const lines = [
     ...added.map((name) => `${stdoutColors.green('+')} ${name}`),
     ...removed.map((name) => `${stdoutColors.red('-')} ${name}`),
     ...changed.map((name) => `${stdoutColors.yellow('~')} ${name}`),
+    ...(private_key ? [`${stdoutColors.yellow('~')} the private key: all sessions begin again`] : []),
     ...needs_restart.map((key) =>
       stdoutColors.yellow(`! ${key} has changed in the file, too: that needs a restart`),
     ),

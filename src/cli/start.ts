@@ -12,13 +12,12 @@ import {
 } from '../config/schema.js'
 import { Secret } from '../config/secret.js'
 import type { WgQuickOptions } from '../config/wg-quick.js'
-import { startTunnel } from '../control/assembly.js'
 import { Faults, noLostLines } from '../control/faults.js'
-import { UserError, usageError } from '../errors.js'
+import { usageError } from '../errors.js'
 import { signalOnParentDeath } from '../linux/process.js'
-import { end } from './fail.js'
 import { createLog } from './log.js'
-import { explainLimits, requireRereadable, requireWorkingDirectory } from './surroundings.js'
+import { runTunnel } from './run-tunnel.js'
+import { requireRereadable, requireWorkingDirectory } from './surroundings.js'
 
 const EXAMPLES = `
 Examples:
@@ -178,7 +177,6 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     }
   }
   warn()
-  const abort = new AbortController()
   const readAgain = () => {
     requireRereadable(config ?? wireguard ?? '')
     const settings = read()
@@ -186,34 +184,5 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     return settings
   }
   const reread = config === undefined && wireguard === undefined ? undefined : readAgain
-  // With a file, SIGHUP means: read it again. Without a file, it means that the terminal is gone.
-  const ends = ['SIGTERM', 'SIGINT', ...(reread === undefined ? (['SIGHUP'] as const) : [])] as const
-  const asked = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ends) {
-      process.on(signal, () => {
-        abort.abort()
-        resolve(signal)
-      })
-    }
-  })
-  let reload = async () => {}
-  if (reread !== undefined) process.on('SIGHUP', () => void reload())
-  const starting = startTunnel({ settings, log, faults, signal: abort.signal, reread })
-  const tunnel = await starting.catch((error: unknown) => {
-    if (abort.signal.aborted) return end(0)
-    throw explainLimits(error)
-  })
-  reload = async () => {
-    try {
-      await tunnel.reload()
-    } catch (error) {
-      if (error instanceof UserError) log.warn(`not reloaded: ${error.message}`)
-      else faults.take('reload', error)
-    }
-  }
-  const reason = await Promise.race([asked, tunnel.died])
-  await tunnel.stop()
-  if (reason instanceof Error) throw reason
-  log.info({ signal: reason }, `stopped by ${reason}`)
-  await end(0)
+  await runTunnel({ settings, log, faults, reread })
 }

@@ -144,7 +144,11 @@ function privacyLine({ privacy, peers }: StatusReport): string {
   const keys = `${ages.length} of ${peers.length} with keys`
   const [first] = ages
   const age = peers.length === 1 && first !== undefined ? `keys ${duration(first)} old` : keys
-  return `${stdoutColors.dim('private by')} ${privacy.crypto}  ${ages.length === 0 ? stdoutColors.yellow('no keys yet') : age}  ${stdoutColors.dim('public key')} ${privacy.public_key}`
+  const publicKey =
+    privacy.public_key === null
+      ? stdoutColors.yellow('no private key')
+      : `${stdoutColors.dim('public key')} ${privacy.public_key}`
+  return `${stdoutColors.dim('private by')} ${privacy.crypto}  ${ages.length === 0 ? stdoutColors.yellow('no keys yet') : age}  ${publicKey}`
 }
 
 /** The faults, and the lines that the log has lost. Empty if there were none. */

@@ -96,6 +96,8 @@ export function readKeyFile(path: string): Secret {
   const bytes = readSecretFile(path, MAX_BYTES)
   try {
     const key = parseKey(trimmed(bytes))
+    if (key?.every((byte) => byte === 0))
+      throw new RangeError(`"${path}" holds a key of zeros, which means that there is none; write a real key`)
     if (key !== undefined) return new Secret(key)
   } finally {
     bytes.fill(0)

@@ -37,6 +37,11 @@ export class Secret {
     }
   }
 
+  /** Whether all bytes are zero, which for WireGuard means that there is no key. */
+  get isNone(): boolean {
+    return this.#bytes.every((byte) => byte === 0)
+  }
+
   /** The bytes themselves. Use them at once and do not keep them. */
   reveal(): Uint8Array {
     return this.#bytes

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { type Commands, serveCommands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
+import { UserError } from '../errors.js'
 import { VerifierError } from '../linux/bpf.js'
 import { ENOSYS, KernelError } from '../linux/errno.js'
 import { NativeMemory } from '../linux/memory.js'
@@ -126,15 +127,19 @@ export class LinuxPlatform implements Platform {
     )
   }
 
-  async serveWireGuard(device: Device, configurable: Configurable): Promise<() => void> {
+  async serveWireGuard(
+    device: Device,
+    configurable: Configurable,
+    onRemoved: (() => void) | undefined,
+  ): Promise<() => void> {
     // Only private tunnels of mode tun need the module.
     const { serveWireGuard } = await import('../command/wireguard/server.js')
-    return serveWireGuard(
-      device.name,
-      configurable,
-      (error, about) => this.#faults.take('command', error, about),
-      (sentence) => this.#log.info(sentence),
-    )
+    const inform = (sentence: string) => {
+      if (onRemoved !== undefined) throw new UserError(sentence)
+      this.#log.info(sentence)
+    }
+    const onFault = (error: unknown, about?: string) => this.#faults.take('command', error, about)
+    return serveWireGuard(device.name, configurable, { onFault, inform, onRemoved })
   }
 
   close(): Promise<void> {

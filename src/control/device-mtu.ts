@@ -2,9 +2,10 @@ import type { DeviceBridge, DeviceLink } from './platform.js'
 
 /**
  * What decides on the device's MTU. `settings`: a number, or `safe`. `paths`: what the paths to the peers carry.
- * `bridge`: the bridge that the device is a port of. `hand`: somebody has set it while the tunnel runs.
+ * `bridge`: the bridge that the device is a port of. `hand`: somebody has set it while the tunnel runs. `ceiling`: the
+ * paths would carry more, but somebody wants no more.
  */
-export type MtuRule = 'settings' | 'paths' | 'bridge' | 'hand'
+export type MtuRule = 'settings' | 'paths' | 'bridge' | 'hand' | 'ceiling'
 
 export interface DeviceMtuChoice {
   readonly bytes: number
@@ -41,9 +42,15 @@ export class DeviceMtu {
   /** The bridge of the last look; and whether its MTU was seen to be other than the least of its ports'. */
   #bridgeIndex: number | undefined
   #bridgeStands = false
+  #ceilingBytes: number | undefined
 
-  constructor(present: DeviceMtuChoice) {
-    this.#present = present
+  /**
+   * @param ceilingBytes the greatest MTU that the paths may give to the device. Whoever sets the MTU by hand sets this.
+   *   Undefined: an MTU that is set by hand stays as it is
+   */
+  constructor(present: DeviceMtuChoice, ceilingBytes?: number) {
+    this.#ceilingBytes = ceilingBytes
+    this.#present = this.#capped(present)
   }
 
   get present(): DeviceMtuChoice {
@@ -55,9 +62,19 @@ export class DeviceMtu {
     if (link === undefined) return this.#present
     const own = this.#choose(link, wish)
     const touched = link.mtuBytes !== this.#present.bytes
+    if (this.#ceilingBytes !== undefined) {
+      if (touched) this.#ceilingBytes = link.mtuBytes
+      return this.#capped(own)
+    }
     // Whoever sets it to what this program would choose gives it back.
     const byHand = touched ? link.mtuBytes !== own.bytes : this.#present.rule === 'hand'
     return byHand ? { ...own, bytes: link.mtuBytes, rule: 'hand' } : own
+  }
+
+  #capped(choice: DeviceMtuChoice): DeviceMtuChoice {
+    const { bytes } = choice
+    const ceiling = this.#ceilingBytes ?? bytes
+    return bytes <= ceiling ? choice : { ...choice, bytes: ceiling, rule: 'ceiling' }
   }
 
   /** The device has the MTU that was chosen. */

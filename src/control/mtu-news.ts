@@ -24,6 +24,11 @@ export function mtuNews(change: MtuChange): News | undefined {
     return { level: 'warn', text: `${text}; to undo that: ip link set ${device} mtu ${wantedBytes}` }
   }
   if (isBridgeNews(change)) return bridgeNews(change)
+  if (rule === 'ceiling' && changed)
+    return {
+      level: 'info',
+      text: `the MTU is ${bytes} bytes now, was ${before.bytes}; the paths would carry ${wantedBytes}`,
+    }
   return changed ? { level: 'info', text: `the MTU is ${bytes} bytes now, was ${before.bytes}` } : undefined
 }
 

@@ -21,10 +21,21 @@ import { TunnelDevice } from './tunnel-device.js'
 
 export interface PartsOptions {
   readonly settings: Settings
+  /** Undefined: the settings make the tunnel. */
+  readonly wgDevice?: WgDevice | undefined
   readonly platform: Platform
   readonly log: Logger
   /** Keeps the errors that do not stop the tunnel. */
   readonly faults: Faults
+}
+
+/**
+ * The tunnel is a device for wg(8), as the kernel's WireGuard and wireguard-go make them. It has no keys and no peers
+ * before wg sets some. It cannot be without wg's socket, and it ends when somebody removes that or the device.
+ */
+export interface WgDevice {
+  /** The MTU of the device at first, and the ceiling for what the paths carry, until somebody sets another one. */
+  readonly mtuBytes: number
 }
 
 /** What main consists of, before there is a device. */
@@ -49,7 +60,16 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   const roster = new Roster<Peer>()
   const addresses = new Addresses(platform, settings.mode)
   const encap = encapFor(settings.mode, settings.private_key_file !== undefined)
-  const device = new TunnelDevice({ settings, encap, roster, words: tables.words, log, faults })
+  const mtuCeilingBytes = options.wgDevice?.mtuBytes
+  const device = new TunnelDevice({
+    settings,
+    mtuCeilingBytes,
+    encap,
+    roster,
+    words: tables.words,
+    log,
+    faults,
+  })
   const privateSide = await makePrivateSide(options, encap, tables, roster)
   resources.defer(() => privateSide?.close())
   const common = { settings, encap, platform, tables, roster, log, faults, privateSide }
@@ -89,5 +109,7 @@ async function makePrivateSide(
       `the kernel does not keep the keys out of swap (${errnoName(errno)}); a greater limit on locked memory would help (ulimit -l)`,
     )
   const { PrivateSide } = await loadPrivateSide()
-  return new PrivateSide({ encap, privateKey, platform, tables, roster, log, faults })
+  // A key of zeros is none, as for wg.
+  const own = privateKey.isNone ? null : privateKey
+  return new PrivateSide({ encap, privateKey: own, platform, tables, roster, log, faults })
 }

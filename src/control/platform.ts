@@ -12,6 +12,9 @@ import type { MacAddress } from '../wire/ethernet.js'
 import type { IcmpError } from '../wire/icmp-error.js'
 import type { IpFamily } from '../wire/ip.js'
 import type { HandshakeKeys } from '../worker/task.js'
+
+export type { HandshakeKeys }
+
 import type { Clock } from './clock.js'
 import type { Way } from './peer/underlay.js'
 
@@ -46,7 +49,11 @@ export interface Platform {
    * Lets wg(8) read and change the configuration of a device.
    * @returns a function that ends it
    */
-  serveWireGuard(device: Device, configurable: Configurable): Promise<() => void>
+  serveWireGuard(
+    device: Device,
+    configurable: Configurable,
+    onRemoved: (() => void) | undefined,
+  ): Promise<() => void>
   /** Closes all that is open. The device is gone afterwards. The workers must have been stopped. */
   close(): Promise<void>
 }

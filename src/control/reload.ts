@@ -2,10 +2,14 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { PeerSettings, Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
+import { wipeUnusedIdentities } from '../noise/keys.js'
 import type { PeerChanges, Peers } from './peer/peers.js'
+import type { NewIdentity, PrivateSide } from './private/private-side.js'
 
 /** The names of the peers, and the keys of the settings that changed without effect. */
 export interface ReloadReport extends PeerChanges {
+  /** Whether this host has another private key now. */
+  readonly private_key: boolean
   readonly needs_restart: readonly string[]
 }
 
@@ -15,14 +19,18 @@ export interface ReloaderOptions {
   /** Returns the present settings; undefined if they come from no file. @throws UserError if they are wrong */
   readonly reread: (() => Settings) | undefined
   readonly peers: Peers
+  /** Undefined if the tunnel is not private. */
+  readonly privateSide: PrivateSide | undefined
   readonly log: Logger
 }
 
-/** The peers that somebody wants instead of the running ones. */
+/** What somebody wants instead of what runs. */
 export interface Wanted {
   readonly peers: readonly PeerSettings[]
   /** As in {@link Peers.apply}. */
   readonly placed: ReadonlySet<string>
+  /** The private key that this host has then; undefined if it stays. */
+  readonly identity: NewIdentity | undefined
 }
 
 /** The only way to other peers: reads the settings again, or takes what wg(8) sets. */
@@ -59,6 +67,7 @@ export class Reloader {
       const { settings } = this.#options.peers
       const now = wanted(settings.peers)
       if (typeof now === 'number') return now
+      if (now.identity !== undefined) await this.#options.privateSide?.changeKey(now.identity)
       const changes = await this.#apply({ ...settings, peers: now.peers }, now.placed)
       then()
       return changes
@@ -86,19 +95,46 @@ export class Reloader {
       throw new UserError(
         'this tunnel was started without --config and without --wireguard, so there is no file to read again',
       )
-    const settings = reread()
-    // OpenSSL holds the key in use. Another key would need a restart.
-    settings.private_key_file?.wipe()
-    const changes = await this.#apply(settings)
-    const ignored = Object.keys(settings).filter(
-      (key) => key !== 'peers' && !isDeepStrictEqual(pick(settings, key), pick(this.#options.settings, key)),
-    )
-    then()
-    const text = Object.entries(changes).map(([what, names]) => `${names.length} ${what}`)
-    log.info({ ...changes, ignored }, `reloaded the peers: ${text.join(', ')}`)
-    if (ignored.length > 0)
-      log.warn(`${ignored.join(', ')} changed in the file, too, and that needs a restart`)
-    return { ...changes, needs_restart: ignored }
+    try {
+      const settings = reread()
+      const private_key = await this.#changeKey(settings)
+      const changes = await this.#apply(settings)
+      const ignored = this.#ignored(settings)
+      then()
+      const text = Object.entries(changes).map(([what, names]) => `${names.length} ${what}`)
+      log.info({ ...changes, ignored }, `reloaded the peers: ${text.join(', ')}`)
+      if (ignored.length > 0)
+        log.warn(`${ignored.join(', ')} changed in the file, too, and that needs a restart`)
+      return { ...changes, private_key, needs_restart: ignored }
+    } finally {
+      wipeUnusedIdentities()
+    }
+  }
+
+  /** @returns whether the key is another one @throws UserError if a peer cannot be there with that key */
+  async #changeKey({ private_key_file: key, peers }: Settings): Promise<boolean> {
+    const { privateSide } = this.#options
+    try {
+      const identity = key && privateSide?.identityWith(key)
+      if (identity === undefined) return false
+      for (const peer of peers) privateSide?.check(peer, identity.own)
+      await privateSide?.changeKey(identity)
+      return true
+    } finally {
+      key?.wipe()
+    }
+  }
+
+  /** The settings that are others than at the start, but cannot change while the tunnel runs. */
+  #ignored(settings: Settings): string[] {
+    const { settings: first } = this.#options
+    return Object.keys(settings).filter((key) => {
+      if (key === 'peers') return false
+      const [now, before] = [pick(settings, key), pick(first, key)]
+      // A tunnel does not become private, or stop to be.
+      if (key === 'private_key_file') return (now === undefined) !== (before === undefined)
+      return !isDeepStrictEqual(now, before)
+    })
   }
 }
 

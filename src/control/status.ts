@@ -155,7 +155,7 @@ export interface StatusReport {
   /** The bridge that the device is a port of; null if there is none. */
   readonly bridge: string | null
   /** What a private tunnel is sealed with, and this host's public key; null if the tunnel is not private. */
-  readonly privacy: { readonly crypto: string; readonly public_key: string } | null
+  readonly privacy: { readonly crypto: string; readonly public_key: string | null } | null
   /** Which of the kernel's offloads are in use. */
   readonly offloads: OffloadStatus
   /** Super-frames read from the device and written to it. Each stands for many frames. */

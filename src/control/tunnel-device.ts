@@ -9,11 +9,13 @@ import { DeviceMtu, type DeviceMtuChoice, type MtuRule } from './device-mtu.js'
 import type { Faults } from './faults.js'
 import { mtuNews } from './mtu-news.js'
 import type { Roster } from './peer/roster.js'
-import { deviceMtuBytes, ETHERNET_MTU_BYTES } from './peer/underlay.js'
+import { deviceMtuBytes, ETHERNET_MTU_BYTES, mayHaveIpv6 } from './peer/underlay.js'
 import type { Device, Platform } from './platform.js'
 
 export interface TunnelDeviceContext {
   readonly settings: Settings
+  /** As in {@link DeviceMtu}. */
+  readonly mtuCeilingBytes: number | undefined
   readonly encap: Encap
   readonly roster: Roster
   readonly words: StateWords
@@ -35,7 +37,7 @@ export class TunnelDevice {
 
   constructor(context: TunnelDeviceContext) {
     this.#context = context
-    this.#mtu = new DeviceMtu(this.#firstChoice())
+    this.#mtu = this.#newMtu()
   }
 
   /** Undefined until the device is open. */
@@ -61,7 +63,7 @@ export class TunnelDevice {
   open(platform: Platform): Device {
     const { settings, encap, roster } = this.#context
     this.#wantedBytes = roster.mtuBytes ?? firstMtuBytes(settings, encap, platform.socket.family)
-    this.#mtu = new DeviceMtu(this.#firstChoice())
+    this.#mtu = this.#newMtu()
     this.#tellReceiver()
     this.#device = platform.openDevice(settings, this.mtuBytes)
     this.#tellSenders()
@@ -97,9 +99,9 @@ export class TunnelDevice {
     return this.#context.settings.mtu === 'auto'
   }
 
-  #firstChoice(): DeviceMtuChoice {
+  #newMtu(): DeviceMtu {
     const rule = this.#automatic ? 'paths' : 'settings'
-    return { bytes: this.#wantedBytes, rule, bridge: undefined }
+    return new DeviceMtu({ bytes: this.#wantedBytes, rule, bridge: undefined }, this.#context.mtuCeilingBytes)
   }
 
   /** Sets the device's MTU to what the paths to all peers carry, unless its bridge or a hand decides on it. */
@@ -107,18 +109,20 @@ export class TunnelDevice {
     const before = this.#mtu.present
     const { encap, roster } = this.#context
     this.#wantedBytes = roster.mtuBytes ?? this.#wantedBytes
-    const choice = this.#mtu.choose(device.link(), {
+    const link = device.link()
+    const choice = this.#mtu.choose(link, {
       bytes: this.#wantedBytes,
       automatic: this.#automatic,
       mostBytes: encap.mostMtuBytes,
     })
     this.#tellReceiver(choice.bytes)
     this.#tellSenders(choice.bytes)
-    if (choice.bytes !== before.bytes && choice.rule !== 'hand') device.setMtu(choice.bytes)
+    const present = link?.mtuBytes ?? before.bytes
+    if (choice.bytes !== present && choice.rule !== 'hand') device.setMtu(choice.bytes)
     this.#mtu.isSet(choice)
     if (choice.bytes !== before.bytes) for (const peer of roster.all) peer.deviceChanged()
     this.#tellMtu(device.name, choice, before)
-    if (choice.rule === 'paths' || choice.rule === 'settings') this.#tellNarrow()
+    if (choice.rule !== 'hand' && choice.rule !== 'bridge') this.#tellNarrow()
   }
 
   #tellMtu(device: string, now: DeviceMtuChoice, before: DeviceMtuChoice): void {
@@ -168,13 +172,14 @@ export class TunnelDevice {
 }
 
 /** The device's MTU while no peer has been found. It fits an underlay of Ethernet, of any family that may be used. */
-function firstMtuBytes({ mtu, vlan, local }: Settings, encap: Encap, family: SocketFamily): number {
+function firstMtuBytes(settings: Settings, encap: Encap, family: SocketFamily): number {
+  const { mtu, vlan } = settings
   return deviceMtuBytes({
     encap,
     vlan,
     remoteAddress: family === AF_INET ? '0.0.0.0' : '::',
     underlayMtuBytes: ETHERNET_MTU_BYTES,
     wanted: mtu,
-    overlayHasIpv6: local.some(({ family }) => family === 'ipv6'),
+    overlayHasIpv6: mayHaveIpv6(settings),
   })
 }

@@ -49,8 +49,11 @@ const PLAIN =
  * data frames.
  */
 export class Tunnel {
-  /** Resolves with the reason when the tunnel cannot go on. The caller must then {@link stop} it. */
-  readonly died: Promise<Error>
+  /**
+   * Resolves with the reason when the tunnel cannot go on, or with a sentence when somebody has removed what wg(8) had of
+   * it. The caller must then {@link stop} it.
+   */
+  readonly ended: Promise<Error | string>
   readonly #options: TunnelOptions
   readonly #parts: Parts
   readonly #opened: Device
@@ -63,11 +66,13 @@ export class Tunnel {
   readonly #reloader: Reloader
   readonly #reporter: Reporter
   readonly #routeWarning: RouteWarning
+  readonly #socketRemoved = deferred<string>()
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
     const { settings, platform, log, reread, faults } = options
     const { peers, roster, tables } = parts
-    this.died = platform.workers.died
+    const died = platform.workers.died.then((error) => this.#deleted() ?? error)
+    this.ended = Promise.race([died, this.#socketRemoved.promise])
     this.#options = options
     this.#parts = parts
     this.#opened = opened
@@ -80,7 +85,7 @@ export class Tunnel {
     this.#offloadWatch = new OffloadWatch(tables.offloads, settings.offload === 'auto', log)
     this.#twinWatch = new TwinWatch(parts.addresses, parts.roster, log)
     this.#strangerWatch = new StrangerWatch(tables.stranger, parts.roster, log)
-    this.#reloader = new Reloader({ settings, reread, peers, log })
+    this.#reloader = new Reloader({ settings, reread, peers, privateSide: parts.privateSide, log })
     const underlayDrops = this.#underlayDrops
     this.#reporter = new Reporter({ ...parts, settings, platform, opened, underlayDrops, faults })
     const { network } = platform
@@ -192,7 +197,17 @@ export class Tunnel {
       onRoutes: () => device.followAfter(() => peers.followUnderlays()),
       change: (wanted) => this.#reloader.change(wanted, () => this.#peersChanged()),
     })
-    this.#resources.defer(await platform.serveWireGuard(this.#opened, configuration))
+    const remove = () =>
+      this.#socketRemoved.resolve(`somebody has removed the socket of ${this.#opened.name}`)
+    const onRemoved = this.#options.wgDevice === undefined ? undefined : remove
+    this.#resources.defer(await platform.serveWireGuard(this.#opened, configuration, onRemoved))
+  }
+
+  /** A sentence if the device of wg(8) is gone. */
+  #deleted(): string | undefined {
+    const { wgDevice } = this.#options
+    if (wgDevice === undefined || this.#opened.link() !== undefined) return undefined
+    return `somebody has deleted ${this.#opened.name}`
   }
 
   #startTimers(): void {
@@ -259,6 +274,15 @@ export class Tunnel {
   }
 }
 
+/** A promise, and what resolves it. */
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {}
+  const promise = new Promise<T>((then) => {
+    resolve = then
+  })
+  return { promise, resolve }
+}
+
 /** Makes the device, tells the workers what they must know, and starts them. @throws UserError */
 async function openDevice(
   { settings, platform }: TunnelOptions,
@@ -270,13 +294,11 @@ async function openDevice(
   peers.configure()
   datapath.open(opened)
   enableOffloads(tables.offloads, opened, platform.socket, settings.offload === 'auto')
-  const own = privateSide?.own
-  const keys = own && { mac1: own.mac1Key, cookie: own.cookieKey }
   resources.defer(() => platform.workers.stop())
   await platform.workers.start({
     mode: settings.mode,
     relay: settings.relay,
-    keys,
+    keys: privateSide?.handshakeKeys,
     warmUp: settings.warm_up === 'auto',
   })
   resources.defer(() => peerRows.close())

@@ -72,8 +72,10 @@ export interface KeyedHash {
 
 export const XNONCE_BYTES = 24
 
-/** XChaCha20-Poly1305 with one key. Seals 16 bytes to 32 bytes. */
+/** XChaCha20-Poly1305. Seals 16 bytes to 32 bytes. */
 export interface CookieSealer {
+  /** Sets the key: the 32 bytes at offset `key`. */
+  setKey(key: number): void
   /**
    * Seals the 16 bytes at `cookie` to `out`. The 16 bytes at `data` are the associated data.
    * @param nonce offset of {@link XNONCE_BYTES} bytes

@@ -65,6 +65,17 @@ export class EvpCookieSealer implements CookieSealer {
     this.#aead = BigInt(openSsl.newContext())
     this.#chacha = BigInt(openSsl.newContext())
     memory.u8.set(key, scratch + SUBKEY)
+    this.#takeKey()
+  }
+
+  setKey(key: number): void {
+    this.#memory.u8.copyWithin(this.#at + SUBKEY, key, key + KEY_BYTES)
+    this.#takeKey()
+  }
+
+  /** The key is in the place of the subkey. */
+  #takeKey(): void {
+    const openSsl = this.#openSsl
     const { subkey, keying } = this.#addresses
     if (openSsl.init(this.#chacha, BigInt(openSsl.chacha20()), subkey, keying, 1, null) !== 1)
       throw new Error('OpenSSL takes no key for ChaCha20')

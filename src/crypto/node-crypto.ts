@@ -114,11 +114,16 @@ class NobleMac implements KeyedHash {
 
 class NobleCookieSealer implements CookieSealer {
   readonly #u8: Uint8Array
-  readonly #key: Uint8Array
+  #key: Uint8Array
 
   constructor(memory: NativeMemory, key: Uint8Array) {
     this.#u8 = memory.u8
     this.#key = Uint8Array.from(key)
+  }
+
+  setKey(key: number): void {
+    this.#key.fill(0)
+    this.#key = this.#u8.slice(key, key + KEY_BYTES)
   }
 
   seal(nonce: number, cookie: number, data: number, out: number): void {

@@ -1,6 +1,7 @@
 import { KEY_BYTES } from '../crypto/ciphers.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
 import { fdbBytes } from './fdb.js'
+import { IDENTITY_KEYS_BYTES } from './identity-keys.js'
 import { keypairTableBytes } from './keypair-table.js'
 import { MAILBOX_DATA_BYTES } from './mailbox.js'
 import { pathLimitBytes } from './path-limits.js'
@@ -63,6 +64,8 @@ export interface TunnelPlan {
   readonly keypairs: number
   readonly keypairRows: number
   readonly handshakes: number
+  /** What follows from this host's public key: see identity-keys.ts. */
+  readonly identity: number
   /** The part that holds all keys: the keypairs, and the workers' own copies. */
   readonly secrets: { readonly at: number; readonly bytes: number }
   readonly tap: WorkerPlan
@@ -173,6 +176,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const udpKeys = { keys: ownKeys(), relayKeys: ownKeys() }
   const secrets = { at: secretsAt, bytes: next - secretsAt }
   const handshakes = take(ringBytes(MAILBOX_DATA_BYTES))
+  const identity = take(IDENTITY_KEYS_BYTES)
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
   const routeLimit = peerRows * ROUTES_PER_PEER
@@ -180,7 +184,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const storm = take(stormBytes(peerRows))
   const fdb = take(fdbBytes(peerRows))
   const tables = { peers, stranger, peerRows, fdb, routes, routeLimit, storm }
-  const keys = { keypairs, keypairRows, handshakes, secrets }
+  const keys = { keypairs, keypairRows, handshakes, identity, secrets }
   const workers = { tap: { ...tap, ...tapKeys }, udp: { ...udp, ...udpKeys } }
   const rings = { outbound, inbound, control }
   return { state, offloads, pathLimits, ...rings, ...tables, ...keys, ...workers, end: next }

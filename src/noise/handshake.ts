@@ -4,7 +4,7 @@
  * time, the random bytes and the peers. macs.ts adds the macs; the udp worker checks them
  * (worker/inbound/mac-check.ts).
  */
-import type { KeyObject } from 'node:crypto'
+import { type KeyObject, randomBytes } from 'node:crypto'
 import {
   agree,
   EMPTY,
@@ -41,10 +41,10 @@ export class Protocol {
   }
 }
 
-/** What this end knows of a peer. Only the preshared key can change. */
+/** What this end knows of a peer. The bytes of both secrets can change. */
 export interface KnownPeer {
   readonly identity: Identity
-  /** Curve25519 of the two static keys; the same at both ends. */
+  /** Curve25519 of the two static keys; the same at both ends. Zeros while this end has no key. */
   readonly staticSecret: Buffer
   /** 32 bytes, zeros if there is none. */
   readonly presharedKey: Buffer
@@ -52,15 +52,34 @@ export interface KnownPeer {
 
 /** Undefined for a public key that nobody can have agreed on: a point of small order. */
 export function knowPeer(
-  own: OwnIdentity,
+  own: OwnIdentity | undefined,
   identity: Identity,
   presharedKey: Uint8Array = new Uint8Array(PUBLIC_KEY_BYTES),
 ): KnownPeer | undefined {
-  const staticSecret = agree(own.privateKey, identity.key)
+  const staticSecret = staticSecretOf(own, identity)
   if (staticSecret === undefined) return undefined
   const copy = secretBytes(presharedKey.length)
   copy.set(presharedKey)
   return { identity, staticSecret, presharedKey: copy }
+}
+
+/** This end has another private key, or none. */
+export function knowAgain(own: OwnIdentity | undefined, { identity, staticSecret }: KnownPeer): void {
+  const secret = staticSecretOf(own, identity)
+  if (secret === undefined) throw new Error('a point of small order')
+  staticSecret.set(secret)
+  wipe(secret)
+}
+
+/** Of no use but to find out whether a public key is one that nobody can agree on. */
+let anybody: KeyObject | undefined
+
+/** Zeros if this end has no key; undefined as {@link knowPeer}. */
+function staticSecretOf(own: OwnIdentity | undefined, { key }: Identity): Buffer | undefined {
+  anybody ??= importPrivateKey(randomBytes(PUBLIC_KEY_BYTES))
+  const secret = agree(own?.privateKey ?? anybody, key)
+  if (own === undefined) secret?.fill(0)
+  return secret
 }
 
 /** The keys of a keypair, 32 bytes each, named by their use at this end. */

@@ -58,6 +58,14 @@ export class Handshakes {
     }
   }
 
+  /**
+   * This end has another private key, or none. All sessions end, because the other ends know this end by its public key.
+   * @param apart as in {@link tick}
+   */
+  identify(nowMs: number, apart: (row: number, work: () => void) => void = (_, work) => work()): void {
+    for (const peer of this.#peers) if (peer !== undefined) apart(peer.row, () => peer.identify(nowMs))
+  }
+
   /** The peer in this row. */
   peer(row: number): Peer | undefined {
     return this.#peers[row]
@@ -91,7 +99,7 @@ export class Handshakes {
 
   #takeInitiation(message: Buffer, source: Uint8Array, nowMs: number): Verdict {
     const { protocol, own } = this.#context
-    const introduction = readInitiation(protocol, own, message)
+    const introduction = own && readInitiation(protocol, own, message)
     if (introduction === undefined) return 'not authentic'
     const peer = this.#byKey.get(formatKey(introduction.publicKey))
     if (peer === undefined) return 'unknown peer'

@@ -1,4 +1,5 @@
 import { type KeyObject, timingSafeEqual } from 'node:crypto'
+import { collectGarbage } from '../crypto/collect.js'
 import { hash, importPrivateKey, importPublicKey, publicKeyOf, wipe } from '../crypto/primitives.js'
 import { secretBytes } from '../key-text.js'
 import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
@@ -66,15 +67,35 @@ export interface HeldKey {
   reveal(): Uint8Array
 }
 
-let known: { readonly fingerprint: string; readonly identity: OwnIdentity } | undefined
+/** The identity of the key that was read first, or that is in use. */
+let known: { readonly fingerprint: string; readonly identity: OwnIdentity; isUsed: boolean } | undefined
+/** Whether OpenSSL may hold keys of identities that nobody uses. */
+let areUnused = false
 
 /**
- * The identity of this host's private key. It is made once, however often the key is read, because OpenSSL has a copy
- * of the key for each.
+ * The identity of this host's private key. The one in use is made once, however often its key is read, because OpenSSL
+ * has a copy of the key for each.
  */
 export function identityOf(key: HeldKey): OwnIdentity {
   if (known?.fingerprint === key.fingerprint) return known.identity
   const identity = new OwnIdentity(key.reveal())
-  known ??= { fingerprint: key.fingerprint, identity }
+  if (known === undefined) known = { fingerprint: key.fingerprint, identity, isUsed: false }
+  else areUnused = true
   return identity
+}
+
+/** This identity, of this key, is the one in use from now on; undefined: there is none. */
+export function useIdentity(key: HeldKey | undefined, identity: OwnIdentity | undefined): void {
+  areUnused ||= known !== undefined && known.identity !== identity
+  known = key && identity && { fingerprint: key.fingerprint, identity, isUsed: true }
+}
+
+/** Makes OpenSSL wipe the keys of identities that are not in use. Whoever has one must have let it go. */
+export function wipeUnusedIdentities(): void {
+  if (known?.isUsed === false) {
+    known = undefined
+    areUnused = true
+  }
+  if (areUnused) collectGarbage()
+  areUnused = false
 }

@@ -16,6 +16,7 @@ import {
   createResponse,
   type Initiated,
   type KnownPeer,
+  knowAgain,
   type Protocol,
   readResponse,
   type TransportKeys,
@@ -41,7 +42,8 @@ const INITIATION_INTERVAL_MS = 20
 /** What the keypairs and handshakes of a peer need from outside. */
 export interface HandshakeContext {
   readonly protocol: Protocol
-  readonly own: OwnIdentity
+  /** Undefined while this end has no private key. It then begins no handshake, and answers none. It may change. */
+  readonly own: OwnIdentity | undefined
   readonly keypairs: Keypairs
   /** Secret random bytes. */
   random(bytes: number): Uint8Array
@@ -196,6 +198,21 @@ export class Peer {
     this.#persistentKeepaliveDueMs = persistentKeepaliveMs > 0 ? nowMs : undefined
   }
 
+  /**
+   * This end has another private key, or none. The session and the handshakes of the one before end. If there were any,
+   * a new handshake begins.
+   */
+  identify(nowMs: number): void {
+    const was = this.#attempt ?? this.#current ?? this.#next ?? this.#previous
+    this.wipe()
+    knowAgain(this.#context.own, this.acquaintance)
+    this.#newHandshakeDueMs = undefined
+    this.#presharedKeyDueMs = undefined
+    this.#sendKeepaliveDueMs = undefined
+    this.#initiationSentMs = Number.NEGATIVE_INFINITY
+    if (was !== undefined) this.initiate(nowMs)
+  }
+
   /** Begins a handshake. If one is running, its tries are counted from now. */
   initiate(nowMs: number): void {
     if (this.#attempt !== undefined) this.#attempt = { ...this.#attempt, startedMs: nowMs }
@@ -204,8 +221,9 @@ export class Peer {
 
   #sendInitiation(nowMs: number, startedMs: number): void {
     const { endpoint } = this
-    if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs || endpoint === undefined) return
     const { protocol, own, keypairs, random } = this.#context
+    if (own === undefined || endpoint === undefined) return
+    if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs) return
     this.#endAttempt()
     const index = keypairs.reserve(this.row)
     if (index === undefined) return
@@ -265,11 +283,16 @@ export class Peer {
   /** Takes the response to this end's initiation. */
   takeResponse(message: Buffer, source: Uint8Array, nowMs: number): Taken {
     const attempt = this.#attempt
-    if (attempt === undefined || attempt.index !== message.readUInt32LE(RESPONSE.receiver))
+    const { own } = this.#context
+    if (
+      attempt === undefined ||
+      own === undefined ||
+      attempt.index !== message.readUInt32LE(RESPONSE.receiver)
+    )
       return 'not authentic'
     // The response may have waited here during a suspend. The other end's keys may have expired meanwhile.
     if (nowMs - this.#initiationSentMs >= this.#times.rejectAfterMs) return 'old'
-    const keys = readResponse(attempt.initiated, this.#context.own, this.acquaintance, message)
+    const keys = readResponse(attempt.initiated, own, this.acquaintance, message)
     if (keys === undefined) return 'not authentic'
     if (!this.#context.roamed(this.row, source)) {
       wipe(keys.send, keys.receive)

@@ -4,6 +4,7 @@ import type { Encap } from '../encap/encap.js'
 import { BootClock } from '../linux/clock.js'
 import { C } from '../memory/counters.js'
 import type { Drops } from '../memory/drops.js'
+import { IdentityKeys } from '../memory/identity-keys.js'
 import { KeypairTable } from '../memory/keypair-table.js'
 import { Mailbox } from '../memory/mailbox.js'
 import type { PathLimits } from '../memory/path-limits.js'
@@ -16,6 +17,7 @@ import { COOKIE_REPLY } from '../wire/wireguard.js'
 import { COOKIE_SOCKET_SCRATCH_BYTES, CookieSocket } from './inbound/cookie-socket.js'
 import { GATE_SCRATCH_BYTES, Gate } from './inbound/gate.js'
 import { MAC_CHECK_SCRATCH_BYTES, MacCheck } from './inbound/mac-check.js'
+import { MacKeys } from './inbound/mac-keys.js'
 import { Neighbours } from './inbound/neighbours.js'
 import { Opener } from './inbound/opener.js'
 import { Keyring } from './keyring.js'
@@ -61,6 +63,7 @@ export class PrivateParts {
   readonly #crypto = sharedCrypto()
   readonly #clock = sharedClock()
   readonly #keyrings: Keyring[] = []
+  #macKeys: MacKeys | undefined
 
   constructor(options: PrivatePartsOptions) {
     this.#options = options
@@ -81,9 +84,10 @@ export class PrivateParts {
     return { sealer: this.#seal(relaySlots, relayKeys).sealer, waitingFrames: undefined }
   }
 
-  /** Call it when main has rung: keys may have been wiped. */
-  sweep(): void {
+  /** Call it when main has rung: keys may have been wiped, and this host may have another identity. */
+  rung(): void {
     for (const keyring of this.#keyrings) keyring.sweep()
+    this.#macKeys?.follow()
   }
 
   /** Call it after each sleep: keys may have expired. */
@@ -122,6 +126,7 @@ export class PrivateParts {
     const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
     const handshakes = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     const macs = makeMacCheck(this.#crypto, keys, scratch)
+    this.#macKeys = new MacKeys(new IdentityKeys(memory, plan.identity), macs)
     const outlet = new CookieSocket({
       memory,
       fd,

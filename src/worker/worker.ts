@@ -131,7 +131,7 @@ export function assemble(
   const rung = () => {
     const asked = epoch.now
     if (privateParts !== undefined) {
-      privateParts.sweep()
+      privateParts.rung()
       udpSink.keysChanged()
     }
     // If the outbound ring is empty, an unsent batch belongs to no record: its frames had waited for keys. Main

@@ -1,7 +1,9 @@
 import type { Configurable } from '../../src/command/wireguard/server.js'
 import { parseSet } from '../../src/command/wireguard/set-text.js'
 import { formatPrefix } from '../../src/config/values.js'
-import { EADDRINUSE, EINVAL, EOPNOTSUPP } from '../../src/linux/errno.js'
+import { formatKey } from '../../src/key-text.js'
+import { EADDRINUSE, EINVAL } from '../../src/linux/errno.js'
+import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'
 import type { SimHost } from './host.js'
 import { type SimWorld, simTest } from './world.js'
 
@@ -20,17 +22,20 @@ async function start(world: SimWorld) {
     ]),
   )
   await world.pass(5_000)
-  const configurable = a.platform?.configurable as Configurable
-  const set = async (...lines: string[]) => {
+  const setOf = async (host: SimHost, ...lines: string[]) => {
+    const configurable = host.platform?.configurable as Configurable
     const operation = parseSet(Buffer.from(lines.map((line) => `${line}\n`).join('')))
     if (typeof operation === 'number') throw new Error(`errno ${operation}`)
     const errno = await world.run(configurable.set(operation))
     await world.pass(100)
     return errno
   }
-  return { a, b, c, get: () => configurable.get(), set }
+  const own = a.platform?.configurable as Configurable
+  const get = () => own.get()
+  return { a, b, c, get, set: (...lines: string[]) => setOf(a, ...lines), setOf }
 }
 
+const keyOf = (key: Uint8Array | undefined) => Buffer.from(key ?? []).toString('hex')
 const at = (host: SimHost) => `public_key=${host.publicKey.toString('hex')}`
 
 simTest('wg sees what a tunnel has', async (t, world) => {
@@ -53,10 +58,7 @@ simTest('only another public key makes another peer', async (t, world) => {
   t.equal(await set(at(b), 'persistent_keepalive_interval=2', 'allowed_ip=fd00:2::/32'), 0)
   t.equal(await set('replace_peers=true', at(b), 'allowed_ip=10.9.2.0/24'), 0)
   t.equal(await set(at(b), 'update_only=true', 'replace_allowed_ips=true'), 0)
-  t.equal(
-    await set(`private_key=${Buffer.from(get().privateKey).toString('hex')}`, 'listen_port=5149', 'fwmark=0'),
-    0,
-  )
+  t.equal(await set(`private_key=${keyOf(get().privateKey)}`, 'listen_port=5149', 'fwmark=0'), 0)
   t.same([handshake(), a.rowsInUse, a.peer('b').state], [before, rows, 'up'])
   t.match(get().peers[0], { persistentKeepaliveS: 0, allowedIps: [] })
   t.same(get().peers[0].endpoint, { address: b.attachment.addresses[0], port: 5149 }, 'it is where it was')
@@ -126,12 +128,70 @@ simTest('another port: the peers follow, and no handshake is needed', async (t, 
   a.attachment.listeners.delete(7_001)
 })
 
+simTest('another private key ends all sessions, and handshakes begin again', async (t, world) => {
+  const { a, b, c, get, set, setOf } = await start(world)
+  const handshakes = () => get().peers.map(({ lastHandshakeMs }) => lastHandshakeMs ?? 0)
+  const own = keyOf(get().privateKey)
+  const [before] = handshakes()
+  const key = clampPrivateKey(world.random.bytes(32))
+  const publicKey = derivePublicKey(key).toString('hex')
+  const asA = [
+    `public_key=${publicKey}`,
+    `endpoint=${a.attachment.addresses[0]}:5149`,
+    'allowed_ip=10.9.1.0/24',
+  ]
+  const wanted = (end: string) => `private_key=${end}`
+  t.equal(await set(wanted(key.toString('hex'))), 0)
+  t.equal(keyOf(get().privateKey), key.toString('hex'))
+  await world.pass(20_000)
+  t.same([handshakes()[0], a.peer('b').privacy?.handshake_s], [before, null], 'b does not know this key')
+  t.equal(a.rowsInUse.length, 1)
+  t.equal(await setOf(b, 'replace_peers=true', ...asA, 'persistent_keepalive_interval=1'), 0)
+  await world.pass(10_000)
+  t.ok(handshakes()[0] > (before ?? 0), 'b knows it now')
+  t.equal(b.peer(formatKey(derivePublicKey(key)).slice(0, 8)).state, 'up')
+
+  t.comment('a peer with the key that this host gets is gone')
+  t.equal(await set(at(c), 'allowed_ip=10.9.3.0/24'), 0)
+  t.equal(get().peers.length, 2)
+  t.equal(await set(wanted(keyOf(c.privateKey)), at(c), 'allowed_ip=10.9.4.0/24'), 0)
+  t.same(
+    get().peers.map(({ publicKey }) => Buffer.from(publicKey)),
+    [b.publicKey],
+  )
+
+  t.comment('no key: nothing begins, and nothing is answered')
+  t.equal(await set(wanted('00'.repeat(32))), 0)
+  t.equal(get().privateKey, undefined)
+  const last = handshakes()[0]
+  await world.pass(200_000)
+  t.same([a.peer('b').privacy?.handshake_s, handshakes()[0]], [null, last])
+  t.equal(await set(wanted(own)), 0)
+  t.equal(
+    await setOf(b, 'replace_peers=true', `public_key=${a.publicKey.toString('hex')}`, ...asA.slice(1)),
+    0,
+  )
+  await world.pass(20_000)
+  t.ok(handshakes()[0] > last, 'with the first key again')
+  t.equal(a.said(/all sessions have ended/).length, 4)
+})
+
 simTest('what cannot be, changes nothing', async (t, world) => {
   const { a, b, get, set } = await start(world)
   const before = JSON.stringify(get().peers.map(({ rxBytes, txBytes, ...rest }) => rest))
-  const other = a.publicKey.toString('hex')
-  t.equal(await set(`private_key=${other}`, at(b), 'remove=true'), EOPNOTSUPP)
-  t.equal(await set(`private_key=${'00'.repeat(32)}`, at(b), 'remove=true'), EOPNOTSUPP)
+  const own = keyOf(get().privateKey)
+  const other = Buffer.from(world.random.bytes(32)).toString('hex')
+  t.equal(
+    await set(
+      `private_key=${other}`,
+      'listen_port=7002',
+      at(b),
+      'remove=true',
+      `public_key=${'00'.repeat(32)}`,
+    ),
+    EINVAL,
+  )
+  t.same([keyOf(get().privateKey), get().listenPort, a.publicKey.length], [own, 5149, 32])
   t.equal(
     await set(`public_key=${'00'.repeat(32)}`, at(b), 'remove=true'),
     EINVAL,

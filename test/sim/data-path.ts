@@ -109,6 +109,7 @@ export class DataPath {
     if (parts !== undefined) {
       parts.look()
       parts.keyring.sweep()
+      parts.follow()
       this.#outbound.leaveWaiting()
     }
     this.#epoch.acknowledge('tap', asked)

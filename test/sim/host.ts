@@ -73,7 +73,8 @@ export class SimHost {
   values: SimSettings = { peers: [] }
   readonly #around: Surroundings
   readonly #options: SimHostOptions
-  readonly #privateKey: Buffer
+  /** What its configuration file has; the public key is that of the first one. */
+  privateKey: Buffer
   #faults: Faults | undefined
   #signal = new AbortController()
 
@@ -82,8 +83,8 @@ export class SimHost {
     this.port = options.port
     this.#around = around
     this.#options = options
-    this.#privateKey = clampPrivateKey(around.random.bytes(32))
-    this.publicKey = derivePublicKey(this.#privateKey)
+    this.privateKey = clampPrivateKey(around.random.bytes(32))
+    this.publicKey = derivePublicKey(this.privateKey)
     this.overlay = new SimOverlay(options.mode, options.number)
     this.attachment = new SimAttachment(name, options.addresses, options.nat)
     this.clock = new SimClock(around.time)
@@ -109,7 +110,7 @@ export class SimHost {
       mode,
       local: this.overlay.local,
       listen: String(this.port),
-      ...(secret ? { private_key_file: new Secret(Buffer.from(this.#privateKey)) } : {}),
+      ...(secret ? { private_key_file: new Secret(Buffer.from(this.privateKey)) } : {}),
     }
     const { peers, ...values } = this.values
     // Only a file for wg-quick(8) may be without peers.

@@ -5,6 +5,7 @@ import type { NativeMemory } from '../../src/linux/memory.js'
 import { decodeLocal, SOCKADDR_BYTES } from '../../src/linux/sockaddr.js'
 import { counterBlock } from '../../src/memory/counters.js'
 import { Drops } from '../../src/memory/drops.js'
+import { IdentityKeys } from '../../src/memory/identity-keys.js'
 import { KeypairTable } from '../../src/memory/keypair-table.js'
 import { Mailbox } from '../../src/memory/mailbox.js'
 import { encodeName, NAME, NAME_BYTES } from '../../src/memory/name.js'
@@ -18,6 +19,7 @@ import { scalarOperations } from '../../src/offload/bytes.js'
 import type { DeviceMode } from '../../src/wire/mode.js'
 import { COOKIE_REPLY } from '../../src/wire/wireguard.js'
 import { GATE_SCRATCH_BYTES, Gate } from '../../src/worker/inbound/gate.js'
+import { MacKeys } from '../../src/worker/inbound/mac-keys.js'
 import { Opener } from '../../src/worker/inbound/opener.js'
 import { Keyring } from '../../src/worker/keyring.js'
 import { Sealer } from '../../src/worker/outbound/sealer.js'
@@ -38,6 +40,8 @@ export interface PrivateParts {
   readonly waiting: WaitingFrames
   /** Keys may have expired, as after each sleep of a worker. */
   readonly look: () => void
+  /** This host may have another identity: main has rung. */
+  readonly follow: () => void
 }
 
 export interface PrivatePartsOptions {
@@ -76,6 +80,7 @@ export function makePrivateParts(options: PrivatePartsOptions): PrivateParts {
   const peerCounters = peerCounterBlock(memory, plan.udp.peerCounters, plan.peerRows)
   const drops = new Drops(counters, peerCounters)
   const macs = makeMacCheck(CRYPTO, keys, scratch)
+  const macKeys = new MacKeys(new IdentityKeys(memory, plan.identity), macs)
   const { u8 } = memory
   const reply = u8.subarray(macs.reply, macs.reply + COOKIE_REPLY.size)
   const gate = new Gate({
@@ -104,6 +109,7 @@ export function makePrivateParts(options: PrivatePartsOptions): PrivateParts {
       clockMs[0] = clock.bootMs()
       keyring.look()
     },
+    follow: () => macKeys.follow(),
     sealer: new Sealer({
       memory,
       keyring,

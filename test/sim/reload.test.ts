@@ -1,3 +1,5 @@
+import { formatKey } from '../../src/key-text.js'
+import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'
 import { simTest } from './world.js'
 
 simTest('peers are added, changed and removed, and the others notice nothing', async (t, world) => {
@@ -159,4 +161,28 @@ simTest('a tunnel without peers is up, and takes some with a reload', async (t, 
   b.offer(a, 'nobody hears this')
   await world.pass(100)
   t.same([a.status().peers, a.texts, a.faults], [[], [], 0])
+})
+
+simTest('another key in the file: sessions begin again, without a restart', async (t, world) => {
+  const [a, b] = ['a', 'b'].map((name) => world.host(name, { secret: true }))
+  const [asA, asB] = [a.asPeer({ persistent_keepalive: 1 }), b.asPeer({ persistent_keepalive: 1 })]
+  await world.run(Promise.all([a.begin({ peers: [asB] }), b.begin({ peers: [asA] })]))
+  await world.pass(5_000)
+  t.match(await a.reload({ peers: [asB] }), { private_key: false, needs_restart: [] })
+  const ageS = () => a.peer('b').privacy?.handshake_s ?? Number.NaN
+  t.ok(ageS() > 4, 'the session goes on')
+  const key = clampPrivateKey(world.random.bytes(32))
+  a.privateKey = key
+  t.match(await a.reload({ peers: [asB] }), { private_key: true, changed: [], needs_restart: [] })
+  await world.pass(5_000)
+  t.ok(Number.isNaN(ageS()))
+  const public_key = formatKey(derivePublicKey(key))
+  await b.reload({ peers: [{ ...asA, public_key }] })
+  await world.pass(10_000)
+  t.ok(ageS() < 10)
+  t.equal(b.peer('a').state, 'up')
+  b.privateKey = key
+  await t.rejects(b.reload({ peers: [{ ...asA, public_key }] }), /is this host's own/)
+  await world.pass(5_000)
+  t.equal(b.peer('a').state, 'up', 'nothing has changed')
 })

@@ -10,7 +10,8 @@ type Piece = string | Uint8Array
  * @returns bytes that the caller wipes, because the private key is among them; it never becomes a string
  */
 export function writeGet({ privateKey, listenPort, fwmark, peers }: DeviceConfiguration): Buffer {
-  const pieces: Piece[] = ['private_key=', privateKey, `\nlisten_port=${listenPort}\n`]
+  const pieces: Piece[] = privateKey === undefined ? [] : ['private_key=', privateKey, '\n']
+  pieces.push(`listen_port=${listenPort}\n`)
   if (fwmark !== 0) pieces.push(`fwmark=${fwmark}\n`)
   for (const peer of peers) pieces.push(...piecesOf(peer))
   pieces.push(errnoText(0))

@@ -42,8 +42,8 @@ export interface PeerOperation {
 
 /** What a `get` answers. */
 export interface DeviceConfiguration {
-  /** 32 bytes. They may not be changed. */
-  readonly privateKey: Uint8Array
+  /** 32 bytes, which may not be changed; undefined if there is none. */
+  readonly privateKey: Uint8Array | undefined
   readonly listenPort: number
   readonly fwmark: number
   readonly peers: readonly PeerConfiguration[]

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, rmSync, statSync } from 'node:fs'
+import { type FSWatcher, mkdirSync, rmSync, statSync, watch } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { EIO } from '../../linux/errno.js'
@@ -24,18 +24,24 @@ export interface Configurable {
   set(operation: SetOperation): Promise<number>
 }
 
+export interface ServeOptions {
+  readonly onFault: OnFault
+  /** Gets a sentence if there is no server. */
+  readonly inform: (sentence: string) => void
+  /** Called when somebody has removed the socket. */
+  readonly onRemoved?: (() => void) | undefined
+  readonly directory?: string
+}
+
 /**
  * Serves WireGuard's cross-platform configuration protocol (wireguard.com/xplatform) at the socket where wg(8) looks for
  * `device`. The tunnel runs without it if there can be none.
- * @param inform gets a sentence if there is none
  * @returns a function that ends the server
  */
 export async function serveWireGuard(
   device: string,
   configurable: Configurable,
-  onFault: OnFault,
-  inform: (sentence: string) => void,
-  directory = DIRECTORY,
+  { onFault, inform, onRemoved, directory = DIRECTORY }: ServeOptions,
 ): Promise<() => void> {
   const path = join(directory, `${device}.sock`)
   const refuse = (why: string) => {
@@ -71,11 +77,23 @@ export async function serveWireGuard(
   // For example, a connection is not accepted because the process has no fd left.
   server.on('error', (error) => onFault(error))
   server.unref()
+  const watcher = onRemoved === undefined ? undefined : watchRemoval(directory, path, onRemoved, onFault)
   return () => {
+    watcher?.close()
     // This removes the file, too.
     server.close()
     for (const socket of sockets) socket.destroy()
   }
+}
+
+/** The directory is watched, because the socket itself stays while somebody has it open. */
+function watchRemoval(directory: string, path: string, onRemoved: () => void, onFault: OnFault): FSWatcher {
+  const inodeOf = () => statSync(path, { throwIfNoEntry: false })?.ino
+  const own = inodeOf()
+  const watcher = watch(directory, { persistent: false }, () => {
+    if (inodeOf() !== own) onRemoved()
+  })
+  return watcher.on('error', (error) => onFault(error, 'wg'))
 }
 
 function isSocket(path: string): boolean {

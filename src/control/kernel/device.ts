@@ -22,6 +22,9 @@ import { DeviceSetup } from './device-setup.js'
 import { hostIdentity, namespaceIdentity } from './host-identity.js'
 import { ownMac } from './mac.js'
 
+/** <linux/if_link.h> */
+const IN6_ADDR_GEN_MODE_NONE = '1'
+
 interface SetUp {
   readonly index: number
   readonly mac: MacAddress | undefined
@@ -90,6 +93,7 @@ export function openDevice(netlink: Netlink, settings: Settings, mtuBytes: numbe
     setup.change({ mtuBytes, ...(mac === undefined ? {} : { mac: Uint8Array.from(mac) }) })
     for (const address of local) giveAddress(setup, address)
     if (mode === 'tap') announceWhenUp(setup, device.name)
+    else if (local.length === 0) giveNoAddress(setup, device.name)
     setup.change({ up: true })
     return new LinuxDevice(netlink, device, { index, mac, setup })
   } catch (error) {
@@ -133,6 +137,14 @@ function macOf(netlink: Netlink, local: Settings['local'], device: string): MacA
 function announceWhenUp(setup: DeviceSetup, device: string): void {
   setup.setSysctl(`ipv4/conf/${device}/arp_notify`, '1')
   setup.setSysctl(`ipv6/conf/${device}/ndisc_notify`, '1')
+}
+
+/**
+ * Whoever gives the addresses to a device of mode tun gives all of them, as with the kernel's WireGuard. wg-quick(8) would
+ * write a link-local one into its file.
+ */
+function giveNoAddress(setup: DeviceSetup, device: string): void {
+  setup.setSysctl(`ipv6/conf/${device}/addr_gen_mode`, IN6_ADDR_GEN_MODE_NONE)
 }
 
 /** @param before the device of this name that is there already */

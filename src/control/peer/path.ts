@@ -8,7 +8,7 @@ import { Fragmenting } from './fragmenting.js'
 import { type GoodWay, LoopWatch } from './loop-watch.js'
 import { PathWarnings } from './path-warnings.js'
 import type { Move, PeerEndpoint } from './peer-endpoint.js'
-import { carriedMtuBytes, type DeviceMtuInput, deviceMtuBytes, familyOf } from './underlay.js'
+import { carriedMtuBytes, type DeviceMtuInput, deviceMtuBytes, familyOf, mayHaveIpv6 } from './underlay.js'
 
 /** The path to one peer: the route, the path MTU, and what follows from them for the device and the workers. */
 export class PeerPath {
@@ -198,7 +198,7 @@ export class PeerPath {
     const { endpoint, underlay } = this.#place
     if (endpoint === undefined || underlay === undefined) return undefined
     const { encap, settings } = this.#context
-    const { mtu, vlan, local } = settings
+    const { mtu, vlan } = settings
     return {
       encap,
       vlan,
@@ -207,7 +207,7 @@ export class PeerPath {
         this.pathMtu?.mtuBytes ??
         Math.min(underlay.mtuBytes, this.#follower.knownBytes ?? Number.POSITIVE_INFINITY),
       wanted: mtu,
-      overlayHasIpv6: local.some(({ family }) => family === 'ipv6'),
+      overlayHasIpv6: mayHaveIpv6(settings),
     }
   }
 

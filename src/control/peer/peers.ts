@@ -178,7 +178,7 @@ export class Peers {
     peerRows.throwIfClosed()
     const before = new Map(this.#roster.all.map((peer) => [identityOf(peer.settings), peer]))
     const stays = (peer: PeerSettings) => isDeepStrictEqual(peer, before.get(identityOf(peer))?.settings)
-    for (const peer of settings.peers) if (!stays(peer)) privateSide?.check(peer)
+    for (const peer of settings.peers) if (!stays(peer)) privateSide?.check(peer, privateSide.own)
     const changes = this.#changes(settings)
     const wanted = new Set(settings.peers.map(identityOf))
     for (const [identity, peer] of before) if (!wanted.has(identity)) this.#remove(peer)

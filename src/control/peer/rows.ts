@@ -1,21 +1,10 @@
-import { UserError } from '../../errors.js'
-import { Epoch } from '../../memory/epoch.js'
 import { Fdb } from '../../memory/fdb.js'
 import type { Ring } from '../../memory/ring.js'
 import { StormLimit } from '../../memory/storm-limit.js'
-import { pause } from '../clock.js'
-import type { Platform } from '../platform.js'
+import { Rounds, type RoundsPlatform } from '../rounds.js'
 import type { Tables } from '../tables.js'
 
-/** The first pause before the workers are rung for again. It doubles up to the second value. */
-const FIRST_LOOK_MS = 1
-const LAST_LOOK_MS = 16
-
 type RowTables = Pick<Tables, 'rings' | 'control' | 'handshakes' | 'peers' | 'keypairs' | 'limits'>
-
-export type RowPlatform = Pick<Platform, 'memory' | 'plan' | 'clock'> & {
-  readonly workers: Pick<Platform['workers'], 'ring'>
-}
 
 /** Something that passes records on in order. */
 type Passing = Pick<Ring, 'position' | 'hasPassed'>
@@ -27,7 +16,7 @@ type Passing = Pick<Ring, 'position' | 'hasPassed'>
  * When a peer has left a row, nothing of it may remain anywhere. Otherwise the next peer of the row would get
  * it. Such things are: frames that wait for keys, batches in hand, numbers taken, records in the rings and
  * queues, learnt addresses, and what workers want to tell main. Clearing them takes two rounds of the workers
- * ({@link Epoch}):
+ * ({@link Rounds}):
  *
  * 1. The peer table says that the row has no peer, so the workers decide nothing more for it. They drop the
  *    frames that waited for its keys.
@@ -40,24 +29,21 @@ type Passing = Pick<Ring, 'position' | 'hasPassed'>
  * Nothing of this costs time for a frame.
  */
 export class PeerRows {
-  readonly #epoch: Epoch
+  readonly #rounds: Rounds
   readonly #rings: readonly Passing[]
   readonly #queues: readonly Passing[]
   readonly #tables: RowTables
   readonly #storm: StormLimit
   readonly #fdb: Fdb
-  readonly #platform: RowPlatform
-  readonly #end = new AbortController()
   /** The free rows. The one that has been free the longest is first. */
   readonly #free: number[]
   readonly #retired: number[] = []
   #settling: Promise<void> | undefined
 
-  constructor(platform: RowPlatform, tables: RowTables) {
+  constructor(platform: RoundsPlatform, tables: RowTables) {
     const { memory, plan } = platform
-    this.#platform = platform
+    this.#rounds = new Rounds(platform)
     this.#tables = tables
-    this.#epoch = new Epoch(memory, plan.state)
     this.#rings = [tables.rings.outbound, tables.rings.inbound]
     this.#queues = [tables.control, tables.handshakes]
     this.#storm = new StormLimit(memory, plan.storm)
@@ -88,7 +74,7 @@ export class PeerRows {
       // If somebody waits for this promise, they get the error when the tunnel stops. But perhaps nobody
       // waits.
       this.#settling.catch((error) => {
-        if (error !== this.#end.signal.reason) throw error
+        if (error !== this.#rounds.reason) throw error
       })
     }
     return this.#settling
@@ -96,12 +82,12 @@ export class PeerRows {
 
   /** @throws UserError when the tunnel stops */
   throwIfClosed(): void {
-    this.#end.signal.throwIfAborted()
+    this.#rounds.throwIfClosed()
   }
 
   /** The tunnel stops. Nothing waits any more. */
   close(): void {
-    this.#end.abort(new UserError('the tunnel stops'))
+    this.#rounds.close()
   }
 
   async #settle(): Promise<void> {
@@ -113,10 +99,10 @@ export class PeerRows {
   }
 
   async #release(rows: readonly number[]): Promise<void> {
-    await this.#round()
+    await this.#rounds.round()
     await this.#passed(this.#rings)
     for (const row of rows) this.#fdb.forget(row)
-    await this.#round()
+    await this.#rounds.round()
     await this.#passed(this.#queues)
     for (const row of rows) this.#forget(row)
     this.#free.push(...rows)
@@ -129,30 +115,8 @@ export class PeerRows {
     this.#storm.forget(row)
   }
 
-  /**
-   * Waits until both workers have passed. A worker that has something in hand may have to be rung for again.
-   */
-  async #round(): Promise<void> {
-    const number = this.#epoch.advance()
-    const { workers } = this.#platform
-    workers.ring()
-    await this.#until(
-      () => this.#epoch.hasPassed(number),
-      () => workers.ring(),
-    )
-  }
-
   async #passed(all: readonly Passing[]): Promise<void> {
     const positions = all.map(({ position }) => position)
-    await this.#until(() => all.every((it, index) => it.hasPassed(positions[index])))
-  }
-
-  async #until(done: () => boolean, again: () => void = () => {}): Promise<void> {
-    const { signal } = this.#end
-    for (let lookMs = FIRST_LOOK_MS; !done(); lookMs = Math.min(2 * lookMs, LAST_LOOK_MS)) {
-      await pause(this.#platform.clock, lookMs, signal)
-      again()
-    }
-    this.throwIfClosed()
+    await this.#rounds.until(() => all.every((it, index) => it.hasPassed(positions[index])))
   }
 }

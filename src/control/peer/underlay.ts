@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+import type { Settings } from '../../config/schema.js'
 import { MAX_MTU_BYTES } from '../../config/values.js'
 import type { Encap } from '../../encap/encap.js'
 import { IPV4_MIN_MTU_BYTES, IPV6_MIN_MTU_BYTES, type IpFamily } from '../../wire/ip.js'
@@ -59,6 +60,11 @@ export interface DeviceMtuInput {
   /** Whether frames with a VLAN tag must fit, too. */
   readonly vlan: boolean
   readonly overlayHasIpv6: boolean
+}
+
+/** Whether IPv6 may be inside the tunnel. Without addresses in the settings, somebody else gives them to the device. */
+export function mayHaveIpv6({ mode, local }: Pick<Settings, 'mode' | 'local'>): boolean {
+  return local.some(({ family }) => family === 'ipv6') || (mode === 'tun' && local.length === 0)
 }
 
 /**

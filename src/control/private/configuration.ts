@@ -8,16 +8,17 @@ import {
 import type { Configurable } from '../../command/wireguard/server.js'
 import type { PeerSettings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
-import { EINVAL, EOPNOTSUPP, KernelError } from '../../linux/errno.js'
-import { isSameKey } from '../../noise/keys.js'
+import { EINVAL, KernelError } from '../../linux/errno.js'
+import { wipeUnusedIdentities } from '../../noise/keys.js'
 import { PUBLIC_KEY_BYTES } from '../../wire/wireguard.js'
 import type { Listening } from '../listening.js'
 import type { Peer } from '../peer/peer.js'
 import type { PeerChanges } from '../peer/peers.js'
 import type { Roster } from '../peer/roster.js'
 import type { Platform } from '../platform.js'
+import type { Wanted } from '../reload.js'
 import type { PrivateSide } from './private-side.js'
-import { allowedIpsOf, endpointIn, type WantedPeers, wantedPeers } from './wanted-peers.js'
+import { allowedIpsOf, endpointIn, wantedPeers } from './wanted-peers.js'
 
 export interface ConfigurationOptions {
   readonly platform: Pick<Platform, 'clock' | 'socket'>
@@ -32,7 +33,7 @@ export interface ConfigurationOptions {
    * `wanted` gives an errno. @throws UserError for impossible keys
    */
   readonly change: (
-    wanted: (running: readonly PeerSettings[]) => WantedPeers | number,
+    wanted: (running: readonly PeerSettings[]) => Wanted | number,
   ) => Promise<PeerChanges | number>
 }
 
@@ -49,7 +50,7 @@ export class Configuration implements Configurable {
   get(): DeviceConfiguration {
     const { platform, privateSide, roster } = this.#options
     return {
-      privateKey: privateSide.privateKey ?? NO_KEY,
+      privateKey: privateSide.privateKey,
       listenPort: platform.socket.local.port,
       fwmark: platform.socket.mark,
       peers: roster.all.map((peer) => this.#peer(peer)),
@@ -78,12 +79,8 @@ export class Configuration implements Configurable {
   /** @returns 0; or an errno, and nothing has changed */
   async set(operation: SetOperation): Promise<number> {
     try {
-      if (this.#hasOtherKey(operation)) return EOPNOTSUPP
-      const { change, privateSide, log } = this.#options
-      const changes = await change((running) => {
-        const wanted = wantedPeers(running, operation, privateSide.own.publicKey)
-        return typeof wanted === 'number' ? wanted : this.#send(operation) || wanted
-      })
+      const { change, log } = this.#options
+      const changes = await change((running) => this.#wanted(running, operation))
       if (typeof changes === 'number') return changes
       const some = Object.entries(changes).filter(([, names]) => names.length > 0)
       const text = some.map(([what, names]) => `${names.length} ${what}`).join(', ')
@@ -94,14 +91,25 @@ export class Configuration implements Configurable {
       throw error
     } finally {
       wipeOperation(operation)
+      wipeUnusedIdentities()
     }
   }
 
-  /** Whether the private key would be another one, or none. That needs a restart. */
-  #hasOtherKey({ privateKey }: SetOperation): boolean {
-    if (privateKey === undefined) return false
-    const { privateKey: own = NO_KEY } = this.#options.privateSide
-    return privateKey === null || !isSameKey(own, privateKey.reveal())
+  /**
+   * Sends and receives as is asked for, when nothing else can be refused any more.
+   * @returns the rest, or an errno @throws UserError for impossible keys
+   */
+  #wanted(running: readonly PeerSettings[], operation: SetOperation): Wanted | number {
+    const { privateSide } = this.#options
+    const { privateKey: key } = operation
+    const identity = key === undefined ? undefined : privateSide.identityWith(key)
+    const { own } = identity ?? privateSide
+    const wanted = wantedPeers(running, operation, own?.publicKey)
+    if (typeof wanted === 'number') return wanted
+    for (const peer of wanted.peers) if (!running.includes(peer)) privateSide.check(peer, own)
+    const errno = this.#send(operation)
+    if (errno !== 0) return errno
+    return { ...wanted, identity }
   }
 
   /** Sends and receives as is asked for. @returns 0; or an errno, and nothing has changed */

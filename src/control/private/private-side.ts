@@ -8,17 +8,26 @@ import type { Encap } from '../../encap/encap.js'
 import { UserError } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
 import { decodeLocal } from '../../linux/sockaddr.js'
+import { IdentityKeys } from '../../memory/identity-keys.js'
 import { encodeName, localIn, NAME_BYTES, sockaddrIn } from '../../memory/name.js'
 import { type KnownPeer, knowPeer, Protocol } from '../../noise/handshake.js'
 import { Handshakes } from '../../noise/handshakes.js'
-import { clampPrivateKey, Identity, identityOf, type OwnIdentity } from '../../noise/keys.js'
+import {
+  clampPrivateKey,
+  Identity,
+  identityOf,
+  isSameKey,
+  type OwnIdentity,
+  useIdentity,
+} from '../../noise/keys.js'
 import type { Peer as NoisePeer } from '../../noise/peer.js'
 import { Rates } from '../../rates.js'
 import type { Timer } from '../clock.js'
 import type { Faults } from '../faults.js'
 import { MailboxReader } from '../mailbox-reader.js'
 import type { Roster } from '../peer/roster.js'
-import type { Platform } from '../platform.js'
+import type { HandshakeKeys, Platform } from '../platform.js'
+import { Rounds } from '../rounds.js'
 import type { Tables } from '../tables.js'
 import { HANDSHAKE_COUNTERS } from './handshake-counters.js'
 import { SharedKeypairs } from './keypairs.js'
@@ -38,12 +47,21 @@ const MOVES_BURST = 50
 
 export interface PrivateSideOptions {
   readonly encap: Encap
-  readonly privateKey: Secret
+  /** Null: none yet. */
+  readonly privateKey: Secret | null
   readonly platform: Platform
   readonly tables: Tables
   readonly roster: Roster
   readonly log: Logger
   readonly faults: Faults
+}
+
+/** Another private key. */
+export interface NewIdentity {
+  /** Null: none. Whoever has made this wipes the key. */
+  readonly key: Secret | null
+  /** Undefined: none. */
+  readonly own: OwnIdentity | undefined
 }
 
 /** What the status says of a peer's privacy. */
@@ -56,9 +74,12 @@ export interface PrivacyStatus {
 
 /** Main's part of a private tunnel: the handshakes, the timers, and the sealing of main's own messages. */
 export class PrivateSide {
-  readonly own: OwnIdentity
-  /** The private key, clamped. In mode tun, wg(8) may ask for it, and OpenSSL cannot give it out without leaving a copy. */
-  readonly privateKey: Uint8Array | undefined
+  #own: OwnIdentity | undefined
+  #privateKey: Uint8Array | undefined
+  /** Of the private key in use. */
+  #fingerprint: string | undefined
+  readonly #identityKeys: IdentityKeys
+  readonly #rounds: Rounds
   readonly #options: PrivateSideOptions
   readonly #keypairs: SharedKeypairs
   readonly #handshakes: Handshakes
@@ -75,9 +96,11 @@ export class PrivateSide {
     const { clock, memory, workers } = platform
     const random = (bytes: number) => platform.random(bytes)
     this.#options = options
-    this.own = identityOf(privateKey)
-    this.privateKey = encap.ethernet ? undefined : clampPrivateKey(privateKey.reveal())
-    privateKey.wipe()
+    this.#identityKeys = new IdentityKeys(memory, platform.plan.identity)
+    this.#rounds = new Rounds(platform)
+    this.#use(privateKey, privateKey === null ? undefined : identityOf(privateKey))
+    privateKey?.wipe()
+    const own = () => this.#own
     this.#keypairs = new SharedKeypairs(
       memory,
       tables.keypairs,
@@ -89,7 +112,9 @@ export class PrivateSide {
     )
     this.#handshakes = new Handshakes({
       protocol: encap.ethernet ? Protocol.ethernet : Protocol.wireguard,
-      own: this.own,
+      get own() {
+        return own()
+      },
       keypairs: this.#keypairs,
       random,
       unixMs: () => clock.unixMs(),
@@ -108,6 +133,66 @@ export class PrivateSide {
       (_row, head) => this.#take(Buffer.from(head)),
     )
     this.#ticker = clock.every(TICK_MS, () => this.#tick())
+  }
+
+  /** This host's identity; undefined while it has no private key. */
+  get own(): OwnIdentity | undefined {
+    return this.#own
+  }
+
+  /**
+   * The private key, clamped; undefined if there is none. In mode tun, wg(8) may ask for it, and OpenSSL cannot give it
+   * out without leaving a copy. In mode tap it is not kept. It may not be changed.
+   */
+  get privateKey(): Uint8Array | undefined {
+    return this.#privateKey
+  }
+
+  /** The keys that workers need to check what comes for this host. */
+  get handshakeKeys(): HandshakeKeys {
+    return this.#handshakeKeysOf(this.#own)
+  }
+
+  #handshakeKeysOf(own: OwnIdentity | undefined): HandshakeKeys {
+    if (own !== undefined) return { mac1: own.mac1Key, cookie: own.cookieKey }
+    // Nobody can know these, so whatever comes is dropped.
+    const { platform } = this.#options
+    return { mac1: platform.random(KEY_BYTES), cookie: platform.random(KEY_BYTES) }
+  }
+
+  /** What changes with this private key, or none (null); undefined if nothing does. */
+  identityWith(key: Secret | null): NewIdentity | undefined {
+    const own = this.#own
+    if (key === null) return own === undefined ? undefined : { key, own: undefined }
+    if (own !== undefined && key.fingerprint === this.#fingerprint) return undefined
+    if (this.#privateKey !== undefined && isSameKey(this.#privateKey, key.reveal())) return undefined
+    const identity = identityOf(key)
+    return own?.publicKey.equals(identity.publicKey) ? undefined : { key, own: identity }
+  }
+
+  /**
+   * This host has another private key from now on, or none. All sessions end, and new handshakes begin. As long as both
+   * workers do not check what comes with the new keys, everything is as before. Calls must not overlap.
+   * @param identity {@link check} has said that each peer can be there with it
+   * @throws UserError when the tunnel stops meanwhile
+   */
+  async changeKey({ key, own }: NewIdentity): Promise<void> {
+    const { mac1, cookie } = this.#handshakeKeysOf(own)
+    this.#identityKeys.publish(mac1, cookie)
+    await this.#rounds.round()
+    this.#use(key, own)
+    this.#handshakes.identify(this.#nowMs, (row, work) => this.#apart(row, work))
+    const what = key === null ? 'no private key now, so no peer can talk to it' : 'another private key now'
+    this.#options.log.info(`this host has ${what}; all sessions have ended`)
+  }
+
+  #use(key: Secret | null, own: OwnIdentity | undefined): void {
+    const { encap } = this.#options
+    wipe(this.#privateKey)
+    useIdentity(key ?? undefined, own)
+    this.#own = own
+    this.#fingerprint = key?.fingerprint
+    this.#privateKey = key === null || encap.ethernet ? undefined : clampPrivateKey(key.reveal())
   }
 
   /** The clock of all times of the protocol. */
@@ -130,9 +215,13 @@ export class PrivateSide {
     for (const row of [...this.#peers.keys()]) this.#apart(row, () => work(row))
   }
 
-  /** Checks whether {@link add} would succeed. @throws UserError for impossible keys */
-  check(settings: PeerSettings): void {
-    const { staticSecret, presharedKey } = this.#know(settings)
+  /**
+   * Checks whether {@link add} would succeed.
+   * @param own the identity that this host has then; undefined: none
+   * @throws UserError for impossible keys
+   */
+  check(settings: PeerSettings, own: OwnIdentity | undefined): void {
+    const { staticSecret, presharedKey } = this.#know(settings, own)
     wipe(staticSecret, presharedKey)
   }
 
@@ -141,7 +230,7 @@ export class PrivateSide {
    * does
    */
   add(row: number, settings: PeerSettings): void {
-    const known = this.#know(settings)
+    const known = this.#know(settings, this.#own)
     settings.preshared_key_file?.wipe()
     const persistentKeepaliveMs = keepaliveMs(settings)
     this.#moves.renew(row)
@@ -160,14 +249,14 @@ export class PrivateSide {
     this.#peers.set(row, settings)
   }
 
-  #know(settings: PeerSettings): KnownPeer {
+  #know(settings: PeerSettings, own: OwnIdentity | undefined): KnownPeer {
     const { public_key, preshared_key_file: psk } = settings
     if (public_key === undefined) throw new UserError(`the peer ${settings.name} has no public key`)
-    if (public_key.equals(this.own.publicKey))
+    if (own !== undefined && public_key.equals(own.publicKey))
       throw new UserError(
         `the public key of ${settings.name} is this host's own; give the key that udptun-fast pubkey prints on that host`,
       )
-    const known = knowPeer(this.own, new Identity(public_key), psk?.reveal())
+    const known = knowPeer(own, new Identity(public_key), psk?.reveal())
     if (known === undefined)
       throw new UserError(`the public key of ${settings.name} is one that no host can have; check it`)
     return known
@@ -221,9 +310,10 @@ export class PrivateSide {
     this.#reader.wake()
   }
 
-  /** The name of the crypto in use, and this host's public key. */
-  summary(): { crypto: string; public_key: string } {
-    return { crypto: this.#crypto, public_key: formatKey(this.own.publicKey) }
+  /** The name of the crypto in use, and this host's public key; null if it has none. */
+  summary(): { crypto: string; public_key: string | null } {
+    const { publicKey } = this.#own ?? {}
+    return { crypto: this.#crypto, public_key: publicKey === undefined ? null : formatKey(publicKey) }
   }
 
   status(row: number): PrivacyStatus {
@@ -242,7 +332,8 @@ export class PrivateSide {
     this.#closed = true
     this.#ticker.cancel()
     this.#reader.close()
-    if (this.privateKey !== undefined) wipe(this.privateKey)
+    this.#rounds.close()
+    wipe(this.#privateKey)
     this.#each((row) => this.remove(row))
   }
 

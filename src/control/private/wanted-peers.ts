@@ -27,21 +27,24 @@ interface Draft {
  * What a `set` makes of the peers that there are. A peer whose public key was there before keeps its name, whatever
  * happens to it.
  * @param running the settings of the peers that there are
- * @param ownKey this host's public key; no peer can have it, and its lines do nothing
+ * @param ownKey the public key that this host has then, if it has one. No peer can have it: one that there is goes, and
+ *   its lines do nothing
  * @returns or ENOSPC if that is too much for the tables
  */
 export function wantedPeers(
   running: readonly PeerSettings[],
   set: SetOperation,
-  ownKey: Uint8Array,
+  ownKey: Uint8Array | undefined,
 ): WantedPeers | number {
-  const before = new Map(running.map((settings) => [keyOf(settings), settings]))
+  const isOwn = (key: Buffer | undefined) => ownKey !== undefined && key?.equals(ownKey) === true
+  const others = running.filter(({ public_key }) => !isOwn(public_key))
+  const before = new Map(others.map((settings) => [keyOf(settings), settings]))
   const drafts = new Map<string, Draft>(
     set.replacePeers ? [] : [...before].map(([key, settings]) => [key, draftOf(settings)]),
   )
   const placed = new Set<string>()
   for (const operation of set.peers) {
-    if (operation.publicKey.equals(ownKey)) continue
+    if (isOwn(operation.publicKey)) continue
     const key = formatKey(operation.publicKey)
     if (operation.remove) {
       drafts.delete(key)

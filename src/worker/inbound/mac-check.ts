@@ -14,7 +14,7 @@ import {
 
 export interface MacCheckOptions {
   readonly memory: NativeMemory
-  /** Has the key of mac1 in messages to this end. */
+  /** Has the key of mac1 in messages to this end, until {@link MacCheck.setKeys}. */
   readonly mac1: KeyedHash
   /** For cookies, and for mac2. Its key changes with each use. */
   readonly mac2: KeyedHash
@@ -57,6 +57,16 @@ export class MacCheck {
     this.#secret = options.scratch + SECRET
     this.#cookie = options.scratch + COOKIE
     this.reply = options.scratch + REPLY
+  }
+
+  /**
+   * This end has another public key. Cookies that were given before are worth nothing any more.
+   * @param mac1 and `cookie`: offsets of the keys that follow from it, 32 bytes each
+   */
+  setKeys(mac1: number, cookie: number): void {
+    this.#options.mac1.setKey(mac1, SECRET_BYTES)
+    this.#options.sealer.setKey(cookie)
+    this.#secretMs = Number.NEGATIVE_INFINITY
   }
 
   /**

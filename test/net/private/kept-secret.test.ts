@@ -185,7 +185,7 @@ t.test('what has been read, at the start and again, leaves no copy behind', asyn
   // Hosts share /var/run/wireguard, so the name is that of no other.
   const device = `ks${fstatSync(pair.a.namespace.fd).ino}`
   const secrets = Object.fromEntries(
-    ['own', 'stays', 'goes', 'changed', 'fresh', 'wrong'].map((name) => [
+    ['own', 'next', 'stays', 'goes', 'changed', 'fresh', 'wrong'].map((name) => [
       name,
       clampPrivateKey(randomBytes(32)),
     ]),
@@ -197,8 +197,10 @@ t.test('what has been read, at the start and again, leaves no copy behind', asyn
     ...Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [name, keys.make(name).publicKey])),
     own: formatKey(derivePublicKey(secrets.own)),
   }
-  const head = `[Interface]\nPrivateKey = ${text('own')}\nAddress = 10.9.0.1/24\n`
-  const write = (...peers: string[]) => writeFileSync(path, [head, ...peers].join(''), { mode: 0o600 })
+  const head = (key: string) => `[Interface]\nPrivateKey = ${text(key)}\nAddress = 10.9.0.1/24\n`
+  const writeWith = (key: string, ...peers: string[]) =>
+    writeFileSync(path, [head(key), ...peers].join(''), { mode: 0o600 })
+  const write = (...peers: string[]) => writeWith('own', ...peers)
   write(peer('a', 2, 'stays'), peer('b', 3, 'goes'), peer('c', 4, 'changed'))
   const tunnel = new RunningTunnel(
     pair.a,
@@ -224,7 +226,7 @@ t.test('what has been read, at the start and again, leaves no copy behind', asyn
     )
   const none = Object.fromEntries(Object.keys(secrets).map((name) => [name, 0]))
   // What is in use: OpenSSL has the private key, and main for wg; and each peer its preshared one.
-  const inUse = { own: 2, stays: 1, goes: 1, changed: 1, fresh: 0, wrong: 0 }
+  const inUse = { own: 2, next: 0, stays: 1, goes: 1, changed: 1, fresh: 0, wrong: 0 }
   t.same(raw(), inUse, 'after the start')
   t.same(asText(), none)
 
@@ -237,6 +239,9 @@ t.test('what has been read, at the start and again, leaves no copy behind', asyn
     t.equal(await reload(), 1)
     t.same(raw(), inUse, 'after it could not be read, or checked')
   }
+  writeWith('next', peer('a', 2, 'stays'), `${wrong}Colour = red\n`)
+  t.equal(await reload(), 1)
+  t.same(raw(), inUse, 'after another private key could not be read')
   const itself = wrong.replace(publicKeys.d, publicKeys.own)
   write(peer('a', 2, 'stays'), peer('b', 3, 'goes'), peer('c', 4, 'changed'), itself)
   t.equal(await reload(), 0)
@@ -254,6 +259,22 @@ t.test('what has been read, at the start and again, leaves no copy behind', asyn
   t.equal((await run(pair.a, 'wg', ['set', device, ...own, ...set('changed')])).code, 0)
   t.equal((await run(pair.a, 'wg', ['set', device, 'fwmark', '0', ...set('goes')])).code, 0)
   t.same(raw(), { ...inUse, goes: 1, changed: 0, fresh: 0 }, 'after wg has set')
+  t.same(inHex(), none)
+  t.same(asText(), none)
+
+  t.comment('other private keys')
+  const afterwards = { ...inUse, goes: 1, changed: 0, fresh: 0 }
+  const setKey = async (file: string) => (await run(pair.a, 'wg', ['set', device, 'private-key', file])).code
+  t.equal(await setKey(keys.write('next', text('next'))), 0)
+  t.same(raw(), { ...afterwards, own: 0, next: 2 }, 'after wg has set another private key')
+  t.equal(await setKey('/dev/null'), 0)
+  t.same(raw(), { ...afterwards, own: 0 }, 'after wg has set none')
+  writeWith('own', peer('a', 2, 'stays'), peer('c', 4, 'goes'))
+  t.equal(await reload(), 0)
+  t.same(raw(), afterwards, 'after a file with a private key was read')
+  writeWith('next', peer('a', 2, 'stays'), peer('c', 4, 'goes'))
+  for (let times = 0; times < 2; times++) t.equal(await reload(), 0)
+  t.same(raw(), { ...afterwards, own: 0, next: 2 }, 'after a file with another one was read')
   t.same(inHex(), none)
   t.same(asText(), none)
 

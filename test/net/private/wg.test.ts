@@ -1,10 +1,12 @@
 /** The real wg(8) asks a running tunnel and changes it. */
-import { existsSync, fstatSync, statSync } from 'node:fs'
+import { existsSync, fstatSync, readFileSync, statSync } from 'node:fs'
 import t from 'tap'
+import type { ReloadReport } from '../../../src/control/reload.js'
 import type { Host } from '../../../src/lab/host.js'
 import {
   ok,
   type Pair,
+  PROGRAM,
   pings,
   type RunningTunnel,
   run,
@@ -210,25 +212,102 @@ t.test('a mark decides about the routes, and another port keeps it', async (t) =
   t.equal((await it.tunnel.status(device)).faults.count, 0)
 })
 
+t.test('another private key: both ends begin again as soon as both know it', async (t) => {
+  await using it = await new Meeting().start()
+  const { a, device, own, theirs, go, keys } = it
+  const next = keys.make('next')
+  const handshake = async () => Number(await it.show('latest-handshakes'))
+  const known = (key: string) =>
+    go.set('peer', key, 'allowed-ips', '10.9.0.1/32,10.9.1.0/24', 'persistent-keepalive', '1')
+  const before = await handshake()
+  await it.wg('set', device, 'private-key', next.file)
+  t.equal((await it.wg('show', device, 'public-key')).trim(), next.publicKey)
+  t.notOk(await pings(a, '10.9.0.2'), 'the other end does not know this key')
+  t.equal(await handshake(), before)
+  t.match((await it.tunnel.status(device)).privacy, { public_key: next.publicKey })
+  await go.set('peer', own.publicKey, 'remove')
+  await known(next.publicKey)
+  await untilPing(a, '10.9.0.2', 20_000)
+  t.ok(await pings(it.pair.b, '10.9.0.1'))
+
+  t.comment('by a file that has another key, and no peer')
+  const secret = async (key: KeyPair) => (await ok(a, 'cat', key.file)).trim()
+  await it.file('syncconf', '[Interface]', `PrivateKey = ${await secret(own)}`, 'ListenPort = 5149')
+  t.equal((await it.wg('show', device, 'peers')).trim(), '')
+  await it.file(
+    'setconf',
+    ...['[Interface]', `PrivateKey = ${await secret(own)}`, 'ListenPort = 5149', '[Peer]'],
+    ...[
+      `PublicKey = ${theirs.publicKey}`,
+      'AllowedIPs = 0.0.0.0/0',
+      `Endpoint = ${it.pair.underlay.b}:${PORT}`,
+    ],
+  )
+  await known(own.publicKey)
+  await untilPing(a, '10.9.0.2', 20_000)
+
+  t.comment('no key: whoever asks gets no answer')
+  await it.wg('set', device, 'private-key', '/dev/null')
+  t.equal((await it.wg('show', device, 'private-key')).trim(), '(none)')
+  t.notMatch(await it.wg('showconf', device), /PrivateKey/)
+  const drops = async () => (await it.tunnel.status(device)).drops.wrong_mac1
+  const [at, sent] = [await handshake(), await drops()]
+  await until('the other end asks in vain', async () => (await drops()) > sent, 30_000)
+  t.notOk(await pings(a, '10.9.0.2'))
+  t.equal(await handshake(), at)
+  t.equal((await it.tunnel.status(device)).privacy?.public_key, null)
+  await it.wg('set', device, 'private-key', own.file)
+  await untilPing(a, '10.9.0.2', 20_000)
+
+  t.comment('the key of the peer: it is removed, as there is nobody else with that key')
+  await it.wg(
+    'set',
+    device,
+    'private-key',
+    theirs.file,
+    'peer',
+    theirs.publicKey,
+    'allowed-ips',
+    '10.9.7.0/24',
+  )
+  t.equal((await it.wg('show', device, 'peers')).trim(), '')
+  t.equal(it.tunnel.stderr, '')
+  t.equal((await it.tunnel.status(device)).faults.count, 0)
+})
+
+t.test('a file with another key, read again: the sessions begin again', async (t) => {
+  await using it = new Meeting()
+  const { pair, own, theirs, device, keys } = it
+  const next = keys.make('next')
+  const peer = ['allowed-ips', '10.9.0.1/32', 'persistent-keepalive', '1']
+  await using go = await WireGuardGo.start(
+    pair.b,
+    '10.9.0.2/24',
+    ...['listen-port', `${PORT}`, 'private-key', theirs.file, 'peer', own.publicKey, ...peer],
+  )
+  const write = (file: string, key: KeyPair) => keys.write(file, readFileSync(key.file, 'utf8'))
+  const key = write('key', own)
+  const text = `local: [10.9.0.1/24]\nmode: tun\nroutes: off\ndev: ${device}\nprivate_key_file: ${key}\nremote: ${pair.underlay.b}:${PORT}\npublic_key: ${theirs.publicKey}\n`
+  const config = keys.write('tunnel.yaml', text)
+  const tunnel = await startTunnel(pair.a, '--config', config)
+  await untilPing(pair.a, '10.9.0.2')
+  const reload = async () =>
+    JSON.parse(await ok(pair.a, process.execPath, PROGRAM, 'reload', device)) as ReloadReport
+  t.match(await reload(), { private_key: false, changed: [], needs_restart: [] })
+  t.ok(await pings(pair.a, '10.9.0.2'))
+  write('key', next)
+  t.match(await reload(), { private_key: true, changed: [], needs_restart: [] })
+  t.equal((await tunnel.status(device)).peers[0].privacy?.handshake_s, null)
+  await go.set('peer', own.publicKey, 'remove', 'peer', next.publicKey, ...peer)
+  await untilPing(pair.a, '10.9.0.2', 20_000)
+  t.match((await tunnel.status(device)).privacy, { public_key: next.publicKey })
+  await tunnel.stop()
+})
+
 t.test('what cannot be set is refused, and nothing changes', async (t) => {
   await using it = await new Meeting().start()
-  const { device, own, theirs } = it
+  const { device, own } = it
   const before = await it.wg('showconf', device)
-  for (const args of [
-    ['private-key', theirs.file],
-    ['private-key', '/dev/null'],
-  ]) {
-    const { code, stderr } = await run(it.a, 'wg', [
-      'set',
-      device,
-      ...args,
-      'peer',
-      theirs.publicKey,
-      'remove',
-    ])
-    t.equal(code, 1)
-    t.match(stderr, /Unable to modify interface: Operation not supported/)
-  }
   await it.wg('set', device, 'fwmark', '0', 'private-key', own.file, 'listen-port', '5149')
   await it.wg('set', device, 'peer', own.publicKey, 'allowed-ips', '10.0.0.0/8')
   t.equal(await it.wg('showconf', device), before, 'this host itself is no peer')

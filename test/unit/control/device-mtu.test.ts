@@ -122,3 +122,26 @@ t.test('a device that has just gone keeps what it had', async (t) => {
   const mtu = new DeviceMtu({ bytes: 1458, rule: 'paths', bridge: undefined })
   t.same(mtu.choose(undefined, { ...WISH, bytes: 1300 }), mtu.present)
 })
+
+t.test('with a ceiling, the MTU that somebody sets is the greatest that the paths give', async (t) => {
+  const mtu = new DeviceMtu({ bytes: 1440, rule: 'paths', bridge: undefined }, 1420)
+  t.match(mtu.present, { bytes: 1420, rule: 'ceiling' })
+  const look = (mtuBytes: number, wantedBytes: number) => {
+    const before = mtu.present
+    const now = mtu.choose({ mtuBytes, bridge: undefined }, { ...WISH, bytes: wantedBytes })
+    mtu.isSet(now)
+    return [now.bytes, now.rule, mtuNews({ device: 'wg0', now, before, wantedBytes })?.text]
+  }
+  t.same(look(1420, 1440), [1420, 'ceiling', undefined])
+  t.same(look(1420, 1340), [1340, 'paths', 'the MTU is 1340 bytes now, was 1420'])
+  t.same(look(1340, 1440), [
+    1420,
+    'ceiling',
+    'the MTU is 1420 bytes now, was 1340; the paths would carry 1440',
+  ])
+  t.match(look(1300, 1440), [1300, 'ceiling'])
+  t.match(look(1300, 8900), [1300, 'ceiling'])
+  t.match(look(9000, 8900), [8900, 'paths'], 'more than the paths carry is not given')
+  t.match(look(8900, 8950), [8950, 'paths'])
+  t.match(look(8950, 9100), [9000, 'ceiling'])
+})

@@ -159,7 +159,9 @@ for (const [name, crypto] of WAYS) {
       key32,
       fc.array(fc.tuple(bytes(24), bytes(16), bytes(16)), { minLength: 1, maxLength: 3 }),
       (key, cookies) => {
-        const sealer = crypto.cookieSealer(memory, SCRATCH, key)
+        const sealer = crypto.cookieSealer(memory, SCRATCH, cookies.length % 2 === 0 ? key : randomBytes(32))
+        memory.u8.set(key, OUTSIDE + 600)
+        if (cookies.length % 2 !== 0) sealer.setKey(OUTSIDE + 600)
         return cookies.every(([nonce, cookie, data]) => {
           memory.u8.set(nonce, OUTSIDE)
           memory.u8.set(cookie, OUTSIDE + 32)

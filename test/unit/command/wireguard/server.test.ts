@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import type { DeviceConfiguration, SetOperation } from '../../../../src/command/wireguard/operation.js'
 import { serveWireGuard } from '../../../../src/command/wireguard/server.js'
 import { ENOSPC } from '../../../../src/linux/errno.js'
+import { until } from '../../../support/hosts/lab.js'
 
 const KEY = 'ab'.repeat(32)
 
@@ -51,7 +52,7 @@ interface Around {
   readonly path: string
   readonly said: string[]
   readonly faults: unknown[]
-  start(): Promise<() => void>
+  start(onRemoved?: () => void): Promise<() => void>
 }
 
 function around(t: Test): Around {
@@ -62,7 +63,13 @@ function around(t: Test): Around {
   const said: string[] = []
   const faults: unknown[] = []
   const take = (error: unknown) => void faults.push(error)
-  const start = () => serveWireGuard('wg7', kept, take, (sentence) => void said.push(sentence), directory)
+  const start = (onRemoved?: () => void) =>
+    serveWireGuard('wg7', kept, {
+      onFault: take,
+      inform: (sentence) => void said.push(sentence),
+      directory,
+      onRemoved,
+    })
   return { kept, directory, path: join(directory, 'wg7.sock'), said, faults, start }
 }
 
@@ -136,4 +143,21 @@ t.test('a socket of a program that was killed is replaced', async (t) => {
   const stop = await start()
   t.match(said[1], /no socket can be made at .*wg7\.sock \(EADDRINUSE\)/, 'what is no socket stays')
   stop()
+})
+
+t.test('whoever removes the socket is noticed, and nobody else', async (t) => {
+  const { directory, path, start } = around(t)
+  let removed = 0
+  const stop = await start(() => removed++)
+  writeFileSync(join(directory, 'other.sock'), '')
+  t.equal(await ask(path, 'get=1\n\n'), GOT)
+  t.equal(removed, 0)
+  rmSync(path)
+  await until('it is noticed', () => removed > 0, 20_000)
+  stop()
+  const before = removed
+  const again = await start(() => removed++)
+  again()
+  t.equal(existsSync(path), false)
+  t.equal(removed, before, 'its own end is no removal')
 })

@@ -183,6 +183,11 @@ t.test('what a get answers can be set again, but for what only the tunnel knows'
   )
 })
 
+t.test('without a private key there is no line about it, as in wireguard-go', async (t) => {
+  const text = writeGet({ privateKey: undefined, listenPort: 7, fwmark: 0, peers: [] }).toString('latin1')
+  t.equal(text, 'listen_port=7\nerrno=0\n\n')
+})
+
 t.test('when a handshake was, and an errno', async (t) => {
   const text = writeGet({
     privateKey: new Uint8Array(32).fill(0xab),

@@ -55,6 +55,17 @@ t.test('what is not named stays the same object', async (t) => {
   t.same(after(running, at(A), 'endpoint=192.0.2.1:1').placed, new Set([formatKey(A)]))
 })
 
+t.test(
+  'a peer with the key that this host gets goes, and its lines do nothing; without a key, any may stay',
+  async (t) => {
+    const set = setOf([at(A), 'allowed_ip=10.9.1.0/24', at(C), 'allowed_ip=10.9.3.0/24'])
+    const wanted = wantedPeers([peer('a', A), peer('b', B)], set, A)
+    t.same(networks(wanted as WantedPeers), { b: [], [formatKey(C).slice(0, 8)]: ['10.9.3.0/24'] })
+    const all = wantedPeers([peer('a', A)], setOf([at(OWN)]), undefined)
+    t.equal((all as WantedPeers).peers.length, 2)
+  },
+)
+
 t.test('peers come and go', async (t) => {
   const running = [peer('a', A), peer('b', B)]
   const names = (...lines: string[]) => after(running, ...lines).peers.map(({ name }) => name)

@@ -26,6 +26,7 @@ import { COOKIE_REPLY, INITIATION, MAC_BYTES, MESSAGE, RESPONSE } from '../../..
 import { COOKIE_SOCKET_SCRATCH_BYTES, CookieSocket } from '../../../../src/worker/inbound/cookie-socket.js'
 import { GATE_SCRATCH_BYTES, Gate } from '../../../../src/worker/inbound/gate.js'
 import { HostRates } from '../../../../src/worker/inbound/host-rates.js'
+import type { MacCheck } from '../../../../src/worker/inbound/mac-check.js'
 import { makeMacCheck } from '../../../../src/worker/private-parts.js'
 import { Scratch } from '../../../../src/worker/scratch.js'
 
@@ -41,6 +42,7 @@ class Gatehouse {
   readonly peers: PeerTable
   readonly queue: Mailbox
   readonly gate: Gate
+  readonly macs: MacCheck
   readonly counters = new Float64Array(COUNTERS.length)
   readonly own = new Identity(PUBLIC_KEY)
   readonly #at: number
@@ -67,6 +69,7 @@ class Gatehouse {
     this.peers = new PeerTable(memory, plan.peers, plan.peerRows)
     this.queue = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     const macs = makeMacCheck(findCrypto(), { mac1: mac1Key, cookie: cookieKey }, scratch)
+    this.macs = macs
     this.gate = new Gate({
       memory,
       table: this.table,
@@ -268,6 +271,48 @@ t.test('under load who has a cookie is let in, and a peer from where it is known
   t.ok(let_in >= 4 && let_in <= 10, `${let_in} of a hundred`)
   t.ok(it.count('dropHandshakeRefused') >= 90)
 })
+
+t.test(
+  'with another identity, what is for the one before is dropped, and its cookies are worth nothing',
+  async (t) => {
+    const it = new Gatehouse(t)
+    const honest = listener(t)
+    const from = it.name(honest.endpoint)
+    const next = new Identity(randomBytes(32))
+    const { u8 } = it.memory
+    const [message, name, keys] = [u8.length - 1024, u8.length - 512, u8.length - 64]
+    u8.set(from, name)
+    /** A proof of the address, for an identity that is asked. */
+    const proofFor = (identity: Identity) => {
+      const stamp = new MacStamp(identity)
+      for (const _ of ['to ask', 'to prove']) {
+        const initiation = signed(identity, MESSAGE.initiation, INITIATION.size)
+        stamp.stamp(initiation, 0)
+        u8.set(initiation, message)
+        it.macs.writeReply(message, name, 1)
+        if (!stamp.takeReply(Buffer.from(u8.slice(it.macs.reply, it.macs.reply + COOKIE_REPLY.size)), 0))
+          return false
+      }
+      return (
+        it.macs.isMac1Right(message, INITIATION.size) &&
+        it.macs.isMac2Right(message, INITIATION.size, name, 1)
+      )
+    }
+    t.ok(proofFor(it.own))
+    t.notOk(proofFor(next))
+    t.ok(proofFor(it.own))
+    u8.set(next.mac1Key, keys)
+    u8.set(next.cookieKey, keys + 32)
+    it.macs.setKeys(keys, keys + 32)
+    t.notOk(it.macs.isMac2Right(message, INITIATION.size, name, 1))
+    t.notOk(proofFor(it.own))
+    t.ok(proofFor(next))
+    it.take(it.initiation(), from)
+    t.equal(it.count('dropWrongMac1'), 1)
+    it.take(signed(next, MESSAGE.initiation, INITIATION.size), from)
+    t.equal(it.heard().length, 1)
+  },
+)
 
 t.test("a spoofed peer's address is answered, each time: the true one is among them", async (t) => {
   const it = new Gatehouse(t)
