@@ -20,7 +20,7 @@ export async function runTunnel(options: Omit<TunnelOptions, 'platform' | 'signa
       resolve(`by ${signal}`)
     }
     for (const signal of ends) process.on(signal, stop)
-    onStarterGone(() => stop('SIGHUP'))
+    void onStarterGone(() => stop('SIGHUP'))
   })
   let reload = async () => {}
   if (reread !== undefined) process.on('SIGHUP', () => void reload())

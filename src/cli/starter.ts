@@ -9,8 +9,15 @@ export const AWAITED = 'UDPTUN_AWAITED'
 /** What the waiting program is told, once. */
 export type StarterNews = { readonly up: true } | { readonly error: string; readonly exitCode: number }
 
-let isAwaited = process.env[AWAITED] !== undefined && process.connected === true
+let isAwaited = process.env[AWAITED] !== undefined
 delete process.env[AWAITED]
+
+/** The program that waited may have ended before anything of this one runs, and may end before this is asked for. */
+const starterGone = new Promise<void>((resolve) => {
+  if (!isAwaited) return
+  if (process.connected === true) process.once('disconnect', resolve)
+  else resolve()
+})
 
 /**
  * Tells it to the program that waits, and is rid of it then.
@@ -21,16 +28,15 @@ export async function tellStarter(news: StarterNews): Promise<boolean> {
   isAwaited = false
   const isTold = await new Promise<boolean>((resolve) => {
     process.send?.(news, undefined, {}, (error) => resolve(error === null))
+    if (process.connected !== true) resolve(false)
   })
   if (process.connected) process.disconnect()
   return isTold
 }
 
 /** Calls `then` if the program that waits ends before it was told anything: nobody wants the device any more. */
-export function onStarterGone(then: () => void): void {
-  if (!isAwaited) return
-  process.once('disconnect', () => {
-    if (isAwaited) then()
-    isAwaited = false
-  })
+export async function onStarterGone(then: () => void): Promise<void> {
+  await starterGone
+  if (isAwaited) then()
+  isAwaited = false
 }

@@ -119,7 +119,8 @@ t.test('what cannot start says so to the caller, and leaves nothing behind', asy
 
   t.comment('whoever waits is interrupted, or killed')
   for (const signal of ['INT', 'KILL']) {
-    const command = `"$@" & sleep 0.3; kill -${signal} $!; wait $!`
+    // As soon as there is a process in the background, long before its device.
+    const command = `"$@" & until pgrep -P $!; do :; done; kill -${signal} $!; wait $!`
     const stopped = await a.run('sh', '-c', command, 'sh', process.execPath, WG_PROGRAM, a.device)
     t.not(stopped.code, 0, signal)
     await a.ended()
