@@ -49,7 +49,7 @@ class Meeting implements AsyncDisposable {
     const key = ['listen-port', `${PORT}`, 'private-key', theirs.file]
     const peer = ['peer', own.publicKey, 'allowed-ips', '10.9.0.1/32,10.9.1.0/24']
     this.#go = await WireGuardGo.start(pair.b, '10.9.0.2/24', ...key, ...peer)
-    const mode = ['--mode', 'tun', '--dev', device, '--routes', 'off', ...keyFlags(own, theirs)]
+    const mode = ['--mode', 'tun', '--dev', device, '--table', 'off', ...keyFlags(own, theirs)]
     this.#tunnel = await startTunnel(pair.a, '10.9.0.1', `${pair.underlay.b}:${PORT}`, ...mode)
     await untilPing(pair.a, '10.9.0.2')
     return this
