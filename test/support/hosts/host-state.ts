@@ -10,7 +10,10 @@ export interface HostState {
   readonly srcValidMark: string
 }
 
-/** Routes and rules of both families in all tables, nftables, and the setting for reverse-path filtering. */
+/**
+ * Routes and rules of both families in all tables, nftables, and the setting for reverse-path filtering. Routes of
+ * link-local addresses are left out, because they come a moment after an interface is up.
+ */
 export async function hostState(host: Host): Promise<HostState> {
   const said = async (...commands: string[]) => {
     const all = await Promise.all(
@@ -22,7 +25,10 @@ export async function hostState(host: Host): Promise<HostState> {
     return all.join('')
   }
   return {
-    routes: await said('ip -4 route show table all', 'ip -6 route show table all'),
+    routes: (await said('ip -4 route show table all', 'ip -6 route show table all')).replace(
+      /^.*fe80:.*\n/gm,
+      '',
+    ),
     rules: await said('ip -4 rule', 'ip -6 rule'),
     firewall: await said('nft list ruleset'),
     srcValidMark: host.run(() => readFileSync('/proc/sys/net/ipv4/conf/all/src_valid_mark', 'utf8')),
