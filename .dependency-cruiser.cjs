@@ -18,6 +18,7 @@ const MAY_IMPORT = {
   bpf: ['linux', 'wire'],
   worker: ['crypto', 'encap', 'linux', 'memory', 'offload', 'rates', 'wire'],
   config: ['errors', 'linux', 'noise', 'wire', 'key-text'],
+  host: ['config', 'linux', 'state'],
   control: [
     'bpf',
     'command/server',
@@ -26,6 +27,7 @@ const MAY_IMPORT = {
     'crypto',
     'encap',
     'errors',
+    'host',
     'linux',
     'memory',
     'noise',
@@ -83,7 +85,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/control/', pathNot: '^src/control/(assembly\\.ts$|kernel/)' },
       to: {
-        path: '^src/(linux|control/kernel)/',
+        path: '^src/(linux|host|control/kernel)/',
         pathNot: '^src/linux/(constants|errno|memory|sockaddr|structs)\\.ts$',
         dependencyTypesNot: ['type-only'],
       },

@@ -45,7 +45,7 @@ const SCRATCH = { key: KEY, entry: ENTRY, now: NOW }
 const PACKET_HOST = 0
 const VERSION_IHL_4 = 0x45
 
-export interface InboundOptions extends OutboundOptions {
+export interface InboundOptions extends Omit<OutboundOptions, 'mark'> {
   /** This end's port. */
   readonly port: number
   /** The tunnel's device. */

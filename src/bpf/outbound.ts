@@ -59,6 +59,8 @@ export interface OutboundOptions {
   readonly mode: DeviceMode
   /** The device's MAC; in mode tun it does not matter. */
   readonly mac: Uint8Array
+  /** The mark of what is sent on the underlay (ip-rule(8)): 32 bits, 0 for none. */
+  readonly mark: number
 }
 
 /**
@@ -68,7 +70,7 @@ export interface OutboundOptions {
  *
  * Registers: R6 the context, R7 the frame, R8 the peer's entry, R9 the bytes of one frame as it will be on the wire.
  */
-export function outboundProgram(maps: MapFds, { mode, mac }: OutboundOptions): Uint8Array {
+export function outboundProgram(maps: MapFds, { mode, mac, mark }: OutboundOptions): Uint8Array {
   const a = new Assembler()
   const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
   a.move(R6, R1)
@@ -98,8 +100,8 @@ export function outboundProgram(maps: MapFds, { mode, mac }: OutboundOptions): U
 
   a.label('send')
   count(a, maps.counts)
-  // The mark is the overlay's, and would choose the route on the underlay.
-  a.store(4, R6, __sk_buff.mark, 0)
+  // The mark chooses the route on the underlay, and what the frame has is the overlay's.
+  a.store(4, R6, __sk_buff.mark, mark | 0)
   a.move(R1, R8).move(R2, 0).move(R3, 0).move(R4, 0).call(BPF_FUNC_redirect_neigh).exit()
   a.label('drop').move(R0, TC_ACT_SHOT).exit()
   a.label('next').move(R0, TCX_NEXT).exit()

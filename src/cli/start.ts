@@ -7,7 +7,6 @@ import {
   LOG_LEVELS,
   MODES,
   OFFLOAD_MODES,
-  ROUTE_MODES,
   WARM_UP_MODES,
 } from '../config/schema.js'
 import { Secret } from '../config/secret.js'
@@ -59,7 +58,9 @@ export function addStart(program: Command): void {
     .addOption(new Option('--offload <mode>', descriptionOf('offload')).choices(OFFLOAD_MODES))
     .addOption(new Option('--datapath <mode>', descriptionOf('datapath')).choices(DATAPATHS))
     .addOption(new Option('--warm-up <mode>', descriptionOf('warm_up')).choices(WARM_UP_MODES))
-    .addOption(new Option('--routes <mode>', descriptionOf('routes')).choices(ROUTE_MODES))
+    .option('--table <auto|off|number>', descriptionOf('table'))
+    .option('--dns <servers>', `${descriptionOf('dns')}; with commas between them`)
+    .option('--fwmark <mark>', descriptionOf('fwmark'))
     .option('--relay', descriptionOf('relay'))
     .option('--accept-any', descriptionOf('accept_any'))
     .option('--wait', descriptionOf('wait'))
@@ -93,7 +94,9 @@ interface Flags {
   offload?: string
   datapath?: string
   warmUp?: string
-  routes?: string
+  table?: string
+  dns?: string
+  fwmark?: string
   relay?: boolean
   acceptAny?: boolean
   wait?: boolean
@@ -135,7 +138,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
   }
   const { config, wireguard, skipHooks, acceptAny, mssClamp, mtuRefresh, warmUp, logLevel, peer, ...others } =
     flags
-  const { privateKeyFile, peerKey, presharedKeyFile, persistentKeepalive, ...rest } = others
+  const { privateKeyFile, peerKey, presharedKeyFile, persistentKeepalive, dns, ...rest } = others
   if (config !== undefined && wireguard !== undefined)
     throw usageError('--config and --wireguard are two files of settings; leave one of them out')
   if (skipHooks && wireguard === undefined)
@@ -151,6 +154,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     mtu_refresh: mtuRefresh,
     warm_up: warmUp,
     log_level: logLevel,
+    dns: dns?.split(','),
     private_key_file: privateKeyFile,
     public_key: peerKey,
     preshared_key_file: presharedKeyFile,

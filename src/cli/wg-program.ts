@@ -64,7 +64,7 @@ function settingsOf(device: string, logLevel: Settings['log_level']): Settings {
       dev: device,
       local: [],
       listen: '0',
-      routes: 'off',
+      table: 'off',
       private_key_file: new Secret(secretBytes(PUBLIC_KEY_BYTES)),
       log_level: logLevel,
     },

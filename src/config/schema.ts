@@ -11,17 +11,20 @@ import {
   formatEndpoint,
   type Prefix,
   parseDeviceName,
+  parseFwMark,
   parseKeepalive,
   parseListen,
   parseLocalAddress,
   parseMtu,
   parseMtuRefresh,
+  parseNameServer,
   parseOwnMac,
   parsePeerAddress,
   parsePeerName,
   parsePrefix,
   parsePublicKey,
   parseRemote,
+  parseTable,
   type Remote,
 } from './values.js'
 
@@ -82,7 +85,6 @@ export const OFFLOAD_MODES = ['auto', 'off'] as const
 export const DATAPATHS = ['auto', 'kernel', 'workers'] as const
 
 export const WARM_UP_MODES = ['auto', 'off'] as const
-export const ROUTE_MODES = ['warn', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /** Most peers: the number of rows in the tables in shared memory. */
@@ -176,9 +178,17 @@ export const settingsSchema = z.strictObject({
   wait: flag()
     .default(false)
     .describe('wait at the start until the first peer is found, and end if none of the names exists'),
-  routes: choice(ROUTE_MODES)
-    .default('warn')
-    .describe('in mode tun, whether to warn of missing routes to the peers'),
+  fwmark: text(
+    parseFwMark,
+    'mark of all that the tunnel sends on the underlay, for ip-rule(8); a number, or off (default: off)',
+  ).default(0),
+  table: text(
+    parseTable,
+    "mode tun: where routes to the peers' prefixes are made. auto: as wg-quick does; off: nowhere; or a table's number",
+  ).default('auto'),
+  dns: list(text(parseNameServer, ''), '10.9.0.53, example.net')
+    .default([])
+    .describe('name servers, and domains to search, while the tunnel is up'),
   log_level: choice(LOG_LEVELS).default('info').describe('the least important lines that are logged'),
   json: flag().default(false).describe('log JSON also on a terminal'),
   private_key_file: secret("file with this host's private key; makes the tunnel private").optional(),
@@ -340,7 +350,10 @@ function conflictOfDevice({
   peers,
   relay,
   accept_any,
+  table,
 }: Settings): Conflict | undefined {
+  if (mode === 'tap' && table !== 'auto' && table !== 'off')
+    return [['table'], 'is for mode tun, because in mode tap the peers have no prefixes; leave it out']
   if (mode === 'tun' && mac !== undefined)
     return [['mac'], 'makes no sense with mode tun, which has no Ethernet; leave one of them out']
   if (mode === 'tun' && relay)

@@ -5,7 +5,7 @@ import { openToOthers, readSecretFile, trimmed } from './key-file.js'
 import type { ConfigFile } from './load.js'
 import type { SettingPath } from './schema.js'
 import { Secret } from './secret.js'
-import { parsePublicKey } from './values.js'
+import { parseFwMark, parsePublicKey, parseTable } from './values.js'
 import { headingOf, linesOf, squeezed, squeezedText } from './wg-lines.js'
 import { type MergedPeer, mergePeers, type PeerSection } from './wg-peers.js'
 import {
@@ -13,12 +13,11 @@ import {
   parseAllowedIps,
   parseDeviceMtu,
   parseEndpoint,
-  parseFwMark,
   parseKeepaliveS,
   parseListenPort,
+  parseNameServers,
   parseSaveConfig,
   parseSecretKey,
-  parseTable,
 } from './wg-values.js'
 
 const MAX_BYTES = 1024 * 1024
@@ -92,7 +91,7 @@ const EXAMPLES = {
 /** Takes the lines one after the other. */
 class Reader {
   readonly #path: string
-  readonly #values: Record<string, unknown> = { mode: 'tun', local: [], listen: '0' }
+  readonly #values: Record<string, unknown> = { mode: 'tun', local: [], dns: [], listen: '0' }
   readonly #lines = new Map<string, number>()
   readonly #sections: PeerSection[] = []
   readonly #warnings: string[] = []
@@ -178,14 +177,12 @@ class Reader {
       },
       ListenPort: (bytes, line) => set('listen', 'ListenPort', parseListenPort(squeezedText(bytes)), line),
       MTU: (bytes, line) => set('mtu', 'MTU', parseDeviceMtu(bytes.toString('utf8')), line),
-      DNS: (_, line) => this.#warn(line, `DNS is ignored: ${NO_DNS}`),
-      Table: (bytes, line) => {
-        const table = parseTable(bytes.toString('utf8'))
-        // Whoever writes "off" makes the routes. So nobody needs to be told that some are missing.
-        this.#values.routes = table === 'theirs' ? 'off' : undefined
-        warn(table === 'table', line, `Table is ignored: ${NO_TABLE}`)
+      DNS: (bytes, line) => {
+        this.#values.dns = [...(this.#values.dns as string[]), ...parseNameServers(bytes.toString('utf8'))]
+        this.#lines.set('dns', line)
       },
-      FwMark: (bytes, line) => warn(parseFwMark(squeezedText(bytes)), line, `FwMark is ignored: ${NO_MARK}`),
+      Table: (bytes, line) => set('table', 'Table', parseTable(bytes.toString('utf8') || 'auto'), line),
+      FwMark: (bytes, line) => set('fwmark', 'FwMark', parseFwMark(squeezedText(bytes)), line),
       SaveConfig: (bytes, line) =>
         warn(parseSaveConfig(bytes.toString('utf8')), line, `SaveConfig is ignored: ${NO_SAVE}`),
       ...Object.fromEntries(HOOKS.map((name) => [name, hook(name)])),
@@ -275,9 +272,6 @@ class Reader {
 
 type Keys = Readonly<Record<string, (value: Buffer, line: number) => void>>
 
-const NO_DNS = 'name servers are not set here; set them with the system, such as with resolvectl'
-const NO_TABLE = 'no routes are set; set them with: ip route'
-const NO_MARK = 'the packets of the tunnel are not marked'
 const NO_SAVE = 'this file is never written'
 
 function settingsOf(peer: MergedPeer): Record<string, unknown> {

@@ -5,6 +5,7 @@ import {
   parseKeepalive,
   parseLocalAddress,
   parseMtu,
+  parseNameServer,
   parsePort,
   parsePrefix,
   parseRemote,
@@ -70,14 +71,6 @@ export function parseKeepaliveS(text: string): number {
   return parseKeepalive(text.toLowerCase())
 }
 
-/** Whether packets would be marked. */
-export function parseFwMark(text: string): boolean {
-  const mark = text.toLowerCase() === 'off' ? 0 : /^(0x[\da-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN
-  if (!(mark <= 0xffff_ffff))
-    throw new RangeError(`"${text}" is not a mark; use a number from 0 to 0xffffffff, or off`)
-  return mark !== 0
-}
-
 /** Whether wg-quick would write the file. */
 export function parseSaveConfig(text: string): boolean {
   const lower = text.toLowerCase()
@@ -85,9 +78,10 @@ export function parseSaveConfig(text: string): boolean {
   return lower === 'true'
 }
 
-/** Who makes the routes: `ours` (wg-quick would), `theirs` (`off`: somebody else does), or a `table` of wg-quick's. */
-export function parseTable(text: string): 'ours' | 'theirs' | 'table' {
-  const lower = text.toLowerCase()
-  if (lower === 'off') return 'theirs'
-  return lower === '' ? 'ours' : 'table'
+/** Name servers and search domains, with commas or white space between them. */
+export function parseNameServers(text: string): string[] {
+  return text
+    .split(/[\s,]+/)
+    .filter((it) => it !== '')
+    .map(parseNameServer)
 }

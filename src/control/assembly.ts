@@ -4,12 +4,19 @@ import { type Commands, serveCommands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
+import { KINDS } from '../host/change.js'
+import { markFor } from '../host/default-route.js'
+import { HostSide } from '../host/host-side.js'
+import { Journal } from '../host/journal.js'
+import { presentOwner } from '../host/owner.js'
+import { undoLeftovers } from '../host/undo.js'
 import { VerifierError } from '../linux/bpf.js'
 import { ENOSYS, KernelError } from '../linux/errno.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink } from '../linux/netlink.js'
 import { type MemoryPlan, planMemory } from '../memory/plan.js'
 import { TIMES, type Times } from '../noise/peer.js'
+import { StateDirectory } from '../state/state-directory.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { forbiddenBy } from './datapath/reason.js'
 import type { Faults } from './faults.js'
@@ -37,6 +44,23 @@ const VERIFIER_LINES = 20
 
 type OpenOptions = Pick<TunnelOptions, 'settings' | 'faults' | 'log'>
 
+/** What the changes on this host beside the device need. */
+interface HostTools {
+  readonly netlink: Netlink
+  readonly journal: Journal
+}
+
+/** Takes back what killed runs have left on this host, too. */
+async function openHostTools({ log }: OpenOptions, resources: Resources): Promise<HostTools> {
+  const netlink = new Netlink().beStrict()
+  resources.defer(() => netlink.close())
+  const journal = new Journal(new StateDirectory(), presentOwner())
+  const counts = await undoLeftovers(netlink, journal)
+  const text = [...counts].map(([kind, count]) => `${count} ${KINDS[kind]}`).join(', ')
+  if (counts.size > 0) log.info(`taken back what a killed tunnel had left on this host: ${text}`)
+  return { netlink, journal }
+}
+
 /** This host. Only here are sockets, the device and threads made. */
 export class LinuxPlatform implements Platform {
   readonly clock = systemClock()
@@ -49,6 +73,8 @@ export class LinuxPlatform implements Platform {
   readonly network: LinuxNetwork
   readonly workers: Workers
   readonly #netlink: Netlink
+  readonly #hostNetlink: Netlink
+  readonly #journal: Journal
   readonly #faults: Faults
   readonly #log: Logger
   readonly #mode: DeviceMode
@@ -56,14 +82,20 @@ export class LinuxPlatform implements Platform {
   /** Loaded only if the settings want it, because each module takes time at the start. */
   #kernelPath: typeof LinuxKernelPath | undefined
 
-  protected constructor({ settings, faults, log }: OpenOptions, resources: Resources) {
+  protected constructor(
+    { settings, faults, log }: OpenOptions,
+    { netlink: hostNetlink, journal }: HostTools,
+    resources: Resources,
+  ) {
     this.#faults = faults
     this.#log = log
     this.#mode = settings.mode
     this.#resources = resources
     this.#netlink = new Netlink()
     resources.defer(() => this.#netlink.close())
-    this.socket = openSocket(settings.listen)
+    this.#hostNetlink = hostNetlink
+    this.#journal = journal
+    this.socket = openSocket(settings.listen, settings.fwmark || markFor(settings, hostNetlink))
     resources.defer(() => this.socket.close())
     this.network = new LinuxNetwork(this.#netlink, this.socket)
     resources.defer(() => this.network.close())
@@ -79,7 +111,7 @@ export class LinuxPlatform implements Platform {
     const resources = new Resources()
     try {
       // Not this class by name: one that differs from it in something opens itself.
-      const platform = new this(options, resources)
+      const platform = new this(options, await openHostTools(options, resources), resources)
       if (forbiddenBy(options.settings) === undefined)
         platform.#kernelPath = (await import('./kernel/kernel-path.js')).LinuxKernelPath
       return platform
@@ -97,6 +129,13 @@ export class LinuxPlatform implements Platform {
     return device
   }
 
+  openHostSide({ local, table }: Settings, device: Device): HostSide {
+    const [netlink, journal, socket] = [this.#hostNetlink, this.#journal, this.socket]
+    const side = new HostSide({ netlink, journal, device, local, table, socket })
+    this.#resources.defer(() => side.undo())
+    return side
+  }
+
   openKernelPath(device: Device): LinuxKernelPath {
     const options = {
       netlink: this.#netlink,
@@ -104,7 +143,7 @@ export class LinuxPlatform implements Platform {
       device,
       rows: this.plan.peerRows,
       prefixes: this.plan.routeLimit,
-      port: this.socket.local.port,
+      socket: this.socket,
     }
     if (this.#kernelPath === undefined) throw new KernelError('bpf', ENOSYS)
     try {

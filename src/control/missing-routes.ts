@@ -66,8 +66,15 @@ function samplesOf({ address, family, prefixLength }: Prefix): string[] {
   return [withBits(prefixLength + 1), withBits(prefixLength, prefixLength + 1)]
 }
 
-/** What to tell a person: which routes are missing, and how to set them. Undefined if none is missing. */
-export function sentenceOf({ simple, around }: MissingRoutes, device: string): string | undefined {
+/**
+ * What to tell a person: which routes are missing, and how to set them. Undefined if none is missing.
+ * @param refused why routes could not be made, by network
+ */
+export function sentenceOf(
+  { simple, around }: MissingRoutes,
+  device: string,
+  refused: ReadonlyMap<string, string> = new Map(),
+): string | undefined {
   const commands = simple.map((prefix) => `ip route add ${formatPrefix(prefix)} dev ${device}`)
   const all = around.filter(({ prefixLength }) => prefixLength === 0)
   const parts = around.filter(({ prefixLength }) => prefixLength > 0)
@@ -88,7 +95,10 @@ export function sentenceOf({ simple, around }: MissingRoutes, device: string): s
           `no route leads to ${device} for ${list(simple)}, so nothing is tunnelled there; set what is missing with: ${commands.join('; ')}`,
         ]),
   ]
-  return sentences.length === 0 ? undefined : sentences.join('. Also, ')
+  if (sentences.length === 0) return undefined
+  const reasons = [...simple, ...around].map(formatPrefix).filter((name) => refused.has(name))
+  const why = reasons.map((name) => `${name}: ${refused.get(name)}`).join('; ')
+  return `${sentences.join('. Also, ')}${why === '' ? '' : ` (refused: ${why})`}`
 }
 
 function list(prefixes: readonly Prefix[]): string {

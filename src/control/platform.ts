@@ -1,6 +1,8 @@
 import type { Commands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import type { Settings } from '../config/schema.js'
+import type { Prefix } from '../config/values.js'
+import type { RoutesOutcome } from '../host/host-side.js'
 import type { LinkStatistics } from '../linux/interface.js'
 import type { NativeMemory } from '../linux/memory.js'
 import type { ProbeSocket } from '../linux/probe-socket.js'
@@ -37,6 +39,8 @@ export interface Platform {
   readonly workers: WorkerThreads
   /** Makes the device. @throws UserError */
   openDevice(settings: Settings, mtuBytes: number): Device
+  /** What a tunnel sets on this host beside its device. @param device was opened before */
+  openHostSide(settings: Settings, device: Device): HostSide
   /** Loads the kernel's own datapath. @throws KernelError if this kernel has none, or if this process may not */
   openKernelPath(device: Device): KernelPath
   /**
@@ -56,6 +60,21 @@ export interface Platform {
   ): Promise<() => void>
   /** Closes all that is open. The device is gone afterwards. The workers must have been stopped. */
   close(): Promise<void>
+}
+
+/** Routes, rules, name servers and the like. They are taken back when the platform is closed. */
+export interface HostSide {
+  /**
+   * Makes routes to these networks by the device, and takes back those that were made to others.
+   * @param endpoints the addresses where the peers are, without a zone
+   * @throws KernelError
+   */
+  setRoutes(prefixes: readonly Prefix[], endpoints: readonly string[]): Promise<RoutesOutcome>
+  /**
+   * Sets the device's name servers and search domains.
+   * @returns a sentence if they cannot be set
+   */
+  setNames(dns: readonly string[]): Promise<string | undefined>
 }
 
 /** A peer's place, as the kernel's own datapath must know it. */
@@ -228,6 +247,8 @@ export interface Network {
    * @throws KernelError
    */
   wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string): Way
+  /** Whether what other programs send to an address leaves by the tunnel's device. @throws KernelError */
+  leavesByDevice(address: string): boolean
   /** The addresses of an interface; undefined if there is none of that name. @throws KernelError */
   addressesOf(name: string): readonly HostAddress[] | undefined
   /** Whether a route, an address or an interface has changed since the last call. */

@@ -45,12 +45,12 @@ export class Reloader {
 
   /**
    * Changes run one after the other.
-   * @param then called when the peers have changed
+   * @param then called when the peers have changed; the reload is done when it is
    * @returns what was changed
    * @throws UserError if the file is wrong, or if there is none (nothing has changed then), or when the tunnel
    *   stops
    */
-  reload(then: () => void): Promise<ReloadReport> {
+  reload(then: () => Promise<void>): Promise<ReloadReport> {
     return this.#inTurn(() => this.#reload(then))
   }
 
@@ -89,7 +89,7 @@ export class Reloader {
     }
   }
 
-  async #reload(then: () => void): Promise<ReloadReport> {
+  async #reload(then: () => Promise<void>): Promise<ReloadReport> {
     const { reread, log } = this.#options
     if (reread === undefined)
       throw new UserError(
@@ -100,7 +100,7 @@ export class Reloader {
       const private_key = await this.#changeKey(settings)
       const changes = await this.#apply(settings)
       const ignored = this.#ignored(settings)
-      then()
+      await then()
       const text = Object.entries(changes).map(([what, names]) => `${names.length} ${what}`)
       log.info({ ...changes, ignored }, `reloaded the peers: ${text.join(', ')}`)
       if (ignored.length > 0)

@@ -4,11 +4,11 @@ import type { FdbReport } from './addresses.js'
 import { IcmpWatch } from './icmp-watch.js'
 import { enableOffloads, OffloadWatch } from './offload.js'
 import { loadPrivateSide, makeParts, type Parts, type PartsOptions } from './parts.js'
+import { PeerRoutes } from './peer-routes.js'
 import type { Device } from './platform.js'
 import { Reloader, type ReloadReport } from './reload.js'
 import { Reporter } from './report.js'
 import { Resources } from './resources.js'
-import { RouteWarning } from './route-warning.js'
 import type { PeerStatus, StatusReport } from './status.js'
 import { StrangerWatch } from './stranger-watch.js'
 import { TwinWatch } from './twin-watch.js'
@@ -65,7 +65,7 @@ export class Tunnel {
   readonly #strangerWatch: StrangerWatch
   readonly #reloader: Reloader
   readonly #reporter: Reporter
-  readonly #routeWarning: RouteWarning
+  readonly #routes: PeerRoutes
   readonly #socketRemoved = deferred<string>()
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
@@ -88,8 +88,7 @@ export class Tunnel {
     this.#reloader = new Reloader({ settings, reread, peers, privateSide: parts.privateSide, log })
     const underlayDrops = this.#underlayDrops
     this.#reporter = new Reporter({ ...parts, settings, platform, opened, underlayDrops, faults })
-    const { network } = platform
-    this.#routeWarning = new RouteWarning({ settings, network, device: opened, roster, log, faults })
+    this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     this.#lookAtUnderlays()
     this.#startTimers()
   }
@@ -140,13 +139,25 @@ export class Tunnel {
    *   stops
    */
   reload(): Promise<ReloadReport> {
-    return this.#reloader.reload(() => this.#peersChanged())
+    return this.#reloader.reload(async () => {
+      this.#peersChanged()
+      await this.#followRoutes()
+      this.#routes.look()
+    })
   }
 
   #peersChanged(): void {
     this.#tick()
     this.#options.faults.run('datapath', () => this.#parts.datapath.look())
-    this.#routeWarning.look()
+  }
+
+  /** Makes the routes to the peers. */
+  async #followRoutes(): Promise<void> {
+    const { device, peers } = this.#parts
+    const { socket } = this.#options.platform
+    const before = socket.mark
+    await this.#routes.follow()
+    if (socket.mark !== before) device.followAfter(() => peers.followUnderlays())
   }
 
   /** Searches the path MTUs to all peers again, now. */
@@ -167,6 +178,8 @@ export class Tunnel {
       reload: () => this.reload(),
       mtu_refresh: () => this.refreshMtu(),
     }
+    await this.#followRoutes()
+    await this.#routes.setNames()
     this.#resources.defer(await platform.serve(this.#opened, commands))
     await this.#serveWireGuard()
     this.#announce()
@@ -195,7 +208,12 @@ export class Tunnel {
       listening,
       log,
       onRoutes: () => device.followAfter(() => peers.followUnderlays()),
-      change: (wanted) => this.#reloader.change(wanted, () => this.#peersChanged()),
+      change: (wanted) =>
+        this.#reloader.change(wanted, () => {
+          this.#peersChanged()
+          // As with wg-quick(8), whoever sets allowed IPs by wg(8) makes the routes.
+          this.#routes.look()
+        }),
     })
     const remove = () =>
       this.#socketRemoved.resolve(`somebody has removed the socket of ${this.#opened.name}`)
@@ -270,7 +288,7 @@ export class Tunnel {
         `ICMP errors are not heard (${deaf}), so only probes find what the paths carry; give CAP_NET_RAW to hear them`,
       )
     peers.warnOfMissingRoutes()
-    this.#routeWarning.look()
+    this.#routes.look()
   }
 }
 

@@ -3,12 +3,14 @@
  * 64-bit, in the generic numbering that x86-64 and arm64 share.
  */
 
-// <fcntl.h>, <sys/eventfd.h>
+// <fcntl.h>, <sys/file.h>, <sys/eventfd.h>
 export const O_RDONLY = 0o0
 export const O_RDWR = 0o2
 export const O_NONBLOCK = 0o4000
 export const O_CLOEXEC = 0o2000000
 export const F_DUPFD_CLOEXEC = 1030
+export const LOCK_EX = 2
+export const LOCK_NB = 4
 export const EFD_NONBLOCK = O_NONBLOCK
 export const EFD_CLOEXEC = O_CLOEXEC
 
@@ -45,6 +47,7 @@ export const SOL_SOCKET = 1
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_MARK = 36
+export const SO_NETNS_COOKIE = 71
 export const SO_ERROR = 4
 export const SO_ATTACH_FILTER = 26
 export const SO_SNDBUFFORCE = 32
@@ -184,6 +187,8 @@ export const UDP_GRO = 104
 export const NETLINK_ROUTE = 0
 export const NETLINK_XFRM = 6
 export const NETLINK_NETFILTER = 12
+export const SOL_NETLINK = 270
+export const NETLINK_GET_STRICT_CHK = 12
 export const NLMSG_ERROR = 2
 export const NLMSG_DONE = 3
 export const NLM_F_REQUEST = 0x1
@@ -203,7 +208,11 @@ export const RTM_NEWADDR = 20
 export const RTM_DELADDR = 21
 export const RTM_GETADDR = 22
 export const RTM_NEWROUTE = 24
+export const RTM_DELROUTE = 25
 export const RTM_GETROUTE = 26
+export const RTM_NEWRULE = 32
+export const RTM_DELRULE = 33
+export const RTM_GETRULE = 34
 export const RTM_GETQDISC = 38
 export const RTM_GETTFILTER = 46
 export const IFLA_ADDRESS = 1
@@ -244,16 +253,31 @@ export const RTA_SRC = 2
 export const RTA_OIF = 4
 export const RTA_GATEWAY = 5
 export const RTA_PREFSRC = 7
+export const RTA_TABLE = 15
 export const RTA_MARK = 16
 export const RTM_GETNEIGH = 30
 export const RT_TABLE_MAIN = 254
+export const RT_TABLE_UNSPEC = 0
+export const RTPROT_BOOT = 3
 export const RTPROT_STATIC = 4
 export const RT_SCOPE_UNIVERSE = 0
+export const RT_SCOPE_LINK = 253
 export const RTN_UNICAST = 1
 export const RTN_LOCAL = 2
 export const RTN_BROADCAST = 3
 export const RTN_ANYCAST = 4
 export const RTN_MULTICAST = 5
+
+// <linux/fib_rules.h>
+export const FIB_RULE_INVERT = 0x2
+export const FR_ACT_TO_TBL = 1
+export const FRA_PRIORITY = 6
+export const FRA_FWMARK = 10
+export const FRA_SUPPRESS_PREFIXLEN = 14
+export const FRA_TABLE = 15
+export const FRA_FWMASK = 16
+
+// <linux/rtnetlink.h>
 export const TCA_KIND = 1
 export const TCA_STATS2 = 7
 

@@ -3,6 +3,7 @@ import { getSystemErrorMap } from 'node:util'
 /** errno values on which decisions depend (<asm-generic/errno.h>). */
 export const EPERM = 1
 export const ENOENT = 2
+export const ESRCH = 3
 export const EINTR = 4
 export const EIO = 5
 export const EAGAIN = 11

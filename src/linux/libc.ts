@@ -136,6 +136,7 @@ export const memcpy: (to: Pointer, from: Pointer, bytes: number) => void = libc.
 export const syscallBpf: (number: number, cmd: number, attr: Pointer, size: number) => number = libc.func(
   'long syscall(long number, int cmd, void *attr, unsigned int size)',
 )
+export const flock: (fd: number, operation: number) => number = libc.func('int flock(int fd, int operation)')
 export const getpgid: (pid: number) => number = libc.func('int getpgid(int pid)')
 export const _exit: (status: number) => void = libc.func('void _exit(int status)')
 

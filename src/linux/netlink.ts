@@ -1,5 +1,6 @@
 import {
   AF_NETLINK,
+  NETLINK_GET_STRICT_CHK,
   NETLINK_ROUTE,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -14,9 +15,10 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_RAW,
+  SOL_NETLINK,
 } from './constants.js'
 import { EAGAIN, ENOBUFS, KernelError } from './errno.js'
-import { bind, close, lastErrno, must, recv, send, socket } from './libc.js'
+import { bind, close, lastErrno, must, recv, send, setsockopt, socket } from './libc.js'
 import { nlmsgerr, nlmsghdr, rtattr, sockaddr_nl } from './structs.js'
 
 /** One attribute: its type, then a value in host byte order or nested attributes. */
@@ -134,6 +136,15 @@ export class Netlink {
         replies.push({ type, body })
       }
     }
+  }
+
+  /**
+   * Has the kernel heed what a request for a list asks for (Linux 4.20). Otherwise it may list everything.
+   * @returns this
+   */
+  beStrict(): this {
+    setsockopt(this.#fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, new Int32Array([1]), 4)
+    return this
   }
 
   close(): void {

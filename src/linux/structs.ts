@@ -150,6 +150,13 @@ export const rtmsg = layout('linux/rtnetlink.h', 12, {
   rtm_flags: 8,
 })
 
+export const fib_rule_hdr = layout('linux/fib_rules.h', 12, {
+  family: 0,
+  table: 4,
+  action: 7,
+  flags: 8,
+})
+
 /** It asks for a policy. Of a dump, the kernel ignores it. */
 export const xfrm_userpolicy_id = layout('linux/xfrm.h', 64, { index: 56, dir: 60 })
 
@@ -237,6 +244,7 @@ export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   ifinfomsg,
   ifaddrmsg,
   rtmsg,
+  fib_rule_hdr,
   xfrm_userpolicy_id,
   xfrm_selector,
   xfrm_userpolicy_info,

@@ -3,6 +3,7 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -61,6 +62,38 @@ export class StateDirectory {
       this.#remove(temporary)
       return false
     }
+  }
+
+  /**
+   * Makes a file, open to be appended to. A file with a lock must be used where it is, and is not replaced.
+   * @throws if that cannot be done
+   */
+  openNew(name: string): number {
+    this.#make()
+    if (!this.#isOwn()) throw new Error(`others can write to ${this.path}`)
+    return openSync(join(this.path, name), 'ax', 0o600)
+  }
+
+  /** Opens a file to read it; undefined if there is none, or if somebody else could have written it. */
+  openOld(name: string): number | undefined {
+    try {
+      return this.#isOwn() ? openSync(join(this.path, name), 'r') : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  /** The names of all files. */
+  names(): string[] {
+    try {
+      return this.#isOwn() ? readdirSync(this.path) : []
+    } catch {
+      return []
+    }
+  }
+
+  remove(name: string): void {
+    this.#remove(join(this.path, name))
   }
 
   #make(): void {

@@ -2,7 +2,7 @@ import type { Commands } from '../../src/command/server.js'
 import type { Configurable } from '../../src/command/wireguard/server.js'
 import type { Settings } from '../../src/config/schema.js'
 import { formatPrefix } from '../../src/config/values.js'
-import type { Device, Platform, Resolver } from '../../src/control/platform.js'
+import type { Device, HostSide, Platform, Resolver } from '../../src/control/platform.js'
 import { ENOSYS, KernelError } from '../../src/linux/errno.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { type MemoryPlan, planMemory } from '../../src/memory/plan.js'
@@ -79,6 +79,16 @@ export class SimPlatform implements Platform {
     // The kernel routes the networks of the device's own addresses by it. Only in mode tun main asks for them.
     if (mode === 'tun') for (const local of settings.local) this.network.inside.add(formatPrefix(local))
     return this.device
+  }
+
+  openHostSide(): HostSide {
+    return {
+      setRoutes: async (prefixes) => {
+        this.network.routed = prefixes
+        return { refused: new Map(), notes: [] }
+      },
+      setNames: async () => undefined,
+    }
   }
 
   /** The simulated kernel has no datapath of its own. */

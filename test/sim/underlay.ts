@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { contains, parsePrefix } from '../../src/config/values.js'
+import { contains, type Prefix, parsePrefix } from '../../src/config/values.js'
 import type { Way, WayKind } from '../../src/control/peer/underlay.js'
 import type {
   HeardIcmpError,
@@ -38,6 +38,8 @@ export class SimUnderlay implements Network {
   readonly icmp: IcmpErrors
   /** Addresses and networks that the host reaches by the tunnel's own device. */
   readonly inside = new Set<string>()
+  /** Networks that other programs reach by the tunnel's device. Its own datagrams have a mark. */
+  routed: readonly Prefix[] = []
   readonly #network: SimNetwork
   readonly #attachment: SimAttachment
   readonly #clock: SimClock
@@ -85,6 +87,10 @@ export class SimUnderlay implements Network {
     if (!this.#attachment.up || own === undefined || !this.#attachment.addresses.includes(own))
       return this.#way('unroutable', undefined, address)
     return { ...this.#way('host', INTERFACE, address), source: from === undefined ? own : undefined }
+  }
+
+  leavesByDevice(address: string): boolean {
+    return this.#isInside(address) || this.routed.some((network) => contains(network, address))
   }
 
   #isInside(address: string): boolean {

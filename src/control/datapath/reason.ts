@@ -9,6 +9,7 @@ export const WORKER_REASONS = {
   kernel: 'this kernel cannot, or this process may not',
   capture: 'somebody captures on the device',
   ipsec: 'an IPsec policy of this host is for this way',
+  mark: 'the mark of the datagrams has changed',
   nat: 'netfilter changes addresses or ports of this way',
   other_end: 'something at the other end is in the way, such as IPsec or NAT',
   qdisc: 'the device has a queueing discipline',

@@ -36,7 +36,15 @@ import type { Route } from '../../memory/routes.js'
 import { DEVICE } from '../../memory/target.js'
 import { ETHERTYPE_IPV4 } from '../../wire/ethernet.js'
 import type { DeviceMode } from '../../wire/mode.js'
-import type { Device, KernelCounts, KernelNews, KernelPath, KernelWay, MacFlags } from '../platform.js'
+import type {
+  DataSocket,
+  Device,
+  KernelCounts,
+  KernelNews,
+  KernelPath,
+  KernelWay,
+  MacFlags,
+} from '../platform.js'
 import type { Resources } from '../resources.js'
 import { flowOf, PassedBy } from './passed-by.js'
 
@@ -53,8 +61,8 @@ export interface KernelPathOptions {
   readonly rows: number
   /** Prefixes of each IP version. */
   readonly prefixes: number
-  /** This end's port. */
-  readonly port: number
+  /** This end's socket. */
+  readonly socket: Pick<DataSocket, 'local' | 'mark'>
 }
 
 /** The kernel's own datapath on this host: its maps, its programs, and where they run. */
@@ -68,16 +76,23 @@ export class LinuxKernelPath implements KernelPath {
   /** The links of the inbound program, by the interface's number. */
   readonly #underlays = new Map<number, number>()
   readonly #ways = new Map<number, Way>()
+  /** The mark of what the program sends. */
+  readonly #mark: number
   #egress: number | undefined
 
   /** @throws KernelError; the resources have what must be closed then, too */
   constructor(options: KernelPathOptions, resources: Resources) {
-    const { mode, device, rows, prefixes, port } = options
+    const { mode, device, rows, prefixes, socket } = options
+    const { port } = socket.local
     this.#options = options
+    this.#mark = socket.mark
     const mac = Uint8Array.from(device.mac ?? [])
     this.#maps = new Maps(rows, MACS, prefixes + rows)
     resources.defer(() => this.#maps.close())
-    this.#outbound = new BpfProgram('udptun_out', outboundProgram(this.#maps.fds, { mode, mac }))
+    this.#outbound = new BpfProgram(
+      'udptun_out',
+      outboundProgram(this.#maps.fds, { mode, mac, mark: this.#mark }),
+    )
     resources.defer(() => this.#outbound.close())
     this.#inbound = new BpfProgram(
       'udptun_in',
@@ -95,7 +110,8 @@ export class LinuxKernelPath implements KernelPath {
   }
 
   get hindrance(): string | undefined {
-    const { netlink, device } = this.#options
+    const { netlink, device, socket } = this.#options
+    if (socket.mark !== this.#mark) return 'mark'
     if (isCaptured(device.index)) return 'capture'
     return isShaped(netlink, device.index) ? 'qdisc' : undefined
   }
@@ -147,7 +163,7 @@ export class LinuxKernelPath implements KernelPath {
       this.removePeer(row)
       return false
     }
-    const next = { ...flowOf(way, this.#options.port), ifindex }
+    const next = { ...flowOf(way, this.#options.socket.local.port), ifindex }
     const before = this.#ways.get(row)
     // First the new one, because nothing is to miss its peer meanwhile.
     this.#maps.sources.set(sourceKey(next), sourceValue(next, row))

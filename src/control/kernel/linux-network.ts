@@ -32,6 +32,10 @@ export class LinuxNetwork implements Network {
     return wayTo(this.#netlink, address, this.deviceIndex, isBehindPeer, from, this.#socket.mark)
   }
 
+  leavesByDevice(address: string): boolean {
+    return wayTo(this.#netlink, address, this.deviceIndex).kind === 'inside'
+  }
+
   addressesOf(name: string): readonly HostAddress[] | undefined {
     return addressesOf(this.#netlink, name)
   }

@@ -118,9 +118,28 @@ export class LinuxSocket implements DataSocket {
 /**
  * Opens the tunnel's socket. If this host does not have the address, the socket is bound to none, and
  * `control/listening.ts` waits for the address.
+ * @param mark of all that it sends (ip-rule(8)); 0 for none
  * @throws UserError
  */
-export function openSocket({ address, interface: device, port }: Listen): LinuxSocket {
+export function openSocket(listen: Listen, mark: number): LinuxSocket {
+  const socket = openUnmarked(listen)
+  try {
+    if (mark !== 0) socket.setMark(mark)
+    return socket
+  } catch (error) {
+    socket.close()
+    throw explainedMark(error)
+  }
+}
+
+function explainedMark(error: unknown): unknown {
+  if (!(error instanceof KernelError)) return error
+  return new UserError(
+    `the datagrams cannot be marked (${error.message}); run with CAP_NET_ADMIN, or leave fwmark out`,
+  )
+}
+
+function openUnmarked({ address, interface: device, port }: Listen): LinuxSocket {
   try {
     if (device === undefined) return new LinuxSocket(open(address, port), true)
   } catch (error) {

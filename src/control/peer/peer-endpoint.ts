@@ -60,6 +60,8 @@ export class PeerEndpoint {
   /** The address of this host that the peer has spoken to last (linux/sockaddr.ts); zeros if that is not known. */
   #local: Uint8Array = NOT_SPOKEN_TO
   #from: string | undefined
+  /** Whether the peer has spoken to another address since the last {@link follow}. */
+  #isNews = false
   /** The last refusal. */
   #refused: { readonly sockaddr: Uint8Array; readonly refusal: Refusal; readonly atMs: number } | undefined
 
@@ -102,6 +104,7 @@ export class PeerEndpoint {
   spokenTo(local: Uint8Array): void {
     this.#local = Uint8Array.from(local)
     this.#from = undefined
+    this.#isNews = true
     this.#publish()
   }
 
@@ -217,8 +220,10 @@ export class PeerEndpoint {
     if (this.#endpoint === undefined) return
     const { address } = this.#endpoint
     const { underlay: before, from: fromBefore } = this
+    const isNews = this.#isNews
+    this.#isNews = false
     let { way, from } = this.#route(address)
-    if (from !== undefined && from === fromBefore && way.underlay.interface !== before?.interface) {
+    if (from !== undefined && !isNews && way.underlay.interface !== before?.interface) {
       // An address that was good for the way before need not be for this one. The peer may speak to it again.
       this.#local = NOT_SPOKEN_TO
       ;({ way, from } = this.#route(address))

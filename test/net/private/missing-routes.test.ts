@@ -1,4 +1,4 @@
-/** The routes that a tunnel in mode tun does not make: they are said, with the commands to make them. */
+/** Routes that a tunnel in mode tun does not make, or cannot make: they are said, with the commands to make them. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import {
@@ -51,60 +51,66 @@ const warnings = ({ log }: RunningTunnel) =>
 
 const commandsIn = (sentence: string) => sentence.match(/ip route add \S+ dev [^\s;]+/g) ?? []
 
-t.test('each missing route is a command that makes the network reachable, also after a reload', async (t) => {
+const reloads = ({ log }: RunningTunnel) => log.filter(({ msg }) => /^reloaded/.test(String(msg))).length
+
+t.test('each route is made, also after a reload, and one that cannot be made is a warning', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()
+  const { a } = pair
   const { ours, far } = await meeting(keys, pair)
-  t.same(warnings(far), [], 'nothing is missing where a local prefix covers it')
-
+  const routes = async () => (await ok(a, 'ip', 'route', 'show', 'dev', 'tun0')).trim().split(/ *\n */)
+  await ok(a, 'ip', 'route', 'add', '192.168.78.0/24', 'dev', 'lo')
   const path = ours('10.66.0.2/32', '10.66.0.0/24, 192.168.77.0/24')
-  const near = await startTunnel(pair.a, '--wireguard', path)
-  await near.said(/no route leads to tun0/)
-  const [sentence, ...others] = warnings(near)
-  t.same(others, [])
-  t.same(commandsIn(sentence), [
-    'ip route add 10.66.0.0/24 dev tun0',
-    'ip route add 192.168.77.0/24 dev tun0',
-  ])
-  const { listen } = await near.status('tun0')
-  t.not(listen.split(':').at(-1), '5149', 'without a ListenPort the port is any')
-  for (const address of ['10.66.0.1', '192.168.77.1']) t.notOk(await pings(pair.a, address), address)
-  await ok(pair.a, 'sh', '-ec', commandsIn(sentence).join('\n'))
-  for (const address of ['10.66.0.1', '192.168.77.1']) await untilPing(pair.a, address)
+  const near = await startTunnel(a, '--wireguard', path)
+  t.same(await routes(), ['10.66.0.0/24 scope link', '192.168.77.0/24 scope link'])
+  for (const address of ['10.66.0.1', '192.168.77.1']) await untilPing(a, address)
+  t.same([...warnings(near), ...warnings(far)], [], 'nothing is missing')
 
-  t.comment('a reload that adds a prefix')
-  ours('10.66.0.2/32', '10.66.0.0/24, 192.168.77.0/24, 192.168.78.0/24')
+  t.comment('a reload adds a network to which there is another route, and takes one away')
+  ours('10.66.0.2/32', '10.66.0.0/24, 192.168.78.0/24')
   near.child.kill('SIGHUP')
-  await until('it is said', () => warnings(near).length === 2)
-  const [, again] = warnings(near)
-  t.same(commandsIn(again), ['ip route add 192.168.78.0/24 dev tun0'])
-  t.notOk(await pings(pair.a, '192.168.78.1'))
-  await ok(pair.a, 'sh', '-ec', commandsIn(again).join('\n'))
-  await untilPing(pair.a, '192.168.78.1')
+  await until('it is read again', () => reloads(near) === 1, 20_000)
+  t.same(await routes(), ['10.66.0.0/24 scope link'])
+  await until('it is said', () => warnings(near).length === 1, 20_000)
+  t.same(commandsIn(warnings(near)[0]), ['ip route add 192.168.78.0/24 dev tun0'])
+  t.match(warnings(near)[0], /\(refused: 192\.168\.78\.0\/24: there is another route/)
+  await ok(a, 'ip', 'route', 'del', '192.168.78.0/24')
   near.child.kill('SIGHUP')
-  await until(
-    'it is read again',
-    () => near.log.filter(({ msg }) => /^reloaded/.test(String(msg))).length === 2,
-  )
-  t.equal(warnings(near).length, 2, 'and nothing is missing now')
+  await until('it is read again', () => reloads(near) === 2, 20_000)
+  await untilPing(a, '192.168.78.1')
+  t.equal(warnings(near).length, 1, 'and nothing is missing now')
   await near.stop()
   await far.stop()
 })
 
-t.test('a full tunnel that is none says so', async (t) => {
+t.test('with --table off no route is made, and nothing is said', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()
   const { ours, far } = await meeting(keys, pair)
-  const near = await startTunnel(pair.a, '--wireguard', ours('10.66.0.2/24', '0.0.0.0/0, ::/0'))
-  await near.said(/nothing is tunnelled by 0\.0\.0\.0\/0, ::\/0, .*by the old default route, unencrypted/)
-  t.equal(warnings(near).length, 1)
-  t.same(commandsIn(warnings(near)[0]), [])
+  const before = await ok(pair.a, 'ip', 'route')
+  const path = ours('10.66.0.2/32', '10.66.0.0/24, 0.0.0.0/0')
+  const near = await startTunnel(pair.a, '--wireguard', path, '--table', 'off')
+  t.same(warnings(near), [])
+  t.notOk(await pings(pair.a, '10.66.0.1'))
+  t.equal(await ok(pair.a, 'ip', 'route'), before)
+  t.notMatch(await ok(pair.a, 'ip', 'rule'), /suppress/)
   await near.stop()
-  t.comment('two halves of everything, around the endpoint')
-  const both = await startTunnel(pair.a, '--wireguard', ours('10.66.0.2/24', '0.0.0.0/1, 128.0.0.0/1'))
-  await both.said(/nothing is tunnelled by 128\.0\.0\.0\/1, .*endpoint/)
-  t.same(commandsIn(warnings(both)[0]), ['ip route add 0.0.0.0/1 dev tun0'])
-  await both.stop()
+  await far.stop()
+})
+
+t.test('a default route that cannot be made says so', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const { ours, far } = await meeting(keys, pair)
+  await ok(pair.a, 'ip', 'route', 'add', 'unreachable', 'default', 'table', '77')
+  const path = ours('10.66.0.2/24', '0.0.0.0/0')
+  const near = await startTunnel(pair.a, '--wireguard', path, '--fwmark', '77')
+  t.match(warnings(near), [
+    /^nothing is tunnelled by 0\.0\.0\.0\/0, .*by the old default route, unencrypted.*there is another route/,
+  ])
+  t.same(commandsIn(warnings(near)[0]), [])
+  t.notMatch(await ok(pair.a, 'ip', 'rule'), /lookup 77/)
+  await near.stop()
   await far.stop()
 })
 
@@ -130,15 +136,22 @@ t.test('a file without an Address, and a peer that is allowed nothing', async (t
   }
 })
 
-t.test('the prefixes of an ordinary file in mode tun', async (t) => {
+t.test('the prefixes of an ordinary file in mode tun, in a table of their own', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()
   const path = keys.write(
     'tunnel.yaml',
-    `local: [10.9.0.1]\nmode: tun\npeers:\n  - {endpoint: ${pair.underlay.b}, addresses: [10.9.0.2], prefixes: [10.9.4.0/24]}`,
+    `local: [10.9.0.1]\nmode: tun\ntable: 77\npeers:\n  - {endpoint: ${pair.underlay.b}, addresses: [10.9.0.2], prefixes: [10.9.4.0/24, 10.9.5.0/24]}`,
   )
+  await ok(pair.a, 'ip', 'route', 'add', '10.9.5.0/24', 'dev', 'lo', 'table', '77')
   const near = await startTunnel(pair.a, '--config', path)
-  await near.said(/no route leads/)
-  t.same(warnings(near).flatMap(commandsIn), ['ip route add 10.9.4.0/24 dev tun0'])
+  const table = await ok(pair.a, 'ip', 'route', 'show', 'table', '77')
+  t.match(table, /^10\.9\.0\.2 dev tun0 .*\n10\.9\.4\.0\/24 dev tun0 .*\n10\.9\.5\.0\/24 dev lo .*\n$/)
+  t.match(
+    warnings(near).filter((it) => /table/.test(it)),
+    [/^table 77 has no routes by tun0 to 10\.9\.5\.0\/24 \(there is another/],
+  )
   await near.stop()
+  const after = await ok(pair.a, 'ip', 'route', 'show', 'table', '77')
+  t.equal(after, '10.9.5.0/24 dev lo scope link \n')
 })

@@ -163,7 +163,7 @@ t.test('this program and wireguard-go agree', async (t) => {
     'tun',
     '--dev',
     device,
-    '--routes',
+    '--table',
     'off',
     '--listen',
     '7001',

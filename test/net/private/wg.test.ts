@@ -51,7 +51,7 @@ class Meeting implements AsyncDisposable {
     const key = ['listen-port', `${PORT}`, 'private-key', theirs.file]
     const peer = ['peer', own.publicKey, 'allowed-ips', '10.9.0.1/32,10.9.1.0/24']
     this.#go = await WireGuardGo.start(pair.b, '10.9.0.2/24', ...key, ...peer)
-    const mode = ['--mode', 'tun', '--dev', device, '--routes', 'off', ...keyFlags(own, theirs)]
+    const mode = ['--mode', 'tun', '--dev', device, '--table', 'off', ...keyFlags(own, theirs)]
     this.#tunnel = await startTunnel(pair.a, '10.9.0.1', `${pair.underlay.b}:${PORT}`, ...mode)
     await untilPing(pair.a, '10.9.0.2')
     return this
@@ -287,7 +287,7 @@ t.test('a file with another key, read again: the sessions begin again', async (t
   )
   const write = (file: string, key: KeyPair) => keys.write(file, readFileSync(key.file, 'utf8'))
   const key = write('key', own)
-  const text = `local: [10.9.0.1/24]\nmode: tun\nroutes: off\ndev: ${device}\nprivate_key_file: ${key}\nremote: ${pair.underlay.b}:${PORT}\npublic_key: ${theirs.publicKey}\n`
+  const text = `local: [10.9.0.1/24]\nmode: tun\ntable: off\ndev: ${device}\nprivate_key_file: ${key}\nremote: ${pair.underlay.b}:${PORT}\npublic_key: ${theirs.publicKey}\n`
   const config = keys.write('tunnel.yaml', text)
   const tunnel = await startTunnel(pair.a, '--config', config)
   await untilPing(pair.a, '10.9.0.2')

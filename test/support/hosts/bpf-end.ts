@@ -59,7 +59,7 @@ export class End {
   constructor(way: Way, mode: DeviceMode = 'tap', decapUdp = takesDecapUdp()) {
     const { fds } = this.maps
     const mac = Uint8Array.from(OWN)
-    this.out = new BpfProgram('udptun_out', outboundProgram(fds, { mode, mac }))
+    this.out = new BpfProgram('udptun_out', outboundProgram(fds, { mode, mac, mark: 0 }))
     this.in = new BpfProgram(
       'udptun_in',
       inboundProgram(fds, { mode, mac, port: PORT, device: IFINDEX, decapUdp }),

@@ -286,7 +286,9 @@ t.test('defaults', async (t) => {
     offload: 'auto',
     datapath: 'auto',
     warm_up: 'auto',
-    routes: 'warn',
+    fwmark: 0,
+    table: 'auto',
+    dns: [],
     relay: false,
     accept_any: false,
     wait: false,
@@ -322,7 +324,9 @@ t.test('a file may say everything', async (t) => {
       'offload: off',
       'datapath: auto',
       'warm_up: off',
-      'routes: off',
+      'fwmark: "0x10"',
+      'table: off',
+      'dns: [10.9.0.53, example.net]',
       'accept_any: true',
       'wait: true',
       'log_level: debug',
@@ -355,7 +359,9 @@ t.test('a file may say everything', async (t) => {
     offload: 'off',
     datapath: 'auto',
     warm_up: 'off',
-    routes: 'off',
+    fwmark: 16,
+    table: 'off',
+    dns: ['10.9.0.53', 'example.net'],
     relay: false,
     accept_any: true,
     wait: true,
@@ -467,7 +473,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, accept_any, wait, routes, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, accept_any, wait, fwmark, table, dns, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

@@ -138,11 +138,44 @@ t.test("this host's own key as a peer is left out and takes no network, as in wg
   t.same(load(`${self}[Interface]\nPrivateKey = ${OWN}\n`).peers, [], 'also if the private key comes last')
 })
 
-t.test('with "Table = off" nobody needs to be told of missing routes', async (t) => {
-  const routesOf = (lines: string) => load(file(lines)).routes
-  t.equal(routesOf('Table = OFF'), 'off')
-  for (const lines of ['', 'Table =', 'Table = auto', 'Table = 7', 'Table = off\nTable = auto'])
-    t.equal(routesOf(lines), 'warn', lines)
+t.test('Table, FwMark and DNS are settings', async (t) => {
+  const tables = {
+    '': 'auto',
+    'Table =': 'auto',
+    'Table = Auto': 'auto',
+    'Table = OFF': 'off',
+    'Table = main': 254,
+  }
+  for (const [lines, table] of Object.entries({ ...tables, 'Table = 0x1234': 0x1234, 'Table = 7': 7 }))
+    t.equal(load(file(lines)).table, table, lines)
+  t.match(parse(file('Table = off\nTable = 7')).warnings, [/^wg0.conf:4: Table is given twice/])
+  for (const [lines, mark] of Object.entries({
+    '': 0,
+    'FwMark = off': 0,
+    'FwMark = 0xCA6C': 51_820,
+    'fwmark=7': 7,
+  }))
+    t.equal(load(file(lines)).fwmark, mark, lines)
+  t.same(load(file('')).dns, [])
+  t.same(load(file('DNS = 10.9.0.53, fd00::53 example.net\nDNS = 10.9.0.54,')).dns, [
+    '10.9.0.53',
+    'fd00::53',
+    'example.net',
+    '10.9.0.54',
+  ])
+  for (const line of [
+    'Table = 0',
+    'Table = vpn',
+    'Table = 4294967296',
+    'Table = -1',
+    'DNS = 10.9.0.256',
+    'DNS = a_b..c',
+  ])
+    t.match(
+      messageOf(() => load(file(line))),
+      /^wg0.conf:3: (Table|DNS): "/,
+      line,
+    )
 })
 
 t.test('a file with hooks is refused, and with --skip-hooks each of them is a warning', async (t) => {
@@ -160,19 +193,10 @@ t.test('a file with hooks is refused, and with --skip-hooks each of them is a wa
 })
 
 t.test('what is ignored here is said by name, and what asks for nothing is not', async (t) => {
-  const warned = {
-    'DNS = 10.9.0.53': /^wg0.conf:3: DNS is ignored/,
-    'Table = 1234': /^wg0.conf:3: Table is ignored/,
-    'Table = auto': /^wg0.conf:3: Table is ignored/,
-    'FwMark = 0xca6c': /^wg0.conf:3: FwMark is ignored/,
-    'SaveConfig = True': /^wg0.conf:3: SaveConfig is ignored/,
-  }
-  for (const [line, expected] of Object.entries(warned)) {
-    const { warnings } = parse(file(line))
-    t.equal(warnings.length, 1)
-    t.match(warnings[0], expected)
-  }
-  const { warnings } = parse(file('Table = off\nFwMark = off\nFwMark = 0\nSaveConfig = false\nMTU ='))
+  const { warnings: said } = parse(file('SaveConfig = True'))
+  t.equal(said.length, 1)
+  t.match(said[0], /^wg0.conf:3: SaveConfig is ignored/)
+  const { warnings } = parse(file('Table = off\nFwMark = off\nSaveConfig = false\nMTU ='))
   t.same(warnings, [])
 })
 

@@ -1,0 +1,109 @@
+import type { Logger } from 'pino'
+import type { Settings } from '../config/schema.js'
+import { formatPrefix } from '../config/values.js'
+import type { RoutesOutcome } from '../host/host-side.js'
+import { KernelError } from '../linux/errno.js'
+import type { Faults } from './faults.js'
+import { type MissingRoutes, missingRoutes, prefixesOf, sentenceOf } from './missing-routes.js'
+import type { Peer } from './peer/peer.js'
+import type { Roster } from './peer/roster.js'
+import type { Device, HostSide, Platform } from './platform.js'
+
+export interface PeerRoutesOptions {
+  readonly settings: Settings
+  readonly platform: Pick<Platform, 'network' | 'openHostSide'>
+  readonly device: Device
+  readonly roster: Roster<Peer>
+  readonly log: Logger
+  readonly faults: Faults
+}
+
+/**
+ * In mode tun, makes this host's routes to the peers, and warns if the kernel does not send what is for them by the
+ * tunnel's device. Also sets name servers.
+ */
+export class PeerRoutes {
+  readonly #options: PeerRoutesOptions
+  readonly #hostSide: HostSide
+  /** What was missing at the last look. */
+  #missing: ReadonlySet<string> = new Set()
+  /** Why routes could not be made at the last try, by network. */
+  #refused: ReadonlyMap<string, string> = new Map()
+  /** Each sentence is logged once. */
+  readonly #told = new Set<string>()
+
+  constructor(options: PeerRoutesOptions) {
+    this.#options = options
+    this.#hostSide = options.platform.openHostSide(options.settings, options.device)
+  }
+
+  /** Makes the routes to the peers that there are, and takes back those to others. */
+  async follow(): Promise<void> {
+    const { settings, log, faults } = this.#options
+    if (settings.mode !== 'tun' || settings.table === 'off') return
+    try {
+      const outcome = await this.#hostSide.setRoutes(this.#prefixes, this.#endpoints)
+      this.#refused = outcome.refused
+      for (const note of outcome.notes) this.#tell(note)
+      if (typeof settings.table === 'number') this.#tellRefused(settings.table, outcome)
+    } catch (error) {
+      if (error instanceof KernelError)
+        log.warn(`the kernel refused to list or make routes (${error.message}); set them with: ip route`)
+      else faults.take('routes', error)
+    }
+  }
+
+  /** Warns if something is missing that was not missing at the last look. */
+  look(): void {
+    const { settings, device, log, faults } = this.#options
+    // Who uses a table of its own has rules that lead there, or will have them.
+    if (settings.mode !== 'tun' || settings.table !== 'auto') return
+    const missing = faults.run('routes', () => this.#find())
+    const sentence = missing && sentenceOf(missing, device.name, this.#refused)
+    const names = missing === undefined ? [] : [...missing.around, ...missing.simple].map(formatPrefix)
+    const before = this.#missing
+    this.#missing = new Set(names)
+    if (sentence !== undefined && names.some((name) => !before.has(name)))
+      log.warn({ device: device.name, missing_routes: names }, sentence)
+  }
+
+  async setNames(): Promise<void> {
+    const { settings, faults } = this.#options
+    try {
+      const sentence = await this.#hostSide.setNames(settings.dns)
+      if (sentence !== undefined) this.#tell(sentence)
+    } catch (error) {
+      faults.take('routes', error)
+    }
+  }
+
+  #tell(sentence: string): void {
+    if (this.#told.has(sentence)) return
+    this.#told.add(sentence)
+    this.#options.log.warn(sentence)
+  }
+
+  #tellRefused(table: number, { refused }: RoutesOutcome): void {
+    if (refused.size === 0) return
+    const each = [...refused].map(([name, why]) => `${name} (${why})`).join(', ')
+    this.#tell(`table ${table} has no routes by ${this.#options.device.name} to ${each}`)
+  }
+
+  get #prefixes() {
+    return prefixesOf(this.#options.roster.all.map((peer) => peer.settings))
+  }
+
+  get #endpoints(): string[] {
+    return this.#options.roster.all.flatMap(({ endpoint }) => endpoint?.address.split('%')[0] ?? [])
+  }
+
+  #find(): MissingRoutes {
+    const { settings, platform } = this.#options
+    return missingRoutes({
+      prefixes: this.#prefixes,
+      local: settings.local,
+      endpoints: this.#endpoints,
+      leavesByDevice: (address) => platform.network.leavesByDevice(address),
+    })
+  }
+}

@@ -1,0 +1,264 @@
+import { formatPrefix, type LocalAddress, type Prefix } from '../config/values.js'
+import { RT_TABLE_MAIN } from '../linux/constants.js'
+import { EEXIST, KernelError } from '../linux/errno.js'
+import type { Netlink } from '../linux/netlink.js'
+import { addDeviceRoute, type DeviceRoute, listRoutes } from '../linux/route.js'
+import { addRule } from '../linux/rule.js'
+import type { Change } from './change.js'
+import { defaultRulesNow, freeTable } from './default-route.js'
+import { makeFirewall } from './firewall.js'
+import type { Journal } from './journal.js'
+import { interfaceOrder, splitNames, waysToSetNames } from './names.js'
+import { runProgram } from './program.js'
+import { planRoutes, uncovered } from './route-plan.js'
+import { neededSysctls, readSysctl, undo, writeSysctl } from './undo.js'
+
+export interface HostSideOptions {
+  /** A strict one. */
+  readonly netlink: Netlink
+  readonly journal: Journal
+  readonly device: { readonly name: string; readonly index: number }
+  /** The overlay addresses of this host. */
+  readonly local: readonly LocalAddress[]
+  /** Where routes are made: as wg-quick(8) does by itself, nowhere, or in this table. */
+  readonly table: 'auto' | 'off' | number
+  /** The mark of the tunnel's own datagrams. */
+  readonly socket: { readonly mark: number; setMark(mark: number): void }
+}
+
+/** What could not be made, and a sentence for each thing that a person should know. */
+export interface RoutesOutcome {
+  /** The networks to which no route could be made, and why. */
+  readonly refused: ReadonlyMap<string, string>
+  readonly notes: readonly string[]
+}
+
+type Family = Prefix['family']
+
+const FAMILIES = ['ipv4', 'ipv6'] as const
+
+/** Makes reverse-path filtering look at marks (ip-sysctl in the kernel's documentation). */
+const SRC_VALID_MARK = 'net/ipv4/conf/all/src_valid_mark'
+
+/** Routes, rules, name servers and all else that a tunnel sets on this host beside its device. */
+export class HostSide {
+  readonly #options: HostSideOptions
+  /** The routes that were made, by their networks. */
+  readonly #routes = new Map<string, Change & DeviceRoute>()
+  /** What leads to the tunnel's own table, for each family that has a route there. */
+  readonly #rules = new Map<Family, Change[]>()
+  readonly #refused = new Map<string, string>()
+  readonly #notes: string[] = []
+
+  constructor(options: HostSideOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Makes routes to these networks, and takes back those that were made to others. Routes that were there before
+   * stay.
+   * @param endpoints the addresses where the peers are, without a zone
+   */
+  async setRoutes(prefixes: readonly Prefix[], endpoints: readonly string[]): Promise<RoutesOutcome> {
+    this.#refused.clear()
+    this.#notes.length = 0
+    const { table } = this.#options
+    if (table === 'auto') await this.#setAuto(prefixes, endpoints)
+    else if (table !== 'off') await this.#setIn(table, prefixes)
+    if (this.#options.journal.isLost)
+      this.#note(
+        'the state directory cannot be written, so what is set on this host stays if this program is killed; make /var/lib/udptun-fast writable',
+      )
+    return { refused: new Map(this.#refused), notes: [...this.#notes] }
+  }
+
+  async #setIn(table: number, prefixes: readonly Prefix[]): Promise<void> {
+    await this.#dropOthers(prefixes.map((prefix) => this.#route(prefix, table)))
+    this.#addRoutes(prefixes, table)
+  }
+
+  async #setAuto(prefixes: readonly Prefix[], endpoints: readonly string[]): Promise<void> {
+    const { netlink, device } = this.#options
+    const { direct, byRule } = planRoutes(prefixes, endpoints)
+    const table = byRule.length === 0 ? 0 : this.#ownTable()
+    await this.#dropOthers([
+      ...direct.map((prefix) => this.#route(prefix, RT_TABLE_MAIN)),
+      ...byRule.map((prefix) => this.#route(prefix, table)),
+    ])
+    for (const family of FAMILIES) {
+      const rest = byRule.filter((it) => it.family === family)
+      if (rest.length > 0) await this.#lead(family, rest, table)
+      else await this.#takeBack(this.#rules.get(family) ?? [])
+      if (rest.length === 0) this.#rules.delete(family)
+      const wanted = direct.filter((it) => it.family === family)
+      if (wanted.length === 0) continue
+      const present = listRoutes(netlink, { family, table: RT_TABLE_MAIN, index: device.index })
+      this.#addRoutes(uncovered(wanted, present), RT_TABLE_MAIN)
+    }
+  }
+
+  /** The table's number is also the mark. */
+  #ownTable(): number {
+    const { netlink, socket } = this.#options
+    if (socket.mark === 0) socket.setMark(freeTable(netlink))
+    return socket.mark
+  }
+
+  #route({ address, prefixLength }: Prefix, table: number): Change & DeviceRoute {
+    return { kind: 'route', address, prefixLength, index: this.#options.device.index, table }
+  }
+
+  /** Takes back the routes that are not wanted any more. */
+  async #dropOthers(wanted: readonly DeviceRoute[]): Promise<void> {
+    const keys = new Set(wanted.map(keyOf))
+    const others = [...this.#routes].filter(([key]) => !keys.has(key))
+    await this.#takeBack(others.map(([, route]) => route))
+    for (const [key] of others) this.#routes.delete(key)
+  }
+
+  /** @returns whether all of them are there */
+  #addRoutes(prefixes: readonly Prefix[], table: number): boolean {
+    const { journal, netlink } = this.#options
+    const routes = prefixes
+      .map((prefix) => this.#route(prefix, table))
+      .filter((it) => !this.#routes.has(keyOf(it)))
+    journal.add(routes)
+    const refused = routes.filter((route) => {
+      const error = errorOf(() => addDeviceRoute(netlink, route))
+      if (error === undefined) this.#routes.set(keyOf(route), route)
+      else this.#refused.set(formatPrefix(route), reasonOf(error))
+      return error !== undefined
+    })
+    journal.drop(refused)
+    return refused.length === 0
+  }
+
+  /** Leads what is for these networks into the tunnel's own table, and by it to the device. */
+  async #lead(family: Family, prefixes: readonly Prefix[], table: number): Promise<void> {
+    if (!this.#addRoutes(prefixes, table) || this.#rules.has(family)) return
+    const { journal, netlink } = this.#options
+    // The rules come last: from then on, packets go this way.
+    const made: Change[] = []
+    this.#rules.set(family, made)
+    made.push(...(await this.#makeFirewall(family, table)))
+    if (family === 'ipv4') made.push(...(await this.#heedMarks()))
+    for (const rule of defaultRulesNow(netlink, family, table)) {
+      const change: Change = { kind: 'rule', ...rule }
+      journal.add([change])
+      const error = errorOf(() => addRule(netlink, rule))
+      if (error === undefined) {
+        made.push(change)
+        continue
+      }
+      journal.drop([change])
+      for (const prefix of prefixes) this.#refused.set(formatPrefix(prefix), reasonOf(error))
+      await this.#takeBack(made)
+      this.#rules.delete(family)
+      return
+    }
+  }
+
+  async #makeFirewall(family: Family, mark: number): Promise<Change[]> {
+    const { journal, device, local } = this.#options
+    const pf = family === 'ipv4' ? 'ip' : 'ip6'
+    const table = `udptun-fast-${device.name}`
+    const addresses = local.filter((it) => it.family === family).map(({ address }) => address)
+    const change: Change = { kind: 'firewall', family: pf, table }
+    journal.add([change])
+    const ended = await makeFirewall({ family: pf, table, device: device.name, addresses, mark })
+    if (ended?.ok) return [change]
+    journal.drop([change])
+    this.#note(
+      `no rules of nftables are set (${ended === undefined ? 'there is no nft' : ended.said}): packets from neighbours on the underlay for the addresses of ${device.name} are not dropped, and with strict reverse-path filtering (rp_filter=1) nothing comes back; install nftables`,
+    )
+    return []
+  }
+
+  /** Makes strict reverse-path filtering heed the marks that answers get. */
+  async #heedMarks(): Promise<Change[]> {
+    const { journal } = this.#options
+    const needed = await neededSysctls(journal)
+    const name = SRC_VALID_MARK
+    const now = readSysctl(name)
+    const before = needed.get(name) ?? now
+    if (before === '1') return []
+    const change: Change = { kind: 'sysctl', name, before, value: '1' }
+    journal.add([change])
+    try {
+      if (now !== '1') writeSysctl(name, '1')
+      return [change]
+    } catch (error) {
+      journal.drop([change])
+      this.#note(
+        `/proc/sys/${name} cannot be set (${(error as NodeJS.ErrnoException).code}); with strict reverse-path filtering (rp_filter=1) nothing comes back, so set it to 1`,
+      )
+      return []
+    }
+  }
+
+  #note(sentence: string): void {
+    if (!this.#notes.includes(sentence)) this.#notes.push(sentence)
+  }
+
+  /**
+   * Sets the name servers and search domains of the device. All names are asked for there.
+   * @returns a sentence if they cannot be set
+   */
+  async setNames(dns: readonly string[]): Promise<string | undefined> {
+    const { journal, device } = this.#options
+    const { servers } = splitNames(dns)
+    if (dns.length === 0) return undefined
+    if (servers.length === 0)
+      return `${dns.join(', ')}: without a name server, search domains are not set, as in wg-quick`
+    let why = 'there is neither resolvectl nor resolvconf'
+    for (const { change, commands } of waysToSetNames(device.name, dns, interfaceOrder())) {
+      journal.add([change])
+      for (const [at, [program, args, input]] of commands.entries()) {
+        const ended = await runProgram(program, args, input)
+        if (ended?.ok) {
+          if (at === commands.length - 1) return undefined
+          continue
+        }
+        if (ended !== undefined) why = `${program}: ${ended.said}`
+        // Only a program that is there can have set something.
+        if (ended === undefined) journal.drop([change])
+        else await this.#takeBack([change])
+        break
+      }
+    }
+    return `the name servers ${servers.join(', ')} are not set (${why}); install systemd-resolved or openresolv, or set them with your system`
+  }
+
+  /** Takes back all, the last change first. */
+  async undo(): Promise<void> {
+    const { journal } = this.#options
+    await this.#takeBack(journal.changes)
+    journal.close()
+  }
+
+  async #takeBack(changes: readonly Change[]): Promise<void> {
+    const { netlink, journal } = this.#options
+    if (changes.length === 0) return
+    const needed = changes.some(({ kind }) => kind === 'sysctl') ? await neededSysctls(journal) : new Map()
+    for (const change of [...changes].reverse()) await undo(netlink, change, needed)
+    journal.drop(changes)
+  }
+}
+
+function keyOf({ address, prefixLength, table }: DeviceRoute): string {
+  return `${address}/${prefixLength} ${table}`
+}
+
+function errorOf(work: () => void): KernelError | undefined {
+  try {
+    work()
+    return undefined
+  } catch (error) {
+    if (error instanceof KernelError) return error
+    throw error
+  }
+}
+
+function reasonOf({ errno, message }: KernelError): string {
+  return errno === EEXIST ? 'there is another route or rule of the same kind already' : message
+}

@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+
+/** Where programs for administrators are, in case the environment does not say so. */
+const SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'
+
+/** A program that does not end is of no use. */
+const WITHIN_MS = 10_000
+
+/** How a program of the system has ended. */
+export interface Ended {
+  readonly ok: boolean
+  /** The last line of what it has said. */
+  readonly said: string
+}
+
+/**
+ * Runs a program of the system, in the network namespace of the calling thread.
+ * @param input what it reads
+ * @returns undefined if there is no such program
+ */
+export function runProgram(name: string, args: readonly string[], input = ''): Promise<Ended | undefined> {
+  const { PATH = '' } = process.env
+  const child = spawn(name, args, {
+    env: { ...process.env, PATH: PATH === '' ? SYSTEM_PATH : `${PATH}:${SYSTEM_PATH}`, LC_ALL: 'C' },
+    stdio: ['pipe', 'ignore', 'pipe'],
+    timeout: WITHIN_MS,
+  })
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said = `${said}${chunk}`.slice(-4096)
+  })
+  // It may end before it has read all.
+  child.stdin.on('error', () => {})
+  child.stdin.end(input)
+  return new Promise((resolve) => {
+    child.once('error', () => resolve(undefined))
+    child.once('close', (code, signal) => {
+      const line = said.trim().split('\n').at(-1) || `it ended with ${signal ?? code}`
+      resolve({ ok: code === 0, said: line })
+    })
+  })
+}

@@ -1,0 +1,84 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { KernelError } from '../linux/errno.js'
+import type { Netlink } from '../linux/netlink.js'
+import { removeDeviceRoute } from '../linux/route.js'
+import { removeRule } from '../linux/rule.js'
+import type { Change, Sysctl } from './change.js'
+import { removeFirewall } from './firewall.js'
+import type { Journal } from './journal.js'
+import { unsetNames } from './names.js'
+
+/**
+ * Takes one change back. What is not there any more, or what somebody else has changed since, stays as it is.
+ * @param needed what other runs still need
+ */
+export async function undo(netlink: Netlink, change: Change, needed: NeededSysctls): Promise<void> {
+  switch (change.kind) {
+    case 'route':
+      return unlessGone(() => removeDeviceRoute(netlink, change))
+    case 'rule':
+      return unlessGone(() => removeRule(netlink, change))
+    case 'sysctl':
+      return restore(change, needed)
+    case 'firewall':
+      await removeFirewall(change.family, change.table)
+      return
+    case 'names':
+      await unsetNames(change)
+  }
+}
+
+function unlessGone(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
+  }
+}
+
+/** Restores a value, unless a run that goes on needs it. The last such run restores what was there before the first. */
+function restore({ name, before, value }: Sysctl, needed: NeededSysctls): void {
+  if (needed.has(name) || readSysctl(name) !== value) return
+  try {
+    writeSysctl(name, before)
+  } catch {}
+}
+
+/** What running tunnels have set in /proc/sys, by name, with what was there before the first of them. */
+export type NeededSysctls = ReadonlyMap<string, string>
+
+/** Of other runs than the journal's own. */
+export async function neededSysctls(journal: Journal): Promise<NeededSysctls> {
+  const needed = new Map<string, string>()
+  await journal.others(({ alive, changes }) => {
+    for (const change of alive ? changes : [])
+      if (change.kind === 'sysctl') needed.set(change.name, change.before)
+  })
+  return needed
+}
+
+export function readSysctl(name: string): string {
+  return readFileSync(`/proc/sys/${name}`, 'utf8').trim()
+}
+
+export function writeSysctl(name: string, value: string): void {
+  writeFileSync(`/proc/sys/${name}`, value)
+}
+
+/** Takes back what killed runs have left in this network namespace. @returns how many changes, by kind */
+export async function undoLeftovers(
+  netlink: Netlink,
+  journal: Journal,
+): Promise<ReadonlyMap<Change['kind'], number>> {
+  const counts = new Map<Change['kind'], number>()
+  const needed = await neededSysctls(journal)
+  await journal.others(async ({ alive, changes, remove }) => {
+    if (alive) return
+    for (const change of [...changes].reverse()) {
+      await undo(netlink, change, needed)
+      counts.set(change.kind, (counts.get(change.kind) ?? 0) + 1)
+    }
+    remove()
+  })
+  return counts
+}

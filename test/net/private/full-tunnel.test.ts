@@ -1,0 +1,213 @@
+/** All traffic of a host through a tunnel: by rules, without a loop, and nothing is left afterwards. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import t from 'tap'
+import { connect } from '../../../src/lab/host.js'
+import { hostState, journals } from '../../support/hosts/host-state.js'
+import { ok, type RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { type Path, pathOf } from '../../support/hosts/path.js'
+import { KeyFolder, WireGuardGo } from '../../support/hosts/wireguard-go.js'
+
+const PORT = 51_820
+
+/** Addresses of host b that only the tunnel leads to. */
+const BEHIND = ['203.0.113.9', 'fd99::9'] as const
+
+/** Host `a`, behind a router, with default routes and strict reverse-path filtering; host `b` beyond a link of 1400. */
+class Meeting implements Disposable {
+  readonly keys = new KeyFolder()
+  readonly path: Path = pathOf(1500, 1400)
+  readonly own = this.keys.make('a')
+  readonly theirs = this.keys.make('b')
+
+  async start(): Promise<this> {
+    const { a, b } = this.path
+    b.configure('lo', [`${BEHIND[0]}/32`, `${BEHIND[1]}/128`])
+    await ok(a, 'ip', 'route', 'flush', 'proto', 'static')
+    await ok(a, 'ip', '-6', 'route', 'flush', 'proto', 'static')
+    await ok(a, 'ip', 'route', 'add', 'default', 'via', '198.18.0.2')
+    await ok(a, 'ip', '-6', 'route', 'add', 'default', 'via', '2001:db8:1::2')
+    a.run(() => {
+      for (const name of ['all', 'default', 'eth0'])
+        writeFileSync(`/proc/sys/net/ipv4/conf/${name}/rp_filter`, '1')
+    })
+    return this
+  }
+
+  /** A file of `a` for wg-quick(8). */
+  file(allowed: string, endpoint: string = this.path.underlay.b, ...lines: string[]): string {
+    const key = readFileSync(this.own.file, 'utf8').trim()
+    return this.keys.write(
+      'a.conf',
+      `[Interface]\nPrivateKey = ${key}\nAddress = 10.66.0.2/24, fd66::2/64\n${lines.join('\n')}\n[Peer]\nPublicKey = ${this.theirs.publicKey}\nEndpoint = ${endpoint.includes(':') ? `[${endpoint}]` : endpoint}:${PORT}\nAllowedIPs = ${allowed}`,
+    )
+  }
+
+  far(): Promise<RunningTunnel> {
+    const key = readFileSync(this.theirs.file, 'utf8').trim()
+    const path = this.keys.write(
+      'b.conf',
+      `[Interface]\nPrivateKey = ${key}\nAddress = 10.66.0.1/24, fd66::1/64\nListenPort = ${PORT}\n[Peer]\nPublicKey = ${this.own.publicKey}\nAllowedIPs = 10.66.0.2/32, fd66::2/128`,
+    )
+    return startTunnel(this.path.b, '--wireguard', path)
+  }
+
+  [Symbol.dispose](): void {
+    this.path[Symbol.dispose]()
+    this.keys[Symbol.dispose]()
+  }
+}
+
+const warnings = ({ log }: RunningTunnel) =>
+  log.filter(({ level }) => level === 40 || level === 'warn').map(({ msg }) => String(msg))
+
+const pathMtu = async (tunnel: RunningTunnel) => (await tunnel.status('tun0')).peers[0].path_mtu
+
+t.test('all traffic goes through, and the path MTU is found, also by ICMP', async (t) => {
+  using it = await new Meeting().start()
+  const { a, b, underlay } = it.path
+  await using go = await WireGuardGo.start(
+    b,
+    '10.66.0.1/24',
+    ...['listen-port', String(PORT), 'private-key', it.theirs.file],
+    ...['peer', it.own.publicKey, 'allowed-ips', '10.66.0.2/32'],
+  )
+  t.ok(go.pid)
+  const near = await startTunnel(a, '--wireguard', it.file('0.0.0.0/0'))
+  await untilPing(a, BEHIND[0], 20_000)
+  await until('the path MTU is 1400', async () => (await pathMtu(near))?.bytes === 1400, 20_000)
+  t.match((await pathMtu(near))?.how ?? '', /reached/, 'although reverse-path filtering is strict')
+  t.match(await ok(a, 'ip', 'route', 'get', BEHIND[0]), /dev tun0 table 51820/)
+  t.match(await ok(a, 'ip', 'route', 'get', underlay.b, 'mark', '51820'), /via 198\.18\.0\.2 dev eth0/)
+  t.same(warnings(near), [], 'no loop is seen, and no route is missing')
+  const { drops } = await near.status('tun0')
+  t.equal(drops.unreachable ?? 0, 0)
+  await near.stop()
+})
+
+t.test('both families inside and outside, and the default route changes', async (t) => {
+  using it = await new Meeting().start()
+  const { a, b, routers, underlay } = it.path
+  const [router] = routers
+  connect(
+    { host: a, device: 'eth1', addresses: ['198.18.100.1/24'] },
+    { host: router, device: 'other', addresses: ['198.18.100.2/24'] },
+  )
+  await ok(b, 'ip', 'route', 'add', '198.18.100.0/24', 'via', '198.18.1.1')
+  const far = await it.far()
+  for (const endpoint of [underlay.b6, underlay.b]) {
+    const near = await startTunnel(a, '--wireguard', it.file('0.0.0.0/0, ::/0', endpoint))
+    for (const address of BEHIND) await untilPing(a, address, 20_000)
+    await until('the path MTU is 1400', async () => (await pathMtu(near))?.bytes === 1400, 20_000)
+    t.same(warnings(near), [], `by ${endpoint} there is no loop, and no route is missing`)
+    if (endpoint === underlay.b) {
+      await ok(a, 'ip', 'route', 'replace', 'default', 'via', '198.18.100.2')
+      await until(
+        'main follows',
+        async () => {
+          const [{ underlay }] = (await near.status('tun0')).peers
+          return underlay?.interface === 'eth1'
+        },
+        20_000,
+      )
+      await untilPing(a, BEHIND[0], 20_000)
+      await until(
+        'the other end follows',
+        async () => {
+          const [{ endpoint }] = (await far.status('tun0')).peers
+          return endpoint?.startsWith('198.18.100.1:') ?? false
+        },
+        20_000,
+      )
+      t.same(warnings(near), [])
+    }
+    t.equal((await near.status('tun0')).faults.count, 0)
+    await near.stop()
+  }
+  await far.stop()
+})
+
+t.test('two halves of everything, around the endpoint', async (t) => {
+  using it = await new Meeting().start()
+  const { a } = it.path
+  const far = await it.far()
+  const path = it.file('0.0.0.0/1, 128.0.0.0/1, ::/1, 8000::/1')
+  const near = await startTunnel(a, '--wireguard', path)
+  for (const address of BEHIND) await untilPing(a, address, 20_000)
+  t.same(warnings(near), [])
+  await near.stop()
+  await far.stop()
+})
+
+t.test('nothing is left after SIGTERM; after SIGKILL the next start takes back what is left', async (t) => {
+  using it = await new Meeting().start()
+  const { a } = it.path
+  const [before, noted] = [await hostState(a), journals()]
+  const path = it.file('0.0.0.0/0, ::/0, 10.77.0.0/16', undefined, 'FwMark = 0x77')
+  const first = await startTunnel(a, '--wireguard', path)
+  const during = await hostState(a)
+  for (const part of ['routes', 'rules', 'firewall', 'srcValidMark'] as const)
+    t.not(during[part], before[part], `${part} change`)
+  t.match(during.rules, /not from all fwmark 0x77 lookup 119/)
+  await first.stop()
+  t.same(await hostState(a), before, 'after SIGTERM')
+  t.same(journals(), noted)
+
+  const second = await startTunnel(a, '--wireguard', path)
+  second.child.kill('SIGKILL')
+  await second.ended
+  const left = await hostState(a)
+  for (const part of ['rules', 'srcValidMark'] as const) t.equal(left[part], during[part])
+  t.match(left.firewall, /table ip6 udptun-fast-tun0/)
+  // Somebody else makes the same since.
+  await ok(a, 'ip', 'rule', 'add', 'lookup', '99')
+  const third = await startTunnel(a, '--wireguard', path, '--table', 'off')
+  await third.said(/taken back what a killed tunnel had left on this host: 4 rules, .*1 settings/)
+  t.match((await hostState(a)).rules, /lookup 99/, "what is others' stays")
+  await third.stop()
+  await ok(a, 'ip', 'rule', 'del', 'lookup', '99')
+  t.same(await hostState(a), before, 'after the next start')
+  t.same(journals(), noted)
+})
+
+t.test('two full tunnels: the last one restores what was there before the first', async (t) => {
+  using it = await new Meeting().start()
+  const { a } = it.path
+  const before = await hostState(a)
+  const first = await startTunnel(a, '--wireguard', it.file('0.0.0.0/0'))
+  const during = await hostState(a)
+  const config = it.keys.write(
+    'second.yaml',
+    'peers: [{endpoint: 198.18.1.9, prefixes: [0.0.0.0/0]}]\nlocal: [10.67.0.2/24]\nmode: tun\ndev: tun1\nlisten: 0',
+  )
+  const second = await startTunnel(a, '--config', config)
+  t.match((await hostState(a)).rules, /fwmark 0xca6d lookup 51821/)
+  await first.stop()
+  t.equal((await hostState(a)).srcValidMark, during.srcValidMark, 'the second one needs it')
+  await second.stop()
+  t.same(await hostState(a), before)
+})
+
+t.test('a reload makes and takes back a default route', async (t) => {
+  using it = await new Meeting().start()
+  const { a } = it.path
+  const far = await it.far()
+  const near = await startTunnel(a, '--wireguard', it.file('10.66.0.0/24, fd66::/64'))
+  const before = await hostState(a)
+  const reload = async (allowed: string, count: number) => {
+    it.file(allowed)
+    near.child.kill('SIGHUP')
+    await until(
+      'it is read again',
+      () => near.log.filter(({ msg }) => /^reloaded/.test(String(msg))).length === count,
+      20_000,
+    )
+  }
+  await reload('0.0.0.0/0', 1)
+  await untilPing(a, BEHIND[0], 20_000)
+  await reload('10.66.0.0/24, fd66::/64', 2)
+  t.same(await hostState(a), before)
+  await untilPing(a, '10.66.0.1', 20_000)
+  t.same(warnings(near), [])
+  await near.stop()
+  await far.stop()
+})
