@@ -2,6 +2,7 @@ import { UserError } from '../errors.js'
 import { withoutKeys } from '../key-text.js'
 import { exitNow } from '../linux/process.js'
 import { stderrColors } from './colors.js'
+import { errorPrefix } from './journal.js'
 import { LineWriter, linesWritten } from './line-writer.js'
 
 const STDERR = 2
@@ -13,7 +14,7 @@ const STDERR = 2
 export async function fail(error: unknown): Promise<never> {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   const stderr = new LineWriter(STDERR)
-  stderr.write(`${stderrColors.red('udptun-fast:')} ${withoutKeys(message)}\n`)
+  stderr.write(`${errorPrefix}${stderrColors.red('udptun-fast:')} ${withoutKeys(message)}\n`)
   if (process.env.UDPTUN_TRACE !== undefined) stderr.write(`${withoutKeys(stack ?? '')}\n`)
   return end(error instanceof UserError ? error.exitCode : 1)
 }

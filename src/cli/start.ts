@@ -16,6 +16,9 @@ import { startTunnel } from '../control/assembly.js'
 import { Faults, noLostLines } from '../control/faults.js'
 import { UserError, usageError } from '../errors.js'
 import { signalOnParentDeath } from '../linux/process.js'
+import { Notifier } from '../service/notifier.js'
+import { Supervision } from '../service/supervision.js'
+import { watchdogPeriodMs } from '../service/watchdog.js'
 import { end } from './fail.js'
 import { createLog } from './log.js'
 import { explainLimits, requireRereadable, requireWorkingDirectory } from './surroundings.js'
@@ -198,12 +201,16 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
   })
   let reload = async () => {}
   if (reread !== undefined) process.on('SIGHUP', () => void reload())
+  const notifier = Notifier.fromEnvironment()
+  notifier?.status('starting')
   const starting = startTunnel({ settings, log, faults, signal: abort.signal, reread })
   const tunnel = await starting.catch((error: unknown) => {
     if (abort.signal.aborted) return end(0)
     throw explainLimits(error)
   })
-  reload = async () => {
+  const feedMs = watchdogPeriodMs(process.env, process.pid)
+  const supervision = notifier && new Supervision(notifier, tunnel, faults, feedMs)
+  const readFileAgain = async () => {
     try {
       await tunnel.reload()
     } catch (error) {
@@ -211,7 +218,12 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
       else faults.take('reload', error)
     }
   }
+  reload = async () => {
+    if (supervision === undefined) await readFileAgain()
+    else await supervision.reload(readFileAgain)
+  }
   const reason = await Promise.race([asked, tunnel.died])
+  supervision?.stopping()
   await tunnel.stop()
   if (reason instanceof Error) throw reason
   log.info({ signal: reason }, `stopped by ${reason}`)

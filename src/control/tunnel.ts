@@ -11,6 +11,7 @@ import { Resources } from './resources.js'
 import { RouteWarning } from './route-warning.js'
 import type { PeerStatus, StatusReport } from './status.js'
 import { StrangerWatch } from './stranger-watch.js'
+import type { TunnelSummary } from './summary.js'
 import { TwinWatch } from './twin-watch.js'
 import { UnderlayDrops } from './underlay-drops.js'
 
@@ -63,6 +64,7 @@ export class Tunnel {
   readonly #reloader: Reloader
   readonly #reporter: Reporter
   readonly #routeWarning: RouteWarning
+  #reloadTrouble: string | undefined
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
     const { settings, platform, log, reread, faults } = options
@@ -123,6 +125,27 @@ export class Tunnel {
     return this.#reporter.report()
   }
 
+  /** Cheap: nothing is asked of the kernel. */
+  summary(): TunnelSummary {
+    const { listening, roster } = this.#parts
+    const peers = roster.all.map(({ name, state }) => ({ name, state }))
+    return {
+      device: this.#opened.name,
+      peers,
+      listenTrouble: listening.trouble,
+      reloadTrouble: this.#reloadTrouble,
+    }
+  }
+
+  /** Whether both workers have turned since the last call that returned true. */
+  workersTurn(): boolean {
+    const { pulse } = this.#parts.tables
+    if (!pulse.answered) return false
+    pulse.ask()
+    this.#options.platform.workers.ring()
+    return true
+  }
+
   fdb(): FdbReport {
     const { addresses, roster } = this.#parts
     return addresses.report((row) => roster.at(row)?.name)
@@ -134,8 +157,15 @@ export class Tunnel {
    * @throws UserError if the file is wrong, or if there is none (nothing has changed then), or when the tunnel
    *   stops
    */
-  reload(): Promise<ReloadReport> {
-    return this.#reloader.reload(() => this.#peersChanged())
+  async reload(): Promise<ReloadReport> {
+    try {
+      const report = await this.#reloader.reload(() => this.#peersChanged())
+      this.#reloadTrouble = undefined
+      return report
+    } catch (error) {
+      this.#reloadTrouble = (error as Error).message
+      throw error
+    }
   }
 
   #peersChanged(): void {
