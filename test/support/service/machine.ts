@@ -14,7 +14,8 @@ export const CHECKOUT_INSIDE = '/opt/checkout'
 /**
  * Makes a root directory of this machine's own files, on top of which whatever is written goes to memory, and starts
  * systemd there. It sees none of this machine's processes, networks or cgroups, and can change no setting of the kernel
- * but those of its own network. None of this machine's services start. Arguments: a directory, the checkout.
+ * but those of its own network. None of this machine's services start. Arguments: a directory, the checkout, and the root
+ * directory whose files it has.
  */
 const BOOT = `
 set -e
@@ -22,7 +23,7 @@ mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs "$1"
 root=$1/root
 mkdir "$1/upper" "$1/work" "$root"
-mount -t overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" overlay "$root"
+mount -t overlay -o lowerdir="$3",upperdir="$1/upper",workdir="$1/work" overlay "$root"
 mount -t proc proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount --bind "$root/proc/sys/net" "$root/proc/sys/net"
@@ -52,25 +53,34 @@ exec env -i container=udptun-fast-test PATH=/usr/local/sbin:/usr/local/bin:/usr/
   /lib/systemd/systemd --unit=basic.target --log-target=journal
 `
 
+/** Nothing of this process's, such as what npm and tap put there. */
+const ENVIRONMENT = [
+  'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  'HOME=/root',
+  'LANG=C.UTF-8',
+  'DEBIAN_FRONTEND=noninteractive',
+]
+
 /** A machine whose first process is a real systemd: namespaces, and this machine's files. Needs root. */
 export class Machine implements AsyncDisposable {
   readonly #directory: string
   readonly #unshare: Program
   #init = 0
 
-  private constructor() {
+  private constructor(root: string) {
     this.#directory = mkdtempSync(join(tmpdir(), 'udptun-fast-machine-'))
     // However this process ends, the kernel ends the machine with it.
     const [env, ...rest] = [
       ...PLAIN,
       ...['setpriv', '--pdeathsig', 'KILL', 'unshare', '-fpmunC', '--kill-child=KILL'],
-      ...['sh', '-c', BOOT, 'sh', this.#directory, CHECKOUT],
+      ...['sh', '-c', BOOT, 'sh', this.#directory, CHECKOUT, root],
     ]
     this.#unshare = new Program(undefined, env, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
   }
 
-  static async boot(): Promise<Machine> {
-    const machine = new Machine()
+  /** @param root the directory whose files it has: by default this machine's own */
+  static async boot(root = '/'): Promise<Machine> {
+    const machine = new Machine(root)
     try {
       await machine.#booted()
       return machine
@@ -106,9 +116,8 @@ export class Machine implements AsyncDisposable {
 
   /** Runs a program inside, to its end. */
   async run(command: string, ...args: string[]): Promise<Finished> {
-    const inside = ['nsenter', '-t', String(this.#init), '-m', '-u', '-n', '-p', '-C', '-r', '-w']
-    const [env, ...rest] = [...PLAIN, ...inside, command, ...args]
-    return new Program(undefined, env, rest).ended
+    const inside = ['-t', String(this.#init), '-m', '-u', '-n', '-p', '-C', '-r', '-w']
+    return new Program(undefined, 'nsenter', [...inside, 'env', '-i', ...ENVIRONMENT, command, ...args]).ended
   }
 
   /** Runs a program inside that must succeed. @returns what it printed */
