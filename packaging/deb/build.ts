@@ -118,6 +118,8 @@ async function build(work: string): Promise<string> {
   const root = join(work, 'root')
   const at = (path: string) => join(root, path)
   const library = at('usr/lib/udptun-fast')
+  // By this folder dpkg-shlibdeps knows the package's root.
+  mkdirSync(at('DEBIAN'), { recursive: true })
   const packages = putProgram(work, library)
   mkdirSync(at('usr/bin'), { recursive: true })
   symlinkSync('../lib/udptun-fast/dist/src/cli/main.js', at('usr/bin/udptun-fast'))

@@ -64,7 +64,6 @@ export class Tunnel {
   readonly #reloader: Reloader
   readonly #reporter: Reporter
   readonly #routeWarning: RouteWarning
-  #reloadTrouble: string | undefined
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
     const { settings, platform, log, reread, faults } = options
@@ -133,7 +132,7 @@ export class Tunnel {
       device: this.#opened.name,
       peers,
       listenTrouble: listening.trouble,
-      reloadTrouble: this.#reloadTrouble,
+      reloadTrouble: this.#reloader.trouble,
     }
   }
 
@@ -157,15 +156,8 @@ export class Tunnel {
    * @throws UserError if the file is wrong, or if there is none (nothing has changed then), or when the tunnel
    *   stops
    */
-  async reload(): Promise<ReloadReport> {
-    try {
-      const report = await this.#reloader.reload(() => this.#peersChanged())
-      this.#reloadTrouble = undefined
-      return report
-    } catch (error) {
-      this.#reloadTrouble = (error as Error).message
-      throw error
-    }
+  reload(): Promise<ReloadReport> {
+    return this.#reloader.reload(() => this.#peersChanged())
   }
 
   #peersChanged(): void {

@@ -154,6 +154,34 @@ t.test('what it keeps is in the state directory, so the MAC address stays', asyn
   t.equal((await machine.ok('stat', '-c', '%a %U', '/var/lib/udptun-fast')).trim(), '700 root')
 })
 
+t.test('the MAC address of a device without addresses is that of a run by hand', async (t) => {
+  const mac = async () => {
+    await until(
+      'the device is there',
+      async () => (await machine.run('ip', 'link', 'show', 'tap9')).code === 0,
+      WITHIN_MS,
+    )
+    return machine.ok('cat', '/sys/class/net/tap9/address')
+  }
+  const flags = [
+    '--dev',
+    'tap9',
+    '--listen',
+    '127.0.0.1:7008',
+    '--peer',
+    '127.0.0.1:7009',
+    '--warm-up',
+    'off',
+  ]
+  await machine.ok('systemd-run', '--unit=by-hand', 'udptun-fast', 'start', ...flags)
+  const before = await mac()
+  await machine.ok('systemctl', 'stop', 'by-hand')
+  await settings('n', 'dev: tap9\nlisten: 127.0.0.1:7008\npeers: ["127.0.0.1:7009"]\nwarm_up: off\n')
+  await machine.ok('systemctl', 'start', unit('n'))
+  t.equal(await mac(), before, 'so it knows that it is in the same network namespace')
+  await machine.ok('systemctl', 'stop', unit('n'))
+})
+
 t.test('a stop takes everything away', async (t) => {
   await machine.ok('systemctl', 'stop', unit('a'), unit('b'))
   for (const name of ['a', 'b']) {
