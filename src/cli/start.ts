@@ -16,9 +16,7 @@ import { startTunnel } from '../control/assembly.js'
 import { Faults, noLostLines } from '../control/faults.js'
 import { UserError, usageError } from '../errors.js'
 import { signalOnParentDeath } from '../linux/process.js'
-import { Notifier } from '../service/notifier.js'
-import { Supervision } from '../service/supervision.js'
-import { watchdogPeriodMs } from '../service/watchdog.js'
+import type { Supervision } from '../service/supervision.js'
 import { end } from './fail.js'
 import { createLog } from './log.js'
 import { explainLimits, requireRereadable, requireWorkingDirectory } from './surroundings.js'
@@ -130,6 +128,12 @@ async function reader(
   return () => readConfigFile(config)
 }
 
+/** Only a service is worth the time to load what speaks to its manager. */
+async function superviseIfService(): Promise<Supervision | undefined> {
+  if (process.env.NOTIFY_SOCKET === undefined) return undefined
+  return (await import('../service/supervision.js')).Supervision.fromEnvironment()
+}
+
 async function start(addresses: string[], flags: Flags): Promise<void> {
   requireWorkingDirectory()
   if (addresses.length === 1 && flags.peer === undefined) {
@@ -201,15 +205,13 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
   })
   let reload = async () => {}
   if (reread !== undefined) process.on('SIGHUP', () => void reload())
-  const notifier = Notifier.fromEnvironment()
-  notifier?.status('starting')
+  const supervision = await superviseIfService()
   const starting = startTunnel({ settings, log, faults, signal: abort.signal, reread })
   const tunnel = await starting.catch((error: unknown) => {
     if (abort.signal.aborted) return end(0)
     throw explainLimits(error)
   })
-  const feedMs = watchdogPeriodMs(process.env, process.pid)
-  const supervision = notifier && new Supervision(notifier, tunnel, faults, feedMs)
+  supervision?.up(tunnel, faults)
   const readFileAgain = async () => {
     try {
       await tunnel.reload()

@@ -1,8 +1,9 @@
 import type { Faults } from '../control/faults.js'
 import type { TunnelSummary } from '../control/summary.js'
 import { withoutKeyRuns } from '../key-text.js'
-import type { Notifier } from './notifier.js'
+import { Notifier } from './notifier.js'
 import { statusText } from './status-text.js'
+import { watchdogPeriodMs } from './watchdog.js'
 
 /** How often the status is compared with what the service manager was told. */
 const LOOK_MS = 1_000
@@ -14,30 +15,40 @@ export interface Watched {
   workersTurn(): boolean
 }
 
-/** Keeps the service manager informed while a tunnel runs. */
+/** Keeps the service manager informed, from the start of a tunnel to its end. */
 export class Supervision {
   readonly #notifier: Notifier
-  readonly #tunnel: Watched
-  readonly #faults: Faults
+  readonly #feedMs: number | undefined
   readonly #timers: NodeJS.Timeout[] = []
+  #tunnel: Watched | undefined
 
-  /**
-   * Says that the tunnel is up.
-   * @param feedMs how often the watchdog is fed; undefined if there is none
-   */
-  constructor(notifier: Notifier, tunnel: Watched, faults: Faults, feedMs: number | undefined) {
+  private constructor(notifier: Notifier, feedMs: number | undefined) {
     this.#notifier = notifier
+    this.#feedMs = feedMs
+    notifier.status('starting')
+  }
+
+  /** Undefined if no service manager that can be told has started this process. */
+  static fromEnvironment(): Supervision | undefined {
+    const notifier = Notifier.fromEnvironment()
+    return notifier && new Supervision(notifier, watchdogPeriodMs(process.env, process.pid))
+  }
+
+  /** The tunnel is up. */
+  up(tunnel: Watched, faults: Faults): void {
     this.#tunnel = tunnel
-    this.#faults = faults
-    notifier.ready(this.#text())
-    this.#every(LOOK_MS, () => notifier.status(this.#text()))
-    if (feedMs === undefined) return
+    const every = (ms: number, work: () => void) => {
+      this.#timers.push(setInterval(() => faults.run('service', work), ms).unref())
+    }
+    this.#notifier.ready(this.#text())
+    every(LOOK_MS, () => this.#notifier.status(this.#text()))
+    if (this.#feedMs === undefined) return
     // Main turns if this timer runs.
     const feed = () => {
-      if (tunnel.workersTurn()) notifier.feed()
+      if (tunnel.workersTurn()) this.#notifier.feed()
     }
     feed()
-    this.#every(feedMs, feed)
+    every(this.#feedMs, feed)
   }
 
   /** @param work reads the file again. It must not throw */
@@ -53,10 +64,6 @@ export class Supervision {
   }
 
   #text(): string {
-    return withoutKeyRuns(statusText(this.#tunnel.summary()))
-  }
-
-  #every(ms: number, work: () => void): void {
-    this.#timers.push(setInterval(() => this.#faults.run('service', work), ms).unref())
+    return this.#tunnel === undefined ? 'starting' : withoutKeyRuns(statusText(this.#tunnel.summary()))
   }
 }
