@@ -61,6 +61,10 @@ function putProgram(work: string, library: string): Map<string, NpmPackage> {
   run(library, 'tar', '-xzf', join(work, packed.split('\n').at(-1) ?? ''), '--strip-components=1')
   for (const file of readdirSync(library))
     if (!['dist', 'package.json'].includes(file)) rmSync(join(library, file), { recursive: true })
+  // What has been moved leaves its old output behind.
+  for (const file of filesIn(join(library, 'dist/src')))
+    if (file.endsWith('.js') && !existsSync(join(CHECKOUT, 'src', file.replace(/\.js$/, '.ts'))))
+      rmSync(join(library, 'dist/src', file))
   copyFileSync(join(CHECKOUT, 'package-lock.json'), join(library, 'package-lock.json'))
   run(library, 'npm', 'ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--silent')
   rmSync(join(library, 'package-lock.json'))

@@ -43,8 +43,8 @@ Each host gets a network device, and its frames travel to the other hosts in UDP
 WireGuard's protocol.
 .PP
 As a service of systemd, a tunnel is
-.BI udptun\\-fast@ name
-, and its settings are in
+.BI udptun\\-fast@ name ,
+and its settings are in
 .IR /etc/udptun\\-fast/name.yaml .
 .SH COMMANDS
 ${commands.join('')}.SH FILES

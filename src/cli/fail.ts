@@ -2,7 +2,7 @@ import { UserError } from '../errors.js'
 import { withoutKeys } from '../key-text.js'
 import { exitNow } from '../linux/process.js'
 import { stderrColors } from './colors.js'
-import { errorPrefix } from './journal.js'
+import { errorLines } from './journal.js'
 import { LineWriter, linesWritten } from './line-writer.js'
 
 const STDERR = 2
@@ -14,8 +14,8 @@ const STDERR = 2
 export async function fail(error: unknown): Promise<never> {
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   const stderr = new LineWriter(STDERR)
-  stderr.write(`${errorPrefix}${stderrColors.red('udptun-fast:')} ${withoutKeys(message)}\n`)
-  if (process.env.UDPTUN_TRACE !== undefined) stderr.write(`${withoutKeys(stack ?? '')}\n`)
+  stderr.write(errorLines(`${stderrColors.red('udptun-fast:')} ${withoutKeys(message)}\n`))
+  if (process.env.UDPTUN_TRACE !== undefined) stderr.write(errorLines(`${withoutKeys(stack ?? '')}\n`))
   return end(error instanceof UserError ? error.exitCode : 1)
 }
 

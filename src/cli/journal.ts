@@ -36,10 +36,10 @@ export function journalLine(line: string, json: boolean): string {
   return withPriority(json ? line : (msg ?? line), priority)
 }
 
-/** The journal makes an entry of each line, and the prefix is good for one. */
+/** The journal makes an entry of each line, and a prefix is good for one. */
 function withPriority(text: string, priority: number): string {
   return `${text.trimEnd().replaceAll(/^/gm, `<${priority}>`)}\n`
 }
 
-/** What stands before an error on standard error. */
-export const errorPrefix = isJournal(2) ? `<${ERROR}>` : ''
+/** What is to be written to standard error for an error: lines. */
+export const errorLines = isJournal(2) ? (text: string) => withPriority(text, ERROR) : (text: string) => text

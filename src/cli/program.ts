@@ -5,7 +5,7 @@ import { version } from '../version.js'
 import { stderrColors } from './colors.js'
 import { COMMANDS } from './commands.js'
 import { fail } from './fail.js'
-import { errorPrefix } from './journal.js'
+import { errorLines } from './journal.js'
 import { endIfOutputFails, outputWritten } from './output.js'
 
 const program = new Command('udptun-fast')
@@ -25,7 +25,7 @@ function asSentence(text: string): string {
     .replaceAll('\n', ' ')
     .replace(/\. ([A-Z])/, (_, letter) => `: ${letter.toLowerCase()}`)
     .replace(/\.$/, '')
-  return `${errorPrefix}${stderrColors.red('udptun-fast:')} ${withoutKeys(said)}; see udptun-fast --help\n`
+  return errorLines(`${stderrColors.red('udptun-fast:')} ${withoutKeys(said)}; see udptun-fast --help\n`)
 }
 
 const [, , asked = ''] = process.argv
