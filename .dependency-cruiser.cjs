@@ -39,6 +39,7 @@ const MAY_IMPORT = {
     'key-text',
   ],
   command: ['config', 'control', 'errors', 'key-text', 'linux'],
+  service: ['control', 'key-text', 'linux'],
   lab: ['command', 'linux'],
   demo: ['command', 'control', 'errors', 'lab', 'linux', 'package'],
   cli: [
@@ -51,6 +52,7 @@ const MAY_IMPORT = {
     'linux',
     'noise',
     'package',
+    'service',
     'wire',
     'key-text',
   ],
@@ -100,7 +102,7 @@ module.exports = {
     {
       name: 'no-unlisted-package',
       comment:
-        'What is installed needs only what package.json lists. Of that, packaging/bundle.mjs copies in what is no dependency',
+        'What is installed needs only what package.json lists. Of that, packaging/bundle.ts copies in what is no dependency',
       severity: 'error',
       from: { path: '^src/' },
       to: { dependencyTypes: ['npm-no-pkg', 'unknown', 'undetermined'] },

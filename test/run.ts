@@ -1,6 +1,6 @@
 /**
- * Runs the tests: `node dist/test/run.js [unit|sim|net|attacks]…`, all but the attacks without an argument. Files that
- * measure time have the machine for themselves; the others run several at a time. Ends with a line
+ * Runs the tests: `node dist/test/run.js [unit|sim|net|service|attacks]…`; unit, sim and net without an argument. Files
+ * that measure time have the machine for themselves; the others run several at a time. Ends with a line
  * `N passed, N failed`.
  */
 import { existsSync, readdirSync } from 'node:fs'
@@ -18,12 +18,13 @@ const SUITES = {
   unit: { jobs: CORES, timeoutSeconds: 120 },
   sim: { jobs: CORES, timeoutSeconds: 120 },
   net: { jobs: CORES + 1, timeoutSeconds: 300 },
+  service: { jobs: 1, timeoutSeconds: 600 },
   attacks: { jobs: 1, timeoutSeconds: 300 },
 } as const
 
 type Suite = keyof typeof SUITES
 
-/** What `npm test` runs. The attacks take minutes, and a change of anything else seldom has to do with them. */
+/** What `npm test` runs. The others take minutes, and a change of anything else seldom has to do with them. */
 const USUAL: readonly Suite[] = ['unit', 'sim', 'net']
 
 /**
@@ -118,7 +119,7 @@ if (unknown !== undefined) {
   process.exit(2)
 }
 const suites = named.length > 0 ? named.filter(isSuite) : USUAL
-if (suites.some((suite) => suite === 'net' || suite === 'attacks') && process.getuid?.() !== 0) {
+if (suites.some((suite) => suite !== 'unit' && suite !== 'sim') && process.getuid?.() !== 0) {
   process.stderr.write(
     'these tests make network namespaces: run them as root, or "npm run test:unit" without\n',
   )

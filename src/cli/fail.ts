@@ -2,6 +2,7 @@ import { UserError } from '../errors.js'
 import { withoutKeys } from '../key-text.js'
 import { exitNow } from '../linux/process.js'
 import { stderrColors } from './colors.js'
+import { errorLines } from './journal.js'
 import { LineWriter, linesWritten } from './line-writer.js'
 import { tellStarter } from './starter.js'
 
@@ -17,8 +18,8 @@ export async function fail(error: unknown): Promise<never> {
   const exitCode = error instanceof UserError ? error.exitCode : 1
   const stderr = new LineWriter(STDERR)
   const isTold = await tellStarter({ error: withoutKeys(message), exitCode })
-  if (!isTold) stderr.write(`${stderrColors.red('udptun-fast:')} ${withoutKeys(message)}\n`)
-  if (process.env.UDPTUN_TRACE !== undefined) stderr.write(`${withoutKeys(stack ?? '')}\n`)
+  if (!isTold) stderr.write(errorLines(`${stderrColors.red('udptun-fast:')} ${withoutKeys(message)}\n`))
+  if (process.env.UDPTUN_TRACE !== undefined) stderr.write(errorLines(`${withoutKeys(stack ?? '')}\n`))
   return end(exitCode)
 }
 

@@ -3,13 +3,14 @@ import { type Logger, pino } from 'pino'
 import type { Settings } from '../config/schema.js'
 import { type LostLines, noLostLines } from '../control/faults.js'
 import { withoutKeyRuns } from '../key-text.js'
+import { isJournal, journalLine } from './journal.js'
 import { LineWriter } from './line-writer.js'
 
 const STDOUT = 1
 
 /**
- * The log on standard output: short and coloured on a terminal; one JSON object per line in a pipe or on
- * request. It never blocks, and never fails: see {@link LineWriter}.
+ * The log on standard output: short and coloured on a terminal; sentences with priorities in systemd's journal; one
+ * JSON object per line in a pipe or on request. It never blocks, and never fails: see {@link LineWriter}.
  * @param lost where lines that are lost are counted
  */
 export async function createLog(
@@ -18,7 +19,7 @@ export async function createLog(
 ): Promise<Logger> {
   const plain = json || !isatty(STDOUT)
   const options = { base: null, ...(plain && { timestamp: pino.stdTimeFunctions.isoTime }) }
-  const pretty = plain ? (line: string) => line : await prettyLines()
+  const pretty = await lineFormat(plain, json)
   // A file that is read again while the tunnel runs may contain a key in the wrong place.
   const format = (line: string) => pretty(withoutKeyRuns(line))
   let told = ''
@@ -33,6 +34,12 @@ export async function createLog(
   }
   const writer = new LineWriter(STDOUT, { lost, tell })
   return pino({ ...options, level: log_level }, { write: (line: string) => writer.write(format(line)) })
+}
+
+/** @param plain whether people do not read it on a terminal @param json whether the settings want JSON */
+async function lineFormat(plain: boolean, json: boolean): Promise<(line: string) => string> {
+  if (isJournal(STDOUT)) return (line) => journalLine(line, json)
+  return plain ? (line) => line : prettyLines()
 }
 
 async function prettyLines(): Promise<(line: string) => string> {

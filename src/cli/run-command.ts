@@ -3,6 +3,7 @@ import { withoutKeys } from '../key-text.js'
 import { version } from '../package/version.js'
 import { stderrColors } from './colors.js'
 import { fail } from './fail.js'
+import { errorLines } from './journal.js'
 import { endIfOutputFails, outputWritten } from './output.js'
 
 /** Runs what the command line asks a program for, and ends this process if that fails, or if only a text was asked for. */
@@ -40,5 +41,5 @@ function asSentence(command: string, text: string): string {
     .replaceAll('\n', ' ')
     .replace(/\. ([A-Z])/, (_, letter) => `: ${letter.toLowerCase()}`)
     .replace(/\.$/, '')
-  return `${stderrColors.red(`${command}:`)} ${withoutKeys(said)}; see ${command} --help\n`
+  return errorLines(`${stderrColors.red(`${command}:`)} ${withoutKeys(said)}; see ${command} --help\n`)
 }

@@ -1,9 +1,16 @@
 import { startTunnel } from '../control/assembly.js'
 import type { TunnelOptions } from '../control/tunnel.js'
 import { UserError } from '../errors.js'
+import type { Supervision } from '../service/supervision.js'
 import { end } from './fail.js'
 import { onStarterGone, tellStarter } from './starter.js'
 import { explainLimits } from './surroundings.js'
+
+/** Only a service is worth the time to load what speaks to its manager. */
+async function superviseIfService(): Promise<Supervision | undefined> {
+  if (process.env.NOTIFY_SOCKET === undefined) return undefined
+  return (await import('../service/supervision.js')).Supervision.fromEnvironment()
+}
 
 /**
  * Runs a tunnel until a signal asks for its end, and ends the program. With settings that can be read again, SIGHUP does
@@ -24,12 +31,14 @@ export async function runTunnel(options: Omit<TunnelOptions, 'platform' | 'signa
   })
   let reload = async () => {}
   if (reread !== undefined) process.on('SIGHUP', () => void reload())
+  const supervision = await superviseIfService()
   const starting = startTunnel({ ...options, signal: abort.signal })
   const tunnel = await starting.catch((error: unknown) => {
     if (abort.signal.aborted) return end(0)
     throw explainLimits(error)
   })
-  reload = async () => {
+  supervision?.up(tunnel, faults)
+  const readFileAgain = async () => {
     try {
       await tunnel.reload()
     } catch (error) {
@@ -37,8 +46,13 @@ export async function runTunnel(options: Omit<TunnelOptions, 'platform' | 'signa
       else faults.take('reload', error)
     }
   }
+  reload = async () => {
+    if (supervision === undefined) await readFileAgain()
+    else await supervision.reload(readFileAgain)
+  }
   await tellStarter({ up: true })
   const reason = await Promise.race([asked, tunnel.ended])
+  supervision?.stopping()
   await tunnel.stop()
   if (reason instanceof Error) throw reason
   log.info(reason.startsWith('by ') ? `stopped ${reason}` : `${reason}, so this ends`)

@@ -19,6 +19,7 @@ export const FAULT_PLACES = {
   addresses: 'forgetting old addresses',
   command: 'answering a command',
   reload: 'reading the settings again',
+  service: 'telling the service manager how the tunnel is',
 } as const
 
 export type FaultPlace = keyof typeof FAULT_PLACES

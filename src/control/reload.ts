@@ -36,11 +36,17 @@ export interface Wanted {
 /** The only way to other peers: reads the settings again, or takes what wg(8) sets. */
 export class Reloader {
   readonly #options: ReloaderOptions
+  #trouble: string | undefined
   /** The changes that are running or waiting. */
   #changes: Promise<unknown> = Promise.resolve()
 
   constructor(options: ReloaderOptions) {
     this.#options = options
+  }
+
+  /** Why the last reload has changed nothing; undefined if it has, or if there was none. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
   /**
@@ -51,7 +57,16 @@ export class Reloader {
    *   stops
    */
   reload(then: () => Promise<void>): Promise<ReloadReport> {
-    return this.#inTurn(() => this.#reload(then))
+    return this.#inTurn(async () => {
+      try {
+        const report = await this.#reload(then)
+        this.#trouble = undefined
+        return report
+      } catch (error) {
+        this.#trouble = (error as Error).message
+        throw error
+      }
+    })
   }
 
   /**

@@ -6,6 +6,7 @@ import { PathLimits } from '../memory/path-limits.js'
 import { PEER_STRIDE, peerCounterBlock } from '../memory/peer-counters.js'
 import { PeerTable } from '../memory/peer-table.js'
 import { StateWord } from '../memory/plan.js'
+import { Pulse } from '../memory/pulse.js'
 import { Ring } from '../memory/ring.js'
 import { StateWords } from '../memory/state-words.js'
 import { Stranger } from '../memory/stranger.js'
@@ -28,6 +29,7 @@ export function openTables({ memory, plan }: Pick<Platform, 'memory' | 'plan'>) 
   const ownPeerCounters = new Float64Array(plan.peerRows * PEER_STRIDE)
   return {
     words: new StateWords(memory, state),
+    pulse: new Pulse(memory, state),
     peers: new PeerTable(memory, plan.peers, plan.peerRows),
     stranger: new Stranger(memory, plan.stranger),
     keypairs: new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows),

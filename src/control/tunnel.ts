@@ -11,6 +11,7 @@ import { Reporter } from './report.js'
 import { Resources } from './resources.js'
 import type { PeerStatus, StatusReport } from './status.js'
 import { StrangerWatch } from './stranger-watch.js'
+import type { TunnelSummary } from './summary.js'
 import { TwinWatch } from './twin-watch.js'
 import { UnderlayDrops } from './underlay-drops.js'
 
@@ -125,6 +126,27 @@ export class Tunnel {
     faults.run('underlay', () => this.#lookAtUnderlays())
     faults.run('datapath', () => this.#parts.datapath.look())
     return this.#reporter.report()
+  }
+
+  /** Cheap: nothing is asked of the kernel. */
+  summary(): TunnelSummary {
+    const { listening, roster } = this.#parts
+    const peers = roster.all.map(({ name, state }) => ({ name, state }))
+    return {
+      device: this.#opened.name,
+      peers,
+      listenTrouble: listening.trouble,
+      reloadTrouble: this.#reloader.trouble,
+    }
+  }
+
+  /** Whether both workers have turned since the last call that returned true. */
+  workersTurn(): boolean {
+    const { pulse } = this.#parts.tables
+    if (!pulse.answered) return false
+    pulse.ask()
+    this.#options.platform.workers.ring()
+    return true
   }
 
   fdb(): FdbReport {

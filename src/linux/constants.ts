@@ -60,6 +60,7 @@ export const SIOCOUTQ = 0x5411
 export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
 export const MSG_ERRQUEUE = 0x2000
+export const MSG_NOSIGNAL = 0x4000
 
 // <linux/in.h>, <linux/in6.h>
 export const SOL_IP = 0

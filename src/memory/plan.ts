@@ -94,7 +94,7 @@ export interface WorkerPlan {
 
 /**
  * Words of the state area. Only main writes them, except `controlTold` and `handshakesTold` (mailbox.ts),
- * `fragmenting` (path-policy.ts) and the workers' epochs (epoch.ts).
+ * `fragmenting` (path-policy.ts), and the workers' epochs and pulses (epoch.ts, pulse.ts).
  * - `acceptAny`: the row, plus one, of the peer that unknown senders are taken for; 0 for none.
  * - `maxFrameBytes`: the longest frame or packet accepted from the network; it changes with the underlay's MTU.
  * - `clampFrameBytes`: the longest frame that the MSS of TCP connections may allow; 0 for no limit.
@@ -113,6 +113,9 @@ export const StateWord = {
   epoch: 9,
   tapEpoch: 10,
   udpEpoch: 11,
+  pulse: 12,
+  tapPulse: 13,
+  udpPulse: 14,
 } as const
 
 /** Bytes of each worker's scratch. */

@@ -3,7 +3,7 @@ import { StateWord } from './plan.js'
 
 /**
  * Single words that all threads read. Main writes them, and the workers read them; only {@link fragmenting} is written
- * by the workers. The words of the mailboxes (mailbox.ts) and of the epoch (epoch.ts) lie beside them.
+ * by the workers. The words of the mailboxes (mailbox.ts), the epoch (epoch.ts) and the pulse (pulse.ts) lie beside them.
  */
 export class StateWords {
   readonly #words: Int32Array

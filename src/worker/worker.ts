@@ -13,6 +13,7 @@ import { PathLimits } from '../memory/path-limits.js'
 import { peerCounterBlock } from '../memory/peer-counters.js'
 import { PeerTable } from '../memory/peer-table.js'
 import { StateWord } from '../memory/plan.js'
+import { Pulse } from '../memory/pulse.js'
 import { Ring } from '../memory/ring.js'
 import { Routes } from '../memory/routes.js'
 import { StateWords } from '../memory/state-words.js'
@@ -128,7 +129,9 @@ export function assemble(
   const outboundWay = { ring: outbound, sink: udpSink }
   const inboundWay = { ring: inbound, sink: tapSink }
   const epoch = new Epoch(memory, state)
+  const pulse = new Pulse(memory, state)
   const rung = () => {
+    pulse.answer(task.role)
     const asked = epoch.now
     if (privateParts !== undefined) {
       privateParts.rung()

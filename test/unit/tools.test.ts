@@ -8,14 +8,14 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 
-const FOLDERS = ['test', 'src/lab', 'src/demo', 'bench/macro/generators']
+const FOLDERS = ['test', 'packaging', 'src/lab', 'src/demo', 'bench/macro/generators']
 const SCRIPTS = ['test/install-tools.sh', '.ci/run']
 
 /** Programs that come with Node, or with what `npm ci` installs. */
-const NODES = new Set(['node', 'npm', 'npx', 'tap', 'tsc'])
+const NODES = new Set(['node', 'nodejs', 'npm', 'npx', 'tap', 'tsc'])
 
 /** Words in the sources that are programs' names somewhere, and mean something else there. */
-const OTHER_WORDS: ReadonlySet<string> = new Set(['write', 'make', 'bc', 'route', 'look'])
+const OTHER_WORDS: ReadonlySet<string> = new Set(['write', 'make', 'bc', 'route', 'look', 'file'])
 
 const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 

@@ -42,10 +42,13 @@ export function namespaceIdentity(): string {
   return own === namespaceOf('1') ? '' : own
 }
 
-/** Empty if this program may not know. */
+/**
+ * The inode of a file that each network namespace has its own of. Unlike ns/net, it may be looked at without
+ * CAP_SYS_PTRACE, which services do not have. Empty if this program may not know.
+ */
 function namespaceOf(pid: string): string {
   try {
-    return String(statSync(`/proc/${pid}/ns/net`).ino)
+    return String(statSync(`/proc/${pid}/net/dev`).ino)
   } catch {
     return ''
   }

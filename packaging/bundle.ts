@@ -1,0 +1,66 @@
+/**
+ * Puts the built program (dist/src) and the packages that it uses into few files, dist/program, because a start
+ * would otherwise load hundreds: `npm run build:program`.
+ *
+ * Packages under "dependencies" in package.json stay outside: koffi is native, Piscina and pino start threads from
+ * files of their own. All others are copied in, and dist/program/LICENSES.txt has their licences. dist/bundled.json has
+ * their folders.
+ */
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { build } from 'esbuild'
+import { readNpmPackage } from './npm-package.js'
+
+const FROM = 'dist/src'
+const TO = 'dist/program'
+
+/** What people start. */
+const COMMANDS = ['cli/main.js', 'cli/wg.js']
+/** What is loaded by its name (src/package/files.ts). All are one folder deep, as the shared files are. */
+const LOADED = ['worker/worker.js', 'demo/leash.js', 'demo/ping.js', 'demo/tcp.js']
+const DATA = ['offload/bytes.wasm']
+
+/** Packages that are CommonJS call `require` for modules of Node.js, which an ES module lacks. */
+const REQUIRE =
+  "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);"
+
+const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+
+rmSync(TO, { recursive: true, force: true })
+const { metafile } = await build({
+  entryPoints: [...COMMANDS, ...LOADED].map((entry) => join(FROM, entry)),
+  outbase: FROM,
+  outdir: TO,
+  chunkNames: 'shared/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  external: Object.keys(dependencies),
+  banner: { js: REQUIRE },
+  sourcemap: true,
+  metafile: true,
+  logLevel: 'warning',
+})
+for (const name of DATA) {
+  mkdirSync(dirname(join(TO, name)), { recursive: true })
+  copyFileSync(join(FROM, name), join(TO, name))
+}
+for (const name of COMMANDS) chmodSync(join(TO, name), 0o755)
+const folders = packagesOf(Object.keys(metafile.inputs))
+writeFileSync('dist/bundled.json', JSON.stringify(folders))
+writeFileSync(join(TO, 'LICENSES.txt'), licences(folders))
+
+/** The folders of the packages that `paths` are files of. */
+function packagesOf(paths: readonly string[]): string[] {
+  const folders = paths.flatMap((path) => path.match(/^.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? [])
+  return [...new Set(folders)].sort()
+}
+
+function licences(folders: readonly string[]): string {
+  const texts = folders.map(readNpmPackage).map(({ name, version, license, holders, text }) => {
+    return `${name} ${version} (${license})\n\n${text?.trim() ?? `Copyright ${holders.join(', ')}`}\n`
+  })
+  return `The files of this folder contain these packages:\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`
+}

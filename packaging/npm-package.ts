@@ -1,0 +1,34 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** A package of npm, as its package.json and its licence describe it. */
+export interface NpmPackage {
+  readonly name: string
+  readonly version: string
+  /** The identifier of SPDX. */
+  readonly license: string
+  /** Who has the copyright, a line for each. */
+  readonly holders: readonly string[]
+  /** The text of its licence; undefined if it has no such file. */
+  readonly text: string | undefined
+}
+
+/** @param folder of an unpacked package */
+export function readNpmPackage(folder: string): NpmPackage {
+  const { name, version, license, author } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  if (typeof license !== 'string') throw new Error(`${name} does not say what its licence is`)
+  const file = readdirSync(folder).find((it) => /^(licen[cs]e|copying)(\.\w+)?$/i.test(it))
+  const text = file === undefined ? undefined : readFileSync(join(folder, file), 'utf8')
+  const lines = (text ?? '').split('\n').map((line) => line.trim())
+  // "The above copyright notice" is no holder.
+  const found = lines.filter((line) => /^(copyright|\(c\)|©)/i.test(line) && /\d{4}|\(c\)|©/i.test(line))
+  const holders = found.map((line) => line.replace(/^(copyright|\(c\)|©|:|\s)+/i, '').trim()).filter(Boolean)
+  const writer = typeof author === 'object' ? author?.name : author
+  return {
+    name,
+    version,
+    license,
+    text,
+    holders: holders.length > 0 ? holders : [writer ?? `the authors of ${name}`],
+  }
+}

@@ -1,0 +1,11 @@
+import type { PeerState } from './peer/liveness.js'
+
+/** How a tunnel is, in short, for whoever watches it all the time. */
+export interface TunnelSummary {
+  readonly device: string
+  readonly peers: readonly { readonly name: string; readonly state: PeerState }[]
+  /** Why nothing is sent or received; undefined if nothing is wrong. */
+  readonly listenTrouble: string | undefined
+  /** Why the last reload has changed nothing; undefined if it has, or if there was none. */
+  readonly reloadTrouble: string | undefined
+}
