@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { connect } from '../../../src/lab/host.js'
 import { hostState, journals } from '../../support/hosts/host-state.js'
-import { ok, type RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { asksItsHost, NAME, serveNames } from '../../support/hosts/names.js'
 import { type Path, pathOf } from '../../support/hosts/path.js'
 import { KeyFolder, WireGuardGo } from '../../support/hosts/wireguard-go.js'
 
@@ -262,6 +263,24 @@ t.test('an underlay of VXLAN, whose own packets have the mark, is no loop', asyn
   t.same(warnings(near), [])
   t.equal((await near.status('tun0')).peers[0].underlay?.interface, 'vx0')
   await near.stop()
+  await far.stop()
+})
+
+t.test('all traffic waits for a peer whose name cannot be asked for yet', async (t) => {
+  using it = await new Meeting().start()
+  const { a, underlay } = it.path
+  const before = await hostState(a)
+  const far = await it.far()
+  const args = ['--wireguard', it.file('0.0.0.0/0', NAME), '--warm-up', 'off', '--datapath', 'workers']
+  const near = new RunningTunnel(a, args, [], asksItsHost(t))
+  await near.said(/ is up: /)
+  await near.said(/all traffic to tun0 wait until host-b\.test:51820 is found/)
+  t.equal((await hostState(a)).rules, before.rules)
+  await serveNames(a, underlay.b)
+  await untilPing(a, BEHIND[0], 30_000)
+  t.match((await hostState(a)).rules, /not from all fwmark 0xca6c lookup 51820/)
+  await near.stop()
+  t.same(await hostState(a), before)
   await far.stop()
 })
 

@@ -15,6 +15,8 @@ interface Scene {
   /** Prefixes to which a route leads. */
   routed?: readonly string[]
   prefixes: readonly string[]
+  /** Whether the peer has not been found yet. */
+  isLost?: boolean
 }
 
 /** Routes for one peer at 192.0.2.9, on a host that makes all that it does not refuse. */
@@ -22,12 +24,20 @@ function routesFor(scene: Scene) {
   const warned: string[] = []
   const asked: { prefixes: string[]; endpoints: readonly string[] }[] = []
   const log = { warn: (...args: unknown[]) => void warned.push(String(args.at(-1))), debug: () => {} }
-  const roster = {
-    get all() {
-      const settings = { addresses: [], prefixes: scene.prefixes.map(parsePrefix) }
-      return [{ settings, endpoint: { address: 'fe80::9%eth0', port: 7 } }]
+  const peer = {
+    name: 'host-b',
+    get settings() {
+      return {
+        addresses: [],
+        prefixes: scene.prefixes.map(parsePrefix),
+        endpoint: { host: 'host-b', port: 7 },
+      }
+    },
+    get endpoint() {
+      return scene.isLost ? undefined : { address: 'fe80::9%eth0', port: 7 }
     },
   }
+  const roster = { all: [peer] }
   const platform = {
     network: {
       leavesByDevice: (address: string) => (scene.routed ?? []).some((it) => address.startsWith(it)),
@@ -111,6 +121,22 @@ t.test('an error of the kernel is a warning, and any other one a fault', async (
   scene.fails = new TypeError('a mistake')
   await routes.follow()
   t.equal(faults.status().count, 1)
+})
+
+t.test('all traffic waits until the peer is found, because its name could not be asked for', async (t) => {
+  const scene: Scene = { prefixes: ['0.0.0.0/0', '128.0.0.0/1', '10.1.0.0/16'], isLost: true }
+  const { routes, asked, warned } = routesFor(scene)
+  await routes.follow()
+  t.same(asked, [{ prefixes: ['10.1.0.0/16'], endpoints: [] }])
+  t.match(warned[0], /all traffic to tun7 wait until host-b is found/)
+  t.notOk(await routes.followFound())
+  scene.isLost = false
+  t.ok(await routes.followFound())
+  t.same(asked[1], { prefixes: scene.prefixes, endpoints: ['fe80::9'] })
+  t.notOk(await routes.followFound())
+  scene.isLost = true
+  t.notOk(await routes.followFound(), 'what has been made stays')
+  t.equal(asked.length, 2)
 })
 
 t.test('names that cannot be set are said', async (t) => {
