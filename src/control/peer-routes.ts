@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Settings } from '../config/schema.js'
-import { formatPrefix } from '../config/values.js'
+import { formatPrefix, type Prefix } from '../config/values.js'
 import type { RoutesOutcome } from '../host/host-side.js'
 import { KernelError } from '../linux/errno.js'
 import type { Faults } from './faults.js'
@@ -29,6 +29,9 @@ export class PeerRoutes {
   #missing: ReadonlySet<string> = new Set()
   /** Why routes could not be made at the last try, by network. */
   #refused: ReadonlyMap<string, string> = new Map()
+  /** The peers that had not been found at the last call of {@link follow}, and whose routes wait. */
+  #waited: ReadonlySet<Peer> = new Set()
+  #turn: Promise<void> = Promise.resolve()
   /** Each sentence is logged once. */
   readonly #told = new Set<string>()
 
@@ -37,10 +40,29 @@ export class PeerRoutes {
     this.#hostSide = options.platform.openHostSide(options.settings, options.device)
   }
 
-  /** Makes the routes to the peers that there are, and takes back those to others. */
-  async follow(): Promise<void> {
-    const { settings, log, faults } = this.#options
+  /** Makes the routes to the peers that there are, and takes back those to others. One call after the other. */
+  follow(): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#follow())
+    return this.#turn
+  }
+
+  /** Makes the routes that have waited for a peer, if it has been found. @returns whether there may be others now */
+  async followFound(): Promise<boolean> {
+    const before = this.#waited
+    if (before.size === 0 || this.#waiting.length === before.size) return false
+    await this.follow()
+    this.look()
+    return true
+  }
+
+  async #follow(): Promise<void> {
+    const { settings, log, faults, device } = this.#options
     if (settings.mode !== 'tun' || settings.table === 'off') return
+    this.#waited = new Set(this.#waiting)
+    for (const { name } of this.#waited)
+      this.#tell(
+        `the routes that lead all traffic to ${device.name} wait until ${name} is found, because name servers could not be asked otherwise; until then traffic goes out by the old default route, unencrypted`,
+      )
     try {
       const outcome = await this.#hostSide.setRoutes(this.#prefixes, this.#endpoints)
       this.#refused = outcome.refused
@@ -89,8 +111,22 @@ export class PeerRoutes {
     this.#tell(`table ${table} has no routes by ${this.#options.device.name} to ${each}`)
   }
 
+  /** The peers for all traffic whose names have not been found yet. */
+  get #waiting(): Peer[] {
+    return this.#options.roster.all.filter(
+      ({ endpoint, settings }) =>
+        endpoint === undefined && settings.endpoint !== undefined && settings.prefixes.some(isForAll),
+    )
+  }
+
   get #prefixes() {
-    return prefixesOf(this.#options.roster.all.map((peer) => peer.settings))
+    return prefixesOf(
+      this.#options.roster.all.map((peer) => {
+        const { addresses, prefixes } = peer.settings
+        const waits = this.#waited.has(peer)
+        return { addresses, prefixes: waits ? prefixes.filter((it) => !isForAll(it)) : prefixes }
+      }),
+    )
   }
 
   get #endpoints(): string[] {
@@ -106,4 +142,9 @@ export class PeerRoutes {
       leavesByDevice: (address) => platform.network.leavesByDevice(address),
     })
   }
+}
+
+/** All addresses, or one half of them: people write two halves to say all. */
+function isForAll({ prefixLength }: Prefix): boolean {
+  return prefixLength <= 1
 }

@@ -173,12 +173,12 @@ export class Tunnel {
     this.#options.faults.run('datapath', () => this.#parts.datapath.look())
   }
 
-  /** Makes the routes to the peers. */
-  async #followRoutes(): Promise<void> {
+  /** Makes the routes to the peers. Their datagrams may get a mark then. */
+  async #followRoutes(follow: () => Promise<unknown> = () => this.#routes.follow()): Promise<void> {
     const { device, peers } = this.#parts
     const { socket } = this.#options.platform
     const before = socket.mark
-    await this.#routes.follow()
+    await follow()
     if (socket.mark !== before) device.followAfter(() => peers.followUnderlays())
   }
 
@@ -278,6 +278,7 @@ export class Tunnel {
     faults.run('worker', () => channel.wake())
     faults.run('routes', () => listening.look())
     device.followAfter(() => peers.tick())
+    void this.#followRoutes(() => this.#routes.followFound())
     faults.run('underlay', () => this.#lookAtUnderlays())
     faults.run('device', () => this.#offloadWatch.look())
   }

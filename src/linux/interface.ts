@@ -35,7 +35,7 @@ import {
 import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, ENODEV, KernelError } from './errno.js'
 import { type Attribute, cString, decodeAttributes, encodeAttributes, type Netlink, u32 } from './netlink.js'
 import { ifinfomsg, rtmsg, rtnl_link_stats64 } from './structs.js'
-import { tunnelRemote } from './tunnel-remote.js'
+import { keepsMark, tunnelRemote } from './tunnel-remote.js'
 
 /** A network interface, as the kernel reports it. */
 export interface Link {
@@ -208,14 +208,15 @@ const MAX_LAYERS = 8
 /**
  * Whether packets that leave by `link` leave by the interface `index`: `link` is that interface, is on top of it,
  * or is a tunnel of the kernel's whose own packets leave by it.
+ * @param mark of the packets (ip-rule(8)); 0 for none
  * @throws KernelError
  */
-export function leavesBy(netlink: Netlink, link: Link, index: number): boolean {
+export function leavesBy(netlink: Netlink, link: Link, index: number, mark = 0): boolean {
   let layer = link
   for (let layers = 0; layers < MAX_LAYERS; layers++) {
     if (layer.index === index) return true
     try {
-      const next = below(netlink, layer)
+      const next = below(netlink, layer, mark)
       if (next === undefined) return false
       layer = next
     } catch (error) {
@@ -228,11 +229,12 @@ export function leavesBy(netlink: Netlink, link: Link, index: number): boolean {
 }
 
 /** The interface by which what leaves by `link` leaves next; undefined if there is none. @throws KernelError */
-function below(netlink: Netlink, { index, lowerIndex, info }: Link): Link | undefined {
+function below(netlink: Netlink, { index, lowerIndex, info }: Link, mark: number): Link | undefined {
   // An unbound tunnel reports 0, and some interfaces report themselves.
   if (lowerIndex && lowerIndex !== index) return getLink(netlink, lowerIndex)
   const remote = info === undefined ? undefined : tunnelRemote(info)
-  return remote === undefined ? undefined : egressTo(netlink, remote)?.link
+  if (info === undefined || remote === undefined) return undefined
+  return egressTo(netlink, remote, undefined, keepsMark(info) ? mark : 0)?.link
 }
 
 /** Adds a route through `gateway` to `destination/prefixLength`. @throws KernelError */

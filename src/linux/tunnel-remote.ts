@@ -28,6 +28,14 @@ const REMOTES: Readonly<Record<string, readonly number[]>> = {
   vti6: [IFLA_VTI_REMOTE],
 }
 
+/** Kinds that look up the way of their own packets with the mark of what is inside (udp_tunnel_dst_lookup). */
+const MARKED: ReadonlySet<string> = new Set(['vxlan', 'geneve'])
+
+/** Whether a tunnel's own packets have the mark of what is inside. @param info the content of `IFLA_LINKINFO` */
+export function keepsMark(info: Buffer): boolean {
+  return MARKED.has(linkKind(info))
+}
+
 /**
  * The address to which one of the kernel's tunnels sends everything; undefined if it has none, or is no tunnel.
  * @param info the content of `IFLA_LINKINFO`

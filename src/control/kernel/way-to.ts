@@ -27,7 +27,7 @@ export function wayTo(
   if (egress === undefined) return { kind: 'unroutable', underlay: NO_UNDERLAY }
   const { link, gateway, source } = egress
   const inside: Way = { kind: 'inside', underlay: NO_UNDERLAY, inwards: link.name }
-  if (deviceIndex !== undefined && leavesBy(netlink, link, deviceIndex)) return inside
+  if (deviceIndex !== undefined && leavesBy(netlink, link, deviceIndex, mark)) return inside
   const mtuBytes = Math.min(link.mtuBytes, MAX_PACKET_BYTES)
   const underlay = { interface: link.name, gateway, mtuBytes }
   const kind = kindOf(egress)

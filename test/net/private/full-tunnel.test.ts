@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { connect } from '../../../src/lab/host.js'
 import { hostState, journals } from '../../support/hosts/host-state.js'
-import { ok, type RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { asksItsHost, NAME, serveNames } from '../../support/hosts/names.js'
 import { type Path, pathOf } from '../../support/hosts/path.js'
 import { KeyFolder, WireGuardGo } from '../../support/hosts/wireguard-go.js'
 
@@ -185,6 +186,102 @@ t.test('two full tunnels: the last one restores what was there before the first'
   t.equal((await hostState(a)).srcValidMark, during.srcValidMark, 'the second one needs it')
   await second.stop()
   t.same(await hostState(a), before)
+})
+
+t.test("by the kernel's own datapath", async (t) => {
+  using it = await new Meeting().start()
+  const { a, b, underlay } = it.path
+  const common = 'mode: tun\ndatapath: kernel'
+  const far = await startTunnel(
+    b,
+    ...['--datapath', 'kernel', '--config'],
+    it.keys.write(
+      'b.yaml',
+      `${common}\nlocal: [10.66.0.1/24]\npeers: [{endpoint: ${underlay.a}, addresses: [10.66.0.2]}]`,
+    ),
+  )
+  const near = await startTunnel(
+    a,
+    ...['--datapath', 'kernel', '--config'],
+    it.keys.write(
+      'a.yaml',
+      `${common}\nlocal: [10.66.0.2/24]\npeers: [{endpoint: ${underlay.b}, prefixes: [0.0.0.0/0]}]`,
+    ),
+  )
+  await untilPing(a, BEHIND[0], 20_000)
+  for (const tunnel of [near, far])
+    await until(
+      'the kernel carries',
+      async () => {
+        await untilPing(a, BEHIND[0], 20_000)
+        return (await tunnel.status('tun0')).peers[0].datapath.by === 'kernel'
+      },
+      20_000,
+    )
+  const before = (await near.status('tun0')).outbound.frames
+  await ok(a, 'ping', '-c', '20', '-i', '0.01', BEHIND[0])
+  t.ok((await near.status('tun0')).outbound.frames >= before + 20)
+  t.same(
+    warnings(near).filter((it) => !/not private/.test(it)),
+    [],
+  )
+  await near.stop()
+  await far.stop()
+})
+
+t.test('an underlay of VXLAN, whose own packets have the mark, is no loop', async (t) => {
+  using it = await new Meeting().start()
+  const { a, b, underlay } = it.path
+  // The answers of a VXLAN come from another port than the questions went to, so no filter knows them as answers.
+  a.run(() => {
+    for (const name of ['all', 'eth0']) writeFileSync(`/proc/sys/net/ipv4/conf/${name}/rp_filter`, '0')
+  })
+  for (const [host, remote, address] of [
+    [a, underlay.b, '172.30.0.1/24'],
+    [b, underlay.a, '172.30.0.2/24'],
+  ] as const) {
+    await ok(
+      host,
+      'ip',
+      'link',
+      'add',
+      'vx0',
+      'type',
+      'vxlan',
+      'id',
+      '7',
+      'remote',
+      remote,
+      'dstport',
+      '4789',
+    )
+    host.configure('vx0', [address], { mtuBytes: 1350 })
+  }
+  const far = await it.far()
+  const near = await startTunnel(a, '--wireguard', it.file('0.0.0.0/0', '172.30.0.2'))
+  await untilPing(a, BEHIND[0], 20_000)
+  t.same(warnings(near), [])
+  t.equal((await near.status('tun0')).peers[0].underlay?.interface, 'vx0')
+  await near.stop()
+  await far.stop()
+})
+
+t.test('all traffic waits for a peer whose name cannot be asked for yet', async (t) => {
+  using it = await new Meeting().start()
+  const { a, underlay } = it.path
+  const before = await hostState(a)
+  const far = await it.far()
+  const args = ['--wireguard', it.file('0.0.0.0/0', NAME), '--warm-up', 'off', '--datapath', 'workers']
+  const near = new RunningTunnel(a, args, [], asksItsHost(t))
+  await near.said(/ is up: /)
+  await near.said(/all traffic to tun0 wait until host-b\.test:51820 is found/)
+  t.equal((await hostState(a)).rules, before.rules)
+  await serveNames(a, underlay.b)
+  await untilPing(a, BEHIND[0], 30_000)
+  t.match((await hostState(a)).rules, /not from all fwmark 0xca6c lookup 51820/)
+  await near.stop()
+  t.same(await hostState(a), before)
+  await far.stop()
 })
 
 t.test('a reload makes and takes back a default route', async (t) => {

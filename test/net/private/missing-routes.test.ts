@@ -114,6 +114,48 @@ t.test('a default route that cannot be made says so', async (t) => {
   await far.stop()
 })
 
+t.test('where IPv6 is off, IPv4 goes through all the same, and a warning names the rest', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const { a } = pair
+  const { ours, far } = await meeting(keys, pair)
+  await ok(a, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1')
+  const near = await startTunnel(a, '--wireguard', ours('10.66.0.2/24', '0.0.0.0/0, ::/0'))
+  await untilPing(a, '192.168.77.1', 20_000)
+  t.match(warnings(near), [/^nothing is tunnelled by ::\/0, .* \(refused: ::\/0: RTM_NEWROUTE: /])
+  t.notMatch(await ok(a, 'ip', '-6', 'rule'), /suppress/)
+  t.equal((await near.status('tun0')).faults.count, 0)
+  await near.stop()
+  await far.stop()
+})
+
+t.test('a device that was there before has no routes more afterwards', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const { a } = pair
+  const { ours, far } = await meeting(keys, pair)
+  await ok(a, 'ip', 'tuntap', 'add', 'dev', 'tun0', 'mode', 'tun')
+  // Without an address left, the kernel would remove all routes of the device.
+  await ok(a, 'ip', 'addr', 'add', '10.65.0.1/32', 'dev', 'tun0')
+  await ok(a, 'ip', 'link', 'set', 'tun0', 'up')
+  await ok(a, 'ip', 'route', 'add', '10.66.0.0/24', 'dev', 'tun0')
+  const routes = async () => (await ok(a, 'ip', 'route', 'show', 'dev', 'tun0')).replaceAll(' linkdown', '')
+  const before = await routes()
+  const path = ours('10.66.0.2/32', '10.66.0.0/24, 192.168.77.0/24')
+  const first = await startTunnel(a, '--wireguard', path)
+  t.match(await routes(), /192\.168\.77\.0/)
+  await first.stop()
+  t.equal(await routes(), before, 'after SIGTERM')
+  const second = await startTunnel(a, '--wireguard', path)
+  second.child.kill('SIGKILL')
+  await second.ended
+  t.match(await routes(), /192\.168\.77\.0/)
+  const third = await startTunnel(a, '10.9.0.1', pair.underlay.b, '--dev', 'tap7')
+  t.equal(await routes(), before, 'after the next start')
+  await third.stop()
+  await far.stop()
+})
+
 t.test('a file without an Address, and a peer that is allowed nothing', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()

@@ -27,7 +27,7 @@ async function madeOf(host: Host, device: string, text: string): Promise<Made> {
   const sections = conf.split('\n\n').map((section) =>
     section
       .split('\n')
-      .filter((line) => !/^PrivateKey/.test(line) && !noPort.test(line))
+      .filter((line) => line !== '' && !/^PrivateKey/.test(line) && !noPort.test(line))
       .sort()
       .map((line) =>
         line.startsWith('AllowedIPs') ? line.replace(/.*= /, '').split(', ').sort().join() : line,

@@ -83,7 +83,7 @@ t.test('wherever a text is cut off, it says a state that there was', async (t) =
 })
 
 t.test('without a directory, all works but for the next start', async (t) => {
-  const file = join(t.testdir({ file: '' }), 'file')
+  const file = join(t.testdir({ 'no-folder': '' }), 'no-folder')
   const journal = new Journal(new StateDirectory({ STATE_DIRECTORY: file }), OWNER)
   journal.add([rule(1)])
   t.ok(journal.isLost)
