@@ -8,6 +8,7 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -145,6 +146,7 @@ async function build(work: string): Promise<string> {
   for (const page of ['README.md', 'SECURITY.md'])
     put(doc(`${page}.gz`), packed(readFileSync(join(CHECKOUT, page))))
   put(at('usr/share/man/man8/udptun-fast.8.gz'), packed(await manPage(version, commit('%as'))))
+  symlinkSync('udptun-fast.8.gz', at('usr/share/man/man8/udptun-fast-wg.8.gz'))
   put(doc('examples/office.yaml'), file('deb/example.yaml'))
   put(doc('changelog.gz'), packed(readFileSync(join(CHECKOUT, 'CHANGELOG.md'))))
   const { DEBFULLNAME: fullName = commit('%an'), DEBEMAIL: email = commit('%ae') } = process.env
@@ -174,7 +176,7 @@ async function build(work: string): Promise<string> {
   put(at('DEBIAN/conffiles'), '/etc/default/udptun-fast\n')
   for (const script of ['postinst', 'prerm', 'postrm'])
     put(at(`DEBIAN/${script}`), file(`deb/${script}`), 0o755)
-  const sums = filesIn(root).filter((it) => !it.startsWith('DEBIAN/') && !it.startsWith('usr/bin/'))
+  const sums = filesIn(root).filter((it) => !it.startsWith('DEBIAN/') && !lstatSync(at(it)).isSymbolicLink())
   put(at('DEBIAN/md5sums'), `${run(root, 'md5sum', ...sums)}\n`)
 
   const deb = join(CHECKOUT, 'dist', `${name}_${VERSION}_${architecture}.deb`)

@@ -31,7 +31,7 @@ export async function manPage(version: string, date: string): Promise<string> {
   const commands = (await commandLine()).commands.map(section)
   return `.TH UDPTUN\\-FAST 8 "${date}" "udptun\\-fast ${version}" "System Administration"
 .SH NAME
-udptun\\-fast \\- private Ethernet over any IP network
+udptun\\-fast, udptun\\-fast\\-wg \\- private Ethernet over any IP network
 .SH SYNOPSIS
 .B udptun\\-fast
 .I command
@@ -44,6 +44,14 @@ As a service of systemd, a tunnel is
 .BI udptun\\-fast@ name ,
 and its settings are in
 .IR /etc/udptun\\-fast/name.yaml .
+.PP
+.B udptun\\-fast\\-wg
+makes a WireGuard device for
+.BR wg (8)
+and
+.BR wg\\-quick (8);
+.B udptun\\-fast\\-wg \\-\\-help
+says how.
 .SH COMMANDS
 ${commands.join('')}.SH FILES
 ${paragraph('/etc/udptun-fast/<name>.yaml', 'The settings of the tunnel that udptun-fast@<name> starts.')}${paragraph('/var/lib/udptun-fast', 'The MAC addresses that this host keeps.')}${paragraph('/run/udptun-fast', 'The sockets by which running tunnels are asked.')}.SH SIGNALS

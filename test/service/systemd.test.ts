@@ -13,7 +13,7 @@ const machine = await Machine.boot()
 t.teardown(() => machine[Symbol.asyncDispose]())
 await machine.write(
   '/usr/local/bin/udptun-fast',
-  `#!/bin/sh\nexec ${process.execPath} ${CHECKOUT_INSIDE}/dist/program/cli/main.js "$@"\n`,
+  `#!/bin/sh\nexec ${process.execPath} ${CHECKOUT_INSIDE}/dist/\${FROM:-program}/cli/main.js "$@"\n`,
   '0755',
 )
 await machine.write(UNIT_INSIDE, readFileSync(UNIT, 'utf8'))
@@ -226,10 +226,11 @@ t.test('a mistake in the file is an error in the journal, and no reason to try a
   )
 })
 
+// Not from the bundle, because the hook needs the modules by their names.
 t.test('the watchdog ends a tunnel of which a thread is stuck, and no other', async (t) => {
   await machine.write(
     `${UNIT_INSIDE}.d/test.conf`,
-    `[Service]\nWatchdogSec=3\nRestartSec=100ms\nEnvironment=STUCK=/run/stuck/%i\nEnvironment=NODE_OPTIONS=--import=${CHECKOUT_INSIDE}/dist/test/support/service/stuck.js\n`,
+    `[Service]\nWatchdogSec=3\nRestartSec=100ms\nEnvironment=FROM=src STUCK=/run/stuck/%i\nEnvironment=NODE_OPTIONS=--import=${CHECKOUT_INSIDE}/dist/test/support/service/stuck.js\n`,
   )
   await machine.ok('systemctl', 'daemon-reload')
   const stuck = ['main', 'tap', 'udp'] as const
