@@ -40,6 +40,7 @@ const MEASURES_TIME: ReadonlySet<string> = new Set([
   'net/life/shape',
   'net/life/stop',
   'net/pmtu/paths',
+  'net/private/wg-many',
   'net/timing/start',
   'net/timing/status',
   'net/timing/steady',

@@ -21,10 +21,10 @@ export async function runTunnel(options: Omit<TunnelOptions, 'platform' | 'signa
   const { log, faults, reread } = options
   const abort = new AbortController()
   const ends = ['SIGTERM', 'SIGINT', ...(reread === undefined ? (['SIGHUP'] as const) : [])] as const
-  const asked = new Promise<string>((resolve) => {
+  const asked = new Promise<{ readonly signal: NodeJS.Signals }>((resolve) => {
     const stop = (signal: NodeJS.Signals) => {
       abort.abort()
-      resolve(`by ${signal}`)
+      resolve({ signal })
     }
     for (const signal of ends) process.on(signal, stop)
     void onStarterGone(() => stop('SIGHUP'))
@@ -55,6 +55,7 @@ export async function runTunnel(options: Omit<TunnelOptions, 'platform' | 'signa
   supervision?.stopping()
   await tunnel.stop()
   if (reason instanceof Error) throw reason
-  log.info(reason.startsWith('by ') ? `stopped ${reason}` : `${reason}, so this ends`)
+  if (typeof reason === 'string') log.info(`${reason}, so this ends`)
+  else log.info(reason, `stopped by ${reason.signal}`)
   return end(0)
 }

@@ -24,7 +24,7 @@ export interface ReloaderOptions {
   readonly log: Logger
 }
 
-/** What somebody wants instead of what runs. */
+/** What somebody wants instead of what runs. Their keys are checked. */
 export interface Wanted {
   readonly peers: readonly PeerSettings[]
   /** As in {@link Peers.apply}. */
@@ -83,7 +83,7 @@ export class Reloader {
       const now = wanted(settings.peers)
       if (typeof now === 'number') return now
       if (now.identity !== undefined) await this.#options.privateSide?.changeKey(now.identity)
-      const changes = await this.#apply({ ...settings, peers: now.peers }, now.placed)
+      const changes = await this.#apply({ ...settings, peers: now.peers }, now.placed, true)
       then()
       return changes
     })
@@ -95,9 +95,9 @@ export class Reloader {
     return done
   }
 
-  async #apply(settings: Settings, placed?: ReadonlySet<string>): Promise<PeerChanges> {
+  async #apply(settings: Settings, placed?: ReadonlySet<string>, areChecked?: boolean): Promise<PeerChanges> {
     try {
-      return await this.#options.peers.apply(settings, placed)
+      return await this.#options.peers.apply(settings, placed, areChecked)
     } finally {
       // The peers hold copies of their own.
       for (const { preshared_key_file } of settings.peers) preshared_key_file?.wipe()

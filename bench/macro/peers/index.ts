@@ -4,7 +4,14 @@ import { openvpn } from './openvpn.js'
 import type { Peer } from './peer.js'
 import { socat } from './socat.js'
 import { tinc } from './tinc.js'
-import { udptunFast, udptunFastFragments, udptunFastPrivate, udptunFastWorkers } from './udptun-fast.js'
+import {
+  udptunFast,
+  udptunFastFragments,
+  udptunFastPrivate,
+  udptunFastPrivateTun,
+  udptunFastWg,
+  udptunFastWorkers,
+} from './udptun-fast.js'
 import { underlay } from './underlay.js'
 import { vxlan } from './vxlan.js'
 import { wireguardGo, wireguardGoTrixie } from './wireguard-go.js'
@@ -27,6 +34,8 @@ export const PEERS: readonly Peer[] = [
   tinc,
   udptunFastFragments,
   udptunFastPrivate,
+  udptunFastPrivateTun,
+  udptunFastWg,
   wireguardGoTrixie,
 ]
 

@@ -6,9 +6,11 @@ import { version } from '../../../src/package/version.js'
 import { IPV6_MIN_MTU_BYTES } from '../../../src/wire/ip.js'
 import { type Lab, OVERLAY_PREFIX, type Site } from '../lab.js'
 import { devicesAppear, ETHERNET_BYTES, UDP_IPV4_BYTES } from './device.js'
-import { overlayTunnel, type Peer, type Tunnel } from './peer.js'
+import { installed, overlayTunnel, type Peer, type Tunnel } from './peer.js'
+import { prepareByWg } from './wireguard-go.js'
 
 const PROGRAM = fileURLToPath(new URL('../../../program/cli/main.js', import.meta.url))
+const WG_PROGRAM = fileURLToPath(new URL('../../../program/cli/wg.js', import.meta.url))
 const DEVICE = 'tap0'
 
 /** The name of this project's tunnel in the measurements. */
@@ -82,18 +84,41 @@ export const udptunFastPrivate: Peer = {
   startSeconds: 1,
   settleSeconds: SETTLE_SECONDS,
   available: async () => ({ version }),
-  prepare: async (lab) => {
-    const make = (name: string) => {
-      const key = clampPrivateKey(randomBytes(32))
-      return { file: lab.file(`${name}.key`, formatKey(key)), publicKey: formatKey(derivePublicKey(key)) }
-    }
-    const keys = { near: make('near'), far: make('far') }
-    const flags = (site: Site) => [
-      ...['--private-key-file', keys[site.name].file],
-      ...['--peer-key', keys[lab.other(site).name].publicKey],
-    ]
-    return () => start(lab, undefined, flags)
+  prepare: (lab) => preparePrivate(lab),
+}
+
+async function preparePrivate(lab: Lab, ...more: readonly string[]): Promise<() => Promise<Tunnel>> {
+  const make = (name: string) => {
+    const key = clampPrivateKey(randomBytes(32))
+    return { file: lab.file(`${name}.key`, formatKey(key)), publicKey: formatKey(derivePublicKey(key)) }
+  }
+  const keys = { near: make('near'), far: make('far') }
+  const flags = (site: Site) => [
+    ...['--private-key-file', keys[site.name].file],
+    ...['--peer-key', keys[lab.other(site).name].publicKey],
+    ...more,
+  ]
+  return () => start(lab, undefined, flags)
+}
+
+/** The same in mode tun, with the MTU of {@link udptunFastWg}. */
+export const udptunFastPrivateTun: Peer = {
+  ...udptunFastPrivate,
+  name: 'udptun-fast-private-tun',
+  title: 'udptun-fast, private, mode tun',
+  prepare: (lab) => preparePrivate(lab, '--mode', 'tun', '--mtu', String(lab.spec.mtuBytes - 80)),
+}
+
+/** The same as a device of udptun-fast-wg, which wg(8) sets up. */
+export const udptunFastWg: Peer = {
+  ...udptunFastPrivate,
+  name: 'udptun-fast-wg',
+  title: 'udptun-fast, set up by wg',
+  async available() {
+    const wg = await installed('wg')
+    return 'reason' in wg ? wg : { version }
   },
+  prepare: (lab) => prepareByWg(lab, process.execPath, WG_PROGRAM, '--log-level', 'error'),
 }
 
 /** On an underlay with this MTU, frames of a device with IPv6's least MTU are not fragmented. */

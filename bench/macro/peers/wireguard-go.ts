@@ -16,7 +16,7 @@ export const wireguardGo: Peer = {
   encrypts: true,
   startSeconds: 0.4,
   available: () => installed('wireguard-go', 'wg'),
-  prepare: (lab) => prepare(lab, 'wireguard-go'),
+  prepare: (lab) => prepareByWg(lab, 'wireguard-go'),
 }
 
 const CACHE = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
@@ -33,10 +33,15 @@ export const wireguardGoTrixie: Peer = {
     const wg = await installed('wg')
     return 'reason' in wg ? wg : { version: '0.0.20231211' }
   },
-  prepare: (lab) => prepare(lab, TRIXIE),
+  prepare: (lab) => prepareByWg(lab, TRIXIE),
 }
 
-async function prepare(lab: Lab, program: string): Promise<() => Promise<Tunnel>> {
+/** Two devices that `program` makes, and that wg(8) sets up. @param args come before `-f` and the device's name */
+export async function prepareByWg(
+  lab: Lab,
+  program: string,
+  ...args: readonly string[]
+): Promise<() => Promise<Tunnel>> {
   const generate = async () => {
     const secret = await lab.run(lab.near.host, 'wg', ['genkey'])
     return { secret, public: await lab.run(lab.near.host, 'wg', ['pubkey'], secret) }
@@ -57,7 +62,7 @@ async function prepare(lab: Lab, program: string): Promise<() => Promise<Tunnel>
   return async () => {
     const pids = lab.sites.map(
       ({ host, name }) =>
-        lab.daemon(host, program, ['-f', devices[name]], { WG_PROCESS_FOREGROUND: '1' }).pid,
+        lab.daemon(host, program, [...args, '-f', devices[name]], { WG_PROCESS_FOREGROUND: '1' }).pid,
     )
     await devicesAppear(lab, devices)
     for (const site of lab.sites) {

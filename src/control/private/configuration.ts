@@ -6,7 +6,7 @@ import {
   wipeOperation,
 } from '../../command/wireguard/operation.js'
 import type { Configurable } from '../../command/wireguard/server.js'
-import type { PeerSettings } from '../../config/schema.js'
+import { MAX_OVERLAY, MAX_PEERS, type PeerSettings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
 import { EINVAL, KernelError } from '../../linux/errno.js'
 import { wipeUnusedIdentities } from '../../noise/keys.js'
@@ -105,7 +105,12 @@ export class Configuration implements Configurable {
     const identity = key === undefined ? undefined : privateSide.identityWith(key)
     const { own } = identity ?? privateSide
     const wanted = wantedPeers(running, operation, own?.publicKey)
-    if (typeof wanted === 'number') return wanted
+    if (typeof wanted === 'number') {
+      this.#options.log.warn(
+        `wg wants more than ${MAX_PEERS} peers, or more than ${MAX_OVERLAY} networks, and no more fit here; nothing has changed`,
+      )
+      return wanted
+    }
     for (const peer of wanted.peers) if (!running.includes(peer)) privateSide.check(peer, own)
     const errno = this.#send(operation)
     if (errno !== 0) return errno

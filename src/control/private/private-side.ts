@@ -39,6 +39,12 @@ const TICK_MS = 100
 const TURN_MESSAGES = 8
 
 /**
+ * How many handshakes begin in one turn, each of which takes a millisecond. Many peers may be set at once, and whoever has
+ * set them waits.
+ */
+const TURN_HANDSHAKES = 8
+
+/**
  * How many moves of a peer are followed in a second, and in one burst. If somebody on the way rewrites source
  * addresses, each datagram may be a move. Further moves are followed by the next ticks.
  */
@@ -90,6 +96,10 @@ export class PrivateSide {
   /** The workers find the same one. */
   readonly #crypto = findCrypto().name
   #closed = false
+  /** How many handshakes have begun in this turn, the rows whose turn comes later, and what ends the turn. */
+  #begun = 0
+  readonly #toBegin = new Set<number>()
+  #turn: Timer | undefined
 
   constructor(options: PrivateSideOptions) {
     const { privateKey, encap, platform, tables, roster, faults } = options
@@ -270,7 +280,21 @@ export class PrivateSide {
 
   /** The settings or a lookup have given the peer's endpoint. Begins a handshake with it. */
   located(row: number): void {
-    this.#handshakes.peer(row)?.initiate(this.#nowMs)
+    if (this.#begun < TURN_HANDSHAKES) {
+      this.#begun++
+      this.#handshakes.peer(row)?.initiate(this.#nowMs)
+    } else this.#toBegin.add(row)
+    this.#turn ??= this.#options.platform.clock.after(1, () => this.#beginMore())
+  }
+
+  /** Begins those handshakes that did not fit into the last turn. */
+  #beginMore(): void {
+    this.#turn = undefined
+    this.#begun = 0
+    if (this.#closed) return
+    const rows = [...this.#toBegin]
+    this.#toBegin.clear()
+    for (const row of rows) this.#apart(row, () => this.located(row))
   }
 
   /** This host sends from another address from now on. A peer follows what it can open. */
@@ -333,6 +357,7 @@ export class PrivateSide {
     this.#ticker.cancel()
     this.#reader.close()
     this.#rounds.close()
+    this.#turn?.cancel()
     wipe(this.#privateKey)
     this.#each((row) => this.remove(row))
   }
