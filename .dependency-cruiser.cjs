@@ -37,6 +37,7 @@ const MAY_IMPORT = {
     'key-text',
   ],
   command: ['config', 'control', 'errors', 'key-text', 'linux'],
+  observe: ['command/unix-socket', 'config/metrics-place', 'control', 'errors'],
   lab: ['command', 'linux'],
   demo: ['command', 'control', 'errors', 'lab', 'linux'],
   cli: [
@@ -48,6 +49,7 @@ const MAY_IMPORT = {
     'errors',
     'linux',
     'noise',
+    'observe',
     'version',
     'wire',
     'key-text',

@@ -8,6 +8,7 @@ import {
   MODES,
   OFFLOAD_MODES,
   ROUTE_MODES,
+  type Settings,
   WARM_UP_MODES,
 } from '../config/schema.js'
 import { Secret } from '../config/secret.js'
@@ -16,6 +17,7 @@ import { startTunnel } from '../control/assembly.js'
 import { Faults, noLostLines } from '../control/faults.js'
 import { UserError, usageError } from '../errors.js'
 import { signalOnParentDeath } from '../linux/process.js'
+import type { Observer } from '../observe/observer.js'
 import { end } from './fail.js'
 import { createLog } from './log.js'
 import { explainLimits, requireRereadable, requireWorkingDirectory } from './surroundings.js'
@@ -71,6 +73,7 @@ export function addStart(program: Command): void {
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .option('--wireguard <wg0.conf>', 'read settings from a file for wg-quick(8); implies --mode tun')
     .option('--skip-hooks', 'with --wireguard: accept a file with PostUp and the like, and do not run them')
+    .option('--metrics <[addr:]port|socket>', descriptionOf('metrics'))
     .addOption(new Option('--log-level <level>', descriptionOf('log_level')).choices(LOG_LEVELS))
     .option('--json', descriptionOf('json'))
     .addHelpText('after', EXAMPLES)
@@ -105,6 +108,7 @@ interface Flags {
   config?: string
   wireguard?: string
   skipHooks?: boolean
+  metrics?: string
   logLevel?: string
   json?: boolean
 }
@@ -125,6 +129,13 @@ async function reader(
   if (config === undefined) return undefined
   const { readConfigFile } = await import('../config/yaml-file.js')
   return () => readConfigFile(config)
+}
+
+/** Opens what serves metrics and health. Only if they are wanted is it worth the time to load it. */
+async function observerFor({ metrics }: Settings, faults: Faults): Promise<Observer | undefined> {
+  if (metrics === undefined) return undefined
+  const { Observer } = await import('../observe/observer.js')
+  return Observer.open(metrics, faults)
 }
 
 async function start(addresses: string[], flags: Flags): Promise<void> {
@@ -198,11 +209,17 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
   })
   let reload = async () => {}
   if (reread !== undefined) process.on('SIGHUP', () => void reload())
+  const observer = await observerFor(settings, faults)
   const starting = startTunnel({ settings, log, faults, signal: abort.signal, reread })
   const tunnel = await starting.catch((error: unknown) => {
+    observer?.close()
     if (abort.signal.aborted) return end(0)
     throw explainLimits(error)
   })
+  if (observer !== undefined) {
+    observer.attach(tunnel)
+    log.info({ metrics: observer.where }, `metrics and health are served at ${observer.where}`)
+  }
   reload = async () => {
     try {
       await tunnel.reload()
@@ -212,7 +229,9 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     }
   }
   const reason = await Promise.race([asked, tunnel.died])
+  observer?.detach()
   await tunnel.stop()
+  observer?.close()
   if (reason instanceof Error) throw reason
   log.info({ signal: reason }, `stopped by ${reason}`)
   await end(0)

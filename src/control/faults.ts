@@ -19,6 +19,7 @@ export const FAULT_PLACES = {
   addresses: 'forgetting old addresses',
   command: 'answering a command',
   reload: 'reading the settings again',
+  metrics: 'telling metrics and health',
 } as const
 
 export type FaultPlace = keyof typeof FAULT_PLACES

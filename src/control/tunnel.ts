@@ -1,6 +1,7 @@
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
 import type { FdbReport } from './addresses.js'
+import { checkHealth, type Health } from './health.js'
 import { IcmpWatch } from './icmp-watch.js'
 import { enableOffloads, OffloadWatch } from './offload.js'
 import { loadPrivateSide, makeParts, type Parts, type PartsOptions } from './parts.js'
@@ -123,6 +124,12 @@ export class Tunnel {
     return this.#reporter.report()
   }
 
+  /** Takes two seconds if a worker does not turn. */
+  health(): Promise<Health> {
+    const { clock, workers } = this.#options.platform
+    return checkHealth({ clock, workers, counters: this.#parts.tables.counters, device: this.#opened })
+  }
+
   fdb(): FdbReport {
     const { addresses, roster } = this.#parts
     return addresses.report((row) => roster.at(row)?.name)
@@ -158,6 +165,7 @@ export class Tunnel {
     const { channel, peers } = this.#parts
     const commands = {
       status: () => this.status(),
+      health: () => this.health(),
       fdb: () => this.fdb(),
       reload: () => this.reload(),
       mtu_refresh: () => this.refreshMtu(),

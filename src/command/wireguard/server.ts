@@ -1,11 +1,10 @@
-import { once } from 'node:events'
-import { mkdirSync, rmSync, statSync } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import { mkdirSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { EIO } from '../../linux/errno.js'
-import { isListening } from '../exchange.js'
 import { ANSWER_WITHIN_MS, isOwn } from '../path.js'
 import type { OnFault } from '../server.js'
+import { isSocket, listenAt } from '../unix-socket.js'
 import { errnoText, writeGet } from './get-text.js'
 import type { DeviceConfiguration, SetOperation } from './operation.js'
 import { readWiped } from './own-buffer.js'
@@ -13,9 +12,6 @@ import { OperationReader } from './reader.js'
 
 /** Where wg(8) looks for the sockets of programs. All network namespaces share it. */
 const DIRECTORY = '/var/run/wireguard'
-
-/** Neither the group nor others can connect. */
-const UMASK = 0o177
 
 /** A tunnel whose configuration can be read and changed. */
 export interface Configurable {
@@ -57,12 +53,7 @@ export async function serveWireGuard(
   })
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 })
-    await listen(server, path).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE' || !isSocket(path) || (await isListening(path))) throw error
-      // A killed tunnel has left it behind.
-      rmSync(path, { force: true })
-      await listen(server, path)
-    })
+    await listenAt(server, path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EADDRINUSE' && isSocket(path)) return refuse(`another tunnel or program answers at ${path}`)
@@ -76,21 +67,6 @@ export async function serveWireGuard(
     server.close()
     for (const socket of sockets) socket.destroy()
   }
-}
-
-function isSocket(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isSocket() === true
-}
-
-async function listen(server: Server, path: string): Promise<void> {
-  const before = process.umask(UMASK)
-  try {
-    // Node.js makes the socket before this returns.
-    server.listen(path)
-  } finally {
-    process.umask(before)
-  }
-  await once(server, 'listening')
 }
 
 /** Answers one operation after the other, until the other side has enough. */

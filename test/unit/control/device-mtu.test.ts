@@ -29,7 +29,7 @@ class Kernel {
     const before = this.#mtu.present
     const all = { ...WISH, ...wish }
     const now = this.#mtu.choose(
-      { mtuBytes, bridge: bridge && { index: 3, name: 'br0', ...bridge, mtuBytes: bridgeBytes } },
+      { mtuBytes, up: true, bridge: bridge && { index: 3, name: 'br0', ...bridge, mtuBytes: bridgeBytes } },
       all,
     )
     this.mtuBytes = now.bytes
