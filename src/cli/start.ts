@@ -71,6 +71,7 @@ export function addStart(program: Command): void {
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .option('--wireguard <wg0.conf>', 'read settings from a file for wg-quick(8); implies --mode tun')
     .option('--skip-hooks', 'with --wireguard: accept a file with PostUp and the like, and do not run them')
+    .option('--metrics <[addr:]port|socket>', descriptionOf('metrics'))
     .addOption(new Option('--log-level <level>', descriptionOf('log_level')).choices(LOG_LEVELS))
     .option('--json', descriptionOf('json'))
     .addHelpText('after', EXAMPLES)
@@ -107,6 +108,7 @@ interface Flags {
   config?: string
   wireguard?: string
   skipHooks?: boolean
+  metrics?: string
   logLevel?: string
   json?: boolean
 }
