@@ -23,8 +23,11 @@ export function isSocket(path: string): boolean {
  *   bind(2), listen(2) and link(2)
  */
 export async function listenAt(server: Server, path: string): Promise<() => void> {
-  const temporary = join(dirname(path), `.${randomBytes(3).toString('hex')}`)
+  const directory = dirname(path)
+  const temporary = join(directory, `.${randomBytes(3).toString('hex')}`)
   try {
+    // Node.js says EACCES if the directory is not there.
+    statSync(directory)
     await listen(server, temporary)
     await name(temporary, path)
   } catch (error) {
