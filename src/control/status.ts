@@ -12,7 +12,7 @@ import type { PrivacyStatus } from './private/private-side.js'
 
 /**
  * The number of the form of the JSON that `status` and `peers` print. It rises when a field goes, or means something
- * else. New fields may come without. The form itself is in observe/status-schema.ts.
+ * else. New fields may come without. The form itself is in docs/status.schema.json.
  */
 export const STATUS_SCHEMA = 1
 

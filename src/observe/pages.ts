@@ -18,12 +18,17 @@ export interface Observed {
 const NOT_UP: Answer = { status: 503, type: 'text/plain; charset=utf-8', body: 'the tunnel is not up\n' }
 
 /** An error of this program. The log has it. */
-const FAULT: Answer = { status: 500, type: 'text/plain; charset=utf-8', body: 'a fault; see the log\n' }
+const FAULT: Answer = {
+  status: 500,
+  type: 'text/plain; charset=utf-8',
+  body: 'an error of this program: the log has it\n',
+}
 
 /** The pages about a tunnel. */
 export class Pages {
   /** Undefined: there is none now. */
   #observed: Observed | undefined
+  #startS = 0
   readonly #faults: Pick<Faults, 'take'>
   readonly #health = new Lately(async () => this.#observed?.health())
   readonly #metrics = new Map(FORMS.map((form) => [form, new Lately(() => this.#makeMetrics(form))]))
@@ -34,6 +39,7 @@ export class Pages {
 
   set observed(observed: Observed | undefined) {
     this.#observed = observed
+    if (observed !== undefined) this.#startS = Math.round(Date.now() / 1000)
   }
 
   readonly byPath: Readonly<Record<string, Page>> = {
@@ -55,8 +61,11 @@ export class Pages {
     const health = await this.#health.get()
     if (observed === undefined || health === undefined) return undefined
     const report = observed.status()
-    const nowS = Date.now() / 1000
-    return expose([...tunnelFamilies(report, health, nowS), ...peerFamilies(report.peers, nowS)], form)
+    const families = [
+      ...tunnelFamilies(report, health, this.#startS),
+      ...peerFamilies(report.peers, Date.now() / 1000),
+    ]
+    return expose(families, form)
   }
 
   async #kept(make: () => Promise<Answer | undefined>): Promise<Answer> {

@@ -11,9 +11,9 @@ const RINGS = ['outbound', 'inbound'] as const
 
 /**
  * What is known of the tunnel as a whole.
- * @param nowS the calendar's time since 1970, in seconds
+ * @param startS when it started, in seconds since 1970; given, so that it is the same in all answers
  */
-export function tunnelFamilies(report: StatusReport, health: Health, nowS: number): Family[] {
+export function tunnelFamilies(report: StatusReport, health: Health, startS: number): Family[] {
   return [
     gauge('build_info', 'The version of this program, and of Node.js.', 'version node', [
       [1, report.version, process.versions.node],
@@ -24,7 +24,7 @@ export function tunnelFamilies(report: StatusReport, health: Health, nowS: numbe
     gauge('up', 'Whether the tunnel works: as /healthz says.', '', [[health.healthy]]),
     gauge('device_up', 'Whether the device is set up.', '', [[report.device_up]]),
     gauge('listen_up', 'Whether there is an address to listen on.', '', [[report.listen_trouble === null]]),
-    gauge('start_time_seconds', 'When the tunnel started.', '', [[Math.round(nowS - report.uptime_s)]]),
+    gauge('start_time_seconds', 'When the tunnel started.', '', [[startS]]),
     gauge('private', 'Whether the tunnel is private.', '', [[report.privacy !== null]]),
     gauge('crypto_info', 'What seals the messages of a private tunnel.', 'crypto', [
       [report.privacy === null ? null : 1, report.privacy?.crypto ?? ''],
