@@ -13,6 +13,11 @@ export interface NpmPackage {
   readonly text: string | undefined
 }
 
+/** Whether a line of a licence says who has the copyright. "The above copyright notice" and a point "(c)" do not. */
+export function namesHolder(line: string): boolean {
+  return /^\s*(copyright\b.*(\d{4}|\(c\)|©)|(\(c\)|©)\s*(copyright\s*)?\d{4})/i.test(line)
+}
+
 /** @param folder of an unpacked package */
 export function readNpmPackage(folder: string): NpmPackage {
   const { name, version, license, author } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
@@ -20,9 +25,10 @@ export function readNpmPackage(folder: string): NpmPackage {
   const file = readdirSync(folder).find((it) => /^(licen[cs]e|copying)(\.\w+)?$/i.test(it))
   const text = file === undefined ? undefined : readFileSync(join(folder, file), 'utf8')
   const lines = (text ?? '').split('\n').map((line) => line.trim())
-  // "The above copyright notice" is no holder.
-  const found = lines.filter((line) => /^(copyright|\(c\)|©)/i.test(line) && /\d{4}|\(c\)|©/i.test(line))
-  const holders = found.map((line) => line.replace(/^(copyright|\(c\)|©|:|\s)+/i, '').trim()).filter(Boolean)
+  const holders = lines
+    .filter(namesHolder)
+    .map((line) => line.replace(/^(copyright|\(c\)|©|:|\s)+/i, '').trim())
+    .filter(Boolean)
   const writer = typeof author === 'object' ? author?.name : author
   return {
     name,

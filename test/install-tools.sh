@@ -19,4 +19,12 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends $missing
 
 # The tests start Prometheus themselves. Debian's package starts it at once, and at each boot.
-case "$missing" in *prometheus*) [ ! -d /run/systemd/system ] || systemctl disable --now -q prometheus ;; esac
+case "$missing" in
+*prometheus*)
+  if [ -d /run/systemd/system ]; then
+    systemctl disable --now --quiet prometheus
+  elif [ -x /etc/init.d/prometheus ]; then
+    /etc/init.d/prometheus stop >/dev/null || true
+  fi
+  ;;
+esac

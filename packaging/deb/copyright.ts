@@ -1,4 +1,7 @@
-import type { NpmPackage } from '../npm-package.js'
+import { type NpmPackage, namesHolder } from '../npm-package.js'
+
+/** Licences of which Debian has the text (its policy, 12.5). */
+const COMMON: ReadonlySet<string> = new Set(['Apache-2.0'])
 
 /** A field of several lines (Debian's policy, 5.6.13): an empty line is a dot. */
 const indented = (text: string) =>
@@ -26,6 +29,8 @@ export function copyrightFile(
     return `Files: ${files}\nCopyright: ${[...holders].join('\n ')}\nLicense: ${[...licenses].join(' and ')}\n`
   }
   const licences = [...new Set(all.map(({ license }) => license))].sort().map((license) => {
+    if (COMMON.has(license))
+      return `License: ${license}\n On Debian systems, the text is in /usr/share/common-licenses/${license}.\n`
     const text = all.find((it) => it.license === license && it.text !== undefined)?.text
     if (text === undefined) throw new Error(`no package has the text of the licence ${license}`)
     return `License: ${license}\n${indented(withoutHolders(text))}\n`
@@ -43,6 +48,6 @@ export function copyrightFile(
 function withoutHolders(text: string): string {
   return text
     .split('\n')
-    .filter((line) => !/^\s*(copyright|\(c\)|©).*(\d{4}|\(c\)|©)/i.test(line))
+    .filter((line) => !namesHolder(line))
     .join('\n')
 }

@@ -20,6 +20,9 @@ t.test('holders are who the licence names, or the author', async (t) => {
   t.same(put('b', { name: 'X', email: 'x@y.z' }).holders, ['X'])
   t.same(put('c', 'X', 'ISC').holders, ['X'])
   t.same(put('d', undefined).holders, ['the authors of d'])
+  const apache = '(a) You must\n(c) You must retain\n   Copyright [yyyy] [name of copyright owner]\n'
+  t.same(put('e', 'X', apache).holders, ['X'])
+  t.same(put('f', 'X', '(c) 2020 A\n© 2021 B\nCopyright © C\n').holders, ['2020 A', '2021 B', 'C'])
 })
 
 t.test('a package that does not say what its licence is is refused', async (t) => {

@@ -17,6 +17,16 @@ t.test('a licence of which no package has the text makes no file', async (t) => 
   })
 })
 
+t.test('a licence that Debian has is not repeated', async (t) => {
+  const apache = { ...OWN, license: 'Apache-2.0', text: 'Apache License' }
+  const file = copyrightFile(OWN, [apache], new Map())
+  t.match(
+    file,
+    'License: Apache-2.0\n On Debian systems, the text is in /usr/share/common-licenses/Apache-2.0.\n',
+  )
+  t.notMatch(file, 'Apache License')
+})
+
 t.test('each package has its paragraph, and each licence its text, once', async (t) => {
   const isc = { ...OWN, name: 'i', license: 'ISC', holders: ['2020 A', '2021 B'], text: 'ISC text' }
   const file = copyrightFile(
