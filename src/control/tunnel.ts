@@ -1,8 +1,10 @@
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
 import type { FdbReport } from './addresses.js'
+import { deferred } from './deferred.js'
 import { IcmpWatch } from './icmp-watch.js'
-import { enableOffloads, OffloadWatch } from './offload.js'
+import { OffloadWatch } from './offload.js'
+import { openDevice } from './open-device.js'
 import { loadPrivateSide, makeParts, type Parts, type PartsOptions } from './parts.js'
 import { PeerRoutes } from './peer-routes.js'
 import type { Device } from './platform.js'
@@ -313,36 +315,4 @@ export class Tunnel {
     peers.warnOfMissingRoutes()
     this.#routes.look()
   }
-}
-
-/** A promise, and what resolves it. */
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => {}
-  const promise = new Promise<T>((then) => {
-    resolve = then
-  })
-  return { promise, resolve }
-}
-
-/** Makes the device, tells the workers what they must know, and starts them. @throws UserError */
-async function openDevice(
-  { settings, platform }: TunnelOptions,
-  { addresses, channel, datapath, device, peerRows, peers, privateSide, tables }: Parts,
-  resources: Resources,
-): Promise<Device> {
-  const opened = device.open(platform)
-  addresses.setOwnMac(opened.mac)
-  peers.configure()
-  datapath.open(opened)
-  enableOffloads(tables.offloads, opened, platform.socket, settings.offload === 'auto')
-  resources.defer(() => platform.workers.stop())
-  await platform.workers.start({
-    mode: settings.mode,
-    relay: settings.relay,
-    keys: privateSide?.handshakeKeys,
-    warmUp: settings.warm_up === 'auto',
-  })
-  resources.defer(() => peerRows.close())
-  resources.defer(() => channel.close())
-  return opened
 }
