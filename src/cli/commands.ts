@@ -10,6 +10,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) 
   peers: async () => (await import('./peers.js')).addPeers,
   fdb: async () => (await import('./fdb.js')).addFdb,
   reload: async () => (await import('./reload.js')).addReload,
+  strip: async () => (await import('./strip.js')).addStrip,
   mtu: async () => (await import('./mtu.js')).addMtu,
   keygen: async () => (await import('./keys.js')).addKeygen,
   pubkey: async () => (await import('./keys.js')).addPubkey,

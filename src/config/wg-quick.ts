@@ -8,6 +8,7 @@ import { Secret } from './secret.js'
 import { parseFwMark, parsePublicKey, parseTable } from './values.js'
 import { headingOf, linesOf, squeezed, squeezedText } from './wg-lines.js'
 import { type MergedPeer, mergePeers, type PeerSection } from './wg-peers.js'
+import { HOOKS, QUICK_KEYS } from './wg-split.js'
 import {
   parseAddresses,
   parseAllowedIps,
@@ -25,11 +26,8 @@ const MAX_BYTES = 1024 * 1024
 const EQUALS = 0x3d
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
-/** Commands that wg-quick(8) runs. */
-const HOOKS = ['PreUp', 'PostUp', 'PreDown', 'PostDown'] as const
-
-/** Keys that wg-quick(8) reads itself. It takes no white space within their names. The others are wg(8)'s. */
-const QUICK_KEYS: ReadonlySet<string> = new Set(['Address', 'MTU', 'DNS', 'Table', 'SaveConfig', ...HOOKS])
+/** The others are wg(8)'s. */
+const OWN_KEYS: ReadonlySet<string> = new Set(QUICK_KEYS)
 
 export interface WgQuickOptions {
   /** Whether to accept a file with commands, which are not run. */
@@ -47,6 +45,22 @@ export interface WgQuickFile extends ConfigFile {
  * @throws UserError (exit code 2), with the line
  */
 export function readWgQuick(path: string, options: WgQuickOptions = {}): WgQuickFile {
+  const { bytes, open } = readWgQuickBytes(path, '--wireguard: ')
+  try {
+    const file = Secret.wipedOnError(() => parseWgQuick(path, bytes, options))
+    return open === undefined ? file : { ...file, warnings: [open, ...file.warnings] }
+  } finally {
+    bytes.fill(0)
+  }
+}
+
+/**
+ * Reads such a file whole.
+ * @param about begins the sentence about a file that cannot be read
+ * @returns bytes that the caller wipes; and a sentence if other users can read the file
+ * @throws UserError (exit code 2)
+ */
+export function readWgQuickBytes(path: string, about = ''): { bytes: Buffer; open: string | undefined } {
   let open: string | undefined
   let bytes: Buffer
   try {
@@ -54,15 +68,11 @@ export function readWgQuick(path: string, options: WgQuickOptions = {}): WgQuick
       open = openToOthers(path, mode)
     })
   } catch (error) {
-    throw usageError(`--wireguard: ${(error as Error).message}`)
+    throw usageError(`${about}${(error as Error).message}`)
   }
-  try {
-    if (bytes.length === MAX_BYTES) throw usageError(`${path} is longer than any file for wg-quick; check it`)
-    const file = Secret.wipedOnError(() => parseWgQuick(path, bytes, options))
-    return open === undefined ? file : { ...file, warnings: [open, ...file.warnings] }
-  } finally {
-    bytes.fill(0)
-  }
+  if (bytes.length < MAX_BYTES) return { bytes, open }
+  bytes.fill(0)
+  throw usageError(`${path} is longer than any file for wg-quick; check it`)
 }
 
 /**
@@ -134,12 +144,12 @@ class Reader {
     // wg takes white space anywhere, even within the name of a key.
     const squeezed = lower.replace(/\s/g, '')
     const [known, take] =
-      Object.entries(keys).find(([it]) => it.toLowerCase() === (QUICK_KEYS.has(it) ? lower : squeezed)) ?? []
+      Object.entries(keys).find(([it]) => it.toLowerCase() === (OWN_KEYS.has(it) ? lower : squeezed)) ?? []
     if (known === undefined || take === undefined) {
       const title = section === 'peer' ? 'Peer' : 'Interface'
       throw this.fail(number, `there is no such key in [${title}]; there are ${Object.keys(keys).join(', ')}`)
     }
-    if (rest.length === 0 && !QUICK_KEYS.has(known))
+    if (rest.length === 0 && !OWN_KEYS.has(known))
       throw this.fail(
         number,
         `${known} has no value, and wg does not take that either; give it one or leave it out`,
