@@ -8,7 +8,7 @@ import { Secret } from './secret.js'
 import { parseFwMark, parsePublicKey, parseTable } from './values.js'
 import { headingOf, linesOf, squeezed, squeezedText } from './wg-lines.js'
 import { type MergedPeer, mergePeers, type PeerSection } from './wg-peers.js'
-import { HOOKS, QUICK_KEYS } from './wg-split.js'
+import { HOOKS, type HookName, QUICK_KEYS } from './wg-split.js'
 import {
   parseAddresses,
   parseAllowedIps,
@@ -32,12 +32,30 @@ const OWN_KEYS: ReadonlySet<string> = new Set(QUICK_KEYS)
 export interface WgQuickOptions {
   /** Whether to accept a file with commands, which are not run. */
   readonly skipHooks?: boolean | undefined
+  /** Whether to accept a file with commands, which the caller runs. */
+  readonly allowHooks?: boolean | undefined
+  /** Whether the caller does what `SaveConfig` asks for. */
+  readonly saves?: boolean | undefined
+}
+
+/** What wg-quick(8) does by a file beside making the tunnel. */
+export interface QuickLines {
+  /** The commands, in their order. */
+  readonly hooks: Readonly<Record<HookName, readonly string[]>>
+  /** Whether they may be run. */
+  readonly runsHooks: boolean
+  /** Whether the running configuration is written into the file at the end. */
+  readonly saveConfig: boolean
+  readonly givesMtu: boolean
+  /** As it is written; empty if nothing is. */
+  readonly table: string
 }
 
 /** A file in the format of wg-quick(8), as settings. */
 export interface WgQuickFile extends ConfigFile {
   /** One sentence for each line that does not do here what it does for wg-quick, or that another one overrides. */
   readonly warnings: readonly string[]
+  readonly quick: QuickLines
 }
 
 /**
@@ -81,15 +99,15 @@ export function readWgQuickBytes(path: string, about = ''): { bytes: Buffer; ope
  * @param path only for messages
  * @param bytes are changed; the caller wipes them
  */
-export function parseWgQuick(path: string, bytes: Buffer, { skipHooks }: WgQuickOptions = {}): WgQuickFile {
-  const reader = new Reader(path)
+export function parseWgQuick(path: string, bytes: Buffer, options: WgQuickOptions = {}): WgQuickFile {
+  const reader = new Reader(path, options)
   if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK))
     throw reader.fail(
       1,
       'the file begins with a byte-order mark, and wg does not take that either; save it without',
     )
   for (const [number, line] of linesOf(bytes)) reader.read(number, line)
-  return reader.finish(skipHooks === true)
+  return reader.finish()
 }
 
 /** What to do if one of these settings is missing. */
@@ -105,12 +123,16 @@ class Reader {
   readonly #lines = new Map<string, number>()
   readonly #sections: PeerSection[] = []
   readonly #warnings: string[] = []
-  readonly #hooks: { readonly line: number; readonly name: string }[] = []
+  readonly #options: WgQuickOptions
+  readonly #hooks: { readonly line: number; readonly name: HookName; readonly command: string }[] = []
+  #saveConfig = false
+  #table = ''
   #privateKey: Secret | undefined
   #inside: 'interface' | 'peer' | undefined
 
-  constructor(path: string) {
+  constructor(path: string, options: WgQuickOptions) {
     this.#path = path
+    this.#options = options
   }
 
   fail(line: number, message: string): Error {
@@ -164,10 +186,8 @@ class Reader {
 
   /** What each key of `[Interface]` does with its value and the number of its line. */
   #interfaceKeys(): Keys {
-    const warn = (asks: boolean, line: number, sentence: string) => {
-      if (asks) this.#warn(line, sentence)
-    }
-    const hook = (name: string) => (_: Buffer, line: number) => void this.#hooks.push({ name, line })
+    const hook = (name: HookName) => (bytes: Buffer, line: number) =>
+      void this.#hooks.push({ name, line, command: bytes.toString('utf8') })
     const set = (key: string, name: string, value: unknown, line: number) => {
       if (this.#lines.has(key)) this.#again(name, line)
       this.#lines.set(key, line)
@@ -191,10 +211,16 @@ class Reader {
         this.#values.dns = [...(this.#values.dns as string[]), ...parseNameServers(bytes.toString('utf8'))]
         this.#lines.set('dns', line)
       },
-      Table: (bytes, line) => set('table', 'Table', parseTable(bytes.toString('utf8') || 'auto'), line),
+      Table: (bytes, line) => {
+        this.#table = bytes.toString('utf8')
+        set('table', 'Table', parseTable(this.#table || 'auto'), line)
+      },
       FwMark: (bytes, line) => set('fwmark', 'FwMark', parseFwMark(squeezedText(bytes)), line),
-      SaveConfig: (bytes, line) =>
-        warn(parseSaveConfig(bytes.toString('utf8')), line, `SaveConfig is ignored: ${NO_SAVE}`),
+      SaveConfig: (bytes, line) => {
+        this.#saveConfig = parseSaveConfig(bytes.toString('utf8'))
+        if (this.#saveConfig && this.#options.saves !== true)
+          this.#warn(line, `SaveConfig is ignored: ${NO_SAVE}`)
+      },
       ...Object.fromEntries(HOOKS.map((name) => [name, hook(name)])),
     }
   }
@@ -236,8 +262,8 @@ class Reader {
   }
 
   /** @throws UserError */
-  finish(skipHooks: boolean): WgQuickFile {
-    this.#lookAtHooks(skipHooks)
+  finish(): WgQuickFile {
+    this.#lookAtHooks()
     for (const { line, publicKey } of this.#sections)
       if (publicKey === undefined)
         throw this.fail(line, 'this peer has no PublicKey, which tells who it is; add it')
@@ -249,7 +275,25 @@ class Reader {
     const lineOf = (wanted: SettingPath): number | undefined =>
       this.#lines.get(wanted.slice(0, 3).join('.')) ??
       (wanted.length > 1 ? lineOf(wanted.slice(0, -1)) : undefined)
-    return { path: this.#path, values, examples: EXAMPLES, lineOf, wireguard: true, warnings: this.#warnings }
+    const [path, warnings, quick] = [this.#path, this.#warnings, this.#quickLines()]
+    return { path, values, examples: EXAMPLES, lineOf, wireguard: true, warnings, quick }
+  }
+
+  #quickLines(): QuickLines {
+    const commandsOf = (name: HookName) =>
+      this.#hooks.filter((it) => it.name === name).map(({ command }) => command)
+    return {
+      hooks: {
+        PreUp: commandsOf('PreUp'),
+        PostUp: commandsOf('PostUp'),
+        PreDown: commandsOf('PreDown'),
+        PostDown: commandsOf('PostDown'),
+      },
+      runsHooks: this.#options.allowHooks === true,
+      saveConfig: this.#saveConfig,
+      givesMtu: this.#values.mtu !== undefined,
+      table: this.#table,
+    }
   }
 
   /** The sections but for those with this host's own key, which the kernel's WireGuard drops. */
@@ -265,14 +309,15 @@ class Reader {
     })
   }
 
-  #lookAtHooks(skip: boolean): void {
+  #lookAtHooks(): void {
+    const { skipHooks, allowHooks } = this.#options
     const [first] = this.#hooks
-    if (first === undefined) return
-    if (!skip) {
+    if (first === undefined || allowHooks === true) return
+    if (skipHooks !== true) {
       const names = [...new Set(this.#hooks.map(({ name }) => name))].join(', ')
       throw this.fail(
         first.line,
-        `this file has commands to run (${names}), which this program does not run; one of them may keep traffic from leaving unencrypted. Do yourself what they do, and then start with --skip-hooks`,
+        `this file has commands to run (${names}), and one of them may keep traffic from leaving unencrypted. Read them, and give --allow-hooks to run them; or do yourself what they do, and give --skip-hooks`,
       )
     }
     for (const { line, name } of this.#hooks)
@@ -282,7 +327,7 @@ class Reader {
 
 type Keys = Readonly<Record<string, (value: Buffer, line: number) => void>>
 
-const NO_SAVE = 'this file is never written'
+const NO_SAVE = 'only udptun-fast up and down write the file'
 
 function settingsOf(peer: MergedPeer): Record<string, unknown> {
   return {
