@@ -1,3 +1,5 @@
+import type { Commands } from '../command/server.js'
+import type { DeviceConfiguration } from '../command/wireguard/operation.js'
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
 import type { FdbReport } from './addresses.js'
@@ -8,6 +10,7 @@ import { openDevice } from './open-device.js'
 import { loadPrivateSide, makeParts, type Parts, type PartsOptions } from './parts.js'
 import { PeerRoutes } from './peer-routes.js'
 import type { Device } from './platform.js'
+import type { Configuration } from './private/configuration.js'
 import { Reloader, type ReloadReport } from './reload.js'
 import { Reporter } from './report.js'
 import { Resources } from './resources.js'
@@ -34,6 +37,8 @@ export interface TunnelOptions extends PartsOptions {
   readonly signal: AbortSignal
   /** Returns the present settings, for {@link Tunnel.reload}. @throws UserError if they are wrong */
   readonly reread?: (() => Settings) | undefined
+  /** What the caller does for commands, beside what the tunnel does. */
+  readonly commands?: Commands
 }
 
 /** The answer to `udptun-fast mtu --refresh`. */
@@ -70,6 +75,7 @@ export class Tunnel {
   readonly #reporter: Reporter
   readonly #routes: PeerRoutes
   readonly #socketRemoved = deferred<string>()
+  #configuration: Configuration | undefined
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
     const { settings, platform, log, reread, faults } = options
@@ -151,6 +157,16 @@ export class Tunnel {
     return true
   }
 
+  /** Of the device, which may have another name by now. */
+  get deviceIndex(): number {
+    return this.#opened.index
+  }
+
+  /** What `wg showconf` shows; undefined if wg(8) does not know this tunnel. */
+  configuration(): DeviceConfiguration | undefined {
+    return this.#configuration?.get()
+  }
+
   fdb(): FdbReport {
     const { addresses, roster } = this.#parts
     return addresses.report((row) => roster.at(row)?.name)
@@ -197,6 +213,7 @@ export class Tunnel {
     const { platform } = this.#options
     const { channel, peers } = this.#parts
     const commands = {
+      ...this.#options.commands,
       status: () => this.status(),
       fdb: () => this.fdb(),
       reload: () => this.reload(),
@@ -239,6 +256,7 @@ export class Tunnel {
           this.#routes.look()
         }),
     })
+    this.#configuration = configuration
     const remove = () =>
       this.#socketRemoved.resolve(`somebody has removed the socket of ${this.#opened.name}`)
     const onRemoved = this.#options.wgDevice === undefined ? undefined : remove
