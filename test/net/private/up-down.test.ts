@@ -355,6 +355,33 @@ t.test('while a hook runs, the tunnel answers; and whoever waits may be interrup
   }
 })
 
+t.test('whoever waits for the end is answered, whatever ends the tunnel', async (t) => {
+  using pair = twoHosts()
+  await using a = new End(pair.a)
+  const open = join(a.folder.path, 'open')
+  const wait = `PreDown = touch "$RECORD"; until [ -e ${open} ]; do sleep 0.05; done`
+
+  t.comment('a signal comes meanwhile')
+  a.write(['Address = 10.9.0.1/24', wait, 'PostDown = echo over'])
+  t.equal((await a.up('--allow-hooks')).code, 0)
+  const first = a.run('down', a.device)
+  await until('the hook runs', () => existsSync(a.record), WITHIN_MS)
+  for (const pid of await a.pids()) process.kill(pid, 'SIGTERM')
+  writeFileSync(open, '')
+  const answer = await first
+  t.equal(answer.code, 0)
+  t.match(answer.stderr, /^over$/m)
+  await a.gone(t)
+
+  t.comment('a hook deletes the device')
+  a.write(['Address = 10.9.0.1/24', 'PreDown = ip link delete %i', 'PostDown = echo over'])
+  t.equal((await a.up('--allow-hooks')).code, 0)
+  const { code, stderr } = await a.run('down', a.device)
+  t.equal(code, 0)
+  t.match(stderr, /^over$/m)
+  await a.gone(t)
+})
+
 t.test('what cannot start says why, and what is only a warning is seen, too', async (t) => {
   using pair = twoHosts()
   await using a = new End(pair.a)
