@@ -40,6 +40,7 @@ const MAY_IMPORT = {
   ],
   command: ['config', 'control', 'errors', 'key-text', 'linux'],
   service: ['control', 'key-text', 'linux'],
+  observe: ['command/unix-socket', 'config/metrics-place', 'control', 'errors'],
   lab: ['command', 'linux'],
   demo: ['command', 'control', 'errors', 'lab', 'linux', 'package'],
   cli: [
@@ -52,6 +53,7 @@ const MAY_IMPORT = {
     'host/hooks',
     'linux',
     'noise',
+    'observe',
     'package',
     'service',
     'wire',

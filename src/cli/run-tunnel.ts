@@ -2,6 +2,7 @@ import { answersWritten, type Commands } from '../command/server.js'
 import { startTunnel } from '../control/assembly.js'
 import type { TunnelOptions } from '../control/tunnel.js'
 import { UserError } from '../errors.js'
+import type { Observer } from '../observe/observer.js'
 import type { Supervision } from '../service/supervision.js'
 import { Ending } from './ending.js'
 import { end } from './fail.js'
@@ -21,6 +22,12 @@ type Asked = { readonly signal: NodeJS.Signals } | { readonly command: string }
 async function superviseIfService(): Promise<Supervision | undefined> {
   if (process.env.NOTIFY_SOCKET === undefined) return undefined
   return (await import('../service/supervision.js')).Supervision.fromEnvironment()
+}
+
+/** Metrics, too, are loaded only if somebody wants them. @throws UserError if they cannot be served there */
+async function observerFor({ settings, faults }: Omit<RunOptions, 'quick'>): Promise<Observer | undefined> {
+  if (settings.metrics === undefined) return undefined
+  return (await import('../observe/observer.js')).Observer.open(settings.metrics, faults)
 }
 
 /**
@@ -46,13 +53,15 @@ export async function runTunnel({ quick, ...options }: RunOptions): Promise<neve
   void onStarterGone(() => stop('SIGHUP'))
   let reload = async () => {}
   if (reread !== undefined) process.on('SIGHUP', () => void reload())
+  const supervision = await superviseIfService()
+  const observer = await observerFor(options)
 
   /** At the start, an error after a signal is its consequence. */
   const orEnd = (error: unknown) => {
+    observer?.close()
     if (abort.signal.aborted) return end(0)
     throw explainLimits(error)
   }
-  const supervision = await superviseIfService()
   await quick?.run('PreUp', abort.signal).catch(orEnd)
   const ending = quick && new Ending(quick, rush.signal, () => ask({ command: 'udptun-fast down' }))
   const commands = ending?.commands ?? NO_FILE
@@ -74,6 +83,9 @@ export async function runTunnel({ quick, ...options }: RunOptions): Promise<neve
     return orEnd(error)
   })
   supervision?.up(tunnel, faults)
+  observer?.attach(tunnel)
+  if (observer !== undefined)
+    log.info({ metrics: observer.where }, `metrics and health are served at ${observer.where}`)
   ending?.begin(tunnel)
   await tellStarter({ up: true })
 
@@ -86,7 +98,9 @@ export async function runTunnel({ quick, ...options }: RunOptions): Promise<neve
   }
   // Without the device, what comes before its end makes no sense.
   if (isAsked) await ending?.prepare().catch(note)
+  observer?.detach()
   await tunnel.stop().catch(note)
+  observer?.close()
   await ending?.afterwards().catch(note)
   ending?.finish(failure)
   await answersWritten()

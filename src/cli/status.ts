@@ -6,8 +6,11 @@ import { OFFLOADS } from '../control/offload.js'
 import type { PathMtuHow, PathMtuStatus } from '../control/path-mtu/path-mtu.js'
 import { PEER_STATES } from '../control/peer/liveness.js'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
+import { usageError } from '../errors.js'
+import { check } from './check.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
+import { endIfOutputFails } from './output.js'
 import { duration, si, table } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
@@ -17,6 +20,7 @@ Examples:
   udptun-fast status wg0             the tunnel on wg0
   udptun-fast status --watch         its rates, every second
   udptun-fast status --json | jq .drops
+  udptun-fast status --check         exit code 1, and why, if a peer is down
 `
 
 export function addStatus(program: Command): void {
@@ -25,12 +29,25 @@ export function addStatus(program: Command): void {
     .description('Shows what a running tunnel does and what it dropped, and why. JSON when piped.')
     .option('--json', 'print JSON also on a terminal')
     .option('--watch', 'print it again every second, with rates')
+    .option('--check', 'print one line; exit with 1 if a peer is down, or the tunnel does not work')
     .addHelpText('after', EXAMPLES)
     .action(status)
 }
 
-async function status(argument: string | undefined, flags: WatchFlags & { dev?: string }): Promise<void> {
+interface Flags extends WatchFlags {
+  readonly dev?: string
+  readonly check?: boolean
+}
+
+async function status(argument: string | undefined, flags: Flags): Promise<void> {
+  if (flags.check && (flags.json || flags.watch))
+    throw usageError('--check prints one line; leave --json and --watch out')
   const device = await chosenDevice(argument, flags.dev)
+  if (flags.check) {
+    endIfOutputFails()
+    process.stdout.write(`${await check(device)}\n`)
+    return
+  }
   await show(flags, () => askStatus(device), render)
 }
 

@@ -1,3 +1,4 @@
+import type { Health } from '../control/health.js'
 import type { StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
 import { exchange, isListening } from './exchange.js'
@@ -15,6 +16,11 @@ export async function askStatus(device: string): Promise<StatusReport> {
   const report = (await ask(device, { command: 'status' })) as StatusReport
   // The tunnel knows the name from its start, and the device may have been renamed.
   return { ...report, device }
+}
+
+/** Asks the tunnel on `device` in this network namespace whether it works. @throws UserError if there is none */
+export async function askHealth(device: string): Promise<Health> {
+  return (await ask(device, { command: 'health' })) as Health
 }
 
 /**

@@ -4,6 +4,7 @@ import { formatKey } from '../key-text.js'
 import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import { readKeyFile } from './key-file.js'
+import { parseMetrics } from './metrics-place.js'
 import { Secret } from './secret.js'
 import {
   contains,
@@ -189,6 +190,10 @@ export const settingsSchema = z.strictObject({
   dns: list(text(parseNameServer, ''), '10.9.0.53, example.net')
     .default([])
     .describe('name servers, and domains to search, while the tunnel is up'),
+  metrics: text(
+    parseMetrics,
+    'where to serve metrics and health: a port, on the loopback unless an address is given, or a Unix socket (default: nowhere)',
+  ).optional(),
   log_level: choice(LOG_LEVELS).default('info').describe('the least important lines that are logged'),
   json: flag().default(false).describe('log JSON also on a terminal'),
   private_key_file: secret("file with this host's private key; makes the tunnel private").optional(),

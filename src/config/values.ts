@@ -214,7 +214,8 @@ export function parseListen(text: string): Listen {
   return { address: host, port: parsePort(port, 0) }
 }
 
-function splitPort(text: string): { host: string; port: string | undefined } {
+/** @returns the port undefined if there is none, or if `text` is an IPv6 address without brackets */
+export function splitPort(text: string): { host: string; port: string | undefined } {
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text)
   if (bracketed !== null) return { host: bracketed[1], port: bracketed[2] }
   const colons = text.split(':').length - 1

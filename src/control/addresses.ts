@@ -31,6 +31,11 @@ export interface FdbReport {
   readonly counts: FdbCounts
 }
 
+/** What `udptun-fast status` shows of it. */
+export interface FdbSummary extends FdbCounts {
+  readonly entries: number
+}
+
 /** Main's part of the address tables. Tells the workers the configured addresses, and forgets old ones. */
 export class Addresses {
   readonly #fdb: Fdb
@@ -110,6 +115,11 @@ export class Addresses {
   /** Must be called once a second. */
   tick(): void {
     this.#fdb.tick(Math.floor((this.#clock.nowMs() - this.#startedMs) / 1000))
+  }
+
+  /** Null in tun mode, which has no MAC addresses. */
+  summary(): FdbSummary | null {
+    return this.#mode === 'tap' ? { entries: this.#fdb.size, ...this.#fdb.counts } : null
   }
 
   /** @param nameOf the name of a row's peer */

@@ -20,6 +20,7 @@ export const FAULT_PLACES = {
   command: 'answering a command',
   reload: 'reading the settings again',
   service: 'telling the service manager how the tunnel is',
+  metrics: 'telling metrics and health',
 } as const
 
 export type FaultPlace = keyof typeof FAULT_PLACES

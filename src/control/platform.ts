@@ -201,6 +201,8 @@ export interface Device {
 /** What anybody may change of the device. */
 export interface DeviceLink {
   readonly mtuBytes: number
+  /** Whether somebody has set it up (`IFF_UP`). */
+  readonly up: boolean
   /** The bridge that the device is a port of; undefined if there is none. */
   readonly bridge: DeviceBridge | undefined
 }

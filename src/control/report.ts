@@ -2,13 +2,14 @@ import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
 import type { Ring } from '../memory/ring.js'
 import { version } from '../package/version.js'
+import type { Addresses } from './addresses.js'
 import type { Faults } from './faults.js'
 import type { Listening } from './listening.js'
 import { offloadStatus } from './offload.js'
 import type { Peers } from './peer/peers.js'
 import type { Device, Platform } from './platform.js'
 import type { PrivateSide } from './private/private-side.js'
-import { dropsOf, type StatusReport, sumCounters, workerStatus } from './status.js'
+import { dropsOf, STATUS_SCHEMA, type StatusReport, sumCounters, workerStatus } from './status.js'
 import type { Tables } from './tables.js'
 import type { TunnelDevice } from './tunnel-device.js'
 import type { UnderlayDrops } from './underlay-drops.js'
@@ -17,6 +18,7 @@ export interface ReportContext {
   readonly settings: Settings
   readonly platform: Platform
   readonly tables: Tables
+  readonly addresses: Addresses
   readonly listening: Listening
   readonly peers: Peers
   /** The device, and what is known of its MTU. */
@@ -31,6 +33,8 @@ export interface ReportContext {
 export class Reporter {
   readonly #context: ReportContext
   readonly #startedMs: number
+  /** The greatest count so far: the kernel's counter and the workers' are not read at one moment. */
+  #deviceReceiveDrops = 0
 
   constructor(context: ReportContext) {
     this.#context = context
@@ -38,7 +42,8 @@ export class Reporter {
   }
 
   report(): StatusReport {
-    const { settings, platform, opened, device, listening, privateSide, faults, tables } = this.#context
+    const { settings, platform, opened, device, listening, privateSide, faults, tables, addresses } =
+      this.#context
     const { tap, udp, own } = tables.counters
     const all = sumCounters(tap, udp, own.block)
     const offloads = offloadStatus(tables.offloads)
@@ -48,10 +53,18 @@ export class Reporter {
       used_bytes: it.usedBytes,
       high_water_bytes: sumCounters(filledBy).ringHighWaterBytes,
     })
+    const drops = dropsOf(all, {
+      link: opened.statistics(),
+      socketDrops: platform.socket.drops,
+      underlayDrops: this.#context.underlayDrops.total,
+    })
+    this.#deviceReceiveDrops = Math.max(this.#deviceReceiveDrops, drops.device_receive)
     return {
+      schema: STATUS_SCHEMA,
       version,
       pid: process.pid,
       device: opened.name,
+      device_up: opened.link()?.up === true,
       mode: settings.mode,
       uptime_s: (platform.clock.nowMs() - this.#startedMs) / 1000,
       local: settings.local.map(formatPrefix),
@@ -66,11 +79,8 @@ export class Reporter {
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },
       outbound: { frames: all.sentFrames, bytes: all.sentBytes },
       inbound: { frames: all.writtenFrames, bytes: all.writtenBytes },
-      drops: dropsOf(all, {
-        link: opened.statistics(),
-        socketDrops: platform.socket.drops,
-        underlayDrops: this.#context.underlayDrops.total,
-      }),
+      drops: { ...drops, device_receive: this.#deviceReceiveDrops },
+      fdb: addresses.summary(),
       icmp: {
         unreachable: all.icmpUnreachable,
         too_big: all.icmpTooBig,

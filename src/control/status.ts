@@ -1,6 +1,7 @@
 import type { LinkStatistics } from '../linux/interface.js'
 import { COUNTERS, type CounterName } from '../memory/counters.js'
 import type { DeviceMode } from '../wire/mode.js'
+import type { FdbSummary } from './addresses.js'
 import type { WorkerReason } from './datapath/reason.js'
 import type { MtuRule } from './device-mtu.js'
 import type { FaultStatus } from './faults.js'
@@ -8,6 +9,12 @@ import type { OffloadStatus } from './offload.js'
 import type { PathMtuStatus } from './path-mtu/path-mtu.js'
 import type { PeerState } from './peer/liveness.js'
 import type { PrivacyStatus } from './private/private-side.js'
+
+/**
+ * The number of the form of the JSON that `status` and `peers` print. It rises when a field goes, or means something
+ * else. New fields may come without. The form itself is in docs/status.schema.json.
+ */
+export const STATUS_SCHEMA = 1
 
 /** Why something was dropped: its counter, and a text for a person. */
 export const DROP_REASONS = {
@@ -138,9 +145,12 @@ export interface PeerTraffic {
 
 /** What `udptun-fast status` shows. The counts are since the start. */
 export interface StatusReport {
+  readonly schema: typeof STATUS_SCHEMA
   readonly version: string
   readonly pid: number
   readonly device: string
+  /** Whether somebody has set the device up. */
+  readonly device_up: boolean
   readonly mode: DeviceMode
   readonly uptime_s: number
   readonly local: readonly string[]
@@ -168,6 +178,8 @@ export interface StatusReport {
   /** Frames from the peers to the device. */
   readonly inbound: { readonly frames: number; readonly bytes: number }
   readonly drops: Readonly<Record<DropReason, number>>
+  /** The forwarding database, and what was learnt since the start; null in tun mode. */
+  readonly fdb: FdbSummary | null
   /**
    * ICMP errors about what was sent, as far as we receive them. `unread` errors came faster than they were
    * read.

@@ -4,6 +4,7 @@ import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
 import type { FdbReport } from './addresses.js'
 import { deferred } from './deferred.js'
+import { type Health, Vitals } from './health.js'
 import { IcmpWatch } from './icmp-watch.js'
 import { OffloadWatch } from './offload.js'
 import { openDevice } from './open-device.js'
@@ -74,6 +75,7 @@ export class Tunnel {
   readonly #reloader: Reloader
   readonly #reporter: Reporter
   readonly #routes: PeerRoutes
+  readonly #vitals: Vitals
   readonly #socketRemoved = deferred<string>()
   #configuration: Configuration | undefined
 
@@ -98,6 +100,8 @@ export class Tunnel {
     const underlayDrops = this.#underlayDrops
     this.#reporter = new Reporter({ ...parts, settings, platform, opened, underlayDrops, faults })
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
+    const { clock, workers } = platform
+    this.#vitals = new Vitals({ clock, workers, pulse: tables.pulse, device: opened })
     this.#lookAtUnderlays()
     this.#startTimers()
   }
@@ -150,11 +154,12 @@ export class Tunnel {
 
   /** Whether both workers have turned since the last call that returned true. */
   workersTurn(): boolean {
-    const { pulse } = this.#parts.tables
-    if (!pulse.answered) return false
-    pulse.ask()
-    this.#options.platform.workers.ring()
-    return true
+    return this.#vitals.workersTurn()
+  }
+
+  /** Takes two seconds if a worker does not turn. */
+  health(): Promise<Health> {
+    return this.#vitals.check()
   }
 
   /** Of the device, which may have another name by now. */
@@ -215,6 +220,7 @@ export class Tunnel {
     const commands = {
       ...this.#options.commands,
       status: () => this.status(),
+      health: () => this.health(),
       fdb: () => this.fdb(),
       reload: () => this.reload(),
       mtu_refresh: () => this.refreshMtu(),

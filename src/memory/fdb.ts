@@ -263,6 +263,14 @@ export class Fdb {
     }
   }
 
+  /** How many addresses are known, pinned ones among them. */
+  get size(): number {
+    let size = 0
+    for (const entry of this.#taken())
+      if (this.#portOf(Atomics.load(this.#i32, entry + PORT)) !== FLOOD) size++
+    return size
+  }
+
   /**
    * Main, once a second: sets the time, in whole seconds since the start, and forgets entries that are too old.
    */

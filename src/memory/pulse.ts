@@ -18,26 +18,29 @@ export class Pulse {
     this.#words = state >>> 2
   }
 
-  /** Main: asks both workers. The caller must ring both doorbells. */
-  ask(): void {
-    Atomics.add(this.#i32, this.#words + StateWord.pulse, 1)
+  /**
+   * Main: asks both workers. The caller must ring both doorbells.
+   * @returns the question's number, for {@link hasAnswered}
+   */
+  ask(): number {
+    return (Atomics.add(this.#i32, this.#words + StateWord.pulse, 1) + 1) | 0
   }
 
-  /** Main: whether both workers have answered the last question. True before the first one. */
-  get answered(): boolean {
-    const asked = this.#asked
-    return [StateWord.tapPulse, StateWord.udpPulse].every(
-      (word) => Atomics.load(this.#i32, this.#words + word) === asked,
-    )
+  /** Main: whether a worker has answered this question, or a later one. */
+  hasAnswered(role: WorkerRole, question: number): boolean {
+    return ((Atomics.load(this.#i32, this.#words + wordOf(role)) - question) | 0) >= 0
   }
 
   /** Worker: answers. */
   answer(role: WorkerRole): void {
-    const word = role === 'tap' ? StateWord.tapPulse : StateWord.udpPulse
-    Atomics.store(this.#i32, this.#words + word, this.#asked)
+    Atomics.store(
+      this.#i32,
+      this.#words + wordOf(role),
+      Atomics.load(this.#i32, this.#words + StateWord.pulse),
+    )
   }
+}
 
-  get #asked(): number {
-    return Atomics.load(this.#i32, this.#words + StateWord.pulse)
-  }
+function wordOf(role: WorkerRole): number {
+  return role === 'tap' ? StateWord.tapPulse : StateWord.udpPulse
 }

@@ -51,9 +51,9 @@ export class SimDevice implements Device {
 
   link(): DeviceLink {
     const { mtuBytes, bridge } = this
-    if (bridge === undefined) return { mtuBytes, bridge }
+    if (bridge === undefined) return { mtuBytes, up: true, bridge }
     const least = Math.min(mtuBytes, ...bridge.othersBytes)
-    return { mtuBytes, bridge: { ...bridge, mtuBytes: bridge.mtuBytes ?? least } }
+    return { mtuBytes, up: true, bridge: { ...bridge, mtuBytes: bridge.mtuBytes ?? least } }
   }
 
   statistics(): LinkStatistics {

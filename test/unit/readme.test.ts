@@ -3,7 +3,10 @@ import { lexer, type Tokens } from 'marked'
 import t from 'tap'
 import { LINE_LOSSES } from '../../src/control/faults.js'
 import { DROP_REASONS, KERNEL_DROP_REASONS } from '../../src/control/status.js'
+import { peerFamilies } from '../../src/observe/peer-metrics.js'
+import { tunnelFamilies } from '../../src/observe/tunnel-metrics.js'
 import { longSentences, MAX_WORDS } from '../support/prose.js'
+import { HEALTHY, sampleStatus } from '../support/status-sample.js'
 
 /** The reasons in a table of README: every name in code in its first column, whose head is `head`. */
 function reasonsInReadme(head: string): string[] {
@@ -21,6 +24,18 @@ t.test("README's table of drops has every reason that status can show, and no ot
 
 t.test("README's table of lost lines has every reason that status can show, and no other", async (t) => {
   t.same(reasonsInReadme('lines lost').sort(), Object.keys(LINE_LOSSES).sort())
+})
+
+t.test("README's table of metrics has every metric with its labels, and no other", async (t) => {
+  const tokens = lexer(readFileSync('README.md', 'utf8'))
+  const table = tokens.find((it): it is Tokens.Table => it.type === 'table' && it.header[0].text === 'metric')
+  const words = (text: string) => [...text.matchAll(/`(\w+)`/g)].map(([, word]) => word)
+  const told = (table?.rows ?? []).flatMap(([names, labels]) =>
+    words(names.text).map((name) => [name, ...words(labels.text)]),
+  )
+  const status = sampleStatus()
+  const families = [...tunnelFamilies(status, HEALTHY, 0), ...peerFamilies(status.peers, 0)]
+  t.same(told.sort(), families.map(({ name, labels }) => [name, ...labels]).sort())
 })
 
 t.test('a sentence that is too long is found, one that is not is left', async (t) => {

@@ -1,11 +1,10 @@
-import { once } from 'node:events'
-import { type FSWatcher, mkdirSync, rmSync, statSync, watch } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import { type FSWatcher, mkdirSync, statSync, watch } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { EIO } from '../../linux/errno.js'
-import { isListening } from '../exchange.js'
 import { ANSWER_WITHIN_MS, isOwn } from '../path.js'
 import type { OnFault } from '../server.js'
+import { isSocket, listenAt } from '../unix-socket.js'
 import { errnoText, writeGet } from './get-text.js'
 import type { DeviceConfiguration, SetOperation } from './operation.js'
 import { readWiped } from './own-buffer.js'
@@ -13,9 +12,6 @@ import { OperationReader } from './reader.js'
 
 /** Where wg(8) looks for the sockets of programs. All network namespaces share it. */
 const DIRECTORY = '/var/run/wireguard'
-
-/** Neither the group nor others can connect. */
-const UMASK = 0o177
 
 /** A tunnel whose configuration can be read and changed. */
 export interface Configurable {
@@ -61,14 +57,10 @@ export async function serveWireGuard(
       onFault(error, 'wg')
     }
   })
+  let close: () => void
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 })
-    await listen(server, path).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE' || !isSocket(path) || (await isListening(path))) throw error
-      // A killed tunnel has left it behind.
-      rmSync(path, { force: true })
-      await listen(server, path)
-    })
+    close = await listenAt(server, path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EADDRINUSE' && isSocket(path)) return refuse(`another tunnel or program answers at ${path}`)
@@ -80,8 +72,7 @@ export async function serveWireGuard(
   const watcher = onRemoved === undefined ? undefined : watchRemoval(directory, path, onRemoved, onFault)
   return () => {
     watcher?.close()
-    // This removes the file, too.
-    server.close()
+    close()
     for (const socket of sockets) socket.destroy()
   }
 }
@@ -94,21 +85,6 @@ function watchRemoval(directory: string, path: string, onRemoved: () => void, on
     if (inodeOf() !== own) onRemoved()
   })
   return watcher.on('error', (error) => onFault(error, 'wg'))
-}
-
-function isSocket(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isSocket() === true
-}
-
-async function listen(server: Server, path: string): Promise<void> {
-  const before = process.umask(UMASK)
-  try {
-    // Node.js makes the socket before this returns.
-    server.listen(path)
-  } finally {
-    process.umask(before)
-  }
-  await once(server, 'listening')
 }
 
 /** Answers one operation after the other, until the other side has enough. */

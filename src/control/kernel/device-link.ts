@@ -7,8 +7,12 @@ import type { DeviceBridge, DeviceLink } from '../platform.js'
 export function deviceLink(netlink: Netlink, index: number): DeviceLink | undefined {
   const link = linkIfThere(netlink, index)
   if (link === undefined) return undefined
-  const { mtuBytes, masterIndex } = link
-  return { mtuBytes, bridge: masterIndex === undefined ? undefined : bridgeOf(netlink, index, masterIndex) }
+  const { mtuBytes, up, masterIndex } = link
+  return {
+    mtuBytes,
+    up,
+    bridge: masterIndex === undefined ? undefined : bridgeOf(netlink, index, masterIndex),
+  }
 }
 
 /** Undefined if the device's master is no bridge, or has just gone. */

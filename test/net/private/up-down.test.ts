@@ -234,7 +234,7 @@ t.test('a hook that fails', async (t) => {
   }
 
   t.comment('PreDown: the tunnel stays, as with wg-quick')
-  const open = join(a.folder.path, 'open')
+  const open = join(a.folder.path, 'gate')
   a.write(['Address = 10.9.0.1/24', 'SaveConfig = true', `PreDown = test -e ${open}`, ...NOTING])
   t.equal((await a.up('--allow-hooks')).code, 0)
   const stays = await a.run('down', a.device)
@@ -330,7 +330,7 @@ t.test('in the foreground, and what ends it', async (t) => {
 t.test('while a hook runs, the tunnel answers; and whoever waits may be interrupted', async (t) => {
   using pair = twoHosts()
   await using a = new End(pair.a)
-  const open = join(a.folder.path, 'open')
+  const open = join(a.folder.path, 'gate')
   const wait = `touch "$RECORD"; until [ -e ${open} ]; do sleep 0.05; done`
   a.write(['Address = 10.9.0.1/24', `PostUp = ${wait}`])
   const starting = a.up('--allow-hooks')
@@ -358,7 +358,7 @@ t.test('while a hook runs, the tunnel answers; and whoever waits may be interrup
 t.test('whoever waits for the end is answered, whatever ends the tunnel', async (t) => {
   using pair = twoHosts()
   await using a = new End(pair.a)
-  const open = join(a.folder.path, 'open')
+  const open = join(a.folder.path, 'gate')
   const wait = `PreDown = touch "$RECORD"; until [ -e ${open} ]; do sleep 0.05; done`
 
   t.comment('a signal comes meanwhile')

@@ -473,7 +473,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, accept_any, wait, fwmark, table, dns, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
+  'there are local, remote, peers, mode, dev, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

@@ -29,7 +29,7 @@ class Kernel {
     const before = this.#mtu.present
     const all = { ...WISH, ...wish }
     const now = this.#mtu.choose(
-      { mtuBytes, bridge: bridge && { index: 3, name: 'br0', ...bridge, mtuBytes: bridgeBytes } },
+      { mtuBytes, up: true, bridge: bridge && { index: 3, name: 'br0', ...bridge, mtuBytes: bridgeBytes } },
       all,
     )
     this.mtuBytes = now.bytes
@@ -128,7 +128,7 @@ t.test('with a ceiling, the MTU that somebody sets is the greatest that the path
   t.match(mtu.present, { bytes: 1420, rule: 'ceiling' })
   const look = (mtuBytes: number, wantedBytes: number) => {
     const before = mtu.present
-    const now = mtu.choose({ mtuBytes, bridge: undefined }, { ...WISH, bytes: wantedBytes })
+    const now = mtu.choose({ mtuBytes, up: true, bridge: undefined }, { ...WISH, bytes: wantedBytes })
     mtu.isSet(now)
     return [now.bytes, now.rule, mtuNews({ device: 'wg0', now, before, wantedBytes })?.text]
   }

@@ -1,0 +1,33 @@
+import { askHealth, askStatus } from '../command/client.js'
+import type { Health } from '../control/health.js'
+import type { PeerStatus, StatusReport } from '../control/status.js'
+import { UserError } from '../errors.js'
+import { statusText } from '../service/status-text.js'
+import { complaints } from './peers.js'
+
+/**
+ * Says how a tunnel is, in one line.
+ * @throws UserError with the reasons if it does not work, or if a peer is down or not found
+ */
+export async function check(device: string): Promise<string> {
+  const health = await askHealth(device)
+  const report = await askStatus(device)
+  const wrong = whatIsWrong(report, health)
+  if (wrong.length > 0) throw new UserError(`${device}: ${wrong.join('; ')}`)
+  return statusText({ ...report, listenTrouble: undefined, reloadTrouble: undefined })
+}
+
+/** Sentences without a full stop. A peer that was not heard yet, or is silent, may be well: not each one answers. */
+export function whatIsWrong(report: StatusReport, { reasons }: Pick<Health, 'reasons'>): string[] {
+  const { listen, listen_trouble: trouble, peers } = report
+  const peerIsWrong = ({ endpoint, state, trouble }: PeerStatus) =>
+    state === 'down' || (endpoint === null && trouble !== null)
+  return [
+    ...reasons,
+    ...(trouble === null ? [] : [`it cannot listen on ${listen}: ${trouble}`]),
+    ...peers.filter(peerIsWrong).map((peer) => {
+      const what = peer.state === 'down' ? 'is down' : 'is not there'
+      return [`peer ${peer.name} ${what}`, complaints(peer, report).join(', ')].join(': ')
+    }),
+  ]
+}
