@@ -3,15 +3,13 @@ import type { DeviceConfiguration } from '../command/wireguard/operation.js'
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
 import type { FdbReport } from './addresses.js'
-import { deferred } from './deferred.js'
 import { type Health, Vitals } from './health.js'
 import { IcmpWatch } from './icmp-watch.js'
 import { OffloadWatch } from './offload.js'
 import { openDevice } from './open-device.js'
-import { loadPrivateSide, makeParts, type Parts, type PartsOptions } from './parts.js'
+import { makeParts, type Parts, type PartsOptions } from './parts.js'
 import { PeerRoutes } from './peer-routes.js'
 import type { Device } from './platform.js'
-import type { Configuration } from './private/configuration.js'
 import { Reloader, type ReloadReport } from './reload.js'
 import { Reporter } from './report.js'
 import { Resources } from './resources.js'
@@ -20,6 +18,7 @@ import { StrangerWatch } from './stranger-watch.js'
 import type { TunnelSummary } from './summary.js'
 import { TwinWatch } from './twin-watch.js'
 import { UnderlayDrops } from './underlay-drops.js'
+import { WgSide } from './wg-side.js'
 
 const TICK_MS = 1_000
 
@@ -76,14 +75,11 @@ export class Tunnel {
   readonly #reporter: Reporter
   readonly #routes: PeerRoutes
   readonly #vitals: Vitals
-  readonly #socketRemoved = deferred<string>()
-  #configuration: Configuration | undefined
+  readonly #wgSide: WgSide
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
     const { settings, platform, log, reread, faults } = options
     const { peers, roster, tables } = parts
-    const died = platform.workers.died.then((error) => this.#deleted() ?? error)
-    this.ended = Promise.race([died, this.#socketRemoved.promise])
     this.#options = options
     this.#parts = parts
     this.#opened = opened
@@ -99,6 +95,19 @@ export class Tunnel {
     this.#reloader = new Reloader({ settings, reread, peers, privateSide: parts.privateSide, log })
     const underlayDrops = this.#underlayDrops
     this.#reporter = new Reporter({ ...parts, settings, platform, opened, underlayDrops, faults })
+    this.#wgSide = new WgSide({
+      tunnel: options,
+      parts,
+      opened,
+      reloader: this.#reloader,
+      onPeers: () => {
+        this.#peersChanged()
+        // As with wg-quick(8), whoever sets allowed IPs by wg(8) makes the routes.
+        this.#routes.look()
+      },
+    })
+    const died = platform.workers.died.then((error) => this.#wgSide.deleted ?? error)
+    this.ended = Promise.race([died, this.#wgSide.removed])
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const { clock, workers } = platform
     this.#vitals = new Vitals({ clock, workers, pulse: tables.pulse, device: opened })
@@ -169,7 +178,7 @@ export class Tunnel {
 
   /** What `wg showconf` shows; undefined if wg(8) does not know this tunnel. */
   configuration(): DeviceConfiguration | undefined {
-    return this.#configuration?.get()
+    return this.#wgSide.configuration
   }
 
   fdb(): FdbReport {
@@ -228,7 +237,7 @@ export class Tunnel {
     await this.#followRoutes()
     await this.#routes.setNames()
     this.#resources.defer(await platform.serve(this.#opened, commands))
-    await this.#serveWireGuard()
+    this.#resources.defer(await this.#wgSide.serve())
     this.#announce()
     peers.start()
     // What the peers have sent so far has waited, so that "is up" is the first line of the log.
@@ -240,40 +249,6 @@ export class Tunnel {
     platform.workers.onNews(look)
     look()
     this.#offloadWatch.look()
-  }
-
-  /** wg(8) knows only tunnels that speak WireGuard. */
-  async #serveWireGuard(): Promise<void> {
-    const { settings, platform, log } = this.#options
-    const { device, listening, peers, privateSide, roster } = this.#parts
-    if (privateSide === undefined || settings.mode !== 'tun') return
-    const { Configuration } = await loadPrivateSide()
-    const configuration = new Configuration({
-      platform,
-      privateSide,
-      roster,
-      listening,
-      log,
-      onRoutes: () => device.followAfter(() => peers.followUnderlays()),
-      change: (wanted) =>
-        this.#reloader.change(wanted, () => {
-          this.#peersChanged()
-          // As with wg-quick(8), whoever sets allowed IPs by wg(8) makes the routes.
-          this.#routes.look()
-        }),
-    })
-    this.#configuration = configuration
-    const remove = () =>
-      this.#socketRemoved.resolve(`somebody has removed the socket of ${this.#opened.name}`)
-    const onRemoved = this.#options.wgDevice === undefined ? undefined : remove
-    this.#resources.defer(await platform.serveWireGuard(this.#opened, configuration, onRemoved))
-  }
-
-  /** A sentence if the device of wg(8) is gone. */
-  #deleted(): string | undefined {
-    const { wgDevice } = this.#options
-    if (wgDevice === undefined || this.#opened.link() !== undefined) return undefined
-    return `somebody has deleted ${this.#opened.name}`
   }
 
   #startTimers(): void {
