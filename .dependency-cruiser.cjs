@@ -18,7 +18,7 @@ const MAY_IMPORT = {
   bpf: ['linux', 'wire'],
   worker: ['crypto', 'encap', 'linux', 'memory', 'offload', 'rates', 'wire'],
   config: ['errors', 'linux', 'noise', 'wire', 'key-text'],
-  host: ['config', 'linux', 'state'],
+  host: ['config', 'errors', 'linux', 'state'],
   control: [
     'bpf',
     'command/server',
@@ -50,6 +50,7 @@ const MAY_IMPORT = {
     'demo',
     'encap',
     'errors',
+    'host/hooks',
     'linux',
     'noise',
     'observe',

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { UserError } from '../errors.js'
 import { programFile } from '../package/files.js'
 import type { LogTarget } from './background-log.js'
-import { AWAITED, type StarterNews } from './starter.js'
+import { AWAITED, type StarterLine, type StarterNews } from './starter.js'
 
 export interface BackgroundOptions {
   /** The file to run, such as `cli/main.js` (package/files.ts). */
@@ -14,6 +14,8 @@ export interface BackgroundOptions {
   readonly log: LogTarget
   /** Its working directory. The default keeps no file system busy. */
   readonly cwd?: string
+  /** Gets each line that the new process has for the user meanwhile. */
+  readonly onSaid?: (line: string) => void
 }
 
 /** Signals that end a program in the foreground. */
@@ -27,7 +29,7 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  * @throws UserError with its sentence and its exit code if it cannot start; it has ended then
  */
 export async function startInBackground(options: BackgroundOptions): Promise<number> {
-  const { script, args, log, cwd = '/' } = options
+  const { script, args, log, cwd = '/', onSaid = () => {} } = options
   const path = fileURLToPath(programFile(script))
   const child = spawn(process.execPath, [...process.execArgv, path, ...args], {
     cwd,
@@ -42,7 +44,7 @@ export async function startInBackground(options: BackgroundOptions): Promise<num
   }
   for (const signal of ENDING) process.on(signal, end)
   try {
-    const news = await newsOf(child)
+    const news = await newsOf(child, onSaid)
     if (news !== undefined && 'up' in news) {
       child.unref()
       return child.pid as number
@@ -60,9 +62,13 @@ export async function startInBackground(options: BackgroundOptions): Promise<num
 }
 
 /** What the process says; undefined if it ends without a word. @throws UserError if it cannot be started */
-function newsOf(child: ChildProcess): Promise<StarterNews | undefined> {
+function newsOf(child: ChildProcess, onSaid: (line: string) => void): Promise<StarterNews | undefined> {
   return new Promise((resolve, reject) => {
-    child.once('message', (news) => resolve(news as StarterNews))
+    child.on('message', (message) => {
+      const news = message as StarterNews | StarterLine
+      if ('said' in news) onSaid(news.said)
+      else resolve(news)
+    })
     // All that it has said comes before this.
     child.once('disconnect', () => resolve(undefined))
     child.once('error', (error: NodeJS.ErrnoException) =>

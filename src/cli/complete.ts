@@ -30,6 +30,8 @@ export function addComplete(program: Command): void {
     words.description = command.summary()
     const device = words.arguments.get('device')
     if (device !== undefined) device.handler = suggestDevices
+    const file = words.arguments.get('file-or-name')
+    if (file !== undefined) file.handler = suggestFiles
     for (const { flags, name } of command.options.map((it) => ({
       flags: it.flags,
       name: it.long?.slice(2),

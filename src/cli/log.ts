@@ -1,5 +1,5 @@
 import { isatty } from 'node:tty'
-import { type Logger, pino } from 'pino'
+import { type LogFn, type Logger, pino } from 'pino'
 import type { Settings } from '../config/schema.js'
 import { type LostLines, noLostLines } from '../control/faults.js'
 import { withoutKeyRuns } from '../key-text.js'
@@ -8,14 +8,19 @@ import { LineWriter } from './line-writer.js'
 
 const STDOUT = 1
 
+/** pino's level of a warning. */
+const WARN = 40
+
 /**
  * The log on standard output: short and coloured on a terminal; sentences with priorities in systemd's journal; one
  * JSON object per line in a pipe or on request. It never blocks, and never fails: see {@link LineWriter}.
  * @param lost where lines that are lost are counted
+ * @param onWarning gets each sentence of a line that is a warning or worse
  */
 export async function createLog(
   { log_level, json }: Pick<Settings, 'log_level' | 'json'>,
   lost: LostLines = noLostLines(),
+  onWarning?: (sentence: string) => void,
 ): Promise<Logger> {
   const plain = json || !isatty(STDOUT)
   const options = { base: null, ...(plain && { timestamp: pino.stdTimeFunctions.isoTime }) }
@@ -33,7 +38,18 @@ export async function createLog(
     return told
   }
   const writer = new LineWriter(STDOUT, { lost, tell })
-  return pino({ ...options, level: log_level }, { write: (line: string) => writer.write(format(line)) })
+  const hooks = onWarning === undefined ? undefined : { logMethod: telling(onWarning) }
+  return pino(
+    { ...options, ...(hooks && { hooks }), level: log_level },
+    { write: (line: string) => writer.write(format(line)) },
+  )
+}
+
+function telling(onWarning: (sentence: string) => void) {
+  return function (this: Logger, args: Parameters<LogFn>, method: LogFn, level: number): void {
+    if (level >= WARN) onWarning(String(args.findLast((it: unknown) => typeof it === 'string')))
+    method.apply(this, args)
+  }
 }
 
 /** @param plain whether people do not read it on a terminal @param json whether the settings want JSON */

@@ -1,13 +1,22 @@
+import { answersWritten, type Commands } from '../command/server.js'
 import { startTunnel } from '../control/assembly.js'
 import type { TunnelOptions } from '../control/tunnel.js'
 import { UserError } from '../errors.js'
 import type { Observer } from '../observe/observer.js'
 import type { Supervision } from '../service/supervision.js'
+import { Ending } from './ending.js'
 import { end } from './fail.js'
+import type { QuickTunnel } from './quick-tunnel.js'
 import { onStarterGone, tellStarter } from './starter.js'
 import { explainLimits } from './surroundings.js'
 
-type RunOptions = Omit<TunnelOptions, 'platform' | 'signal'>
+interface RunOptions extends Omit<TunnelOptions, 'platform' | 'signal' | 'commands'> {
+  /** What is done by a file for wg-quick(8) around the tunnel. */
+  readonly quick?: QuickTunnel | undefined
+}
+
+/** Why a tunnel ends: a signal, or a command. */
+type Asked = { readonly signal: NodeJS.Signals } | { readonly command: string }
 
 /** Only a service is worth the time to load what speaks to its manager. */
 async function superviseIfService(): Promise<Supervision | undefined> {
@@ -16,42 +25,47 @@ async function superviseIfService(): Promise<Supervision | undefined> {
 }
 
 /** Metrics, too, are loaded only if somebody wants them. @throws UserError if they cannot be served there */
-async function observerFor({ settings, faults }: RunOptions): Promise<Observer | undefined> {
+async function observerFor({ settings, faults }: Omit<RunOptions, 'quick'>): Promise<Observer | undefined> {
   if (settings.metrics === undefined) return undefined
   return (await import('../observe/observer.js')).Observer.open(settings.metrics, faults)
 }
 
 /**
- * Runs a tunnel until a signal asks for its end, and ends the program. With settings that can be read again, SIGHUP does
- * that; without, it means that the terminal is gone.
+ * Runs a tunnel until a signal or a command asks for its end, and ends the program. With settings that can be read
+ * again, SIGHUP does that; without, it means that the terminal is gone.
  * @throws UserError if it cannot start; any error with which it cannot go on
  */
-export async function runTunnel(options: RunOptions): Promise<never> {
+export async function runTunnel({ quick, ...options }: RunOptions): Promise<never> {
   const { log, faults, reread } = options
-  const abort = new AbortController()
+  /** Ends the start, and then, at the second signal, a hook of the end. */
+  const [abort, rush] = [new AbortController(), new AbortController()]
   const ends = ['SIGTERM', 'SIGINT', ...(reread === undefined ? (['SIGHUP'] as const) : [])] as const
-  const asked = new Promise<{ readonly signal: NodeJS.Signals }>((resolve) => {
-    const stop = (signal: NodeJS.Signals) => {
-      abort.abort()
-      resolve({ signal })
-    }
-    for (const signal of ends) process.on(signal, stop)
-    void onStarterGone(() => stop('SIGHUP'))
+  let ask: (asked: Asked) => void = () => {}
+  const asked = new Promise<Asked>((resolve) => {
+    ask = resolve
   })
+  const stop = (signal: NodeJS.Signals) => {
+    if (abort.signal.aborted) rush.abort()
+    abort.abort()
+    ask({ signal })
+  }
+  for (const signal of ends) process.on(signal, stop)
+  void onStarterGone(() => stop('SIGHUP'))
   let reload = async () => {}
   if (reread !== undefined) process.on('SIGHUP', () => void reload())
   const supervision = await superviseIfService()
   const observer = await observerFor(options)
-  const starting = startTunnel({ ...options, signal: abort.signal })
-  const tunnel = await starting.catch((error: unknown) => {
+
+  /** At the start, an error after a signal is its consequence. */
+  const orEnd = (error: unknown) => {
     observer?.close()
     if (abort.signal.aborted) return end(0)
     throw explainLimits(error)
-  })
-  supervision?.up(tunnel, faults)
-  observer?.attach(tunnel)
-  if (observer !== undefined)
-    log.info({ metrics: observer.where }, `metrics and health are served at ${observer.where}`)
+  }
+  await quick?.run('PreUp', abort.signal).catch(orEnd)
+  const ending = quick && new Ending(quick, rush.signal, () => ask({ command: 'udptun-fast down' }))
+  const commands = ending?.commands ?? NO_FILE
+  const tunnel = await startTunnel({ ...options, commands, signal: abort.signal }).catch(orEnd)
   const readFileAgain = async () => {
     try {
       await tunnel.reload()
@@ -64,14 +78,43 @@ export async function runTunnel(options: RunOptions): Promise<never> {
     if (supervision === undefined) await readFileAgain()
     else await supervision.reload(readFileAgain)
   }
+  await quick?.run('PostUp', abort.signal).catch(async (error: unknown) => {
+    await tunnel.stop()
+    return orEnd(error)
+  })
+  supervision?.up(tunnel, faults)
+  observer?.attach(tunnel)
+  if (observer !== undefined)
+    log.info({ metrics: observer.where }, `metrics and health are served at ${observer.where}`)
+  ending?.begin(tunnel)
   await tellStarter({ up: true })
+
   const reason = await Promise.race([asked, tunnel.ended])
   supervision?.stopping()
+  const isAsked = typeof reason === 'object' && !(reason instanceof Error)
+  let failure: unknown
+  const note = (error: unknown) => {
+    failure ??= error
+  }
+  // Without the device, what comes before its end makes no sense.
+  if (isAsked) await ending?.prepare().catch(note)
   observer?.detach()
-  await tunnel.stop()
+  await tunnel.stop().catch(note)
   observer?.close()
+  await ending?.afterwards().catch(note)
+  ending?.finish(failure)
+  await answersWritten()
   if (reason instanceof Error) throw reason
-  if (typeof reason === 'string') log.info(`${reason}, so this ends`)
-  else log.info(reason, `stopped by ${reason.signal}`)
+  if (failure !== undefined) throw failure
+  if (!isAsked) log.info(`${reason}, so this ends`)
+  else log.info(reason, `stopped by ${'signal' in reason ? reason.signal : reason.command}`)
   return end(0)
 }
+
+const refuse = () => {
+  throw new UserError(
+    'this tunnel was not started from a file for wg-quick; end it where it was started, such as with Ctrl-C',
+  )
+}
+
+const NO_FILE: Commands = { save: refuse, stop: refuse }

@@ -3,11 +3,18 @@
  * waits until the device is there. They speak over Node.js's own channel between a process and its child.
  */
 
+import { withoutKeyRuns } from '../key-text.js'
+
 /** In the environment of a process that somebody waits for. */
 export const AWAITED = 'UDPTUN_AWAITED'
 
 /** What the waiting program is told, once. */
 export type StarterNews = { readonly up: true } | { readonly error: string; readonly exitCode: number }
+
+/** A line for its user, before that. */
+export interface StarterLine {
+  readonly said: string
+}
 
 let isAwaited = process.env[AWAITED] !== undefined
 delete process.env[AWAITED]
@@ -32,6 +39,13 @@ export async function tellStarter(news: StarterNews): Promise<boolean> {
   })
   if (process.connected) process.disconnect()
   return isTold
+}
+
+/** The program that waits shows the line to its user; nothing happens if none waits. */
+export function sayToStarter(line: string): void {
+  if (!isAwaited || process.connected !== true) return
+  const said: StarterLine = { said: withoutKeyRuns(line) }
+  process.send?.(said, undefined, {}, () => {})
 }
 
 /** Calls `then` if the program that waits ends before it was told anything: nobody wants the device any more. */

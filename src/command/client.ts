@@ -25,19 +25,21 @@ export async function askHealth(device: string): Promise<Health> {
 
 /**
  * Sends a command to the tunnel on `device` in this network namespace.
+ * @param onSaid gets each text that the tunnel sends before the result
  * @returns the command's result
  * @throws UserError if there is no tunnel, or with the error that the tunnel sends
  */
 export async function ask(
   device: string,
   request: Readonly<{ command: string } & Record<string, unknown>>,
+  onSaid?: (text: string) => void,
 ): Promise<unknown> {
   // A device that this namespace has comes before one that it had.
   const candidates = listSockets()
     .filter((it) => it.device === device)
     .sort((a, b) => Number(b.present) - Number(a.present))
   for (const { path } of candidates) {
-    const answer = await answerOf(path, device, JSON.stringify(request))
+    const answer = await answerOf(path, device, JSON.stringify(request), onSaid)
     if (answer === undefined) continue
     if (answer.error !== undefined) throw new UserError(answer.error)
     return answer.result
@@ -48,9 +50,14 @@ export async function ask(
 }
 
 /** Undefined if nobody listens there. */
-async function answerOf(path: string, device: string, request: string) {
+async function answerOf(
+  path: string,
+  device: string,
+  request: string,
+  onSaid: ((text: string) => void) | undefined,
+) {
   try {
-    return await exchange(path, request)
+    return await exchange(path, request, onSaid)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined

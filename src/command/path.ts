@@ -7,7 +7,8 @@ import { Netlink } from '../linux/netlink.js'
 
 /**
  * The first directory for the Unix sockets by which running tunnels are asked. The request is one line of JSON,
- * `{"command": …}`. The answer is one line with `result` or with `error`, a sentence. Network namespaces share
+ * `{"command": …}`. The answer is one line with `result` or with `error`, a sentence. Lines with `said` may come before it,
+ * texts for the person who waits; and empty lines, because the command takes long. Network namespaces share
  * /run, so a socket's name has the inode of the namespace. Next is the index of the device, because a device
  * may be renamed. Last is the device's name at the start.
  */

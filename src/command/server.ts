@@ -6,14 +6,28 @@ import { UserError } from '../errors.js'
 import { isListening } from './exchange.js'
 import { ANSWER_WITHIN_MS, isOwn, listSockets, type NamedDevice, places, socketName } from './path.js'
 
+/** Sends a text to the person who waits for the answer. */
+export type Say = (text: string) => void
+
 /** What a tunnel does for a command, by the command's name. */
-export type Commands = Readonly<Record<string, (request: Readonly<Record<string, unknown>>) => unknown>>
+export type Commands = Readonly<
+  Record<string, (request: Readonly<Record<string, unknown>>, say: Say) => unknown>
+>
 
 /** Takes an error of this program itself; `about` is the command. */
 export type OnFault = (error: unknown, about?: string) => void
 
 /** No valid request is longer than this. */
 const MAX_REQUEST_BYTES = 4_096
+
+/** Whoever waits for the answer is shown so often that it will come. */
+const ALIVE_MS = ANSWER_WITHIN_MS / 3
+
+/** How long {@link answersWritten} waits. */
+const WRITTEN_WITHIN_MS = 1_000
+
+/** The commands that are under way. */
+const answering = new Set<Promise<void>>()
 
 /**
  * Answers commands for the tunnel on `device` at a socket in the first of the {@link places} that takes
@@ -87,13 +101,9 @@ async function listen(
       const end = text.indexOf('\n')
       if (end < 0 && text.length < MAX_REQUEST_BYTES) return
       socket.removeAllListeners('data')
-      answer(commands, text.slice(0, end), onFault)
-        .then((line) => socket.end(`${line}\n`))
-        .catch((error: unknown) => {
-          onFault(error)
-          // Otherwise the other side would wait for the answer.
-          socket.destroy()
-        })
+      const answered = attend(socket, commands, text.slice(0, end), onFault)
+      answering.add(answered)
+      void answered.finally(() => answering.delete(answered))
     })
   })
   try {
@@ -112,8 +122,39 @@ async function listen(
   return server
 }
 
+/** Resolves when all commands are answered, or after a second, because whoever asks may stand still. */
+export async function answersWritten(): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, WRITTEN_WITHIN_MS)
+  })
+  await Promise.race([late, Promise.all(answering)])
+  clearTimeout(timer)
+}
+
+/** Resolves when the answer is written. */
+async function attend(socket: Socket, commands: Commands, request: string, onFault: OnFault): Promise<void> {
+  const write = (line: string) => {
+    if (socket.writable) socket.write(`${line}\n`)
+  }
+  const alive = setInterval(() => write(''), ALIVE_MS)
+  try {
+    const line = await answer(commands, request, (said) => write(JSON.stringify({ said })), onFault)
+    await new Promise<void>((resolve) => {
+      socket.once('close', resolve)
+      socket.end(`${line}\n`, resolve)
+    })
+  } catch (error) {
+    onFault(error)
+    // Otherwise the other side would wait for the answer.
+    socket.destroy()
+  } finally {
+    clearInterval(alive)
+  }
+}
+
 /** Returns a line of JSON for any request. An error that is not a mistake in the request is a fault. */
-async function answer(commands: Commands, request: string, onFault: OnFault): Promise<string> {
+async function answer(commands: Commands, request: string, say: Say, onFault: OnFault): Promise<string> {
   let command: unknown
   try {
     const parsed: unknown = JSON.parse(request)
@@ -123,7 +164,7 @@ async function answer(commands: Commands, request: string, onFault: OnFault): Pr
         `there is no command ${JSON.stringify(command)} in this version; restart the tunnel`,
       )
     }
-    return JSON.stringify({ result: (await commands[command](Object(parsed))) ?? null })
+    return JSON.stringify({ result: (await commands[command](Object(parsed), say)) ?? null })
   } catch (error) {
     const mistake = error instanceof UserError || error instanceof SyntaxError
     if (!mistake) onFault(error, String(command))

@@ -8,6 +8,7 @@ import { Secret } from './secret.js'
 import { parseFwMark, parsePublicKey, parseTable } from './values.js'
 import { headingOf, linesOf, squeezed, squeezedText } from './wg-lines.js'
 import { type MergedPeer, mergePeers, type PeerSection } from './wg-peers.js'
+import { HOOKS, type HookName, QUICK_KEYS } from './wg-split.js'
 import {
   parseAddresses,
   parseAllowedIps,
@@ -25,21 +26,36 @@ const MAX_BYTES = 1024 * 1024
 const EQUALS = 0x3d
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
-/** Commands that wg-quick(8) runs. */
-const HOOKS = ['PreUp', 'PostUp', 'PreDown', 'PostDown'] as const
-
-/** Keys that wg-quick(8) reads itself. It takes no white space within their names. The others are wg(8)'s. */
-const QUICK_KEYS: ReadonlySet<string> = new Set(['Address', 'MTU', 'DNS', 'Table', 'SaveConfig', ...HOOKS])
+/** The others are wg(8)'s. */
+const OWN_KEYS: ReadonlySet<string> = new Set(QUICK_KEYS)
 
 export interface WgQuickOptions {
   /** Whether to accept a file with commands, which are not run. */
   readonly skipHooks?: boolean | undefined
+  /** Whether to accept a file with commands, which the caller runs. */
+  readonly allowHooks?: boolean | undefined
+  /** Whether the caller does what `SaveConfig` asks for. */
+  readonly saves?: boolean | undefined
+}
+
+/** What wg-quick(8) does by a file beside making the tunnel. */
+export interface QuickLines {
+  /** The commands, in their order. */
+  readonly hooks: Readonly<Record<HookName, readonly string[]>>
+  /** Whether they may be run. */
+  readonly runsHooks: boolean
+  /** Whether the running configuration is written into the file at the end. */
+  readonly saveConfig: boolean
+  readonly givesMtu: boolean
+  /** As it is written; empty if nothing is. */
+  readonly table: string
 }
 
 /** A file in the format of wg-quick(8), as settings. */
 export interface WgQuickFile extends ConfigFile {
   /** One sentence for each line that does not do here what it does for wg-quick, or that another one overrides. */
   readonly warnings: readonly string[]
+  readonly quick: QuickLines
 }
 
 /**
@@ -47,17 +63,8 @@ export interface WgQuickFile extends ConfigFile {
  * @throws UserError (exit code 2), with the line
  */
 export function readWgQuick(path: string, options: WgQuickOptions = {}): WgQuickFile {
-  let open: string | undefined
-  let bytes: Buffer
+  const { bytes, open } = readWgQuickBytes(path, '--wireguard: ')
   try {
-    bytes = readSecretFile(path, MAX_BYTES, (mode) => {
-      open = openToOthers(path, mode)
-    })
-  } catch (error) {
-    throw usageError(`--wireguard: ${(error as Error).message}`)
-  }
-  try {
-    if (bytes.length === MAX_BYTES) throw usageError(`${path} is longer than any file for wg-quick; check it`)
     const file = Secret.wipedOnError(() => parseWgQuick(path, bytes, options))
     return open === undefined ? file : { ...file, warnings: [open, ...file.warnings] }
   } finally {
@@ -66,20 +73,41 @@ export function readWgQuick(path: string, options: WgQuickOptions = {}): WgQuick
 }
 
 /**
+ * Reads such a file whole.
+ * @param about begins the sentence about a file that cannot be read
+ * @returns bytes that the caller wipes; and a sentence if other users can read the file
+ * @throws UserError (exit code 2)
+ */
+export function readWgQuickBytes(path: string, about = ''): { bytes: Buffer; open: string | undefined } {
+  let open: string | undefined
+  let bytes: Buffer
+  try {
+    bytes = readSecretFile(path, MAX_BYTES, (mode) => {
+      open = openToOthers(path, mode)
+    })
+  } catch (error) {
+    throw usageError(`${about}${(error as Error).message}`)
+  }
+  if (bytes.length < MAX_BYTES) return { bytes, open }
+  bytes.fill(0)
+  throw usageError(`${path} is longer than any file for wg-quick; check it`)
+}
+
+/**
  * A line with a secret never becomes a string, because a string cannot be wiped. No message repeats the text in
  * the place of a key's name: a secret key may be on a line of its own, or directly follow the name.
  * @param path only for messages
  * @param bytes are changed; the caller wipes them
  */
-export function parseWgQuick(path: string, bytes: Buffer, { skipHooks }: WgQuickOptions = {}): WgQuickFile {
-  const reader = new Reader(path)
+export function parseWgQuick(path: string, bytes: Buffer, options: WgQuickOptions = {}): WgQuickFile {
+  const reader = new Reader(path, options)
   if (bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK))
     throw reader.fail(
       1,
       'the file begins with a byte-order mark, and wg does not take that either; save it without',
     )
   for (const [number, line] of linesOf(bytes)) reader.read(number, line)
-  return reader.finish(skipHooks === true)
+  return reader.finish()
 }
 
 /** What to do if one of these settings is missing. */
@@ -95,12 +123,16 @@ class Reader {
   readonly #lines = new Map<string, number>()
   readonly #sections: PeerSection[] = []
   readonly #warnings: string[] = []
-  readonly #hooks: { readonly line: number; readonly name: string }[] = []
+  readonly #options: WgQuickOptions
+  readonly #hooks: { readonly line: number; readonly name: HookName; readonly command: string }[] = []
+  #saveConfig = false
+  #table = ''
   #privateKey: Secret | undefined
   #inside: 'interface' | 'peer' | undefined
 
-  constructor(path: string) {
+  constructor(path: string, options: WgQuickOptions) {
     this.#path = path
+    this.#options = options
   }
 
   fail(line: number, message: string): Error {
@@ -134,12 +166,12 @@ class Reader {
     // wg takes white space anywhere, even within the name of a key.
     const squeezed = lower.replace(/\s/g, '')
     const [known, take] =
-      Object.entries(keys).find(([it]) => it.toLowerCase() === (QUICK_KEYS.has(it) ? lower : squeezed)) ?? []
+      Object.entries(keys).find(([it]) => it.toLowerCase() === (OWN_KEYS.has(it) ? lower : squeezed)) ?? []
     if (known === undefined || take === undefined) {
       const title = section === 'peer' ? 'Peer' : 'Interface'
       throw this.fail(number, `there is no such key in [${title}]; there are ${Object.keys(keys).join(', ')}`)
     }
-    if (rest.length === 0 && !QUICK_KEYS.has(known))
+    if (rest.length === 0 && !OWN_KEYS.has(known))
       throw this.fail(
         number,
         `${known} has no value, and wg does not take that either; give it one or leave it out`,
@@ -154,10 +186,8 @@ class Reader {
 
   /** What each key of `[Interface]` does with its value and the number of its line. */
   #interfaceKeys(): Keys {
-    const warn = (asks: boolean, line: number, sentence: string) => {
-      if (asks) this.#warn(line, sentence)
-    }
-    const hook = (name: string) => (_: Buffer, line: number) => void this.#hooks.push({ name, line })
+    const hook = (name: HookName) => (bytes: Buffer, line: number) =>
+      void this.#hooks.push({ name, line, command: bytes.toString('utf8') })
     const set = (key: string, name: string, value: unknown, line: number) => {
       if (this.#lines.has(key)) this.#again(name, line)
       this.#lines.set(key, line)
@@ -181,10 +211,16 @@ class Reader {
         this.#values.dns = [...(this.#values.dns as string[]), ...parseNameServers(bytes.toString('utf8'))]
         this.#lines.set('dns', line)
       },
-      Table: (bytes, line) => set('table', 'Table', parseTable(bytes.toString('utf8') || 'auto'), line),
+      Table: (bytes, line) => {
+        this.#table = bytes.toString('utf8')
+        set('table', 'Table', parseTable(this.#table || 'auto'), line)
+      },
       FwMark: (bytes, line) => set('fwmark', 'FwMark', parseFwMark(squeezedText(bytes)), line),
-      SaveConfig: (bytes, line) =>
-        warn(parseSaveConfig(bytes.toString('utf8')), line, `SaveConfig is ignored: ${NO_SAVE}`),
+      SaveConfig: (bytes, line) => {
+        this.#saveConfig = parseSaveConfig(bytes.toString('utf8'))
+        if (this.#saveConfig && this.#options.saves !== true)
+          this.#warn(line, `SaveConfig is ignored: ${NO_SAVE}`)
+      },
       ...Object.fromEntries(HOOKS.map((name) => [name, hook(name)])),
     }
   }
@@ -226,8 +262,8 @@ class Reader {
   }
 
   /** @throws UserError */
-  finish(skipHooks: boolean): WgQuickFile {
-    this.#lookAtHooks(skipHooks)
+  finish(): WgQuickFile {
+    this.#lookAtHooks()
     for (const { line, publicKey } of this.#sections)
       if (publicKey === undefined)
         throw this.fail(line, 'this peer has no PublicKey, which tells who it is; add it')
@@ -239,7 +275,25 @@ class Reader {
     const lineOf = (wanted: SettingPath): number | undefined =>
       this.#lines.get(wanted.slice(0, 3).join('.')) ??
       (wanted.length > 1 ? lineOf(wanted.slice(0, -1)) : undefined)
-    return { path: this.#path, values, examples: EXAMPLES, lineOf, wireguard: true, warnings: this.#warnings }
+    const [path, warnings, quick] = [this.#path, this.#warnings, this.#quickLines()]
+    return { path, values, examples: EXAMPLES, lineOf, wireguard: true, warnings, quick }
+  }
+
+  #quickLines(): QuickLines {
+    const commandsOf = (name: HookName) =>
+      this.#hooks.filter((it) => it.name === name).map(({ command }) => command)
+    return {
+      hooks: {
+        PreUp: commandsOf('PreUp'),
+        PostUp: commandsOf('PostUp'),
+        PreDown: commandsOf('PreDown'),
+        PostDown: commandsOf('PostDown'),
+      },
+      runsHooks: this.#options.allowHooks === true,
+      saveConfig: this.#saveConfig,
+      givesMtu: this.#values.mtu !== undefined,
+      table: this.#table,
+    }
   }
 
   /** The sections but for those with this host's own key, which the kernel's WireGuard drops. */
@@ -255,14 +309,15 @@ class Reader {
     })
   }
 
-  #lookAtHooks(skip: boolean): void {
+  #lookAtHooks(): void {
+    const { skipHooks, allowHooks } = this.#options
     const [first] = this.#hooks
-    if (first === undefined) return
-    if (!skip) {
+    if (first === undefined || allowHooks === true) return
+    if (skipHooks !== true) {
       const names = [...new Set(this.#hooks.map(({ name }) => name))].join(', ')
       throw this.fail(
         first.line,
-        `this file has commands to run (${names}), which this program does not run; one of them may keep traffic from leaving unencrypted. Do yourself what they do, and then start with --skip-hooks`,
+        `this file has commands to run (${names}), and one of them may keep traffic from leaving unencrypted. Read them, and give --allow-hooks to run them; or do yourself what they do, and give --skip-hooks`,
       )
     }
     for (const { line, name } of this.#hooks)
@@ -272,7 +327,7 @@ class Reader {
 
 type Keys = Readonly<Record<string, (value: Buffer, line: number) => void>>
 
-const NO_SAVE = 'this file is never written'
+const NO_SAVE = 'only udptun-fast up and down write the file'
 
 function settingsOf(peer: MergedPeer): Record<string, unknown> {
   return {

@@ -1,10 +1,13 @@
+import type { Commands } from '../command/server.js'
+import type { DeviceConfiguration } from '../command/wireguard/operation.js'
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
 import type { FdbReport } from './addresses.js'
 import { type Health, Vitals } from './health.js'
 import { IcmpWatch } from './icmp-watch.js'
-import { enableOffloads, OffloadWatch } from './offload.js'
-import { loadPrivateSide, makeParts, type Parts, type PartsOptions } from './parts.js'
+import { OffloadWatch } from './offload.js'
+import { openDevice } from './open-device.js'
+import { makeParts, type Parts, type PartsOptions } from './parts.js'
 import { PeerRoutes } from './peer-routes.js'
 import type { Device } from './platform.js'
 import { Reloader, type ReloadReport } from './reload.js'
@@ -15,6 +18,7 @@ import { StrangerWatch } from './stranger-watch.js'
 import type { TunnelSummary } from './summary.js'
 import { TwinWatch } from './twin-watch.js'
 import { UnderlayDrops } from './underlay-drops.js'
+import { WgSide } from './wg-side.js'
 
 const TICK_MS = 1_000
 
@@ -33,6 +37,8 @@ export interface TunnelOptions extends PartsOptions {
   readonly signal: AbortSignal
   /** Returns the present settings, for {@link Tunnel.reload}. @throws UserError if they are wrong */
   readonly reread?: (() => Settings) | undefined
+  /** What the caller does for commands, beside what the tunnel does. */
+  readonly commands?: Commands
 }
 
 /** The answer to `udptun-fast mtu --refresh`. */
@@ -69,13 +75,11 @@ export class Tunnel {
   readonly #reporter: Reporter
   readonly #routes: PeerRoutes
   readonly #vitals: Vitals
-  readonly #socketRemoved = deferred<string>()
+  readonly #wgSide: WgSide
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
     const { settings, platform, log, reread, faults } = options
     const { peers, roster, tables } = parts
-    const died = platform.workers.died.then((error) => this.#deleted() ?? error)
-    this.ended = Promise.race([died, this.#socketRemoved.promise])
     this.#options = options
     this.#parts = parts
     this.#opened = opened
@@ -91,6 +95,19 @@ export class Tunnel {
     this.#reloader = new Reloader({ settings, reread, peers, privateSide: parts.privateSide, log })
     const underlayDrops = this.#underlayDrops
     this.#reporter = new Reporter({ ...parts, settings, platform, opened, underlayDrops, faults })
+    this.#wgSide = new WgSide({
+      tunnel: options,
+      parts,
+      opened,
+      reloader: this.#reloader,
+      onPeers: () => {
+        this.#peersChanged()
+        // As with wg-quick(8), whoever sets allowed IPs by wg(8) makes the routes.
+        this.#routes.look()
+      },
+    })
+    const died = platform.workers.died.then((error) => this.#wgSide.deleted ?? error)
+    this.ended = Promise.race([died, this.#wgSide.removed])
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const { clock, workers } = platform
     this.#vitals = new Vitals({ clock, workers, pulse: tables.pulse, device: opened })
@@ -154,6 +171,16 @@ export class Tunnel {
     return this.#vitals.check()
   }
 
+  /** Of the device, which may have another name by now. */
+  get deviceIndex(): number {
+    return this.#opened.index
+  }
+
+  /** What `wg showconf` shows; undefined if wg(8) does not know this tunnel. */
+  configuration(): DeviceConfiguration | undefined {
+    return this.#wgSide.configuration
+  }
+
   fdb(): FdbReport {
     const { addresses, roster } = this.#parts
     return addresses.report((row) => roster.at(row)?.name)
@@ -200,6 +227,7 @@ export class Tunnel {
     const { platform } = this.#options
     const { channel, peers } = this.#parts
     const commands = {
+      ...this.#options.commands,
       status: () => this.status(),
       health: () => this.health(),
       fdb: () => this.fdb(),
@@ -209,7 +237,7 @@ export class Tunnel {
     await this.#followRoutes()
     await this.#routes.setNames()
     this.#resources.defer(await platform.serve(this.#opened, commands))
-    await this.#serveWireGuard()
+    this.#resources.defer(await this.#wgSide.serve())
     this.#announce()
     peers.start()
     // What the peers have sent so far has waited, so that "is up" is the first line of the log.
@@ -221,39 +249,6 @@ export class Tunnel {
     platform.workers.onNews(look)
     look()
     this.#offloadWatch.look()
-  }
-
-  /** wg(8) knows only tunnels that speak WireGuard. */
-  async #serveWireGuard(): Promise<void> {
-    const { settings, platform, log } = this.#options
-    const { device, listening, peers, privateSide, roster } = this.#parts
-    if (privateSide === undefined || settings.mode !== 'tun') return
-    const { Configuration } = await loadPrivateSide()
-    const configuration = new Configuration({
-      platform,
-      privateSide,
-      roster,
-      listening,
-      log,
-      onRoutes: () => device.followAfter(() => peers.followUnderlays()),
-      change: (wanted) =>
-        this.#reloader.change(wanted, () => {
-          this.#peersChanged()
-          // As with wg-quick(8), whoever sets allowed IPs by wg(8) makes the routes.
-          this.#routes.look()
-        }),
-    })
-    const remove = () =>
-      this.#socketRemoved.resolve(`somebody has removed the socket of ${this.#opened.name}`)
-    const onRemoved = this.#options.wgDevice === undefined ? undefined : remove
-    this.#resources.defer(await platform.serveWireGuard(this.#opened, configuration, onRemoved))
-  }
-
-  /** A sentence if the device of wg(8) is gone. */
-  #deleted(): string | undefined {
-    const { wgDevice } = this.#options
-    if (wgDevice === undefined || this.#opened.link() !== undefined) return undefined
-    return `somebody has deleted ${this.#opened.name}`
   }
 
   #startTimers(): void {
@@ -319,36 +314,4 @@ export class Tunnel {
     peers.warnOfMissingRoutes()
     this.#routes.look()
   }
-}
-
-/** A promise, and what resolves it. */
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => {}
-  const promise = new Promise<T>((then) => {
-    resolve = then
-  })
-  return { promise, resolve }
-}
-
-/** Makes the device, tells the workers what they must know, and starts them. @throws UserError */
-async function openDevice(
-  { settings, platform }: TunnelOptions,
-  { addresses, channel, datapath, device, peerRows, peers, privateSide, tables }: Parts,
-  resources: Resources,
-): Promise<Device> {
-  const opened = device.open(platform)
-  addresses.setOwnMac(opened.mac)
-  peers.configure()
-  datapath.open(opened)
-  enableOffloads(tables.offloads, opened, platform.socket, settings.offload === 'auto')
-  resources.defer(() => platform.workers.stop())
-  await platform.workers.start({
-    mode: settings.mode,
-    relay: settings.relay,
-    keys: privateSide?.handshakeKeys,
-    warmUp: settings.warm_up === 'auto',
-  })
-  resources.defer(() => peerRows.close())
-  resources.defer(() => channel.close())
-  return opened
 }

@@ -43,6 +43,7 @@ export interface InterfaceAddress {
   readonly index: number
   /** In its shortest form. */
   readonly address: string
+  readonly prefixLength: number
   /** `IFA_F_…` (rtnetlink(7)). */
   readonly flags: number
   /** `RT_SCOPE_…` (rtnetlink(7)). */
@@ -59,7 +60,8 @@ export function listAddresses(netlink: Netlink): InterfaceAddress[] {
     if (bytes === undefined) return []
     const flags = attributes.get(IFA_FLAGS)?.readUInt32LE() ?? body.readUInt8(ifaddrmsg.ifa_flags)
     const scope = body.readUInt8(ifaddrmsg.ifa_scope)
-    return [{ index, address: ipaddr.fromByteArray([...bytes]).toString(), flags, scope }]
+    const prefixLength = body.readUInt8(ifaddrmsg.ifa_prefixlen)
+    return [{ index, address: ipaddr.fromByteArray([...bytes]).toString(), prefixLength, flags, scope }]
   })
 }
 

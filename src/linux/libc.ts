@@ -44,6 +44,9 @@ export const ioctl: (fd: number, request: number, arg: Pointer) => number = libc
 export const poll: (fds: Pointer, nfds: number, timeoutMs: number) => number = libc.func(
   'int poll(void *fds, unsigned long nfds, int timeout)',
 )
+export const pipe2: (fds: Int32Array, flags: number) => number = libc.func(
+  'int pipe2(_Out_ int *pipefd, int flags)',
+)
 export const eventfd: (initval: number, flags: number) => number = libc.func(
   'int eventfd(unsigned int initval, int flags)',
 )

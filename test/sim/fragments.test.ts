@@ -125,7 +125,7 @@ for (const [family, addressOf] of UNDERLAYS) {
       if (from === a.name && packets.length > 1) fragmented.push(payload.length)
     }
     await world.pass(3_000)
-    const report = await world.run(Promise.resolve(a.platform?.commands.mtu_refresh({})))
+    const report = await world.run(Promise.resolve(a.platform?.commands.mtu_refresh({}, () => {})))
     t.match(report, { mtu_bytes: 1500, peers: [{ path_mtu: { bytes: PATH_BYTES, how: 'acknowledged' } }] })
     world.between(a, b, { mtuBytes: 1350 })
     await world.pass(5_000)

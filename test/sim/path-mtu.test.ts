@@ -84,7 +84,7 @@ simTest('the command looks for more at once', async (t, world) => {
   await world.pass(650_000)
   t.equal(a.mtuBytes, 1400 - OVERHEAD_BYTES)
   world.between(a, b, { mtuBytes: 1500 })
-  const report = await world.run(Promise.resolve(a.platform?.commands.mtu_refresh({})))
+  const report = await world.run(Promise.resolve(a.platform?.commands.mtu_refresh({}, () => {})))
   t.match(report, { mtu_bytes: 1425, peers: [{ name: 'b', path_mtu: { bytes: 1500 } }] })
 })
 

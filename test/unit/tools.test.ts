@@ -15,7 +15,7 @@ const SCRIPTS = ['test/install-tools.sh', '.ci/run']
 const NODES = new Set(['node', 'nodejs', 'npm', 'npx', 'tap', 'tsc'])
 
 /** Words in the sources that are programs' names somewhere, and mean something else there. */
-const OTHER_WORDS: ReadonlySet<string> = new Set(['write', 'make', 'bc', 'route', 'look', 'file'])
+const OTHER_WORDS: ReadonlySet<string> = new Set(['write', 'make', 'bc', 'route', 'look'])
 
 const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 

@@ -7,6 +7,7 @@ import type { MemoryPlan } from '../../memory/plan.js'
 import { StateWords } from '../../memory/state-words.js'
 import { programFile } from '../../package/files.js'
 import type { WorkerMessage, WorkerRole, WorkerTask } from '../../worker/task.js'
+import { deferred } from '../deferred.js'
 import type { Faults } from '../faults.js'
 import type { WorkerOptions, WorkerThreads } from '../platform.js'
 
@@ -38,11 +39,9 @@ export class Workers implements WorkerThreads {
 
   constructor(context: WorkersContext) {
     this.#context = context
-    let end = (_: Error) => {}
-    this.died = new Promise((resolve) => {
-      end = resolve
-    })
-    this.#end = end
+    const { promise, resolve } = deferred<Error>()
+    this.died = promise
+    this.#end = resolve
   }
 
   onNews(look: () => void): void {

@@ -89,8 +89,9 @@ t.test('the workers take over, and nothing stays behind', async (t) => {
 
   const capture = pair.a.spawn('tcpdump', ['-ni', 'tap0', '-c', '20', '--immediate-mode', 'icmp'])
   await until('a capture is seen', async () => (await carrier(a)).reason === 'capture')
-  await ok(pair.a, 'ping', '-q', '-c', '10', '-i', '0.05', '10.9.0.2')
-  await until('it has both directions', () => capture.exitCode === 0)
+  // More than it waits for, so that a lost one is no matter. One direction would be too few.
+  await ok(pair.a, 'ping', '-q', '-c', '15', '-i', '0.05', '10.9.0.2')
+  await until('it has both directions', () => capture.exitCode === 0, 20_000)
   await carried(a)
 
   await ok(

@@ -121,6 +121,7 @@ t.test('a file that is wrong changes nothing, and is said to be', { buffered: tr
     added: ['192.0.2.9'],
     removed: [pair.underlay.b],
     changed: [],
+    private_key: false,
     needs_restart: ['local', 'mtu'],
   })
   await a.said(/local, mtu changed in the file, too, and that needs a restart/)

@@ -1,4 +1,5 @@
 /** A host that was suspended: no key is used longer than 180 s, and the suspend is a part of those. */
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { IPV4 } from '../../../src/wire/ipv4.js'
@@ -45,6 +46,7 @@ for (const mode of ['tap', 'tun']) {
     t.equal(before.size, 1, 'one keypair')
 
     near.child.send(200_000)
+    await once(near.child, 'message')
     const after = await indexes(async () => {
       const { code, stdout } = await run(pair.a, 'ping', ['-c', '3', '-i', '0.3', '-W', '2', '10.9.0.2'])
       t.equal(code, 0)

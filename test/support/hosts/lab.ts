@@ -8,7 +8,7 @@ import type { StatusReport } from '../../../src/control/status.js'
 import type { Host } from '../../../src/lab/host.js'
 import { type Finished, Program } from '../../../src/lab/program.js'
 import { TwoHosts } from '../../../src/lab/two-hosts.js'
-import { PROGRAM } from '../program.js'
+import { PROGRAM, PROGRAM_OF_MODULES } from '../program.js'
 
 export type { Finished }
 export { PROGRAM }
@@ -98,7 +98,8 @@ export class RunningTunnel extends Program {
   readonly log: Record<string, unknown>[] = []
 
   constructor(host: Host, args: readonly string[], nodeArgs: readonly string[] = [], launch: Launch = {}) {
-    const { command = [process.execPath, ...nodeArgs, PROGRAM], ...options } = launch
+    const program = nodeArgs.includes('--import') ? PROGRAM_OF_MODULES : PROGRAM
+    const { command = [process.execPath, ...nodeArgs, program], ...options } = launch
     const flags = launch.command === undefined ? plainly(args) : args
     const [env, ...rest] = [...PLAIN, ...command, 'start', ...flags]
     super(host, env, rest, options)

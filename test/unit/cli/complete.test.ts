@@ -43,6 +43,7 @@ t.test('it knows all commands, their flags, and the values that a flag may have'
 t.test('a flag for a file is completed with files, and folders end in a slash', async (t) => {
   writeFileSync(join(folder, 'a.yaml'), '')
   t.same(suggested('start', '--config', `${folder}/a`), [join(folder, 'a.yaml')])
+  t.same(suggested('up', `${folder}/a`), [join(folder, 'a.yaml')])
   t.ok(suggested('start', '--private-key-file', '/et').includes('/etc/'))
   t.same(suggested('start', '--config', '/nowhere/x'), [])
 })

@@ -183,13 +183,31 @@ t.test('a file with hooks is refused, and with --skip-hooks each of them is a wa
   const text = file(hooks.join('\n'))
   const message = messageOf(() => load(text))
   t.match(message, /^wg0.conf:3: this file has commands to run \(PreUp, PostUp, PreDown, PostDown\)/)
-  t.match(message, /start with --skip-hooks$/)
+  t.match(message, /give --skip-hooks$/)
   const { warnings, values } = parse(text, true)
   t.same(
     warnings.map((it) => it.split(' is not run')[0]),
     ['3: PreUp', '4: PostUp', '5: PostUp', '6: PreDown', '7: PostDown'].map((it) => `wg0.conf:${it}`),
   )
   t.same(values, parse(file('')).values)
+})
+
+t.test('with leave to run them, hooks are returned in their order', async (t) => {
+  const text = file(
+    'PostUp = echo "=" %i # a comment\npreup=a\nPOSTUP\t=  two\nPostDown =\nSaveConfig = true\nTable = off',
+  )
+  const { quick, warnings } = parseWgQuick('wg0.conf', Buffer.from(text), { allowHooks: true, saves: true })
+  t.same(warnings, [])
+  t.same(quick, {
+    hooks: { PreUp: ['a'], PostUp: ['echo "=" %i', 'two'], PreDown: [], PostDown: [''] },
+    runsHooks: true,
+    saveConfig: true,
+    givesMtu: false,
+    table: 'off',
+  })
+  const skipped = parseWgQuick('wg0.conf', Buffer.from(text), { skipHooks: true }).quick
+  t.same({ ...skipped, runsHooks: true }, quick, 'a file that is written keeps them')
+  t.notOk(skipped.runsHooks)
 })
 
 t.test('what is ignored here is said by name, and what asks for nothing is not', async (t) => {

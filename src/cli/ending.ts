@@ -1,0 +1,93 @@
+import type { Commands, Say } from '../command/server.js'
+import type { Tunnel } from '../control/tunnel.js'
+import { UserError } from '../errors.js'
+import type { QuickTunnel } from './quick-tunnel.js'
+
+/** Somebody who waits for the end by the command `stop`. */
+interface Waiting {
+  readonly say: Say
+  readonly done: (failure: unknown) => void
+}
+
+/** How a tunnel of a file for wg-quick(8) is saved and ended by commands, and what is done around its end. */
+export class Ending {
+  readonly #quick: QuickTunnel
+  readonly #rush: AbortSignal
+  readonly #ask: () => void
+  readonly #waiting = new Set<Waiting>()
+  #tunnel: Tunnel | undefined
+  /** Undefined if nobody has asked for the end yet. */
+  #prepared: Promise<void> | undefined
+
+  /**
+   * @param rush ends a hook that runs
+   * @param ask ends the tunnel, which then calls {@link finish}
+   */
+  constructor(quick: QuickTunnel, rush: AbortSignal, ask: () => void) {
+    this.#quick = quick
+    this.#rush = rush
+    this.#ask = ask
+  }
+
+  /** The start is complete. */
+  begin(tunnel: Tunnel): void {
+    this.#tunnel = tunnel
+  }
+
+  readonly commands: Commands = {
+    save: async ({ path }) => {
+      await this.#quick.save(this.#started(path))
+    },
+    stop: async ({ path }, say) => {
+      this.#started(path)
+      const failure = await new Promise((done) => {
+        const waiting = { say, done }
+        this.#waiting.add(waiting)
+        this.prepare().then(this.#ask, (error: unknown) => {
+          this.#waiting.delete(waiting)
+          done(error)
+        })
+      })
+      if (failure !== undefined) throw failure
+    },
+  }
+
+  /**
+   * Runs PreDown, and writes the file if it asks for that; once, whoever asks.
+   * @throws UserError; it can be asked for again then
+   */
+  prepare(): Promise<void> {
+    this.#prepared ??= this.#prepare().catch((error: unknown) => {
+      this.#prepared = undefined
+      throw error
+    })
+    return this.#prepared
+  }
+
+  async #prepare(): Promise<void> {
+    await this.#quick.run('PreDown', this.#rush, this.#say)
+    await this.#quick.saveAtEnd(this.#started())
+  }
+
+  /** The tunnel is gone. Runs PostDown. @throws UserError */
+  async afterwards(): Promise<void> {
+    await this.#quick.run('PostDown', this.#rush, this.#say)
+  }
+
+  /** All is done. Whoever waits is told, whatever has ended the tunnel. */
+  finish(failure: unknown): void {
+    for (const { done } of this.#waiting) done(failure)
+  }
+
+  readonly #say: Say = (text) => {
+    for (const { say } of this.#waiting) say(text)
+  }
+
+  /** @param path the file that a person means; a name stands for the tunnel's own @throws UserError */
+  #started(path?: unknown): Tunnel {
+    if (path !== undefined && path !== this.#quick.path)
+      throw new UserError(`this tunnel was started from ${this.#quick.path}, not from ${path}`)
+    if (this.#tunnel === undefined) throw new UserError('this tunnel is still starting; try again')
+    return this.#tunnel
+  }
+}

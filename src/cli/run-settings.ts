@@ -1,0 +1,79 @@
+import { constants } from 'node:os'
+import { type ConfigFile, loadSettings } from '../config/load.js'
+import { Secret } from '../config/secret.js'
+import type { QuickLines, WgQuickFile } from '../config/wg-quick.js'
+import { Faults, noLostLines } from '../control/faults.js'
+import { signalOnParentDeath } from '../linux/process.js'
+import { createLog } from './log.js'
+import { runTunnel } from './run-tunnel.js'
+import { sayToStarter } from './starter.js'
+import { requireRereadable } from './surroundings.js'
+
+/** A file of settings. */
+export interface SettingsFile {
+  readonly path: string
+  /** Reads it. @throws UserError */
+  read(): ConfigFile | WgQuickFile
+  /** Whether the file itself is written at the end if it asks for that (`SaveConfig`). */
+  readonly saves: boolean
+}
+
+/**
+ * Runs a tunnel by flags and a file until it is asked to end, and ends the program.
+ * @param given under the keys of the schema
+ * @throws UserError
+ */
+export async function runSettings(
+  given: Readonly<Record<string, unknown>>,
+  file: SettingsFile | undefined,
+): Promise<never> {
+  let warnings: readonly string[] = []
+  let lines: QuickLines | undefined
+  const readFile = () => {
+    const content = file?.read()
+    if (content !== undefined && 'quick' in content) {
+      warnings = content.warnings
+      lines = content.quick
+    }
+    return content
+  }
+  const read = () => Secret.wipedOnError(() => loadSettings(given, readFile()))
+  const settings = read()
+
+  if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
+  const lost = noLostLines()
+  const log = await createLog(settings, lost, (sentence) => sayToStarter(`udptun-fast: ${sentence}`))
+  const faults = new Faults(log, lost)
+  const told = new Set<string>()
+  /** Logs what the file warns of, each sentence once. */
+  const warn = () => {
+    for (const sentence of warnings) {
+      if (told.has(sentence)) continue
+      told.add(sentence)
+      log.warn(sentence)
+    }
+  }
+  warn()
+  if (file === undefined) return runTunnel({ settings, log, faults })
+  const reread = () => {
+    requireRereadable(file.path)
+    const settings = read()
+    warn()
+    return settings
+  }
+  const { path, saves } = file
+  const quickLines = () => lines as QuickLines
+  const { dev: device = `${settings.mode}0` } = settings
+  const quick =
+    lines === undefined
+      ? undefined
+      : new (await import('./quick-tunnel.js')).QuickTunnel({
+          path,
+          device,
+          lines: quickLines,
+          settings,
+          saves,
+          log,
+        })
+  return runTunnel({ settings, log, faults, reread, quick })
+}
