@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { askStatus } from '../command/client.js'
+import { askStatus, listRunning } from '../command/client.js'
 import type { StatusReport } from '../control/status.js'
-import { usageError } from '../errors.js'
+import { UserError, usageError } from '../errors.js'
 import { chosenDevice, takesDevice } from './device.js'
+import { end } from './fail.js'
 import { endIfOutputFails } from './output.js'
 import { press } from './top/keys.js'
 import { advance, firstState, type TopState } from './top/model.js'
@@ -33,39 +34,53 @@ async function top(argument: string | undefined, flags: { dev?: string }): Promi
 /** @throws UserError */
 function requireTerminal(): void {
   const other = 'for other programs, udptun-fast status --watch prints a line of JSON every second'
-  if (!process.stdout.isTTY) throw usageError(`top draws on a terminal, and standard output is none; ${other}`)
+  if (!process.stdout.isTTY)
+    throw usageError(`top draws on a terminal, and standard output is none; ${other}`)
   if (!process.stdin.isTTY)
     throw usageError(`top takes its keys from a terminal, and standard input is none; ${other}`)
   if (process.env.TERM === 'dumb')
-    throw usageError('top needs a terminal that can place text, and TERM is dumb; use udptun-fast status --watch')
+    throw usageError(
+      'top needs a terminal that can place text, and TERM is dumb; use udptun-fast status --watch',
+    )
 }
 
-/** Shows the tunnel until a key or a signal ends that. @throws UserError if the tunnel ends */
-async function watch(device: string, report: StatusReport): Promise<void> {
-  const stop = new AbortController()
+/** Shows the tunnel until a key or a signal ends the program. @throws UserError if the tunnel ends */
+async function watch(device: string, report: StatusReport): Promise<never> {
   let state: TopState = firstState(report)
-  const draw = () => terminal?.draw(drawScreen(state, terminal.size))
-  const onKey: ConstructorParameters<typeof Terminal>[0]['onKey'] = (key) => {
-    const next = press(state, key)
-    if (next === 'quit') stop.abort()
-    else if (next === 'suspend') terminal?.suspend()
-    else {
+  const terminal = new Terminal({
+    onDraw: () => draw(),
+    onKey: (key) => {
+      const next = press(state, key)
+      if (next === 'quit') return quit()
+      if (next === 'suspend') return terminal.suspend()
       state = next
       draw()
-    }
+    },
+    onEnd: () => quit(),
+  })
+  const draw = () => terminal.draw(drawScreen(state, terminal.size))
+  const quit = () => {
+    terminal.close()
+    // An answer may still be on its way, and the tunnel may stand still.
+    void end(0)
   }
-  let terminal: Terminal | undefined
-  terminal = new Terminal({ onKey, onEnd: () => stop.abort(), onDraw: () => draw() })
   try {
-    draw()
+    terminal.open()
     for (;;) {
-      await sleep(EVERY_MS, undefined, { signal: stop.signal })
-      state = advance(state, await askStatus(device))
+      await sleep(EVERY_MS)
+      state = advance(state, await nextReport(device))
       draw()
     }
-  } catch (error) {
-    if (!stop.signal.aborted) throw error
   } finally {
     terminal.close()
+  }
+}
+
+async function nextReport(device: string): Promise<StatusReport> {
+  try {
+    return await askStatus(device)
+  } catch (error) {
+    if ((await listRunning()).includes(device)) throw error
+    throw new UserError(`no tunnel runs on ${device} any more`)
   }
 }

@@ -25,7 +25,9 @@ export function detailLines(state: TopState, columns: number): string[] {
       .split('\n')
       .map((line) => stdoutColors.yellow(line)),
   )
-  const title = wrapAnsi(`${peer.name}  peer ${place + 1} of ${state.report.peers.length}`, columns, { hard: true })
+  const title = wrapAnsi(`${peer.name}  peer ${place + 1} of ${state.report.peers.length}`, columns, {
+    hard: true,
+  })
   return [
     ...title.split('\n').map((line) => stdoutColors.bold(line)),
     ...facts,
@@ -42,12 +44,16 @@ function factsOf(peer: PeerStatus): (readonly [label: string, text: string])[] {
   const state = [STATE_COLORS[peer.state](peer.state), heard, keepalives[`${peer.keepalives}`]]
   const way = underlay === null ? [] : [`by ${underlay.interface ?? 'no route'} (MTU ${underlay.mtu_bytes})`]
   const why = datapath.reason === null ? '' : `, because ${WORKER_REASONS[datapath.reason]}`
-  const carried = peer.carried_mtu_bytes === null ? '' : `; carries an overlay MTU of ${peer.carried_mtu_bytes}`
+  const carried =
+    peer.carried_mtu_bytes === null ? '' : `; carries an overlay MTU of ${peer.carried_mtu_bytes}`
   const secret = privacy?.preshared_key ? ', with a preshared key' : ''
   const age = privacy?.handshake_s == null ? 'no keys yet' : `keys ${duration(privacy.handshake_s)} old`
   return [
     ['state', state.filter((it) => it !== undefined).join(', ')],
-    ['endpoint', [endpoint ?? `${host}, not found yet`, ...(from === null ? [] : [`from ${from}`]), ...way].join('  ')],
+    [
+      'endpoint',
+      [endpoint ?? `${host}, not found yet`, ...(from === null ? [] : [`from ${from}`]), ...way].join('  '),
+    ],
     ['datapath', `the ${datapath.by}${why}`],
     ['path MTU', path_mtu === null ? 'not known' : `${pathText(path_mtu)}${carried}`],
     ...(privacy === null ? [] : [['private', `${age}${secret}`] as const]),

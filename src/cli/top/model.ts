@@ -102,7 +102,9 @@ export function sortedPeers({ report, rates, sort }: Pick<TopState, 'report' | '
 }
 
 /** The chosen peer, and its place among the sorted ones. */
-export function chosenPeer(state: TopState): { readonly peer: PeerStatus; readonly place: number } | undefined {
+export function chosenPeer(
+  state: TopState,
+): { readonly peer: PeerStatus; readonly place: number } | undefined {
   const peers = sortedPeers(state)
   const place = peers.findIndex(({ name }) => name === state.chosen)
   return place < 0 ? undefined : { peer: peers[place], place }

@@ -41,7 +41,12 @@ const WAY_COLUMNS = [8, 10, 11] as const
 export function trafficLines({ rates, history }: TopState, columns: number): string[] {
   const ways = ['outbound', 'inbound'] as const
   const left: Column<(typeof ways)[number]>[] = [
-    { head: 'traffic', columns: WAY_COLUMNS[0], text: (way) => way, paint: (text) => stdoutColors.cyan(text) },
+    {
+      head: 'traffic',
+      columns: WAY_COLUMNS[0],
+      text: (way) => way,
+      paint: (text) => stdoutColors.cyan(text),
+    },
     { head: 'frames/s', columns: WAY_COLUMNS[1], side: 'right', text: (way) => rate(rates?.[way].frames) },
     { head: 'bit/s', columns: WAY_COLUMNS[2], side: 'right', text: (way) => rate(rates?.[way].bits) },
   ]
@@ -68,7 +73,8 @@ export function withSparklines<Row>(
   }
   const line = (row: Row) =>
     `${rowLine(left, row)}  ${sparkline(valuesOf(row), bars)}  ${stdoutColors.dim(fit(most(row), MOST_COLUMNS, 'right'))}`
-  if (bars < 10) return [dimHead(headLine(left), columns), ...rows.map((row) => cut(rowLine(left, row), columns))]
+  if (bars < 10)
+    return [dimHead(headLine(left), columns), ...rows.map((row) => cut(rowLine(left, row), columns))]
   const head = `${headLine(left)}  ${fit(`${unit} of the last ${bars} s`, bars, 'right')}`
   return [dimHead(head, columns), ...rows.map(line)]
 }
@@ -95,7 +101,12 @@ export function workerLines({ report, rates }: TopState, columns: number): strin
     text: (name: Name) => rate(rates?.workers[name][key]),
   })
   const table: Column<Name>[] = [
-    { head: 'worker', columns: WAY_COLUMNS[0], text: (name) => name, paint: (text) => stdoutColors.cyan(text) },
+    {
+      head: 'worker',
+      columns: WAY_COLUMNS[0],
+      text: (name) => name,
+      paint: (text) => stdoutColors.cyan(text),
+    },
     per('wake-ups/s', 'wake_ups', WAY_COLUMNS[1]),
     per('syscalls/s', 'syscalls', WAY_COLUMNS[2]),
     per('doorbells/s', 'doorbells', 11),
@@ -130,7 +141,8 @@ export function dropLines({ report, rates, history }: TopState, columns: number,
   const isCut = reasons.length + 1 > most
   const shown = isCut ? reasons.slice(0, Math.max(1, most - 2)) : reasons
   const left = reasons.length - shown.length
-  const more = isCut && most > 2 ? [dimHead(`and ${left} more ${left === 1 ? 'reason' : 'reasons'}`, columns)] : []
+  const more =
+    isCut && most > 2 ? [dimHead(`and ${left} more ${left === 1 ? 'reason' : 'reasons'}`, columns)] : []
   const head = headLine(table)
   const line = bars < 10 ? head : `${fit(head, columns - bars)}${sparkline(history.dropped, bars)}`
   return [

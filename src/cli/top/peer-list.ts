@@ -28,7 +28,8 @@ export function peerListLines(state: TopState, columns: number, rows: number): s
   const first = Math.max(0, Math.min(place - Math.floor(room / 2), peers.length - room))
   const shown = peers.slice(first, first + room)
   const table = columnsThatFit(state, columns)
-  const which = shown.length === peers.length ? '' : ` ${first + 1} to ${first + shown.length} of ${peers.length}`
+  const which =
+    shown.length === peers.length ? '' : ` ${first + 1} to ${first + shown.length} of ${peers.length}`
   const title = `peers${which}, ${SORT_TEXT[state.sort]}`
   return [
     stdoutColors.bold(cut(title, columns)),
@@ -65,7 +66,10 @@ function columnsThatFit({ report, rates, peerHistory }: TopState, columns: numbe
     { ...number('drops/s', 7, (peer) => rate(of(peer)?.dropped)), importance: 4 },
     { ...number('out frames/s', 12, (peer) => rate(of(peer)?.outbound.frames)), importance: 7 },
     { ...number('in frames/s', 11, (peer) => rate(of(peer)?.inbound.frames)), importance: 8 },
-    { ...number('dropped', 7, (peer) => si(peer.outbound.dropped + peer.inbound.dropped, '')), importance: 9 },
+    {
+      ...number('dropped', 7, (peer) => si(peer.outbound.dropped + peer.inbound.dropped, '')),
+      importance: 9,
+    },
     {
       ...number('heard', 14, ({ heard_s }) => (heard_s === null ? '' : `${duration(heard_s)} ago`)),
       importance: 10,
@@ -81,14 +85,15 @@ function columnsThatFit({ report, rates, peerHistory }: TopState, columns: numbe
     return 2 + least + 2 + tableColumns(upTo) <= columns
   }
   // At 80 columns a name gets what the first six columns leave.
-  const kept = inOrder.filter((it) => (it.importance <= 6 ? wanted(LEAST_NAME)(it) : wanted(Math.min(longest, 24))(it)))
+  const kept = inOrder.filter((it) =>
+    it.importance <= 6 ? wanted(LEAST_NAME)(it) : wanted(Math.min(longest, 24))(it),
+  )
   const left = columns - 2 - tableColumns(kept) - 2
-  return [
-    { head: 'peer', columns: Math.max(1, Math.min(left, longest)), text: ({ name }) => name },
-    ...kept,
-  ]
+  return [{ head: 'peer', columns: Math.max(1, Math.min(left, longest)), text: ({ name }) => name }, ...kept]
 }
 
-function bothWays(history: { outbound: readonly number[]; inbound: readonly number[] } | undefined): number[] {
+function bothWays(
+  history: { outbound: readonly number[]; inbound: readonly number[] } | undefined,
+): number[] {
   return (history?.outbound ?? []).map((bits, index) => bits + (history?.inbound[index] ?? 0))
 }

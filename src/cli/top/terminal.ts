@@ -41,10 +41,9 @@ export class Terminal {
     process.stdout.on('resize', events.onDraw)
     for (const signal of ENDS) process.on(signal, events.onEnd)
     // A shell that takes the program back to the foreground has set the terminal's modes itself.
-    process.on('SIGCONT', () => this.#take())
+    process.on('SIGCONT', () => this.open())
     process.prependListener('uncaughtException', () => this.close())
     process.once('exit', () => this.close())
-    this.#take()
   }
 
   get size(): Size {
@@ -80,7 +79,8 @@ export class Terminal {
     }
   }
 
-  #take(): void {
+  /** Takes the terminal, and has it drawn. */
+  open(): void {
     // The stream believes that the modes are still those that it has set, so it must set others first.
     process.stdin.setRawMode(false)
     process.stdin.setRawMode(true)
