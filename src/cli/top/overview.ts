@@ -75,7 +75,7 @@ export function withSparklines<Row>(
     `${rowLine(left, row)}  ${sparkline(valuesOf(row), bars)}  ${stdoutColors.dim(fit(most(row), MOST_COLUMNS, 'right'))}`
   if (bars < 10)
     return [dimHead(headLine(left), columns), ...rows.map((row) => cut(rowLine(left, row), columns))]
-  const head = `${headLine(left)}  ${fit(`${unit} of the last ${bars} s`, bars, 'right')}`
+  const head = `${headLine(left)}  ${fit(bars < 24 ? `last ${bars} s` : `${unit} of the last ${bars} s`, bars, 'right')}`
   return [dimHead(head, columns), ...rows.map(line)]
 }
 
@@ -143,7 +143,7 @@ export function dropLines({ report, rates, history }: TopState, columns: number,
   const left = reasons.length - shown.length
   const more =
     isCut && most > 2 ? [dimHead(`and ${left} more ${left === 1 ? 'reason' : 'reasons'}`, columns)] : []
-  const head = headLine(table)
+  const head = headLine(table).trimEnd()
   const line = bars < 10 ? head : `${fit(head, columns - bars)}${sparkline(history.dropped, bars)}`
   return [
     bars < 10 ? dimHead(line, columns) : stdoutColors.dim(line),

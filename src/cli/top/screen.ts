@@ -19,7 +19,11 @@ export function drawScreen(state: TopState, size: Size): string[] {
   const room = Math.max(0, rows - 1)
   const lines = BODIES[state.view](state, { columns, rows: room }).slice(0, room)
   const space = Array.from({ length: room - lines.length }, () => '')
-  return [...lines, ...space, stdoutColors.dim(cut(FOOTERS[state.view], columns))]
+  return [
+    ...lines.map((line) => cut(line, columns)),
+    ...space,
+    stdoutColors.dim(cut(FOOTERS[state.view], columns)),
+  ]
 }
 
 const BODIES: Readonly<Record<TopState['view'], (state: TopState, size: Size) => string[]>> = {

@@ -4,7 +4,10 @@ import stringWidth from 'string-width'
 /** A text cut to so many columns of the terminal, with `…` at the end if something is missing. */
 export function cut(text: string, columns: number): string {
   if (columns <= 0) return ''
-  return stringWidth(text) <= columns ? text : `${sliceAnsi(text, 0, columns - 1)}…`
+  if (stringWidth(text) <= columns) return text
+  const kept = sliceAnsi(text, 0, columns - 1)
+  // The last sign may be two columns wide.
+  return `${stringWidth(kept) < columns ? kept : sliceAnsi(text, 0, columns - 2)}…`
 }
 
 /** A text of exactly so many columns: cut, or with spaces on its right or left. */
