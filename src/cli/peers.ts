@@ -29,7 +29,7 @@ async function peers(argument: string | undefined, flags: WatchFlags & { dev?: s
   )
 }
 
-const COLOURS: Readonly<Record<PeerState, (text: string) => string>> = {
+export const STATE_COLORS: Readonly<Record<PeerState, (text: string) => string>> = {
   new: stdoutColors.dim,
   up: stdoutColors.green,
   silent: stdoutColors.yellow,
@@ -44,7 +44,7 @@ export function renderPeers(report: PeersReport): string {
   const choice = peers.some(({ datapath }) => datapath.reason !== 'setting')
   const rows = peers.map((peer) => [
     peer.name,
-    COLOURS[peer.state](peer.state),
+    STATE_COLORS[peer.state](peer.state),
     peer.heard_s === null ? '' : `${duration(peer.heard_s)} ago`,
     peer.endpoint ?? '',
     peer.mtu_bytes === null ? '' : String(peer.mtu_bytes),

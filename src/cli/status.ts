@@ -87,11 +87,7 @@ function mtuBy({ mtu_by, bridge, peers }: StatusReport): string {
 /** The peer, if there is only one; otherwise how many peers are in each state. */
 function peersLine({ peers }: StatusReport): string {
   if (peers.length !== 1) {
-    const states = PEER_STATES.map(
-      (state) => [state, peers.filter((peer) => peer.state === state).length] as const,
-    )
-    const counts = states.filter(([, count]) => count > 0).map(([state, count]) => `${count} ${state}`)
-    return `${stdoutColors.dim('to')} ${peers.length} peers: ${counts.join(', ')}  ${stdoutColors.dim('(udptun-fast peers shows each)')}`
+    return `${stdoutColors.dim('to')} ${peers.length} peers: ${statesText(peers)}  ${stdoutColors.dim('(udptun-fast peers shows each)')}`
   }
   const [{ endpoint, from, underlay, heard_s }] = peers
   const by =
@@ -101,6 +97,17 @@ function peersLine({ peers }: StatusReport): string {
   const heard = heard_s === null ? stdoutColors.yellow('not heard yet') : `heard ${duration(heard_s)} ago`
   const source = from === null ? '' : `${stdoutColors.dim('from')} ${from} `
   return `${stdoutColors.dim('to')} ${endpoint ?? stdoutColors.yellow('not found yet')} ${source}${stdoutColors.dim('by')} ${by}  ${heard}`
+}
+
+/** How many peers are in each state: `2 up, 1 down`. */
+export function statesText(peers: StatusReport['peers']): string {
+  const states = PEER_STATES.map(
+    (state) => [state, peers.filter((peer) => peer.state === state).length] as const,
+  )
+  return states
+    .filter(([, count]) => count > 0)
+    .map(([state, count]) => `${count} ${state}`)
+    .join(', ')
 }
 
 /** Who carries the known frames of each peer, if it may be the kernel. */
@@ -146,7 +153,8 @@ const KNOWN: Readonly<Record<PathMtuHow, string>> = {
   floor: 'the least there is, and even that does not pass',
 }
 
-function pathText({ bytes, how, found_s, state, next_s }: PathMtuStatus): string {
+/** What a path carries, how that is known, and when it is looked for again. */
+export function pathText({ bytes, how, found_s, state, next_s }: PathMtuStatus): string {
   const found = found_s === null ? '' : `, found ${duration(found_s)} ago`
   const busy = state === 'searching' || state === 'tracing'
   const next = busy ? 'being looked for now' : `looked for again in ${duration(next_s)}`
@@ -235,7 +243,8 @@ function dropTable(report: StatusReport, before?: StatusReport): string {
   return `${table([['dropped', 'frames', 'because'], ...rows])}\n${stdoutColors.dim(icmp)}`
 }
 
-function describe(reason: DropReason): string {
+/** What was dropped, or why, as text for a person. */
+export function describe(reason: DropReason): string {
   if (reason in DROP_REASONS) return DROP_REASONS[reason as keyof typeof DROP_REASONS][1]
   return KERNEL_DROP_REASONS[reason as keyof typeof KERNEL_DROP_REASONS]
 }
