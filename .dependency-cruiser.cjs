@@ -40,6 +40,7 @@ const MAY_IMPORT = {
   ],
   command: ['config', 'control', 'errors', 'key-text', 'linux'],
   service: ['control', 'key-text', 'linux'],
+  doctor: ['command', 'control', 'errors', 'host', 'key-text', 'linux', 'package', 'wire'],
   lab: ['command', 'linux'],
   demo: ['command', 'control', 'errors', 'lab', 'linux', 'package'],
   cli: [
@@ -47,6 +48,7 @@ const MAY_IMPORT = {
     'config',
     'control',
     'demo',
+    'doctor',
     'encap',
     'errors',
     'linux',
