@@ -12,6 +12,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) 
   reload: async () => (await import('./reload.js')).addReload,
   mtu: async () => (await import('./mtu.js')).addMtu,
   doctor: async () => (await import('./doctor.js')).addDoctor,
+  report: async () => (await import('./report.js')).addReport,
   keygen: async () => (await import('./keys.js')).addKeygen,
   pubkey: async () => (await import('./keys.js')).addPubkey,
   demo: async () => (await import('./demo.js')).addDemo,

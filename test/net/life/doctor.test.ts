@@ -1,4 +1,7 @@
 /** What doctor finds between two hosts, with each fault really made. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import type { Finding } from '../../../src/doctor/finding.js'
 import type { Host } from '../../../src/lab/host.js'
@@ -131,4 +134,53 @@ t.test('an MTU by hand over what the path carries', async (t) => {
     severity: 'wrong',
     text: /is 1458, .* carries only 1358/,
   })
+})
+
+t.test('a report has what is needed, and no key; masks hide addresses', async (t) => {
+  using pair = twoHosts()
+  using keys = new KeyFolder()
+  const [a, b] = ['a', 'b'].map((name) => keys.make(name))
+  const folder = t.testdir({})
+  const preshared = join(folder, 'psk')
+  writeFileSync(preshared, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
+  const flags = ['--preshared-key-file', preshared, '--peer-key']
+  await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, '--private-key-file', a.file, ...flags, b.publicKey)
+  await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, '--private-key-file', b.file, ...flags, a.publicKey)
+  await untilFound(pair.a, 'peer.up')
+
+  const report = (...args: string[]) => run(pair.a, process.execPath, [PROGRAM, 'report', ...args])
+  const file = join(folder, 'report.json')
+  t.match(await report('--output', file), { code: 0, stdout: `${file}\n`, stderr: '' })
+  t.equal(statSync(file).mode & 0o777, 0o600)
+  const text = readFileSync(file, 'utf8')
+  for (const path of [a.file, b.file, preshared]) {
+    const key = readFileSync(path, 'utf8').trim()
+    const hex = Buffer.from(key, 'base64').toString('hex')
+    for (let at = 0; at + 8 <= key.length; at++)
+      t.notOk(text.includes(key.slice(at, at + 8)), 'no part of a key')
+    t.notOk(text.toLowerCase().includes(hex.slice(0, 12)))
+  }
+  t.notOk(text.includes(b.publicKey), 'a public key is a hash')
+  t.match(JSON.parse(text), {
+    schema: 1,
+    status: {
+      device: 'tap0',
+      peers: [{ endpoint: '192.0.2.2:5149' }],
+      privacy: { public_key: /^key-[\da-f]{8}$/ },
+    },
+    findings: [{ id: /./ }],
+    arguments: /--preshared-key-file/,
+    fdb: { entries: [] },
+    sysctls: { 'net.ipv4.ip_forward': /^[01]$/ },
+  })
+  t.ok(JSON.parse(text).ip.link.some(({ ifname }: { ifname: string }) => ifname === 'tap0'))
+
+  t.match(await report('--output', file), { code: 1, stderr: /it is there already; choose another name/ })
+
+  const masked = (await report('--output', '-', '--mask-addresses')).stdout
+  const mac = pair.a.netlink((netlink) => getLink(netlink, 'tap0').mac) ?? '?'
+  for (const address of ['192.0.2.', '10.9.0.', '2001:db8', 'fe80::', mac])
+    t.notOk(masked.includes(address), `${address} is masked`)
+  const { status } = JSON.parse(masked)
+  t.equal(`${status.peers[0].name}:5149`, status.peers[0].endpoint, 'the same address has the same mask')
 })
