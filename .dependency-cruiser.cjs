@@ -41,6 +41,7 @@ const MAY_IMPORT = {
   command: ['config', 'control', 'errors', 'key-text', 'linux'],
   service: ['control', 'key-text', 'linux'],
   observe: ['command/unix-socket', 'config/metrics-place', 'control', 'errors'],
+  doctor: ['command', 'control', 'errors', 'host', 'key-text', 'linux', 'package', 'wire'],
   lab: ['command', 'linux'],
   demo: ['command', 'control', 'errors', 'lab', 'linux', 'package'],
   cli: [
@@ -48,6 +49,7 @@ const MAY_IMPORT = {
     'config',
     'control',
     'demo',
+    'doctor',
     'encap',
     'errors',
     'host/hooks',

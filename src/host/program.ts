@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 
 /** Where programs for administrators are, in case the environment does not say so. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'
@@ -19,9 +19,8 @@ export interface Ended {
  * @returns undefined if there is no such program
  */
 export function runProgram(name: string, args: readonly string[], input = ''): Promise<Ended | undefined> {
-  const { PATH = '' } = process.env
   const child = spawn(name, args, {
-    env: { ...process.env, PATH: PATH === '' ? SYSTEM_PATH : `${PATH}:${SYSTEM_PATH}`, LC_ALL: 'C' },
+    env: environment(),
     stdio: ['pipe', 'ignore', 'pipe'],
     timeout: WITHIN_MS,
   })
@@ -39,4 +38,27 @@ export function runProgram(name: string, args: readonly string[], input = ''): P
       resolve({ ok: code === 0, said: line })
     })
   })
+}
+
+/** What a program of the system has printed, or why there is nothing. */
+export type Printed = { readonly text: string } | { readonly why: string }
+
+/** No program that is asked prints more. */
+const MAX_PRINTED_BYTES = 64 * 1024 * 1024
+
+/** Runs a program of the system in this network namespace, for what it prints. */
+export function printedBy(name: string, args: readonly string[]): Promise<Printed> {
+  const options = { env: environment(), timeout: WITHIN_MS, maxBuffer: MAX_PRINTED_BYTES }
+  return new Promise((resolve) => {
+    execFile(name, args, options, (error, stdout, stderr) => {
+      if (error === null) resolve({ text: stdout })
+      else if (error.code === 'ENOENT') resolve({ why: `there is no program ${name}` })
+      else resolve({ why: `${name} says: ${stderr.trim().split('\n').at(-1) || error.message}` })
+    })
+  })
+}
+
+function environment(): NodeJS.ProcessEnv {
+  const { PATH = '' } = process.env
+  return { ...process.env, PATH: PATH === '' ? SYSTEM_PATH : `${PATH}:${SYSTEM_PATH}`, LC_ALL: 'C' }
 }

@@ -26,11 +26,12 @@ export function makeUndumpable(): void {
 }
 
 /**
- * Whether this process has a capability now (`CapEff` in proc_pid_status(5)).
+ * Whether a process has a capability now (`CapEff` in proc_pid_status(5)).
  * @param number its number in <linux/capability.h>
+ * @throws Error if there is no such process
  */
-export function hasCapability(number: number): boolean {
-  const [, mask = '0'] = /^CapEff:\s+([\da-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? []
+export function hasCapability(number: number, pid: number | 'self' = 'self'): boolean {
+  const [, mask = '0'] = /^CapEff:\s+([\da-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? []
   return (BigInt(`0x${mask}`) & (1n << BigInt(number))) !== 0n
 }
 

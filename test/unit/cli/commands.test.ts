@@ -21,7 +21,7 @@ t.test('every flag and every argument of every command is described', async (t) 
 })
 
 t.test('every command about a running tunnel takes its device in the same way', async (t) => {
-  for (const name of ['status', 'peers', 'top', 'fdb', 'reload']) {
+  for (const name of ['status', 'peers', 'top', 'fdb', 'reload', 'doctor', 'report']) {
     const program = new Command()
     ;(await COMMANDS[name]())(program)
     const [command] = program.commands

@@ -1,0 +1,77 @@
+import type { DropReason } from '../control/status.js'
+import type { Facts } from './facts.js'
+import { doubtful, type Finding, fine } from './finding.js'
+
+/** What drops of a reason mean, and what to do. Other reasons say nothing by themselves. */
+const TELLING: Partial<Readonly<Record<DropReason, readonly [text: string, advice: string]>>> = {
+  foreign: [
+    'came from an address or port that is no peer',
+    'if it is a peer, correct its endpoint, or use keys; else close the port for others',
+  ],
+  forbidden: ['were forbidden by a firewall of this host', 'see the findings about the firewall'],
+  not_authentic: [
+    'were forged or damaged, or sealed with other keys',
+    'if the count goes on rising, somebody sends them: see where from with tcpdump',
+  ],
+  not_private: ['were not of the private protocol', 'give the other end keys, or close the port for others'],
+  wrong_mac1: [
+    'were handshakes for another public key',
+    'give the peers the public key that udptun-fast status shows here',
+  ],
+  handshake_unknown_peer: [
+    'were handshakes of a host that is no peer',
+    'add it as a peer, or correct its key here',
+  ],
+  handshake_refused: [
+    'were handshakes that are forged, repeated, or came too often',
+    "if it goes on: the peer's clock may have gone back, or the preshared keys differ",
+  ],
+  handshake_misplaced: [
+    'were handshakes from where no peer can be, such as inside the tunnel',
+    'look for a route on the peer that leads into the tunnel',
+  ],
+  not_allowed: [
+    "had a source address that is not the peer's",
+    'add the address or prefix to the peer in the settings, or stop that host from using it',
+  ],
+  no_route: ["were for an address that is no peer's", 'add the address or prefix to a peer in the settings'],
+  storm: ['were broadcasts over the limit', 'look for a loop of bridges, or for a host that floods'],
+  checksum: [
+    'had a wrong checksum',
+    'look for a faulty network card, or use --datapath workers at the other end',
+  ],
+  device_refused: ['were refused by the device', 'look at ip -s link, and report it with udptun-fast report'],
+  over_path: ['were longer than the path carries', 'leave the MTU to the program (--mtu auto)'],
+}
+
+/** Reasons that mean only a busy host, if it is less than this share of all frames. */
+const BUSY: Partial<Readonly<Record<DropReason, string>>> = {
+  socket_buffer_full: "the socket's receive buffer was full",
+  device_queue_full: "the device's queue was full",
+  underlay_queue_full: 'an interface or queue of the underlay was full',
+}
+const BUSY_SHARE = 0.01
+
+/** Drops that say something. */
+export function checkDrops({ status }: Facts): Finding[] {
+  if (status === undefined) return []
+  const { drops, inbound, outbound } = status
+  const told = (Object.keys(TELLING) as DropReason[]).flatMap((reason) => {
+    const [text, advice] = TELLING[reason] ?? ['', '']
+    return drops[reason] > 0
+      ? [doubtful(`drop.${reason}`, `${drops[reason]} frames or messages ${text}`, advice)]
+      : []
+  })
+  const frames = inbound.frames + outbound.frames
+  const busy = (Object.keys(BUSY) as DropReason[])
+    .filter((reason) => drops[reason] > BUSY_SHARE * frames)
+    .map((reason) =>
+      doubtful(
+        `drop.${reason}`,
+        `${drops[reason]} of ${frames} frames were lost because ${BUSY[reason]}`,
+        'the host is too busy, or the underlay too slow for what is sent',
+      ),
+    )
+  const all = [...told, ...busy]
+  return all.length === 0 ? [fine('drop.none', 'no drops that say that something is wrong')] : all
+}

@@ -1,0 +1,108 @@
+import type { PeerStatus } from '../control/status.js'
+import type { Facts } from './facts.js'
+import { doubtful, type Finding, fine, wrong } from './finding.js'
+import type { Datagram } from './nft-match.js'
+import { type Fate, fateOf } from './ruleset.js'
+
+/** Whether the rules of this network namespace drop the tunnel's datagrams. */
+export function checkFirewall(facts: Facts): Finding[] {
+  const { firewall, port, status } = facts
+  const legacy = firewall.legacy
+    ? [
+        doubtful(
+          'firewall.legacy',
+          'there are rules of the older iptables, which were not looked at',
+          'look at them with: iptables-legacy -vnL; ip6tables-legacy -vnL',
+        ),
+      ]
+    : []
+  const { ruleset, why } = firewall
+  if (ruleset === undefined)
+    return [
+      doubtful(
+        'firewall.not_seen',
+        `the firewall's rules were not looked at, because ${why}`,
+        'look at them yourself, such as with: nft list ruleset',
+      ),
+      ...legacy,
+    ]
+  const cases =
+    status === undefined || status.peers.length === 0
+      ? [undefined]
+      : status.peers.filter((it) => it.endpoint !== null)
+  const found = cases.flatMap((peer) => ofPeer(ruleset, port, peer))
+  if (found.length > 0) return [...found, ...legacy]
+  const unseen = 'XDP, tc, IPsec and firewalls on the way cannot be seen from here'
+  return [fine('firewall.open', `no rule of nftables drops the tunnel's datagrams; ${unseen}`), ...legacy]
+}
+
+function ofPeer(ruleset: readonly unknown[], port: number, peer: PeerStatus | undefined): Finding[] {
+  const name = peer?.name ?? null
+  const { address, port: far } = splitEndpoint(peer?.endpoint ?? undefined)
+  const common = {
+    family: address?.includes(':') ? 'ipv6' : 'ipv4',
+    interface: peer?.underlay?.interface ?? undefined,
+  } as const
+  const input = { ...common, hook: 'input', source: address, sourcePort: far, destinationPort: port } as const
+  const output = {
+    ...common,
+    hook: 'output',
+    destination: address,
+    destinationPort: far,
+    sourcePort: port,
+  } as const
+  return [
+    ...verdict('in', fates(ruleset, input), name, port),
+    ...verdict('out', fates(ruleset, output), name, port),
+  ]
+}
+
+function fates(ruleset: readonly unknown[], datagram: Omit<Datagram, 'state'>) {
+  return {
+    first: fateOf(ruleset, { ...datagram, state: 'new' }),
+    answer: fateOf(ruleset, { ...datagram, state: 'established' }),
+  }
+}
+
+function verdict(
+  way: 'in' | 'out',
+  { first, answer }: { readonly first: Fate; readonly answer: Fate },
+  peer: string | null,
+  port: number,
+): Finding[] {
+  const what =
+    way === 'in' ? `datagrams that come to UDP port ${port}` : `the tunnel's datagrams from UDP port ${port}`
+  const chainOf = ({ chain }: Fate) => `the firewall's chain "${chain}"`
+  const rule = way === 'in' ? `udp dport ${port} accept` : `udp sport ${port} accept`
+  const advice = (chain = '') => `accept them, such as with: nft insert rule ${chain} ${rule}`
+  if (answer.dropped === 'yes')
+    return [wrong(`firewall.drops_${way}`, `${chainOf(answer)} drops ${what}`, advice(answer.chain), peer)]
+  if (first.dropped === 'yes' && way === 'out')
+    return [wrong('firewall.drops_out', `${chainOf(first)} drops ${what}`, advice(first.chain), peer)]
+  if (first.dropped === 'yes')
+    return [
+      doubtful(
+        'firewall.answers_only',
+        `${chainOf(first)} drops ${what}, except for answers: the peer is heard only while this host sends`,
+        advice(first.chain),
+        peer,
+      ),
+    ]
+  const maybe = [answer, first].find(({ dropped }) => dropped === 'unknown')
+  if (maybe === undefined) return []
+  return [
+    doubtful(
+      `firewall.may_drop_${way}`,
+      `${chainOf(maybe)} may drop ${what}: that depends on a rule which cannot be decided here`,
+      `look at it with: nft -a list chain ${maybe.chain}`,
+      peer,
+    ),
+  ]
+}
+
+/** Address and port of `198.51.100.1:5149` or `[2001:db8::1]:5149`. */
+export function splitEndpoint(endpoint: string | undefined): { address?: string; port?: number } {
+  const [, six, four, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(endpoint ?? '') ?? []
+  const address = (six ?? four)?.replace(/%.*/, '')
+  return address === undefined ? {} : { address, port: Number(port) }
+}

@@ -1,0 +1,181 @@
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import ipaddr from 'ipaddr.js'
+import { askStatus } from '../command/client.js'
+import type { StatusReport } from '../control/status.js'
+import { UserError } from '../errors.js'
+import { printedBy } from '../host/program.js'
+import { Conntrack } from '../linux/conntrack.js'
+import { KernelError } from '../linux/errno.js'
+import { egressTo } from '../linux/interface.js'
+import { Netlink } from '../linux/netlink.js'
+import { hasCapability } from '../linux/process.js'
+import { splitEndpoint } from './check-firewall.js'
+import { CAPABILITIES, type Capability, type Facts, type FirewallFacts } from './facts.js'
+
+/**
+ * Looks at this host and at a tunnel, and changes nothing.
+ * @param device of the tunnel; undefined if none runs
+ * @param port where a tunnel would listen, if none runs
+ */
+export async function collectFacts(device: string | undefined, port: number): Promise<Facts> {
+  const answer = device === undefined ? undefined : await statusOrWhy(device)
+  const status = typeof answer === 'object' ? answer : undefined
+  const listened = splitPort(status?.listen) ?? port
+  return {
+    status,
+    noAnswer: typeof answer === 'string' ? answer : null,
+    tun: tunFacts(),
+    capabilities: capabilitiesOf(status?.pid),
+    port: listened,
+    portTaken: isPortTaken(listened),
+    firewall: await firewallFacts(),
+    reversePath: {
+      filters: reversePathFilters(status?.device),
+      dropped: netstat('IPReversePathFilter'),
+    },
+    conntrack: conntrackFacts(),
+    translated: status === undefined ? [] : translatedPeers(status, listened),
+    looped: status === undefined ? [] : loopedPeers(status),
+    clock: { nowMs: Date.now(), leastMs: Math.max(0, ...CLOCK_FILES.map(modifiedMs)) },
+  }
+}
+
+/** @returns a sentence if it does not answer */
+async function statusOrWhy(device: string): Promise<StatusReport | string> {
+  try {
+    return await askStatus(device)
+  } catch (error) {
+    if (error instanceof UserError) return error.message
+    throw error
+  }
+}
+
+function splitPort(listen: string | undefined): number | undefined {
+  const [, port] = /:(\d+)$/.exec(listen ?? '') ?? []
+  return port === undefined ? undefined : Number(port)
+}
+
+/** Opening the node would load the module, so that is not done. */
+function tunFacts(): Facts['tun'] {
+  const driver = existsSync('/sys/class/misc/tun')
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK)
+    return { node: 'usable', driver }
+  } catch {
+    return { node: existsSync('/dev/net/tun') ? 'forbidden' : 'missing', driver }
+  }
+}
+
+function capabilitiesOf(pid: number | undefined): Facts['capabilities'] {
+  const entries = Object.entries(CAPABILITIES).map(([name, number]) => [name, has(number, pid)])
+  return Object.fromEntries(entries) as Record<Capability, boolean>
+}
+
+/** A tunnel in another namespace of processes has a number that means nothing here. */
+function has(number: number, pid: number | undefined): boolean {
+  try {
+    return hasCapability(number, pid)
+  } catch {
+    return hasCapability(number)
+  }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return ''
+  }
+}
+
+function isPortTaken(port: number): boolean {
+  const local = new RegExp(`^ *\\d+: [\\dA-F]+:${port.toString(16).toUpperCase().padStart(4, '0')} `, 'm')
+  return ['/proc/net/udp', '/proc/net/udp6'].some((path) => local.test(textOf(path)))
+}
+
+async function firewallFacts(): Promise<FirewallFacts> {
+  const legacy = ['/proc/net/ip_tables_names', '/proc/net/ip6_tables_names'].some((it) => textOf(it) !== '')
+  const printed = await printedBy('nft', ['-j', 'list', 'ruleset'])
+  if ('why' in printed) return { ruleset: undefined, why: printed.why, legacy }
+  try {
+    const { nftables } = JSON.parse(printed.text)
+    if (Array.isArray(nftables)) return { ruleset: nftables, why: null, legacy }
+  } catch {
+    // It is told below.
+  }
+  return { ruleset: undefined, why: 'nft has printed what is no JSON', legacy }
+}
+
+const IPV4 = '/proc/sys/net/ipv4/conf'
+
+/** The kernel takes the greater one of an interface's own value and that of `all`. */
+function reversePathFilters(device: string | undefined): Record<string, number> {
+  const filterOf = (name: string) => Number.parseInt(textOf(`${IPV4}/${name}/rp_filter`), 10) || 0
+  const names = Object.entries(networkInterfaces())
+    .filter(([name, all]) => name !== device && all?.some((it) => it.family === 'IPv4' && !it.internal))
+    .map(([name]) => name)
+  return Object.fromEntries(names.map((name) => [name, Math.max(filterOf('all'), filterOf(name))]))
+}
+
+/** A counter of /proc/net/netstat, which has lines in pairs: names, and values. */
+function netstat(counter: string): number {
+  const lines = textOf('/proc/net/netstat').split('\n')
+  const at = lines.findIndex((line) => line.split(' ').includes(counter))
+  if (at < 0) return 0
+  return Number(lines[at + 1]?.split(' ')[lines[at].split(' ').indexOf(counter)]) || 0
+}
+
+function conntrackFacts(): Facts['conntrack'] {
+  const [count, max] = ['count', 'max'].map((it) => textOf(`/proc/sys/net/netfilter/nf_conntrack_${it}`))
+  return count === '' || max === '' ? undefined : { count: Number(count), max: Number(max) }
+}
+
+/** The peers to which netfilter changes addresses or ports. */
+function translatedPeers({ peers }: StatusReport, port: number): string[] {
+  using netlink = new Netlink()
+  const conntrack = new Conntrack()
+  try {
+    return peers
+      .filter((peer) => {
+        const { address, port: far } = splitEndpoint(peer.endpoint ?? undefined)
+        if (address === undefined || far === undefined) return false
+        const source = peer.from ?? egressTo(netlink, address)?.source
+        if (source === undefined) return false
+        const bytes = (text: string) => Uint8Array.from(ipaddr.parse(text).toByteArray())
+        const flow = {
+          source: bytes(source),
+          destination: bytes(address),
+          sourcePort: port,
+          destinationPort: far,
+        }
+        return flow.source.length === flow.destination.length && conntrack.isTranslated(flow)
+      })
+      .map(({ name }) => name)
+  } catch (error) {
+    if (error instanceof KernelError) return []
+    throw error
+  } finally {
+    conntrack.close()
+  }
+}
+
+/** The peers to which the way leads into the tunnel's own device. */
+function loopedPeers({ device, peers }: StatusReport): string[] {
+  using netlink = new Netlink()
+  return peers
+    .filter(({ endpoint }) => wayTo(netlink, endpoint)?.link.name === device)
+    .map(({ name }) => name)
+}
+
+function wayTo(netlink: Netlink, endpoint: string | null) {
+  const { address } = splitEndpoint(endpoint ?? undefined)
+  return address === undefined ? undefined : egressTo(netlink, address)
+}
+
+/** They are written while the clock is right (systemd-timesyncd(8), fake-hwclock(8)). */
+const CLOCK_FILES = ['/var/lib/systemd/timesync/clock', '/etc/fake-hwclock.data']
+
+function modifiedMs(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+}

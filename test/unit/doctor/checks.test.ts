@@ -1,0 +1,171 @@
+import t from 'tap'
+import { renderFindings } from '../../../src/cli/doctor.js'
+import {
+  DROP_REASONS,
+  KERNEL_DROP_REASONS,
+  type PeerStatus,
+  type StatusReport,
+} from '../../../src/control/status.js'
+import { splitEndpoint } from '../../../src/doctor/check-firewall.js'
+import { findingsOf } from '../../../src/doctor/checks.js'
+import type { Facts } from '../../../src/doctor/facts.js'
+import { SEVERITIES } from '../../../src/doctor/finding.js'
+
+const NO_DROPS = Object.fromEntries(
+  [...Object.keys(DROP_REASONS), ...Object.keys(KERNEL_DROP_REASONS)].map((reason) => [reason, 0]),
+)
+
+const PEER = {
+  name: 'b',
+  host: '192.0.2.2',
+  endpoint: '192.0.2.2:5149',
+  trouble: null,
+  state: 'up',
+  underlay: { interface: 'eth0', mtu_bytes: 1500 },
+  carried_mtu_bytes: 1458,
+  path_mtu: { bytes: 1500, how: 'acknowledged' },
+  datapath: { by: 'kernel', reason: null },
+  privacy: null,
+} as unknown as PeerStatus
+
+const STATUS = {
+  pid: 1,
+  device: 'tap0',
+  listen: '[::]:5149',
+  listen_trouble: null,
+  mtu_bytes: 1458,
+  mtu_by: 'paths',
+  bridge: null,
+  privacy: null,
+  inbound: { frames: 1000, bytes: 1 },
+  outbound: { frames: 1000, bytes: 1 },
+  icmp: { unreachable: 0, too_big: 0, other: 0, unread: 0 },
+  faults: { count: 0 },
+  drops: NO_DROPS,
+  peers: [PEER],
+} as unknown as StatusReport
+
+const WELL: Facts = {
+  status: STATUS,
+  noAnswer: null,
+  tun: { node: 'usable', driver: true },
+  capabilities: { NET_ADMIN: true, NET_RAW: true, BPF: true },
+  port: 5149,
+  portTaken: true,
+  firewall: { ruleset: [], why: null, legacy: false },
+  reversePath: { filters: { eth0: 0 }, dropped: 0 },
+  conntrack: { count: 1, max: 100 },
+  translated: [],
+  looped: [],
+  clock: { nowMs: Date.UTC(2026, 10, 1), leastMs: Date.UTC(2026, 9, 1) },
+}
+
+/** What is found, without what is fine: `id` or `id peer`, the wrong with a `!`. */
+function found(more: Partial<Facts>): string[] {
+  return findingsOf({ ...WELL, ...more })
+    .filter(({ severity }) => severity !== 'fine')
+    .map(
+      ({ id, severity, peer }) => `${severity === 'wrong' ? '!' : ''}${id}${peer === null ? '' : ` ${peer}`}`,
+    )
+}
+const withStatus = (more: object) => found({ status: { ...STATUS, ...more } as StatusReport })
+const withPeer = (more: object, status: object = {}) =>
+  withStatus({ ...status, peers: [{ ...PEER, ...more }] })
+const drops = (more: object) => ({ drops: { ...NO_DROPS, ...more } })
+
+t.test('nothing is wrong', async (t) => {
+  t.same(found({}), [])
+  t.same(found({ status: undefined, portTaken: false }), [])
+})
+
+t.test('the host', async (t) => {
+  t.same(found({ tun: { node: 'missing', driver: false } }), ['!tun.missing'])
+  t.same(found({ tun: { node: 'forbidden', driver: true } }), ['!tun.forbidden'])
+  t.same(found({ tun: { node: 'usable', driver: false } }), ['tun.not_loaded'])
+  const none = { NET_ADMIN: false, NET_RAW: false, BPF: false }
+  t.same(found({ capabilities: none }), ['!capability.net_admin', 'capability.net_raw', 'capability.bpf'])
+  t.same(found({ status: undefined }), ['!port.taken'])
+  t.same(withStatus({ listen_trouble: 'no such address' }), ['!port.not_listening'])
+  t.same(found({ conntrack: { count: 100, max: 100 } }), ['!conntrack.full'])
+  t.same(found({ conntrack: { count: 95, max: 100 }, translated: ['b'] }), [
+    'conntrack.nearly_full',
+    'conntrack.nat b',
+  ])
+  t.same(found({ clock: { nowMs: Date.UTC(1970, 0, 2), leastMs: 0 } }), ['!clock.behind'])
+  t.same(found({ clock: { nowMs: Date.UTC(2026, 5, 1), leastMs: Date.UTC(2026, 6, 1) } }), ['!clock.behind'])
+  t.same(found({ noAnswer: 'it does not answer', status: undefined, portTaken: false }), [
+    '!tunnel.no_answer',
+  ])
+})
+
+t.test('reverse-path filtering matters only with several interfaces', async (t) => {
+  t.same(found({ reversePath: { filters: { eth0: 1 }, dropped: 9 } }), [])
+  t.same(found({ reversePath: { filters: { eth0: 2, eth1: 2 }, dropped: 9 } }), [])
+  const reversePath = { filters: { eth0: 1, eth1: 1 }, dropped: 9 }
+  t.same(found({ reversePath }), ['rp_filter.strict'])
+  const status = { ...STATUS, peers: [{ ...PEER, state: 'silent' }] } as StatusReport
+  t.same(found({ reversePath, status }), ['!peer.silent b', '!rp_filter.drops'])
+})
+
+t.test('peers, and why nothing comes from them', async (t) => {
+  const text = (facts: Partial<Facts>) => findingsOf({ ...WELL, ...facts })[0].text
+  t.same(withPeer({ endpoint: null, trouble: 'no such name' }), ['!peer.not_found b'])
+  t.same(withPeer({ underlay: { interface: null, mtu_bytes: 1500 } }), ['!route.none b'])
+  const lost = {
+    ...STATUS,
+    peers: [{ ...PEER, underlay: { interface: null, mtu_bytes: 1500 } }],
+  } as StatusReport
+  t.same(found({ status: lost, looped: ['b'] }), ['!route.loop b'])
+  t.same(found({ looped: ['b'] }), [], 'datagrams with a mark have another way')
+  t.same(withPeer({ privacy: { handshake_s: null } }), ['!peer.no_keys b'])
+  const silent = (more: object, privacy: object | null = null) =>
+    text({ status: { ...STATUS, ...more, peers: [{ ...PEER, state: 'silent', privacy }] } as StatusReport })
+  t.match(silent({ icmp: { unreachable: 3 } }), /it is silent; ICMP says/)
+  t.match(silent(drops({ foreign: 1 })), /endpoint is probably another one/)
+  t.match(silent(drops({ forbidden: 1 })), /a firewall of this host/)
+  t.match(silent(drops({ wrong_mac1: 1 }), { handshake_s: null }), /wrong public key of this host/)
+  t.match(silent(drops({ handshake_refused: 1 }), { handshake_s: null }), /clock has probably gone back/)
+  t.match(silent({}), /does not run/)
+})
+
+t.test('MTU', async (t) => {
+  t.same(withPeer({ carried_mtu_bytes: 1358 }), ['!mtu.over_path b'])
+  t.same(withPeer({ carried_mtu_bytes: 1358 }, { mtu_by: 'bridge' }), [])
+  t.same(withPeer({ path_mtu: { bytes: 576, how: 'floor' } }), ['!mtu.floor b'])
+  t.same(withPeer({ path_mtu: { bytes: 1400, how: 'acknowledged' } }), [])
+})
+
+t.test('drops that say something, and those of a busy host', async (t) => {
+  t.same(withStatus(drops({ foreign: 1, not_authentic: 2 })), ['drop.foreign', 'drop.not_authentic'])
+  t.same(withStatus(drops({ socket_buffer_full: 3 })), [])
+  t.same(withStatus(drops({ socket_buffer_full: 300 })), ['drop.socket_buffer_full'])
+})
+
+t.test('the firewall', async (t) => {
+  const chain = (hook: string, policy: string) => [
+    { chain: { family: 'inet', table: 't', name: 'c', hook, type: 'filter', policy } },
+  ]
+  const firewall = (ruleset: unknown[]) => ({ firewall: { ruleset, why: null, legacy: false } })
+  t.same(found(firewall(chain('input', 'drop'))), ['!firewall.drops_in b'])
+  t.same(found(firewall(chain('output', 'drop'))), ['!firewall.drops_out b'])
+  const accept = { match: { op: 'in', left: { ct: { key: 'state' } }, right: 'established' } }
+  const rule = { rule: { family: 'inet', table: 't', chain: 'c', expr: [accept, { accept: null }] } }
+  t.same(found(firewall([...chain('input', 'drop'), rule])), ['firewall.answers_only b'])
+  const unseen = { ruleset: undefined, why: 'there is no program nft', legacy: true }
+  t.same(found({ firewall: unseen }), ['firewall.not_seen', 'firewall.legacy'])
+  t.same(splitEndpoint('[fe80::1%eth0]:7000'), { address: 'fe80::1', port: 7000 })
+})
+
+t.test('every finding is for people: short, without a full stop, and the worst come first', async (t) => {
+  const all = findingsOf({
+    ...WELL,
+    conntrack: { count: 100, max: 100 },
+    firewall: { ...WELL.firewall, legacy: true },
+  })
+  for (const { text, id } of all) t.match(text, /^[^\n]*[^.\n]$/, id)
+  const order = all.map(({ severity }) => SEVERITIES.indexOf(severity))
+  t.same(order, [...order].sort())
+  const lines = renderFindings(all).split('\n')
+  t.match(lines.at(-1), /1 wrong/)
+  t.match(lines[0], /wrong.*: the table of connections is full/)
+})
