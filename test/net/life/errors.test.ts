@@ -126,8 +126,8 @@ const USAGE: readonly Case[] = [
   flag(['--dev'], "option '--dev <name>' argument missing; see udptun-fast --help"),
   {
     what: 'an unknown command',
-    args: ['stop'],
-    says: "unknown command 'stop'; see udptun-fast --help",
+    args: ['nonsense'],
+    says: "unknown command 'nonsense'; see udptun-fast --help",
     code: 2,
   },
 ]
