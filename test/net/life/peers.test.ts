@@ -254,7 +254,8 @@ t.test('two names that swap their addresses swap them here, too', { buffered: tr
   await sleep(1_500)
   const before = (await tunnel.status('tun0')).drops.not_allowed
   await run(a, 'ping', ['-q', '-c', '20', '-i', '0.05', '10.9.0.2'])
-  t.equal((await tunnel.status('tun0')).drops.not_allowed, before)
+  // What the kernels of the others ask for by themselves (router solicitations) is not allowed.
+  t.ok((await tunnel.status('tun0')).drops.not_allowed - before < 5)
   const said = tunnel.log.map(({ msg }) => String(msg))
   t.same(
     said.filter((msg) => /already|is silent|is down/.test(msg)),
