@@ -39,6 +39,7 @@ const MEASURES_TIME: ReadonlySet<string> = new Set([
   'net/life/comes-and-goes',
   'net/life/shape',
   'net/life/stop',
+  'net/pmtu/loops',
   'net/pmtu/paths',
   'net/private/wg-many',
   'net/timing/start',

@@ -55,13 +55,14 @@ async function lives(t: Test, { tunnel, pair, route, warns, mtuLines }: Loop): P
   t.ok(said(/the MTU is/).length <= mtuLines, `${said(/the MTU is/).length} lines about the MTU`)
   const status = await tunnel.status()
   t.ok(
-    status.peers[0].outbound.frames - before < 20_000,
+    // In all that time a storm would have a million.
+    status.peers[0].outbound.frames - before < 100_000,
     `${status.peers[0].outbound.frames - before} frames`,
   )
   t.ok((status.drops.unreachable ?? 0) > 50, 'what cannot go out is counted')
   await ok(pair.a, 'ip', 'route', 'del', `${pair.underlay.b}/32`, ...route)
   const tookMs = await untilPing(pair.a, '10.9.0.2')
-  t.ok(tookMs < 1_000, `mended after ${Math.round(tookMs)} ms`)
+  t.ok(tookMs < 3_000, `mended after ${Math.round(tookMs)} ms`)
   await until(
     'the path MTU is known again',
     async () => {
