@@ -26,7 +26,7 @@ t.test(`${PEERS} peers with ${NETWORKS} networks are there within a second, and 
     '10.9.0.2/24',
     ...['listen-port', `${PORT}`, 'private-key', theirs.file, ...allowed],
   )
-  const flags = ['--mode', 'tun', '--dev', device, '--routes', 'off', ...keyFlags(own, theirs)]
+  const flags = ['--mode', 'tun', '--dev', device, '--table', 'off', ...keyFlags(own, theirs)]
   const tunnel = await startTunnel(pair.a, '10.9.0.1/24', `${pair.underlay.b}:${PORT}`, ...flags)
   await untilPing(pair.a, '10.9.0.2', 20_000)
 
