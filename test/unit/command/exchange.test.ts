@@ -1,12 +1,16 @@
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { exchange } from '../../../src/command/exchange.js'
 
 /** A server that gets a line and answers with these pieces. */
 async function answering(t: Test, ...pieces: string[]): Promise<string> {
-  const path = join(t.testdir({}), 'socket')
+  // The path of a Unix socket has no room for tap's folders.
+  const folder = mkdtempSync(join(tmpdir(), 'udptun-exchange-'))
+  const path = join(folder, 'socket')
   const server = createServer(async (socket) => {
     await once(socket, 'data')
     for (const piece of pieces) {
@@ -16,7 +20,10 @@ async function answering(t: Test, ...pieces: string[]): Promise<string> {
     socket.end()
   }).listen(path)
   await once(server, 'listening')
-  t.teardown(() => server.close())
+  t.teardown(() => {
+    server.close()
+    rmSync(folder, { recursive: true })
+  })
   return path
 }
 
