@@ -1,5 +1,6 @@
 import { answersWritten, type Commands } from '../command/server.js'
 import { startTunnel } from '../control/assembly.js'
+import { deferred } from '../control/deferred.js'
 import type { TunnelOptions } from '../control/tunnel.js'
 import { UserError } from '../errors.js'
 import type { Observer } from '../observe/observer.js'
@@ -40,10 +41,7 @@ export async function runTunnel({ quick, ...options }: RunOptions): Promise<neve
   /** Ends the start, and then, at the second signal, a hook of the end. */
   const [abort, rush] = [new AbortController(), new AbortController()]
   const ends = ['SIGTERM', 'SIGINT', ...(reread === undefined ? (['SIGHUP'] as const) : [])] as const
-  let ask: (asked: Asked) => void = () => {}
-  const asked = new Promise<Asked>((resolve) => {
-    ask = resolve
-  })
+  const { promise: asked, resolve: ask } = deferred<Asked>()
   const stop = (signal: NodeJS.Signals) => {
     if (abort.signal.aborted) rush.abort()
     abort.abort()
