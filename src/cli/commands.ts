@@ -8,6 +8,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) 
   start: async () => (await import('./start.js')).addStart,
   status: async () => (await import('./status.js')).addStatus,
   peers: async () => (await import('./peers.js')).addPeers,
+  ping: async () => (await import('./ping.js')).addPing,
   top: async () => (await import('./top.js')).addTop,
   fdb: async () => (await import('./fdb.js')).addFdb,
   reload: async () => (await import('./reload.js')).addReload,

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import tab from '@bomb.sh/tab/commander'
 import type { Command } from 'commander'
+import { askStatus, listRunning } from '../command/client.js'
 import { listSockets } from '../command/path.js'
 
 const EXAMPLES = `
@@ -19,9 +20,14 @@ type Suggest = (value: string, description: string) => void
  */
 export function addComplete(program: Command): void {
   const completion = tab(program)
+  let peers: readonly string[] = []
   program.commands
     .find((it) => it.name() === 'complete')
-    ?.summary('complete words in a shell')
+    // The library does not wait for what suggests words.
+    ?.hook('preAction', async (_, { args }) => {
+      if (args[0] === 'ping') peers = await namesOfPeers()
+    })
+    .summary('complete words in a shell')
     .description('Prints a script for a shell, which then completes the words of this program.')
     .addHelpText('after', EXAMPLES)
   for (const command of program.commands) {
@@ -30,6 +36,11 @@ export function addComplete(program: Command): void {
     words.description = command.summary()
     const device = words.arguments.get('device')
     if (device !== undefined) device.handler = suggestDevices
+    const peer = words.arguments.get('peer')
+    if (peer !== undefined)
+      peer.handler = (suggest) => {
+        for (const name of peers) suggest(name, 'a peer')
+      }
     const file = words.arguments.get('file-or-name')
     if (file !== undefined) file.handler = suggestFiles
     for (const { flags, name } of command.options.map((it) => ({
@@ -38,7 +49,8 @@ export function addComplete(program: Command): void {
     }))) {
       const option = words.options.get(name ?? '')
       if (option !== undefined && takesFile(flags)) option.handler = suggestFiles
-      if (option !== undefined && name === 'dev' && device !== undefined) option.handler = suggestDevices
+      const isRunning = device !== undefined || peer !== undefined
+      if (option !== undefined && name === 'dev' && isRunning) option.handler = suggestDevices
     }
   }
 }
@@ -50,6 +62,13 @@ function takesFile(flags: string): boolean {
 
 function suggestDevices(suggest: Suggest): void {
   for (const { device, present } of listSockets()) if (present) suggest(device, 'a tunnel that runs here')
+}
+
+/** The peers of all tunnels that run here. A tunnel that does not answer has none. */
+async function namesOfPeers(): Promise<string[]> {
+  const devices = await listRunning().catch(() => [])
+  const reports = await Promise.all(devices.map((device) => askStatus(device).catch(() => undefined)))
+  return [...new Set(reports.flatMap((report) => report?.peers.map(({ name }) => name) ?? []))]
 }
 
 /** The library keeps shells from completing files themselves, so that this does. */

@@ -5,7 +5,7 @@ import type { PeerState } from '../control/peer/liveness.js'
 import type { PeerStatus, StatusReport } from '../control/status.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
-import { duration, si, table } from './table.js'
+import { duration, milliseconds, si, table } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
 export function addPeers(program: Command): void {
@@ -46,6 +46,7 @@ export function renderPeers(report: PeersReport): string {
     peer.name,
     STATE_COLORS[peer.state](peer.state),
     peer.heard_s === null ? '' : `${duration(peer.heard_s)} ago`,
+    peer.rtt_ms === null ? '' : `${milliseconds(peer.rtt_ms)} ms`,
     peer.endpoint ?? '',
     peer.mtu_bytes === null ? '' : String(peer.mtu_bytes),
     ...(choice ? [peer.datapath.by] : []),
@@ -57,6 +58,7 @@ export function renderPeers(report: PeersReport): string {
     'peer',
     'state',
     'heard',
+    'round trip',
     'endpoint',
     'MTU',
     ...(choice ? ['carried by'] : []),

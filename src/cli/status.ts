@@ -11,7 +11,7 @@ import { check } from './check.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
 import { endIfOutputFails } from './output.js'
-import { duration, si, table } from './table.js'
+import { duration, milliseconds, si, table } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
 const EXAMPLES = `
@@ -89,14 +89,15 @@ function peersLine({ peers }: StatusReport): string {
   if (peers.length !== 1) {
     return `${stdoutColors.dim('to')} ${peers.length} peers: ${statesText(peers)}  ${stdoutColors.dim('(udptun-fast peers shows each)')}`
   }
-  const [{ endpoint, from, underlay, heard_s }] = peers
+  const [{ endpoint, from, underlay, heard_s, rtt_ms }] = peers
   const by =
     underlay === null
       ? ''
       : `${underlay.interface ?? stdoutColors.red('no route')} (MTU ${underlay.mtu_bytes})`
   const heard = heard_s === null ? stdoutColors.yellow('not heard yet') : `heard ${duration(heard_s)} ago`
+  const roundTrip = rtt_ms === null ? '' : `  ${stdoutColors.dim('round trip')} ${milliseconds(rtt_ms)} ms`
   const source = from === null ? '' : `${stdoutColors.dim('from')} ${from} `
-  return `${stdoutColors.dim('to')} ${endpoint ?? stdoutColors.yellow('not found yet')} ${source}${stdoutColors.dim('by')} ${by}  ${heard}`
+  return `${stdoutColors.dim('to')} ${endpoint ?? stdoutColors.yellow('not found yet')} ${source}${stdoutColors.dim('by')} ${by}  ${heard}${roundTrip}`
 }
 
 /** How many peers are in each state: `2 up, 1 down`. */

@@ -54,3 +54,9 @@ export function duration(seconds: number): string {
   if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`
 }
+
+/** A time of at most four digits: `0.412`, `4.12`, `41.2`, `412`. */
+export function milliseconds(ms: number): string {
+  const digits = ms < 0.9995 ? 3 : ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0
+  return ms.toFixed(digits)
+}

@@ -9,6 +9,7 @@ import { endIfOutputFails } from './output.js'
 import { press } from './top/keys.js'
 import { advance, firstState, type TopState } from './top/model.js'
 import { drawScreen } from './top/screen.js'
+import { roomIn } from './top/size.js'
 import { Terminal } from './top/terminal.js'
 
 const EVERY_MS = 1_000
@@ -50,7 +51,7 @@ async function watch(device: string, report: StatusReport): Promise<never> {
   const terminal = new Terminal({
     onDraw: () => draw(),
     onKey: (key) => {
-      const next = press(state, key)
+      const next = press(state, key, roomIn(terminal.size))
       if (next === 'quit') return quit()
       if (next === 'suspend') return terminal.suspend()
       state = next

@@ -1,9 +1,12 @@
 import { EAGAIN } from '../linux/errno.js'
+import { Rates } from '../rates.js'
 import { type ControlMessage, controlAnswer, readControl, writeControl } from '../wire/control.js'
 import type { DeviceMode } from '../wire/mode.js'
 import type { Faults } from './faults.js'
 import { MailboxReader } from './mailbox-reader.js'
+import type { PathMtu } from './path-mtu/path-mtu.js'
 import type { Roster } from './peer/roster.js'
+import { RoundTrips } from './peer/round-trips.js'
 import type { Platform } from './platform.js'
 import type { PrivateSide } from './private/private-side.js'
 import type { Tables } from './tables.js'
@@ -13,6 +16,13 @@ const TURN_FRAMES = 64
 
 /** How often we try while a worker sends in fragments. It does that for some ten microseconds at a time. */
 const WHOLE_TRIES = 200
+
+/**
+ * How many hellos of a peer are answered in a second, and in one burst. An end sends two in a second by itself, and
+ * a hundred if somebody has it ping as fast as it may.
+ */
+const ANSWERS_PER_SECOND = 200
+const ANSWERS_BURST = 200
 
 export interface ControlChannelContext {
   readonly mode: DeviceMode
@@ -28,13 +38,18 @@ export interface ControlChannelContext {
 export class ControlChannel {
   readonly #context: ControlChannelContext
   readonly #reader: MailboxReader
-  #listener: (row: number, message: ControlMessage) => void = () => {}
+  readonly #listeners: ((row: number, message: ControlMessage) => void)[] = []
+  readonly #answers: Rates
+  /** How long keepalives to each peer and back take. */
+  readonly roundTrips: RoundTrips
   /** What this end can do for the peer in a row, as its hellos say (wire/control.ts). */
   featuresFor: (row: number) => number = () => 0
 
   constructor(context: ControlChannelContext) {
     this.#context = context
     const { platform, tables, faults, privateSide } = context
+    this.#answers = new Rates(tables.peers.rows, ANSWERS_PER_SECOND, ANSWERS_BURST)
+    this.roundTrips = new RoundTrips(platform.clock)
     const hear = (row: number, head: Uint8Array, bytes: number) => this.#hear(row, head, bytes)
     // A worker may have left news elsewhere, too.
     const after = () => privateSide?.wake()
@@ -70,26 +85,45 @@ export class ControlChannel {
    *   datagrams just now
    */
   sendWhole(row: number, message: ControlMessage, bytes: number): boolean {
+    const errno = this.#sendInOne(row, message, bytes)
+    // What an interface drops is different: nobody is told, and it counts as lost on the way.
+    return errno !== undefined && errno !== EAGAIN
+  }
+
+  /** @returns 0 or an errno; undefined if each datagram may have been fragmented */
+  #sendInOne(row: number, message: ControlMessage, bytes: number): number | undefined {
     const { words } = this.#context.tables
     for (let tries = 0; tries < WHOLE_TRIES; tries++) {
       const before = words.fragmenting
       if ((before & 1) !== 0) continue
       const errno = this.send(row, message, bytes)
-      // What an interface drops is different: nobody is told, and it counts as lost on the way.
-      if (errno === EAGAIN) return false
-      if (words.fragmenting === before) return true
+      if (errno === EAGAIN || words.fragmenting === before) return errno
     }
-    return false
+    return undefined
   }
 
   /** Sends a keepalive. */
   hello(row: number, token: bigint): void {
-    this.send(row, { type: 'hello', token, sizeBytes: this.featuresFor(row) })
+    this.roundTrips.sent(row, token)
+    this.send(row, this.#helloWith(row, token))
   }
 
-  /** Calls `listener` for each control frame, after the peer itself. */
+  /**
+   * Sends a keepalive as a frame of `bytes` bytes in one datagram.
+   * @returns 0 or an errno; undefined if it may have been fragmented, because a worker sends such datagrams just now
+   */
+  helloWhole(row: number, token: bigint, bytes: number): number | undefined {
+    return this.#sendInOne(row, this.#helloWith(row, token), bytes)
+  }
+
+  /** What it says of this end is the same in every hello. */
+  #helloWith(row: number, token: bigint): ControlMessage {
+    return { type: 'hello', token, sizeBytes: this.featuresFor(row) }
+  }
+
+  /** Calls `listener` for each control frame, after the peer itself and earlier listeners. */
   onMessage(listener: (row: number, message: ControlMessage) => void): void {
-    this.#listener = listener
+    this.#listeners.push(listener)
   }
 
   /** 64 random bits. An answer repeats the token of its question. */
@@ -107,7 +141,7 @@ export class ControlChannel {
   }
 
   #hear(row: number, head: Uint8Array, bytes: number): void {
-    const { mode, roster, tables } = this.#context
+    const { mode, platform, roster, tables } = this.#context
     const message = readControl(mode, head, bytes)
     if (message === undefined) {
       tables.counters.own.count('dropControlMalformed')
@@ -115,9 +149,19 @@ export class ControlChannel {
     }
     const peer = roster.at(row)
     if (peer?.endpoint === undefined) return
-    const answer = controlAnswer(message, bytes)
+    if (message.type === 'hello' && !this.#answers.allows(row, platform.clock.nowMs())) {
+      tables.counters.own.count('dropControlFull')
+      return
+    }
+    const answer = controlAnswer(message, bytes, knownBytes(peer.pathMtu))
     if (answer !== undefined) this.send(row, answer)
+    if (message.type === 'hello_ack') this.roundTrips.answered(row, message.token)
     peer.said(message, bytes)
-    this.#listener(row, message)
+    for (const listener of this.#listeners) listener(row, message)
   }
+}
+
+/** What is known of a path, as 16 bits can say it; undefined if it is only assumed. */
+function knownBytes(pathMtu: PathMtu | undefined): number | undefined {
+  return pathMtu === undefined || pathMtu.how === 'assumed' ? undefined : Math.min(pathMtu.mtuBytes, 0xffff)
 }

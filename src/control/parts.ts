@@ -13,6 +13,7 @@ import type { Peer } from './peer/peer.js'
 import { Peers } from './peer/peers.js'
 import { Roster } from './peer/roster.js'
 import { PeerRows } from './peer/rows.js'
+import { Pings } from './pings.js'
 import type { Platform } from './platform.js'
 import type { PrivateSide } from './private/private-side.js'
 import type { Resources } from './resources.js'
@@ -49,6 +50,7 @@ export interface Parts {
   readonly privateSide: PrivateSide | undefined
   readonly channel: ControlChannel
   readonly datapath: Datapath
+  readonly pings: Pings
   readonly peerRows: PeerRows
   readonly peers: Peers
 }
@@ -77,12 +79,26 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   const peerRows = new PeerRows(platform, tables)
   const datapath = new Datapath({ ...common, addresses, channel })
   resources.defer(() => datapath.close())
+  const pings = new Pings({ ...common, channel })
+  resources.defer(() => pings.close())
   const lookups = new Lookups(platform.clock, platform.resolver)
   const moves = new Moves(roster)
   const peers = new Peers({ ...common, channel, datapath, device, addresses, lookups, moves, peerRows })
   resources.defer(() => peers.close())
   const listening = new Listening({ ...common, onBound: () => peers.rebound() })
-  return { tables, roster, addresses, datapath, listening, device, privateSide, channel, peerRows, peers }
+  return {
+    tables,
+    roster,
+    addresses,
+    datapath,
+    listening,
+    device,
+    privateSide,
+    channel,
+    pings,
+    peerRows,
+    peers,
+  }
 }
 
 let privateModules: Promise<typeof import('./private/modules.js')> | undefined

@@ -114,6 +114,11 @@ export interface PeerStatus {
   readonly state: PeerState
   /** Whether it answers keepalives; null while that is not known. */
   readonly keepalives: boolean | null
+  /**
+   * How many milliseconds a keepalive takes to it and back, smoothed; of an end that answers none, how long its last
+   * answer to a renewal of the keys took, its arithmetic included. Null while neither is known.
+   */
+  readonly rtt_ms: number | null
   /** Seconds since something came from it; null if nothing has. */
   readonly heard_s: number | null
   /** How datagrams to it leave. The interface is null if there is no route. */

@@ -9,6 +9,7 @@ import { OffloadWatch } from './offload.js'
 import { openDevice } from './open-device.js'
 import { makeParts, type Parts, type PartsOptions } from './parts.js'
 import { PeerRoutes } from './peer-routes.js'
+import { pingRequestOf } from './pings.js'
 import type { Device } from './platform.js'
 import { Reloader, type ReloadReport } from './reload.js'
 import { Reporter } from './report.js'
@@ -225,7 +226,7 @@ export class Tunnel {
   /** Answers commands, says that the tunnel is up, and begins to look after the peers. */
   async #begin(): Promise<void> {
     const { platform } = this.#options
-    const { channel, peers } = this.#parts
+    const { channel, peers, pings } = this.#parts
     const commands = {
       ...this.#options.commands,
       status: () => this.status(),
@@ -233,6 +234,7 @@ export class Tunnel {
       fdb: () => this.fdb(),
       reload: () => this.reload(),
       mtu_refresh: () => this.refreshMtu(),
+      ping: (request: Readonly<Record<string, unknown>>) => pings.ask(pingRequestOf(request)),
     }
     await this.#followRoutes()
     await this.#routes.setNames()

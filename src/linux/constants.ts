@@ -46,6 +46,7 @@ export const SOCK_CLOEXEC = O_CLOEXEC
 export const SOL_SOCKET = 1
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
+export const SO_BINDTODEVICE = 25
 export const SO_MARK = 36
 export const SO_NETNS_COOKIE = 71
 export const SO_ERROR = 4
@@ -69,6 +70,7 @@ export const IP_MTU_DISCOVER = 10
 export const IP_RECVERR = 11
 export const IP_FREEBIND = 15
 export const IP_MTU = 14
+export const IP_PMTUDISC_DO = 2
 export const IP_PMTUDISC_PROBE = 3
 export const IP_PMTUDISC_OMIT = 5
 export const SOL_IPV6 = 41
@@ -79,7 +81,9 @@ export const IPV6_V6ONLY = 26
 export const IPV6_RECVPKTINFO = 49
 export const IPV6_PKTINFO = 50
 export const IPV6_PMTUDISC_DONT = 0
+export const IPV6_PMTUDISC_DO = 2
 export const IPV6_PMTUDISC_PROBE = 3
+export const IPV6_DONTFRAG = 62
 
 // <linux/in.h>, <linux/icmp.h>, <linux/icmpv6.h>
 export const SOL_RAW = 255

@@ -49,6 +49,8 @@ export interface HandshakeContext {
   random(bytes: number): Uint8Array
   /** Milliseconds since 1970. */
   unixMs(): number
+  /** The present time of the clock that all times are of, if a caller's time may be older. */
+  nowMs?(): number
   /** Sends a handshake message. @param to a socket address, as bytes */
   send(message: Uint8Array, to: Uint8Array): void
   /** Seals an empty message with the keypair in use, and sends it. */
@@ -119,6 +121,8 @@ interface Attempt {
   /** When the first of these tries was sent. */
   readonly startedMs: number
   readonly retransmitHandshakeMs: number
+  /** When this try was sent: later than its start, by what its arithmetic took. */
+  readonly sentMs: number
 }
 
 /**
@@ -132,6 +136,11 @@ export class Peer {
   readonly acquaintance: KnownPeer
   /** When the keypair in use was made. */
   handshakeMs: number | undefined
+  /**
+   * How long its last answer to this end's handshake took; undefined if it has not answered one. Only renewals count:
+   * the first handshake is at a start, when both ends may have other things to do.
+   */
+  roundTripMs: number | undefined
   readonly #context: HandshakeContext
   readonly #times: Times
   readonly #macs: MacStamp
@@ -238,7 +247,8 @@ export class Peer {
     )
     this.#stamp(message, index, nowMs)
     const retryMs = nowMs + this.#times.rekeyTimeoutMs + (random(1)[0] / 256) * JITTER_MS
-    this.#attempt = { index, initiated, startedMs, retransmitHandshakeMs: retryMs }
+    const sentMs = this.#context.nowMs?.() ?? nowMs
+    this.#attempt = { index, initiated, startedMs, retransmitHandshakeMs: retryMs, sentMs }
     this.#initiationSentMs = nowMs
     this.#authenticatedPacketTraversed(nowMs)
     this.#context.send(message, endpoint)
@@ -300,6 +310,7 @@ export class Peer {
     }
     wipe(attempt.initiated.chainingKey, attempt.initiated.hash)
     this.#attempt = undefined
+    if (this.hasKeypair) this.roundTripMs = Math.max(0, nowMs - attempt.sentMs)
     // If both ends began at once, they would do so again at each renewal, and lose what is on its way then.
     const lateMs =
       this.#next === undefined ? 0 : (this.#context.random(1)[0] / 256) * this.#times.rekeyTimeoutMs

@@ -51,6 +51,12 @@ export function peerFamilies(peers: readonly PeerStatus[], nowS: number): Family
       each(({ keepalives }) => [keepalives]),
     ),
     gauge(
+      'peer_rtt_seconds',
+      'How long a keepalive takes to a peer and back, smoothed; or its last answer to a renewal of the keys. Absent while neither is known.',
+      'peer',
+      each(({ rtt_ms }) => [rtt_ms === null ? null : rtt_ms / 1000]),
+    ),
+    gauge(
       'peer_last_heard_timestamp_seconds',
       'When something last came from a peer. Absent if nothing has.',
       'peer',

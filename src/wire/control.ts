@@ -16,6 +16,9 @@ import type { DeviceMode } from './mode.js'
  * After that header, big-endian: magic `udpt` (4 bytes), version (1), type (1), size (2), token (8), then zeros
  * to the end of the frame. In an acknowledgement of a hello or a probe, `size` is the length in bytes of the whole
  * frame that it answers, as it was received. In a hello it says what this end can do: {@link CAN_KERNEL}, {@link NOT_NOW}. Else it is 0.
+ *
+ * An acknowledgement of a hello has two more bytes after the token: the path MTU from its sender to the asker, 0 if it
+ * is not known. Ends that do not know of them ignore them, and send none.
  */
 const ETHERTYPE_CONTROL = 0x88b5
 const IPPROTO_CONTROL = 253
@@ -33,7 +36,8 @@ export const NOT_NOW = 2
 
 const MAGIC = 0x75647074
 const VERSION = 1
-const BODY = { magic: 0, version: 4, type: 5, size: 6, token: 8, bytes: 16 } as const
+const BODY = { magic: 0, version: 4, type: 5, size: 6, token: 8, bytes: 16, pathMtu: 16 } as const
+const PATH_MTU_BYTES = 2
 
 const CONTROL_TYPES = ['hello', 'hello_ack', 'probe', 'probe_ack', 'kernel_ack'] as const
 /**
@@ -49,6 +53,8 @@ export interface ControlMessage {
   readonly token: bigint
   /** In an acknowledgement: bytes of the frame that it answers. In a hello: 0, or {@link CAN_KERNEL} and {@link NOT_NOW}. */
   readonly sizeBytes: number
+  /** In an acknowledgement of a hello: the path MTU from its sender to the asker; undefined if it is not known. */
+  readonly pathMtuBytes?: number | undefined
 }
 
 function headerBytes(mode: DeviceMode): number {
@@ -64,7 +70,7 @@ export function controlFrameBytes(mode: DeviceMode): number {
 export function writeControl(
   mode: DeviceMode,
   message: ControlMessage,
-  bytes = controlFrameBytes(mode),
+  bytes = controlFrameBytes(mode) + (message.type === 'hello_ack' ? PATH_MTU_BYTES : 0),
 ): Uint8Array {
   if (bytes < controlFrameBytes(mode) || bytes > 0xffff)
     throw new RangeError(`a control frame cannot have ${bytes} bytes`)
@@ -89,6 +95,8 @@ export function writeControl(
   view.setUint8(body + BODY.type, 1 + CONTROL_TYPES.indexOf(message.type))
   view.setUint16(body + BODY.size, message.sizeBytes)
   view.setBigUint64(body + BODY.token, message.token)
+  if (message.type === 'hello_ack' && bytes >= body + BODY.bytes + PATH_MTU_BYTES)
+    view.setUint16(body + BODY.pathMtu, message.pathMtuBytes ?? 0)
   return frame
 }
 
@@ -133,16 +141,26 @@ export function readControl(mode: DeviceMode, head: Uint8Array, bytes: number): 
     return undefined
   const type = CONTROL_TYPES[view.getUint8(body + BODY.type) - 1]
   if (type === undefined) return undefined
+  const tells = type === 'hello_ack' && head.length >= body + BODY.bytes + PATH_MTU_BYTES
+  const pathMtuBytes = (tells && view.getUint16(body + BODY.pathMtu)) || undefined
   return {
     type,
     token: view.getBigUint64(body + BODY.token),
     sizeBytes: view.getUint16(body + BODY.size),
+    ...(pathMtuBytes === undefined ? {} : { pathMtuBytes }),
   }
 }
 
-/** The answer to a hello or probe of `bytes` bytes; undefined if the message is itself an answer. */
-export function controlAnswer({ type, token }: ControlMessage, bytes: number): ControlMessage | undefined {
-  if (type === 'hello') return { type: 'hello_ack', token, sizeBytes: bytes }
+/**
+ * The answer to a hello or probe of `bytes` bytes; undefined if the message is itself an answer.
+ * @param pathMtuBytes of the path to the asker; undefined if it is not known
+ */
+export function controlAnswer(
+  { type, token }: ControlMessage,
+  bytes: number,
+  pathMtuBytes?: number,
+): ControlMessage | undefined {
+  if (type === 'hello') return { type: 'hello_ack', token, sizeBytes: bytes, pathMtuBytes }
   if (type === 'probe') return { type: 'probe_ack', token, sizeBytes: bytes }
   return undefined
 }

@@ -1,6 +1,7 @@
 import { internetChecksum } from './checksum.js'
+import type { IpFamily } from './ip.js'
 
-/** ICMP echo (RFC 792): type, code, checksum, identifier and sequence number (16 bits each), data. */
+/** ICMP echo (RFC 792; for IPv6, RFC 4443, 4): type, code, checksum, identifier and sequence number (16 bits each), data. */
 
 export const ICMP_HEADER_BYTES = 8
 
@@ -31,6 +32,8 @@ export const ICMPV6_REDIRECT = 137
 
 const TYPE_ECHO_REPLY = 0
 const TYPE_ECHO = 8
+const TYPE_ECHO_REPLY_V6 = 129
+const TYPE_ECHO_V6 = 128
 const CHECKSUM_AT = 2
 const IDENTIFIER_AT = 4
 const SEQUENCE_AT = 6
@@ -40,15 +43,27 @@ export interface Echo {
   readonly sequence: number
 }
 
-/** An echo request with `dataBytes` zeros. */
-export function echoRequest({ identifier, sequence }: Echo, dataBytes: number): Uint8Array {
+/** An echo request with `dataBytes` zeros. For IPv6, the kernel adds the checksum. */
+export function echoRequest(
+  { identifier, sequence }: Echo,
+  dataBytes: number,
+  family: IpFamily = 'ipv4',
+): Uint8Array {
   const message = new Uint8Array(ICMP_HEADER_BYTES + dataBytes)
   const view = new DataView(message.buffer)
-  view.setUint8(0, TYPE_ECHO)
+  view.setUint8(0, family === 'ipv4' ? TYPE_ECHO : TYPE_ECHO_V6)
   view.setUint16(IDENTIFIER_AT, identifier)
   view.setUint16(SEQUENCE_AT, sequence)
-  view.setUint16(CHECKSUM_AT, internetChecksum(message, 0, message.length))
+  if (family === 'ipv4') view.setUint16(CHECKSUM_AT, internetChecksum(message, 0, message.length))
   return message
+}
+
+/** The echo reply in what a raw socket for ICMPv6 receives, which is without the IP header, and has a right checksum. */
+export function parseEchoReplyV6(message: Uint8Array): Echo | undefined {
+  if (message.length < ICMP_HEADER_BYTES || message[0] !== TYPE_ECHO_REPLY_V6 || message[1] !== 0)
+    return undefined
+  const view = new DataView(message.buffer, message.byteOffset, message.length)
+  return { identifier: view.getUint16(IDENTIFIER_AT), sequence: view.getUint16(SEQUENCE_AT) }
 }
 
 /** The echo reply in an IPv4 packet, such as a raw socket receives; undefined if the packet is not one. */

@@ -4,12 +4,29 @@ import type { PeerStatus } from '../../control/status.js'
 import { stdoutColors } from '../colors.js'
 import { complaints, STATE_COLORS } from '../peers.js'
 import { pathText } from '../status.js'
-import { duration, si } from '../table.js'
+import { duration, milliseconds, si } from '../table.js'
 import { chosenPeer, type TopState } from './model.js'
-import { rate, withSparklines } from './overview.js'
+import { deviceLines, rate, withSparklines } from './overview.js'
+import type { Size } from './size.js'
 import type { Column } from './text.js'
 
 const LABEL = 12
+
+/** A part of the details page. */
+export interface DetailsPage {
+  readonly lines: readonly string[]
+  /** How many lines there are above, and how many below. */
+  readonly above: number
+  readonly below: number
+}
+
+/** What the screen shows of the chosen peer. If that is too long, the lines from the one that it is scrolled to. */
+export function detailsPage(state: TopState, { columns, rows }: Size): DetailsPage {
+  const all = [...deviceLines(state, columns), '', ...detailLines(state, columns)]
+  const above = Math.min(state.scrolled, Math.max(0, all.length - rows))
+  const lines = all.slice(above, above + rows)
+  return { lines, above, below: all.length - above - lines.length }
+}
 
 /** Everything that is known of the chosen peer. A long text goes on in the next line. */
 export function detailLines(state: TopState, columns: number): string[] {
@@ -41,7 +58,8 @@ function factsOf(peer: PeerStatus): (readonly [label: string, text: string])[] {
   const { host, endpoint, from, underlay, privacy, path_mtu, datapath, overlay } = peer
   const heard = peer.heard_s === null ? 'not heard yet' : `heard ${duration(peer.heard_s)} ago`
   const keepalives = { true: 'answers keepalives', false: 'answers no keepalives', null: undefined }
-  const state = [STATE_COLORS[peer.state](peer.state), heard, keepalives[`${peer.keepalives}`]]
+  const roundTrip = peer.rtt_ms === null ? undefined : `round trip ${milliseconds(peer.rtt_ms)} ms`
+  const state = [STATE_COLORS[peer.state](peer.state), heard, keepalives[`${peer.keepalives}`], roundTrip]
   const way = underlay === null ? [] : [`by ${underlay.interface ?? 'no route'} (MTU ${underlay.mtu_bytes})`]
   const why = datapath.reason === null ? '' : `, because ${WORKER_REASONS[datapath.reason]}`
   const carried =

@@ -25,6 +25,8 @@ export interface TopState {
   /** The name of the chosen peer; undefined if there is no peer. It stays chosen wherever it is sorted. */
   readonly chosen: string | undefined
   readonly view: 'list' | 'details' | 'help'
+  /** How many lines of the details are above the screen, if there are so many. */
+  readonly scrolled: number
 }
 
 /** As many as the sparkline of the widest screen may show. */
@@ -41,6 +43,7 @@ export function firstState(report: StatusReport): TopState {
     sort: 'rate',
     chosen: undefined,
     view: 'list',
+    scrolled: 0,
   }
   return { ...state, chosen: sortedPeers(state)[0]?.name }
 }
@@ -60,7 +63,7 @@ export function advance(state: TopState, report: StatusReport): TopState {
   // Whoever takes the place of a peer that is gone is chosen.
   const place = sortedPeers(state).findIndex(({ name }) => name === state.chosen)
   const peers = sortedPeers(next)
-  return { ...next, chosen: peers[Math.min(Math.max(0, place), peers.length - 1)]?.name }
+  return { ...next, chosen: peers[Math.min(Math.max(0, place), peers.length - 1)]?.name, scrolled: 0 }
 }
 
 interface Moment {

@@ -2,7 +2,7 @@ import stringWidth from 'string-width'
 import type { PeerStatus } from '../../control/status.js'
 import { stdoutColors } from '../colors.js'
 import { STATE_COLORS } from '../peers.js'
-import { duration, si } from '../table.js'
+import { duration, milliseconds, si } from '../table.js'
 import { type Sort, sortedPeers, type TopState } from './model.js'
 import { rate } from './overview.js'
 import { type Column, cut, headLine, rowLine, sparkline, tableColumns } from './text.js'
@@ -75,8 +75,12 @@ function columnsThatFit({ report, rates, peerHistory }: TopState, columns: numbe
       importance: 10,
     },
     {
-      ...number('bit/s, both ways', BARS, ({ name }) => sparkline(bothWays(peerHistory.get(name)), BARS)),
+      ...number('round trip', 10, ({ rtt_ms }) => (rtt_ms === null ? '' : `${milliseconds(rtt_ms)} ms`)),
       importance: 11,
+    },
+    {
+      ...number('bit/s, both ways', BARS, ({ name }) => sparkline(bothWays(peerHistory.get(name)), BARS)),
+      importance: 12,
     },
   ]
   const longest = Math.max(LEAST_NAME, ...report.peers.map(({ name }) => stringWidth(name)))

@@ -1,34 +1,29 @@
 import wrapAnsi from 'wrap-ansi'
 import { stdoutColors } from '../colors.js'
-import { detailLines } from './details.js'
+import { detailsPage } from './details.js'
 import { KEYS } from './keys.js'
 import type { TopState } from './model.js'
 import { deviceLines, dropLines, trafficLines, workerLines } from './overview.js'
 import { peerListLines } from './peer-list.js'
+import { roomIn, type Size } from './size.js'
 import { cut, fit } from './text.js'
-
-/** The size of a terminal. */
-export interface Size {
-  readonly columns: number
-  readonly rows: number
-}
 
 /** The screen as at most `rows` lines, each of at most `columns` columns. The last line says which keys there are. */
 export function drawScreen(state: TopState, size: Size): string[] {
-  const { columns, rows } = size
-  const room = Math.max(0, rows - 1)
-  const lines = BODIES[state.view](state, { columns, rows: room }).slice(0, room)
-  const space = Array.from({ length: room - lines.length }, () => '')
+  const { columns } = size
+  const room = roomIn(size)
+  const lines = BODIES[state.view](state, room).slice(0, room.rows)
+  const space = Array.from({ length: room.rows - lines.length }, () => '')
   return [
     ...lines.map((line) => cut(line, columns)),
     ...space,
-    stdoutColors.dim(cut(FOOTERS[state.view], columns)),
+    stdoutColors.dim(cut(footer(state, room), columns)),
   ]
 }
 
-const BODIES: Readonly<Record<TopState['view'], (state: TopState, size: Size) => string[]>> = {
+const BODIES: Readonly<Record<TopState['view'], (state: TopState, room: Size) => readonly string[]>> = {
   list: overview,
-  details: (state, { columns }) => [...deviceLines(state, columns), '', ...detailLines(state, columns)],
+  details: (state, room) => detailsPage(state, room).lines,
   help: (_, { columns }) => helpLines(columns),
 }
 
@@ -36,6 +31,17 @@ const FOOTERS: Readonly<Record<TopState['view'], string>> = {
   list: 'q quit  ? help  ↑↓ choose  enter details  sort: r rate  n name  s state  d drops',
   details: 'q quit  ? help  ↑↓ other peer  enter back',
   help: 'q quit  any other key: back',
+}
+
+function footer(state: TopState, room: Size): string {
+  if (state.view !== 'details') return FOOTERS[state.view]
+  const { above, below } = detailsPage(state, room)
+  if (above + below === 0) return FOOTERS.details
+  const hidden = [
+    ...(above > 0 ? [`page up: ${above} more`] : []),
+    ...(below > 0 ? [`page down: ${below} more`] : []),
+  ]
+  return `${hidden.join('  ')}  ${FOOTERS.details}`
 }
 
 /** How many lines of peers should be there before anything else may take their place. */

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs'
 import { emitKeypressEvents } from 'node:readline'
 import ansi from 'ansi-escapes'
 import type { Key } from './keys.js'
-import type { Size } from './screen.js'
+import type { Size } from './size.js'
 
 const STDOUT = 1
 const OUR_SCREEN = `${ansi.enterAlternativeScreen}${ansi.cursorHide}`

@@ -112,15 +112,20 @@ export class PathMtu {
     return !this.#tracing.runs && this.#search.doing === undefined
   }
 
-  /** The far end has answered a probe. */
-  answered({ token, sizeBytes }: ControlMessage): void {
+  /**
+   * The far end has answered a probe.
+   * @returns how long it took in milliseconds, if it was a short one
+   */
+  answered({ token, sizeBytes }: ControlMessage): number | undefined {
     const probe = this.#probes.get(token)
-    if (probe === undefined) return
+    if (probe === undefined) return undefined
     this.#probes.delete(token)
     // Something on the way has changed the frame's length, so the answer tells nothing.
-    if (probe.frameBytes !== undefined && probe.frameBytes !== sizeBytes) return
-    this.#search.acknowledged(probe, this.#nowMs)
+    if (probe.frameBytes !== undefined && probe.frameBytes !== sizeBytes) return undefined
+    const nowMs = this.#nowMs
+    this.#search.acknowledged(probe, nowMs)
     this.#run()
+    return probe.sizeBytes === 0 ? nowMs - probe.sentMs : undefined
   }
 
   /** The far end has sent a control frame of `frameBytes` bytes. */

@@ -79,8 +79,10 @@ export class PeerPath {
     const { type, sizeBytes } = message
     // The search counts the bytes of datagrams' payloads, which have more in them than the frames.
     const { leastBytes: moreBytes } = this.#context.encap
-    if (type === 'probe_ack') this.pathMtu?.answered({ ...message, sizeBytes: sizeBytes + moreBytes })
-    else this.pathMtu?.heard(bytes + moreBytes)
+    if (type === 'probe_ack') {
+      const tookMs = this.pathMtu?.answered({ ...message, sizeBytes: sizeBytes + moreBytes })
+      if (tookMs !== undefined) this.#context.channel.roundTrips.took(this.#peer.row, tookMs)
+    } else this.pathMtu?.heard(bytes + moreBytes)
     if (type === 'hello_ack') this.#loop.answered(this.#context.platform.clock.nowMs())
   }
 

@@ -185,6 +185,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     this.#roaming.hasRoamed = false
     // What came from the old endpoint says nothing of the new one. In a plain tunnel, even another host may be there.
     this.#helloToken = undefined
+    this.#context.channel.roundTrips.forget(this.row)
     this.#life.moved(this.#moment)
     if (privateSide === undefined) addresses.forget(this.row)
     this.#path.moved(move)
@@ -211,9 +212,10 @@ export class Peer implements RosterPeer, LocatedPeer {
 
   /** Removes the peer. Its row is not free yet for another peer; see peer/rows.ts. */
   remove(): void {
-    const { addresses, privateSide, tables } = this.#context
+    const { addresses, channel, privateSide, tables } = this.#context
     this.#locator.close()
     this.#path.close()
+    channel.roundTrips.forget(this.row)
     privateSide?.remove(this.row)
     tables.peers.clear(this.row)
     addresses.forget(this.row)
@@ -235,7 +237,7 @@ export class Peer implements RosterPeer, LocatedPeer {
   }
 
   status(): PeerStatus {
-    const { datapath, platform, privateSide, tables } = this.#context
+    const { channel, datapath, platform, privateSide, tables } = this.#context
     const reason = datapath.reasonOf(this.row) ?? null
     const { addresses, prefixes } = this.settings
     const { endpoint, underlay } = this
@@ -247,6 +249,7 @@ export class Peer implements RosterPeer, LocatedPeer {
       state: this.state,
       heard_s: heardMs === undefined ? null : (platform.clock.nowMs() - heardMs) / 1000,
       keepalives: this.#life.answersHello ?? null,
+      rtt_ms: channel.roundTrips.smoothedMs(this.row) ?? privateSide?.peer(this.row)?.roundTripMs ?? null,
       trouble: this.#locator.trouble ?? null,
       from: this.place.from ?? null,
       underlay:

@@ -128,6 +128,7 @@ export class PrivateSide {
       keypairs: this.#keypairs,
       random,
       unixMs: () => clock.unixMs(),
+      nowMs: () => clock.bootMs(),
       send: (message, to) => this.#send(message, to),
       sendKeepalive: (row) => this.#sendKeepalive(row),
       endpointOf: (row) => roster.at(row)?.datagramName,

@@ -103,7 +103,10 @@ t.test('a table on a terminal, JSON in a pipe or when asked', async (t) => {
   t.ok(lines.length < 24, `short: ${lines.length} lines`)
   for (const line of lines) t.ok(line.length <= 80, line)
   t.match(lines[0], /^tap0 tap {2}10\.9\.0\.1\/24 {2}MTU 1458 {2}up \d+ s$/)
-  t.match(lines[1], /^to 192\.0\.2\.2:5149 by eth0 \(MTU 1500\) {2}heard \d+ s ago$/)
+  t.match(
+    lines[1],
+    /^to 192\.0\.2\.2:5149 by eth0 \(MTU 1500\) {2}heard \d+ s ago( {2}round trip [\d.]+ ms)?$/,
+  )
   const { outbound } = await a.status()
   const text = lines.join('\n')
   const frames = Number(row(text, 'outbound')[1])

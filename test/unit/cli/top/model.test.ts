@@ -31,6 +31,8 @@ t.test('no rate is negative, and a restart has none', async (t) => {
   t.same(restarted.history.outbound, [Number.NaN])
 })
 
+const SCREEN = { columns: 80, rows: 23 }
+
 const PEERS = [
   peerOf('p10', { state: 'silent', ...sent(9, 9000) }),
   peerOf('p2', { state: 'down', ...sent(5, 500, 7) }),
@@ -45,7 +47,7 @@ function busy(): TopState {
 
 function pressed(state: TopState, ...keys: readonly Key[]): TopState {
   return keys.reduce((now, key) => {
-    const next = press(now, key)
+    const next = press(now, key, SCREEN)
     if (typeof next === 'string') throw new Error(`the key has led to ${next}`)
     return next
   }, state)
@@ -81,10 +83,10 @@ t.test('keys show details and help, and end it', async (t) => {
     t.equal(pressed(state, { name: 'return' }, { name }).view, 'list', name)
   t.equal(pressed(state, { sequence: '?' }).view, 'help')
   t.equal(pressed(state, { sequence: '?' }, { name: 'x' }).view, 'list')
-  t.equal(press(state, { name: 'q' }), 'quit')
-  t.equal(press(state, { name: 'c', ctrl: true }), 'quit')
-  t.equal(press(state, { name: 'z', ctrl: true }), 'suspend')
-  t.equal(press(state, { sequence: '%' }), state)
+  t.equal(press(state, { name: 'q' }, SCREEN), 'quit')
+  t.equal(press(state, { name: 'c', ctrl: true }, SCREEN), 'quit')
+  t.equal(press(state, { name: 'z', ctrl: true }, SCREEN), 'suspend')
+  t.equal(press(state, { sequence: '%' }, SCREEN), state)
 })
 
 t.test('when the chosen peer is removed, the one in its place is chosen', async (t) => {

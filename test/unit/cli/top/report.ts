@@ -12,6 +12,7 @@ export function peerOf(name: string, changes: Partial<PeerStatus> = {}): PeerSta
     from: null,
     state: 'up',
     keepalives: true,
+    rtt_ms: 0.42,
     heard_s: 1,
     underlay: { interface: 'eth0', mtu_bytes: 1500 },
     mtu_bytes: 1458,

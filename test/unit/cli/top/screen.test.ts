@@ -4,6 +4,7 @@ import t from 'tap'
 import { press } from '../../../../src/cli/top/keys.js'
 import { advance, firstState, type TopState } from '../../../../src/cli/top/model.js'
 import { drawScreen } from '../../../../src/cli/top/screen.js'
+import { roomIn, type Size } from '../../../../src/cli/top/size.js'
 import { fit, sparkline } from '../../../../src/cli/top/text.js'
 import { peerOf, reportOf } from './report.js'
 
@@ -32,7 +33,12 @@ function stateOf(peers: typeof many): TopState {
 }
 
 function pressed(state: TopState, ...names: string[]): TopState {
-  return names.reduce((now, name) => press(now, { name, sequence: name }) as TopState, state)
+  return pressedIn({ columns: 80, rows: 23 }, state, ...names)
+}
+
+/** @param room what the view has of the screen */
+function pressedIn(room: Size, state: TopState, ...names: string[]): TopState {
+  return names.reduce((now, name) => press(now, { name, sequence: name }, room) as TopState, state)
 }
 
 const drawn = (state: TopState, columns: number, rows: number) =>
@@ -85,7 +91,7 @@ t.test('a wide screen has more columns', async (t) => {
   const head = (columns: number) =>
     drawn(stateOf(many), columns, 50).find((line) => /^ {2}peer /.test(line)) ?? ''
   t.notMatch(head(80), /in frames\/s/)
-  t.match(head(200), /out frames\/s +in frames\/s +dropped +heard +bit\/s, both ways$/)
+  t.match(head(200), /out frames\/s +in frames\/s +dropped +heard +round trip +bit\/s, both ways$/)
 })
 
 t.test('the details have all that is wrong, and the whole name', async (t) => {
@@ -94,4 +100,27 @@ t.test('the details have all that is wrong, and the whole name', async (t) => {
   const lines = drawn(pressed(stateOf([peer]), 'return'), 80, 24)
   t.ok(lines.join('').includes(name))
   t.ok(lines.some((line) => line.startsWith('! not found yet: host-b has no address')))
+})
+
+t.test('details that are longer than the screen are scrolled, to their ends and not further', async (t) => {
+  const trouble = Array.from({ length: 60 }, (_, index) => `reason-${index}`).join(' ')
+  const long = peerOf('long', { trouble })
+  const small = { columns: 40, rows: 12 }
+  const press = (state: TopState, ...keys: string[]) => pressedIn(roomIn(small), state, ...keys)
+  const seen = (state: TopState) => drawn(state, small.columns, small.rows)
+  const top = press(stateOf([long, peerOf('other')]), 'n', 'home', 'return')
+  t.match(seen(top)[0], /^tap0 /)
+  t.match(seen(top).at(-1), /^page down: \d+ more {2}q quit/)
+  const end = press(top, 'end')
+  t.match(seen(end).join('\n'), /reason-59/)
+  t.match(seen(end).at(-1), /^page up: \d+ more {2}q quit/)
+  t.equal(press(end, 'pagedown', 'space').scrolled, end.scrolled, 'no further than the end')
+  t.same(seen(press(end, 'home')), seen(top))
+  t.match(seen(press(top, 'pagedown')).at(-1), /^page up: 6 more {2}page down: \d+ more/)
+  t.same(seen(press(top, 'space', 'pageup')), seen(top), 'up as far as down')
+  t.equal(press(end, 'down').chosen, 'other')
+  t.equal(press(end, 'down').scrolled, 0, 'another peer is shown from its beginning')
+  t.equal(press(end, 'return', 'return').scrolled, 0)
+  t.equal(drawn(end, 40, 200).at(-1)?.startsWith('q quit'), true, 'on a screen with room for all')
+  t.match(drawn(end, 40, 200)[0], /^tap0 /)
 })
