@@ -72,6 +72,26 @@ t.test(
   },
 )
 
+t.test(
+  'a renewal tells its initiator how long it took there and back, the first handshake does not',
+  async (t) => {
+    const { world, a, peers } = pair()
+    world.carries = () => {
+      world.nowMs += 7
+      return true
+    }
+    a.sendData(0, HELLO)
+    t.equal(peers.a.hasKeypair, true)
+    t.equal(peers.a.roundTripMs, undefined)
+    world.pass(121 * S)
+    a.sendData(0, HELLO)
+    world.pass(0.2 * S)
+    t.equal(world.since(0, MESSAGE.initiation).length, 2)
+    t.equal(peers.a.roundTripMs, 14)
+    t.equal(peers.b.roundTripMs, undefined, 'who only answers does not know')
+  },
+)
+
 t.test('the responder never renews for age, even when it alone sends', async (t) => {
   const { world, a, b } = pair()
   a.sendData(0, HELLO)

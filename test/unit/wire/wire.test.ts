@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { internetChecksum } from '../../../src/wire/checksum.js'
 import { ETHERNET_HEADER_BYTES, formatMac, isGroupMac, parseMac } from '../../../src/wire/ethernet.js'
-import { echoRequest, ICMP_HEADER_BYTES, parseEchoReply } from '../../../src/wire/icmp.js'
+import { echoRequest, ICMP_HEADER_BYTES, parseEchoReply, parseEchoReplyV6 } from '../../../src/wire/icmp.js'
 import {
   IPV4_HEADER_BYTES,
   IPV4_MIN_MTU_BYTES,
@@ -157,4 +157,16 @@ t.test('no packet makes the reader of echo replies throw', async (t) => {
     return reply === undefined || internetChecksum(packet, (packet[0] & 0x0f) * 4, packet.length) >= 0
   })
   t.doesNotThrow(() => fc.assert(property, { numRuns: 2_000 }))
+})
+
+t.test('an echo request over IPv6 answered is the reply it asks for', async (t) => {
+  const message = echoRequest({ identifier: 0x1234, sequence: 7 }, 8, 'ipv6')
+  t.equal(message.length, ICMP_HEADER_BYTES + 8)
+  t.equal(Buffer.from(message).toString('hex', 0, 8), '8000000012340007', 'the kernel adds the checksum')
+  t.equal(parseEchoReplyV6(message), undefined, 'a request is no reply')
+  message[0] = 129
+  t.same(parseEchoReplyV6(message), { identifier: 0x1234, sequence: 7 })
+  t.equal(parseEchoReplyV6(message.subarray(0, 7)), undefined)
+  message[1] = 1
+  t.equal(parseEchoReplyV6(message), undefined)
 })
