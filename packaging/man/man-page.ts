@@ -57,7 +57,7 @@ ${commands.join('')}.SH FILES
 ${paragraph('/etc/udptun-fast/<name>.yaml', 'The settings of the tunnel that udptun-fast@<name> starts.')}${paragraph('/var/lib/udptun-fast', 'The MAC addresses that this host keeps.')}${paragraph('/run/udptun-fast', 'The sockets by which running tunnels are asked.')}.SH SIGNALS
 ${paragraph('SIGTERM, SIGINT', 'End a tunnel and remove its device.')}${paragraph('SIGHUP', 'Reads the file of settings again.')}.SH ENVIRONMENT
 ${paragraph('UDPTUN_TRACE', 'If it is set, errors come with a stack trace.')}${paragraph('NO_COLOR', 'If it is set, nothing has colours.')}.SH EXIT STATUS
-${paragraph('0', 'It has done what was asked, or was ended by SIGTERM or SIGINT.')}${paragraph('1', 'Something went wrong.')}${paragraph('2', 'There is a mistake in the call or in the settings.')}.SH SEE ALSO
+${paragraph('0', 'It has done what was asked, or was ended by SIGTERM or SIGINT.')}${paragraph('1', 'Something went wrong; or no ping was answered.')}${paragraph('2', 'There is a mistake in the call or in the settings.')}.SH SEE ALSO
 .BR wg (8),
 .BR ip\\-link (8),
 .BR systemd.service (5)

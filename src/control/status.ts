@@ -39,7 +39,10 @@ export const DROP_REASONS = {
     'its destination is where it comes from, or behind another peer that gets it directly',
   ],
   malformed: ['dropMalformed', 'a super-frame from the device with a header that makes no sense'],
-  control_full: ['dropControlFull', 'more control frames than this program can keep up with'],
+  control_full: [
+    'dropControlFull',
+    'more control frames than this program can keep up with, or too many keepalives from one peer',
+  ],
   control_malformed: ['dropControlMalformed', 'a control frame that makes no sense to this version'],
   control_local: [
     'dropControlLocal',

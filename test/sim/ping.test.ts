@@ -34,6 +34,11 @@ for (const secret of [true, false]) {
     })
     const back = await world.run(ping(b, 'a'))
     t.match(back, { answer: 'answered', path_mtu_back_bytes: 1500 })
+    const nextS = b.peer('a').path_mtu?.next_s ?? 0
+    t.match(await world.run(ping(a, 'b', { packet_bytes: 1500 })), { answer: 'answered' })
+    await world.pass(2 * SECONDS)
+    const passedS = nextS - (b.peer('a').path_mtu?.next_s ?? 0)
+    t.ok(passedS > 2 && passedS < 2.5, 'a ping longer than the way back carries starts no search there')
     for (const outcome of [there, back]) t.ok(Math.abs(roundTripOf(outcome) - 42) < 0.5, 'the way, both ways')
     t.ok(Math.abs(Number(a.peer('b').rtt_ms) - 42) < 0.5, `in status: ${a.peer('b').rtt_ms} ms`)
   })

@@ -82,7 +82,11 @@ export class PeerPath {
     if (type === 'probe_ack') {
       const tookMs = this.pathMtu?.answered({ ...message, sizeBytes: sizeBytes + moreBytes })
       if (tookMs !== undefined) this.#context.channel.roundTrips.took(this.#peer.row, tookMs)
-    } else this.pathMtu?.heard(bytes + moreBytes)
+    } else {
+      // A long hello is somebody's ping, and no reason to search.
+      const tellingBytes = type === 'hello' ? controlFrameBytes(this.#context.encap.mode) : bytes
+      this.pathMtu?.heard(tellingBytes + moreBytes)
+    }
     if (type === 'hello_ack') this.#loop.answered(this.#context.platform.clock.nowMs())
   }
 

@@ -3,8 +3,12 @@ import type { Clock } from '../clock.js'
 /** How many questions to one peer may wait for their answers. Of more, the oldest ones do not count. */
 const MOST_WAITING = 8
 
-/** The weight of a new measurement in the smoothed value (RFC 6298, 2). */
+/**
+ * The weight of a new measurement in the smoothed value (RFC 6298, 2). A shorter one counts more, because all that
+ * disturbs a measurement, such as an end that has just started, makes it longer.
+ */
 const WEIGHT = 1 / 8
+const SHORTER_WEIGHT = 1 / 2
 
 interface Row {
   /** When each question was sent, by its token, the oldest first. */
@@ -41,7 +45,8 @@ export class RoundTrips {
   /** Something else to the peer and back took `ms`. */
   took(row: number, ms: number): void {
     const of = this.#of(row)
-    of.smoothedMs = of.smoothedMs === undefined ? ms : of.smoothedMs + WEIGHT * (ms - of.smoothedMs)
+    const before = of.smoothedMs ?? ms
+    of.smoothedMs = before + (ms < before ? SHORTER_WEIGHT : WEIGHT) * (ms - before)
   }
 
   /** Milliseconds; undefined if nothing was answered yet. */

@@ -13,8 +13,10 @@ import {
   startTunnel,
   twoHosts,
   until,
+  untilPing,
 } from '../../support/hosts/lab.js'
 import { lose, pathOf, startEnds, swallow, untilPathMtu } from '../../support/hosts/path.js'
+import { WgQuick } from '../../support/hosts/wg-quick.js'
 import { KeyFolder, keyFlags, WireGuardGo } from '../../support/hosts/wireguard-go.js'
 
 // Most of what is here is waiting.
@@ -55,7 +57,8 @@ async function knows(tunnel: RunningTunnel, device = 'tap0'): Promise<boolean> {
 
 t.test('a plain peer: round trips, loss, and the path MTU each way', { buffered: true }, async (t) => {
   using pair = twoHosts()
-  const [a] = await plainPair(pair)
+  // The kernel's own datapath carries the frames, and keepalives go through the sockets.
+  const [a] = await plainPair(pair, '--datapath', 'auto')
   const all = await ping(pair.a, '-c', '5', '-i', '0.1')
   t.equal(all.code, 0, all.stderr)
   const { pings, summary } = read(all)
@@ -73,6 +76,8 @@ t.test('a plain peer: round trips, loss, and the path MTU each way', { buffered:
   t.ok(peer.rtt_ms !== null && peer.rtt_ms > 0 && peer.rtt_ms < 1_000, `status: ${peer.rtt_ms} ms`)
 
   t.equal((await ping(pair.a, '192.0.2.2:5149', '-c', '1')).code, 0, 'by its endpoint')
+  const words = await ok(pair.a, process.execPath, PROGRAM, 'complete', '--', 'ping', '')
+  t.match(words.split('\n'), ['192.0.2.2\ta peer', ':4'], 'a shell completes the names of peers')
   const unknown = await ping(pair.a, '192.0.2.3', '-c', '1')
   t.equal(unknown.code, 1)
   t.equal(unknown.stderr, 'udptun-fast: tap0 has no peer "192.0.2.3"; the nearest is "192.0.2.2"\n')
@@ -144,21 +149,22 @@ t.test('a WireGuard peer is asked by ICMP inside the tunnel', { buffered: true }
   await using go = await WireGuardGo.start(
     pair.b,
     '10.9.0.2/24',
-    ...[...key, 'peer', own.publicKey, 'allowed-ips', '10.9.0.1/32'],
+    ...[...key, 'peer', own.publicKey, 'allowed-ips', '10.9.0.1/32,fd00:9::1/128'],
   )
   const file = keys.write(
     'wg0.conf',
     [
       '[Interface]',
       `PrivateKey = ${(await ok(pair.a, 'cat', own.file)).trim()}`,
-      'Address = 10.9.0.1/24',
+      'Address = 10.9.0.1/24, fd00:9::1/64',
       'ListenPort = 5149',
       '[Peer]',
       `PublicKey = ${theirs.publicKey}`,
       `Endpoint = ${pair.underlay.b}:51820`,
-      'AllowedIPs = 10.9.0.2/32',
+      'AllowedIPs = 10.9.0.2/32, fd00:9::2/128',
     ].join('\n'),
   )
+  await ok(pair.b, 'ip', 'addr', 'add', 'fd00:9::2/64', 'dev', go.device, 'nodad')
   const tunnel = await startTunnel(pair.a, '--wireguard', file, '--dev', 'tun0')
   const all = await ping(pair.a, '-c', '3', '-i', '0.2')
   t.equal(all.code, 0, all.stderr)
@@ -170,9 +176,44 @@ t.test('a WireGuard peer is asked by ICMP inside the tunnel', { buffered: true }
   t.ok((await go.show('transfer')).length > 0)
   t.equal((await tunnel.status('tun0')).peers[0].rtt_ms, null, 'there was no renewal of the keys yet')
   t.equal((await ping(pair.a, '10.9.0.2', '-c', '1', '-s', '1400')).code, 0, 'by its overlay address')
+  const overIpv6 = read(await ping(pair.a, 'fd00:9::2', '-c', '2', '-i', '0.2'))
+  t.match(overIpv6.summary, { by: 'icmp', to: 'fd00:9::2', answered: 2 })
+  t.equal((await ping(pair.a, 'fd00:9::2', '-c', '1', '-s', '1600')).code, 1)
   const long = await ping(pair.a, '-c', '1', '-s', '1600')
   t.equal(long.code, 1)
   t.match(read(long).pings[0], { answer: 'unsent', reason: 'over_mtu' })
+})
+
+t.test('a device of udptun-fast-wg is asked in the same way', { buffered: true }, async (t) => {
+  using pair = twoHosts()
+  await using a = new WgQuick(pair.a)
+  await using b = new WgQuick(pair.b)
+  for (const [own, other, number] of [
+    [a, b, 1],
+    [b, a, 2],
+  ] as const)
+    own.write(
+      [`Address = 10.9.0.${number}/24`, 'ListenPort = 5149'],
+      '[Peer]',
+      `PublicKey = ${other.own.publicKey}`,
+      `AllowedIPs = 10.9.0.${3 - number}/32`,
+      `Endpoint = 192.0.2.${3 - number}:5149`,
+    )
+  await a.quick('up')
+  await b.quick('up')
+  await untilPing(pair.a, '10.9.0.2')
+  // Both are udptun-fast, so they answer keepalives.
+  await until(
+    'keepalives are answered',
+    async () => {
+      const { summary } = read(await ping(pair.a, '10.9.0.2', '-d', a.device, '-c', '1'))
+      return summary.by === 'keepalive' && summary.answered === 1
+    },
+    15_000,
+  )
+  t.pass('and they are what is sent')
+  await a.quick('down')
+  await b.quick('down')
 })
 
 t.test('a peer that is down is not reached: exit code 1', { buffered: true }, async (t) => {
