@@ -281,7 +281,7 @@ t.test(
     const { stdout } = await run(pair.a, 'script', ['-qec', shell, '/dev/null'])
     const text = stripVTControlCharacters(stdout)
     t.match(text, /peer +state +heard +round trip +endpoint +MTU +to it +from it +dropped/)
-    t.match(text, /192\.0\.2\.2 +up +\d+ s ago +192\.0\.2\.2:5149 +1458/)
+    t.match(text, /192\.0\.2\.2 +up +\d+ s ago +[\d.]+ ms +192\.0\.2\.2:5149 +1458/)
     t.match(text, /192\.0\.2\.3:7000 +new/)
     t.match(text, /! 192\.0\.2\.3:7000: nothing has come from it yet/)
   },

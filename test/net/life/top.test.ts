@@ -139,6 +139,13 @@ t.test('it shows a tunnel, sorts, chooses, fits again, and gives the terminal ba
   await screen.resize(60, 15)
   const small = await screen.shows(/^ {2}peer (?!.*path MTU)/m)
   t.match(small, /^outbound/m)
+  await screen.keys('Enter')
+  t.match(await screen.shows(/^page down: \d+ more/m), /^tap0 /)
+  await screen.keys('NPage', 'Space')
+  t.notMatch(await screen.shows(/^page up: \d+ more {2}q quit/m), /^tap0 /)
+  await screen.keys('Home')
+  t.match(await screen.shows(/^page down: \d+ more/m), /^tap0 /)
+  await screen.keys('Escape')
 
   await screen.resize(80, 24)
   await screen.keys('q')
