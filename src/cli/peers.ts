@@ -46,7 +46,7 @@ export function renderPeers(report: PeersReport): string {
     peer.name,
     STATE_COLORS[peer.state](peer.state),
     peer.heard_s === null ? '' : `${duration(peer.heard_s)} ago`,
-    peer.rtt_ms === null ? '' : `${milliseconds(peer.rtt_ms)} ms`,
+    peer.rtt_ms == null ? '' : `${milliseconds(peer.rtt_ms)} ms`,
     peer.endpoint ?? '',
     peer.mtu_bytes === null ? '' : String(peer.mtu_bytes),
     ...(choice ? [peer.datapath.by] : []),

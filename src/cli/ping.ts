@@ -107,10 +107,13 @@ async function ping(asked: string | undefined, flags: Flags): Promise<void> {
   }
   const stopped = stopSignal()
   using asker = askerOf(device, report, target, flags)
+  let failure: unknown
   await many(flags, stopped, async () => {
     const number = ++sequence
     const outcome = await asker.ask()
     if (!stopped.aborted) show(number, outcome)
+  }).catch((error) => {
+    failure = error
   })
   // The tunnel may be gone by now. What it has answered counts.
   const last = await askStatus(device).catch(() => report)
@@ -121,6 +124,7 @@ async function ping(asked: string | undefined, flags: Flags): Promise<void> {
     for (const line of ['', ...pingSummary(statistics, { to, back }, target.icmpTo !== undefined)])
       print(line)
   await outputWritten()
+  if (failure !== undefined) throw failure
   await end(statistics.answered > 0 ? 0 : 1)
 }
 
@@ -128,10 +132,10 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-/** Aborted by Ctrl-C, or by SIGTERM. */
+/** Aborted by Ctrl-C, or by SIGTERM. A second signal ends the program at once. */
 function stopSignal(): AbortSignal {
   const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort())
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
   return stop.signal
 }
 
@@ -144,9 +148,13 @@ async function many({ count, interval }: Flags, stopped: AbortSignal, one: () =>
       if (++begun === count) clearInterval(timer)
       one().then(() => {
         if (++ended === count) resolve()
-      }, reject)
+      }, fail)
     }
     const timer = setInterval(next, interval * 1000)
+    const fail = (error: unknown) => {
+      clearInterval(timer)
+      reject(error)
+    }
     stopped.addEventListener('abort', () => {
       clearInterval(timer)
       resolve()

@@ -95,7 +95,7 @@ function peersLine({ peers }: StatusReport): string {
       ? ''
       : `${underlay.interface ?? stdoutColors.red('no route')} (MTU ${underlay.mtu_bytes})`
   const heard = heard_s === null ? stdoutColors.yellow('not heard yet') : `heard ${duration(heard_s)} ago`
-  const roundTrip = rtt_ms === null ? '' : `  ${stdoutColors.dim('round trip')} ${milliseconds(rtt_ms)} ms`
+  const roundTrip = rtt_ms == null ? '' : `  ${stdoutColors.dim('round trip')} ${milliseconds(rtt_ms)} ms`
   const source = from === null ? '' : `${stdoutColors.dim('from')} ${from} `
   return `${stdoutColors.dim('to')} ${endpoint ?? stdoutColors.yellow('not found yet')} ${source}${stdoutColors.dim('by')} ${by}  ${heard}${roundTrip}`
 }

@@ -19,10 +19,11 @@ const WHOLE_TRIES = 200
 
 /**
  * How many hellos of a peer are answered in a second, and in one burst. An end sends two in a second by itself, and
- * a hundred if somebody has it ping as fast as it may.
+ * a hundred more for each person who has it ping as fast as it may. With a lower limit, who forges a plain peer's
+ * address could keep its true hellos from being answered with few datagrams.
  */
-const ANSWERS_PER_SECOND = 200
-const ANSWERS_BURST = 200
+const ANSWERS_PER_SECOND = 1_000
+const ANSWERS_BURST = 1_000
 
 export interface ControlChannelContext {
   readonly mode: DeviceMode

@@ -18,11 +18,12 @@ export function unsentText(reason: Unsent): string {
   return UNSENT[reason] ?? `this host says ${reason}`
 }
 
-/** The first line. @param packetBytes as a path MTU counts them */
+/** The first line. @param packetBytes as a path MTU counts them; 0 if that is not known */
 export function pingHead({ peer, icmpTo }: PingTarget, device: string, packetBytes: number): string {
   const where = icmpTo === undefined ? (peer.endpoint ?? peer.host) : `${icmpTo} by ICMP`
-  const size = `packets of ${packetBytes} bytes${icmpTo === undefined ? '' : ' and padding'}`
-  return `${stdoutColors.bold(peer.name)} ${stdoutColors.dim(where)} through ${stdoutColors.bold(device)}, ${size}`
+  const padding = icmpTo === undefined ? '' : ' and padding'
+  const size = packetBytes === 0 ? '' : `, packets of ${packetBytes} bytes${padding}`
+  return `${stdoutColors.bold(peer.name)} ${stdoutColors.dim(where)} through ${stdoutColors.bold(device)}${size}`
 }
 
 /** The line of one ping. */

@@ -58,7 +58,7 @@ function factsOf(peer: PeerStatus): (readonly [label: string, text: string])[] {
   const { host, endpoint, from, underlay, privacy, path_mtu, datapath, overlay } = peer
   const heard = peer.heard_s === null ? 'not heard yet' : `heard ${duration(peer.heard_s)} ago`
   const keepalives = { true: 'answers keepalives', false: 'answers no keepalives', null: undefined }
-  const roundTrip = peer.rtt_ms === null ? undefined : `round trip ${milliseconds(peer.rtt_ms)} ms`
+  const roundTrip = peer.rtt_ms == null ? undefined : `round trip ${milliseconds(peer.rtt_ms)} ms`
   const state = [STATE_COLORS[peer.state](peer.state), heard, keepalives[`${peer.keepalives}`], roundTrip]
   const way = underlay === null ? [] : [`by ${underlay.interface ?? 'no route'} (MTU ${underlay.mtu_bytes})`]
   const why = datapath.reason === null ? '' : `, because ${WORKER_REASONS[datapath.reason]}`

@@ -75,7 +75,7 @@ function columnsThatFit({ report, rates, peerHistory }: TopState, columns: numbe
       importance: 10,
     },
     {
-      ...number('round trip', 10, ({ rtt_ms }) => (rtt_ms === null ? '' : `${milliseconds(rtt_ms)} ms`)),
+      ...number('round trip', 10, ({ rtt_ms }) => (rtt_ms == null ? '' : `${milliseconds(rtt_ms)} ms`)),
       importance: 11,
     },
     {

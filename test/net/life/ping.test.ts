@@ -246,7 +246,7 @@ t.test('on a terminal it is short, and Ctrl-C prints the summary', { buffered: t
 
 t.test('SIGTERM ends it in a pipe, too, with the summary', { buffered: true }, async (t) => {
   using pair = twoHosts()
-  await plainPair(pair)
+  const [a] = await plainPair(pair)
   const [env, ...rest] = [...PLAIN, process.execPath, PROGRAM, 'ping', '-i', '0.1']
   const endless = new Program(pair.a, env, rest)
   await until('two are answered', () => (endless.stdout.match(/answered/g) ?? []).length >= 2, 20_000)
@@ -254,4 +254,12 @@ t.test('SIGTERM ends it in a pipe, too, with the summary', { buffered: true }, a
   const finished = await endless.ended
   t.equal(finished.code, 0)
   t.ok(read(finished).summary.answered >= 2)
+
+  const cut = new Program(pair.a, env, rest)
+  await until('two are answered', () => (cut.stdout.match(/answered/g) ?? []).length >= 2, 20_000)
+  await a.stop()
+  const after = await cut.ended
+  t.equal(after.code, 1)
+  t.match(after.stderr, /^udptun-fast: no tunnel runs on tap0 here/)
+  t.ok(read(after).summary.answered >= 2, 'the summary is there when the tunnel ends, too')
 })
