@@ -98,7 +98,7 @@ async function ping(asked: string | undefined, flags: Flags): Promise<void> {
   const show = (number: number, outcome: PingReport) => {
     statistics.add(outcome.answer === 'answered' ? outcome.rtt_ms : undefined)
     if (outcome.answer === 'answered') back = outcome.path_mtu_back_bytes
-    if (json) print(JSON.stringify({ peer: target.peer.name, sequence: number, ...outcome }))
+    if (json) print(toJson({ peer: target.peer.name, sequence: number, ...outcome }))
     else {
       if (isFirst) print(pingHead(target, device, outcome.packet_bytes))
       print(pingLine(number, outcome))
@@ -115,10 +115,11 @@ async function ping(asked: string | undefined, flags: Flags): Promise<void> {
   }).catch((error) => {
     failure = error
   })
+  if (failure !== undefined && statistics.sent === 0) throw failure
   // The tunnel may be gone by now. What it has answered counts.
   const last = await askStatus(device).catch(() => report)
   const to = knownBytes(last.peers.find(({ name }) => name === target.peer.name)?.path_mtu)
-  if (json) print(JSON.stringify(summaryOf(target, statistics, { to, back })))
+  if (json) print(toJson(summaryOf(target, statistics, { to, back })))
   // Whatever the terminal shows of Ctrl-C stays in its line.
   else
     for (const line of ['', ...pingSummary(statistics, { to, back }, target.icmpTo !== undefined)])
@@ -126,6 +127,11 @@ async function ping(asked: string | undefined, flags: Flags): Promise<void> {
   await outputWritten()
   if (failure !== undefined) throw failure
   await end(statistics.answered > 0 ? 0 : 1)
+}
+
+/** Times of more digits would only look more exact. */
+function toJson(value: unknown): string {
+  return JSON.stringify(value, (_, it) => (typeof it === 'number' ? Math.round(it * 1_000) / 1_000 : it))
 }
 
 function print(line: string): void {
@@ -227,7 +233,7 @@ function summaryOf(
     to: icmpTo ?? peer.endpoint,
     sent,
     answered,
-    loss: Number(loss.toFixed(4)),
+    loss,
     rtt_ms: roundTrips,
     path_mtu_bytes,
   }
