@@ -8,18 +8,19 @@ import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Tally } from './support/tap-results.js'
-import { runFiles } from './support/test-files.js'
+import { type Need, runFiles, type TestFile } from './support/test-files.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const CORES = availableParallelism()
 
-/** What the hosts of most tests do is wait, so that there may be more of them than cores. */
+const ORDER: readonly Need[] = ['waits', 'computes', 'alone']
+
 const SUITES = {
-  unit: { jobs: CORES, timeoutSeconds: 120 },
-  sim: { jobs: CORES, timeoutSeconds: 120 },
-  net: { jobs: CORES + 1, timeoutSeconds: 300 },
-  service: { jobs: 1, timeoutSeconds: 600 },
-  attacks: { jobs: 1, timeoutSeconds: 300 },
+  net: { need: 'waits', timeoutSeconds: 300 },
+  unit: { need: 'computes', timeoutSeconds: 120 },
+  sim: { need: 'computes', timeoutSeconds: 180 },
+  service: { need: 'alone', timeoutSeconds: 600 },
+  attacks: { need: 'alone', timeoutSeconds: 300 },
 } as const
 
 type Suite = keyof typeof SUITES
@@ -74,13 +75,15 @@ function tell(results: ReadonlyMap<string, Tally>, when: string): void {
 }
 
 /** The compiled tests of a suite whose sources are still there: what was moved leaves its old output behind. */
-function testsOf(suite: Suite): string[] {
+function testsOf(suite: Suite): TestFile[] {
+  const { need, timeoutSeconds } = SUITES[suite]
   const folder = join(here, suite)
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.js'))
     .map((name) => relative(process.cwd(), join(folder, name)))
     .filter((file) => existsSync(file.replace(/^dist\//, '').replace(/\.js$/, '.ts')))
     .sort((a, b) => Number(waitsLong(b)) - Number(waitsLong(a)) || (a < b ? -1 : 1))
+    .map((file) => ({ file, timeoutSeconds, need: measuresTime(file) ? 'alone' : need }))
 }
 
 function waitsLong(file: string): boolean {
@@ -88,30 +91,16 @@ function waitsLong(file: string): boolean {
 }
 
 /**
- * The files of a suite to run once more, alone, because the machine may have made them fail: those that measure time,
- * and those with hosts, if few of them failed. If many did, the program is at fault.
+ * The files to run once more, alone, because the machine may have made them fail: those that measure time, and those
+ * with hosts, if few of them failed. If many did, the program is at fault.
  */
-function toRunAgain(suite: Suite, results: ReadonlyMap<string, Tally>): string[] {
-  const failed = [...results].filter(([, { failed }]) => failed !== 0).map(([file]) => file)
-  const others = failed.filter((file) => !measuresTime(file))
-  const mayRepeat = suite === 'net' && others.length <= FEW
-  return mayRepeat ? failed : failed.filter(measuresTime)
-}
-
-/** Runs a suite. @returns results by file, and the files that were run once more */
-async function runSuite(suite: Suite): Promise<{ results: Map<string, Tally>; again: readonly string[] }> {
-  const how = SUITES[suite]
-  const alone = { ...how, jobs: 1 }
-  const files = testsOf(suite)
-  const measuring = files.filter(measuresTime)
-  const others = files.filter((file) => !measuresTime(file))
-  const results = new Map([...(await runFiles(others, how)), ...(await runFiles(measuring, alone))])
-  const again = toRunAgain(suite, results)
-  if (again.length > 0) {
-    tell(results, ' at first')
-    for (const [file, result] of await runFiles(again, alone)) results.set(file, result)
-  }
-  return { results, again }
+function toRunAgain(files: readonly TestFile[], results: ReadonlyMap<string, Tally>): TestFile[] {
+  const failed = files.filter(({ file }) => results.get(file)?.failed !== 0)
+  const withHosts = failed.filter(({ need }) => need === 'waits')
+  const again = failed.filter(
+    ({ file, need }) => measuresTime(file) || (need === 'waits' && withHosts.length <= FEW),
+  )
+  return again.map((file) => ({ ...file, need: 'alone' }))
 }
 
 const isSuite = (name: string): name is Suite => Object.hasOwn(SUITES, name)
@@ -128,17 +117,17 @@ if (suites.some((suite) => suite !== 'unit' && suite !== 'sim') && process.getui
   )
   process.exit(1)
 }
-const total = { passed: 0, failed: 0 }
-const repeated: string[] = []
-for (const suite of suites) {
-  const { results, again } = await runSuite(suite)
-  tell(results, '')
-  repeated.push(...again)
-  for (const { passed, failed } of results.values()) {
-    total.passed += passed
-    total.failed += failed
-  }
+// Those that run alone come last. What waits comes before what computes, which fills its gaps.
+const files = suites.flatMap(testsOf).sort((a, b) => ORDER.indexOf(a.need) - ORDER.indexOf(b.need))
+const results = await runFiles(files, CORES)
+const again = toRunAgain(files, results)
+if (again.length > 0) {
+  tell(results, ' at first')
+  for (const [file, result] of await runFiles(again, CORES)) results.set(file, result)
 }
-for (const file of repeated) process.stdout.write(`run twice, because it failed at first: ${file}\n`)
-process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`)
-process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1)
+tell(results, '')
+const tallies = [...results.values()]
+const sum = (of: keyof Pick<Tally, 'passed' | 'failed'>) => tallies.reduce((all, tally) => all + tally[of], 0)
+for (const { file } of again) process.stdout.write(`run twice, because it failed at first: ${file}\n`)
+process.stdout.write(`${sum('passed')} passed, ${sum('failed')} failed\n`)
+process.exit(sum('failed') === 0 && sum('passed') > 0 ? 0 : 1)

@@ -6,27 +6,48 @@ import { readResults, type Tally } from './tap-results.js'
 /** Where the TAP of each file is kept until its next run: every assertion, comment and time. */
 const OUTPUT = '.tap/output'
 
-export interface How {
-  /** Files that run at the same time. */
-  readonly jobs: number
-  /** After which a file, or a test of it, has failed. */
+/**
+ * What a file needs of the machine. One that computes keeps a core busy. One with hosts waits most of the time, so that
+ * there may be more of them than cores. One that measures time runs alone.
+ */
+export type Need = 'waits' | 'computes' | 'alone'
+
+export interface TestFile {
+  readonly file: string
+  readonly need: Need
+  /** After which the file, or a test of it, has failed. */
   readonly timeoutSeconds: number
 }
 
+/** Whether a file may start beside those that run. A file that computes fills the gaps of those that wait. */
+export function mayStart(need: Need, running: Readonly<Record<Need, number>>, cores: number): boolean {
+  const { waits, computes, alone } = running
+  if (alone > 0) return false
+  if (need === 'alone') return waits + computes === 0
+  return need === 'waits' ? waits < cores + 1 : computes < (waits > 0 ? 1 : cores)
+}
+
 /**
- * Runs test files in their order, and says of each how it went.
+ * Runs test files, and says of each how it went. The first one in the list that may start is the next one.
  *
  * The files are run with node itself. What `tap` loads into each process, and into each program that a test
  * starts, takes a second of a core.
  */
-export async function runFiles(files: readonly string[], how: How): Promise<Map<string, Tally>> {
+export async function runFiles(files: readonly TestFile[], cores: number): Promise<Map<string, Tally>> {
   const results = new Map<string, Tally>()
   const queue = [...files]
-  const next = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift())
-      results.set(file, await runFile(file, how.timeoutSeconds))
+  const running = { waits: 0, computes: 0, alone: 0 }
+  const startNext = async (): Promise<void> => {
+    const index = queue.findIndex(({ need }) => mayStart(need, running, cores))
+    if (index === -1) return
+    const [{ file, need, timeoutSeconds }] = queue.splice(index, 1)
+    running[need]++
+    const others = startNext()
+    results.set(file, await runFile(file, timeoutSeconds))
+    running[need]--
+    await Promise.all([others, startNext()])
   }
-  await Promise.all(Array.from({ length: how.jobs }, next))
+  await startNext()
   return results
 }
 
