@@ -1,23 +1,14 @@
 /** The unit file and the program under a real systemd. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import { until } from '../support/hosts/lab.js'
-import { CHECKOUT, CHECKOUT_INSIDE, Machine } from '../support/service/machine.js'
+import { install, UNIT_INSIDE } from '../support/service/installed.js'
+import { CHECKOUT_INSIDE, Machine } from '../support/service/machine.js'
 
-const UNIT = join(CHECKOUT, 'packaging/systemd/udptun-fast@.service')
-const UNIT_INSIDE = '/etc/systemd/system/udptun-fast@.service'
 const WITHIN_MS = 60_000
 
 const machine = await Machine.boot()
 t.teardown(() => machine[Symbol.asyncDispose]())
-await machine.write(
-  '/usr/local/bin/udptun-fast',
-  `#!/bin/sh\nexec ${process.execPath} ${CHECKOUT_INSIDE}/dist/\${FROM:-program}/cli/main.js "$@"\n`,
-  '0755',
-)
-await machine.write(UNIT_INSIDE, readFileSync(UNIT, 'utf8'))
-await machine.ok('systemctl', 'daemon-reload')
+await install(machine)
 
 const settings = (name: string, text: string) => machine.write(`/etc/udptun-fast/${name}.yaml`, text, '0600')
 const unit = (name: string) => `udptun-fast@${name}`

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Host } from '../../../src/lab/host.js'
 import { type Finished, Program } from '../../../src/lab/program.js'
 import { PLAIN, until } from '../hosts/lab.js'
 
@@ -67,20 +68,24 @@ export class Machine implements AsyncDisposable {
   readonly #unshare: Program
   #init = 0
 
-  private constructor(root: string) {
+  private constructor(root: string, host: Host | undefined) {
     this.#directory = mkdtempSync(join(tmpdir(), 'udptun-fast-machine-'))
     // However this process ends, the kernel ends the machine with it.
     const [env, ...rest] = [
       ...PLAIN,
-      ...['setpriv', '--pdeathsig', 'KILL', 'unshare', '-fpmunC', '--kill-child=KILL'],
+      ...['setpriv', '--pdeathsig', 'KILL', 'unshare', host === undefined ? '-fpmunC' : '-fpmuC'],
+      '--kill-child=KILL',
       ...['sh', '-c', BOOT, 'sh', this.#directory, CHECKOUT, root],
     ]
-    this.#unshare = new Program(undefined, env, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#unshare = new Program(host, env, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
   }
 
-  /** @param root the directory whose files it has: by default this machine's own */
-  static async boot(root = '/'): Promise<Machine> {
-    const machine = new Machine(root)
+  /**
+   * @param root the directory whose files it has: by default this machine's own
+   * @param host whose network it has: by default one of its own, without any interface
+   */
+  static async boot(root = '/', host?: Host): Promise<Machine> {
+    const machine = new Machine(root, host)
     try {
       await machine.#booted()
       return machine

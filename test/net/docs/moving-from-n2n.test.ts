@@ -1,0 +1,12 @@
+import { testPage } from '../../support/docs/test-page.js'
+
+testPage('moving-from-n2n', {
+  wires: {
+    internet: {
+      a: ['eth0', '198.51.100.1/24'],
+      b: ['eth0', '198.51.100.2/24'],
+      c: ['eth0', '198.51.100.3/24'],
+    },
+  },
+  ends: 'otherwise',
+})
