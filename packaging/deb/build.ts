@@ -143,7 +143,8 @@ async function build(work: string): Promise<string> {
 
   const doc = (path: string) => at(join('usr/share/doc/udptun-fast', path))
   const packed = (text: string | Uint8Array) => gzipSync(text, { level: 9 })
-  for (const page of ['README.md', 'SECURITY.md'])
+  const recipes = readdirSync(join(CHECKOUT, 'docs')).filter((it) => it.endsWith('.md'))
+  for (const page of ['README.md', 'SECURITY.md', ...recipes.map((it) => join('docs', it))])
     put(doc(`${page}.gz`), packed(readFileSync(join(CHECKOUT, page))))
   put(at('usr/share/man/man8/udptun-fast.8.gz'), packed(await manPage(version, commit('%as'))))
   symlinkSync('udptun-fast.8.gz', at('usr/share/man/man8/udptun-fast-wg.8.gz'))

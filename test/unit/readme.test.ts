@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { lexer, type Tokens } from 'marked'
 import t from 'tap'
 import { LINE_LOSSES } from '../../src/control/faults.js'
-import { DROP_REASONS, KERNEL_DROP_REASONS } from '../../src/control/status.js'
 import { peerFamilies } from '../../src/observe/peer-metrics.js'
 import { tunnelFamilies } from '../../src/observe/tunnel-metrics.js'
 import { longSentences, MAX_WORDS } from '../support/prose.js'
@@ -16,11 +15,6 @@ function reasonsInReadme(head: string): string[] {
   if (table === undefined) throw new Error(`README has no table whose first column is "${head}"`)
   return table.rows.flatMap(([reasons]) => [...reasons.text.matchAll(/`(\w+)`/g)].map(([, name]) => name))
 }
-
-t.test("README's table of drops has every reason that status can show, and no other", async (t) => {
-  const shown = [...Object.keys(DROP_REASONS), ...Object.keys(KERNEL_DROP_REASONS)]
-  t.same(reasonsInReadme('reason').sort(), shown.sort())
-})
 
 t.test("README's table of lost lines has every reason that status can show, and no other", async (t) => {
   t.same(reasonsInReadme('lines lost').sort(), Object.keys(LINE_LOSSES).sort())

@@ -70,7 +70,7 @@ function overview(state: TopState, { columns, rows }: Size): string[] {
   return [...above, ...peerListLines(state, columns, rows - above.length)]
 }
 
-const HELP = `Rates are means of the last second. "${'–'}" is a rate that is not known yet. "by" says who carries the peer's frames: the kernel, or this program's workers. A count of drops is since the start; what each reason means is in the README.`
+const HELP = `Rates are means of the last second. "${'–'}" is a rate that is not known yet. "by" says who carries the peer's frames: the kernel, or this program's workers. A count of drops is since the start; what each reason means is in docs/troubleshooting.md.`
 
 function helpLines(columns: number): string[] {
   const indent = 14
