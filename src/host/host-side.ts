@@ -216,6 +216,9 @@ export class HostSide {
       for (const [at, [program, args, input]] of commands.entries()) {
         const ended = await runProgram(program, args, input)
         if (ended?.ok) {
+          // openresolv ends with 0 even if it could not write resolv.conf.
+          if (ended.warned !== undefined)
+            return `the name servers ${servers.join(', ')} may not be set (${program}: ${ended.warned})`
           if (at === commands.length - 1) return undefined
           continue
         }

@@ -11,6 +11,8 @@ export interface Ended {
   readonly ok: boolean
   /** The last line of what it has said. */
   readonly said: string
+  /** All lines, if it has said any although it has ended well. */
+  readonly warned: string | undefined
 }
 
 /**
@@ -34,8 +36,13 @@ export function runProgram(name: string, args: readonly string[], input = ''): P
   return new Promise((resolve) => {
     child.once('error', () => resolve(undefined))
     child.once('close', (code, signal) => {
-      const line = said.trim().split('\n').at(-1) || `it ended with ${signal ?? code}`
-      resolve({ ok: code === 0, said: line })
+      const lines = said.trim().split('\n').filter(Boolean)
+      const ok = code === 0
+      resolve({
+        ok,
+        said: lines.at(-1) ?? `it ended with ${signal ?? code}`,
+        warned: ok && lines.length > 0 ? lines.join('; ') : undefined,
+      })
     })
   })
 }

@@ -98,6 +98,35 @@ t.test('the hardening leaves it what it needs, and nothing more', async (t) => {
   )
 })
 
+t.test('resolvconf may write to /etc only with a drop-in; else a warning says so', async (t) => {
+  const names = () => machine.ok('cat', '/etc/resolv.conf')
+  const before = await names()
+  await settings(
+    'named',
+    'local: []\ndev: tap7\nlisten: 127.0.0.1:7007\nwarm_up: off\nremote: 127.0.0.1:7001\ndns: [192.0.2.53]\n',
+  )
+  await machine.ok('systemctl', 'start', unit('named'))
+  const warned = async () =>
+    (await journal('named')).some(({ priority, message }) =>
+      /^the name servers 192\.0\.2\.53 may not be set \(resolvconf: .*Read-only/.test(message)
+        ? priority === 4
+        : false,
+    )
+  await until('a warning', warned, WITHIN_MS)
+  await machine.ok('systemctl', 'stop', unit('named'))
+  t.equal(await names(), before)
+
+  await machine.write(
+    '/etc/systemd/system/udptun-fast@named.service.d/names.conf',
+    '[Service]\nReadWritePaths=/etc -/run/resolvconf\n',
+  )
+  await machine.ok('systemctl', 'daemon-reload')
+  await machine.ok('systemctl', 'start', unit('named'))
+  await until('they are set', async () => /^nameserver 192\.0\.2\.53$/m.test(await names()), WITHIN_MS)
+  await machine.ok('systemctl', 'stop', unit('named'))
+  t.equal(await names(), before)
+})
+
 t.test('systemd-analyze counts its exposure as 3.0 or less', async (t) => {
   const { code, stdout } = await machine.run(
     'systemd-analyze',
