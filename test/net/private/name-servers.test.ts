@@ -123,7 +123,9 @@ t.test('where resolvconf cannot write the file, and ends with 0, one sentence sa
   const readOnly = 'mount --bind /etc/resolv.conf /etc/resolv.conf; mount -o remount,bind,ro /etc/resolv.conf'
   using files = await Files.of(pair.a, keys, readOnly)
   const tunnel = await files.start('10.9.0.1', pair.underlay.b, '--dns', '10.9.0.53')
-  await tunnel.said(/^the name servers 10\.9\.0\.53 may not be set \(resolvconf: .*resolv\.conf: Read-only file system.*\)$/)
+  await tunnel.said(
+    /^the name servers 10\.9\.0\.53 may not be set \(resolvconf: .*resolv\.conf: Read-only file system.*\)$/,
+  )
   t.equal(files.read('/etc/resolv.conf'), BEFORE)
   await tunnel.stop()
 })
