@@ -89,3 +89,12 @@ t.test('troubleshooting says what every finding of doctor means, if it is not fi
   t.ok(names.length > 30)
   t.same(namesIn('finding').sort(), [...new Set(names)].sort())
 })
+
+t.test('every figure of which-tool-when.md is in README', async (t) => {
+  const readme = readFileSync('README.md', 'utf8')
+  const text = readFileSync('docs/which-tool-when.md', 'utf8')
+  const figures = [...text.matchAll(/\b\d+\.\d+(?= |\.|,)|\b\d+ (?:MB|ms)\b|\b256\b/g)].map(([it]) => it)
+  t.ok(figures.length > 8)
+  // Version 1.0 of tinc is no figure of this program.
+  for (const figure of figures.filter((it) => it !== '1.0')) t.ok(readme.includes(figure), figure)
+})
