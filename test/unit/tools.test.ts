@@ -7,9 +7,13 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { parsePage } from '../support/docs/page.js'
 
 const FOLDERS = ['test', 'packaging', 'src/lab', 'src/demo', 'bench/macro/generators']
 const SCRIPTS = ['test/install-tools.sh', '.ci/run']
+const PAGES = readdirSync('docs')
+  .filter((it) => it.endsWith('.md'))
+  .map((it) => join('docs', it))
 
 /** Programs that come with Node, or with what `npm ci` installs. */
 const NODES = new Set(['node', 'nodejs', 'npm', 'npx', 'tap', 'tsc'])
@@ -39,8 +43,17 @@ function commandsIn(text: string): string[] {
     .filter((it) => WORD.test(it))
 }
 
+/** What a page's reader types. */
+function commandsOfPage(markdown: string): string[] {
+  return parsePage(markdown).steps.flatMap((step) => {
+    if (step.kind === 'file') return []
+    return step.kind === 'run' ? step.script.split('\n') : [step.command]
+  })
+}
+
 function wordsOf(file: string): string[] {
   const source = readFileSync(file, 'utf8')
+  if (file.endsWith('.md')) return commandsOfPage(source).flatMap((line) => commandsIn(`${line};`))
   if (!file.endsWith('.ts')) return source.split('\n').flatMap((line) => commandsIn(`${line};`))
   const texts = [...source.matchAll(/'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`/g)]
   return texts.flatMap(([, quoted, template]) => commandsIn(quoted ?? template))
@@ -100,7 +113,7 @@ t.test(
     const path = [...new Set([...SYSTEM_PATH, ...(process.env.PATH ?? '').split(':')])].filter(
       (it) => it.startsWith('/') && !it.includes('node_modules'),
     )
-    const files = [...FOLDERS.flatMap(filesIn), ...SCRIPTS]
+    const files = [...FOLDERS.flatMap(filesIn), ...SCRIPTS, ...PAGES]
     const words = new Map(files.flatMap((file) => wordsOf(file).map((word) => [word, file] as const)))
     const programs = [...words].flatMap(([word, file]) => {
       const paths = path.map((folder) => join(folder, word)).filter((it) => existsSync(it))
@@ -130,6 +143,7 @@ t.test(
       'sysctl',
       'script',
       'dnsmasq',
+      'curl',
     ])
       t.ok(found.has(program), `${program} is found, where it is installed`)
   },
