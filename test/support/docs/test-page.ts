@@ -82,7 +82,7 @@ class Reader {
 const STATE = `
 ip -o link | sed -E 's/^[0-9]+: //; s/<[^>]*>//; s/ (qdisc|state|group) .*//'
 ip -o addr | sed -E 's/^[0-9]+: //; s/ valid_lft.*//' | grep -v fe80 || true
-ip -4 route show table all | grep -v fe80 || true
+ip -4 route show table all | sed 's, proto static,,' || true
 ip -6 route show table all | grep -vE 'fe80|ff00' || true
 ip rule; ip -6 rule
 nft list ruleset
