@@ -1,4 +1,4 @@
-/** What the pages in docs/ promise beside what test/net/docs runs of them. */
+/** What the pages in docs/ promise beside what test/docs runs of them. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { lexer, type Token, type Tokens, walkTokens } from 'marked'
@@ -29,7 +29,7 @@ t.test('every page is in the index, and every page with commands has a test that
     if (page !== 'README.md') t.ok(index.includes(`](${page})`), `${page} is in the index`)
     const hasBlocks = read(page).some((it) => it.type === 'code')
     t.equal(hasBlocks, !ONLY_WORDS.includes(page), page)
-    if (hasBlocks) t.ok(existsSync(`test/net/docs/${page.replace(/md$/, 'test.ts')}`), `${page} is tested`)
+    if (hasBlocks) t.ok(existsSync(`test/docs/${page.replace(/md$/, 'test.ts')}`), `${page} is tested`)
   }
 })
 

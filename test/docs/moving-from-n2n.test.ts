@@ -1,4 +1,4 @@
-import { testPage } from '../../support/docs/test-page.js'
+import { testPage } from '../support/docs/test-page.js'
 
 testPage('moving-from-n2n', {
   wires: {

@@ -1,4 +1,4 @@
-import { testPage } from '../../support/docs/test-page.js'
+import { testPage } from '../support/docs/test-page.js'
 
 testPage('moving-from-tinc', {
   wires: { internet: { a: ['eth0', '198.51.100.1/24'], b: ['eth0', '198.51.100.2/24'] } },

@@ -1,5 +1,5 @@
-import { MASQUERADE } from '../../support/docs/network.js'
-import { testPage } from '../../support/docs/test-page.js'
+import { MASQUERADE } from '../support/docs/network.js'
+import { testPage } from '../support/docs/test-page.js'
 
 testPage('road-warrior', {
   wires: {

@@ -1,4 +1,4 @@
-import { testPage } from '../../support/docs/test-page.js'
+import { testPage } from '../support/docs/test-page.js'
 
 const NO_PACKAGE = 'vpncloud is not in Debian'
 

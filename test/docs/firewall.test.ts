@@ -1,4 +1,4 @@
-import { testPage } from '../../support/docs/test-page.js'
+import { testPage } from '../support/docs/test-page.js'
 
 testPage('firewall', {
   wires: {

@@ -1,5 +1,5 @@
-import { MASQUERADE, TELLS_ADDRESS } from '../../support/docs/network.js'
-import { testPage } from '../../support/docs/test-page.js'
+import { MASQUERADE, TELLS_ADDRESS } from '../support/docs/network.js'
+import { testPage } from '../support/docs/test-page.js'
 
 testPage('full-tunnel', {
   wires: {
