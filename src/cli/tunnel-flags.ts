@@ -12,7 +12,7 @@ export function tunnelOptions(): Option[] {
     new Option('--offload <mode>', descriptionOf('offload')).choices(OFFLOAD_MODES),
     new Option('--datapath <mode>', descriptionOf('datapath')).choices(DATAPATHS),
     new Option('--warm-up <mode>', descriptionOf('warm_up')).choices(WARM_UP_MODES),
-    new Option('--table <auto|off|number>', descriptionOf('table')),
+    new Option('--table <auto|off|table>', descriptionOf('table')),
     new Option('--dns <servers>', `${descriptionOf('dns')}; with commas between them`),
     new Option('--fwmark <mark>', descriptionOf('fwmark')),
     new Option('--wait', descriptionOf('wait')),

@@ -5,6 +5,7 @@ import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import { readKeyFile } from './key-file.js'
 import { parseMetrics } from './metrics-place.js'
+import { parseTable } from './route-tables.js'
 import { Secret } from './secret.js'
 import {
   contains,
@@ -25,7 +26,6 @@ import {
   parsePrefix,
   parsePublicKey,
   parseRemote,
-  parseTable,
   type Remote,
 } from './values.js'
 
@@ -185,7 +185,7 @@ export const settingsSchema = z.strictObject({
   ).default(0),
   table: text(
     parseTable,
-    "mode tun: where routes to the peers' prefixes are made. auto: as wg-quick does; off: nowhere; or a table's number",
+    "mode tun: where routes to the peers' prefixes are made. auto: as wg-quick does; off: nowhere; or a table's number or name",
   ).default('auto'),
   dns: list(text(parseNameServer, ''), '10.9.0.53, example.net')
     .default([])

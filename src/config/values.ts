@@ -266,21 +266,6 @@ export function parseMtuRefresh(text: string): number {
   return seconds
 }
 
-/** Numbers of the kernel's tables of routes (rtnetlink(7)), by the names that ip-route(8) gives them. */
-const TABLES: Readonly<Record<string, number>> = { default: 253, main: 254, local: 255 }
-
-const MAX_TABLE = 0xffff_ffff
-
-/** The table in which routes are made: a number, or a name. */
-export function parseTable(text: string): 'auto' | 'off' | number {
-  const lower = text.toLowerCase()
-  if (lower === 'auto' || lower === 'off') return lower
-  const table = TABLES[lower] ?? (/^(0x[\da-f]+|\d+)$/.test(lower) ? Number(lower) : Number.NaN)
-  if (!(table >= 1 && table <= MAX_TABLE))
-    throw new RangeError(`"${text}" is not a table; use auto, off, or a number from 1 to ${MAX_TABLE}`)
-  return table
-}
-
 /** A name server, as an address, or a domain in which names are searched. */
 export function parseNameServer(text: string): string {
   if (isAddress(text) || (HOST_NAME.test(text) && !/^[\d.]+$/.test(text))) return text
