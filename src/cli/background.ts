@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { UserError } from '../errors.js'
 import { programFile } from '../package/files.js'
 import type { LogTarget } from './background-log.js'
-import { AWAITED, type StarterLine, type StarterNews } from './starter.js'
+import { AWAITED, CALLER_DIRECTORY, type StarterLine, type StarterNews } from './starter.js'
 
 export interface BackgroundOptions {
   /** The file to run, such as `cli/main.js` (package/files.ts). */
@@ -12,6 +12,8 @@ export interface BackgroundOptions {
   readonly args: readonly string[]
   /** Where the new process's output goes. */
   readonly log: LogTarget
+  /** Where this program's user is, if the new process wants to know. */
+  readonly callerDirectory?: string
   /** Its working directory. The default keeps no file system busy. */
   readonly cwd?: string
   /** Gets each line that the new process has for the user meanwhile. */
@@ -29,13 +31,13 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  * @throws UserError with its sentence and its exit code if it cannot start; it has ended then
  */
 export async function startInBackground(options: BackgroundOptions): Promise<number> {
-  const { script, args, log, cwd = '/', onSaid = () => {} } = options
+  const { script, args, log, callerDirectory, cwd = '/', onSaid = () => {} } = options
   const path = fileURLToPath(programFile(script))
   const child = spawn(process.execPath, [...process.execArgv, path, ...args], {
     cwd,
     detached: true,
     stdio: ['ignore', log.stdio, log.stdio, 'ipc'],
-    env: { ...process.env, [AWAITED]: '1' },
+    env: { ...process.env, [AWAITED]: '1', [CALLER_DIRECTORY]: callerDirectory },
   })
   let asked: NodeJS.Signals | undefined
   const end = (signal: NodeJS.Signals) => {

@@ -4,6 +4,7 @@ import { ask, listRunning } from '../command/client.js'
 import { existingWgTarget, wgTarget } from '../config/wg-target.js'
 import { UserError } from '../errors.js'
 import { FILE_OR_NAME } from './strip.js'
+import { workingDirectory } from './surroundings.js'
 
 export function addDown(program: Command): void {
   program
@@ -36,5 +37,7 @@ async function askQuick(argument: string, command: 'stop' | 'save'): Promise<voi
     )
   // A name means the tunnel, wherever its file is.
   const file = path === argument && existsSync(path) ? existingWgTarget(argument).path : undefined
-  await ask(device, { command, path: file }, (line) => process.stderr.write(`${line}\n`))
+  await ask(device, { command, path: file, directory: workingDirectory() }, (line) =>
+    process.stderr.write(`${line}\n`),
+  )
 }

@@ -1,11 +1,10 @@
 import type { Commands, Say } from '../command/server.js'
 import type { Tunnel } from '../control/tunnel.js'
 import { UserError } from '../errors.js'
-import type { QuickTunnel } from './quick-tunnel.js'
+import type { Asker, QuickTunnel } from './quick-tunnel.js'
 
 /** Somebody who waits for the end by the command `stop`. */
-interface Waiting {
-  readonly say: Say
+interface Waiting extends Asker {
   readonly done: (failure: unknown) => void
 }
 
@@ -38,10 +37,10 @@ export class Ending {
     save: async ({ path }) => {
       await this.#quick.save(this.#started(path))
     },
-    stop: async ({ path }, say) => {
+    stop: async ({ path, directory }, say) => {
       this.#started(path)
       const failure = await new Promise((done) => {
-        const waiting = { say, done }
+        const waiting = { say, done, directory: typeof directory === 'string' ? directory : undefined }
         this.#waiting.add(waiting)
         this.prepare().then(this.#ask, (error: unknown) => {
           this.#waiting.delete(waiting)
@@ -65,13 +64,13 @@ export class Ending {
   }
 
   async #prepare(): Promise<void> {
-    await this.#quick.run('PreDown', this.#rush, this.#say)
+    await this.#quick.run('PreDown', this.#rush, this.#asker)
     await this.#quick.saveAtEnd(this.#started())
   }
 
   /** The tunnel is gone. Runs PostDown. @throws UserError */
   async afterwards(): Promise<void> {
-    await this.#quick.run('PostDown', this.#rush, this.#say)
+    await this.#quick.run('PostDown', this.#rush, this.#asker)
   }
 
   /** All is done. Whoever waits is told, whatever has ended the tunnel. */
@@ -79,8 +78,13 @@ export class Ending {
     for (const { done } of this.#waiting) done(failure)
   }
 
-  readonly #say: Say = (text) => {
-    for (const { say } of this.#waiting) say(text)
+  /** All who wait now. Commands are run where the first of them is. */
+  get #asker(): Asker {
+    const [first] = this.#waiting
+    const say: Say = (text) => {
+      for (const waiting of this.#waiting) waiting.say(text)
+    }
+    return { directory: first?.directory, say }
   }
 
   /** @param path the file that a person means; a name stands for the tunnel's own @throws UserError */

@@ -20,12 +20,22 @@ export interface QuickTunnelOptions {
   readonly path: string
   /** The name that the device has at the start. */
   readonly device: string
+  /** Where whoever has started the tunnel was. */
+  readonly directory: string
   /** What the file said when it was last read. */
   readonly lines: () => QuickLines
   readonly settings: Pick<Settings, 'local' | 'dns'>
   /** Whether `SaveConfig` counts. */
   readonly saves: boolean
   readonly log: Logger
+}
+
+/** Who waits for the commands. */
+export interface Asker {
+  /** Where they are run, as by wg-quick(8). By default where the tunnel was started. */
+  readonly directory: string | undefined
+  /** Gets their output, beside the log and a program that waits for the start. */
+  readonly say: Say
 }
 
 /** What wg-quick(8) does by a file around a tunnel: hooks, and writing the file. */
@@ -41,11 +51,11 @@ export class QuickTunnel {
 
   /**
    * Runs the commands of the file for this moment, if that is allowed.
-   * @param say gets their output, beside the log and a program that waits for the start
    * @throws UserError for the first that fails
    */
-  async run(name: HookName, signal: AbortSignal, say: Say = () => {}): Promise<void> {
+  async run(name: HookName, signal: AbortSignal, asker: Partial<Asker> = {}): Promise<void> {
     const { lines, device, log } = this.#options
+    const { directory = this.#options.directory, say = () => {} } = asker
     const { hooks, runsHooks } = lines()
     if (!runsHooks) return
     const tell = (line: string) => {
@@ -53,7 +63,7 @@ export class QuickTunnel {
       sayToStarter(line)
       say(withoutKeyRuns(line))
     }
-    await runHooks(hooks[name], { name, device, signal, say: tell })
+    await runHooks(hooks[name], { name, device, directory, signal, say: tell })
   }
 
   /** Writes the file if it asks for that. @throws UserError */

@@ -6,7 +6,7 @@ import { Faults, noLostLines } from '../control/faults.js'
 import { signalOnParentDeath } from '../linux/process.js'
 import { createLog } from './log.js'
 import { runTunnel } from './run-tunnel.js'
-import { sayToStarter } from './starter.js'
+import { callerDirectory, sayToStarter } from './starter.js'
 import { requireRereadable } from './surroundings.js'
 
 /** A file of settings. */
@@ -70,6 +70,7 @@ export async function runSettings(
       : new (await import('./quick-tunnel.js')).QuickTunnel({
           path,
           device,
+          directory: callerDirectory(),
           lines: quickLines,
           settings,
           saves,

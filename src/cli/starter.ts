@@ -8,6 +8,9 @@ import { withoutKeyRuns } from '../key-text.js'
 /** In the environment of a process that somebody waits for. */
 export const AWAITED = 'UDPTUN_AWAITED'
 
+/** In the environment of such a process: the directory that whoever has started it is in. */
+export const CALLER_DIRECTORY = 'UDPTUN_CALLER_DIRECTORY'
+
 /** What the waiting program is told, once. */
 export type StarterNews = { readonly up: true } | { readonly error: string; readonly exitCode: number }
 
@@ -18,6 +21,14 @@ export interface StarterLine {
 
 let isAwaited = process.env[AWAITED] !== undefined
 delete process.env[AWAITED]
+
+const givenDirectory = process.env[CALLER_DIRECTORY]
+delete process.env[CALLER_DIRECTORY]
+
+/** Where whoever has started the program is. */
+export function callerDirectory(): string {
+  return givenDirectory ?? process.cwd()
+}
 
 /** The program that waited may have ended before anything of this one runs, and may end before this is asked for. */
 const starterGone = new Promise<void>((resolve) => {

@@ -2,13 +2,19 @@ import { statSync } from 'node:fs'
 import { UserError } from '../errors.js'
 import { limitOf, tooFewAddresses } from './limits.js'
 
+/** Undefined if it has been deleted. */
+export function workingDirectory(): string | undefined {
+  try {
+    return process.cwd()
+  } catch {
+    return undefined
+  }
+}
+
 /** Node.js starts no thread without a working directory. @throws UserError */
 export function requireWorkingDirectory(): void {
-  try {
-    process.cwd()
-  } catch {
+  if (workingDirectory() === undefined)
     throw new UserError('the working directory has been deleted; go to another one, such as with: cd /')
-  }
 }
 
 /**

@@ -90,6 +90,7 @@ async function go(argument: string, flags: Flags, command: Command): Promise<voi
     // A link to the file has the device's name.
     args: ['up', '--foreground', ...flagsOf(command), '--', resolve(wgTarget(argument).path)],
     log,
+    callerDirectory: process.cwd(),
     onSaid: tell,
   })
 }

@@ -18,7 +18,7 @@ export type Commands = Readonly<
 export type OnFault = (error: unknown, about?: string) => void
 
 /** No valid request is longer than this. */
-const MAX_REQUEST_BYTES = 4_096
+const MAX_REQUEST_BYTES = 16_384
 
 /** Whoever waits for the answer is shown so often that it will come. */
 const ALIVE_MS = ANSWER_WITHIN_MS / 3

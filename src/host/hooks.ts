@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync } from 'node:fs'
+import { closeSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,6 +20,8 @@ export interface HookOptions {
   readonly name: string
   /** Stands in the place of each `%i`. */
   readonly device: string
+  /** Where the commands are run; in `/` if it is gone. */
+  readonly directory: string
   /** Gets each command before it is run, and then each line of its output. */
   readonly say: (line: string) => void
   /** Ends the command that runs (by SIGTERM), and no other one is begun. */
@@ -32,12 +34,12 @@ export interface HookOptions {
  * @throws UserError for the first that fails, and the rest is not run
  */
 export async function runHooks(commands: readonly string[], options: HookOptions): Promise<void> {
-  const { name, device, say, signal } = options
+  const { name, device, directory, say, signal } = options
   for (const written of commands) {
     const command = written.replaceAll('%i', () => device)
     if (signal.aborted) throw new UserError(`${name} was interrupted before: ${command}`)
     say(`[#] ${command}`)
-    const how = await runIn(SHELLS, command, say, signal)
+    const how = await runIn(SHELLS, command, { directory, say, signal })
     if (how !== undefined) throw new UserError(`${name} has failed (${how}): ${command}`)
   }
 }
@@ -46,10 +48,10 @@ export async function runHooks(commands: readonly string[], options: HookOptions
 async function runIn(
   [shell, ...others]: typeof SHELLS,
   command: string,
-  say: (line: string) => void,
-  signal: AbortSignal,
+  options: Pick<HookOptions, 'directory' | 'say' | 'signal'>,
 ): Promise<string | undefined> {
   if (shell === undefined) return 'there is neither bash nor sh'
+  const { directory, say, signal } = options
   const [program, ...args] = shell
   // Node.js would make sockets, which a command cannot open as /dev/stderr.
   const { readFd, writeFd } = openPipe()
@@ -60,6 +62,7 @@ async function runIn(
     child = spawn(program, [...args, command], {
       // A process group of its own, so that all of it can be ended.
       detached: true,
+      cwd: isDirectory(directory) ? directory : '/',
       stdio: ['ignore', writeFd, writeFd],
       env: { ...process.env, LC_ALL: 'C' },
     })
@@ -75,9 +78,17 @@ async function runIn(
     return await endOf(child, output)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    return code === 'ENOENT' ? runIn(others, command, say, signal) : `${program}: ${code}`
+    return code === 'ENOENT' ? runIn(others, command, options) : `${program}: ${code}`
   } finally {
     signal.removeEventListener('abort', kill)
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
   }
 }
 

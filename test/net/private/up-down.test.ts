@@ -289,6 +289,47 @@ t.test('a command is run as by wg-quick', async (t) => {
   }
 })
 
+t.test('hooks run where up and down are called', async (t) => {
+  using pair = twoHosts()
+  await using a = new End(pair.a)
+  const folders = ['up', 'down'].map((name) => join(a.folder.path, name))
+  const [upIn, downIn] = folders
+  for (const folder of folders) mkdirSync(folder)
+  const noting = ['PreUp', 'PostUp', 'PreDown', 'PostDown'].map(
+    (name) => `${name} = echo ${name} $PWD >> "$RECORD"`,
+  )
+  const call = (cwd: string, ...args: string[]) => {
+    const command = ['cd "$0" && exec "$@"', cwd, process.execPath, PROGRAM, ...args]
+    const environment = [`UDPTUN_LOG_FILE=${a.log}`, `RECORD=${a.record}`]
+    return run(pair.a, 'env', [...environment, 'sh', '-c', ...command])
+  }
+  const upThere = async () => {
+    a.write(['Address = 10.9.0.1/24', ...noting])
+    const { code, stderr } = await call(upIn, 'up', ...LIGHT, '--allow-hooks', a.path)
+    t.equal(code, 0, stderr)
+  }
+  await upThere()
+  const { code, stderr } = await call(downIn, 'down', a.device)
+  t.equal(code, 0, stderr)
+  t.same(a.recorded, [`PreUp ${upIn}`, `PostUp ${upIn}`, `PreDown ${downIn}`, `PostDown ${downIn}`])
+  await a.gone(t)
+
+  t.comment('a signal has no directory')
+  await upThere()
+  for (const pid of await a.pids()) process.kill(pid, 'SIGTERM')
+  await until('ended', () => a.recorded.length === 4, WITHIN_MS)
+  t.same(a.recorded.slice(2), [`PreDown ${upIn}`, `PostDown ${upIn}`])
+  await a.gone(t)
+
+  t.comment('that of up is gone')
+  await upThere()
+  rmSync(upIn, { recursive: true })
+  for (const pid of await a.pids()) process.kill(pid, 'SIGTERM')
+  await until('ended', () => a.recorded.length === 4, WITHIN_MS)
+  t.same(a.recorded.slice(2), ['PreDown /', 'PostDown /'])
+  await a.gone(t)
+})
+
 t.test('in the foreground, and what ends it', async (t) => {
   using pair = twoHosts()
   await using a = new End(pair.a)

@@ -12,6 +12,7 @@ function collecting(options: Partial<HookOptions> = {}) {
     options: {
       name: 'PostUp',
       device: 'wg0',
+      directory: process.cwd(),
       signal,
       say: (line: string) => void said.push(line),
       ...options,
@@ -32,6 +33,19 @@ t.test('commands run in their order, each is said before its output, and %i is t
     '.',
     'tail',
   ])
+})
+
+t.test('they are run in the directory, or in / if it is gone', async (t) => {
+  const directory = t.testdir({ file: '' })
+  for (const [given, where] of [
+    [directory, directory],
+    [join(directory, 'gone'), '/'],
+    [join(directory, 'file'), '/'],
+  ] as const) {
+    const { said, options } = collecting({ directory: given })
+    await runHooks(['pwd'], options)
+    t.same(said, ['[#] pwd', where])
+  }
 })
 
 t.test('the first that fails ends it, with its exit code or its signal', async (t) => {
