@@ -7,6 +7,7 @@ import type { PathMtuHow, PathMtuStatus } from '../control/path-mtu/path-mtu.js'
 import { PEER_STATES } from '../control/peer/liveness.js'
 import { DROP_REASONS, type DropReason, KERNEL_DROP_REASONS, type StatusReport } from '../control/status.js'
 import { usageError } from '../errors.js'
+import { RT_TABLE_MAIN } from '../linux/constants.js'
 import { check } from './check.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
@@ -58,6 +59,7 @@ export function render(report: StatusReport, before?: StatusReport): string {
     peersLine(report),
     ...carrierLines(report),
     ...listenLines(report),
+    ...routeLines(report),
     privacyLine(report),
     ...pathLines(report),
     ...faultLines(report),
@@ -127,6 +129,17 @@ function carrierLines({ peers }: StatusReport): string[] {
 function listenLines({ listen, listen_trouble: trouble }: StatusReport): string[] {
   return trouble === null ? [] : [stdoutColors.red(`waiting to listen on ${listen}: ${trouble}`)]
 }
+
+/** Where the routes to the peers are, and what lets the tunnel's own datagrams pass by them. */
+function routeLines({ tables, fwmark }: StatusReport): string[] {
+  const { dim } = stdoutColors
+  const routes = tables.length === 0 ? [] : [`${dim('routes in table')} ${tables.map(tableName).join(', ')}`]
+  const mark = fwmark === null ? [] : [`${dim('mark')} 0x${fwmark.toString(16)}`]
+  const parts = [...routes, ...mark]
+  return parts.length === 0 ? [] : [parts.join('  ')]
+}
+
+const tableName = (table: number) => (table === RT_TABLE_MAIN ? 'main' : String(table))
 
 /**
  * What the path to the only peer carries and how that is known. Also what was done with frames too long for a

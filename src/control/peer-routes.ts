@@ -40,6 +40,11 @@ export class PeerRoutes {
     this.#hostSide = options.platform.openHostSide(options.settings, options.device)
   }
 
+  /** The tables that have routes to the peers that were made here, by their numbers. */
+  get tables(): readonly number[] {
+    return this.#hostSide.tables
+  }
+
   /** Makes the routes to the peers that there are, and takes back those to others. One call after the other. */
   follow(): Promise<void> {
     this.#turn = this.#turn.then(() => this.#follow())

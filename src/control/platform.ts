@@ -64,6 +64,8 @@ export interface Platform {
 
 /** Routes, rules, name servers and the like. They are taken back when the platform is closed. */
 export interface HostSide {
+  /** The tables that have routes of {@link setRoutes}, by their numbers, the least first. */
+  readonly tables: readonly number[]
   /**
    * Makes routes to these networks by the device, and takes back those that were made to others.
    * @param endpoints the addresses where the peers are, without a zone

@@ -7,6 +7,7 @@ import type { Faults } from './faults.js'
 import type { Listening } from './listening.js'
 import { offloadStatus } from './offload.js'
 import type { Peers } from './peer/peers.js'
+import type { PeerRoutes } from './peer-routes.js'
 import type { Device, Platform } from './platform.js'
 import type { PrivateSide } from './private/private-side.js'
 import { dropsOf, STATUS_SCHEMA, type StatusReport, sumCounters, workerStatus } from './status.js'
@@ -25,6 +26,7 @@ export interface ReportContext {
   readonly opened: Device
   readonly device: TunnelDevice
   readonly privateSide: PrivateSide | undefined
+  readonly routes: Pick<PeerRoutes, 'tables'>
   readonly underlayDrops: UnderlayDrops
   readonly faults: Faults
 }
@@ -74,6 +76,8 @@ export class Reporter {
       mtu_bytes: device.mtuBytes,
       mtu_by: device.mtuRule,
       bridge: device.bridge ?? null,
+      tables: this.#context.routes.tables,
+      fwmark: platform.socket.mark === 0 ? null : platform.socket.mark,
       privacy: privateSide === undefined ? null : privateSide.summary(),
       offloads: { ...offloads, udp_segment: offloads.udp_segment && peers.some((peer) => peer.takes_runs) },
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },

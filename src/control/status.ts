@@ -172,6 +172,10 @@ export interface StatusReport {
   readonly mtu_by: MtuRule
   /** The bridge that the device is a port of; null if there is none. */
   readonly bridge: string | null
+  /** The tables with routes to the peers that this program has made, by their numbers, the least first. */
+  readonly tables: readonly number[]
+  /** The mark of all that the tunnel sends on the underlay; null if there is none. */
+  readonly fwmark: number | null
   /** What a private tunnel is sealed with, and this host's public key; null if the tunnel is not private. */
   readonly privacy: { readonly crypto: string; readonly public_key: string | null } | null
   /** Which of the kernel's offloads are in use. */

@@ -94,8 +94,9 @@ export class Tunnel {
     this.#twinWatch = new TwinWatch(parts.addresses, parts.roster, log)
     this.#strangerWatch = new StrangerWatch(tables.stranger, parts.roster, log)
     this.#reloader = new Reloader({ settings, reread, peers, privateSide: parts.privateSide, log })
-    const underlayDrops = this.#underlayDrops
-    this.#reporter = new Reporter({ ...parts, settings, platform, opened, underlayDrops, faults })
+    this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
+    const [routes, underlayDrops] = [this.#routes, this.#underlayDrops]
+    this.#reporter = new Reporter({ ...parts, settings, platform, opened, routes, underlayDrops, faults })
     this.#wgSide = new WgSide({
       tunnel: options,
       parts,
@@ -109,7 +110,6 @@ export class Tunnel {
     })
     const died = platform.workers.died.then((error) => this.#wgSide.deleted ?? error)
     this.ended = Promise.race([died, this.#wgSide.removed])
-    this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const { clock, workers } = platform
     this.#vitals = new Vitals({ clock, workers, pulse: tables.pulse, device: opened })
     this.#lookAtUnderlays()

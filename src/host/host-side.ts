@@ -54,6 +54,11 @@ export class HostSide {
     this.#options = options
   }
 
+  /** The tables that have routes that were made here, by their numbers, the least first. */
+  get tables(): number[] {
+    return [...new Set([...this.#routes.values()].map(({ table }) => table))].sort((a, b) => a - b)
+  }
+
   /**
    * Makes routes to these networks, and takes back those that were made to others. Routes that were there before
    * stay.

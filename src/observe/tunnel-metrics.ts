@@ -37,6 +37,15 @@ export function tunnelFamilies(report: StatusReport, health: Health, startS: num
       'rule bridge',
       [[1, report.mtu_by, report.bridge ?? '']],
     ),
+    gauge(
+      'route_table',
+      'The tables that have routes of this program to the peers: 1 for each.',
+      'table',
+      report.tables.map((table) => [1, String(table)]),
+    ),
+    gauge('fwmark', 'The mark of all that the tunnel sends on the underlay. Absent if there is none.', '', [
+      [report.fwmark],
+    ]),
     ...trafficFamilies(report),
     ...workerFamilies(report, health),
     counter(

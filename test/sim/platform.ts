@@ -83,6 +83,7 @@ export class SimPlatform implements Platform {
 
   openHostSide(): HostSide {
     return {
+      tables: [],
       setRoutes: async (prefixes) => {
         this.network.routed = prefixes
         return { refused: new Map(), notes: [] }

@@ -80,8 +80,9 @@ t.test('all traffic goes through, and the path MTU is found, also by ICMP', asyn
   t.match(await ok(a, 'ip', 'route', 'get', BEHIND[0]), /dev tun0 table 51820/)
   t.match(await ok(a, 'ip', 'route', 'get', underlay.b, 'mark', '51820'), /via 198\.18\.0\.2 dev eth0/)
   t.same(warnings(near), [], 'no loop is seen, and no route is missing')
-  const { drops } = await near.status('tun0')
+  const { drops, tables, fwmark } = await near.status('tun0')
   t.equal(drops.unreachable ?? 0, 0)
+  t.same({ tables, fwmark }, { tables: [51_820], fwmark: 51_820 })
   await near.stop()
 })
 
@@ -135,6 +136,7 @@ t.test('two halves of everything, around the endpoint', async (t) => {
   const near = await startTunnel(a, '--wireguard', path)
   for (const address of BEHIND) await untilPing(a, address, 20_000)
   t.same(warnings(near), [])
+  t.same((await near.status('tun0')).tables, [254, 51_820])
   await near.stop()
   await far.stop()
 })

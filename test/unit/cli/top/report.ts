@@ -56,6 +56,8 @@ export function reportOf({ drops, ...changes }: Changes = {}): StatusReport {
     mtu_bytes: 1458,
     mtu_by: 'paths',
     bridge: null,
+    tables: [],
+    fwmark: null,
     privacy: null,
     offloads: {} as StatusReport['offloads'],
     super_frames: { read: 0, written: 0 },
