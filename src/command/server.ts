@@ -1,10 +1,10 @@
-import { once } from 'node:events'
-import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { UserError } from '../errors.js'
 import { isListening } from './exchange.js'
 import { ANSWER_WITHIN_MS, isOwn, listSockets, type NamedDevice, places, socketName } from './path.js'
+import { listenAt } from './unix-socket.js'
 
 /** Sends a text to the person who waits for the answer. */
 export type Say = (text: string) => void
@@ -52,11 +52,10 @@ export async function serveCommands(
       continue
     }
     try {
-      const server = await listen(directory, name, commands, onFault)
+      const close = await listen(directory, name, commands, onFault)
       if (variable !== '')
         inform(`${none()}, so it is in ${directory}; udptun-fast status finds it there with ${variable}`)
-      // This removes the file, too.
-      return () => void server.close()
+      return close
     } catch (error) {
       refused.push(`${directory} (${(error as NodeJS.ErrnoException).code})`)
     }
@@ -91,7 +90,7 @@ async function listen(
   name: string,
   commands: Commands,
   onFault: OnFault,
-): Promise<Server> {
+): Promise<() => void> {
   const server: Server = createServer((socket: Socket) => {
     socket.on('error', () => socket.destroy())
     socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy())
@@ -106,20 +105,12 @@ async function listen(
       void answered.finally(() => answering.delete(answered))
     })
   })
-  try {
-    makeDirectory(directory)
-    const path = join(directory, name)
-    server.listen(path)
-    await once(server, 'listening')
-    chmodSync(path, 0o600)
-  } catch (error) {
-    server.close()
-    throw error
-  }
+  makeDirectory(directory)
+  const close = await listenAt(server, join(directory, name))
   // For example, a connection is not accepted because the process has no fd left.
   server.on('error', (error) => onFault(error))
   server.unref()
-  return server
+  return close
 }
 
 /** Resolves when all commands are answered, or after a second, because whoever asks may stand still. */
