@@ -3,6 +3,7 @@ import type { Faults } from '../control/faults.js'
 import type { Health } from '../control/health.js'
 import type { StatusReport } from '../control/status.js'
 import { expose, FORMS, type Form, formFor } from './exposition.js'
+import type { Family } from './family.js'
 import type { Answer, Page } from './http-server.js'
 import { Lately } from './lately.js'
 import { peerFamilies } from './peer-metrics.js'
@@ -61,11 +62,7 @@ export class Pages {
     const health = await this.#health.get()
     if (observed === undefined || health === undefined) return undefined
     const report = observed.status()
-    const families = [
-      ...tunnelFamilies(report, health, this.#startS),
-      ...peerFamilies(report.peers, Date.now() / 1000),
-    ]
-    return expose(families, form)
+    return expose(familiesOf(report, health, this.#startS), form)
   }
 
   async #kept(make: () => Promise<Answer | undefined>): Promise<Answer> {
@@ -77,6 +74,12 @@ export class Pages {
       return FAULT
     }
   }
+}
+
+function* familiesOf(report: StatusReport, health: Health, startS: number): Generator<Family> {
+  const nowS = Date.now() / 1000
+  yield* tunnelFamilies(report, health, startS)
+  yield* peerFamilies(report.peers, nowS)
 }
 
 /** 200 or 503, and why: a sentence a line, or JSON for who prefers that. */

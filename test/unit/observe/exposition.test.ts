@@ -1,6 +1,8 @@
 import t from 'tap'
 import { expose, FORMS, formFor } from '../../../src/observe/exposition.js'
-import { counter, gauge } from '../../../src/observe/family.js'
+import { counter, gauge, type Reading } from '../../../src/observe/family.js'
+import { peerFamilies } from '../../../src/observe/peer-metrics.js'
+import { sampleStatus } from '../../support/status-sample.js'
 
 const [PROMETHEUS, OPENMETRICS] = FORMS
 
@@ -46,4 +48,54 @@ t.test('the next text has only what there is then', async (t) => {
   t.match(await expose([FAMILIES[0]], PROMETHEUS), /peer_up\{/)
   const text = await expose([gauge('peer_up', 'Whether it is up.', 'peer', [])], PROMETHEUS)
   t.notMatch(text, /peer_up\{/)
+})
+
+t.test('a long family is one', async (t) => {
+  const readings = Array.from({ length: 1_000 }, (_, index): Reading => [index, `p${index}`])
+  const families = [gauge('many', 'Many.', 'peer', readings), counter('more', 'More.', 'peer', readings)]
+  for (const form of FORMS) {
+    const lines = (await expose(families, form)).split('\n').filter((line) => line !== '')
+    const heads = lines.filter((line) => line.startsWith('#'))
+    t.equal(heads.length, form === OPENMETRICS ? 5 : 4)
+    const series = lines.filter((line) => !line.startsWith('#'))
+    t.same(series, [
+      ...readings.map(([value, peer]) => `udptun_many{peer="${peer}"} ${value}`),
+      ...readings.map(([value, peer]) => `udptun_more_total{peer="${peer}"} ${value}`),
+    ])
+    t.equal(lines.indexOf(heads[2]), 1_002, 'the second begins where the first ends')
+  }
+})
+
+/** How long `work` takes, and how long it keeps all else waiting at the most, in ms. */
+async function timesOf(work: () => Promise<unknown>): Promise<{ wholeMs: number; longestMs: number }> {
+  let goesOn = true
+  let longestMs = 0
+  const startedMs = performance.now()
+  let lastMs = startedMs
+  const look = () => {
+    const nowMs = performance.now()
+    longestMs = Math.max(longestMs, nowMs - lastMs)
+    lastMs = nowMs
+    if (goesOn) setImmediate(look)
+  }
+  setImmediate(look)
+  await work()
+  const wholeMs = performance.now() - startedMs
+  await new Promise(setImmediate)
+  goesOn = false
+  return { wholeMs, longestMs }
+}
+
+t.test('with 256 peers, main does other things meanwhile', async (t) => {
+  const [peer] = sampleStatus().peers
+  const peers = Array.from({ length: 256 }, (_, index) => ({ ...peer, name: `p${index}` }))
+  const times = []
+  for (let round = 0; round < 5; round++)
+    times.push(await timesOf(() => expose(peerFamilies(peers, 1e9), PROMETHEUS)))
+  const texts = times.map(({ wholeMs, longestMs }) => `${longestMs.toFixed(1)} of ${wholeMs.toFixed(1)} ms`)
+  t.comment(`the longest wait: ${texts.join(', ')}`)
+  t.ok(
+    times.some(({ wholeMs, longestMs }) => longestMs < wholeMs / 3),
+    'other processes may stop this one at any time, but not always',
+  )
 })

@@ -7,7 +7,7 @@ const NOW_S = 1_800_000_000
 const [SAMPLE] = sampleStatus().peers
 
 function series(peers: readonly PeerStatus[], name: string) {
-  return peerFamilies(peers, NOW_S).find((it) => it.name === `udptun_peer_${name}`)?.samples
+  return [...peerFamilies(peers, NOW_S)].find((it) => it.name === `udptun_peer_${name}`)?.samples
 }
 
 t.test('each peer has a series, and its name is the first label', async (t) => {
@@ -51,7 +51,7 @@ t.test('what is not known has no series', async (t) => {
     privacy: null,
     datapath: { by: 'kernel', reason: null },
   }
-  const absent = peerFamilies([peer], NOW_S)
+  const absent = [...peerFamilies([peer], NOW_S)]
     .filter(({ samples }) => samples.length === 0)
     .map(({ name }) => name.replace('udptun_peer_', ''))
   t.same(absent.sort(), [
