@@ -3,10 +3,10 @@
  * would otherwise load hundreds: `npm run build:program`.
  *
  * Packages under "dependencies" in package.json stay outside: koffi is native, Piscina and pino start threads from
- * files of their own. All others are copied in, and dist/program/LICENSES.txt has their licences. dist/bundled.json has
- * their folders.
+ * files of their own. All others are copied in, and dist/bundled.json has their folders. dist/program/LICENSES.txt has the
+ * licences of both kinds.
  */
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
 import { readNpmPackage } from './npm-package.js'
@@ -50,7 +50,13 @@ for (const name of DATA) {
 for (const name of COMMANDS) chmodSync(join(TO, name), 0o755)
 const folders = packagesOf(Object.keys(metafile.inputs))
 writeFileSync('dist/bundled.json', JSON.stringify(folders))
-writeFileSync(join(TO, 'LICENSES.txt'), licences(folders))
+writeFileSync(
+  join(TO, 'LICENSES.txt'),
+  [
+    licences('The files of this folder contain these packages:', folders),
+    licences('An installation brings these packages beside it:', outside()),
+  ].join(`\n${'='.repeat(80)}\n\n`),
+)
 
 /** The folders of the packages that `paths` are files of. */
 function packagesOf(paths: readonly string[]): string[] {
@@ -58,9 +64,15 @@ function packagesOf(paths: readonly string[]): string[] {
   return [...new Set(folders)].sort()
 }
 
-function licences(folders: readonly string[]): string {
+/** The folders of the packages that an installation brings, those for this platform included. */
+function outside(): string[] {
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'))
+  return Object.keys(packages).filter((path) => path !== '' && !packages[path].dev && existsSync(path))
+}
+
+function licences(head: string, folders: readonly string[]): string {
   const texts = folders.map(readNpmPackage).map(({ name, version, license, holders, text }) => {
     return `${name} ${version} (${license})\n\n${text?.trim() ?? `Copyright ${holders.join(', ')}`}\n`
   })
-  return `The files of this folder contain these packages:\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`
+  return `${head}\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`
 }

@@ -24,3 +24,26 @@ t.test('the package holds the program and no source maps, because it holds no so
     [],
   )
 })
+
+t.test('the package has the licences of all packages that it contains or brings', async (t) => {
+  const read = (path: string) => readFileSync(join(CHECKOUT, path), 'utf8')
+  const licences = read('dist/program/LICENSES.txt')
+  const named = new Set([...licences.matchAll(/^(\S+) \d+\.\d+\.\d+\S* \((.+)\)$/gm)].map(([, name]) => name))
+  const { dependencies } = JSON.parse(read('package.json'))
+  const { packages } = JSON.parse(read('package-lock.json'))
+  const brought = Object.keys(dependencies)
+  t.ok(brought.length >= 3)
+  for (const name of brought) {
+    t.ok(named.has(name), name)
+    for (const needed of Object.keys(packages[`node_modules/${name}`].dependencies ?? {}))
+      t.ok(named.has(needed), `${needed} of ${name}`)
+  }
+  const bundled: string[] = JSON.parse(read('dist/bundled.json'))
+  t.ok(bundled.length > 20)
+  for (const folder of bundled) {
+    const { name, license } = JSON.parse(read(join(folder, 'package.json')))
+    t.ok(named.has(name), name)
+    // All of them allow what the licence of this program allows.
+    t.match(license, /^(MIT|ISC|Apache-2\.0|BSD-[23]-Clause|0BSD|BlueOak-1\.0\.0)$/, name)
+  }
+})
