@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import { Command, Option } from 'commander'
 import { loadSettings } from '../config/load.js'
-import { LOG_LEVELS, type Settings } from '../config/schema.js'
+import { descriptionOf, LOG_LEVELS, type Settings } from '../config/schema.js'
 import { Secret } from '../config/secret.js'
 import { Faults, noLostLines } from '../control/faults.js'
 import { secretBytes } from '../key-text.js'
@@ -32,6 +32,7 @@ interface Flags {
   readonly foreground?: true
   readonly logFile?: string
   readonly logLevel: Settings['log_level']
+  readonly metrics?: string
 }
 
 const program = ofOurs(new Command(NAME))
@@ -51,13 +52,14 @@ const program = ofOurs(new Command(NAME))
       .default('info')
       .env('UDPTUN_LOG_LEVEL'),
   )
+  .addOption(new Option('--metrics <[addr:]port|socket>', descriptionOf('metrics')).env('UDPTUN_METRICS'))
   .addHelpText('after', EXAMPLES)
   .action((device: string, flags: Flags) => (flags.foreground ? stay(device, flags) : go(device, flags)))
 
 await runCommand(program)
 
 /** A tunnel as wireguard-go begins: no key, no peer, no address, and a port that the kernel chooses. */
-function settingsOf(device: string, logLevel: Settings['log_level']): Settings {
+function settingsOf(device: string, { logLevel, metrics }: Flags): Settings {
   return loadSettings(
     {
       mode: 'tun',
@@ -67,13 +69,15 @@ function settingsOf(device: string, logLevel: Settings['log_level']): Settings {
       table: 'off',
       private_key_file: new Secret(secretBytes(PUBLIC_KEY_BYTES)),
       log_level: logLevel,
+      ...(metrics !== undefined && { metrics }),
     },
     { path: NAME, values: {}, wireguard: true, examples: { local: '', remote: '' }, lineOf: () => undefined },
   )
 }
 
-async function go(device: string, { logFile, logLevel }: Flags): Promise<void> {
-  settingsOf(device, logLevel)
+async function go(device: string, flags: Flags): Promise<void> {
+  const { logFile, logLevel, metrics } = flags
+  settingsOf(device, flags)
   const log = openLogTarget({ file: logFile, tag: NAME })
   if (log.name === undefined)
     process.stderr.write(
@@ -81,16 +85,20 @@ async function go(device: string, { logFile, logLevel }: Flags): Promise<void> {
     )
   await startInBackground({
     script: 'cli/wg.js',
-    args: ['--foreground', '--log-level', logLevel, device],
+    args: [
+      ...['--foreground', '--log-level', logLevel],
+      ...(metrics === undefined ? [] : ['--metrics', metrics]),
+      device,
+    ],
     log,
   })
 }
 
-async function stay(device: string, { logLevel }: Flags): Promise<void> {
+async function stay(device: string, flags: Flags): Promise<void> {
   requireWorkingDirectory()
   // Keys come later.
   makeUndumpable()
-  const settings = settingsOf(device, logLevel)
+  const settings = settingsOf(device, flags)
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
   const lost = noLostLines()
   const log = await createLog(settings, lost)

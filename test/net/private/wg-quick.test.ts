@@ -1,7 +1,9 @@
 /** The real wg-quick(8) starts udptun-fast-wg in the place of the kernel's WireGuard. */
 import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { ok, pings, run, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { get, getFrom } from '../../support/hosts/scrape.js'
 import { WG_PROGRAM, WgQuick } from '../../support/hosts/wg-quick.js'
 
 const PORT = 51_820
@@ -135,6 +137,31 @@ t.test('what cannot start says so to the caller, and leaves nothing behind', asy
   t.match(second.stderr, /another tunnel or program answers at/)
   t.equal((await run(pair.b, 'ip', ['link', 'show', a.device])).code, 1)
   t.equal((await ok(pair.a, 'wg', 'show', a.device, 'private-key')).trim(), '(none)')
+})
+
+t.test('metrics, by a variable that wg-quick leaves as it is, or by a flag', async (t) => {
+  using pair = twoHosts()
+  await using a = new WgQuick(pair.a)
+  a.write(['Address = 10.9.0.1/24'], '[Peer]', `PublicKey = ${a.folder.make('b').publicKey}`)
+  const socket = join(a.folder.path, 'metrics.sock')
+  const up = await a.run('env', `UDPTUN_METRICS=${socket}`, 'wg-quick', 'up', a.path)
+  t.equal(up.code, 0, up.stderr)
+  t.match(await getFrom(socket, '/healthz'), { status: 200, body: 'healthy\n' })
+  const { body } = await getFrom(socket, '/metrics')
+  t.match(body, `udptun_info{device="${a.device}",mode="tun",`)
+  t.match(body, /^udptun_peers 1$/m)
+  await a.quick('down')
+  await a.ended()
+  t.notOk(existsSync(socket), 'the socket is gone with the device')
+
+  const byFlag = await a.run(process.execPath, WG_PROGRAM, '--metrics', '9149', a.device)
+  t.equal(byFlag.code, 0, byFlag.stderr)
+  t.match(await get(pair.a, 'http://127.0.0.1:9149/healthz'), { status: 200, body: 'healthy\n' })
+  await ok(pair.a, 'ip', 'link', 'delete', a.device)
+  await a.ended()
+
+  const wrong = await a.run(process.execPath, WG_PROGRAM, '--metrics', 'here', a.device)
+  t.match([wrong.code, wrong.stderr], [2, /^udptun-fast: --metrics: "here" is not a place for metrics/])
 })
 
 t.test('without a file the log goes to the system log', async (t) => {
