@@ -1,10 +1,11 @@
 /** `DNS =` and `--dns`, by a real resolvconf. The hosts share this machine's files, so each test has copies of some. */
 import type { ChildProcess } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import type { Host } from '../../../src/lab/host.js'
 import { journals } from '../../support/hosts/host-state.js'
-import { PROGRAM, RunningTunnel, twoHosts, until } from '../../support/hosts/lab.js'
+import { type Finished, PROGRAM, RunningTunnel, run, twoHosts, until } from '../../support/hosts/lab.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
 
 const BEFORE = 'nameserver 192.0.2.254\nsearch home.example\n'
@@ -46,6 +47,11 @@ class Files {
     } catch {
       return undefined
     }
+  }
+
+  /** Runs a program inside, to its end. */
+  run(...command: string[]): Promise<Finished> {
+    return run(this.#host, 'nsenter', ['-m', '-t', `${this.#pid}`, ...command])
   }
 
   async start(...args: string[]): Promise<RunningTunnel> {
@@ -99,6 +105,41 @@ t.test('they are set, and what was there before comes back', async (t) => {
   await tap.stop()
   t.equal(resolv(), BEFORE)
   t.same(journals(), noted)
+})
+
+t.test('they are saved as by wg-quick, which asks resolvconf; but search domains stay', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  using files = await Files.of(pair.a, keys)
+  const key = readFileSync(keys.make('a').file, 'utf8').trim()
+  const text = `[Interface]\nPrivateKey = ${key}\nAddress = 10.66.0.2/24\nDNS = 10.66.0.1, corp.example,fd66::1\nDNS = lab.example\n`
+  const ours = keys.write('wg0.conf', text)
+  mkdirSync(join(keys.path, 'copy'))
+  const theirs = keys.write('copy/wg0.conf', text)
+  const tunnel = await files.start('--wireguard', ours, '--dev', 'wg0')
+  const saved = await files.run(process.execPath, PROGRAM, 'save', ours)
+  t.equal(saved.code, 0, saved.stderr)
+  const quick = await files.run('wg-quick', 'save', theirs)
+  t.equal(quick.code, 0, quick.stderr)
+  const linesOf = (path: string) => readFileSync(path, 'utf8').match(/^DNS = .*$/gm) ?? []
+  t.same(linesOf(theirs), ['DNS = 10.66.0.1', 'DNS = fd66::1'])
+  t.same(
+    linesOf(ours).filter((line) => !line.endsWith('.example')),
+    linesOf(theirs),
+  )
+  t.same(
+    linesOf(ours).filter((line) => line.endsWith('.example')),
+    ['DNS = corp.example', 'DNS = lab.example'],
+  )
+  await tunnel.stop()
+
+  t.comment('the saved file sets the same')
+  const again = await files.start('--wireguard', ours, '--dev', 'wg0')
+  t.match(
+    files.read('/etc/resolv.conf'),
+    /^search corp\.example lab\.example\nnameserver 10\.66\.0\.1\nnameserver fd66::1$/m,
+  )
+  await again.stop()
 })
 
 t.test('where there is no such program, one sentence says so', async (t) => {
