@@ -1,5 +1,6 @@
 /** `udptun-fast up`, `down` and `save` do what wg-quick(8) does with the same file. */
 import {
+  chownSync,
   existsSync,
   fstatSync,
   mkdirSync,
@@ -287,6 +288,24 @@ t.test('a command is run as by wg-quick', async (t) => {
       text.split('\n').filter((line) => line.startsWith('[#]') && !/ip link/.test(line))
     t.same(asked(ours.stderr), asked(theirs.stderr), command)
   }
+})
+
+t.test('a file that is saved keeps its owner', async (t) => {
+  using pair = twoHosts()
+  await using a = new End(pair.a)
+  a.write(['Address = 10.9.0.1/24'])
+  t.equal((await a.up()).code, 0)
+  chownSync(a.path, 65_534, 65_533)
+  const before = statSync(a.path)
+  t.equal((await a.run('save', a.device)).code, 0)
+  const { uid, gid, mode, ino } = statSync(a.path)
+  t.same([uid, gid, mode & 0o777], [65_534, 65_533, 0o600])
+  t.not(ino, before.ino, 'it was written')
+  t.match(readFileSync(a.path, 'utf8'), /^ListenPort = [1-9]/m)
+  t.equal((await a.run('down', a.device)).code, 0)
+  await a.gone(t)
+  const { code, stderr } = await a.up()
+  t.match([code, stderr], [2, /another user's \(uid 65534\)/], 'but nobody starts it')
 })
 
 t.test('hooks run where up and down are called', async (t) => {
