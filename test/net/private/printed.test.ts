@@ -24,6 +24,8 @@ async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<voi
 
 interface Way {
   readonly what: string
+  /** Whether standard output is to have the key. */
+  readonly prints?: boolean
   readonly key: string
   readonly args: readonly string[]
 }
@@ -31,11 +33,11 @@ interface Way {
 /** Runs the program by each way; it must refuse, and in a sentence. */
 async function check(t: Test, ways: readonly Way[]): Promise<void> {
   using host = new Host('printed')
-  await inParallel(ways, async ({ what, key, args }) => {
+  await inParallel(ways, async ({ what, key, args, prints }) => {
     const command = ['UDPTUN_TRACE=1', process.execPath, PROGRAM, ...args]
     const { code, stdout, stderr } = await run(host, '/usr/bin/env', command, 20_000)
-    t.same(runsIn(stdout + stderr, key), [], `${what}: ${key}`)
-    if (args[0] !== 'help') t.not(code, 0, `${what}: is refused`)
+    t.same(runsIn(prints ? stderr : stdout + stderr, key), [], `${what}: ${key}`)
+    if (args[0] !== 'help' && !prints) t.not(code, 0, `${what}: is refused`)
     t.notMatch(stderr, /Error: .*(Invalid input|undefined)|Warning/, what)
   })
 }
@@ -69,6 +71,23 @@ for (const [flag, files] of [
       writeFileSync(path, fileOf(key), { mode: 0o600 })
       return { what, key, args: ['start', flag, path] }
     })
+    await check(t, ways)
+  })
+}
+
+for (const command of ['up', 'save', 'down', 'strip']) {
+  t.test(`in a file for ${command}`, async (t) => {
+    const folder = t.testdir({})
+    const some = Object.entries(WG_QUICK).filter((_, index) => index % SOME === 0)
+    const ways = some.map(([what, fileOf], index) => {
+      const key = fresh()
+      const path = join(folder, `wg${index}.conf`)
+      writeFileSync(path, fileOf(key), { mode: 0o600 })
+      const flags = command === 'up' ? ['--foreground'] : []
+      // What strip is for is to print keys.
+      return { what, key, args: [command, ...flags, path], prints: command === 'strip' }
+    })
+    t.ok(ways.length >= 2)
     await check(t, ways)
   })
 }
