@@ -3,6 +3,7 @@ import tab from '@bomb.sh/tab/commander'
 import type { Command } from 'commander'
 import { askStatus, listRunning } from '../command/client.js'
 import { listSockets } from '../command/path.js'
+import { NAMES } from '../host/namespace.js'
 
 const EXAMPLES = `
 Examples:
@@ -48,6 +49,7 @@ export function addComplete(program: Command): void {
       name: it.long?.slice(2),
     }))) {
       const option = words.options.get(name ?? '')
+      if (option !== undefined && name === 'netns') option.handler = suggestNamespaces
       if (option !== undefined && takesFile(flags)) option.handler = suggestFiles
       const isRunning = device !== undefined || peer !== undefined
       if (option !== undefined && name === 'dev' && isRunning) option.handler = suggestDevices
@@ -61,7 +63,12 @@ function takesFile(flags: string): boolean {
 }
 
 function suggestDevices(suggest: Suggest): void {
-  for (const { device, present } of listSockets()) if (present) suggest(device, 'a tunnel that runs here')
+  for (const { device, present, elsewhere } of listSockets())
+    if (present || elsewhere) suggest(device, 'a tunnel that runs here')
+}
+
+function suggestNamespaces(suggest: Suggest): void {
+  for (const { name } of filesIn(NAMES)) suggest(name, 'a network namespace')
 }
 
 /** The peers of all tunnels that run here. A tunnel that does not answer has none. */

@@ -9,6 +9,7 @@ import type { HookName } from '../config/wg-split.js'
 import type { Tunnel } from '../control/tunnel.js'
 import { UserError } from '../errors.js'
 import { runHooks } from '../host/hooks.js'
+import { inNamespace } from '../host/namespace.js'
 import { withoutKeyRuns } from '../key-text.js'
 import { type InterfaceAddress, listAddresses } from '../linux/address.js'
 import { RT_SCOPE_LINK } from '../linux/constants.js'
@@ -24,7 +25,7 @@ export interface QuickTunnelOptions {
   readonly directory: string
   /** What the file said when it was last read. */
   readonly lines: () => QuickLines
-  readonly settings: Pick<Settings, 'local' | 'dns'>
+  readonly settings: Pick<Settings, 'local' | 'dns' | 'netns'>
   /** Whether `SaveConfig` counts. */
   readonly saves: boolean
   readonly log: Logger
@@ -78,7 +79,7 @@ export class QuickTunnel {
     const configuration = tunnel.configuration()
     if (configuration === undefined)
       throw new UserError('wg does not know this tunnel, so it cannot be saved')
-    const { addresses, mtuBytes } = stateOf(tunnel.deviceIndex, settings)
+    const { addresses, mtuBytes } = inNamespace(settings.netns, () => stateOf(tunnel.deviceIndex, settings))
     const bytes = writeConf(configuration, { ...lines(), addresses, dns: settings.dns, mtuBytes })
     try {
       await replaceFile(this.path, bytes)

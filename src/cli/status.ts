@@ -55,7 +55,7 @@ async function status(argument: string | undefined, flags: Flags): Promise<void>
 /** The report as text for a person. With an earlier report, also the rates between the two. */
 export function render(report: StatusReport, before?: StatusReport): string {
   const lines = [
-    `${stdoutColors.bold(report.device)} ${report.mode}  ${report.local.join(', ') || 'no address'}  MTU ${report.mtu_bytes}${mtuBy(report)}  up ${duration(report.uptime_s)}`,
+    `${stdoutColors.bold(report.device)} ${report.mode}${netnsText(report)}  ${report.local.join(', ') || 'no address'}  MTU ${report.mtu_bytes}${mtuBy(report)}  up ${duration(report.uptime_s)}`,
     peersLine(report),
     ...carrierLines(report),
     ...listenLines(report),
@@ -72,6 +72,11 @@ export function render(report: StatusReport, before?: StatusReport): string {
     dropTable(report, before),
   ]
   return lines.join('\n')
+}
+
+/** Where the device is, if not where the tunnel's sockets are. */
+function netnsText({ netns }: StatusReport): string {
+  return netns === null ? '' : ` ${stdoutColors.dim('in')} ${netns}`
 }
 
 /** What decides on the MTU, if not the paths, and what they carry. */

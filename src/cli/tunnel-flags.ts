@@ -16,6 +16,7 @@ export function tunnelOptions(): Option[] {
     new Option('--dns <servers>', `${descriptionOf('dns')}; with commas between them`),
     new Option('--fwmark <mark>', descriptionOf('fwmark')),
     new Option('--wait', descriptionOf('wait')),
+    new Option('--netns <name|path>', descriptionOf('netns')),
     new Option('--metrics <[addr:]port|socket>', descriptionOf('metrics')),
     new Option('--private-key-file <file>', descriptionOf('private_key_file')),
   ]

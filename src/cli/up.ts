@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander'
 import { listRunning } from '../command/client.js'
 import { existingWgTarget, wgTarget } from '../config/wg-target.js'
 import { UserError } from '../errors.js'
+import { inNamespace } from '../host/namespace.js'
 import { linkIfThere } from '../linux/interface.js'
 import { Netlink } from '../linux/netlink.js'
 import { startInBackground } from './background.js'
@@ -29,6 +30,7 @@ interface Flags {
   readonly logFile?: string
   readonly allowHooks?: boolean
   readonly skipHooks?: boolean
+  readonly netns?: string
   readonly privateKeyFile?: string
 }
 
@@ -56,14 +58,17 @@ async function up(argument: string, flags: Flags, command: Command): Promise<voi
   requireWorkingDirectory()
   refuseBoth(flags)
   const { device, path } = existingWgTarget(argument)
-  await refuseTaken(device)
+  await refuseTaken(device, flags.netns)
   await (flags.foreground ? stay(device, path, flags) : go(argument, flags, command))
 }
 
 /** Before a hook can have done anything. @throws UserError */
-async function refuseTaken(device: string): Promise<void> {
-  using netlink = new Netlink()
-  if (linkIfThere(netlink, device) === undefined) return
+async function refuseTaken(device: string, netns: string | undefined): Promise<void> {
+  const isThere = inNamespace(netns, () => {
+    using netlink = new Netlink()
+    return linkIfThere(netlink, device) !== undefined
+  })
+  if (!isThere) return
   if ((await listRunning()).includes(device))
     throw new UserError(`${device} is up already; end it with: udptun-fast down ${device}`)
   throw new UserError(

@@ -2,7 +2,7 @@ import type { Health } from '../control/health.js'
 import type { StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
 import { exchange, isListening } from './exchange.js'
-import { listSockets } from './path.js'
+import { listSockets, type StatusSocket } from './path.js'
 
 /** The devices of this network namespace whose tunnel runs. */
 export async function listRunning(): Promise<string[]> {
@@ -38,6 +38,7 @@ export async function ask(
   const candidates = listSockets()
     .filter((it) => it.device === device)
     .sort((a, b) => Number(b.present) - Number(a.present))
+  await refuseSeveral(device, candidates)
   for (const { path } of candidates) {
     const answer = await answerOf(path, device, JSON.stringify(request), onSaid)
     if (answer === undefined) continue
@@ -46,6 +47,17 @@ export async function ask(
   }
   throw new UserError(
     `no tunnel runs on ${device} here; start one with: udptun-fast start <local-ip> <remote>`,
+  )
+}
+
+/** Devices of one name may be in several namespaces, with a tunnel each that was started here. @throws UserError */
+async function refuseSeveral(device: string, candidates: readonly StatusSocket[]): Promise<void> {
+  const elsewhere = candidates.filter((it) => it.elsewhere)
+  if (elsewhere.length < 2 || candidates.some(({ present }) => present)) return
+  const runs = await Promise.all(elsewhere.map(({ path }) => isListening(path)))
+  if (runs.filter((it) => it).length < 2) return
+  throw new UserError(
+    `several tunnels were started here with a device ${device} in other network namespaces; ask in one of those, such as with: ip netns exec <name> udptun-fast status ${device}`,
   )
 }
 

@@ -10,7 +10,8 @@ import { Netlink } from '../linux/netlink.js'
  * `{"command": …}`. The answer is one line with `result` or with `error`, a sentence. Lines with `said` may come before it,
  * texts for the person who waits; and empty lines, because the command takes long. Network namespaces share
  * /run, so a socket's name has the inode of the namespace. Next is the index of the device, because a device
- * may be renamed. Last is the device's name at the start.
+ * may be renamed. Last is the device's name at the start. If the device is in another namespace than the tunnel's own
+ * sockets, `@` and the inode of theirs follow the first number, so that the tunnel is found from both.
  */
 const DIRECTORY = '/run/udptun-fast'
 
@@ -24,6 +25,8 @@ export interface StatusSocket {
   readonly device: string
   /** Whether this namespace has the device. */
   readonly present: boolean
+  /** Whether the device was started in another namespace than this one, where the tunnel's sockets are. */
+  readonly elsewhere: boolean
 }
 
 /** A directory for sockets, and the variable of the environment that names it. */
@@ -57,20 +60,23 @@ function namespaceInode(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0] ?? '0'
 }
 
-/** A device of this network namespace. */
+/** A device of a tunnel. */
 export interface NamedDevice {
   readonly name: string
   readonly index: number
+  /** The inode of its network namespace; undefined if that is this one. */
+  readonly elsewhere?: number | undefined
 }
 
-export function socketName({ name, index }: NamedDevice): string {
-  return `${namespaceInode()}-${index}-${name}.sock`
+export function socketName({ name, index, elsewhere }: NamedDevice): string {
+  const here = namespaceInode()
+  return `${elsewhere === undefined ? here : `${elsewhere}@${here}`}-${index}-${name}.sock`
 }
 
-const SOCKET_NAME = /^(\d+)-(\d+)-(.+)\.sock$/
+const SOCKET_NAME = /^(\d+)(?:@(\d+))?-(\d+)-(.+)\.sock$/
 
 /**
- * The sockets of tunnels in this network namespace.
+ * The sockets of tunnels whose device, or whose own sockets, are in this network namespace.
  * @throws UserError if there is none that this user may see, but others may be
  */
 export function listSockets(): StatusSocket[] {
@@ -86,10 +92,12 @@ export function listSockets(): StatusSocket[] {
       if (code !== 'ENOENT') hidden.push(`${directory}, where tunnels are asked, cannot be read (${code})`)
     }
     return names.flatMap((name): StatusSocket[] => {
-      const [, namespace, index, first] = SOCKET_NAME.exec(name) ?? []
+      const [, namespace, home, index, first] = SOCKET_NAME.exec(name) ?? []
+      const path = join(directory, name)
+      if (home === inode) return [{ path, device: first, present: false, elsewhere: true }]
       if (namespace !== inode) return []
       const now = nameOf(netlink, Number(index))
-      return [{ path: join(directory, name), device: now ?? first, present: now !== undefined }]
+      return [{ path, device: now ?? first, present: now !== undefined, elsewhere: false }]
     })
   })
   if (sockets.length === 0 && hidden.length > 0) throw new UserError(`${hidden[0]}; run as root`)

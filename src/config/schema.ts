@@ -20,6 +20,7 @@ import {
   parseMtu,
   parseMtuRefresh,
   parseNameServer,
+  parseNamespace,
   parseOwnMac,
   parsePeerAddress,
   parsePeerName,
@@ -139,6 +140,10 @@ export const settingsSchema = z.strictObject({
     .optional(),
   mode: choice(MODES).default('tap').describe('tap: Ethernet frames; tun: IP packets'),
   dev: text(parseDeviceName, 'name of the device (default: tap0 or tun0)').optional(),
+  netns: text(
+    parseNamespace,
+    'network namespace that the device is in: a name of ip-netns(8), or a path such as /proc/4711/ns/net (default: that of this program)',
+  ).optional(),
   listen: text(
     parseListen,
     `UDP address or interface, and port, to listen on; port 0 means any free port (default: ${DEFAULT_PORT}, on every address)`,
@@ -458,7 +463,7 @@ function firstTwice(texts: readonly string[]): number {
 }
 
 function conflictOfEndpoint(
-  { listen, local }: Settings,
+  { listen, local, netns }: Settings,
   host: string | undefined,
   path: SettingPath,
 ): Conflict | undefined {
@@ -470,7 +475,8 @@ function conflictOfEndpoint(
     ]
   }
   const inside = local.find((it) => contains(it, host))
-  if (inside === undefined) return undefined
+  // In two network namespaces, the same addresses stand for different hosts.
+  if (inside === undefined || netns !== undefined) return undefined
   return [
     path,
     `"${host}" lies inside the overlay network ${inside.address}/${inside.prefixLength}, so the tunnel's own datagrams would go into the tunnel; choose another overlay network`,

@@ -251,6 +251,15 @@ export function parseDeviceName(text: string): string {
   return text
 }
 
+/** A network namespace: a name of ip-netns(8), or an absolute path. */
+export function parseNamespace(text: string): string {
+  const isName = /^[^/\s]{1,255}$/.test(text) && text !== '.' && text !== '..'
+  if (isName || /^\/[^\0]+$/.test(text)) return text
+  throw new RangeError(
+    `"${text}" is no network namespace; write a name of ip netns, or an absolute path such as /proc/4711/ns/net`,
+  )
+}
+
 /** The largest MTU that a tap accepts (the kernel's `ETH_MAX_MTU` minus an Ethernet header). */
 export const MAX_MTU_BYTES = 65_521
 

@@ -19,8 +19,10 @@ import { TIMES, type Times } from '../noise/peer.js'
 import { StateDirectory } from '../state/state-directory.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { forbiddenBy } from './datapath/reason.js'
+import { deferred } from './deferred.js'
 import type { Faults } from './faults.js'
 import { type LinuxDevice, openDevice } from './kernel/device.js'
+import { DevicePlace } from './kernel/device-place.js'
 import type { LinuxKernelPath } from './kernel/kernel-path.js'
 import { LinuxNetwork } from './kernel/linux-network.js'
 import { type LinuxSocket, openSocket } from './kernel/socket.js'
@@ -39,26 +41,32 @@ export async function startTunnel(options: Omit<TunnelOptions, 'platform'>): Pro
   return Tunnel.start({ ...options, platform: await LinuxPlatform.open(options) })
 }
 
+/** How often this program looks whether the namespace of the device is still there. */
+const PLACE_MS = 1_000
+
 /** So many of the last lines of what the verifier says are logged. */
 const VERIFIER_LINES = 20
 
 type OpenOptions = Pick<TunnelOptions, 'settings' | 'faults' | 'log'>
 
-/** What the changes on this host beside the device need. */
+/** What the changes on this host beside the device need. They are made where the device is. */
 interface HostTools {
+  readonly place: DevicePlace
   readonly netlink: Netlink
   readonly journal: Journal
 }
 
 /** Takes back what killed runs have left on this host, too. */
-async function openHostTools({ log }: OpenOptions, resources: Resources): Promise<HostTools> {
-  const netlink = new Netlink().beStrict()
+async function openHostTools({ settings, log }: OpenOptions, resources: Resources): Promise<HostTools> {
+  const place = new DevicePlace(settings.netns)
+  resources.defer(() => place.close())
+  const netlink = place.run(() => new Netlink().beStrict())
   resources.defer(() => netlink.close())
-  const journal = new Journal(new StateDirectory(), presentOwner())
-  const counts = await undoLeftovers(netlink, journal)
+  const journal = new Journal(new StateDirectory(), place.run(presentOwner))
+  const counts = await undoLeftovers(netlink, journal, (work) => place.run(work))
   const text = [...counts].map(([kind, count]) => `${count} ${KINDS[kind]}`).join(', ')
   if (counts.size > 0) log.info(`taken back what a killed tunnel had left on this host: ${text}`)
-  return { netlink, journal }
+  return { place, netlink, journal }
 }
 
 /** This host. Only here are sockets, the device and threads made. */
@@ -73,6 +81,9 @@ export class LinuxPlatform implements Platform {
   readonly network: LinuxNetwork
   readonly workers: Workers
   readonly #netlink: Netlink
+  /** Where the device is. */
+  readonly #place: DevicePlace
+  readonly #deviceNetlink: Netlink
   readonly #hostNetlink: Netlink
   readonly #journal: Journal
   readonly #faults: Faults
@@ -84,7 +95,7 @@ export class LinuxPlatform implements Platform {
 
   protected constructor(
     { settings, faults, log }: OpenOptions,
-    { netlink: hostNetlink, journal }: HostTools,
+    { place, netlink: hostNetlink, journal }: HostTools,
     resources: Resources,
   ) {
     this.#faults = faults
@@ -93,6 +104,9 @@ export class LinuxPlatform implements Platform {
     this.#resources = resources
     this.#netlink = new Netlink()
     resources.defer(() => this.#netlink.close())
+    this.#place = place
+    this.#deviceNetlink = place.run(() => new Netlink())
+    resources.defer(() => this.#deviceNetlink.close())
     this.#hostNetlink = hostNetlink
     this.#journal = journal
     this.socket = openSocket(settings.listen, settings.fwmark || markFor(settings, hostNetlink))
@@ -122,16 +136,31 @@ export class LinuxPlatform implements Platform {
   }
 
   openDevice(settings: Settings, mtuBytes: number): LinuxDevice {
-    const device = openDevice(this.#netlink, settings, mtuBytes)
-    this.#resources.defer(() => device.close())
-    this.network.deviceIndex = device.index
+    const place = this.#place
+    const device = place.run(() => openDevice(this.#deviceNetlink, settings, mtuBytes, this.#netlink))
+    this.#resources.defer(() => place.run(() => device.close()))
+    this.network.setDevice({ index: device.index, place, netlink: this.#deviceNetlink })
     this.workers.tapFd = device.fd
+    if (place.elsewhere !== undefined) device.lost = this.#lost()
     return device
+  }
+
+  /** Resolves when the namespace of the device is gone. */
+  #lost(): Promise<Error> {
+    const { promise, resolve } = deferred<Error>()
+    const look = () => {
+      const { lost } = this.#place
+      if (lost !== undefined) resolve(lost)
+    }
+    const timer = this.clock.every(PLACE_MS, () => this.#faults.run('device', look))
+    this.#resources.defer(() => timer.cancel())
+    return promise
   }
 
   openHostSide({ local, table }: Settings, device: Device): HostSide {
     const [netlink, journal, socket] = [this.#hostNetlink, this.#journal, this.socket]
-    const side = new HostSide({ netlink, journal, device, local, table, socket })
+    const apart = this.#place.elsewhere !== undefined
+    const side = new HostSide({ netlink, journal, device, local, table, apart, socket })
     this.#resources.defer(() => side.undo())
     return side
   }
@@ -158,8 +187,9 @@ export class LinuxPlatform implements Platform {
   }
 
   serve(device: Device, commands: Commands): Promise<() => void> {
+    const { name, index } = device
     return serveCommands(
-      device,
+      { name, index, elsewhere: this.#place.elsewhere },
       commands,
       (error, about) => this.#faults.take('command', error, about),
       (sentence) => this.#log.warn(sentence),

@@ -116,8 +116,9 @@ export class PeerRoutes {
     this.#tell(`table ${table} has no routes by ${this.#options.device.name} to ${each}`)
   }
 
-  /** The peers for all traffic whose names have not been found yet. */
+  /** The peers for all traffic whose names have not been found yet. In another namespace, no route is in their way. */
   get #waiting(): Peer[] {
+    if (this.#options.settings.netns !== undefined) return []
     return this.#options.roster.all.filter(
       ({ endpoint, settings }) =>
         endpoint === undefined && settings.endpoint !== undefined && settings.prefixes.some(isForAll),
@@ -134,7 +135,9 @@ export class PeerRoutes {
     )
   }
 
+  /** Where the tunnel's own datagrams go, in the namespace of the routes. */
   get #endpoints(): string[] {
+    if (this.#options.settings.netns !== undefined) return []
     return this.#options.roster.all.flatMap(({ endpoint }) => endpoint?.address.split('%')[0] ?? [])
   }
 

@@ -190,6 +190,8 @@ export interface Device {
   readonly index: number
   /** Undefined in tun mode. */
   readonly mac: MacAddress | undefined
+  /** Resolves with the reason when the device's own network namespace is gone; undefined if it has none. */
+  readonly lost?: Promise<Error> | undefined
   /** Turns the device's offloads on or off. @returns those that are on */
   setOffloads(wanted: boolean): { readonly tso: boolean; readonly uso: boolean }
   /** @throws KernelError */

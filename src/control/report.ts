@@ -66,6 +66,7 @@ export class Reporter {
       version,
       pid: process.pid,
       device: opened.name,
+      netns: settings.netns ?? null,
       device_up: opened.link()?.up === true,
       mode: settings.mode,
       uptime_s: (platform.clock.nowMs() - this.#startedMs) / 1000,

@@ -157,6 +157,8 @@ export interface StatusReport {
   readonly version: string
   readonly pid: number
   readonly device: string
+  /** The network namespace that the device is in, by its name or path; null if it is that of the sockets. */
+  readonly netns: string | null
   /** Whether somebody has set the device up. */
   readonly device_up: boolean
   readonly mode: DeviceMode

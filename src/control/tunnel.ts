@@ -109,7 +109,11 @@ export class Tunnel {
       },
     })
     const died = platform.workers.died.then((error) => this.#wgSide.deleted ?? error)
-    this.ended = Promise.race([died, this.#wgSide.removed])
+    this.ended = Promise.race([
+      died,
+      this.#wgSide.removed,
+      ...(opened.lost === undefined ? [] : [opened.lost]),
+    ])
     const { clock, workers } = platform
     this.#vitals = new Vitals({ clock, workers, pulse: tables.pulse, device: opened })
     this.#lookAtUnderlays()

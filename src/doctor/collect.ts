@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:
 import { networkInterfaces } from 'node:os'
 import ipaddr from 'ipaddr.js'
 import { askStatus } from '../command/client.js'
+import { listSockets } from '../command/path.js'
 import type { StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
 import { printedBy } from '../host/program.js'
@@ -21,6 +22,7 @@ import { CAPABILITIES, type Capability, type Facts, type FirewallFacts } from '.
 export async function collectFacts(device: string | undefined, port: number): Promise<Facts> {
   const answer = device === undefined ? undefined : await statusOrWhy(device)
   const status = typeof answer === 'object' ? answer : undefined
+  if (status !== undefined) requireSockets(status)
   const listened = splitPort(status?.listen) ?? port
   return {
     status,
@@ -31,7 +33,7 @@ export async function collectFacts(device: string | undefined, port: number): Pr
     portTaken: isPortTaken(listened),
     firewall: await firewallFacts(),
     reversePath: {
-      filters: reversePathFilters(status?.device),
+      filters: reversePathFilters(status?.netns === null ? status.device : undefined),
       dropped: netstat('IPReversePathFilter'),
     },
     conntrack: conntrackFacts(),
@@ -39,6 +41,14 @@ export async function collectFacts(device: string | undefined, port: number): Pr
     looped: status === undefined ? [] : loopedPeers(status),
     clock: { nowMs: Date.now(), leastMs: Math.max(0, ...CLOCK_FILES.map(modifiedMs)) },
   }
+}
+
+/** Firewall, ports and ways are those of the namespace of the tunnel's sockets. @throws UserError in another one */
+function requireSockets({ device, netns, pid }: StatusReport): void {
+  if (netns === null || listSockets().some((it) => it.elsewhere && it.device === device)) return
+  throw new UserError(
+    `the sockets of the tunnel on ${device} are in another network namespace, so ask there: nsenter --target ${pid} --net udptun-fast doctor ${device}`,
+  )
 }
 
 /** @returns a sentence if it does not answer */
@@ -161,7 +171,9 @@ function translatedPeers({ peers }: StatusReport, port: number): string[] {
 }
 
 /** The peers to which the way leads into the tunnel's own device. */
-function loopedPeers({ device, peers }: StatusReport): string[] {
+function loopedPeers({ device, netns, peers }: StatusReport): string[] {
+  // An interface of this name is not the device then.
+  if (netns !== null) return []
   using netlink = new Netlink()
   return peers
     .filter(({ endpoint }) => wayTo(netlink, endpoint)?.link.name === device)

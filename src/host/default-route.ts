@@ -22,12 +22,14 @@ export function freeTable(netlink: Netlink): number {
  * route, so that the path MTU is not looked for twice. @returns 0 if no prefix is a default route
  * @throws KernelError
  */
-export function markFor({ mode, table, peers }: MarkSettings, netlink: Netlink): number {
+export function markFor({ mode, table, peers, netns }: MarkSettings, netlink: Netlink): number {
+  // In its own namespace the device's default route leads nothing of the tunnel's own into the tunnel.
+  if (netns !== undefined) return 0
   const isDefault = peers.some(({ prefixes }) => prefixes.some(({ prefixLength }) => prefixLength === 0))
   return mode === 'tun' && table === 'auto' && isDefault ? freeTable(netlink) : 0
 }
 
-type MarkSettings = Pick<Settings, 'mode' | 'table' | 'peers'>
+type MarkSettings = Pick<Settings, 'mode' | 'table' | 'peers' | 'netns'>
 
 /**
  * The rules by which all packets but the tunnel's own datagrams find the routes in `table`, as those of wg-quick(8):

@@ -10,7 +10,7 @@ import { makeFirewall } from './firewall.js'
 import type { Journal } from './journal.js'
 import { interfaceOrder, splitNames, waysToSetNames } from './names.js'
 import { runProgram } from './program.js'
-import { planRoutes, uncovered } from './route-plan.js'
+import { planDirect, planRoutes, uncovered } from './route-plan.js'
 import { neededSysctls, readSysctl, undo, writeSysctl } from './undo.js'
 
 export interface HostSideOptions {
@@ -22,6 +22,8 @@ export interface HostSideOptions {
   readonly local: readonly LocalAddress[]
   /** Where routes are made: as wg-quick(8) does by itself, nowhere, or in this table. */
   readonly table: 'auto' | 'off' | number
+  /** Whether the device is in another network namespace than the tunnel's sockets. */
+  readonly apart: boolean
   /** The mark of the tunnel's own datagrams. */
   readonly socket: { readonly mark: number; setMark(mark: number): void }
 }
@@ -83,8 +85,8 @@ export class HostSide {
   }
 
   async #setAuto(prefixes: readonly Prefix[], endpoints: readonly string[]): Promise<void> {
-    const { netlink, device } = this.#options
-    const { direct, byRule } = planRoutes(prefixes, endpoints)
+    const { netlink, device, apart } = this.#options
+    const { direct, byRule } = apart ? planDirect(prefixes) : planRoutes(prefixes, endpoints)
     const table = byRule.length === 0 ? 0 : this.#ownTable()
     await this.#dropOthers([
       ...direct.map((prefix) => this.#route(prefix, RT_TABLE_MAIN)),
@@ -210,9 +212,11 @@ export class HostSide {
    * @returns a sentence if they cannot be set
    */
   async setNames(dns: readonly string[]): Promise<string | undefined> {
-    const { journal, device } = this.#options
+    const { journal, device, apart } = this.#options
     const { servers } = splitNames(dns)
     if (dns.length === 0) return undefined
+    if (apart)
+      return `the name servers ${dns.join(', ')} are not set, because they would count for the whole host; for programs that ip netns exec starts, write them into /etc/netns/<name>/resolv.conf`
     if (servers.length === 0)
       return `${dns.join(', ')}: without a name server, search domains are not set, as in wg-quick`
     let why = 'there is neither resolvectl nor resolvconf'

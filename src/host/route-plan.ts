@@ -22,8 +22,17 @@ export function planRoutes(prefixes: readonly Prefix[], endpoints: readonly stri
     }),
   )
   const isByRule = (it: Prefix) => it.prefixLength === 0 || around.has(formatPrefix(it))
-  const sorted = [...prefixes].sort((a, b) => b.prefixLength - a.prefixLength)
+  const sorted = longestFirst(prefixes)
   return { direct: sorted.filter((it) => !isByRule(it)), byRule: sorted.filter(isByRule) }
+}
+
+/** Where none of the tunnel's own datagrams are: all by routes in the table that all packets use. */
+export function planDirect(prefixes: readonly Prefix[]): RoutePlan {
+  return { direct: longestFirst(prefixes), byRule: [] }
+}
+
+function longestFirst(prefixes: readonly Prefix[]): Prefix[] {
+  return [...prefixes].sort((a, b) => b.prefixLength - a.prefixLength)
 }
 
 /**

@@ -65,17 +65,24 @@ export function writeSysctl(name: string, value: string): void {
   writeFileSync(`/proc/sys/${name}`, value)
 }
 
-/** Takes back what killed runs have left in this network namespace. @returns how many changes, by kind */
+/**
+ * Takes back what killed runs have left in a network namespace.
+ * @param netlink of that namespace
+ * @param journal of that namespace
+ * @param inside calls a function there. What {@link undo} does there, it does before it first waits
+ * @returns how many changes, by kind
+ */
 export async function undoLeftovers(
   netlink: Netlink,
   journal: Journal,
+  inside: <T>(work: () => T) => T = (work) => work(),
 ): Promise<ReadonlyMap<Change['kind'], number>> {
   const counts = new Map<Change['kind'], number>()
   const needed = await neededSysctls(journal)
   await journal.others(async ({ alive, changes, remove }) => {
     if (alive) return
     for (const change of [...changes].reverse()) {
-      await undo(netlink, change, needed)
+      await inside(() => undo(netlink, change, needed))
       counts.set(change.kind, (counts.get(change.kind) ?? 0) + 1)
     }
     remove()

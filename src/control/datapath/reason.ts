@@ -4,6 +4,7 @@ import type { Settings } from '../../config/schema.js'
 export const WORKER_REASONS = {
   setting: 'the settings say so',
   private: 'the tunnel is private',
+  netns: 'the device is in another network namespace',
   relay: 'frames are passed on between peers',
   mss_clamp: 'the MSS is lowered',
   kernel: 'this kernel cannot, or this process may not',
@@ -25,6 +26,8 @@ export type WorkerReason = keyof typeof WORKER_REASONS
 export function forbiddenBy(settings: Settings): WorkerReason | undefined {
   if (settings.datapath === 'workers') return 'setting'
   if (settings.private_key_file !== undefined) return 'private'
+  // The programs redirect to an interface of the same namespace.
+  if (settings.netns !== undefined) return 'netns'
   if (settings.relay) return 'relay'
   return settings.mss_clamp ? 'mss_clamp' : undefined
 }

@@ -37,6 +37,7 @@ export class LinuxDevice implements Device {
   readonly name: string
   readonly index: number
   readonly mac: MacAddress | undefined
+  lost: Promise<Error> | undefined
   readonly #netlink: Netlink
   readonly #setup: DeviceSetup
 
@@ -74,10 +75,18 @@ export class LinuxDevice implements Device {
 
 /**
  * Creates the device or takes a persistent one, sets its MAC address, MTU and overlay addresses, and brings it up.
- * When it is closed, the device disappears. A persistent one is then as it was before.
+ * When it is closed, the device disappears. A persistent one is then as it was before. Must be called where the device
+ * is to be.
+ * @param netlink of the network namespace where the device is to be
+ * @param host of the network namespace whose interfaces tell this host from others
  * @throws UserError; nothing is left behind then
  */
-export function openDevice(netlink: Netlink, settings: Settings, mtuBytes: number): LinuxDevice {
+export function openDevice(
+  netlink: Netlink,
+  settings: Settings,
+  mtuBytes: number,
+  host: Netlink = netlink,
+): LinuxDevice {
   const { mode, local } = settings
   const wanted = settings.dev ?? `${mode}0`
   const before = linkIfThere(netlink, wanted)
@@ -89,7 +98,7 @@ export function openDevice(netlink: Netlink, settings: Settings, mtuBytes: numbe
   try {
     const { index } = getLink(netlink, device.name)
     setup = new DeviceSetup(netlink, index, before)
-    const mac = mode === 'tap' ? (settings.mac ?? macOf(netlink, local, device.name)) : undefined
+    const mac = mode === 'tap' ? (settings.mac ?? macOf(host, local, device.name)) : undefined
     setup.change({ mtuBytes, ...(mac === undefined ? {} : { mac: Uint8Array.from(mac) }) })
     for (const address of local) giveAddress(setup, address)
     if (mode === 'tap') announceWhenUp(setup, device.name)

@@ -3,21 +3,29 @@ import { getLink } from '../../linux/interface.js'
 import { type Netlink, RouteMonitor } from '../../linux/netlink.js'
 import { rootQdiscs } from '../../linux/qdisc.js'
 import type { DataSocket, HostAddress, InterfaceDrops, Network } from '../platform.js'
+import type { DevicePlace } from './device-place.js'
 import { addressesOf } from './host-addresses.js'
 import { IcmpErrorSockets } from './icmp-error-sockets.js'
 import { probingWith } from './probing.js'
 import { wayTo } from './way-to.js'
+
+/** The tunnel's own device. It is never its own underlay. */
+export interface OwnDevice {
+  readonly index: number
+  readonly place: DevicePlace
+  /** Of the namespace where the device is. */
+  readonly netlink: Netlink
+}
 
 /** The underlay as this host's kernel has it: rtnetlink, and sockets for probes and ICMP errors. */
 export class LinuxNetwork implements Network {
   readonly icmp: IcmpErrorSockets
   readonly kernelPathMtu: Network['kernelPathMtu']
   readonly openProbes: Network['openProbes']
-  /** The tunnel's own device, as soon as it exists. A device is never its own underlay. */
-  deviceIndex: number | undefined
+  #device: OwnDevice | undefined
   readonly #netlink: Netlink
   readonly #socket: Pick<DataSocket, 'mark'>
-  readonly #routes = new RouteMonitor()
+  readonly #routes = [new RouteMonitor()]
 
   constructor(netlink: Netlink, socket: Pick<DataSocket, 'family' | 'local' | 'mark'>) {
     this.#netlink = netlink
@@ -28,12 +36,20 @@ export class LinuxNetwork implements Network {
     this.icmp = new IcmpErrorSockets(socket.family, socket.local.port)
   }
 
+  /** The device exists now. */
+  setDevice(device: OwnDevice): void {
+    this.#device = device
+    if (device.place.elsewhere !== undefined) this.#routes.push(device.place.run(() => new RouteMonitor()))
+  }
+
   wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string) {
-    return wayTo(this.#netlink, address, this.deviceIndex, isBehindPeer, from, this.#socket.mark)
+    const index = this.#device?.place.elsewhere === undefined ? this.#device?.index : undefined
+    return wayTo(this.#netlink, address, index, isBehindPeer, from, this.#socket.mark)
   }
 
   leavesByDevice(address: string): boolean {
-    return wayTo(this.#netlink, address, this.deviceIndex).kind === 'inside'
+    const { netlink, index } = this.#device ?? {}
+    return netlink !== undefined && wayTo(netlink, address, index).kind === 'inside'
   }
 
   addressesOf(name: string): readonly HostAddress[] | undefined {
@@ -41,7 +57,7 @@ export class LinuxNetwork implements Network {
   }
 
   changed(): boolean {
-    return this.#routes.changed()
+    return this.#routes.map((it) => it.changed()).includes(true)
   }
 
   dropsOf(names: Iterable<string>): Map<string, InterfaceDrops> {
@@ -61,6 +77,6 @@ export class LinuxNetwork implements Network {
 
   close(): void {
     this.icmp.close()
-    this.#routes.close()
+    for (const routes of this.#routes) routes.close()
   }
 }

@@ -42,9 +42,9 @@ export function refused(
  * Refuses a name that resolves to an address inside the overlay. For addresses, the check of the settings does
  * this.
  */
-export function refuseLoop({ local }: Settings, host: string, { address }: Endpoint): void {
+export function refuseLoop({ local, netns }: Settings, host: string, { address }: Endpoint): void {
   const inside = local.find((it) => contains(it, address))
-  if (inside === undefined) return
+  if (inside === undefined || netns !== undefined) return
   throw new UserError(
     `${host} resolves to ${address}, which lies inside the overlay network ${inside.address}/${inside.prefixLength}; choose another overlay network`,
   )

@@ -315,6 +315,7 @@ t.test('a file may say everything', async (t) => {
       'remote: "[2001:db8::2]:7000"',
       'mode: tap',
       'dev: tap7',
+      'netns: /proc/4711/ns/net',
       'listen: "[2001:db8::1]:7001"',
       'mac: 02:00:00:00:00:07',
       'mtu: 1400',
@@ -351,6 +352,7 @@ t.test('a file may say everything', async (t) => {
     ],
     mode: 'tap',
     dev: 'tap7',
+    netns: '/proc/4711/ns/net',
     listen: { address: '2001:db8::1', port: 7001 },
     mac: [2, 0, 0, 0, 0, 7],
     mtu: 1400,
@@ -375,6 +377,26 @@ t.test('a file may say everything', async (t) => {
   const all = Object.keys(settingsSchema.shape).filter((key) => !aside.has(key))
   t.strictSame(Object.keys(settings).sort(), all.sort(), 'that is all there is')
 })
+
+t.test('a network namespace is a name or an absolute path', async (t) => {
+  for (const netns of ['blue', 'a.b-c', '...', '/run/netns/blue', '/proc/1/ns/net'])
+    t.equal(loadSettings({ ...LEAST, netns }, undefined).netns, netns)
+  for (const netns of ['', '.', '..', './blue', 'a/b', 'a b', '/'])
+    t.throws(
+      () => loadSettings({ ...LEAST, netns }, undefined),
+      { message: /is no network namespace/, exitCode: 2 },
+      netns,
+    )
+})
+
+t.test(
+  'an address of the overlay may be that of a peer, if the device is in a namespace of its own',
+  async (t) => {
+    const around = { ...LEAST, local: ['192.0.2.9/24'], remote: '192.0.2.2' }
+    t.throws(() => loadSettings(around, undefined), { message: /lies inside the overlay network/ })
+    t.equal(loadSettings({ ...around, netns: 'blue' }, undefined).netns, 'blue')
+  },
+)
 
 t.test('numbers need no quotes in a file', async (t) => {
   const settings = loadSettings(LEAST, file(t, 'listen: 7001', 'mtu: 1400', 'dev: 7'))
@@ -475,7 +497,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
+  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

@@ -43,4 +43,5 @@ t.test('a mark is chosen only for a default route in the table that is chosen', 
   t.equal(markFor(settings(0, { table: 'off' }), netlink), 0)
   t.equal(markFor(settings(0, { table: 7 }), netlink), 0)
   t.equal(markFor(settings(0, { mode: 'tap' }), netlink), 0)
+  t.equal(markFor(settings(0, { netns: 'blue' }), netlink), 0)
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { contains, formatPrefix, type Prefix, parsePrefix } from '../../../src/config/values.js'
 import { NetworkSet } from '../../../src/host/network-set.js'
-import { planRoutes, uncovered } from '../../../src/host/route-plan.js'
+import { planDirect, planRoutes, uncovered } from '../../../src/host/route-plan.js'
 
 const prefixes = (...texts: string[]) => texts.map(parsePrefix)
 const texts = (all: readonly Prefix[]) => all.map(formatPrefix)
@@ -16,6 +16,15 @@ t.test(
     t.same(texts(byRule), ['2001:db8::/32', '198.51.100.0/24', '0.0.0.0/0', '::/0'])
     t.same(texts(planRoutes(all, []).byRule), ['0.0.0.0/0', '::/0'])
     t.same(planRoutes([], ['192.0.2.1']), { direct: [], byRule: [] })
+  },
+)
+
+t.test(
+  'where none of the tunnel itself goes, default routes are like all others, and the last',
+  async (t) => {
+    const { direct, byRule } = planDirect(prefixes('0.0.0.0/0', '10.0.0.0/8', '::/0', '10.1.0.0/16'))
+    t.same(texts(direct), ['10.1.0.0/16', '10.0.0.0/8', '0.0.0.0/0', '::/0'])
+    t.same(byRule, [])
   },
 )
 
