@@ -53,6 +53,7 @@ const MAY_IMPORT = {
     'encap',
     'errors',
     'host/hooks',
+    'host/namespace',
     'linux',
     'noise',
     'observe',
