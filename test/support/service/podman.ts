@@ -116,7 +116,7 @@ events_logger = "none"
     const cache = execFileSync('npm', ['config', 'get', 'cache'], { encoding: 'utf8' }).trim()
     mkdirSync(cache, { recursive: true })
     const seen = [`${cache}:/root/.npm:rw`, `${npmrc}:/root/.npmrc:ro`, '/etc/ssl/certs:/etc/ssl/certs:ro']
-    const how = ['--isolation', 'chroot', '--network', 'host', '--format', 'docker', '--pull-never']
+    const how = ['--isolation', 'chroot', '--network', 'host', '--format=docker', '--pull-never']
     const volumes = seen.flatMap((it) => ['--volume', it])
     const what = ['--build-arg', `BASE=${BASE}`, '--tag', IMAGE, CHECKOUT]
     await this.do(undefined, 'buildah', 'bud', ...how, ...volumes, ...what)
