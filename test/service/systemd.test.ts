@@ -50,6 +50,11 @@ warm_up: off
 peers:
 ${peers}
 `
+/** As in README. */
+const NETNS_DROP_IN = `[Service]
+CapabilityBoundingSet=CAP_SYS_ADMIN
+RestrictNamespaces=net
+`
 const PEER_B = '  - {name: b, endpoint: "127.0.0.1:7002"}'
 const PEER_C = '  - {name: c, endpoint: "127.0.0.1:7003"}'
 const B = `
@@ -292,4 +297,25 @@ t.test('the watchdog ends a tunnel of which a thread is stuck, and no other', as
   t.equal(await number('whole', 'NRestarts'), 0, 'the one in which nothing was stuck has gone on')
   await machine.ok('systemctl', 'stop', ...all.map(unit))
   t.notMatch(await machine.ok('ip', '-br', 'link'), /tap/, 'no device is left')
+})
+
+t.test('it goes to another network namespace only with a drop-in', async (t) => {
+  await machine.ok('ip', 'netns', 'add', 'blue')
+  await settings(
+    'there',
+    'local: [10.8.0.1/24]\nnetns: blue\nlisten: 127.0.0.1:7008\nremote: 127.0.0.1:7009\nwarm_up: off\n',
+  )
+  t.not((await machine.run('systemctl', 'start', unit('there'))).code, 0)
+  const denied = (await journal('there')).map(({ message }) => message)
+  t.ok(
+    denied.some((it) => /network namespace blue is not permitted .*CAP_SYS_ADMIN/.test(it)),
+    denied.join('\n'),
+  )
+  await machine.ok('mkdir', '-p', `/etc/systemd/system/${unit('there')}.service.d`)
+  await machine.write(`/etc/systemd/system/${unit('there')}.service.d/netns.conf`, NETNS_DROP_IN)
+  await machine.ok('systemctl', 'daemon-reload')
+  await machine.run('systemctl', 'reset-failed', unit('there'))
+  await machine.ok('systemctl', 'start', unit('there'))
+  t.match(await machine.ok('ip', '-n', 'blue', '-o', 'addr', 'show', 'tap0'), /inet 10\.8\.0\.1\/24/)
+  await machine.ok('systemctl', 'stop', unit('there'))
 })
