@@ -28,3 +28,12 @@ case "$missing" in
   fi
   ;;
 esac
+
+# The tests use podman as a command. Debian's package also starts its services.
+case "$missing" in
+*podman*)
+  if [ -d /run/systemd/system ]; then
+    systemctl disable --now --quiet podman.socket podman.service podman-restart.service podman-auto-update.timer
+  fi
+  ;;
+esac
