@@ -1,6 +1,6 @@
 /**
- * Runs the tests: `node dist/test/run.js [unit|sim|net|docs|service|attacks]…`; unit, sim and net without an argument. Files
- * that measure time have the machine for themselves; the others run several at a time. Ends with a line
+ * Runs the tests: `node dist/test/run.js [unit|sim|net|wg|docs|service|attacks]…`; unit, sim and net without an argument.
+ * Files that measure time have the machine for themselves; the others run several at a time. Ends with a line
  * `N passed, N failed`.
  */
 import { existsSync, readdirSync } from 'node:fs'
@@ -19,6 +19,7 @@ const SUITES = {
   net: { need: 'waits', timeoutSeconds: 300 },
   unit: { need: 'computes', timeoutSeconds: 120 },
   sim: { need: 'computes', timeoutSeconds: 180 },
+  wg: { need: 'waits', timeoutSeconds: 300 },
   docs: { need: 'waits', timeoutSeconds: 300 },
   service: { need: 'alone', timeoutSeconds: 600 },
   attacks: { need: 'alone', timeoutSeconds: 300 },
@@ -43,7 +44,7 @@ const MEASURES_TIME: ReadonlySet<string> = new Set([
   'net/life/stop',
   'net/pmtu/loops',
   'net/pmtu/paths',
-  'net/private/wg-many',
+  'wg/wg-many',
   'net/timing/start',
   'net/timing/status',
   'net/timing/steady',

@@ -2,9 +2,9 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { ok, pings, run, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
-import { get, getFrom } from '../../support/hosts/scrape.js'
-import { WG_PROGRAM, WgQuick } from '../../support/hosts/wg-quick.js'
+import { ok, pings, run, twoHosts, until, untilPing } from '../support/hosts/lab.js'
+import { get, getFrom } from '../support/hosts/scrape.js'
+import { WG_PROGRAM, WgQuick } from '../support/hosts/wg-quick.js'
 
 const PORT = 51_820
 

@@ -12,12 +12,12 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Host } from '../../../src/lab/host.js'
-import { type Finished, Program } from '../../../src/lab/program.js'
-import { hostState } from '../../support/hosts/host-state.js'
-import { ok, PLAIN, run, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
-import { KeyFolder, type KeyPair } from '../../support/hosts/wireguard-go.js'
-import { PROGRAM } from '../../support/program.js'
+import type { Host } from '../../src/lab/host.js'
+import { type Finished, Program } from '../../src/lab/program.js'
+import { hostState } from '../support/hosts/host-state.js'
+import { ok, PLAIN, run, twoHosts, until, untilPing } from '../support/hosts/lab.js'
+import { KeyFolder, type KeyPair } from '../support/hosts/wireguard-go.js'
+import { PROGRAM } from '../support/program.js'
 
 const PORT = 51_820
 const LIGHT = ['--warm-up', 'off', '--datapath', 'workers']

@@ -3,9 +3,9 @@ import { fstatSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { parseKey } from '../../../src/key-text.js'
-import { startTunnel, twoHosts } from '../../support/hosts/lab.js'
-import { KeyFolder, keyFlags, WireGuardGo } from '../../support/hosts/wireguard-go.js'
+import { parseKey } from '../../src/key-text.js'
+import { startTunnel, twoHosts } from '../support/hosts/lab.js'
+import { KeyFolder, keyFlags, WireGuardGo } from '../support/hosts/wireguard-go.js'
 
 const RUNS = 150
 

@@ -1,8 +1,8 @@
 /** The real wg(8) asks a running tunnel and changes it. */
 import { existsSync, fstatSync, readFileSync, statSync } from 'node:fs'
 import t from 'tap'
-import type { ReloadReport } from '../../../src/control/reload.js'
-import type { Host } from '../../../src/lab/host.js'
+import type { ReloadReport } from '../../src/control/reload.js'
+import type { Host } from '../../src/lab/host.js'
 import {
   ok,
   type Pair,
@@ -14,8 +14,8 @@ import {
   twoHosts,
   until,
   untilPing,
-} from '../../support/hosts/lab.js'
-import { KeyFolder, type KeyPair, keyFlags, WireGuardGo } from '../../support/hosts/wireguard-go.js'
+} from '../support/hosts/lab.js'
+import { KeyFolder, type KeyPair, keyFlags, WireGuardGo } from '../support/hosts/wireguard-go.js'
 
 const PORT = 51_820
 const NOBODY = 'B6gwV2a8ZXmtHHSZyLDpfxaJTTRGNlZ/ivZHYVtZNWw='

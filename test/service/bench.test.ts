@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { chooseGenerator } from '../../../bench/macro/generators/index.js'
-import { Lab } from '../../../bench/macro/lab.js'
-import { article, BUILT, nativeOffload } from '../../../bench/macro/peers/baseline.js'
-import { findProgram } from '../../../bench/macro/processes.js'
-import { readResults } from '../../../bench/macro/results.js'
-import { parseUnderlay } from '../../../bench/macro/underlay.js'
+import { chooseGenerator } from '../../bench/macro/generators/index.js'
+import { Lab } from '../../bench/macro/lab.js'
+import { article, BUILT, nativeOffload } from '../../bench/macro/peers/baseline.js'
+import { findProgram } from '../../bench/macro/processes.js'
+import { readResults } from '../../bench/macro/results.js'
+import { parseUnderlay } from '../../bench/macro/underlay.js'
 
-const BENCH = fileURLToPath(new URL('../../../bench/macro/main.js', import.meta.url))
+const BENCH = fileURLToPath(new URL('../../bench/macro/main.js', import.meta.url))
 const UNDERLAY = 'mtu=1500,offload=off'
 
 /** Options of a test that cannot do without these programs. */

@@ -4,12 +4,12 @@ import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
-import { stripWgQuick } from '../../../src/config/wg-split.js'
-import { formatKey } from '../../../src/key-text.js'
-import { ok, run, twoHosts } from '../../support/hosts/lab.js'
-import { KeyFolder, WireGuardGo } from '../../support/hosts/wireguard-go.js'
-import { PROGRAM } from '../../support/program.js'
-import { corpus } from '../../support/wg-corpus.js'
+import { stripWgQuick } from '../../src/config/wg-split.js'
+import { formatKey } from '../../src/key-text.js'
+import { ok, run, twoHosts } from '../support/hosts/lab.js'
+import { KeyFolder, WireGuardGo } from '../support/hosts/wireguard-go.js'
+import { PROGRAM } from '../support/program.js'
+import { corpus } from '../support/wg-corpus.js'
 
 const [own, self, a, b, psk] = Array.from({ length: 5 }, () => formatKey(randomBytes(32)))
 const FILES = corpus({ own, self, a, b, psk })

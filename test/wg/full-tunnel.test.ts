@@ -1,12 +1,12 @@
 /** All traffic of a host through a tunnel: by rules, without a loop, and nothing is left afterwards. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { connect } from '../../../src/lab/host.js'
-import { hostState, journals } from '../../support/hosts/host-state.js'
-import { ok, RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
-import { asksItsHost, NAME, serveNames } from '../../support/hosts/names.js'
-import { type Path, pathOf } from '../../support/hosts/path.js'
-import { KeyFolder, WireGuardGo } from '../../support/hosts/wireguard-go.js'
+import { connect } from '../../src/lab/host.js'
+import { hostState, journals } from '../support/hosts/host-state.js'
+import { ok, RunningTunnel, startTunnel, until, untilPing } from '../support/hosts/lab.js'
+import { asksItsHost, NAME, serveNames } from '../support/hosts/names.js'
+import { type Path, pathOf } from '../support/hosts/path.js'
+import { KeyFolder, WireGuardGo } from '../support/hosts/wireguard-go.js'
 
 const PORT = 51_820
 

@@ -1,11 +1,11 @@
 /** `start --wireguard` makes the same addresses, peers, routes and rules of a host as real wg-quick(8). */
 import { fstatSync, readFileSync } from 'node:fs'
 import t from 'tap'
-import type { Host } from '../../../src/lab/host.js'
-import { hostState } from '../../support/hosts/host-state.js'
-import { ok, RunningTunnel, run, twoHosts } from '../../support/hosts/lab.js'
-import { KeyFolder } from '../../support/hosts/wireguard-go.js'
-import { type UpFile, upCorpus } from '../../support/wg-up-corpus.js'
+import type { Host } from '../../src/lab/host.js'
+import { hostState } from '../support/hosts/host-state.js'
+import { ok, RunningTunnel, run, twoHosts } from '../support/hosts/lab.js'
+import { KeyFolder } from '../support/hosts/wireguard-go.js'
+import { type UpFile, upCorpus } from '../support/wg-up-corpus.js'
 
 /** What both have made. The device is called `DEVICE`. */
 interface Made {

@@ -5,8 +5,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
-import type { DemoEvent, Measured } from '../../../src/demo/run.js'
-import { PROGRAM, until } from '../../support/hosts/lab.js'
+import type { DemoEvent, Measured } from '../../src/demo/run.js'
+import { PROGRAM, until } from '../support/hosts/lab.js'
 
 /** What every process of a demo has in its environment, so that it is found whatever else runs here. */
 const MARK = 'UDPTUN_FAST_DEMO_TEST'

@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto'
 import { fstatSync } from 'node:fs'
 import t from 'tap'
-import { formatKey } from '../../../src/key-text.js'
-import { clampPrivateKey, derivePublicKey } from '../../../src/noise/keys.js'
-import { ok, run, startTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
-import { KeyFolder, keyFlags, WireGuardGo } from '../../support/hosts/wireguard-go.js'
+import { formatKey } from '../../src/key-text.js'
+import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'
+import { ok, run, startTunnel, twoHosts, untilPing } from '../support/hosts/lab.js'
+import { KeyFolder, keyFlags, WireGuardGo } from '../support/hosts/wireguard-go.js'
 
 const PEERS = 256
 const NETWORKS = 1_000

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { RunningTunnel, run, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { RunningTunnel, run, twoHosts, until, untilPing } from '../support/hosts/lab.js'
 
 /** The checkout that this file was compiled in. */
-const CHECKOUT = fileURLToPath(new URL('../../../..', import.meta.url))
+const CHECKOUT = fileURLToPath(new URL('../../..', import.meta.url))
 
 t.test('npx starts it in a checkout that has been built, without a network', async (t) => {
   using pair = twoHosts()

@@ -2,9 +2,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { ok, RunningTunnel, run, twoHosts } from '../../support/hosts/lab.js'
-import { inMountNamespace } from '../../support/hosts/names.js'
-import { KeyFolder } from '../../support/hosts/wireguard-go.js'
+import { ok, RunningTunnel, run, twoHosts } from '../support/hosts/lab.js'
+import { inMountNamespace } from '../support/hosts/names.js'
+import { KeyFolder } from '../support/hosts/wireguard-go.js'
 
 t.test('routes go into the table with that name', async (t) => {
   using keys = new KeyFolder()
