@@ -120,7 +120,10 @@ class SmallTunnel {
 
   constructor(memory: NativeMemory, task: WorkerTask, assemble: (task: LoopTask) => Loop) {
     const plan = task.plan.warmUp[task.role]
-    new StateWords(memory, plan.state).maxFrameBytes = memory.byteLength
+    const words = new StateWords(memory, plan.state)
+    words.maxFrameBytes = memory.byteLength
+    // Some frames are padded, and some are not.
+    words.paddingLimitBytes = SEGMENT_BYTES
     this.#memory = memory
     this.#plan = plan
     // A socket of a pair has no name. It sends to the other socket, and the sender's name is all zeros. So is
