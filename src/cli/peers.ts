@@ -67,12 +67,27 @@ export function renderPeers(report: PeersReport): string {
     'dropped',
   ]
   const wrong = peers.flatMap((peer) => complaints(peer, report).map((text) => `${peer.name}: ${text}`))
-  return [table([head, ...rows]), ...wrong.map((text) => stdoutColors.yellow(`! ${text}`))].join('\n')
+  return [
+    table([head, ...rows]),
+    ...introductions(peers),
+    ...wrong.map((text) => stdoutColors.yellow(`! ${text}`)),
+  ].join('\n')
+}
+
+/** A line for each introducer, with the names of those that it has introduced. */
+function introductions(peers: readonly PeerStatus[]): string[] {
+  const introducers = new Set(peers.flatMap(({ introduced_by }) => introduced_by ?? []))
+  return [...introducers].map((by) => {
+    const names = peers.filter(({ introduced_by }) => introduced_by === by).map(({ name }) => name)
+    return stdoutColors.dim(`introduced by ${by}: ${names.join(', ')}`)
+  })
 }
 
 /** What is wrong with a peer: sentences without a full stop. */
 export function complaints(peer: PeerStatus, { mtu_bytes, mtu_by, peers }: PeersReport): string[] {
   const { host, endpoint, trouble, underlay, state, heard_s, keepalives, privacy } = peer
+  if (endpoint === null && peer.introduced_by !== null && peer.introduced_by !== undefined)
+    return [`${peer.introduced_by} has introduced it, and it has not answered yet at any place that is known`]
   if (endpoint === null && privacy !== null && host === peer.name) return ['it has not come yet']
   if (endpoint === null) return [`not found yet: ${trouble ?? `${host} is being looked up`}`]
   const found: string[] = trouble === null ? [] : [trouble]

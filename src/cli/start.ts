@@ -43,6 +43,8 @@ export function addStart(program: Command): void {
     .option('--peer-key <key>', descriptionOf('public_key'))
     .option('--preshared-key-file <file>', descriptionOf('preshared_key_file'))
     .option('--persistent-keepalive <seconds>', descriptionOf('persistent_keepalive'))
+    .option('--introducer', descriptionOf('introducer'))
+    .option('--introduce', descriptionOf('introduce'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .option('--wireguard <wg0.conf>', 'read settings from a file for wg-quick(8); implies --mode tun')
     .addHelpText('after', EXAMPLES)

@@ -73,6 +73,10 @@ const KEYS_OF_PEER = {
     parseKeepalive,
     'seconds of silence after which a keepalive is sent, or off (default: off)',
   ).optional(),
+  introducer: z
+    .boolean({ error: 'use true or false' })
+    .describe('believe this peer when it introduces other hosts')
+    .optional(),
 } as const
 
 function choice<const T extends readonly string[]>(options: T) {
@@ -180,6 +184,9 @@ export const settingsSchema = z.strictObject({
   relay: flag()
     .default(false)
     .describe('mode tap: pass frames on between peers that cannot reach each other'),
+  introduce: flag()
+    .default(false)
+    .describe('introduce the peers to each other, so that they need not know each other'),
   accept_any: flag().default(false).describe('accept datagrams from any source, not only from the remote'),
   wait: flag()
     .default(false)
@@ -225,6 +232,8 @@ export type PeerSettings = Omit<z.output<typeof peerSchema>, 'name' | 'endpoint'
   readonly everything: boolean
   /** Undefined for a peer of a private tunnel that will contact this host first. */
   readonly endpoint: Remote | undefined
+  /** The peer that has introduced this one; undefined if it is in the settings. */
+  readonly introduced_by?: string
 }
 
 /**
@@ -242,8 +251,8 @@ export type Conflict = readonly [path: SettingPath, message: string]
 
 /** @returns the settings, or the conflict between them */
 export function settle(parsed: Parsed): Settings | Conflict {
-  const { remote, peers, public_key, preshared_key_file, persistent_keepalive, ...rest } = parsed
-  const keys = definedOf({ public_key, preshared_key_file, persistent_keepalive })
+  const { remote, peers, public_key, preshared_key_file, persistent_keepalive, introducer, ...rest } = parsed
+  const keys = definedOf({ public_key, preshared_key_file, persistent_keepalive, introducer })
   if (remote !== undefined && peers !== undefined)
     return [['peers'], 'the remote is one peer already; write all of them as peers, or only the remote']
   const [astray] = Object.keys(keys)
@@ -259,13 +268,14 @@ export function settle(parsed: Parsed): Settings | Conflict {
       name: names[index],
       endpoint: peer.endpoint,
       prefixes: peer.prefixes ?? [],
-      everything: given.length === 1 && saysNothing(peer),
+      everything: given.length === 1 && saysNothing(peer) && !peer.introducer,
     })),
   }
-  const silent = given.length === 1 ? -1 : given.findIndex(saysNothing)
+  const silent = given.findIndex((peer) => saysNothing(peer) && (given.length > 1 || peer.introducer))
   const pathOf = (index: number): SettingPath => (peers === undefined ? ['remote'] : ['peers', index])
   return (
     conflictOfDevice(settings) ??
+    conflictOfIntroductions(settings, peers === undefined) ??
     conflictOfKeys(settings, peers === undefined) ??
     conflictOfPeers(settings, pathOf, silent) ??
     settings
@@ -338,6 +348,31 @@ function conflictOfKeys(settings: Settings, single: boolean): Conflict | undefin
   }
   if (own !== undefined && accept_any)
     return [['accept_any'], 'makes no sense in a private tunnel, because keys tell who is who; leave it out']
+  return undefined
+}
+
+/** @param single as in {@link conflictOfKeys} */
+function conflictOfIntroductions(
+  { introduce, private_key_file, relay, peers }: Settings,
+  single: boolean,
+): Conflict | undefined {
+  const isPlain = private_key_file === undefined
+  const index = peers.findIndex(({ introducer }) => introducer)
+  if (isPlain && index >= 0)
+    return [
+      single ? ['introducer'] : ['peers', index, 'introducer'],
+      'is for private tunnels, because only keys tell members apart; give a private_key_file, or leave it out',
+    ]
+  if (isPlain && introduce)
+    return [
+      ['introduce'],
+      'is for private tunnels, because only keys tell members apart; give a private_key_file, or leave it out',
+    ]
+  if (introduce && relay)
+    return [
+      ['introduce'],
+      'makes no sense with relay, because frames would come twice, from here and from the peer itself; leave one of them out',
+    ]
   return undefined
 }
 

@@ -21,6 +21,7 @@ export const FAULT_PLACES = {
   reload: 'reading the settings again',
   service: 'telling the service manager how the tunnel is',
   metrics: 'telling metrics and health',
+  introductions: 'the introductions of members',
 } as const
 
 export type FaultPlace = keyof typeof FAULT_PLACES

@@ -22,6 +22,8 @@ export interface ReloaderOptions {
   /** Undefined if the tunnel is not private. */
   readonly privateSide: PrivateSide | undefined
   readonly log: Logger
+  /** The peers beside those of the settings, which others have introduced. */
+  readonly membersBeside: (settings: Settings) => readonly PeerSettings[]
 }
 
 /** What somebody wants instead of what runs. Their keys are checked. */
@@ -33,15 +35,23 @@ export interface Wanted {
   readonly identity: NewIdentity | undefined
 }
 
-/** The only way to other peers: reads the settings again, or takes what wg(8) sets. */
+/** The only way to other peers: reads the settings again, or takes what wg(8) sets, or what others introduce. */
 export class Reloader {
   readonly #options: ReloaderOptions
+  /** What a person wants: the settings of the file, or what wg(8) has made of them. */
+  #settings: Settings
   #trouble: string | undefined
   /** The changes that are running or waiting. */
   #changes: Promise<unknown> = Promise.resolve()
 
   constructor(options: ReloaderOptions) {
     this.#options = options
+    this.#settings = options.settings
+  }
+
+  /** What a person wants, without those whom others have introduced. */
+  get settings(): Settings {
+    return this.#settings
   }
 
   /** Why the last reload has changed nothing; undefined if it has, or if there was none. */
@@ -79,7 +89,7 @@ export class Reloader {
     then: () => void,
   ): Promise<PeerChanges | number> {
     return this.#inTurn(async () => {
-      const { settings } = this.#options.peers
+      const settings = this.#settings
       const now = wanted(settings.peers)
       if (typeof now === 'number') return now
       if (now.identity !== undefined) await this.#options.privateSide?.changeKey(now.identity)
@@ -89,6 +99,11 @@ export class Reloader {
     })
   }
 
+  /** The peers that others have introduced may be others now. @throws UserError when the tunnel stops */
+  followMembers(): Promise<PeerChanges> {
+    return this.#inTurn(() => this.#apply(this.#settings, undefined, true))
+  }
+
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#changes.then(work)
     this.#changes = done.catch(() => {})
@@ -96,8 +111,12 @@ export class Reloader {
   }
 
   async #apply(settings: Settings, placed?: ReadonlySet<string>, areChecked?: boolean): Promise<PeerChanges> {
+    const { peers, membersBeside } = this.#options
     try {
-      return await this.#options.peers.apply(settings, placed, areChecked)
+      const all = [...settings.peers, ...membersBeside(settings)]
+      const changes = await peers.apply({ ...settings, peers: all }, placed, areChecked)
+      this.#settings = settings
+      return changes
     } finally {
       // The peers hold copies of their own.
       for (const { preshared_key_file } of settings.peers) preshared_key_file?.wipe()

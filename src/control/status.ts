@@ -48,6 +48,14 @@ export const DROP_REASONS = {
     'dropControlLocal',
     'a control frame that came from the device, but only this program may send any',
   ],
+  introduction_unasked: [
+    'dropIntroductionUnasked',
+    'an introduction by a peer that is no introducer, or a question for some that this host does not answer',
+  ],
+  introduction_refused: [
+    'dropIntroductionRefused',
+    'an introduction that this host does not believe; the log says why',
+  ],
   no_keypair: ['dropNoKeypair', 'no handshake with the other host yet, so no key to seal it with'],
   unknown_index: ['dropUnknownIndex', 'sealed with keys that this host does not have (any more)'],
   not_authentic: ['dropNotAuthentic', 'forged, or damaged on the way'],
@@ -138,8 +146,10 @@ export interface PeerStatus {
   readonly datapath: { readonly by: 'kernel' | 'workers'; readonly reason: WorkerReason | null }
   /** Null if the tunnel is not private. */
   readonly privacy: PrivacyStatus | null
-  /** The overlay addresses and prefixes that the settings give to it. */
+  /** The overlay addresses and prefixes that the settings give to it, or its introduction. */
   readonly overlay: readonly string[]
+  /** The peer that has introduced it; null if it is in the settings. */
+  readonly introduced_by: string | null
   readonly outbound: PeerTraffic
   readonly inbound: PeerTraffic
 }

@@ -5,6 +5,7 @@ import { formatPrefix } from '../config/values.js'
 import type { FdbReport } from './addresses.js'
 import { type Health, Vitals } from './health.js'
 import { IcmpWatch } from './icmp-watch.js'
+import { Mesh } from './mesh/mesh.js'
 import { OffloadWatch } from './offload.js'
 import { openDevice } from './open-device.js'
 import { makeParts, type Parts, type PartsOptions } from './parts.js'
@@ -22,6 +23,9 @@ import { UnderlayDrops } from './underlay-drops.js'
 import { WgSide } from './wg-side.js'
 
 const TICK_MS = 1_000
+
+/** How often we look whom others introduce, and whom we introduce. */
+const MESH_MS = 100
 
 /** How often we ask rtnetlink whether a route or an interface has changed, and look at the kernel's own datapath. */
 const ROUTES_MS = 200
@@ -77,6 +81,8 @@ export class Tunnel {
   readonly #routes: PeerRoutes
   readonly #vitals: Vitals
   readonly #wgSide: WgSide
+  /** Undefined if the tunnel is not private. */
+  readonly #mesh: Mesh | undefined
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
     const { settings, platform, log, reread, faults } = options
@@ -93,7 +99,16 @@ export class Tunnel {
     this.#offloadWatch = new OffloadWatch(tables.offloads, settings.offload === 'auto', log)
     this.#twinWatch = new TwinWatch(parts.addresses, parts.roster, log)
     this.#strangerWatch = new StrangerWatch(tables.stranger, parts.roster, log)
-    this.#reloader = new Reloader({ settings, reread, peers, privateSide: parts.privateSide, log })
+    const membersBeside = (wanted: Settings) => this.#mesh?.membersBeside(wanted) ?? []
+    this.#reloader = new Reloader({
+      settings,
+      reread,
+      peers,
+      privateSide: parts.privateSide,
+      log,
+      membersBeside,
+    })
+    this.#mesh = this.#meshOf()
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const [routes, underlayDrops] = [this.#routes, this.#underlayDrops]
     this.#reporter = new Reporter({ ...parts, settings, platform, opened, routes, underlayDrops, faults })
@@ -210,6 +225,23 @@ export class Tunnel {
     this.#options.faults.run('datapath', () => this.#parts.datapath.look())
   }
 
+  /** Hosts that find each other: only keys tell them apart. */
+  #meshOf(): Mesh | undefined {
+    const { privateSide } = this.#parts
+    if (privateSide === undefined) return undefined
+    return new Mesh({
+      ...this.#options,
+      ...this.#parts,
+      privateSide,
+      wanted: () => this.#reloader.settings,
+      follow: () => this.#reloader.followMembers(),
+      onPeers: () => {
+        this.#peersChanged()
+        void this.#followRoutes().then(() => this.#routes.look())
+      },
+    })
+  }
+
   /** Makes the routes to the peers. Their datagrams may get a mark then. */
   async #followRoutes(follow: () => Promise<unknown> = () => this.#routes.follow()): Promise<void> {
     const { device, peers } = this.#parts
@@ -271,6 +303,9 @@ export class Tunnel {
         device.followAfter(() => peers.followUnderlays())
       }),
       clock.every(ROUTES_MS, () => faults.run('datapath', () => datapath.look())),
+      ...(this.#mesh === undefined
+        ? []
+        : [clock.every(MESH_MS, () => faults.run('introductions', () => this.#mesh?.tick()))]),
     ]
     for (const timer of timers) this.#resources.defer(() => timer.cancel())
   }

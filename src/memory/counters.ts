@@ -52,6 +52,8 @@ export const COUNTERS = [
   'dropControlFull',
   'dropControlMalformed',
   'dropControlLocal',
+  'dropIntroductionUnasked',
+  'dropIntroductionRefused',
   'dropOverPath',
   'fragmentedFrames',
   'tooBigAnswers',

@@ -13,8 +13,8 @@ const ROW_WORD = 2
 const BYTES_WORD = 3
 const HEAD_AT = RECORD_ALIGN
 
-/** Main sees at most this many bytes of a message. */
-export const HEAD_BYTES = 256
+/** Main sees at most this many bytes of a message. The longest introduction fits in (wire/introduction.ts). */
+export const HEAD_BYTES = 512
 
 export const MAILBOX_DATA_BYTES = 64 * 1024
 

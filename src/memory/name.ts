@@ -21,6 +21,9 @@ export function encodeName(sockaddr: Uint8Array, local: Uint8Array, bearsLocal: 
   return bytes
 }
 
+/** A local address that is not known. */
+export const NO_LOCAL: Uint8Array = new Uint8Array(LOCAL_BYTES)
+
 /** The parts of a name. */
 export const sockaddrIn = (name: Uint8Array) => name.subarray(0, SOCKADDR_BYTES)
 export const localIn = (name: Uint8Array) => name.subarray(NAME.local, NAME_BYTES)

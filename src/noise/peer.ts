@@ -228,11 +228,25 @@ export class Peer {
     this.#sendInitiation(nowMs, nowMs)
   }
 
+  /**
+   * Begins a handshake with a peer of which nobody knows where it is. Unlike {@link initiate}, it does not wait for the
+   * answer to the one before, which went elsewhere or was lost at a firewall.
+   * @param places where it may be, as in {@link endpoint}. It is where its answer comes from
+   */
+  seek(places: readonly Uint8Array[], nowMs: number): void {
+    this.#begin(places, nowMs, nowMs)
+  }
+
   #sendInitiation(nowMs: number, startedMs: number): void {
     const { endpoint } = this
-    const { protocol, own, keypairs, random } = this.#context
-    if (own === undefined || endpoint === undefined) return
+    if (endpoint === undefined) return
     if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs) return
+    this.#begin([endpoint], nowMs, startedMs)
+  }
+
+  #begin(places: readonly Uint8Array[], nowMs: number, startedMs: number): void {
+    const { protocol, own, keypairs, random } = this.#context
+    if (own === undefined) return
     this.#endAttempt()
     const index = keypairs.reserve(this.row)
     if (index === undefined) return
@@ -251,7 +265,7 @@ export class Peer {
     this.#attempt = { index, initiated, startedMs, retransmitHandshakeMs: retryMs, sentMs }
     this.#initiationSentMs = nowMs
     this.#authenticatedPacketTraversed(nowMs)
-    this.#context.send(message, endpoint)
+    for (const place of places) this.#context.send(message, place)
   }
 
   #endAttempt(): void {

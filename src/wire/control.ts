@@ -19,6 +19,8 @@ import type { DeviceMode } from './mode.js'
  *
  * An acknowledgement of a hello has two more bytes after the token: the path MTU from its sender to the asker, 0 if it
  * is not known. Ends that do not know of them ignore them, and send none.
+ *
+ * An ask and an introduction have their content after the token, and its bytes in `size`.
  */
 const ETHERTYPE_CONTROL = 0x88b5
 const IPPROTO_CONTROL = 253
@@ -39,11 +41,20 @@ const VERSION = 1
 const BODY = { magic: 0, version: 4, type: 5, size: 6, token: 8, bytes: 16, pathMtu: 16 } as const
 const PATH_MTU_BYTES = 2
 
-const CONTROL_TYPES = ['hello', 'hello_ack', 'probe', 'probe_ack', 'kernel_ack'] as const
+const CONTROL_TYPES = [
+  'hello',
+  'hello_ack',
+  'probe',
+  'probe_ack',
+  'kernel_ack',
+  'ask',
+  'introduction',
+] as const
 /**
  * `hello` is a keepalive. `probe` is padded to the size that is tried. `…_ack` is the answer. `kernel_ack` answers a
- * probe of the kernel's own datapath (bpf/layout.ts): its token is the probe's source, a MAC, as a number. On the wire:
- * from 1.
+ * probe of the kernel's own datapath (bpf/layout.ts): its token is the probe's source, a MAC, as a number. `ask` and
+ * `introduction` have content (wire/introduction.ts). On the wire: from 1. An end that does not know a type drops the
+ * frame.
  */
 export type ControlType = (typeof CONTROL_TYPES)[number]
 
@@ -55,6 +66,8 @@ export interface ControlMessage {
   readonly sizeBytes: number
   /** In an acknowledgement of a hello: the path MTU from its sender to the asker; undefined if it is not known. */
   readonly pathMtuBytes?: number | undefined
+  /** What an `ask` or an `introduction` says. */
+  readonly content?: Uint8Array | undefined
 }
 
 function headerBytes(mode: DeviceMode): number {
@@ -70,7 +83,7 @@ export function controlFrameBytes(mode: DeviceMode): number {
 export function writeControl(
   mode: DeviceMode,
   message: ControlMessage,
-  bytes = controlFrameBytes(mode) + (message.type === 'hello_ack' ? PATH_MTU_BYTES : 0),
+  bytes = controlFrameBytes(mode) + moreBytes(message),
 ): Uint8Array {
   if (bytes < controlFrameBytes(mode) || bytes > 0xffff)
     throw new RangeError(`a control frame cannot have ${bytes} bytes`)
@@ -93,11 +106,22 @@ export function writeControl(
   view.setUint32(body + BODY.magic, MAGIC)
   view.setUint8(body + BODY.version, VERSION)
   view.setUint8(body + BODY.type, 1 + CONTROL_TYPES.indexOf(message.type))
-  view.setUint16(body + BODY.size, message.sizeBytes)
+  view.setUint16(body + BODY.size, message.content?.length ?? message.sizeBytes)
   view.setBigUint64(body + BODY.token, message.token)
   if (message.type === 'hello_ack' && bytes >= body + BODY.bytes + PATH_MTU_BYTES)
     view.setUint16(body + BODY.pathMtu, message.pathMtuBytes ?? 0)
+  if (hasContent(message.type)) frame.set(message.content ?? [], body + BODY.bytes)
   return frame
+}
+
+function hasContent(type: ControlType): boolean {
+  return type === 'ask' || type === 'introduction'
+}
+
+/** The bytes after the token. */
+function moreBytes({ type, content }: ControlMessage): number {
+  if (type === 'hello_ack') return PATH_MTU_BYTES
+  return hasContent(type) ? (content?.length ?? 0) : 0
 }
 
 /**
@@ -124,7 +148,7 @@ export function isControl(view: DataView, frame: number, bytes: number, tap: boo
 
 /**
  * Reads a control frame.
- * @param head its first bytes: at least {@link controlFrameBytes}, if it has so many
+ * @param head its first bytes: at least {@link controlFrameBytes}, if it has so many; of an ask or an introduction, all
  * @param bytes the length of the whole frame
  * @returns undefined if the frame is malformed or of another version
  */
@@ -143,11 +167,15 @@ export function readControl(mode: DeviceMode, head: Uint8Array, bytes: number): 
   if (type === undefined) return undefined
   const tells = type === 'hello_ack' && head.length >= body + BODY.bytes + PATH_MTU_BYTES
   const pathMtuBytes = (tells && view.getUint16(body + BODY.pathMtu)) || undefined
+  const sizeBytes = view.getUint16(body + BODY.size)
+  const content = hasContent(type) ? head.slice(body + BODY.bytes, body + BODY.bytes + sizeBytes) : undefined
+  if (content !== undefined && content.length < sizeBytes) return undefined
   return {
     type,
     token: view.getBigUint64(body + BODY.token),
-    sizeBytes: view.getUint16(body + BODY.size),
+    sizeBytes,
     ...(pathMtuBytes === undefined ? {} : { pathMtuBytes }),
+    ...(content === undefined ? {} : { content }),
   }
 }
 

@@ -57,6 +57,8 @@ export interface SimSettings {
 
 /** Room for reloads beside the peers of the start. */
 const LEAST_ROWS = 16
+/** Room for those whom an introducer introduces. */
+const MEMBER_ROWS = 64
 
 /** A host that runs main's real code, in simulated time and on a simulated network. */
 export class SimHost {
@@ -138,7 +140,9 @@ export class SimHost {
     this.#signal = new AbortController()
     const { time, network, dns, random } = this.#around
     const settings = this.#settings()
-    const peerRows = 2 ** Math.ceil(Math.log2(Math.max(LEAST_ROWS, settings.peers.length)))
+    const leastRows =
+      settings.introduce || settings.peers.some(({ introducer }) => introducer) ? MEMBER_ROWS : LEAST_ROWS
+    const peerRows = 2 ** Math.ceil(Math.log2(Math.max(leastRows, settings.peers.length)))
     const platform = new SimPlatform({
       time,
       network,

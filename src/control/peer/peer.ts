@@ -102,6 +102,15 @@ export class Peer implements RosterPeer, LocatedPeer {
     return this.#life.state
   }
 
+  /**
+   * Whether its overlay addresses lead to it. To a peer that was introduced they do while there is a session. Until then
+   * what is for them goes where it has gone before.
+   */
+  get carries(): boolean {
+    if (this.settings.introduced_by === undefined) return true
+    return this.state !== 'down' && this.#context.privateSide?.peer(this.row)?.hasKeypair === true
+  }
+
   get hasRoamed(): boolean {
     return this.#roaming.hasRoamed
   }
@@ -263,6 +272,7 @@ export class Peer implements RosterPeer, LocatedPeer {
       datapath: { by: reason === null ? 'kernel' : 'workers', reason },
       privacy: privateSide?.status(this.row) ?? null,
       overlay: [...addresses, ...prefixes.map(formatPrefix)],
+      introduced_by: this.settings.introduced_by ?? null,
       ...this.#traffic.status(),
     }
   }

@@ -32,6 +32,11 @@ function identityOf({ public_key, endpoint }: PeerSettings): string {
   return public_key === undefined ? `${endpoint?.host} ${endpoint?.port}` : formatKey(public_key)
 }
 
+/** The settings of a peer that is not where its addresses lead yet. */
+function nowhere({ settings }: Peer): PeerSettings {
+  return { ...settings, addresses: [], prefixes: [] }
+}
+
 const NOBODY: ReadonlySet<string> = new Set()
 
 /** The names of the peers that were added, removed or changed. */
@@ -53,6 +58,8 @@ export class Peers {
   readonly #locals: Rates
   #settings: Settings
   #started = false
+  /** The rows whose peers had their addresses at the last {@link configure}. */
+  #carrying: readonly number[] = []
 
   constructor(context: PeersContext) {
     this.#context = context
@@ -150,7 +157,14 @@ export class Peers {
     const { addresses, settings, tables } = this.#context
     const { all } = this.#roster
     tables.words.acceptAny = settings.accept_any ? (all[0]?.row ?? -1) : -1
-    addresses.configure(all)
+    addresses.configure(all.map((peer) => (peer.carries ? peer : { row: peer.row, settings: nowhere(peer) })))
+    this.#carrying = all.filter(({ carries }) => carries).map(({ row }) => row)
+  }
+
+  /** Introduced peers get their addresses when there is a session, and lose them when they are down. */
+  followCarrying(): void {
+    const rows = this.#roster.all.filter(({ carries }) => carries).map(({ row }) => row)
+    if (!isDeepStrictEqual(rows, this.#carrying)) this.configure()
   }
 
   /** Must be called once a second. */
@@ -209,11 +223,6 @@ export class Peers {
       if (settled === undefined) throw new UserError(`there is no room for ${waiting.length} of the peers`)
       await settled
     }
-  }
-
-  /** The settings of the last {@link apply}, with the peers that there are. */
-  get settings(): Settings {
-    return { ...this.#settings, peers: this.#roster.all.map(({ settings }) => settings) }
   }
 
   /** What `settings` change, by the names of the peers. */

@@ -288,6 +288,11 @@ export class PrivateSide {
     this.#turn ??= this.#options.platform.clock.after(1, () => this.#beginMore())
   }
 
+  /** Begins a handshake with a peer that may be at any of these places (memory/name.ts). */
+  seek(row: number, places: readonly Uint8Array[]): void {
+    this.#handshakes.peer(row)?.seek(places, this.#nowMs)
+  }
+
   /** Begins those handshakes that did not fit into the last turn. */
   #beginMore(): void {
     this.#turn = undefined

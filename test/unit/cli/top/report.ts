@@ -29,6 +29,7 @@ export function peerOf(name: string, changes: Partial<PeerStatus> = {}): PeerSta
     datapath: { by: 'kernel', reason: null },
     privacy: null,
     overlay: [],
+    introduced_by: null,
     outbound: { frames: 0, bytes: 0, dropped: 0 },
     inbound: { frames: 0, bytes: 0, dropped: 0 },
     ...changes,

@@ -1,0 +1,200 @@
+import ipaddr from 'ipaddr.js'
+import { MAX_OVERLAY, MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
+import {
+  addressBits,
+  formatPrefix,
+  type Network,
+  parsePeerAddress,
+  parsePeerName,
+  parsePrefix,
+} from '../../config/values.js'
+import { formatKey } from '../../key-text.js'
+import type { ToldMember } from '../../wire/introduction.js'
+import { networkOf, networksOf } from './member.js'
+import { isPartOf, isWithin, type NumericNetwork, numeric, overlaps } from './networks.js'
+
+/** A member, as one introducer tells it. */
+export interface Told {
+  /** The introducer: a peer of the settings. */
+  readonly by: string
+  readonly member: ToldMember
+}
+
+/** A member that is not believed, or not all of it. */
+export interface Refusal {
+  /** Its public key, in base64. */
+  readonly key: string
+  readonly by: string
+  /** A sentence for a person. */
+  readonly why: string
+  /** Whether this may be somebody who wants to be taken for another one. */
+  readonly isLoud: boolean
+}
+
+export interface Belief {
+  /** The peers beside those of the settings. */
+  readonly members: readonly PeerSettings[]
+  readonly refusals: readonly Refusal[]
+}
+
+export interface Known {
+  /** What a person has written. It is never changed by what is told. */
+  readonly settings: Pick<Settings, 'peers' | 'local' | 'mode'>
+  /** This host's public key, in base64. */
+  readonly ownKey: string | undefined
+  /** The public keys, in base64, by the names with which they were believed before. */
+  readonly pins: ReadonlyMap<string, string>
+  /** Whether a host can have this public key. */
+  readonly isPossible: (settings: PeerSettings) => boolean
+}
+
+/**
+ * Whom to believe, on the word of introducers:
+ *
+ * - What the settings say of a peer stays as it is.
+ * - A name keeps the key with which it was known first.
+ * - A member has only addresses in this host's overlay networks, or in those of its introducer. It has none that this
+ *   host or another peer has.
+ * - Of two introducers, the first one that has told of a member is believed.
+ *
+ * @param told in the order in which they were told first
+ */
+export function believe(told: readonly Told[], known: Known): Belief {
+  const { peers, local } = known.settings
+  const state: State = {
+    ...known,
+    members: new Map(),
+    all: peers.map(placed),
+    hosts: local.map(({ address, family }) => numeric({ address, prefixLength: addressBits(family) })),
+    overlay: local.map(numeric),
+  }
+  const refusals: Refusal[] = []
+  for (const each of told) {
+    const key = formatKey(each.member.publicKey)
+    if (key === known.ownKey || known.settings.peers.some((peer) => isOf(peer, key))) continue
+    const found = examine(each, key, state)
+    if ('why' in found) refusals.push({ key, by: each.by, ...found })
+    else if (!state.members.has(key)) {
+      state.members.set(key, found)
+      state.all.push(placed(found))
+    }
+  }
+  return { members: [...state.members.values()], refusals }
+}
+
+interface State extends Known {
+  /** Those that are believed so far, by public key. */
+  readonly members: Map<string, PeerSettings>
+  /** The same, and the peers of the settings. */
+  readonly all: Placed[]
+  /** This host's overlay addresses, and their networks. */
+  readonly hosts: readonly NumericNetwork[]
+  readonly overlay: readonly NumericNetwork[]
+}
+
+interface Placed {
+  readonly peer: PeerSettings
+  readonly networks: readonly NumericNetwork[]
+}
+
+const placed = (peer: PeerSettings): Placed => ({ peer, networks: networksOf(peer).map(numeric) })
+
+type No = Pick<Refusal, 'why' | 'isLoud'>
+
+const no = (why: string, isLoud = false): No => ({ why, isLoud })
+
+/** @returns the settings of the peer that it would be, or why it is refused */
+function examine({ by, member }: Told, key: string, state: State): PeerSettings | No {
+  const settings = peerOf(member, by, state.settings.mode)
+  if (typeof settings === 'string') return no(`${by} introduces ${quoted(member.name)} ${settings}`)
+  const { name } = settings
+  const before = state.members.get(key)
+  if (before !== undefined) {
+    if (before.name === name && sameNetworks(before, settings)) return before
+    return no(
+      `${by} introduces ${name} (${key}) in another way than ${before.introduced_by} does, which told of it first; ${before.introduced_by} is believed`,
+    )
+  }
+  const other = keyOf(name, state)
+  if (other !== undefined && other !== key)
+    return no(
+      `${by} introduces ${name} with the key ${key}, but ${name} is known to have ${other}: somebody may want to be taken for ${name}; if ${name} has a new key, write it into the settings of this host`,
+      true,
+    )
+  const wrong = conflictOf(placed(settings).networks, by, state)
+  if (wrong !== undefined) return no(`${by} introduces ${name} with ${wrong}`, true)
+  const overlay = state.all.reduce((sum, it) => sum + it.networks.length, networksOf(settings).length)
+  if (state.all.length >= MAX_PEERS || overlay > MAX_OVERLAY)
+    return no(
+      `there is no room for ${name}, whom ${by} introduces: ${MAX_PEERS} peers and ${MAX_OVERLAY} of their addresses and prefixes are the most`,
+    )
+  if (!state.isPossible(settings)) return no(`${by} introduces ${name} with a key that no host can have`)
+  return settings
+}
+
+/** The key that a name is known with. */
+function keyOf(name: string, { all, pins }: State): string | undefined {
+  const found = all.find(({ peer }) => peer.name === name)?.peer.public_key
+  return found === undefined ? pins.get(name) : formatKey(found)
+}
+
+/** The rest of a sentence, if one of the networks cannot be a member's; undefined if all can. */
+function conflictOf(networks: readonly NumericNetwork[], by: string, state: State): string | undefined {
+  const { all, hosts, overlay, settings } = state
+  const introducer = all.find(({ peer }) => peer.name === by)?.networks ?? []
+  for (const network of networks) {
+    const own = hosts.find((it) => isWithin(it, network))
+    if (own !== undefined) return `${network.text}, but this host has ${own.text}`
+    // A part of what the introducer has, it may give to others.
+    for (const { peer, networks: others } of all)
+      for (const it of others)
+        if (overlaps(network, it) && !(peer.name === by && isPartOf(network, it)))
+          return `${network.text}, but ${peer.name} has ${it.text}`
+    const isOurs = [...overlay, ...introducer].some((it) => isWithin(network, it))
+    // In mode tap the addresses only say who is asked for them by ARP.
+    if (!isOurs && settings.mode === 'tun')
+      return `${network.text}, which is neither in an overlay network of this host nor in a prefix of ${by}`
+  }
+  return undefined
+}
+
+/** The settings of a member, or what is wrong with it: the rest of a sentence. */
+function peerOf({ publicKey, name, networks }: ToldMember, by: string, mode: Settings['mode']) {
+  try {
+    const all = networks.map(networkOf)
+    const hosts = all.filter(isHost).map(({ address }) => parsePeerAddress(address))
+    const prefixes = all.filter((it) => !isHost(it)).map((it) => parsePrefix(formatPrefix(it)))
+    if (mode === 'tap' && prefixes.length > 0)
+      return `with the prefix ${formatPrefix(prefixes[0])}, and in mode tap a peer has only addresses`
+    return {
+      name: parsePeerName(name),
+      endpoint: undefined,
+      addresses: hosts,
+      prefixes,
+      macs: [],
+      everything: false,
+      public_key: Buffer.from(publicKey),
+      preshared_key_file: undefined,
+      persistent_keepalive: undefined,
+      introduced_by: by,
+    }
+  } catch (error) {
+    if (error instanceof RangeError) return `in a way that makes no sense: ${error.message}`
+    throw error
+  }
+}
+
+function isHost({ address, prefixLength }: Network): boolean {
+  return prefixLength === addressBits(ipaddr.parse(address).kind())
+}
+
+function sameNetworks(a: PeerSettings, b: PeerSettings): boolean {
+  const text = (it: PeerSettings) => networksOf(it).map(formatPrefix).join()
+  return text(a) === text(b)
+}
+
+function isOf({ public_key }: PeerSettings, key: string): boolean {
+  return public_key !== undefined && formatKey(public_key) === key
+}
+
+const quoted = (name: string) => JSON.stringify(name)

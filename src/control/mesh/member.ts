@@ -1,0 +1,80 @@
+import ipaddr from 'ipaddr.js'
+import type { PeerSettings } from '../../config/schema.js'
+import { addressBits, isAddress, type Network } from '../../config/values.js'
+import type { Endpoint } from '../../linux/sockaddr.js'
+import {
+  MAX_MEMBER_BYTES,
+  MAX_TOLD_ENDPOINTS,
+  type ToldEndpoint,
+  type ToldMember,
+  type ToldNetwork,
+  writeMember,
+} from '../../wire/introduction.js'
+
+/** A peer, as an introducer knows it. */
+export interface KnownMember {
+  readonly settings: PeerSettings
+  /** Where it is, or was last; undefined if that was never known. */
+  readonly endpoint: Endpoint | undefined
+}
+
+/**
+ * How an introducer tells its peer to others; undefined if it has no public key, or so many networks that it does not
+ * fit.
+ */
+export function toldOf({ settings, endpoint }: KnownMember): ToldMember | undefined {
+  const { public_key, name, addresses, prefixes } = settings
+  if (public_key === undefined) return undefined
+  const networks = [...addresses.map(hostNetwork), ...prefixes].map(
+    ({ address, prefixLength }): ToldNetwork => ({ address: bytesOf(address), prefixLength }),
+  )
+  const told: ToldMember = {
+    publicKey: Uint8Array.from(public_key),
+    name,
+    networks,
+    endpoints: endpointsOf(settings, endpoint),
+  }
+  if (networks.length > 0xff || writeMember(told).length > MAX_MEMBER_BYTES) return undefined
+  return told
+}
+
+/** The endpoint of the settings, if it is an address, and where this host sees it. */
+function endpointsOf({ endpoint: configured }: PeerSettings, seen: Endpoint | undefined): ToldEndpoint[] {
+  const all = [
+    ...(seen === undefined ? [] : [seen]),
+    ...(configured !== undefined && isAddress(configured.host)
+      ? [{ address: configured.host, port: configured.port }]
+      : []),
+  ]
+  // A zone says nothing to another host, and so does an address that has one.
+  const some = all.filter(({ address }) => !address.includes('%'))
+  const told = some.map(({ address, port }) => ({ address: bytesOf(address), port }))
+  return told
+    .filter((it, at) => told.findIndex((other) => isSame(it, other)) === at)
+    .slice(0, MAX_TOLD_ENDPOINTS)
+}
+
+function isSame(a: ToldEndpoint, b: ToldEndpoint): boolean {
+  return a.port === b.port && Buffer.from(a.address).equals(b.address)
+}
+
+function hostNetwork(address: string): Network {
+  return { address, prefixLength: addressBits(address.includes(':') ? 'ipv6' : 'ipv4') }
+}
+
+function bytesOf(address: string): Uint8Array {
+  return Uint8Array.from(ipaddr.parse(address).toByteArray())
+}
+
+export function networkOf({ address, prefixLength }: ToldNetwork): Network {
+  return { address: ipaddr.fromByteArray([...address]).toString(), prefixLength }
+}
+
+export function endpointOf({ address, port }: ToldEndpoint): Endpoint {
+  return { address: ipaddr.process(ipaddr.fromByteArray([...address]).toString()).toString(), port }
+}
+
+/** The networks that the settings give to a peer. Of one that has everything, none is told. */
+export function networksOf({ addresses, prefixes }: PeerSettings): Network[] {
+  return [...addresses.map(hostNetwork), ...prefixes]
+}

@@ -1,0 +1,77 @@
+import type { Endpoint } from '../../linux/sockaddr.js'
+import { Rates } from '../../rates.js'
+
+/**
+ * How many datagrams go in a second, and in one burst, to places where peers may be, of all peers together. Who tells of
+ * a place may want them to go to somebody else.
+ */
+const TRIES_PER_SECOND = 16
+const TRIES_BURST = 32
+
+/** The pauses after each try of a peer. The last one stays. */
+const PAUSES_MS = [500, 1_000, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000] as const
+
+interface Sought {
+  places: string
+  tries: number
+  nextMs: number
+}
+
+/** A peer that has no session. */
+export interface Wanted {
+  /** Its public key, in base64. */
+  readonly key: string
+  /** Where it may be. */
+  readonly places: readonly Endpoint[]
+}
+
+/** Says when which peer is looked for, and where. There is one budget for all. */
+export class Tries {
+  readonly #budget = new Rates(1, TRIES_PER_SECOND, TRIES_BURST)
+  readonly #sought = new Map<string, Sought>()
+  readonly #jitter: () => number
+
+  /** @param jitter a number from 0 to 1: pauses are so much longer, in fifths, so that ends do not go on in step */
+  constructor(jitter: () => number) {
+    this.#jitter = jitter
+  }
+
+  /**
+   * Must be called often.
+   * @param wanted all that have no session now. One that is new, or may be at other places than before, has its turn at
+   *   once
+   * @returns those whose turn it is, with as many of their places as the budget allows
+   */
+  due(wanted: readonly Wanted[], nowMs: number): Wanted[] {
+    const keys = new Set(wanted.map(({ key }) => key))
+    for (const key of this.#sought.keys()) if (!keys.has(key)) this.#sought.delete(key)
+    const some = wanted
+      .filter(({ places }) => places.length > 0)
+      .map((it) => [it, this.#seek(it, nowMs)] as const)
+      .filter(([, { nextMs }]) => nextMs <= nowMs)
+    // Who has waited longest is first, if the budget is not enough for all.
+    some.sort(([, a], [, b]) => a.nextMs - b.nextMs)
+    const found: Wanted[] = []
+    for (const [{ key, places }, sought] of some) {
+      const allowed = places.filter(() => this.#budget.allows(0, nowMs))
+      if (allowed.length === 0) break
+      const pauseMs = PAUSES_MS[Math.min(sought.tries++, PAUSES_MS.length - 1)]
+      sought.nextMs = nowMs + pauseMs * (1 + this.#jitter() / 5)
+      found.push({ key, places: allowed })
+    }
+    return found
+  }
+
+  #seek({ key, places }: Wanted, nowMs: number): Sought {
+    const text = places.map(({ address, port }) => `${address} ${port}`).join()
+    const before = this.#sought.get(key)
+    if (before?.places === text) return before
+    // Whoever tells of other places all the time does not get more tries for that.
+    const tries = before?.tries ?? 0
+    // Nor does one whose turn has not come yet lose its place.
+    const nextMs = Math.min(before?.nextMs ?? nowMs, nowMs)
+    const now = { places: text, tries: Math.min(tries, 2), nextMs }
+    this.#sought.set(key, now)
+    return now
+  }
+}
