@@ -86,8 +86,9 @@ function introductions(peers: readonly PeerStatus[]): string[] {
 /** What is wrong with a peer: sentences without a full stop. */
 export function complaints(peer: PeerStatus, { mtu_bytes, mtu_by, peers }: PeersReport): string[] {
   const { host, endpoint, trouble, underlay, state, heard_s, keepalives, privacy } = peer
-  if (endpoint === null && peer.introduced_by !== null && peer.introduced_by !== undefined)
-    return [`${peer.introduced_by} has introduced it, and it has not answered yet at any place that is known`]
+  // Who asks an older tunnel hears nothing of introductions.
+  if (endpoint === null && trouble === null && peer.introduced_by != null)
+    return [`${peer.introduced_by} has introduced it, and it has not answered at any place that is known`]
   if (endpoint === null && privacy !== null && host === peer.name) return ['it has not come yet']
   if (endpoint === null) return [`not found yet: ${trouble ?? `${host} is being looked up`}`]
   const found: string[] = trouble === null ? [] : [trouble]

@@ -290,6 +290,7 @@ t.test('defaults', async (t) => {
     table: 'auto',
     dns: [],
     relay: false,
+    introduce: false,
     accept_any: false,
     wait: false,
     log_level: 'info',
@@ -367,6 +368,7 @@ t.test('a file may say everything', async (t) => {
     dns: ['10.9.0.53', 'example.net'],
     metrics: { address: '::1', port: 9149 },
     relay: false,
+    introduce: false,
     accept_any: true,
     wait: true,
     log_level: 'debug',
@@ -413,6 +415,7 @@ t.test('a flag wins over the file, one that was not given does not', async (t) =
     mtu: 1400,
     log_level: 'warn',
     relay: false,
+    introduce: false,
     accept_any: true,
   } satisfies Partial<Record<keyof Settings, unknown>>)
 })
@@ -497,7 +500,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive'
+  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive, introducer'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
@@ -580,7 +583,7 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   [['local: [10.9.0.1]', 'peers:', '  - host-b', '  - host:c'], `:4: peers[1].endpoint: "c" ${NO_PORT}`],
   [
     ['local: [10.9.0.1]', 'peers:', '  - endpoint: b', '    endpont: c'],
-    ':4: peers[0].endpont: there is no setting "endpont" (did you mean "endpoint"?); there are name, endpoint, addresses, prefixes, macs, public_key, preshared_key_file, persistent_keepalive',
+    ':4: peers[0].endpont: there is no setting "endpont" (did you mean "endpoint"?); there are name, endpoint, addresses, prefixes, macs, public_key, preshared_key_file, persistent_keepalive, introducer',
   ],
   [
     ['local: [10.9.0.1]', 'peers:', '  - endpoint: b', '  - name: c'],
@@ -619,6 +622,18 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   [
     ['local: [10.9.0.1]', 'mode: tun', 'peers: [{endpoint: b, prefixes: [10.9.1.0/33]}]'],
     ':3: peers[0].prefixes: "10.9.1.0/33" has the prefix "33"; for 10.9.1.0 use a number from 0 to 32',
+  ],
+  [
+    ['local: [10.9.0.1]', 'peers:', '  - {endpoint: b, introducer: true}'],
+    ':3: peers[0].introducer: is for private tunnels, because only keys tell members apart; give a private_key_file, or leave it out',
+  ],
+  [
+    ['local: [10.9.0.1]', 'introduce: true', 'remote: b'],
+    ':2: introduce: is for private tunnels, because only keys tell members apart; give a private_key_file, or leave it out',
+  ],
+  [
+    ['local: [10.9.0.1]', 'remote: b', 'introducer: maybe'],
+    ':3: introducer: "maybe" is not right; use true or false',
   ],
   [
     ['local: [10.9.0.1]', 'relay: true', 'mode: tun', 'remote: b'],
