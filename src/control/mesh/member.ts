@@ -70,8 +70,16 @@ export function networkOf({ address, prefixLength }: ToldNetwork): Network {
   return { address: ipaddr.fromByteArray([...address]).toString(), prefixLength }
 }
 
-export function endpointOf({ address, port }: ToldEndpoint): Endpoint {
+function endpointOf({ address, port }: ToldEndpoint): Endpoint {
   return { address: ipaddr.process(ipaddr.fromByteArray([...address]).toString()).toString(), port }
+}
+
+/** Where no host is that others could reach, or where more than one is (with ipaddr.js's names). */
+const NO_PLACES: readonly string[] = ['loopback', 'linkLocal', 'multicast', 'broadcast', 'unspecified']
+
+/** The endpoints of a member at which it may be. */
+export function placesOf({ endpoints }: ToldMember): Endpoint[] {
+  return endpoints.map(endpointOf).filter(({ address }) => !NO_PLACES.includes(ipaddr.parse(address).range()))
 }
 
 /** The networks that the settings give to a peer. Of one that has everything, none is told. */

@@ -24,7 +24,7 @@ import type { PrivateSide } from '../private/private-side.js'
 import type { Tables } from '../tables.js'
 import { type Belief, believe, type Told } from './belief.js'
 import { Introducer } from './introducer.js'
-import { endpointOf, toldOf } from './member.js'
+import { placesOf, toldOf } from './member.js'
 import { Student } from './student.js'
 import { Tries } from './tries.js'
 
@@ -279,7 +279,7 @@ export class Mesh {
   /** Where the introducers say that a member may be. */
   #placesOf(key: string) {
     const told = [...this.#students.keys()].flatMap((by) => this.#told.get(`${by} ${key}`) ?? [])
-    const all = told.flatMap(({ member }) => member.endpoints.map(endpointOf))
+    const all = told.flatMap(({ member }) => placesOf(member))
     return all.filter(
       (it, at) => all.findIndex(({ address, port }) => address === it.address && port === it.port) === at,
     )
