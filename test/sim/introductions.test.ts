@@ -380,3 +380,32 @@ simTest('who asks a host that introduces nobody learns nothing, and asks seldom'
   const { introduction_unasked: asked } = hub.status().drops
   t.ok(asked > 0 && asked < 40, `${asked} questions in ten minutes`)
 })
+
+simTest(
+  'a member that sends with the address of a victim gets a few datagrams out of the others',
+  async (t, world) => {
+    const { hub, members } = await network(world, 10)
+    await join(world, [hub], members)
+    await timeUntil(world, allConnected(members))
+    const [attacker, ...others] = members
+    const victim = '203.0.113.9'
+    const times: number[] = []
+    // What comes for the victim does not come to the attacker.
+    world.network.swallows = ({ to }) => to.address === victim
+    world.network.watch = ({ from, to }) => {
+      if (to.address === victim && others.some(({ name }) => name === from)) times.push(world.time.nowMs)
+    }
+    attacker.attachment.addresses = [victim]
+    await world.pass(30_000)
+    t.match(hub.peer('m0').endpoint, victim, 'the hub follows, as any WireGuard does')
+    await world.run(Promise.all(others.map((it) => it.stop())))
+    times.length = 0
+    await world.run(Promise.all(others.map((it) => it.begin())))
+    await world.pass(60_000)
+    const told = others.filter((it) => known(it).includes('m0')).length
+    t.equal(told, 9, 'all others are told of that place')
+    t.comment(`${times.length} datagrams in a minute from 9 members`)
+    t.ok(times.length > 0 && times.length <= 9 * 12, `${times.length} datagrams in a minute from 9 members`)
+    t.notOk(others.some((it) => hasSession(it, 'm0')))
+  },
+)
