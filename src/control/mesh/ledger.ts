@@ -47,8 +47,9 @@ export class Ledger {
       if (text !== undefined && !now.has(key))
         this.#put(key, { kind: 'gone', publicKey: Buffer.from(key, 'base64') }, undefined, nowMs)
     for (const [key, member] of now) {
-      const text = Buffer.from(writeMember(member)).toString('latin1')
       const before = this.#entries.get(key)
+      if (before?.change.kind === 'member' && before.change.member === member) continue
+      const text = Buffer.from(writeMember(member)).toString('latin1')
       if (before?.text === text) continue
       const isSoon = before?.text !== undefined && nowMs - before.changedMs < CHANGE_MS
       if (!isSoon) this.#put(key, { kind: 'member', member }, text, nowMs)

@@ -24,7 +24,7 @@ import type { PrivateSide } from '../private/private-side.js'
 import type { Tables } from '../tables.js'
 import { type Belief, believe, type Told } from './belief.js'
 import { Introducer } from './introducer.js'
-import { placesOf, toldOf } from './member.js'
+import { type KnownMember, placesOf, toldOf } from './member.js'
 import { Student } from './student.js'
 import { Tries } from './tries.js'
 
@@ -71,6 +71,8 @@ export class Mesh {
   readonly #changed = new Set<string>()
   /** The key that each name was believed with first. */
   readonly #pins = new Map<string, string>()
+  /** How each peer was told last, by its row, and what that was made of. */
+  readonly #known = new Map<number, KnownMember & { readonly told: ToldMember | undefined }>()
   readonly #sentences = new Set<string>()
   #following = false
 
@@ -190,7 +192,12 @@ export class Mesh {
   get #members(): ToldMember[] {
     const own = this.#context.roster.all.filter(({ settings }) => settings.introduced_by === undefined)
     return own.flatMap((peer) => {
-      const told = toldOf(peer)
+      const { settings, endpoint, row } = peer
+      const before = this.#known.get(row)
+      // The same object as before, if nothing has changed: there may be hundreds, and this is often asked.
+      if (before?.settings === settings && before.endpoint === endpoint) return before.told ?? []
+      const told = toldOf({ settings, endpoint })
+      this.#known.set(row, { settings, endpoint, told })
       if (told === undefined)
         this.#say(
           `${peer.name} has so many addresses and prefixes that it cannot be introduced to others; write larger prefixes, or fewer of them`,
