@@ -4,7 +4,6 @@ import type { PeerSettings, Settings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
 import type { CounterName } from '../../memory/counters.js'
-import { encodeName, NO_LOCAL } from '../../memory/name.js'
 import { Rates } from '../../rates.js'
 import type { ControlMessage } from '../../wire/control.js'
 import {
@@ -25,8 +24,8 @@ import type { Tables } from '../tables.js'
 import { type Belief, believe, type Told } from './belief.js'
 import { Introducer } from './introducer.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
+import { Seeker } from './seeker.js'
 import { Student } from './student.js'
-import { Tries } from './tries.js'
 
 /** How many questions of one peer are answered in a second, and in one burst. A member has up to ten in a second. */
 const ASKS_PER_SECOND = 20
@@ -62,7 +61,7 @@ export class Mesh {
   /** Undefined if this host introduces nobody. */
   readonly #introducer: Introducer | undefined
   readonly #asks: Rates
-  readonly #tries: Tries
+  readonly #seeker: Seeker
   /** By the names of the introducers. */
   readonly #students = new Map<string, Student>()
   /** What the introducers have told, by introducer and public key, in the order in which they told it first. */
@@ -81,7 +80,7 @@ export class Mesh {
     const { settings, platform, tables, channel } = context
     const random = () => platform.random(4).readUInt32BE()
     this.#asks = new Rates(tables.peers.rows, ASKS_PER_SECOND, ASKS_BURST)
-    this.#tries = new Tries(() => random() / 2 ** 32)
+    this.#seeker = new Seeker(context)
     this.#introducer = settings.introduce
       ? new Introducer({
           newEpoch: random,
@@ -185,7 +184,7 @@ export class Mesh {
     for (const peer of roster.all) if (peer.settings.introducer) this.#ask(peer, nowMs)
     if (this.#changed.size > 0 && !this.#following) this.#follow()
     peers.followCarrying()
-    this.#try(nowMs)
+    this.#seeker.look((key) => this.#placesOf(key), nowMs)
   }
 
   /** Those whom this host introduces. */
@@ -261,26 +260,6 @@ export class Mesh {
       .finally(() => {
         this.#following = false
       })
-  }
-
-  /** Looks for the members that have no session. */
-  #try(nowMs: number): void {
-    const { faults, privateSide, roster } = this.#context
-    const sought = new Map(
-      roster.all.flatMap((peer) => {
-        const { public_key, introduced_by } = peer.settings
-        const isSought = introduced_by !== undefined && public_key !== undefined && !peer.carries
-        return isSought ? [[formatKey(public_key), peer] as const] : []
-      }),
-    )
-    if (sought.size === 0) return
-    const wanted = [...sought.keys()].map((key) => ({ key, places: this.#placesOf(key) }))
-    for (const { key, places } of this.#tries.due(wanted, nowMs)) {
-      const peer = sought.get(key) as Peer
-      const found = places.flatMap((it) => peer.place.tryLook(it)?.sockaddr ?? [])
-      const names = found.map((sockaddr) => encodeName(sockaddr, NO_LOCAL, false))
-      if (names.length > 0) faults.run('introductions', () => privateSide.seek(peer.row, names), peer.name)
-    }
   }
 
   /** Where the introducers say that a member may be. */
