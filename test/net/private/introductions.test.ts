@@ -1,53 +1,56 @@
 /** Four real hosts on one Ethernet: three of them know only the hub, and speak directly. */
+import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ok, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, pings, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
+
+/** A hub and members that know only the hub. @param prefix what the members' settings give to the hub beside its address */
+async function start(network: Network, keys: KeyFolder, mode: 'tap' | 'tun', prefix?: string) {
+  const pairs = network.hosts.map((_, index) => keys.make(`h${index}`))
+  const others = network.hosts.map((_, index) => index).slice(1)
+  const file = (index: number, ...lines: readonly string[]) =>
+    keys.write(
+      `h${index}.yaml`,
+      [
+        `mode: ${mode}`,
+        `local: [${network.overlay(index)}]`,
+        `private_key_file: ${pairs[index].file}`,
+        ...lines,
+      ].join('\n'),
+    )
+  const hubFile = file(
+    0,
+    'introduce: true',
+    'peers:',
+    ...others.map(
+      (index) =>
+        `  - {name: m${index}, public_key: "${pairs[index].publicKey}", addresses: [${network.overlay(index)}]}`,
+    ),
+  )
+  const more = prefix === undefined ? '' : `, prefixes: [${prefix}]`
+  const peer = `  - {name: hub, endpoint: ${network.underlay(0)}, public_key: "${pairs[0].publicKey}", addresses: [${network.overlay(0)}], introducer: true${more}}`
+  const hub = await startTunnel(network.hosts[0], '--config', hubFile)
+  const members = await Promise.all(
+    others.map((index) => startTunnel(network.hosts[index], '--config', file(index, 'peers:', peer))),
+  )
+  const introduced = async (index: number) =>
+    (await members[index].status(`${mode}0`)).peers.filter(({ introduced_by }) => introduced_by === 'hub')
+  await until('all know all', async () => {
+    const all = await Promise.all(members.map((_, index) => introduced(index)))
+    return all.every((peers) => peers.length === members.length - 1)
+  })
+  return { hub, members, introduced }
+}
 
 for (const mode of ['tun', 'tap'] as const)
   t.test(`members of a hub find each other, and the hub carries nothing: ${mode}`, async (t) => {
     using keys = new KeyFolder()
     using network = new Network(4)
     const device = `${mode}0`
-    const pairs = network.hosts.map((_, index) => keys.make(`h${index}`))
+    const { hub, members, introduced } = await start(network, keys, mode)
     const overlay = (index: number) => network.overlay(index)
-    const hubFile = keys.write(
-      'hub.yaml',
-      [
-        `mode: ${mode}`,
-        `local: [${overlay(0)}]`,
-        `private_key_file: ${pairs[0].file}`,
-        'introduce: true',
-        'peers:',
-        ...[1, 2, 3].map(
-          (index) =>
-            `  - {name: m${index}, public_key: "${pairs[index].publicKey}", addresses: [${overlay(index)}]}`,
-        ),
-      ].join('\n'),
-    )
-    const hub = await startTunnel(network.hosts[0], '--config', hubFile)
-    const members = await Promise.all(
-      [1, 2, 3].map(async (index) => {
-        const file = keys.write(
-          `m${index}.yaml`,
-          [
-            `mode: ${mode}`,
-            `local: [${overlay(index)}]`,
-            `private_key_file: ${pairs[index].file}`,
-            'peers:',
-            `  - {name: hub, endpoint: ${network.underlay(0)}, public_key: "${pairs[0].publicKey}", addresses: [${overlay(0)}], introducer: true}`,
-          ].join('\n'),
-        )
-        return startTunnel(network.hosts[index], '--config', file)
-      }),
-    )
-    const introduced = async (index: number) =>
-      (await members[index].status(device)).peers.filter(({ introduced_by }) => introduced_by === 'hub')
-    await until('all know all', async () => {
-      const all = await Promise.all(members.map((_, index) => introduced(index)))
-      return all.every((peers) => peers.length === 2)
-    })
     const startedMs = performance.now()
     for (const from of [1, 2, 3])
       for (const to of [1, 2, 3]) if (from !== to) await untilPing(network.hosts[from], overlay(to))
@@ -70,3 +73,32 @@ for (const mode of ['tun', 'tap'] as const)
     for (const peer of await introduced(0)) t.ok(peer.inbound.frames >= 20, `${peer.name} was heard directly`)
     await Promise.all([hub, ...members].map((it) => it.stop()))
   })
+
+t.test('until two members meet, and when their way is lost, a hub with a prefix passes it on', async (t) => {
+  using keys = new KeyFolder()
+  using network = new Network(3)
+  const [hubHost, a, b] = network.hosts
+  hubHost.run(() => writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'))
+  const block = async () => {
+    await ok(a, 'ip', 'route', 'add', 'blackhole', `${network.underlay(2)}/32`)
+    await ok(b, 'ip', 'route', 'add', 'blackhole', `${network.underlay(1)}/32`)
+  }
+  await block()
+  const { hub, members, introduced } = await start(network, keys, 'tun', '10.9.0.0/24')
+  const direct = async () => (await introduced(0))[0].inbound.frames
+  await untilPing(a, network.overlay(2))
+  t.equal(await direct(), 0, 'by the hub')
+  const pinging = ok(a, 'ping', '-q', '-c', '600', '-i', '0.02', network.overlay(2))
+  await sleep(500)
+  await ok(a, 'ip', 'route', 'del', 'blackhole', `${network.underlay(2)}/32`)
+  await ok(b, 'ip', 'route', 'del', 'blackhole', `${network.underlay(1)}/32`)
+  const received = Number(/ (\d+) received/.exec(await pinging)?.[1])
+  t.comment(`${600 - received} of 600 pings were lost at the change`)
+  t.ok(600 - received <= 15, `${received} pings were answered`)
+  t.ok((await direct()) > 50, 'directly now')
+  await block()
+  const lostMs = performance.now()
+  await until('it goes by the hub again', () => pings(a, network.overlay(2)), 40_000)
+  t.comment(`by the hub again after ${Math.round(performance.now() - lostMs)} ms`)
+  await Promise.all([hub, ...members].map((it) => it.stop()))
+})
