@@ -23,9 +23,9 @@ import type { PrivateSide } from '../private/private-side.js'
 import type { Tables } from '../tables.js'
 import { type Belief, believe, type Told } from './belief.js'
 import { Introducer } from './introducer.js'
+import { IntroducerClient } from './introducer-client.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
 import { Seeker } from './seeker.js'
-import { Student } from './student.js'
 
 /** How many questions of one peer are answered in a second, and in one burst. A member has up to ten in a second. */
 const ASKS_PER_SECOND = 20
@@ -63,7 +63,7 @@ export class Mesh {
   readonly #asks: Rates
   readonly #seeker: Seeker
   /** By the names of the introducers. */
-  readonly #students = new Map<string, Student>()
+  readonly #clients = new Map<string, IntroducerClient>()
   /** What the introducers have told, by introducer and public key, in the order in which they told it first. */
   readonly #told = new Map<string, Told>()
   /** The public keys, in base64, of the members that are told otherwise since the last look. */
@@ -149,20 +149,20 @@ export class Mesh {
 
   /** A peer introduces somebody. */
   #learn(peer: Peer, content: Uint8Array): void {
-    const student = peer.settings.introducer ? this.#studentOf(peer.name) : undefined
+    const client = peer.settings.introducer ? this.#clientOf(peer.name) : undefined
     const introduction = readIntroduction(content)
-    if (student === undefined) this.#count('dropIntroductionUnasked')
+    if (client === undefined) this.#count('dropIntroductionUnasked')
     else if (introduction === undefined) this.#count('dropControlMalformed')
-    else this.#note(peer.name, student, student.take(introduction))
+    else this.#note(peer.name, client, client.take(introduction))
   }
 
-  #studentOf(name: string): Student {
-    const student = this.#students.get(name) ?? new Student()
-    this.#students.set(name, student)
-    return student
+  #clientOf(name: string): IntroducerClient {
+    const client = this.#clients.get(name) ?? new IntroducerClient()
+    this.#clients.set(name, client)
+    return client
   }
 
-  #note(by: string, { members }: Student, changed: readonly string[]): void {
+  #note(by: string, { members }: IntroducerClient, changed: readonly string[]): void {
     if (changed.length === 0) return
     const now = new Map(members.map((member) => [formatKey(member.publicKey), member]))
     for (const key of changed) this.#tell(by, key, now.get(key))
@@ -207,9 +207,9 @@ export class Mesh {
 
   /** Who is no introducer any more, because a person wants it so, has told nothing. */
   #forgetFormer(): void {
-    for (const name of this.#students.keys()) {
+    for (const name of this.#clients.keys()) {
       if (this.#context.roster.get(name)?.settings.introducer) continue
-      this.#students.delete(name)
+      this.#clients.delete(name)
       for (const [place, { by, member }] of this.#told)
         if (by === name) {
           this.#told.delete(place)
@@ -222,11 +222,11 @@ export class Mesh {
     const { privateSide } = this.#context
     const session = privateSide.peer(row)
     const madeMs = session?.hasKeypair ? session.handshakeMs : undefined
-    const student = this.#studentOf(name)
-    const position = student.ask(madeMs, nowMs)
+    const client = this.#clientOf(name)
+    const position = client.ask(madeMs, nowMs)
     if (position === undefined) return
     this.#send(row, 'ask', writeAsk(position))
-    if (student.isLost) privateSide.located(row)
+    if (client.isLost) privateSide.located(row)
   }
 
   /** Makes peers of those who are believed now. */
@@ -264,7 +264,7 @@ export class Mesh {
 
   /** Where the introducers say that a member may be. */
   #placesOf(key: string) {
-    const told = [...this.#students.keys()].flatMap((by) => this.#told.get(`${by} ${key}`) ?? [])
+    const told = [...this.#clients.keys()].flatMap((by) => this.#told.get(`${by} ${key}`) ?? [])
     const all = told.flatMap(({ member }) => placesOf(member))
     return all.filter(
       (it, at) => all.findIndex(({ address, port }) => address === it.address && port === it.port) === at,

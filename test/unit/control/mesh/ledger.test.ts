@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { Introductions } from '../../../../src/control/mesh/introductions.js'
 import { Ledger } from '../../../../src/control/mesh/ledger.js'
-import { Lessons } from '../../../../src/control/mesh/lessons.js'
 import type { Introduction, ToldMember } from '../../../../src/wire/introduction.js'
 
 const memberOf = (number: number, port = 1): ToldMember => ({
@@ -11,7 +11,7 @@ const memberOf = (number: number, port = 1): ToldMember => ({
   endpoints: [{ address: Uint8Array.of(192, 0, 2, number), port }],
 })
 
-const names = (lessons: Lessons) => lessons.members.map(({ name }) => name).sort()
+const names = (introductions: Introductions) => introductions.members.map(({ name }) => name).sort()
 
 /** A ledger whose epochs count up. */
 function ledger(): Ledger {
@@ -19,29 +19,30 @@ function ledger(): Ledger {
   return new Ledger(() => ++epoch)
 }
 
-function learn(lessons: Lessons, from: Ledger): void {
-  for (let times = 0; times < 100; times++) for (const it of from.after(lessons.position, 4)) lessons.take(it)
+function learn(introductions: Introductions, from: Ledger): void {
+  for (let times = 0; times < 100; times++)
+    for (const it of from.after(introductions.position, 4)) introductions.take(it)
 }
 
 t.test('what was told is learnt, also when members change and go', async (t) => {
   const from = ledger()
-  const lessons = new Lessons()
+  const introductions = new Introductions()
   from.set(
     [1, 2, 3].map((it) => memberOf(it)),
     0,
   )
-  learn(lessons, from)
-  t.same(names(lessons), ['m1', 'm2', 'm3'])
-  t.ok(lessons.isComplete)
+  learn(introductions, from)
+  t.same(names(introductions), ['m1', 'm2', 'm3'])
+  t.ok(introductions.isComplete)
   from.set([memberOf(2, 7), memberOf(3)], 5_000)
   t.same(
-    from.after(lessons.position, 10).map(({ kind }) => kind),
+    from.after(introductions.position, 10).map(({ kind }) => kind),
     ['gone', 'member'],
     'only what has changed is told',
   )
-  learn(lessons, from)
-  t.same(names(lessons), ['m2', 'm3'])
-  t.equal(lessons.members.find(({ name }) => name === 'm2')?.endpoints[0].port, 7)
+  learn(introductions, from)
+  t.same(names(introductions), ['m2', 'm3'])
+  t.equal(introductions.members.find(({ name }) => name === 'm2')?.endpoints[0].port, 7)
 })
 
 t.test('a member that moves all the time is told once a second', async (t) => {
@@ -62,30 +63,30 @@ t.test('who knows all hears so, and who has none hears that there are none', asy
 })
 
 t.test('after a restart, what is known stays until all is told', async (t) => {
-  const lessons = new Lessons()
+  const introductions = new Introductions()
   const before = ledger()
   before.set(
     [1, 2, 3].map((it) => memberOf(it)),
     0,
   )
-  learn(lessons, before)
+  learn(introductions, before)
   const after = new Ledger(() => 77)
   after.set([memberOf(1), memberOf(4)], 0)
-  const [first, second] = after.after(lessons.position, 10)
-  t.same(lessons.take(first).length, 1)
-  t.same(names(lessons), ['m1', 'm2', 'm3'])
-  lessons.take(second)
-  t.same(names(lessons), ['m1', 'm4'])
+  const [first, second] = after.after(introductions.position, 10)
+  t.same(introductions.take(first).length, 1)
+  t.same(names(introductions), ['m1', 'm2', 'm3'])
+  introductions.take(second)
+  t.same(names(introductions), ['m1', 'm4'])
   const empty = new Ledger(() => 78)
-  lessons.take(empty.after(lessons.position, 10)[0])
-  t.same(names(lessons), [], 'there are none any more')
+  introductions.take(empty.after(introductions.position, 10)[0])
+  t.same(names(introductions), [], 'there are none any more')
 })
 
 t.test('very many that have gone begin a new epoch', async (t) => {
   const from = ledger()
-  const lessons = new Lessons()
+  const introductions = new Introductions()
   from.set([memberOf(1)], 0)
-  learn(lessons, from)
+  learn(introductions, from)
   for (let number = 0; number < 1_100; number++) {
     const publicKey = new Uint8Array(32)
     new DataView(publicKey.buffer).setUint32(4, 1 + number)
@@ -93,8 +94,8 @@ t.test('very many that have gone begin a new epoch', async (t) => {
   }
   t.ok(from.position.epoch > 1)
   t.ok(from.position.revision < 2_000)
-  learn(lessons, from)
-  t.same(names(lessons), ['m1', 'm2'])
+  learn(introductions, from)
+  t.same(names(introductions), ['m1', 'm2'])
 })
 
 t.test('whatever is lost, doubled or late, both ends agree in the end', async () => {
@@ -108,7 +109,7 @@ t.test('whatever is lost, doubled or late, both ends agree in the end', async ()
     fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
       let epoch = 0
       let from = new Ledger(() => ++epoch)
-      const lessons = new Lessons()
+      const introductions = new Introductions()
       let late: Introduction[] = []
       let nowMs = 0
       for (const { members, restart, fates } of steps) {
@@ -124,18 +125,18 @@ t.test('whatever is lost, doubled or late, both ends agree in the end', async ()
         )
         const now = [...late]
         late = []
-        for (const [index, it] of from.after(lessons.position, 8).entries()) {
+        for (const [index, it] of from.after(introductions.position, 8).entries()) {
           if (fates[index] === 1 || fates[index] === 2) now.push(it)
           if (fates[index] === 2) now.unshift(it)
           if (fates[index] === 3) late.push(it)
         }
-        for (const it of now) lessons.take(it)
+        for (const it of now) introductions.take(it)
       }
       const last = (steps.at(-1)?.members ?? []).map((it) => `m${it}`).sort()
-      learn(lessons, from)
-      t.same(names(lessons), last)
-      t.ok(lessons.isComplete)
-      t.same(lessons.position, steps.length === 0 ? { epoch: 1, revision: 0 } : from.position)
+      learn(introductions, from)
+      t.same(names(introductions), last)
+      t.ok(introductions.isComplete)
+      t.same(introductions.position, steps.length === 0 ? { epoch: 1, revision: 0 } : from.position)
     }),
     { numRuns: 500 },
   )

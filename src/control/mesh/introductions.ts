@@ -8,7 +8,7 @@ const MAX_EARLY = 64
 const MAX_MEMBERS = 256
 
 /** What one introducer has told of its members so far. */
-export class Lessons {
+export class Introductions {
   #position: Position = { epoch: 0, revision: 0 }
   /** The greatest revision that it has told of. */
   #latest = 0

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { Introducer } from '../../../../src/control/mesh/introducer.js'
-import { Student } from '../../../../src/control/mesh/student.js'
+import { IntroducerClient } from '../../../../src/control/mesh/introducer-client.js'
 import type { Introduction, ToldMember } from '../../../../src/wire/introduction.js'
 
 const memberOf = (number: number): ToldMember => ({
@@ -15,37 +15,37 @@ const members = (count: number) => Array.from({ length: count }, (_, index) => m
 /** An introducer and one member, with messages that are lost as `lost` says. */
 function pair(lost: (index: number) => boolean = () => false) {
   const sent: Introduction[] = []
-  const student = new Student()
+  const client = new IntroducerClient()
   const introducer = new Introducer({
     newEpoch: () => 7,
     send: (_row, it) => {
       sent.push(it)
-      if (!lost(sent.length)) student.take(it)
+      if (!lost(sent.length)) client.take(it)
     },
   })
-  return { sent, student, introducer }
+  return { sent, client, introducer }
 }
 
 t.test('a member asks at once when there is a session, and then seldom', async (t) => {
-  const { student, introducer } = pair()
+  const { client, introducer } = pair()
   const times: number[] = []
   for (let ms = 0; ms < 60_000; ms += 100) {
-    const position = student.ask(ms < 5_000 ? undefined : 5_000, ms)
+    const position = client.ask(ms < 5_000 ? undefined : 5_000, ms)
     introducer.look(members(3), () => true, ms)
     if (position === undefined) continue
     times.push(ms)
     introducer.asked(0, position, ms)
   }
   t.equal(times[0], 5_000)
-  t.equal(student.members.length, 3)
+  t.equal(client.members.length, 3)
   t.ok(times.length < 10, `${times.length} questions in a minute`)
 })
 
 t.test('two hundred members are learnt in bursts, each of which is acknowledged', async (t) => {
-  const { sent, student, introducer } = pair()
+  const { sent, client, introducer } = pair()
   let ms = 0
-  for (; ms < 10_000 && student.members.length < 200; ms += 100) {
-    const position = student.ask(1, ms)
+  for (; ms < 10_000 && client.members.length < 200; ms += 100) {
+    const position = client.ask(1, ms)
     introducer.look(members(200), () => true, ms)
     if (position !== undefined) introducer.asked(0, position, ms)
   }
@@ -54,14 +54,14 @@ t.test('two hundred members are learnt in bursts, each of which is acknowledged'
 })
 
 t.test('a change is told at once, and again until it is acknowledged, but not for ever', async (t) => {
-  const { sent, student, introducer } = pair()
+  const { sent, client, introducer } = pair()
   introducer.asked(0, { epoch: 0, revision: 0 }, 0)
   sent.length = 0
   for (let ms = 100; ms < 60_000; ms += 100) introducer.look(members(1), () => true, ms)
   t.equal(sent.length, 13, 'who does not acknowledge it is told once, and a dozen times more')
-  t.equal(student.members.length, 1)
+  t.equal(client.members.length, 1)
   sent.length = 0
-  introducer.asked(0, student.ask(1, 60_000) ?? { epoch: 0, revision: 0 }, 60_000)
+  introducer.asked(0, client.ask(1, 60_000) ?? { epoch: 0, revision: 0 }, 60_000)
   t.match(sent, [{ kind: 'nothing' }])
   for (let ms = 60_100; ms < 70_000; ms += 100) introducer.look(members(1), () => true, ms)
   t.equal(sent.length, 1)
@@ -71,17 +71,17 @@ t.test('a change is told at once, and again until it is acknowledged, but not fo
 })
 
 t.test('an introducer that does not answer is asked less, and may have restarted', async (t) => {
-  const student = new Student()
+  const client = new IntroducerClient()
   const asks = (session: number, fromMs: number, toMs: number) => {
     let count = 0
-    for (let ms = fromMs; ms < toMs; ms += 100) if (student.ask(session, ms) !== undefined) count++
+    for (let ms = fromMs; ms < toMs; ms += 100) if (client.ask(session, ms) !== undefined) count++
     return count
   }
   t.ok(asks(1, 0, 600_000) <= 15)
-  t.notOk(student.isLost, 'it may introduce nobody')
-  student.take({ kind: 'nothing', epoch: 1, after: 0, revision: 0, latest: 0 })
+  t.notOk(client.isLost, 'it may introduce nobody')
+  client.take({ kind: 'nothing', epoch: 1, after: 0, revision: 0, latest: 0 })
   asks(1, 600_000, 620_000)
-  t.ok(student.isLost)
+  t.ok(client.isLost)
   t.equal(asks(2, 620_000, 620_100), 1, 'with new keys it is asked at once')
-  t.notOk(student.isLost)
+  t.notOk(client.isLost)
 })

@@ -1,5 +1,5 @@
 import type { Introduction, Position, ToldMember } from '../../wire/introduction.js'
-import { Lessons } from './lessons.js'
+import { Introductions } from './introductions.js'
 
 /** A member that knows of changes that it has not got asks so often. */
 const MISSING_MS = 300
@@ -12,8 +12,8 @@ const PATIENCE = 5
 const IMPATIENT_MS = 60_000
 
 /** A member's part with one introducer: when it asks, and what it has learnt. */
-export class Student {
-  readonly #lessons = new Lessons()
+export class IntroducerClient {
+  readonly #introductions = new Introductions()
   #session: number | undefined
   #unanswered = 0
   /** Otherwise it may be one that introduces nobody. */
@@ -22,7 +22,7 @@ export class Student {
   #mustAcknowledge = false
 
   get members(): readonly ToldMember[] {
-    return this.#lessons.members
+    return this.#introductions.members
   }
 
   /** @returns the public keys, in base64, of the members that are others now */
@@ -30,7 +30,7 @@ export class Student {
     this.#unanswered = 0
     this.#hasAnswered = true
     if (introduction.kind !== 'nothing') this.#mustAcknowledge = true
-    return this.#lessons.take(introduction)
+    return this.#introductions.take(introduction)
   }
 
   /**
@@ -48,7 +48,7 @@ export class Student {
     this.#mustAcknowledge = false
     this.#askedMs = nowMs
     this.#unanswered++
-    return this.#lessons.position
+    return this.#introductions.position
   }
 
   /**
@@ -61,6 +61,6 @@ export class Student {
 
   get #pauseMs(): number {
     if (this.#unanswered >= PATIENCE) return IMPATIENT_MS
-    return this.#unanswered > 0 || !this.#lessons.isComplete ? MISSING_MS : COMPLETE_MS
+    return this.#unanswered > 0 || !this.#introductions.isComplete ? MISSING_MS : COMPLETE_MS
   }
 }
