@@ -67,7 +67,7 @@ t.test('its socket is for root alone, named by network namespace and device', as
   t.equal(lstatSync('/run/udptun-fast').mode & 0o7777, 0o700)
   t.same(
     pair.a.run(() => listSockets()),
-    [{ path, device: 'lan7', present: true }],
+    [{ path, device: 'lan7', present: true, elsewhere: false }],
   )
 })
 
