@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { ask, askStatus } from '../command/client.js'
+import { splitPort } from '../config/values.js'
 import type { PathMtuStatus } from '../control/path-mtu/path-mtu.js'
 import { familyOf } from '../control/peer/underlay.js'
 import { leastPingBytes, MOST_PACKET_BYTES, type PingReport, pingSizeMistake } from '../control/pings.js'
@@ -177,7 +178,7 @@ function askerOf(
   { size, timeout }: Flags,
 ): { readonly ask: Ask } & Disposable {
   const timeoutMs = Math.ceil(timeout * 1000)
-  const outer = familyOf(peer.endpoint?.replace(/:\d+$/, '').replace(/^\[|\]$/g, '') ?? '0.0.0.0')
+  const outer = familyOf(splitPort(peer.endpoint ?? '0.0.0.0').host)
   const encap = encapFor(report.mode, report.privacy !== null)
   if (icmpTo === undefined) {
     if (size !== undefined) refuseSize(size, leastPingBytes(encap, outer))

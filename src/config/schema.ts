@@ -356,16 +356,11 @@ function conflictOfIntroductions(
   { introduce, private_key_file, relay, peers }: Settings,
   single: boolean,
 ): Conflict | undefined {
-  const isPlain = private_key_file === undefined
   const index = peers.findIndex(({ introducer }) => introducer)
-  if (isPlain && index >= 0)
+  const theirs = single ? ['introducer'] : ['peers', index, 'introducer']
+  if (private_key_file === undefined && (index >= 0 || introduce))
     return [
-      single ? ['introducer'] : ['peers', index, 'introducer'],
-      'is for private tunnels, because only keys tell members apart; give a private_key_file, or leave it out',
-    ]
-  if (isPlain && introduce)
-    return [
-      ['introduce'],
+      index >= 0 ? theirs : ['introduce'],
       'is for private tunnels, because only keys tell members apart; give a private_key_file, or leave it out',
     ]
   if (introduce && relay)
