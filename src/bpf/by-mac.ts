@@ -104,7 +104,10 @@ function probe(a: Assembler, news: number, header: number, scratch: Scratch): vo
   a.label('noProbe')
 }
 
-/** Looks where the frame's source is: at this peer, or main is told. No host has a group's MAC, nor all zeros. */
+/**
+ * Looks where the frame's source is: at this peer, or main is told. No host has a group's MAC, nor all zeros. A frame
+ * to its own source is left to the workers if the source is not known here: where it goes follows from what they learn.
+ */
 function learn(
   a: Assembler,
   { macs, news }: Pick<MapFds, 'macs' | 'news'>,
@@ -119,20 +122,29 @@ function learn(
   a.label('seen')
   seenNow(a, scratch, 'noted')
   a.jump('learnt')
-  a.label('tell').load(8, R1, FP, scratch.key).move(R2, R9)
+  a.label('tell')
+  destinationMac(a, header)
+  a.load(8, R2, FP, scratch.key).jumpIf(R1, '==', R2, 'next')
+  a.move(R1, R2).move(R2, R9)
   tellMain(a, news, scratch.entry)
   a.label('learnt')
 }
 
 /** The frame goes to the device, unless its destination is at a peer. */
 function deliver(a: Assembler, macs: number, own: Uint8Array, header: number, scratch: Scratch): void {
-  a.load(4, R1, FP, header + ETHERNET.destination).load(2, R2, FP, header + ETHERNET.destination + 4)
-  a.jumpIf(R1, '&', 1, 'next').alu('shiftLeft', R2, 32).alu('or', R1, R2)
+  destinationMac(a, header)
+  a.jumpIf(R1, '&', 1, 'next')
   a.constant(R2, macWord(own)).jumpIf(R1, '==', R2, 'deliver')
   findMac(a, macs, scratch, 'deliver')
   portOnly(a, R3)
   a.jumpIf(R3, '!=', PORT_DEVICE, 'filtered')
   a.label('deliver')
+}
+
+/** R1 = the destination of the Ethernet header at `header` on the stack. */
+function destinationMac(a: Assembler, header: number): void {
+  a.load(4, R1, FP, header + ETHERNET.destination).load(2, R2, FP, header + ETHERNET.destination + 4)
+  a.alu('shiftLeft', R2, 32).alu('or', R1, R2)
 }
 
 /** R1 = the source of the Ethernet header at `header` on the stack. */

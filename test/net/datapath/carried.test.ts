@@ -121,7 +121,7 @@ t.test('the workers take over, and nothing stays behind', async (t) => {
   await until('the workers carry it', async () => (await carrier(a)).reason === 'unproved', 10_000)
   t.notOk(await pings(pair.a, '10.9.0.2', '-W', '0.3'), 'nothing passes')
   await ok(pair.b, 'nft', 'delete table inet f')
-  await carried(a)
+  await carried(a, b)
 
   t.equal(attachedTo(pair.b, 'eth0', BPF_TCX_INGRESS), 1)
   await b.stop('SIGKILL')

@@ -41,10 +41,11 @@ t.test('CAP_BPF beside CAP_NET_ADMIN and CAP_NET_RAW is enough; without it the w
   const unable = await start(pair.a, ['net_admin', 'net_raw'], '10.9.0.1', pair.underlay.b)
   await untilPing(pair.a, '10.9.0.2')
   t.same(await carrier(unable), { by: 'workers', reason: 'kernel' })
-  const said = unable.log.filter(({ msg }) => /the kernel's own datapath cannot be used/.test(String(msg)))
-  t.equal(said.length, 1)
+  const why = /the kernel's own datapath cannot be used/
+  const { msg } = await unable.said(why)
+  t.equal(unable.log.filter((line) => why.test(String(line.msg))).length, 1)
   t.match(
-    said[0].msg,
+    msg,
     /\(.*\(EPERM\)\); it needs Linux 6\.6, CAP_BPF and CAP_NET_RAW; the workers carry all frames$/,
   )
   await until('the other end knows', async () => (await carrier(other)).by === 'workers', 10_000)
