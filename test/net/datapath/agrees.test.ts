@@ -130,17 +130,20 @@ t.test('mode tap: the programs and the switch', async (t) => {
   t.ok(decided > 800, `the programs decided ${decided} of 4,000`)
 })
 
-t.test('a frame to its own source: where it goes follows from what is learnt, so the workers get it', async (t) => {
-  for (const way of Object.values(WAYS)) {
-    using end = new End(way)
-    const of = (mac: MacAddress) => end.in.try(coming(withMacs(inner4(), mac, mac), way), CONTEXT).result
-    t.equal(of(POOL[4]), TCX_NEXT, 'from a MAC that is not known')
-    end.mac([...POOL[4]], PORT_DEVICE)
-    t.equal(of(POOL[4]), TCX_NEXT, 'from one that was on this side')
-    end.mac([...POOL[4]], ROW | PORT_CARRIED)
-    t.equal(of(POOL[4]), TC_ACT_SHOT, 'from one that is known to be at this peer')
-  }
-})
+t.test(
+  'a frame to its own source: where it goes follows from what is learnt, so the workers get it',
+  async (t) => {
+    for (const way of Object.values(WAYS)) {
+      using end = new End(way)
+      const of = (mac: MacAddress) => end.in.try(coming(withMacs(inner4(), mac, mac), way), CONTEXT).result
+      t.equal(of(POOL[4]), TCX_NEXT, 'from a MAC that is not known')
+      end.mac([...POOL[4]], PORT_DEVICE)
+      t.equal(of(POOL[4]), TCX_NEXT, 'from one that was on this side')
+      end.mac([...POOL[4]], ROW | PORT_CARRIED)
+      t.equal(of(POOL[4]), TC_ACT_SHOT, 'from one that is known to be at this peer')
+    }
+  },
+)
 
 t.test('mode tun: the receiving program and the router', async (t) => {
   const bytes = (length: number) =>

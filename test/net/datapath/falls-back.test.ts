@@ -44,10 +44,7 @@ t.test('CAP_BPF beside CAP_NET_ADMIN and CAP_NET_RAW is enough; without it the w
   const why = /the kernel's own datapath cannot be used/
   const { msg } = await unable.said(why)
   t.equal(unable.log.filter((line) => why.test(String(line.msg))).length, 1)
-  t.match(
-    msg,
-    /\(.*\(EPERM\)\); it needs Linux 6\.6, CAP_BPF and CAP_NET_RAW; the workers carry all frames$/,
-  )
+  t.match(msg, /\(.*\(EPERM\)\); it needs Linux 6\.6, CAP_BPF and CAP_NET_RAW; the workers carry all frames$/)
   await until('the other end knows', async () => (await carrier(other)).by === 'workers', 10_000)
   t.ok(await pings(pair.a, '10.9.0.2', ...ONE_OF_FIVE))
   t.equal((await unable.stop()).code, 0)
