@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ok, pings, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
 
@@ -98,7 +98,7 @@ t.test('until two members meet, and when their way is lost, a hub with a prefix 
   t.ok((await direct()) > 50, 'directly now')
   await block()
   const lostMs = performance.now()
-  await until('it goes by the hub again', () => pings(a, network.overlay(2)), 40_000)
+  await untilPing(a, network.overlay(2), 40_000)
   t.comment(`by the hub again after ${Math.round(performance.now() - lostMs)} ms`)
   await Promise.all([hub, ...members].map((it) => it.stop()))
 })

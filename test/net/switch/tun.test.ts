@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { pings, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { IN_VAIN, pings, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
 
 /** Three hosts in tun mode; behind host 2 is a network of its own, on its loopback. */
@@ -50,14 +50,17 @@ t.test('the destination decides, by address and by prefix', async (t) => {
 
 t.test('what is for nobody is dropped and counted', async (t) => {
   const before = (await tunnels[0].status('tun0')).drops.no_route
-  t.notOk(await pings(a, '10.9.0.200'))
+  t.notOk(await pings(a, '10.9.0.200', ...IN_VAIN))
   await until('it is counted', async () => (await tunnels[0].status('tun0')).drops.no_route > before)
 })
 
 t.test('a packet must come from an address of the peer that sends it', async (t) => {
   b.configure('lo', ['10.77.0.9/32'])
   const before = (await tunnels[0].status('tun0')).drops.not_allowed
-  t.notOk(await pings(b, network.overlay(0), '-I', '10.77.0.9'), "host 1 uses an address of host 2's")
+  t.notOk(
+    await pings(b, network.overlay(0), '-I', '10.77.0.9', ...IN_VAIN),
+    "host 1 uses an address of host 2's",
+  )
   await until('it is counted', async () => (await tunnels[0].status('tun0')).drops.not_allowed > before)
   const { peers } = await tunnels[0].status('tun0')
   t.ok((peers.find(({ name }) => name === 'h1')?.inbound.dropped ?? 0) > 0, 'against that peer')

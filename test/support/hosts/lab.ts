@@ -140,16 +140,25 @@ export function startWarmTunnel(host: Host, ...args: string[]): Promise<RunningT
 /** For {@link pings}: one of five is enough, because this machine may stand still for a second. */
 export const ONE_OF_FIVE = ['-c', '5', '-i', '0.2'] as const
 
+/** How long to wait for what must come. It is no promise of the program: a busy machine may take many seconds. */
+const PATIENCE_MS = 30_000
+
+/** For {@link pings}, where no answer may come: how long to wait for none. */
+export const IN_VAIN = ['-W', '1'] as const
+
 /** Whether one ping is answered. */
 export async function pings(host: Host, address: string, ...args: string[]): Promise<boolean> {
-  return (await run(host, 'ping', ['-c', '1', '-W', '1', ...args, address])).code === 0
+  return (await run(host, 'ping', ['-c', '1', '-W', '10', ...args, address])).code === 0
 }
 
-/** Waits until a ping is answered. Returns how long that took in ms. */
-export async function untilPing(host: Host, address: string, withinMs = 5_000): Promise<number> {
+/**
+ * Waits until a ping is answered. There are ten a second, by a program that ends with the first answer or an error,
+ * or after a second. Returns how long that took in ms.
+ */
+export async function untilPing(host: Host, address: string, withinMs = PATIENCE_MS): Promise<number> {
   const startedMs = performance.now()
   while (performance.now() - startedMs < withinMs) {
-    const { code } = await run(host, 'ping', ['-c', '1', '-W', '0.1', address])
+    const { code } = await run(host, 'ping', ['-q', '-c', '1', '-i', '0.1', '-w', '1', address])
     if (code === 0) return performance.now() - startedMs
   }
   throw new Error(`${host.name} had no answer from ${address} within ${withinMs} ms`)
@@ -159,7 +168,7 @@ export async function untilPing(host: Host, address: string, withinMs = 5_000): 
 export async function until(
   what: string,
   check: () => boolean | Promise<boolean>,
-  withinMs = 5_000,
+  withinMs = PATIENCE_MS,
 ): Promise<void> {
   for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(20)) {
     if (await check()) return

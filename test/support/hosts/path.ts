@@ -122,7 +122,7 @@ export async function untilPathMtu(
   end: RunningTunnel,
   bytes: number,
   how: PathMtuHow | readonly PathMtuHow[] = 'acknowledged',
-  withinMs = 5_000,
+  withinMs?: number,
 ): Promise<void> {
   const known = async () => {
     const { path_mtu } = (await end.status()).peers[0]
