@@ -20,8 +20,10 @@ export async function check(device: string): Promise<string> {
 /** Sentences without a full stop. A peer that was not heard yet, or is silent, may be well: not each one answers. */
 export function whatIsWrong(report: StatusReport, { reasons }: Pick<Health, 'reasons'>): string[] {
   const { listen, listen_trouble: trouble, peers } = report
-  const peerIsWrong = ({ endpoint, state, trouble }: PeerStatus) =>
-    state === 'down' || (endpoint === null && trouble !== null)
+  // A member that was introduced need not be on, or reachable at all, so one that was never met is not down.
+  const wasNeverMet = ({ introduced_by, heard_s }: PeerStatus) => introduced_by !== null && heard_s === null
+  const peerIsWrong = (peer: PeerStatus) =>
+    (peer.state === 'down' && !wasNeverMet(peer)) || (peer.endpoint === null && peer.trouble !== null)
   return [
     ...reasons,
     ...(trouble === null ? [] : [`it cannot listen on ${listen}: ${trouble}`]),

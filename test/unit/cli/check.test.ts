@@ -43,6 +43,15 @@ t.test('a peer that is down, and one that is not found', async (t) => {
   ])
 })
 
+t.test('a member that was introduced and never met is not down; one that was met may be', async (t) => {
+  const introduced = { introduced_by: 'hub', state: 'down' } as const
+  t.same(whatIsWrong(status({ ...introduced, heard_s: null }), HEALTHY), [])
+  t.match(whatIsWrong(status({ ...introduced, heard_s: 20 }), HEALTHY), [/^peer p0 is down: /])
+  t.match(whatIsWrong(status({ ...introduced, introduced_by: null, heard_s: null }), HEALTHY), [
+    /^peer p0 is down/,
+  ])
+})
+
 t.test('the tunnel itself', async (t) => {
   const report = { ...status({}), listen: 'ppp0:5149', listen_trouble: 'ppp0 has no address' }
   t.same(whatIsWrong(report, { reasons: ['the device tap0 is gone'] }), [
