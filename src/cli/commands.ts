@@ -21,6 +21,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) 
   report: async () => (await import('./report.js')).addReport,
   keygen: async () => (await import('./keys.js')).addKeygen,
   pubkey: async () => (await import('./keys.js')).addPubkey,
+  network: async () => (await import('./network.js')).addNetwork,
   demo: async () => (await import('./demo.js')).addDemo,
   complete: async () => (await import('./complete.js')).addComplete,
 }

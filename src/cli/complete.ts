@@ -31,8 +31,8 @@ export function addComplete(program: Command): void {
     .summary('complete words in a shell')
     .description('Prints a script for a shell, which then completes the words of this program.')
     .addHelpText('after', EXAMPLES)
-  for (const command of program.commands) {
-    const words = completion.commands.get(command.name())
+  for (const [name, command] of allCommands(program)) {
+    const words = completion.commands.get(name)
     if (words === undefined) continue
     words.description = command.summary()
     const device = words.arguments.get('device')
@@ -42,8 +42,7 @@ export function addComplete(program: Command): void {
       peer.handler = (suggest) => {
         for (const name of peers) suggest(name, 'a peer')
       }
-    const file = words.arguments.get('file-or-name')
-    if (file !== undefined) file.handler = suggestFiles
+    for (const [argument, it] of words.arguments) if (/\bfile\b/.test(argument)) it.handler = suggestFiles
     for (const { flags, name } of command.options.map((it) => ({
       flags: it.flags,
       name: it.long?.slice(2),
@@ -55,6 +54,14 @@ export function addComplete(program: Command): void {
       if (option !== undefined && name === 'dev' && isRunning) option.handler = suggestDevices
     }
   }
+}
+
+/** All commands by their names; those of a command with its name before theirs. */
+export function allCommands(program: Command): [name: string, command: Command][] {
+  return program.commands.flatMap((command) => [
+    [command.name(), command],
+    ...allCommands(command).map(([name, it]): [string, Command] => [`${command.name()} ${name}`, it]),
+  ])
 }
 
 /** Whether a flag such as `--config <file.yaml>` names a file. */

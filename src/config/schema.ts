@@ -5,6 +5,9 @@ import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import { readKeyFile } from './key-file.js'
 import { parseMetrics } from './metrics-place.js'
+import { parseNetworkKey } from './network-key.js'
+import { filledByRecord, troubleOfOwn, troubleOfPeers } from './record-peer.js'
+import { parseRecordSetting } from './record-text.js'
 import { parseTable } from './route-tables.js'
 import { Secret } from './secret.js'
 import {
@@ -118,6 +121,10 @@ const peerSchema = z.preprocess(
       macs: list(text(parseOwnMac, ''), '"02:00:00:00:00:03"')
         .default([])
         .describe('mode tap: MACs that are always its own'),
+      record: text(
+        parseRecordSetting,
+        'what the network key has signed of this peer, for an introducer to pass on: the record, or a file with it',
+      ).optional(),
       ...KEYS_OF_PEER,
     },
     { error: 'write an endpoint, such as host-b, or settings of a peer, such as {endpoint: host-b}' },
@@ -209,6 +216,14 @@ export const settingsSchema = z.strictObject({
   log_level: choice(LOG_LEVELS).default('info').describe('the least important lines that are logged'),
   json: flag().default(false).describe('log JSON also on a terminal'),
   private_key_file: secret("file with this host's private key; makes the tunnel private").optional(),
+  network_key: text(
+    parseNetworkKey,
+    'public part of the network key: believe only members whose records it has signed',
+  ).optional(),
+  record: text(
+    parseRecordSetting,
+    'what the network key has signed of this host, for introducers to pass on: the record, or a file with it',
+  ).optional(),
   ...KEYS_OF_PEER,
 })
 
@@ -259,7 +274,9 @@ export function settle(parsed: Parsed): Settings | Conflict {
   if (peers !== undefined && astray !== undefined)
     return [[astray], 'is for the remote; with several peers each has its own, in the file']
   const single = remote === undefined && public_key === undefined ? [] : [{ ...NO_PEER_SETTINGS, ...keys }]
-  const given = peers ?? single.map((peer) => ({ ...peer, endpoint: remote }))
+  const given = (peers ?? single.map((peer) => ({ ...peer, endpoint: remote }))).map((it) =>
+    filledByRecord(it),
+  )
   const names = namesOf(given)
   const settings = {
     ...rest,
@@ -276,6 +293,7 @@ export function settle(parsed: Parsed): Settings | Conflict {
   return (
     conflictOfDevice(settings) ??
     conflictOfIntroductions(settings, peers === undefined) ??
+    conflictOfRecords(settings) ??
     conflictOfKeys(settings, peers === undefined) ??
     conflictOfPeers(settings, pathOf, silent) ??
     settings
@@ -368,6 +386,19 @@ function conflictOfIntroductions(
       ['introduce'],
       'makes no sense with relay, because frames would come twice, from here and from the peer itself; leave one of them out',
     ]
+  return undefined
+}
+
+function conflictOfRecords({ network_key, record, private_key_file, peers }: Settings): Conflict | undefined {
+  const [first] = Object.keys(definedOf({ network_key, record }))
+  if (first !== undefined && private_key_file === undefined)
+    return [[first], 'is for private tunnels; give a private_key_file, or leave it out']
+  const own = troubleOfOwn({ network_key, record, private_key_file })
+  if (own !== undefined) return [['record'], own]
+  for (const [index, peer] of peers.entries()) {
+    const theirs = troubleOfPeers(peer, network_key)
+    if (theirs !== undefined) return [['peers', index, 'record'], theirs]
+  }
   return undefined
 }
 

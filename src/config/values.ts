@@ -178,6 +178,12 @@ export function parsePeerName(text: string): string {
   return text
 }
 
+/** The name of a group of members. */
+export function parseGroup(text: string): string {
+  if (/^[a-z0-9][a-z0-9._-]{0,62}$/i.test(text)) return text
+  throw new RangeError(`"${text}" is not the name of a group; use 1 to 63 letters, figures, ".", "_" and "-"`)
+}
+
 /** A public key in base64, as `udptun-fast pubkey` and `wg pubkey` print it. */
 export function parsePublicKey(text: string): Buffer {
   const key = parseKey(text)

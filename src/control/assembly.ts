@@ -75,6 +75,7 @@ export class LinuxPlatform implements Platform {
   readonly times: Times = TIMES
   readonly random = randomBytes
   readonly resolver = systemResolver
+  readonly state = new StateDirectory()
   readonly memory: NativeMemory
   readonly plan: MemoryPlan
   readonly socket: LinuxSocket

@@ -36,6 +36,7 @@ export interface Platform {
   readonly socket: DataSocket
   readonly network: Network
   readonly resolver: Resolver
+  readonly state: State
   readonly workers: WorkerThreads
   /** Makes the device. @throws UserError */
   openDevice(settings: Settings, mtuBytes: number): Device
@@ -60,6 +61,19 @@ export interface Platform {
   ): Promise<() => void>
   /** Closes all that is open. The device is gone afterwards. The workers must have been stopped. */
   close(): Promise<void>
+}
+
+/** What is kept from one run to the next, a file for each thing. Nothing of it is needed. */
+export interface State {
+  /** Where it is, for a person. */
+  readonly path: string
+  /** The text of a file; undefined if there is none, or none to be trusted. */
+  read(name: string): string | undefined
+  /**
+   * Replaces a file as a whole. Calls for one file must not overlap.
+   * @returns whether that could be done
+   */
+  replace(name: string, text: string): Promise<boolean>
 }
 
 /** Routes, rules, name servers and the like. They are taken back when the platform is closed. */

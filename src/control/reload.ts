@@ -13,6 +13,9 @@ export interface ReloadReport extends PeerChanges {
   readonly needs_restart: readonly string[]
 }
 
+/** Beside the private key, these can change while the tunnel runs. */
+const FOLLOWED: ReadonlySet<string> = new Set(['peers', 'network_key', 'record'])
+
 export interface ReloaderOptions {
   /** The settings that the tunnel was started with. */
   readonly settings: Settings
@@ -163,7 +166,7 @@ export class Reloader {
   #ignored(settings: Settings): string[] {
     const { settings: first } = this.#options
     return Object.keys(settings).filter((key) => {
-      if (key === 'peers') return false
+      if (FOLLOWED.has(key)) return false
       const [now, before] = [pick(settings, key), pick(first, key)]
       // A tunnel does not become private, or stop to be.
       if (key === 'private_key_file') return (now === undefined) !== (before === undefined)

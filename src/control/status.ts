@@ -54,7 +54,7 @@ export const DROP_REASONS = {
   ],
   introduction_refused: [
     'dropIntroductionRefused',
-    'an introduction that this host does not believe; the log says why',
+    'an introduction, or a record that a member gives of itself, that this host does not believe; the log says why',
   ],
   no_keypair: ['dropNoKeypair', 'no handshake with the other host yet, so no key to seal it with'],
   unknown_index: ['dropUnknownIndex', 'sealed with keys that this host does not have (any more)'],

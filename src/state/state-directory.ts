@@ -10,6 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const DEFAULT = '/var/lib/udptun-fast'
@@ -57,6 +58,33 @@ export class StateDirectory {
       }
       renameSync(temporary, join(this.path, name))
       this.#sync()
+      return true
+    } catch {
+      this.#remove(temporary)
+      return false
+    }
+  }
+
+  /** The same without blocking this thread meanwhile. Calls for one file must not overlap. */
+  async replace(name: string, text: string): Promise<boolean> {
+    const temporary = join(this.path, `.${name}.${process.pid}`)
+    try {
+      this.#make()
+      if (!this.#isOwn()) return false
+      const file = await open(temporary, 'w', 0o600)
+      try {
+        await file.writeFile(text)
+        await file.sync()
+      } finally {
+        await file.close()
+      }
+      await rename(temporary, join(this.path, name))
+      const directory = await open(this.path, 'r')
+      try {
+        await directory.sync()
+      } finally {
+        await directory.close()
+      }
       return true
     } catch {
       this.#remove(temporary)

@@ -1,3 +1,7 @@
+import { readRecord, type SignedRecord } from './signed-record.js'
+import { Taker } from './taker.js'
+import { nameBytes, networkBytes, readName, readNetwork, type ToldNetwork } from './told.js'
+
 /**
  * What an introducer and a member tell each other: the content of control frames of the types `ask` and
  * `introduction` (wire/control.ts). All numbers are big-endian. Both begin with the version of this form (1 byte), and
@@ -6,8 +10,9 @@
  * An introducer keeps its members in a list. Each change of one has a number, its revision: 1 and up. The numbers
  * are of one epoch, a random number that the introducer makes when it starts.
  *
- * An `ask` says which changes its sender has: version, zeros (3 bytes), epoch (4), revision (4). It is a question for
- * the later ones, and acknowledges these.
+ * An `ask` says which changes its sender has: version, zero (1 byte), bytes of the record (2), epoch (4), revision (4),
+ * and the signed record of its sender (wire/signed-record.ts), if there is one. It is a question for the later changes, and
+ * acknowledges these.
  *
  * An `introduction` is one change: version, kind (1), zeros (2), epoch (4), after (4), revision (4), latest (4). It is to
  * be applied after the change with the revision `after`; none between them concerns anybody now. `latest` is the
@@ -16,10 +21,12 @@
  * - `nothing`: no more. The asker has all of them.
  * - `member`: the member, see {@link writeMember}.
  * - `gone`: the public key (32) of a host that is no member any more.
+ * - `signed`: a member whose record is known, see {@link writeMember}. All but its endpoints is in the record alone, so
+ *   that nothing can disagree with it.
  */
 const VERSION = 1
 
-const ASK = { version: 0, epoch: 4, revision: 8, bytes: 12 } as const
+const ASK = { version: 0, recordBytes: 2, epoch: 4, revision: 8, bytes: 12 } as const
 const INTRODUCTION = {
   version: 0,
   kind: 1,
@@ -30,23 +37,15 @@ const INTRODUCTION = {
   bytes: 20,
 } as const
 
-const KINDS = ['nothing', 'member', 'gone'] as const
+const KINDS = ['nothing', 'member', 'gone', 'signed'] as const
 
 const KEY_BYTES = 32
-const MAX_NAME_BYTES = 63
 
 /** So many endpoints of a member are told at the most. */
 export const MAX_TOLD_ENDPOINTS = 4
 
 /** The longest member. With all headers and the padding its datagram has at most 576 bytes, which every path carries. */
 export const MAX_MEMBER_BYTES = 440
-
-/** A network of the overlay. */
-export interface ToldNetwork {
-  /** 4 or 16 bytes. The bits after the prefix are zero. */
-  readonly address: Uint8Array
-  readonly prefixLength: number
-}
 
 /** A place on the underlay. */
 export interface ToldEndpoint {
@@ -62,6 +61,8 @@ export interface ToldMember {
   readonly name: string
   readonly networks: readonly ToldNetwork[]
   readonly endpoints: readonly ToldEndpoint[]
+  /** What all but the endpoints was taken from. */
+  readonly record?: SignedRecord | undefined
 }
 
 /** Which changes somebody has: all up to `revision` of this epoch. */
@@ -81,20 +82,31 @@ export type Introduction = Change &
     readonly latest: number
   }
 
-export function writeAsk({ epoch, revision }: Position): Uint8Array {
-  const bytes = new Uint8Array(ASK.bytes)
+/** What a member asks for, and the bytes of its own record. */
+export interface Ask extends Position {
+  readonly record?: Uint8Array | undefined
+}
+
+export function writeAsk({ epoch, revision, record = new Uint8Array(0) }: Ask): Uint8Array {
+  const bytes = new Uint8Array(ASK.bytes + record.length)
   const view = new DataView(bytes.buffer)
   view.setUint8(ASK.version, VERSION)
+  view.setUint16(ASK.recordBytes, record.length)
   view.setUint32(ASK.epoch, epoch)
   view.setUint32(ASK.revision, revision)
+  bytes.set(record, ASK.bytes)
   return bytes
 }
 
-/** @returns undefined if it is malformed or of another version */
-export function readAsk(bytes: Uint8Array): Position | undefined {
+/** @returns undefined if it is malformed or of another version. The record is not looked at */
+export function readAsk(bytes: Uint8Array): Ask | undefined {
   if (bytes.length < ASK.bytes || bytes[ASK.version] !== VERSION) return undefined
   const view = viewOf(bytes)
-  return { epoch: view.getUint32(ASK.epoch), revision: view.getUint32(ASK.revision) }
+  const position = { epoch: view.getUint32(ASK.epoch), revision: view.getUint32(ASK.revision) }
+  const recordBytes = view.getUint16(ASK.recordBytes)
+  if (recordBytes === 0) return position
+  const record = Uint8Array.from(bytes.subarray(ASK.bytes, ASK.bytes + recordBytes))
+  return record.length < recordBytes ? undefined : { ...position, record }
 }
 
 export function writeIntroduction(introduction: Introduction): Uint8Array {
@@ -102,13 +114,17 @@ export function writeIntroduction(introduction: Introduction): Uint8Array {
   const bytes = new Uint8Array(INTRODUCTION.bytes + rest.length)
   const view = new DataView(bytes.buffer)
   view.setUint8(INTRODUCTION.version, VERSION)
-  view.setUint8(INTRODUCTION.kind, KINDS.indexOf(introduction.kind))
+  view.setUint8(INTRODUCTION.kind, KINDS.indexOf(kindOf(introduction)))
   view.setUint32(INTRODUCTION.epoch, introduction.epoch)
   view.setUint32(INTRODUCTION.after, introduction.after)
   view.setUint32(INTRODUCTION.revision, introduction.revision)
   view.setUint32(INTRODUCTION.latest, introduction.latest)
   bytes.set(rest, INTRODUCTION.bytes)
   return bytes
+}
+
+function kindOf(change: Change): (typeof KINDS)[number] {
+  return change.kind === 'member' && change.member.record !== undefined ? 'signed' : change.kind
 }
 
 function restOf(change: Change): Uint8Array {
@@ -135,64 +151,29 @@ function readChange(kind: (typeof KINDS)[number] | undefined, rest: Uint8Array):
   if (kind === 'nothing') return { kind }
   if (kind === 'gone')
     return rest.length < KEY_BYTES ? undefined : { kind, publicKey: rest.slice(0, KEY_BYTES) }
-  const member = kind && readMember(rest)
+  const member = kind === 'signed' ? readSigned(rest) : kind && readMember(rest)
   return member && { kind: 'member', member }
 }
 
 /**
- * A member: public key (32 bytes), length of the name (1), name; number of networks (1), and of each: bytes of the
- * address (1: 4 or 16), prefix length (1), address; number of endpoints (1), and of each: bytes of the address (1),
- * port (2), address. The same member always gives the same bytes.
+ * A member: public key (32 bytes), its name, number of networks (1), and the networks (wire/told.ts); number of endpoints
+ * (1), and of each: bytes of the address (1), port (2), address. The same member always gives the same bytes.
+ *
+ * A member with a record: bytes of the record (2), record; and the endpoints as above.
  */
-export function writeMember({ publicKey, name, networks, endpoints }: ToldMember): Uint8Array {
+export function writeMember({ publicKey, name, networks, endpoints, record }: ToldMember): Uint8Array {
+  const who =
+    record === undefined
+      ? [publicKey, nameBytes(name), Buffer.of(networks.length), ...networks.map(networkBytes)]
+      : [Buffer.of(record.bytes.length >>> 8, record.bytes.length & 0xff), record.bytes]
   return Buffer.concat([
-    publicKey,
-    Buffer.from([name.length]),
-    Buffer.from(name, 'latin1'),
-    Buffer.from([networks.length]),
-    ...networks.flatMap(({ address, prefixLength }) => [
-      Buffer.from([address.length, prefixLength]),
-      address,
-    ]),
-    Buffer.from([endpoints.length]),
+    ...who,
+    Buffer.of(endpoints.length),
     ...endpoints.flatMap(({ address, port }) => [
       Buffer.from([address.length, port >>> 8, port & 0xff]),
       address,
     ]),
   ])
-}
-
-/** Takes bytes one after the other. What is not there is `undefined`. */
-class Taker {
-  readonly #bytes: Uint8Array
-  #at = 0
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  byte(): number | undefined {
-    return this.#bytes[this.#at++]
-  }
-
-  take(count: number): Uint8Array | undefined {
-    const found = this.#bytes.slice(this.#at, this.#at + count)
-    this.#at += count
-    return found.length === count ? found : undefined
-  }
-
-  /** As many items as the next byte says. */
-  list<T>(item: () => T | undefined): T[] | undefined {
-    const count = this.byte()
-    if (count === undefined) return undefined
-    const found: T[] = []
-    for (let number = 0; number < count; number++) {
-      const next = item()
-      if (next === undefined) return undefined
-      found.push(next)
-    }
-    return found
-  }
 }
 
 /** @returns undefined if it is malformed */
@@ -201,29 +182,26 @@ export function readMember(bytes: Uint8Array): ToldMember | undefined {
   const publicKey = taker.take(KEY_BYTES)
   const name = readName(taker)
   const networks = taker.list(() => readNetwork(taker))
-  const endpoints = taker.list(() => readEndpoint(taker))
+  const endpoints = readEndpoints(taker)
   if (publicKey === undefined || name === undefined || networks === undefined || endpoints === undefined)
     return undefined
-  return endpoints.length > MAX_TOLD_ENDPOINTS ? undefined : { publicKey, name, networks, endpoints }
+  return { publicKey, name, networks, endpoints }
 }
 
-function readName(taker: Taker): string | undefined {
-  const length = taker.byte() ?? 0
-  const bytes = length === 0 || length > MAX_NAME_BYTES ? undefined : taker.take(length)
-  return bytes?.every((it) => it > 0x20 && it < 0x7f) ? Buffer.from(bytes).toString('latin1') : undefined
+/** @returns undefined if it is malformed */
+function readSigned(bytes: Uint8Array): ToldMember | undefined {
+  const taker = new Taker(bytes)
+  const [high, low] = taker.take(2) ?? [0, 0]
+  const record = readRecord(taker.take((high << 8) | low) ?? new Uint8Array(0))
+  const endpoints = readEndpoints(taker)
+  if (record === undefined || endpoints === undefined) return undefined
+  const { publicKey, name, networks } = record
+  return { publicKey, name, networks, endpoints, record }
 }
 
-function readNetwork(taker: Taker): ToldNetwork | undefined {
-  const [length, prefixLength] = [taker.byte(), taker.byte()]
-  if ((length !== 4 && length !== 16) || prefixLength === undefined || prefixLength > length * 8)
-    return undefined
-  const address = taker.take(length)
-  return address && isNetwork(address, prefixLength) ? { address, prefixLength } : undefined
-}
-
-/** Whether all bits after the prefix are zero. */
-function isNetwork(address: Uint8Array, prefixLength: number): boolean {
-  return address.every((byte, at) => (byte & (0xff >> Math.min(8, Math.max(0, prefixLength - 8 * at)))) === 0)
+function readEndpoints(taker: Taker): ToldEndpoint[] | undefined {
+  const endpoints = taker.list(() => readEndpoint(taker))
+  return endpoints === undefined || endpoints.length > MAX_TOLD_ENDPOINTS ? undefined : endpoints
 }
 
 function readEndpoint(taker: Taker): ToldEndpoint | undefined {

@@ -68,6 +68,9 @@ export class SimHost {
   readonly overlay: SimOverlay
   readonly publicKey: Buffer
   readonly lines: LogLine[] = []
+  /** What its state directory has. */
+  readonly files = new Map<string, string>()
+  filesAreFull = false
   clock: SimClock
   platform: SimPlatform | undefined
   tunnel: Tunnel | undefined
@@ -153,6 +156,8 @@ export class SimHost {
       attachment: this.attachment,
       clock: this.clock,
       mac: this.overlay.mac,
+      files: this.files,
+      filesAreFull: () => this.filesAreFull,
       onFrame: (row, frame) => this.overlay.take(row, frame, time.nowMs),
       onAnswer: (answer) => this.overlay.takeAnswer(answer),
     })

@@ -2,7 +2,7 @@ import type { Commands } from '../../src/command/server.js'
 import type { Configurable } from '../../src/command/wireguard/server.js'
 import type { Settings } from '../../src/config/schema.js'
 import { formatPrefix } from '../../src/config/values.js'
-import type { Device, HostSide, Platform, Resolver } from '../../src/control/platform.js'
+import type { Device, HostSide, Platform, Resolver, State } from '../../src/control/platform.js'
 import { ENOSYS, KernelError } from '../../src/linux/errno.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { type MemoryPlan, planMemory } from '../../src/memory/plan.js'
@@ -29,6 +29,10 @@ export interface SimPlatformOptions {
   readonly mac: MacAddress
   /** Rows of the peer table: a power of two. */
   readonly peerRows: number
+  /** The files of the host, by name. It outlives the host's processes. */
+  readonly files: Map<string, string>
+  /** Whether nothing can be written there. */
+  readonly filesAreFull: () => boolean
   readonly onFrame: (row: number, frame: Uint8Array) => void
   readonly onAnswer: (answer: Uint8Array) => void
 }
@@ -43,6 +47,7 @@ export class SimPlatform implements Platform {
   readonly network: SimUnderlay
   readonly workers: SimWorkers
   readonly resolver: Resolver
+  readonly state: State
   device: SimDevice | undefined
   /** What the host's commands do. */
   commands: Commands = {}
@@ -64,6 +69,16 @@ export class SimPlatform implements Platform {
     const pathMtuOf = (address: string) => underlay.kernelPathMtu(familyOf(address), address)
     this.socket = new SimSocket(network, attachment, settings.listen, pathMtuOf)
     this.workers = new SimWorkers({ time, clock, memory, plan, socket: this.socket, onFrame, onAnswer })
+    const { files, filesAreFull } = options
+    this.state = {
+      path: '/var/lib/udptun-fast',
+      read: (name) => files.get(name),
+      replace: async (name, text) => {
+        if (filesAreFull()) return false
+        files.set(name, text)
+        return true
+      },
+    }
     this.resolver = { lookup: (name, ipv4Only) => dns.lookup(name, ipv4Only) }
   }
 

@@ -1,40 +1,18 @@
-import ipaddr from 'ipaddr.js'
 import { MAX_OVERLAY, MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
-import {
-  addressBits,
-  formatPrefix,
-  type Network,
-  parsePeerAddress,
-  parsePeerName,
-  parsePrefix,
-} from '../../config/values.js'
+import { networksOf, peerNetworks } from '../../config/told-networks.js'
+import { addressBits, formatPrefix, parsePeerName } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import type { ToldMember } from '../../wire/introduction.js'
-import { networkOf, networksOf } from './member.js'
 import { isPartOf, isWithin, type NumericNetwork, numeric, overlaps } from './networks.js'
-
-/** A member, as one introducer tells it. */
-export interface Told {
-  /** The introducer: a peer of the settings. */
-  readonly by: string
-  readonly member: ToldMember
-}
-
-/** A member that is not believed, or not all of it. */
-export interface Refusal {
-  /** Its public key, in base64. */
-  readonly key: string
-  readonly by: string
-  /** A sentence for a person. */
-  readonly why: string
-  /** Whether this may be somebody who wants to be taken for another one. */
-  readonly isLoud: boolean
-}
+import { type Judged, judge, type Signing } from './signed-belief.js'
+import type { Pin, Refusal, Told } from './told.js'
 
 export interface Belief {
   /** The peers beside those of the settings. */
   readonly members: readonly PeerSettings[]
   readonly refusals: readonly Refusal[]
+  /** What follows from signatures; undefined if this host has no network key. */
+  readonly judged: Judged | undefined
 }
 
 export interface Known {
@@ -42,8 +20,10 @@ export interface Known {
   readonly settings: Pick<Settings, 'peers' | 'local' | 'mode'>
   /** This host's public key, in base64. */
   readonly ownKey: string | undefined
-  /** The public keys, in base64, by the names with which they were believed before. */
-  readonly pins: ReadonlyMap<string, string>
+  /** What names were believed with before. */
+  readonly pins: ReadonlyMap<string, Pin>
+  /** Undefined if introducers are believed without signatures. */
+  readonly signing: Signing | undefined
   /** Whether a host can have this public key. */
   readonly isPossible: (settings: PeerSettings) => boolean
 }
@@ -52,10 +32,11 @@ export interface Known {
  * Whom to believe, on the word of introducers:
  *
  * - What the settings say of a peer stays as it is.
- * - A name keeps the key with which it was known first.
+ * - With a network key, only members with good records are believed (signed-belief.ts).
+ * - Without one, a name keeps the key with which it was known first. With one, only a later record gives it another one.
  * - A member has only addresses in this host's overlay networks, or in those of its introducer. It has none that this
  *   host or another peer has.
- * - Of two introducers, the first one that has told of a member is believed.
+ * - Of two introducers, the first one that has told of a member is believed; of two records, the later one.
  *
  * @param told in the order in which they were told first
  */
@@ -68,10 +49,12 @@ export function believe(told: readonly Told[], known: Known): Belief {
     hosts: local.map(({ address, family }) => numeric({ address, prefixLength: addressBits(family) })),
     overlay: local.map(numeric),
   }
-  const refusals: Refusal[] = []
-  for (const each of told) {
+  const isOther = (key: string) => key !== known.ownKey && !peers.some((peer) => isOf(peer, key))
+  const others = told.filter(({ member }) => isOther(formatKey(member.publicKey)))
+  const judged = known.signing && judge(others, known.signing, known.pins)
+  const refusals: Refusal[] = [...(judged?.refusals ?? [])]
+  for (const each of judged?.told ?? others) {
     const key = formatKey(each.member.publicKey)
-    if (key === known.ownKey || known.settings.peers.some((peer) => isOf(peer, key))) continue
     const found = examine(each, key, state)
     if ('why' in found) refusals.push({ key, by: each.by, ...found })
     else if (!state.members.has(key)) {
@@ -79,7 +62,7 @@ export function believe(told: readonly Told[], known: Known): Belief {
       state.all.push(placed(found))
     }
   }
-  return { members: [...state.members.values()], refusals }
+  return { members: [...state.members.values()], refusals, judged }
 }
 
 interface State extends Known {
@@ -105,7 +88,7 @@ const no = (why: string, isLoud = false): No => ({ why, isLoud })
 
 /** @returns the settings of the peer that it would be, or why it is refused */
 function examine({ by, member }: Told, key: string, state: State): PeerSettings | No {
-  const settings = peerOf(member, by, state.settings.mode)
+  const settings = peerOf(member, by, state)
   if (typeof settings === 'string') return no(`${by} introduces ${quoted(member.name)} ${settings}`)
   const { name } = settings
   const before = state.members.get(key)
@@ -132,10 +115,11 @@ function examine({ by, member }: Told, key: string, state: State): PeerSettings 
   return settings
 }
 
-/** The key that a name is known with. */
-function keyOf(name: string, { all, pins }: State): string | undefined {
+/** The key that a name is known with. Of a name with a record, that has been looked at already. */
+function keyOf(name: string, { all, pins, signing }: State): string | undefined {
   const found = all.find(({ peer }) => peer.name === name)?.peer.public_key
-  return found === undefined ? pins.get(name) : formatKey(found)
+  if (found !== undefined) return formatKey(found)
+  return signing === undefined ? pins.get(name)?.key : undefined
 }
 
 /** The rest of a sentence, if one of the networks cannot be a member's; undefined if all can. */
@@ -159,17 +143,15 @@ function conflictOf(networks: readonly NumericNetwork[], by: string, state: Stat
 }
 
 /** The settings of a member, or what is wrong with it: the rest of a sentence. */
-function peerOf({ publicKey, name, networks }: ToldMember, by: string, mode: Settings['mode']) {
+function peerOf({ publicKey, name, networks, record }: ToldMember, by: string, state: State) {
   try {
-    const all = networks.map(networkOf)
-    const hosts = all.filter(isHost).map(({ address }) => parsePeerAddress(address))
-    const prefixes = all.filter((it) => !isHost(it)).map((it) => parsePrefix(formatPrefix(it)))
-    if (mode === 'tap' && prefixes.length > 0)
+    const { addresses, prefixes } = peerNetworks(networks)
+    if (state.settings.mode === 'tap' && prefixes.length > 0)
       return `with the prefix ${formatPrefix(prefixes[0])}, and in mode tap a peer has only addresses`
     return {
       name: parsePeerName(name),
       endpoint: undefined,
-      addresses: hosts,
+      addresses,
       prefixes,
       macs: [],
       everything: false,
@@ -177,15 +159,13 @@ function peerOf({ publicKey, name, networks }: ToldMember, by: string, mode: Set
       preshared_key_file: undefined,
       persistent_keepalive: undefined,
       introduced_by: by,
+      // A record that nobody has looked at says nothing.
+      ...(state.signing === undefined ? {} : { record }),
     }
   } catch (error) {
     if (error instanceof RangeError) return `in a way that makes no sense: ${error.message}`
     throw error
   }
-}
-
-function isHost({ address, prefixLength }: Network): boolean {
-  return prefixLength === addressBits(ipaddr.parse(address).kind())
 }
 
 function sameNetworks(a: PeerSettings, b: PeerSettings): boolean {

@@ -21,25 +21,25 @@ import type { Roster } from '../peer/roster.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
 import type { Tables } from '../tables.js'
-import { type Belief, believe, type Told } from './belief.js'
+import { GivenRecords } from './given-records.js'
 import { Introducer } from './introducer.js'
 import { IntroducerClient } from './introducer-client.js'
+import { Kept } from './kept.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
 import { Seeker } from './seeker.js'
+import type { Told } from './told.js'
+import { Trust } from './trust.js'
 
 /** How many questions of one peer are answered in a second, and in one burst. A member has up to ten in a second. */
 const ASKS_PER_SECOND = 20
 const ASKS_BURST = 40
-
-/** So many names keep the key with which they were known first, although nobody introduces them any more. */
-const MAX_PINS = 1_024
 
 /** So many sentences are remembered as logged. */
 const MAX_TOLD = 256
 
 export interface MeshContext {
   readonly settings: Settings
-  readonly platform: Pick<Platform, 'clock' | 'random'>
+  readonly platform: Pick<Platform, 'clock' | 'random' | 'state'>
   readonly tables: Tables
   readonly roster: Roster<Peer>
   readonly channel: ControlChannel
@@ -68,8 +68,9 @@ export class Mesh {
   readonly #told = new Map<string, Told>()
   /** The public keys, in base64, of the members that are told otherwise since the last look. */
   readonly #changed = new Set<string>()
-  /** The key that each name was believed with first. */
-  readonly #pins = new Map<string, string>()
+  readonly #trust: Trust
+  readonly #given: GivenRecords
+  readonly #kept: Kept
   /** How each peer was told last, by its row, and what that was made of. */
   readonly #known = new Map<number, KnownMember & { readonly told: ToldMember | undefined }>()
   readonly #sentences = new Set<string>()
@@ -81,6 +82,17 @@ export class Mesh {
     const random = () => platform.random(4).readUInt32BE()
     this.#asks = new Rates(tables.peers.rows, ASKS_PER_SECOND, ASKS_BURST)
     this.#seeker = new Seeker(context)
+    this.#trust = new Trust({ ...context, onChange: () => this.#kept.change() })
+    this.#given = new GivenRecords({ rows: tables.peers.rows, nowMs: () => platform.clock.nowMs() })
+    this.#kept = new Kept({
+      ...context,
+      ownKey: context.privateSide.summary().public_key ?? undefined,
+      content: () => ({
+        ...this.#trust.content,
+        records: this.#given.linesOf(context.roster.all.map((it) => it.settings)),
+      }),
+    })
+    this.#restore(settings)
     this.#introducer = settings.introduce
       ? new Introducer({
           newEpoch: random,
@@ -90,24 +102,26 @@ export class Mesh {
     channel.onMessage((row, message) => this.#hear(row, message))
   }
 
-  /** The peers beside those of `settings`. */
-  membersBeside(settings: Settings): readonly PeerSettings[] {
-    const { members } = this.#believe(settings)
-    for (const { name, public_key } of members)
-      if (public_key !== undefined && (this.#pins.has(name) || this.#pins.size < MAX_PINS))
-        this.#pins.set(name, formatKey(public_key))
-    return members
+  /** Takes what an earlier run has kept, if this host introduces somebody or believes somebody. */
+  #restore({ introduce, network_key, peers }: Settings): void {
+    if (!introduce && !peers.some(({ introducer }) => introducer)) return
+    const kept = this.#kept.load()
+    if (kept === undefined) return
+    this.#trust.restore(kept)
+    this.#given.follow(network_key)
+    this.#given.restore(kept.records)
   }
 
-  #believe(settings: Settings): Belief {
-    const { privateSide } = this.#context
-    const { public_key: ownKey } = privateSide.summary()
-    return believe([...this.#told.values()], {
-      settings,
-      ownKey: ownKey ?? undefined,
-      pins: this.#pins,
-      isPossible: (peer) => isPossible(peer, privateSide),
-    })
+  /** Writes what is to be kept. */
+  close(): Promise<void> {
+    return this.#kept.close()
+  }
+
+  /** The peers beside those of `settings`. */
+  membersBeside(settings: Settings): readonly PeerSettings[] {
+    const belief = this.#trust.believe([...this.#told.values()], settings)
+    this.#trust.keep(belief)
+    return belief.members
   }
 
   #send(row: number, type: 'ask' | 'introduction', content: Uint8Array): void {
@@ -128,18 +142,29 @@ export class Mesh {
   }
 
   /** A peer asks for introductions. */
-  #answer({ row, settings }: Peer, content: Uint8Array): void {
-    const position = readAsk(content)
+  #answer(peer: Peer, content: Uint8Array): void {
+    const { row, settings } = peer
+    const ask = readAsk(content)
     const nowMs = this.#context.platform.clock.nowMs()
     // Who is a member is in the settings of this host.
     if (this.#introducer === undefined || settings.introduced_by !== undefined)
       this.#count('dropIntroductionUnasked')
-    else if (position === undefined) this.#count('dropControlMalformed')
+    else if (ask === undefined) this.#count('dropControlMalformed')
     else if (!this.#asks.allows(row, nowMs)) this.#count('dropControlFull')
     else {
+      if (ask.record !== undefined) this.#take(peer, ask.record)
       this.#introducer.look(this.#members, (it) => this.#isMember(it), nowMs)
-      this.#introducer.asked(row, position, nowMs)
+      this.#introducer.asked(row, ask, nowMs)
     }
+  }
+
+  /** A peer gives the record of itself. */
+  #take({ name, row, settings }: Peer, record: Uint8Array): void {
+    const taken = this.#given.take(settings, row, record)
+    if (taken === 'taken') this.#kept.change()
+    if (typeof taken === 'string') return
+    this.#count('dropIntroductionRefused')
+    this.#say(`${name} gives a record of itself ${taken.why}`)
   }
 
   #isMember(row: number): boolean {
@@ -179,27 +204,39 @@ export class Mesh {
   tick(): void {
     const { platform, roster, peers } = this.#context
     const nowMs = platform.clock.nowMs()
+    this.#given.follow(this.#context.wanted().network_key)
     this.#introducer?.look(this.#members, (row) => this.#isMember(row), nowMs)
     this.#forgetFormer()
     for (const peer of roster.all) if (peer.settings.introducer) this.#ask(peer, nowMs)
-    if (this.#changed.size > 0 && !this.#following) this.#follow()
+    if ((this.#changed.size > 0 || this.#trust.isStale) && !this.#following) this.#follow()
     peers.followCarrying()
     this.#seeker.look((key) => this.#placesOf(key), nowMs)
+    this.#kept.tick()
   }
 
   /** Those whom this host introduces. */
   get #members(): ToldMember[] {
-    const own = this.#context.roster.all.filter(({ settings }) => settings.introduced_by === undefined)
+    const { roster, wanted } = this.#context
+    const mustBeSigned = wanted().network_key !== undefined
+    const own = roster.all.filter(({ settings }) => settings.introduced_by === undefined)
     return own.flatMap((peer) => {
-      const { settings, endpoint, row } = peer
+      const { settings, endpoint, row, name } = peer
+      const record = this.#given.recordOf(settings)
       const before = this.#known.get(row)
       // The same object as before, if nothing has changed: there may be hundreds, and this is often asked.
-      if (before?.settings === settings && before.endpoint === endpoint) return before.told ?? []
-      const told = toldOf({ settings, endpoint })
-      this.#known.set(row, { settings, endpoint, told })
-      if (told === undefined)
+      if (before?.settings === settings && before.endpoint === endpoint && before.record === record)
+        return before.told ?? []
+      const isUnsigned = mustBeSigned && record === undefined
+      const told = isUnsigned ? undefined : toldOf({ settings, endpoint, record })
+      this.#known.set(row, { settings, endpoint, record, told })
+      if (isUnsigned)
         this.#say(
-          `${peer.name} has so many addresses and prefixes that it cannot be introduced to others; write larger prefixes, or fewer of them`,
+          `${name} is introduced to others when its signed record is known: from its settings here, or from itself`,
+          'info',
+        )
+      else if (told === undefined)
+        this.#say(
+          `${name} has so many addresses and prefixes that it cannot be introduced to others; write larger prefixes, or fewer of them`,
         )
       return told ?? []
     })
@@ -219,13 +256,13 @@ export class Mesh {
   }
 
   #ask({ name, row }: Peer, nowMs: number): void {
-    const { privateSide } = this.#context
+    const { privateSide, wanted } = this.#context
     const session = privateSide.peer(row)
     const madeMs = session?.hasKeypair ? session.handshakeMs : undefined
     const client = this.#clientOf(name)
     const position = client.ask(madeMs, nowMs)
     if (position === undefined) return
-    this.#send(row, 'ask', writeAsk(position))
+    this.#send(row, 'ask', writeAsk({ ...position, record: wanted().record?.bytes }))
     if (client.isLost) privateSide.located(row)
   }
 
@@ -234,7 +271,7 @@ export class Mesh {
     const { faults, follow, log, roster, wanted, onPeers } = this.#context
     const changed = new Set(this.#changed)
     this.#changed.clear()
-    const { members, refusals } = this.#believe(wanted())
+    const { members, refusals } = this.#trust.believe([...this.#told.values()], wanted())
     for (const { key, why, isLoud } of refusals) {
       if (changed.has(key)) this.#count('dropIntroductionRefused')
       this.#say(why, isLoud ? 'warn' : 'info')
@@ -276,15 +313,5 @@ export class Mesh {
     if (this.#sentences.has(sentence) || this.#sentences.size === MAX_TOLD) return
     this.#sentences.add(sentence)
     this.#context.log[level](sentence)
-  }
-}
-
-function isPossible(peer: PeerSettings, privateSide: PrivateSide): boolean {
-  try {
-    privateSide.check(peer, privateSide.own)
-    return true
-  } catch (error) {
-    if (error instanceof UserError) return false
-    throw error
   }
 }

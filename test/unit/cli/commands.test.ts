@@ -1,15 +1,16 @@
 import { Command } from 'commander'
 import t from 'tap'
 import { COMMANDS } from '../../../src/cli/commands.js'
+import { allCommands } from '../../../src/cli/complete.js'
 
 t.test('every flag and every argument of every command is described', async (t) => {
   const program = new Command()
   for (const load of Object.values(COMMANDS)) (await load())(program)
   t.same(program.commands.map((command) => command.name()).sort(), Object.keys(COMMANDS).sort())
-  const parts = program.commands.flatMap((command) => [
-    ...command.options.map(({ flags, description }) => ({ part: `${command.name()} ${flags}`, description })),
+  const parts = allCommands(program).flatMap(([name, command]) => [
+    ...command.options.map(({ flags, description }) => ({ part: `${name} ${flags}`, description })),
     ...command.registeredArguments.map((it) => ({
-      part: `${command.name()} ${it.name()}`,
+      part: `${name} ${it.name()}`,
       description: it.description,
     })),
   ])

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { commandLine } from '../../../src/cli/command-line.js'
+import { allCommands } from '../../../src/cli/complete.js'
 import { PROGRAM } from '../../support/program.js'
 
 /** A folder in which the program has its name, so that a shell finds it. It only says what else it was asked. */
@@ -28,14 +29,16 @@ function suggested(...words: string[]): string[] {
 }
 
 t.test('it knows all commands, their flags, and the values that a flag may have', async (t) => {
-  const { commands } = await commandLine()
+  const program = await commandLine()
+  const { commands } = program
   t.same(suggested('').sort(), [...commands.map((it) => it.name()), 'help'].sort())
-  for (const command of commands.filter((it) => it.name() !== 'complete'))
+  for (const [name, command] of allCommands(program).filter(([name]) => name !== 'complete'))
     t.same(
-      suggested(command.name(), '--').sort(),
+      suggested(...name.split(' '), '--').sort(),
       [...command.options.map(({ long }) => long), '--help'].sort(),
-      command.name(),
+      name,
     )
+  t.same(suggested('network', '').sort(), ['help', 'key', 'show', 'sign'])
   t.same(suggested('start', '--datapath', ''), ['auto', 'kernel', 'workers'])
   t.same(suggested('start', '--datapath', 'w'), ['workers'])
 })
@@ -46,6 +49,7 @@ t.test('a flag for a file is completed with files, and folders end in a slash', 
   t.same(suggested('up', `${folder}/a`), [join(folder, 'a.yaml')])
   t.ok(suggested('start', '--private-key-file', '/et').includes('/etc/'))
   t.same(suggested('start', '--config', '/nowhere/x'), [])
+  t.same(suggested('network', 'sign', `${folder}/a`), [join(folder, 'a.yaml')])
 })
 
 /** Types a line with a tabulator into a shell on a terminal (zsh's zpty). @returns what is run and seen then */

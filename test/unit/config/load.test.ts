@@ -374,8 +374,8 @@ t.test('a file may say everything', async (t) => {
     log_level: 'debug',
     json: true,
   })
-  // Those of a private tunnel have a test of their own: keys.test.ts.
-  const aside = new Set([...PEER_KEYS, 'remote', 'private_key_file'])
+  // Those of a private tunnel have tests of their own: keys.test.ts, record-peer.test.ts.
+  const aside = new Set([...PEER_KEYS, 'remote', 'private_key_file', 'network_key'])
   const all = Object.keys(settingsSchema.shape).filter((key) => !aside.has(key))
   t.strictSame(Object.keys(settings).sort(), all.sort(), 'that is all there is')
 })
@@ -500,7 +500,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, public_key, preshared_key_file, persistent_keepalive, introducer'
+  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
@@ -583,7 +583,7 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   [['local: [10.9.0.1]', 'peers:', '  - host-b', '  - host:c'], `:4: peers[1].endpoint: "c" ${NO_PORT}`],
   [
     ['local: [10.9.0.1]', 'peers:', '  - endpoint: b', '    endpont: c'],
-    ':4: peers[0].endpont: there is no setting "endpont" (did you mean "endpoint"?); there are name, endpoint, addresses, prefixes, macs, public_key, preshared_key_file, persistent_keepalive, introducer',
+    ':4: peers[0].endpont: there is no setting "endpont" (did you mean "endpoint"?); there are name, endpoint, addresses, prefixes, macs, record, public_key, preshared_key_file, persistent_keepalive, introducer',
   ],
   [
     ['local: [10.9.0.1]', 'peers:', '  - endpoint: b', '  - name: c'],

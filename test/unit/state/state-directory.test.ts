@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { StateDirectory } from '../../../src/state/state-directory.js'
 
@@ -55,4 +57,37 @@ t.test('what was begun by a run that was killed is no hindrance', async (t) => {
   t.ok(at(path).write('b.json', 'whole'))
   t.equal(at(path).read('a.json'), 'whole')
   t.equal(at(path).read('b.json'), 'whole', 'a link is replaced, not followed')
+})
+
+t.test('a file is replaced without blocking, in the same way', async (t) => {
+  const folder = t.testdir({ taken: 'text' })
+  const path = join(folder, 'state')
+  t.equal(await at(path).replace('a.json', 'one'), true)
+  t.equal(await at(path).replace('a.json', 'two'), true)
+  t.equal(at(path).read('a.json'), 'two')
+  t.equal(statSync(join(path, 'a.json')).mode & 0o777, 0o600)
+  t.same(readdirSync(path), ['a.json'])
+  t.equal(await at(join(folder, 'taken')).replace('a.json', 'one'), false)
+  mkdirSync(join(path, 'b.json'))
+  t.equal(await at(path).replace('b.json', 'one'), false, 'a folder has that name')
+  t.same(readdirSync(path).sort(), ['a.json', 'b.json'], 'and nothing else is left')
+})
+
+t.test('a process that is killed while it writes leaves the old text or the new one', async (t) => {
+  const path = join(t.testdir(), 'state')
+  const script = `
+    import { StateDirectory } from ${JSON.stringify(new URL('../../../src/state/state-directory.js', import.meta.url))}
+    const state = new StateDirectory({ STATE_DIRECTORY: ${JSON.stringify(path)} })
+    for (let number = 0; ; number++) await state.replace('a.json', JSON.stringify({ number, text: 'x'.repeat(100_000) }))
+  `
+  for (let round = 0; round < 5; round++) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    const before = at(path).read('a.json')
+    while (at(path).read('a.json') === before) await sleep(5)
+    await sleep(Math.random() * 40)
+    child.kill('SIGKILL')
+    await ended
+    t.equal(JSON.parse(at(path).read('a.json') ?? '').text.length, 100_000)
+  }
 })

@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { PeerSettings } from '../../../../src/config/schema.js'
 import { parseLocalAddress, parsePrefix } from '../../../../src/config/values.js'
-import { believe, type Known, type Told } from '../../../../src/control/mesh/belief.js'
+import { believe, type Known } from '../../../../src/control/mesh/belief.js'
 import { toldOf } from '../../../../src/control/mesh/member.js'
+import type { Told } from '../../../../src/control/mesh/told.js'
 import { formatKey } from '../../../../src/key-text.js'
 
 const keyOf = (number: number) => Buffer.alloc(32, number)
@@ -24,7 +25,7 @@ function peer(name: string, key: number, networks: readonly string[] = []): Peer
 }
 
 function told(by: string, name: string, key: number, networks: readonly string[] = []): Told {
-  const member = toldOf({ settings: peer(name, key, networks), endpoint: undefined })
+  const member = toldOf({ settings: peer(name, key, networks), endpoint: undefined, record: undefined })
   if (member === undefined) throw new Error('too long')
   return { by, member }
 }
@@ -37,6 +38,7 @@ function known(more: Partial<Known> = {}): Known {
     settings: { peers: [HUB, B], local: [parseLocalAddress('10.9.0.9/24')], mode: 'tun' },
     ownKey: formatKey(keyOf(9)),
     pins: new Map(),
+    signing: undefined,
     isPossible: () => true,
     ...more,
   }
@@ -83,7 +85,10 @@ t.test('what is refused, and why', async (t) => {
   }
   const impossible = believe([told('hub', 'x', 5)], known({ isPossible: () => false }))
   t.match(impossible.refusals[0].why, /a key that no host can have/)
-  const pinned = believe([told('hub', 'x', 5)], known({ pins: new Map([['x', formatKey(keyOf(6))]]) }))
+  const pinned = believe(
+    [told('hub', 'x', 5)],
+    known({ pins: new Map([['x', { key: formatKey(keyOf(6)), serial: undefined }]]) }),
+  )
   t.match(pinned.refusals[0], { isLoud: true, why: /x is known to have/ })
   const tap = known({ settings: { peers: [HUB], local: [], mode: 'tap' } })
   t.match(believe([told('hub', 'x', 5, ['10.7.0.0/24'])], tap).refusals[0].why, /in mode tap/)

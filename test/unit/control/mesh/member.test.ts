@@ -17,7 +17,7 @@ const B: PeerSettings = {
 }
 
 const tell = (settings: PeerSettings, seen?: { address: string; port: number }) => {
-  const told = toldOf({ settings, endpoint: seen })
+  const told = toldOf({ settings, endpoint: seen, record: undefined })
   return told && readMember(writeMember(told))
 }
 

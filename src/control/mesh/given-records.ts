@@ -1,0 +1,120 @@
+import type { KeyObject } from 'node:crypto'
+import { isSignedBy, networkPublicKey } from '../../config/network-key.js'
+import { formatRecord, isRecordLine, parseRecord } from '../../config/record-text.js'
+import { MAX_PEERS, type PeerSettings } from '../../config/schema.js'
+import { formatKey } from '../../key-text.js'
+import { Rates } from '../../rates.js'
+import { readRecord, type SignedRecord } from '../../wire/signed-record.js'
+
+/** How many new records of one member are looked at in a second, and in one burst. It has one in a year. */
+const GIVEN_PER_SECOND = 1
+const GIVEN_BURST = 4
+
+/** What was done with a record: nothing; it is passed on from now on; or the rest of a sentence that says why not. */
+export type Taken = 'nothing' | 'taken' | { readonly why: string }
+
+export interface GivenRecordsOptions {
+  /** Rows of the peer table. */
+  readonly rows: number
+  readonly nowMs: () => number
+}
+
+/** An introducer's records of its members: those of its settings, and those that members give of themselves. */
+export class GivenRecords {
+  readonly #rates: Rates
+  readonly #nowMs: () => number
+  #networkKey: string | undefined
+  #key: KeyObject | undefined
+  /** By public key. */
+  readonly #given = new Map<string, SignedRecord>()
+  /** What each peer gave last, by its row, and to which record that was an answer. */
+  readonly #last = new Map<
+    number,
+    { readonly bytes: Uint8Array; readonly beside: SignedRecord | undefined }
+  >()
+
+  constructor({ rows, nowMs }: GivenRecordsOptions) {
+    this.#nowMs = nowMs
+    this.#rates = new Rates(rows, GIVEN_PER_SECOND, GIVEN_BURST)
+  }
+
+  /** From now on this network key counts. What another one has signed is forgotten. */
+  follow(networkKey: string | undefined): void {
+    if (networkKey === this.#networkKey) return
+    this.#networkKey = networkKey
+    this.#key = networkKey === undefined ? undefined : networkPublicKey(networkKey)
+    for (const [key, record] of this.#given) if (!this.#isSigned(record)) this.#given.delete(key)
+    this.#last.clear()
+  }
+
+  /** Takes what an earlier run has kept, as lines. */
+  restore(lines: readonly string[]): void {
+    for (const line of lines) {
+      const record = readLine(line)
+      if (record !== undefined && this.#isSigned(record)) this.#given.set(formatKey(record.publicKey), record)
+    }
+  }
+
+  #isSigned(record: SignedRecord): boolean {
+    return this.#key !== undefined && isSignedBy(record, this.#key)
+  }
+
+  /** Those of these peers, as lines. */
+  linesOf(peers: readonly PeerSettings[]): string[] {
+    const records = peers.flatMap(
+      ({ public_key }) => public_key && (this.#given.get(formatKey(public_key)) ?? []),
+    )
+    return records.flatMap((it) => (it === undefined ? [] : formatRecord(it))).slice(0, MAX_PEERS)
+  }
+
+  /** The latest record of a peer. */
+  recordOf({ public_key, record }: PeerSettings): SignedRecord | undefined {
+    const given = public_key && this.#given.get(formatKey(public_key))
+    if (given === undefined || record === undefined) return given ?? record
+    return given.serial > record.serial ? given : record
+  }
+
+  /** A peer of the settings gives a record of itself. It does so again and again. */
+  take(settings: PeerSettings, row: number, bytes: Uint8Array): Taken {
+    const beside = this.recordOf(settings)
+    if (isSame(beside?.bytes, bytes)) return 'nothing'
+    const last = this.#last.get(row)
+    if (last?.beside === beside && isSame(last?.bytes, bytes)) return 'nothing'
+    if (this.#key === undefined) {
+      this.#last.set(row, { bytes, beside })
+      return {
+        why: 'and this host has no network_key to look at it with; set one, or write the record into its settings',
+      }
+    }
+    if (!this.#rates.allows(row, this.#nowMs())) return 'nothing'
+    this.#last.set(row, { bytes, beside })
+    const why = this.#troubleOf(readRecord(bytes), settings)
+    if (typeof why === 'string') return { why }
+    this.#given.set(formatKey(why.publicKey), why)
+    return 'taken'
+  }
+
+  /** @returns the record if it is good, or the rest of a sentence */
+  #troubleOf(record: SignedRecord | undefined, settings: PeerSettings): SignedRecord | string {
+    const { public_key } = settings
+    const before = this.recordOf(settings)
+    if (record === undefined) return 'which is damaged, or of another version'
+    if (public_key === undefined || formatKey(record.publicKey) !== formatKey(public_key))
+      return 'which is of another host'
+    if (before !== undefined && record.serial <= before.serial)
+      return `whose serial number ${record.serial} is not greater than ${before.serial}, that of the record that is known`
+    return this.#isSigned(record) ? record : 'that the network key has not signed'
+  }
+}
+
+function readLine(line: string): SignedRecord | undefined {
+  try {
+    return isRecordLine(line) ? parseRecord(line) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isSame(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0
+}

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto'
+import type { Logger } from 'pino'
+import * as z from 'zod'
+import { MAX_PEERS } from '../../config/schema.js'
+import { MAX_SERIAL } from '../../wire/signed-record.js'
+import type { Faults } from '../faults.js'
+import type { Platform } from '../platform.js'
+
+/** So many names are remembered, also of hosts that nobody introduces any more. */
+export const MAX_PINS = 1_024
+
+/** The least time between two writes. */
+const WRITE_MS = 2_000
+
+const contentSchema = z.strictObject({
+  version: z.literal(1),
+  /** The one that all serial numbers are of. */
+  network_key: z.string().nullable(),
+  names: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        key: z.string(),
+        serial: z.number().int().min(0).max(MAX_SERIAL).nullable(),
+      }),
+    )
+    .max(MAX_PINS),
+  /** Of members of an introducer, as lines. */
+  records: z.array(z.string()).max(MAX_PEERS),
+})
+
+export type KeptContent = Omit<z.output<typeof contentSchema>, 'version'>
+
+export interface KeptOptions {
+  readonly platform: Pick<Platform, 'clock' | 'state'>
+  /** This host's public key, in base64; undefined if it has none. Then nothing is kept. */
+  readonly ownKey: string | undefined
+  readonly log: Logger
+  readonly faults: Faults
+  /** What is to be kept now. */
+  readonly content: () => KeptContent
+}
+
+/** Keeps in the state directory what a restart must not forget: names with their keys and serial numbers, and records. */
+export class Kept {
+  readonly #options: KeptOptions
+  readonly #name: string | undefined
+  #isChanged = false
+  #writing: Promise<void> | undefined
+  #nextMs = 0
+  #isSaid = false
+
+  constructor(options: KeptOptions) {
+    const { ownKey } = options
+    this.#options = options
+    this.#name = ownKey && `members-${createHash('sha256').update(ownKey).digest('hex').slice(0, 16)}.json`
+  }
+
+  /** What an earlier run has kept; undefined if there is nothing, or nothing of use. */
+  load(): KeptContent | undefined {
+    const { platform, log } = this.#options
+    const text = this.#name === undefined ? undefined : platform.state.read(this.#name)
+    if (text === undefined) return undefined
+    try {
+      return contentSchema.parse(JSON.parse(text))
+    } catch {
+      log.warn(
+        `${platform.state.path}/${this.#name} is damaged, so the names and serial numbers of members that were seen before are forgotten`,
+      )
+      return undefined
+    }
+  }
+
+  /** Something is to be kept otherwise than before. */
+  change(): void {
+    this.#isChanged = true
+  }
+
+  /** Must be called often. */
+  tick(): void {
+    const { clock } = this.#options.platform
+    if (!this.#isChanged || this.#writing !== undefined || clock.nowMs() < this.#nextMs) return
+    this.#nextMs = clock.nowMs() + WRITE_MS
+    this.#writing = this.#write()
+      .catch((error) => this.#options.faults.take('introductions', error))
+      .finally(() => {
+        this.#writing = undefined
+      })
+  }
+
+  /** Writes what is not written yet. */
+  async close(): Promise<void> {
+    await this.#writing
+    if (this.#isChanged) await this.#write()
+  }
+
+  async #write(): Promise<void> {
+    const { platform, log, content } = this.#options
+    this.#isChanged = false
+    if (this.#name === undefined) return
+    const text = `${JSON.stringify({ version: 1, ...content() })}\n`
+    if ((await platform.state.replace(this.#name, text)) || this.#isSaid) return
+    this.#isSaid = true
+    log.warn(
+      `nothing can be kept in ${platform.state.path}, so a restart forgets which keys and serial numbers members had; make it writable for root alone`,
+    )
+  }
+}

@@ -1,0 +1,59 @@
+import type { KeyObject } from 'node:crypto'
+import { isSignedBy, networkPublicKey } from '../../config/network-key.js'
+import { MAX_PEERS } from '../../config/schema.js'
+import { Rates } from '../../rates.js'
+import type { SignedRecord } from '../../wire/signed-record.js'
+
+/**
+ * How many unknown records of one teller are looked at in a second, and in one burst, so that bogus ones cost little: one
+ * takes a tenth of a millisecond. All members of an introducer that has just been met fit into the burst.
+ */
+const RECORDS_PER_SECOND = 32
+const RECORDS_BURST = MAX_PEERS
+
+/** Knows which records the network key has signed. It looks at the same bytes once. */
+export class Verifier {
+  readonly #nowMs: () => number
+  #networkKey: string | undefined
+  #key: KeyObject | undefined
+  /** By the bytes of the records. */
+  #known = new Map<string, boolean>()
+  #used = new Map<string, boolean>()
+  readonly #budgets = new Map<string, Rates>()
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs
+  }
+
+  /** From now on this network key counts; undefined: none has signed anything. */
+  follow(networkKey: string | undefined): void {
+    if (networkKey === this.#networkKey) return
+    this.#networkKey = networkKey
+    this.#key = networkKey === undefined ? undefined : networkPublicKey(networkKey)
+    this.#known.clear()
+    this.#used.clear()
+  }
+
+  /** @returns undefined if it is not known, and `by` has told too many others a moment ago */
+  isSigned(record: SignedRecord, by: string): boolean | undefined {
+    if (this.#key === undefined) return false
+    const text = Buffer.from(record.bytes).toString('latin1')
+    const before = this.#used.get(text) ?? this.#known.get(text)
+    if (before === undefined && !this.#budgetOf(by).allows(0, this.#nowMs())) return undefined
+    const isSigned = before ?? isSignedBy(record, this.#key)
+    this.#used.set(text, isSigned)
+    return isSigned
+  }
+
+  /** All that are told now were asked for since the last call. What is not told any more is forgotten. */
+  forgetOthers(): void {
+    this.#known = this.#used
+    this.#used = new Map()
+  }
+
+  #budgetOf(by: string): Rates {
+    const budget = this.#budgets.get(by) ?? new Rates(1, RECORDS_PER_SECOND, RECORDS_BURST)
+    this.#budgets.set(by, budget)
+    return budget
+  }
+}
