@@ -352,3 +352,32 @@ simTest(
     t.equal(hub.faults, 0)
   },
 )
+
+simTest('a reload begins to believe only what is signed, and ends that', async (t, world) => {
+  const { hub, members, settings, peers } = await begun(world, 2)
+  const [a] = members
+  // A hub that introduces somebody without a record, as hubs without a network key do.
+  await hub.reload({ introduce: true, peers })
+  await a.reload({ peers: settings(a).peers })
+  await world.pass(HEARD_MS)
+  t.same(known(a), ['m1'])
+  await a.reload(settings(a))
+  t.same(known(a), [], 'at once')
+  await world.pass(1_000)
+  t.equal(a.said(/m1 .* without a signed record/).length, 1)
+  await a.reload({ peers: settings(a).peers })
+  await timeUntil(world, () => hasSession(a, 'm1'))
+  t.same(known(a), ['m1'])
+})
+
+simTest('a person is reminded before the record of a host ends, and when it has', async (t, world) => {
+  const { members, settings } = await begun(world, 2)
+  const [, b] = members
+  t.same(b.said(/the record of this host/), [])
+  await b.reload(settings(b, { serial: 2, endsS: nowS(b) + 13 * DAY_S }))
+  await world.pass(5_000)
+  t.match(b.said(/the record of this host/), [/ends on 2026-01-14; sign a new one/])
+  b.clock.step(14 * DAY_S * 1_000)
+  await world.pass(5_000)
+  t.match(b.said(/the record of this host/)[1], /ended on 2026-01-14, and other members do not believe it/)
+})

@@ -26,6 +26,7 @@ import { Introducer } from './introducer.js'
 import { IntroducerClient } from './introducer-client.js'
 import { Kept } from './kept.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
+import { reminderOf } from './own-record.js'
 import { Seeker } from './seeker.js'
 import type { Told } from './told.js'
 import { Trust } from './trust.js'
@@ -33,6 +34,9 @@ import { Trust } from './trust.js'
 /** How many questions of one peer are answered in a second, and in one burst. A member has up to ten in a second. */
 const ASKS_PER_SECOND = 20
 const ASKS_BURST = 40
+
+/** The least time between two looks at whom to believe. With hundreds of members, one takes 20 ms. */
+const FOLLOW_MS = 250
 
 /** So many sentences are remembered as logged. */
 const MAX_TOLD = 256
@@ -75,6 +79,8 @@ export class Mesh {
   readonly #known = new Map<number, KnownMember & { readonly told: ToldMember | undefined }>()
   readonly #sentences = new Set<string>()
   #following = false
+  #nextFollowMs = Number.NEGATIVE_INFINITY
+  #networkKey: string | undefined
 
   constructor(context: MeshContext) {
     this.#context = context
@@ -108,6 +114,7 @@ export class Mesh {
     const kept = this.#kept.load()
     if (kept === undefined) return
     this.#trust.restore(kept)
+    this.#networkKey = network_key
     this.#given.follow(network_key)
     this.#given.restore(kept.records)
   }
@@ -204,14 +211,30 @@ export class Mesh {
   tick(): void {
     const { platform, roster, peers } = this.#context
     const nowMs = platform.clock.nowMs()
-    this.#given.follow(this.#context.wanted().network_key)
+    this.#followSettings()
     this.#introducer?.look(this.#members, (row) => this.#isMember(row), nowMs)
     this.#forgetFormer()
     for (const peer of roster.all) if (peer.settings.introducer) this.#ask(peer, nowMs)
-    if ((this.#changed.size > 0 || this.#trust.isStale) && !this.#following) this.#follow()
+    const isDue = nowMs >= this.#nextFollowMs && !this.#following
+    if (isDue && (this.#changed.size > 0 || this.#trust.isStale)) {
+      this.#nextFollowMs = nowMs + FOLLOW_MS
+      this.#follow()
+    }
     peers.followCarrying()
     this.#seeker.look((key) => this.#placesOf(key), nowMs)
     this.#kept.tick()
+  }
+
+  /** A reload may have brought another network key, or another record of this host. */
+  #followSettings(): void {
+    const { platform, wanted } = this.#context
+    const { network_key, record } = wanted()
+    const reminder = reminderOf(record, platform.clock.unixMs() / 1_000)
+    if (reminder !== undefined) this.#say(reminder)
+    if (network_key === this.#networkKey) return
+    this.#networkKey = network_key
+    this.#given.follow(network_key)
+    for (const { member } of this.#told.values()) this.#changed.add(formatKey(member.publicKey))
   }
 
   /** Those whom this host introduces. */

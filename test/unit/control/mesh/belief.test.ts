@@ -6,6 +6,7 @@ import { believe, type Known } from '../../../../src/control/mesh/belief.js'
 import { toldOf } from '../../../../src/control/mesh/member.js'
 import type { Told } from '../../../../src/control/mesh/told.js'
 import { formatKey } from '../../../../src/key-text.js'
+import { SignedNetwork } from '../../../support/signed-network.js'
 
 const keyOf = (number: number) => Buffer.alloc(32, number)
 
@@ -167,4 +168,22 @@ t.test('two hundred and fifty members are looked at in a moment', async (t) => {
   const { members, refusals } = believe(many, known())
   t.equal(members.length + 2, 256)
   t.match(refusals.at(-1)?.why, /there is no room/)
+})
+
+t.test('without a network key, a record says no more than its introducer', async (t) => {
+  const network = new SignedNetwork(Buffer.alloc(32, 1))
+  const record = network.record({
+    name: 'c',
+    publicKey: keyOf(3),
+    addresses: ['10.9.0.3'],
+    groups: ['staff'],
+  })
+  const { publicKey, name, networks } = record
+  const { members, judged } = believe(
+    [{ by: 'hub', member: { publicKey, name, networks, endpoints: [], record } }],
+    known(),
+  )
+  t.match(members, [{ name: 'c', addresses: ['10.9.0.3'], introduced_by: 'hub' }])
+  t.equal(members[0].record, undefined, 'nobody has looked at its signature, so its groups are not known')
+  t.equal(judged, undefined)
 })
