@@ -1,6 +1,9 @@
 /** Hosts that believe only what a network key has signed, and introducers that do not behave; in simulated time. */
 import { formatKey } from '../../src/key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'
+import { writeControl } from '../../src/wire/control.js'
+import { writeIntroduction } from '../../src/wire/introduction.js'
+import type { SignedRecord } from '../../src/wire/signed-record.js'
 import { type Signed, SignedNetwork } from '../support/signed-network.js'
 import type { SimHost } from './host.js'
 import { type HostChoices, type SimWorld, simTest } from './world.js'
@@ -294,10 +297,13 @@ simTest('an introducer that restarts still has the records that were given to it
       hub.crash()
       await hub.start()
     }
+    // One member comes back to it much later than the others.
+    world.between(hub, b, { loss: 1 })
     for (let second = 0; second < 40; second++) {
       await world.pass(1_000)
       if (known(a).length !== 2) break
     }
+    world.between(hub, b, { loss: 0 })
     t.same(known(a), ['m1', 'm2'], `${way}: all are still known`)
   }
   end()
@@ -381,3 +387,58 @@ simTest('a person is reminded before the record of a host ends, and when it has'
   await world.pass(5_000)
   t.match(b.said(/the record of this host/)[1], /ended on 2026-01-14, and other members do not believe it/)
 })
+
+simTest(
+  'an introducer that tells bogus records all the time delays a good one, and only its own',
+  async (t, world) => {
+    const { members, network: signed, settings } = await begun(world, 2)
+    const [a, b] = members
+    // It sends what it likes through its session.
+    const flooder = world.host('flooder', TUN)
+    await world.run(flooder.begin({ peers: [a.asPeer()] }))
+    await a.reload({ ...settings(a), peers: [...settings(a).peers, hubOf(flooder)] })
+    await timeUntil(world, () => hasSession(a, 'flooder'))
+    const foreign = new SignedNetwork(world.random.bytes(32))
+    let revision = 0
+    const tell = (record: SignedRecord) => {
+      revision++
+      const member = { ...record, endpoints: [], record }
+      const content = writeIntroduction({
+        kind: 'member',
+        member,
+        epoch: 7,
+        after: revision - 1,
+        revision,
+        latest: revision,
+      })
+      const frame = writeControl('tun', { type: 'introduction', token: 0n, sizeBytes: 0, content })
+      for (const row of flooder.rowsInUse) flooder.platform?.workers.path?.offer(row, frame)
+    }
+    const keys = Array.from({ length: 200 }, () => world.random.bytes(32))
+    const wave = async (serial: number) => {
+      for (const [index, publicKey] of keys.entries()) {
+        tell(foreign.record({ name: `x${index}`, publicKey, serial }))
+        await world.pass(5)
+      }
+    }
+    await wave(1)
+    await wave(2)
+    const late = {
+      publicKey: derivePublicKey(clampPrivateKey(world.random.bytes(32))),
+      addresses: ['10.9.0.88'],
+      endsS: nowS(a) + DAY_S,
+    }
+    const startMs = world.time.nowMs
+    tell(signed.record({ ...late, name: 'late' }))
+    await b.reload(settings(b, { serial: 2, addresses: [b.overlay.ipv4] }))
+    await timeUntil(world, () => a.peer('m1').overlay.length === 1, 20_000)
+    const otherMs = world.time.nowMs - startMs
+    await timeUntil(world, () => known(a).includes('late'), 20_000)
+    const ownMs = world.time.nowMs - startMs
+    t.comment(`a record by another introducer is believed after ${otherMs} ms, its own after ${ownMs} ms`)
+    t.same(known(a), ['late', 'm1'])
+    t.ok(otherMs < 12_000, 'no later than without the flood')
+    t.ok(ownMs < 15_000)
+    t.ok(a.said(/flooder introduces/).length <= 256)
+  },
+)
