@@ -51,7 +51,7 @@ t.test(
     const hubTunnel = await startTunnel(hubHost, '--config', hubFile)
     const fileOfA = memberFile(1, m1, await sign('m1', m1, 1))
     let first = await startTunnel(a, '--config', fileOfA)
-    await untilPing(a, network.overlay(0))
+    await untilPing(a, network.overlay(0), 30_000)
     const tell = async (...peers: string[]) => {
       writeFileSync(hubFile, hubLines(...peers))
       await command('reload')
