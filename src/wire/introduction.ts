@@ -9,7 +9,7 @@
  * An `ask` says which changes its sender has: version, zeros (3 bytes), epoch (4), revision (4). It is a question for
  * the later ones, and acknowledges these.
  *
- * An `introduction` is one change: version, kind (1), zeros (2), epoch (4), after (4), revision (4), latest (4). It is to
+ * An `introduction` is one change: version, kind (1), flags (1: {@link RELAYS}), zero (1), epoch (4), after (4), revision (4), latest (4). It is to
  * be applied after the change with the revision `after`; none between them concerns anybody now. `latest` is the
  * greatest revision that there is. Then, by its kind:
  *
@@ -23,12 +23,16 @@ const ASK = { version: 0, epoch: 4, revision: 8, bytes: 12 } as const
 const INTRODUCTION = {
   version: 0,
   kind: 1,
+  flags: 2,
   epoch: 4,
   after: 8,
   revision: 12,
   latest: 16,
   bytes: 20,
 } as const
+
+/** The introducer relays between its members. */
+const RELAYS = 1
 
 const KINDS = ['nothing', 'member', 'gone'] as const
 
@@ -79,6 +83,8 @@ export type Introduction = Change &
   Position & {
     readonly after: number
     readonly latest: number
+    /** Whether the introducer relays between its members. */
+    readonly relays?: boolean
   }
 
 export function writeAsk({ epoch, revision }: Position): Uint8Array {
@@ -103,6 +109,7 @@ export function writeIntroduction(introduction: Introduction): Uint8Array {
   const view = new DataView(bytes.buffer)
   view.setUint8(INTRODUCTION.version, VERSION)
   view.setUint8(INTRODUCTION.kind, KINDS.indexOf(introduction.kind))
+  view.setUint8(INTRODUCTION.flags, introduction.relays ? RELAYS : 0)
   view.setUint32(INTRODUCTION.epoch, introduction.epoch)
   view.setUint32(INTRODUCTION.after, introduction.after)
   view.setUint32(INTRODUCTION.revision, introduction.revision)
@@ -128,6 +135,7 @@ export function readIntroduction(bytes: Uint8Array): Introduction | undefined {
     after: view.getUint32(INTRODUCTION.after),
     revision: view.getUint32(INTRODUCTION.revision),
     latest: view.getUint32(INTRODUCTION.latest),
+    ...((bytes[INTRODUCTION.flags] & RELAYS) === 0 ? {} : { relays: true }),
   }
 }
 

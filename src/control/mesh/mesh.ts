@@ -25,6 +25,7 @@ import { type Belief, believe, type Told } from './belief.js'
 import { Introducer } from './introducer.js'
 import { IntroducerClient } from './introducer-client.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
+import { Relays } from './relays.js'
 import { Seeker } from './seeker.js'
 
 /** How many questions of one peer are answered in a second, and in one burst. A member has up to ten in a second. */
@@ -62,6 +63,7 @@ export class Mesh {
   readonly #introducer: Introducer | undefined
   readonly #asks: Rates
   readonly #seeker: Seeker
+  readonly #relays: Relays
   /** By the names of the introducers. */
   readonly #clients = new Map<string, IntroducerClient>()
   /** What the introducers have told, by introducer and public key, in the order in which they told it first. */
@@ -78,13 +80,15 @@ export class Mesh {
   constructor(context: MeshContext) {
     this.#context = context
     const { settings, platform, tables, channel } = context
+    const relays = settings.relay_limit > 0
     const random = () => platform.random(4).readUInt32BE()
     this.#asks = new Rates(tables.peers.rows, ASKS_PER_SECOND, ASKS_BURST)
     this.#seeker = new Seeker(context)
+    this.#relays = new Relays(context)
     this.#introducer = settings.introduce
       ? new Introducer({
           newEpoch: random,
-          send: (row, it) => this.#send(row, 'introduction', writeIntroduction(it)),
+          send: (row, it) => this.#send(row, 'introduction', writeIntroduction({ ...it, relays })),
         })
       : undefined
     channel.onMessage((row, message) => this.#hear(row, message))
@@ -184,7 +188,16 @@ export class Mesh {
     for (const peer of roster.all) if (peer.settings.introducer) this.#ask(peer, nowMs)
     if (this.#changed.size > 0 && !this.#following) this.#follow()
     peers.followCarrying()
+    this.#relays.look((peer) => this.#introducersOf(peer), nowMs)
     this.#seeker.look((key) => this.#placesOf(key), nowMs)
+  }
+
+  /** Those that introduce a peer and relay. */
+  #introducersOf({ settings: { public_key } }: Peer): string[] {
+    const key = public_key === undefined ? '' : formatKey(public_key)
+    return [...this.#clients].flatMap(([by, { relays }]) =>
+      relays && this.#told.has(`${by} ${key}`) ? [by] : [],
+    )
   }
 
   /** Those whom this host introduces. */

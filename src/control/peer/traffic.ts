@@ -30,6 +30,12 @@ export class Traffic {
     return { sentFrames, receivedFrames: receivedFrames + receivedKeepalives }
   }
 
+  /** The same of those messages that came directly, not by an introducer. */
+  get heardDirectly(): number {
+    const { receivedFrames, receivedKeepalives, receivedRelayed } = this.#counts
+    return receivedFrames + receivedKeepalives - receivedRelayed
+  }
+
   /** Whether frames have gone to it since the last call. */
   hasSent(): boolean {
     const before = this.#sentFrames

@@ -7,7 +7,13 @@ import { Network } from '../../support/hosts/network.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
 
 /** A hub and members that know only the hub. @param prefix what the members' settings give to the hub beside its address */
-async function start(network: Network, keys: KeyFolder, mode: 'tap' | 'tun', prefix?: string) {
+async function start(
+  network: Network,
+  keys: KeyFolder,
+  mode: 'tap' | 'tun',
+  prefix?: string,
+  ...hubLines: readonly string[]
+) {
   const pairs = network.hosts.map((_, index) => keys.make(`h${index}`))
   const others = network.hosts.map((_, index) => index).slice(1)
   const file = (index: number, ...lines: readonly string[]) =>
@@ -23,6 +29,7 @@ async function start(network: Network, keys: KeyFolder, mode: 'tap' | 'tun', pre
   const hubFile = file(
     0,
     'introduce: true',
+    ...hubLines,
     'peers:',
     ...others.map(
       (index) =>
@@ -84,7 +91,7 @@ t.test('until two members meet, and when their way is lost, a hub with a prefix 
     await ok(b, 'ip', 'route', 'add', 'blackhole', `${network.underlay(1)}/32`)
   }
   await block()
-  const { hub, members, introduced } = await start(network, keys, 'tun', '10.9.0.0/24')
+  const { hub, members, introduced } = await start(network, keys, 'tun', '10.9.0.0/24', 'relay_limit: 0')
   const direct = async () => (await introduced(0))[0].inbound.frames
   await untilPing(a, network.overlay(2))
   t.equal(await direct(), 0, 'by the hub')
