@@ -10,6 +10,7 @@ export interface RelaysContext {
 
 const NOT_YET = 'no direct path has answered yet'
 const LOST = 'the direct path was lost'
+const NO_ROUTE = 'there is no route to it'
 
 interface Watched {
   readonly peer: Peer
@@ -51,13 +52,14 @@ export class Relays {
   }
 
   #lookAtDirect(peer: Peer, introducers: readonly string[], nowMs: number): void {
-    const moment = { nowMs, sent: peer.sentFrames, heard: peer.heardDirectly }
+    const moment = { nowMs, ...peer.ways }
     const known = this.#direct.get(peer.row)
     const watch = known?.watch ?? new DirectWatch(moment)
     if (known === undefined) this.#direct.set(peer.row, { peer, watch })
     const verdict = peer.state === 'silent' || peer.state === 'down' ? 'lost' : watch.look(moment)
     if (verdict === 'ask') peer.greet()
-    if (verdict === 'lost') this.#relay(peer, introducers, LOST)
+    if (peer.underlay?.interface === undefined) this.#relay(peer, introducers, NO_ROUTE)
+    else if (verdict === 'lost') this.#relay(peer, introducers, LOST)
   }
 
   /** @returns false if nobody can relay now */

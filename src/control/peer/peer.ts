@@ -15,7 +15,7 @@ import { type Move, PeerEndpoint } from './peer-endpoint.js'
 import { PeerNews } from './peer-news.js'
 import { Roaming } from './roaming.js'
 import type { RosterPeer } from './roster.js'
-import { Traffic } from './traffic.js'
+import { Traffic, type Ways } from './traffic.js'
 import type { Underlay } from './underlay.js'
 
 /** One peer, as main sees it: its endpoint, the path to it, and whether we hear it. */
@@ -128,14 +128,9 @@ export class Peer implements RosterPeer, LocatedPeer {
     return this.#relayedWhy
   }
 
-  /** Messages of any kind that have come from it directly. */
-  get heardDirectly(): number {
-    return this.#traffic.heardDirectly
-  }
-
-  /** Frames that have gone to it, and keepalives. */
-  get sentFrames(): number {
-    return this.#traffic.totals.sentFrames
+  /** By which way it was heard, and what was for it; see {@link Traffic.ways}. */
+  get ways(): Ways {
+    return this.#traffic.ways
   }
 
   /**
