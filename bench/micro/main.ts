@@ -12,6 +12,7 @@ import type { Micro, Timing } from './micro.js'
 import { offloads } from './offload.js'
 import { privates } from './private.js'
 import { measurePrograms, PROGRAMS } from './programs.js'
+import { relays } from './relay.js'
 import { rings } from './ring.js'
 
 /** New parts of the hot path need a benchmark here. */
@@ -22,6 +23,7 @@ const MICROS: readonly Micro[] = [
   ...offloads,
   ...forwarding,
   ...privates,
+  ...relays,
 ]
 
 /** So many at a time that the cost of reading the clock does not matter. */

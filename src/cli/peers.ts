@@ -42,12 +42,14 @@ type PeersReport = Pick<StatusReport, 'mtu_bytes' | 'mtu_by' | 'peers'>
 export function renderPeers(report: PeersReport): string {
   const { peers } = report
   const choice = peers.some(({ datapath }) => datapath.reason !== 'setting')
+  const introduced = peers.some(({ introduced_by }) => introduced_by != null)
   const rows = peers.map((peer) => [
     peer.name,
     STATE_COLORS[peer.state](peer.state),
     peer.heard_s === null ? '' : `${duration(peer.heard_s)} ago`,
     peer.rtt_ms == null ? '' : `${milliseconds(peer.rtt_ms)} ms`,
     peer.endpoint ?? '',
+    ...(introduced ? [wayTo(peer)] : []),
     peer.mtu_bytes === null ? '' : String(peer.mtu_bytes),
     ...(choice ? [peer.datapath.by] : []),
     `${si(peer.outbound.frames, '')} ${si(peer.outbound.bytes, 'B')}`,
@@ -60,6 +62,7 @@ export function renderPeers(report: PeersReport): string {
     'heard',
     'round trip',
     'endpoint',
+    ...(introduced ? ['path'] : []),
     'MTU',
     ...(choice ? ['carried by'] : []),
     'to it',
@@ -70,6 +73,7 @@ export function renderPeers(report: PeersReport): string {
   return [
     table([head, ...rows]),
     ...introductions(peers),
+    ...relays(peers),
     ...wrong.map((text) => stdoutColors.yellow(`! ${text}`)),
   ].join('\n')
 }
@@ -81,6 +85,20 @@ function introductions(peers: readonly PeerStatus[]): string[] {
     const names = peers.filter(({ introduced_by }) => introduced_by === by).map(({ name }) => name)
     return stdoutColors.dim(`introduced by ${by}: ${names.join(', ')}`)
   })
+}
+
+/** Whether a peer is reached directly, in a few words; '' if it is not reached. */
+export function wayTo({ endpoint, relayed }: PeerStatus): string {
+  // Who asks an older tunnel hears nothing of relays.
+  if (relayed != null) return `relayed by ${relayed.by}`
+  return endpoint === null ? '' : 'direct'
+}
+
+/** A line for each peer that is relayed, with the reason. */
+function relays(peers: readonly PeerStatus[]): string[] {
+  return peers.flatMap(({ name, relayed }) =>
+    relayed == null ? [] : [stdoutColors.dim(`${name} is relayed by ${relayed.by}, because ${relayed.why}`)],
+  )
 }
 
 /** What is wrong with a peer: sentences without a full stop. */

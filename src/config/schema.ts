@@ -29,6 +29,7 @@ import {
   parsePeerName,
   parsePrefix,
   parsePublicKey,
+  parseRelayLimit,
   parseRemote,
   type Remote,
 } from './values.js'
@@ -194,6 +195,10 @@ export const settingsSchema = z.strictObject({
   introduce: flag()
     .default(false)
     .describe('introduce the peers to each other, so that they need not know each other'),
+  relay_limit: text(
+    parseRelayLimit,
+    'with introduce: how many Mbit/s of each peer are relayed to those that it cannot reach; 0 relays nothing (default: 100)',
+  ).default(100),
   accept_any: flag().default(false).describe('accept datagrams from any source, not only from the remote'),
   wait: flag()
     .default(false)

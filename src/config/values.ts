@@ -298,6 +298,17 @@ export function parseFwMark(text: string): number {
   return mark
 }
 
+/** The most that is relayed for one member: a number that no machine reaches. */
+const MAX_RELAY_MBITS = 1_000_000
+
+/** In Mbit/s. */
+export function parseRelayLimit(text: string): number {
+  const mbits = /^\d{1,7}$/.test(text) ? Number(text) : Number.NaN
+  if (!(mbits <= MAX_RELAY_MBITS))
+    throw new RangeError(`"${text}" is not a limit; write Mbit/s from 0 to ${MAX_RELAY_MBITS}`)
+  return mbits
+}
+
 export function parseMtu(text: string): number | 'safe' | 'auto' {
   if (text === 'safe' || text === 'auto') return text
   const bytes = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN

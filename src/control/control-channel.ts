@@ -77,7 +77,7 @@ export class ControlChannel {
     const frame = privateSide === undefined ? plain : privateSide.seal(row, plain)
     // A frame that cannot be sealed counts as lost on the way, and so does one for a peer that is nowhere.
     if (frame === undefined || name === undefined) return 0
-    return platform.socket.send(frame, name)
+    return privateSide === undefined ? platform.socket.send(frame, name) : privateSide.send(frame, name)
   }
 
   /**

@@ -92,6 +92,7 @@ export class Reporter {
         other: all.icmpOther,
         unread: platform.network.icmp.unread,
       },
+      relay: { datagrams: all.relayedDatagrams, bytes: all.relayedBytes },
       path: {
         fragmented: all.fragmentedFrames,
         too_big_answers: all.tooBigAnswers,

@@ -56,6 +56,15 @@ export const DROP_REASONS = {
     'dropIntroductionRefused',
     'an introduction, or a record that a member gives of itself, that this host does not believe; the log says why',
   ],
+  relay_unasked: [
+    'dropRelayUnasked',
+    'a relayed datagram from a peer that is no introducer, or one that this host does not relay',
+  ],
+  relay_unknown: [
+    'dropRelayUnknown',
+    'a datagram to be relayed to a host, or from one, that is not known here',
+  ],
+  relay_share: ['dropRelayShare', 'more to be relayed for one member than its share (relay_limit)'],
   no_keypair: ['dropNoKeypair', 'no handshake with the other host yet, so no key to seal it with'],
   unknown_index: ['dropUnknownIndex', 'sealed with keys that this host does not have (any more)'],
   not_authentic: ['dropNotAuthentic', 'forged, or damaged on the way'],
@@ -150,6 +159,8 @@ export interface PeerStatus {
   readonly overlay: readonly string[]
   /** The peer that has introduced it; null if it is in the settings. */
   readonly introduced_by: string | null
+  /** The introducer that relays what is for it, and why it does; null if it is reached directly, or not at all. */
+  readonly relayed: { readonly by: string; readonly why: string } | null
   readonly outbound: PeerTraffic
   readonly inbound: PeerTraffic
 }
@@ -214,6 +225,8 @@ export interface StatusReport {
     readonly other: number
     readonly unread: number
   }
+  /** What this host has relayed as an introducer: datagrams of one member for another, without their headers. */
+  readonly relay: { readonly datagrams: number; readonly bytes: number }
   readonly path: {
     /** Frames sent in datagrams that may be fragmented, because they are too long for the path. */
     readonly fragmented: number

@@ -7,6 +7,7 @@ import { PEER_STRIDE, peerCounterBlock } from '../memory/peer-counters.js'
 import { PeerTable } from '../memory/peer-table.js'
 import { StateWord } from '../memory/plan.js'
 import { Pulse } from '../memory/pulse.js'
+import { RelayTable } from '../memory/relay-table.js'
 import { Ring } from '../memory/ring.js'
 import { StateWords } from '../memory/state-words.js'
 import { Stranger } from '../memory/stranger.js'
@@ -34,6 +35,7 @@ export function openTables({ memory, plan }: Pick<Platform, 'memory' | 'plan'>) 
     stranger: new Stranger(memory, plan.stranger),
     keypairs: new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows),
     limits: new PathLimits(memory, plan.pathLimits),
+    relays: new RelayTable(memory, plan.relays, plan.peerRows),
     offloads: new Offloads(memory, plan.offloads),
     control: mailbox(plan.control, StateWord.controlTold),
     handshakes: mailbox(plan.handshakes, StateWord.handshakesTold),

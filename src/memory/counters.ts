@@ -62,6 +62,11 @@ export const COUNTERS = [
   'dropNotAllowed',
   'dropNoRoute',
   'filtered',
+  'relayedDatagrams',
+  'relayedBytes',
+  'dropRelayUnasked',
+  'dropRelayUnknown',
+  'dropRelayShare',
 ] as const
 
 export type CounterName = (typeof COUNTERS)[number]

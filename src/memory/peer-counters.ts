@@ -14,6 +14,8 @@ const PEER_COUNTERS = [
   'droppedInbound',
   /** Messages from the peer without a frame for the device: control frames, and WireGuard's keepalives. */
   'receivedKeepalives',
+  /** Those of all messages from the peer that an introducer relayed. */
+  'receivedRelayed',
 ] as const
 
 export type PeerCounterName = (typeof PEER_COUNTERS)[number]

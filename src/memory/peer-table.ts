@@ -1,6 +1,6 @@
 import type { NativeMemory } from '../linux/memory.js'
 import { LOCAL_BYTES, SOCKADDR_BYTES } from '../linux/sockaddr.js'
-import { encodeName, NAME } from './name.js'
+import { encodeName, encodeRelayed, NAME } from './name.js'
 
 /**
  * The peers' names (name.ts) in shared memory: their socket addresses, and at which address of this host each of
@@ -83,11 +83,20 @@ export class PeerTable {
    * @param bearsLocal whether what is sent to it must bear that address as its source
    */
   setAddress(row: number, sockaddr: Uint8Array, local: Uint8Array = UNKNOWN, bearsLocal = false): void {
+    this.#setName(row, encodeName(sockaddr, local, bearsLocal))
+  }
+
+  /** Main: the peer in this row is reached by way of the introducer in the row `via`. */
+  setRelayed(row: number, via: number): void {
+    this.#setName(row, encodeRelayed({ via, far: row }))
+  }
+
+  #setName(row: number, name: Uint8Array): void {
     const { i32, u8 } = this.#memory
     const at = this.#at + row * ROW_BYTES
     const words = (at + 2 * SLOT_BYTES) >>> 2
     const next = 1 - Atomics.load(i32, words + WHICH_ADDRESS)
-    u8.set(encodeName(sockaddr, local, bearsLocal), at + next * SLOT_BYTES)
+    u8.set(name, at + next * SLOT_BYTES)
     Atomics.store(i32, words + WHICH_ADDRESS, next)
     Atomics.store(i32, words + IN_USE, 1)
     this.#reindex()

@@ -7,9 +7,10 @@ import { MAILBOX_DATA_BYTES } from './mailbox.js'
 import { pathLimitBytes } from './path-limits.js'
 import { peerCounterBytes } from './peer-counters.js'
 import { peerTableBytes } from './peer-table.js'
+import { relayTableBytes } from './relay-table.js'
 import { ringBytes } from './ring.js'
 import { routesBytes } from './routes.js'
-import { SEALING_SLOTS_BYTES } from './slots.js'
+import { HOP_SLOTS_BYTES, SEALING_SLOTS_BYTES } from './slots.js'
 import { stormBytes } from './storm-limit.js'
 import { STRANGER_BYTES } from './stranger.js'
 
@@ -66,6 +67,8 @@ export interface TunnelPlan {
   readonly handshakes: number
   /** What follows from this host's public key: see identity-keys.ts. */
   readonly identity: number
+  /** Whom relayed messages name: see relay-table.ts. */
+  readonly relays: number
   /** The part that holds all keys: the keypairs, and the workers' own copies. */
   readonly secrets: { readonly at: number; readonly bytes: number }
   readonly tap: WorkerPlan
@@ -88,6 +91,9 @@ export interface WorkerPlan {
   /** The keys for sealing and opening there: see ciphers.ts. */
   readonly keys: number
   readonly relayKeys: number
+  /** The same for the headers of relayed messages: see relay-headers.ts. */
+  readonly hopSlots: number
+  readonly hopKeys: number
   /** Where frames wait for keys: see waiting-frames.ts. */
   readonly waitingFrames: number
 }
@@ -99,6 +105,7 @@ export interface WorkerPlan {
  * - `maxFrameBytes`: the longest frame or packet accepted from the network; it changes with the underlay's MTU.
  * - `clampFrameBytes`: the longest frame that the MSS of TCP connections may allow; 0 for no limit.
  * - `paddingLimit`: a frame of a private tunnel is not padded beyond this length.
+ * - `relayLimit`: how much is relayed for one member, in bytes in a millisecond; 0 for nothing.
  */
 export const StateWord = {
   stop: 0,
@@ -116,10 +123,11 @@ export const StateWord = {
   pulse: 12,
   tapPulse: 13,
   udpPulse: 14,
+  relayLimit: 15,
 } as const
 
 /** Bytes of each worker's scratch. */
-export const SCRATCH_BYTES = 640 * 1024
+export const SCRATCH_BYTES = 896 * 1024
 
 /**
  * Room in the rings. The outbound ring is small, so that a super-frame is sent while it is still in the core's
@@ -160,6 +168,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
     scratch: take(SCRATCH_BYTES),
     slots: take(SEALING_SLOTS_BYTES),
     relaySlots: take(SEALING_SLOTS_BYTES),
+    hopSlots: take(HOP_SLOTS_BYTES),
     waitingFrames: take(WAITING_FRAMES_BYTES),
   })
   const ring = (dataBytes: number) => ({ at: take(ringBytes(dataBytes)), dataBytes })
@@ -175,11 +184,13 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const secretsAt = next
   const keypairs = take(keypairTableBytes(keypairRows, peerRows))
   const ownKeys = () => take(2 * keypairRows * KEY_BYTES)
-  const tapKeys = { keys: ownKeys(), relayKeys: ownKeys() }
-  const udpKeys = { keys: ownKeys(), relayKeys: ownKeys() }
+  const workerKeys = () => ({ keys: ownKeys(), relayKeys: ownKeys(), hopKeys: ownKeys() })
+  const tapKeys = workerKeys()
+  const udpKeys = workerKeys()
   const secrets = { at: secretsAt, bytes: next - secretsAt }
   const handshakes = take(ringBytes(MAILBOX_DATA_BYTES))
   const identity = take(IDENTITY_KEYS_BYTES)
+  const relays = take(relayTableBytes(peerRows))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
   const routeLimit = peerRows * ROUTES_PER_PEER
@@ -187,7 +198,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const storm = take(stormBytes(peerRows))
   const fdb = take(fdbBytes(peerRows))
   const tables = { peers, stranger, peerRows, fdb, routes, routeLimit, storm }
-  const keys = { keypairs, keypairRows, handshakes, identity, secrets }
+  const keys = { keypairs, keypairRows, handshakes, identity, relays, secrets }
   const workers = { tap: { ...tap, ...tapKeys }, udp: { ...udp, ...udpKeys } }
   const rings = { outbound, inbound, control }
   return { state, offloads, pathLimits, ...rings, ...tables, ...keys, ...workers, end: next }

@@ -1,4 +1,9 @@
-import { OPENING_SLOTS, SEALING_SLOT_BYTES } from '../crypto/ciphers.js'
+import {
+  OPENING_SLOTS,
+  SEALING_SLOT_BYTES,
+  SEALING_SLOT_SKEW,
+  SEALING_SLOT_TAIL_BYTES,
+} from '../crypto/ciphers.js'
 
 /** Room for a batch: some super-frames. More would not stay in the core's cache until it is sent. */
 const SEALER_BYTES = 192 * 1024
@@ -8,3 +13,6 @@ export const FIRST_SEALING_SLOT = OPENING_SLOTS.end
 
 /** Bytes of all slots of a worker. */
 export const SEALING_SLOTS_BYTES = FIRST_SEALING_SLOT * SEALING_SLOT_BYTES + SEALER_BYTES
+
+/** Bytes of the slot in which the header of a relayed message is sealed: a few bytes. */
+export const HOP_SLOTS_BYTES = SEALING_SLOT_SKEW + SEALING_SLOT_BYTES + SEALING_SLOT_TAIL_BYTES + 32

@@ -66,6 +66,15 @@ export class StateWords {
     Atomics.store(this.#words, StateWord.clampFrameBytes, bytes)
   }
 
+  /** How much is relayed for one member, in bytes in a millisecond; 0 for nothing. */
+  get relayLimit(): number {
+    return Atomics.load(this.#words, StateWord.relayLimit)
+  }
+
+  set relayLimit(bytesPerMs: number) {
+    Atomics.store(this.#words, StateWord.relayLimit, bytesPerMs)
+  }
+
   /**
    * Changes whenever a worker begins or stops to send datagrams that may be fragmented. It is odd while a worker does
    * so (worker/outbound/path-policy.ts).

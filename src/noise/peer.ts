@@ -59,9 +59,10 @@ export interface HandshakeContext {
   endpointOf(row: number): Uint8Array | undefined
   /**
    * An authentic message of a peer came from `source`. The peer is there from now on.
+   * @param answers whether it answers a message of this end, so that the way there is known to be good
    * @returns false if no peer can be there; the peer has not moved then
    */
-  roamed(row: number, source: Uint8Array): boolean
+  roamed(row: number, source: Uint8Array, answers: boolean): boolean
   /** The default is {@link TIMES}. */
   readonly times?: Partial<Times>
 }
@@ -123,6 +124,8 @@ interface Attempt {
   readonly retransmitHandshakeMs: number
   /** When this try was sent: later than its start, by what its arithmetic took. */
   readonly sentMs: number
+  /** Whether it looks for the peer, and so went elsewhere than to its endpoint. */
+  readonly seeks: boolean
 }
 
 /**
@@ -234,17 +237,17 @@ export class Peer {
    * @param places where it may be, as in {@link endpoint}. It is where its answer comes from
    */
   seek(places: readonly Uint8Array[], nowMs: number): void {
-    this.#begin(places, nowMs, nowMs)
+    this.#begin(places, nowMs, nowMs, true)
   }
 
   #sendInitiation(nowMs: number, startedMs: number): void {
     const { endpoint } = this
     if (endpoint === undefined) return
     if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs) return
-    this.#begin([endpoint], nowMs, startedMs)
+    this.#begin([endpoint], nowMs, startedMs, false)
   }
 
-  #begin(places: readonly Uint8Array[], nowMs: number, startedMs: number): void {
+  #begin(places: readonly Uint8Array[], nowMs: number, startedMs: number, seeks: boolean): void {
     const { protocol, own, keypairs, random } = this.#context
     if (own === undefined) return
     this.#endAttempt()
@@ -262,7 +265,7 @@ export class Peer {
     this.#stamp(message, index, nowMs)
     const retryMs = nowMs + this.#times.rekeyTimeoutMs + (random(1)[0] / 256) * JITTER_MS
     const sentMs = this.#context.nowMs?.() ?? nowMs
-    this.#attempt = { index, initiated, startedMs, retransmitHandshakeMs: retryMs, sentMs }
+    this.#attempt = { index, initiated, startedMs, retransmitHandshakeMs: retryMs, sentMs, seeks }
     this.#initiationSentMs = nowMs
     this.#authenticatedPacketTraversed(nowMs)
     for (const place of places) this.#context.send(message, place)
@@ -283,7 +286,7 @@ export class Peer {
     const index = keypairs.reserve(this.row)
     if (index === undefined) return 'old'
     // Treat the message as lost. It may still come from the right place.
-    if (!this.#context.roamed(this.row, source)) {
+    if (!this.#context.roamed(this.row, source, false)) {
       keypairs.release(index)
       return 'misplaced'
     }
@@ -318,7 +321,7 @@ export class Peer {
     if (nowMs - this.#initiationSentMs >= this.#times.rejectAfterMs) return 'old'
     const keys = readResponse(attempt.initiated, own, this.acquaintance, message)
     if (keys === undefined) return 'not authentic'
-    if (!this.#context.roamed(this.row, source)) {
+    if (!this.#context.roamed(this.row, source, true)) {
       wipe(keys.send, keys.receive)
       return 'misplaced'
     }
@@ -408,6 +411,11 @@ export class Peer {
   #retry(nowMs: number): void {
     const attempt = this.#attempt
     if (attempt === undefined || nowMs < attempt.retransmitHandshakeMs) return
+    if (attempt.seeks && this.hasKeypair) {
+      // There was another way all the time.
+      this.#endAttempt()
+      return
+    }
     if (nowMs - attempt.startedMs < this.#times.rekeyAttemptMs) {
       this.#sendInitiation(nowMs, attempt.startedMs)
       return

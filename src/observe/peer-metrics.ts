@@ -39,6 +39,12 @@ export function* peerFamilies(peers: readonly PeerStatus[], nowS: number): Gener
     several(({ state }) => oneOf(PEER_STATES, state)),
   )
   yield gauge(
+    'peer_relayed',
+    'The introducer that relays what is for a peer. Absent if the peer is reached directly.',
+    'peer by',
+    each(({ relayed }) => [relayed === null ? null : 1, relayed?.by ?? '']),
+  )
+  yield gauge(
     'peer_trouble',
     'Whether a peer is not found, or is not where its name says.',
     'peer',

@@ -70,6 +70,7 @@ function trafficFamilies({
   super_frames,
   drops,
   icmp,
+  relay,
   path,
   offloads,
 }: StatusReport): Family[] {
@@ -82,6 +83,12 @@ function trafficFamilies({
     counter('transmit_super_frames', 'Super-frames read from the device.', '', [[super_frames.read]]),
     counter('drops', 'Dropped frames.', 'reason', byKey(drops)),
     counter('icmp_errors', 'ICMP errors about what was sent.', 'type', byKey(icmp)),
+    counter('relayed_datagrams', 'Datagrams of one member for another that this host has relayed.', '', [
+      [relay.datagrams],
+    ]),
+    counter('relayed_bytes', 'Bytes of those datagrams, without the headers of the relay.', '', [
+      [relay.bytes],
+    ]),
     counter('fragmented_frames', 'Frames sent in fragments, because they are too long for the path.', '', [
       [path.fragmented],
     ]),

@@ -14,7 +14,7 @@ import { nameBytes, networkBytes, readName, readNetwork, type ToldNetwork } from
  * and the signed record of its sender (wire/signed-record.ts), if there is one. It is a question for the later changes, and
  * acknowledges these.
  *
- * An `introduction` is one change: version, kind (1), zeros (2), epoch (4), after (4), revision (4), latest (4). It is to
+ * An `introduction` is one change: version, kind (1), flags (1: {@link RELAYS}), zero (1), epoch (4), after (4), revision (4), latest (4). It is to
  * be applied after the change with the revision `after`; none between them concerns anybody now. `latest` is the
  * greatest revision that there is. Then, by its kind:
  *
@@ -30,6 +30,7 @@ const ASK = { version: 0, recordBytes: 2, epoch: 4, revision: 8, bytes: 12 } as 
 const INTRODUCTION = {
   version: 0,
   kind: 1,
+  flags: 2,
   epoch: 4,
   after: 8,
   revision: 12,
@@ -38,6 +39,9 @@ const INTRODUCTION = {
 } as const
 
 const KINDS = ['nothing', 'member', 'gone', 'signed'] as const
+
+/** The introducer relays between its members. */
+const RELAYS = 1
 
 const KEY_BYTES = 32
 
@@ -80,6 +84,8 @@ export type Introduction = Change &
   Position & {
     readonly after: number
     readonly latest: number
+    /** Whether the introducer relays between its members. */
+    readonly relays?: boolean
   }
 
 /** What a member asks for, and the bytes of its own record. */
@@ -115,6 +121,7 @@ export function writeIntroduction(introduction: Introduction): Uint8Array {
   const view = new DataView(bytes.buffer)
   view.setUint8(INTRODUCTION.version, VERSION)
   view.setUint8(INTRODUCTION.kind, KINDS.indexOf(kindOf(introduction)))
+  view.setUint8(INTRODUCTION.flags, introduction.relays ? RELAYS : 0)
   view.setUint32(INTRODUCTION.epoch, introduction.epoch)
   view.setUint32(INTRODUCTION.after, introduction.after)
   view.setUint32(INTRODUCTION.revision, introduction.revision)
@@ -144,6 +151,7 @@ export function readIntroduction(bytes: Uint8Array): Introduction | undefined {
     after: view.getUint32(INTRODUCTION.after),
     revision: view.getUint32(INTRODUCTION.revision),
     latest: view.getUint32(INTRODUCTION.latest),
+    ...((bytes[INTRODUCTION.flags] & RELAYS) === 0 ? {} : { relays: true }),
   }
 }
 

@@ -5,8 +5,8 @@
  * Every message begins with one byte of type and three bytes of zero. The four together are one word.
  */
 
-/** Values of the first word. */
-export const MESSAGE = { initiation: 1, response: 2, cookieReply: 3, transport: 4 } as const
+/** Values of the first word. `relay` is not WireGuard's: see wire/relay.ts. */
+export const MESSAGE = { initiation: 1, response: 2, cookieReply: 3, transport: 4, relay: 5 } as const
 
 export const PUBLIC_KEY_BYTES = 32
 /** Poly1305's tag, after everything that is sealed. */

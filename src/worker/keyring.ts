@@ -3,8 +3,10 @@ import type { Encap } from '../encap/encap.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { C } from '../memory/counters.js'
 import type { KeypairTable } from '../memory/keypair-table.js'
+import { NAME } from '../memory/name.js'
 import type { PeerTable } from '../memory/peer-table.js'
 import { ReplayWindow } from '../memory/replay-window.js'
+import { RELAY_HEADER_BYTES } from '../wire/relay.js'
 import { MESSAGE, TRANSPORT, TRANSPORT_HEADER_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../wire/wireguard.js'
 
 export interface KeyringOptions {
@@ -80,9 +82,10 @@ export class Keyring {
    * Seals `bytes` padded bytes for the peer in row `row` in a slot of the {@link Aead}, and writes the header
    * before them. Without a key it tells main.
    * @param header offset of the header
+   * @param type the header's first word
    * @returns false if there is no key
    */
-  seal(row: number, header: number, slot: number, bytes: number): boolean {
+  seal(row: number, header: number, slot: number, bytes: number, type: number = MESSAGE.transport): boolean {
     if (row !== this.#rangeRow || this.#next === this.#end) {
       if (!this.#takeRange(row)) {
         if (this.#table.want(row)) this.#tellMain()
@@ -92,7 +95,7 @@ export class Keyring {
     const { u32 } = this.#memory
     const number = this.#next++
     this.#aead.seal(this.#keyRow * 2, 0, number, slot, bytes)
-    u32[header >>> 2] = MESSAGE.transport
+    u32[header >>> 2] = type
     u32[(header + TRANSPORT.receiver) >>> 2] = this.#remoteIndex
     u32[(header + TRANSPORT.counter) >>> 2] = number
     u32[(header + TRANSPORT.counter + 4) >>> 2] = 0
@@ -124,8 +127,25 @@ export class Keyring {
    * index
    */
   open(at: number, bytes: number, name: number): number {
-    const { view } = this.#memory
     if (bytes < TRANSPORT_OVERHEAD_BYTES) return -1 - C.dropNotPrivate
+    const padded = this.#open(at, bytes, name)
+    if (padded <= 0) return padded
+    const plain = this.#encap.unpad(this.#memory.view, at + TRANSPORT_HEADER_BYTES, padded)
+    return plain > 0 ? plain : -1 - C.dropNotPrivate
+  }
+
+  /**
+   * Opens the header of a relayed message (wire/relay.ts) at offset `at`, in place.
+   * @param name as for {@link open}
+   * @returns as {@link open} does
+   */
+  openRelayHeader(at: number, name: number): number {
+    return this.#open(at, RELAY_HEADER_BYTES, name)
+  }
+
+  /** The same as {@link open}, with the padding. */
+  #open(at: number, bytes: number, name: number): number {
+    const { view } = this.#memory
     const keyRow = this.#table.keyRowOf(view.getUint32(at + TRANSPORT.receiver, true))
     const generation = keyRow < 0 ? 0 : this.#readyKey(keyRow, false)
     if (generation === 0) return -1 - C.dropUnknownIndex
@@ -142,12 +162,15 @@ export class Keyring {
     this.#window.accept(window, high, low)
     this.row = row
     if (this.#table.confirm(keyRow, generation)) this.#tellMain()
+    // What was relayed says nothing of where its sender is.
+    if (this.#memory.u32[(name + NAME.via) >>> 2] === 0) this.#follow(row, name)
+    return bytes - TRANSPORT_OVERHEAD_BYTES
+  }
+
+  /** Tells main if the peer in this row is elsewhere now, or speaks to another address of this host. */
+  #follow(row: number, name: number): void {
     if (!this.#peers.isFrom(row, name) && this.#table.move(row, name)) this.#tellMain()
     if (!this.#peers.speaksTo(row, name) && this.#peers.noteLocal(row, name)) this.#tellMain()
-    const padded = bytes - TRANSPORT_OVERHEAD_BYTES
-    if (padded === 0) return 0
-    const plain = this.#encap.unpad(view, packet, padded)
-    return plain > 0 ? plain : -1 - C.dropNotPrivate
   }
 
   /**

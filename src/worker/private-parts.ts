@@ -7,10 +7,12 @@ import type { Drops } from '../memory/drops.js'
 import { IdentityKeys } from '../memory/identity-keys.js'
 import { KeypairTable } from '../memory/keypair-table.js'
 import { Mailbox } from '../memory/mailbox.js'
+import { NAME_BYTES } from '../memory/name.js'
 import type { PathLimits } from '../memory/path-limits.js'
 import type { PeerTable } from '../memory/peer-table.js'
 import { StateWord } from '../memory/plan.js'
-import { SEALING_SLOTS_BYTES } from '../memory/slots.js'
+import { RelayTable } from '../memory/relay-table.js'
+import { HOP_SLOTS_BYTES, SEALING_SLOTS_BYTES } from '../memory/slots.js'
 import { StateWords } from '../memory/state-words.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { COOKIE_REPLY } from '../wire/wireguard.js'
@@ -20,10 +22,13 @@ import { MAC_CHECK_SCRATCH_BYTES, MacCheck } from './inbound/mac-check.js'
 import { MacKeys } from './inbound/mac-keys.js'
 import { Neighbours } from './inbound/neighbours.js'
 import { Opener } from './inbound/opener.js'
+import { PassingOn, type RelayOutlet } from './inbound/passing-on.js'
+import { Relayed } from './inbound/relayed.js'
 import { Keyring } from './keyring.js'
 import { Sealer } from './outbound/sealer.js'
 import type { Sealing } from './outbound/sender.js'
 import { WaitingFrames } from './outbound/waiting-frames.js'
+import { RelayHeaders } from './relay-headers.js'
 import type { Scratch } from './scratch.js'
 import type { HandshakeKeys, LoopTask } from './task.js'
 
@@ -63,25 +68,44 @@ export class PrivateParts {
   readonly #crypto = sharedCrypto()
   readonly #clock = sharedClock()
   readonly #keyrings: Keyring[] = []
+  readonly #relays: RelayTable
+  /** Made when they are first needed, after the keyring that opens. */
+  #relayHeaders: RelayHeaders | undefined
   #macKeys: MacKeys | undefined
 
   constructor(options: PrivatePartsOptions) {
     this.#options = options
+    const { plan } = options.task
+    this.#relays = new RelayTable(options.scratch.memory, plan.relays, plan.peerRows)
   }
 
   /** For frames from the device, which may wait for keys. */
   forDevice(): Sealing {
     const { task, bytes } = this.#options
     const { slots, keys, waitingFrames } = task.plan[task.role]
-    const { sealer } = this.#seal(slots, keys)
-    return { sealer, waitingFrames: new WaitingFrames(waitingFrames, bytes.copy) }
+    const sealer = this.#sealer(slots, keys)
+    const relayHeaders = this.#headers
+    return { sealer, waitingFrames: new WaitingFrames(waitingFrames, bytes.copy), relayHeaders }
+  }
+
+  get #headers(): RelayHeaders {
+    const { task, scratch } = this.#options
+    const { hopSlots, hopKeys } = task.plan[task.role]
+    this.#relayHeaders ??= new RelayHeaders({
+      memory: scratch.memory,
+      keyring: this.#keyring(hopSlots, HOP_SLOTS_BYTES, hopKeys),
+      table: this.#relays,
+      slot: hopSlots,
+    })
+    return this.#relayHeaders
   }
 
   /** For frames from other peers. */
   forRelay(): Sealing {
     const { task } = this.#options
     const { relaySlots, relayKeys } = task.plan[task.role]
-    return { sealer: this.#seal(relaySlots, relayKeys).sealer, waitingFrames: undefined }
+    const sealer = this.#sealer(relaySlots, relayKeys)
+    return { sealer, waitingFrames: undefined, relayHeaders: undefined }
   }
 
   /** Call it when main has rung: keys may have been wiped, and this host may have another identity. */
@@ -96,14 +120,22 @@ export class PrivateParts {
     for (let i = 0; i < this.#keyrings.length; i++) this.#keyrings[i].look()
   }
 
-  #seal(slots: number, keys: number): { keyring: Keyring; sealer: Sealer } {
-    const { task, scratch, peers, limits, encap, bytes, control } = this.#options
+  #sealer(slots: number, keys: number): Sealer {
+    const { task, scratch, limits, encap, bytes } = this.#options
+    const { memory } = scratch
+    const keyring = this.#keyring(slots, SEALING_SLOTS_BYTES, keys)
+    const words = new StateWords(memory, task.plan.state)
+    return new Sealer({ memory, keyring, limits, bytes, slots, words, encap })
+  }
+
+  #keyring(slots: number, slotsBytes: number, keys: number): Keyring {
+    const { task, scratch, peers, encap, bytes, control } = this.#options
     const { plan } = task
     const { memory } = scratch
     const aead = this.#crypto.aead({
       memory,
       at: slots,
-      bytes: SEALING_SLOTS_BYTES,
+      bytes: slotsBytes,
       scratch: scratch.take(CRYPTO_SCRATCH_BYTES),
       keys,
       copy: bytes.copy,
@@ -114,12 +146,11 @@ export class PrivateParts {
     }
     const keyring = new Keyring({ memory, table, aead, peers, encap, clockMs: this.#clock.ms, tellMain })
     this.#keyrings.push(keyring)
-    const words = new StateWords(memory, plan.state)
-    const sealer = new Sealer({ memory, keyring, limits, bytes, slots, words, encap })
-    return { keyring, sealer }
+    return keyring
   }
 
-  makeOpener(counters: Float64Array, peerCounters: Float64Array, drops: Drops): Opener {
+  /** @param outlet sends what is relayed */
+  makeOpener(counters: Float64Array, peerCounters: Float64Array, drops: Drops, outlet: RelayOutlet): Opener {
     const { task, keys, scratch, peers, tellMain } = this.#options
     const { memory } = scratch
     const { plan, udpFd: fd, sockaddrBytes } = task
@@ -127,7 +158,7 @@ export class PrivateParts {
     const handshakes = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
     const macs = makeMacCheck(this.#crypto, keys, scratch)
     this.#macKeys = new MacKeys(new IdentityKeys(memory, plan.identity), macs)
-    const outlet = new CookieSocket({
+    const cookies = new CookieSocket({
       memory,
       fd,
       sockaddrBytes,
@@ -137,9 +168,16 @@ export class PrivateParts {
       called: () => void counters[C.syscalls]++,
     })
     const at = scratch.take(GATE_SCRATCH_BYTES)
-    const around = { memory, table, peers, handshakes, tellMain, outlet, nowMs, drops }
+    const around = { memory, table, peers, handshakes, tellMain, outlet: cookies, nowMs, drops }
     const gate = new Gate({ ...around, macs, neighbours: new Neighbours(memory), scratch: at })
-    return new Opener({ memory, keyring: this.#keyrings[0], gate, counters, peerCounters, drops })
+    const [keyring] = this.#keyrings
+    const relays = this.#relays
+    const words = new StateWords(memory, plan.state)
+    const headers = this.#headers
+    const passingOn = new PassingOn({ table: relays, peers, words, headers, outlet, counters, drops, nowMs })
+    const name = scratch.take(NAME_BYTES)
+    const relayed = new Relayed({ memory, keyring, table: relays, drops, peerCounters, passingOn, name })
+    return new Opener({ memory, keyring, gate, counters, peerCounters, drops, relayed })
   }
 }
 

@@ -20,6 +20,7 @@ import { StateWords } from '../memory/state-words.js'
 import { StormLimit } from '../memory/storm-limit.js'
 import { Stranger } from '../memory/stranger.js'
 import { type ByteOperations, byteOperations } from '../offload/bytes.js'
+import { RelayBatch } from './inbound/relay-batch.js'
 import { TapSink } from './inbound/tap-sink.js'
 import { UdpSource } from './inbound/udp-source.js'
 import { Loop } from './loop.js'
@@ -149,7 +150,12 @@ export function assemble(
     const ways = { own: outboundWay, other: inboundWay }
     return new Loop({ ...common, ...ways, source, bell: tapBell, otherBell: udpBell })
   }
-  const opener = privateParts?.makeOpener(counters, peerCounters, drops)
+  const opener = privateParts?.makeOpener(
+    counters,
+    peerCounters,
+    drops,
+    new RelayBatch(sending, scratch, counters),
+  )
   const options = {
     fd: udpFd,
     sockaddrBytes,

@@ -4,6 +4,7 @@ import { createInitiation, knowPeer, type Protocol } from '../../src/noise/hands
 import { type Identity, OwnIdentity } from '../../src/noise/keys.js'
 import { MacStamp } from '../../src/noise/macs.js'
 import { tai64n } from '../../src/noise/tai64n.js'
+import { RELAY_HEADER_BYTES } from '../../src/wire/relay.js'
 import { COOKIE_REPLY, INITIATION, MAC_BYTES, MESSAGE, RESPONSE } from '../../src/wire/wireguard.js'
 
 /** The longest payload that goes in one packet of an Ethernet. */
@@ -60,6 +61,14 @@ export const KINDS = {
   transport: {
     what: 'transport data with an index that the target has not given out',
     make: () => message(MESSAGE.transport, 32 + 16 * randomInt(0, 80)),
+  },
+  relayed: {
+    what: 'relayed messages with an index that the target has not given out',
+    make: () => {
+      const made = message(MESSAGE.relay, RELAY_HEADER_BYTES + 32 + 16 * randomInt(0, 80))
+      made.writeUInt32LE(MESSAGE.transport, RELAY_HEADER_BYTES)
+      return made
+    },
   },
   random: {
     what: 'random bytes of random length',

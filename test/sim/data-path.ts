@@ -14,6 +14,7 @@ import { Stranger } from '../../src/memory/stranger.js'
 import { DEVICE, dropCounterOf } from '../../src/memory/target.js'
 import { isControl } from '../../src/wire/control.js'
 import type { DeviceMode } from '../../src/wire/mode.js'
+import { RELAY_HEADER_BYTES } from '../../src/wire/relay.js'
 import { PADDING_BYTES, TRANSPORT_HEADER_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../../src/wire/wireguard.js'
 import { Scratch } from '../../src/worker/scratch.js'
 import { Router } from '../../src/worker/switching/router.js'
@@ -130,11 +131,13 @@ export class DataPath {
   #receivePrivate(parts: PrivateParts, bytes: number): void {
     const { view } = this.#options.memory
     if (bytes === 0) this.#counters[C.dropEmpty]++
-    else if (bytes > this.#longestFrame + TRANSPORT_OVERHEAD_BYTES + PADDING_BYTES)
+    else if (bytes > this.#longestFrame + TRANSPORT_OVERHEAD_BYTES + PADDING_BYTES + RELAY_HEADER_BYTES)
       this.#counters[C.dropOversize]++
     else {
       parts.look()
-      if (!parts.opener.open(this.#datagram, bytes, bytes, this.#name)) return
+      const any = parts.opener.open(this.#datagram, bytes, bytes, this.#name)
+      parts.opener.flush()
+      if (!any) return
       const frameBytes = view.getUint32(this.#datagram, true)
       const row = view.getUint32(this.#datagram + 4, true)
       this.#take(row, this.#datagram + TRANSPORT_HEADER_BYTES, frameBytes)

@@ -58,6 +58,13 @@ const allKnow =
 const hasSession = (host: SimHost, other: string) =>
   host.status().peers.some(({ name, privacy }) => name === other && privacy?.handshake_s != null)
 
+/** Whether each of them reaches each other directly. */
+const allDirect = (members: readonly SimHost[]) => () =>
+  allConnected(members)() && members.every((host) => members.every((other) => !isRelayed(host, other)))
+
+const isRelayed = (host: SimHost, other: SimHost) =>
+  host.status().peers.some(({ name, relayed }) => name === other.name && relayed !== null)
+
 const allConnected = (members: readonly SimHost[]) => () =>
   members.every((host) => members.every((other) => other === host || hasSession(host, other.name)))
 
@@ -348,13 +355,17 @@ simTest('what comes to be between two members, by the NATs that they are behind'
       await join(world, [hub], [a, b])
       await timeUntil(world, allKnow([a, b]))
       const expected = (meet[left] as string[]).includes(right)
-      const ms = await timeUntil(world, allConnected([a, b]), expected ? 20_000 : 60_000)
-      t.equal(
-        allConnected([a, b])(),
-        expected,
-        `${left} and ${right}: ${expected ? `meet in ${ms} ms` : 'do not meet'}`,
-      )
-      if (expected) t.ok(ms <= 2_000, `${ms} ms`)
+      const ms = await timeUntil(world, allConnected([a, b]))
+      t.ok(ms <= 500, `${left} and ${right}: a session, by the relay at least, after ${ms} ms`)
+      const directMs = await timeUntil(world, allDirect([a, b]), expected ? 20_000 : 60_000)
+      const text = expected ? `are direct after ${directMs} ms` : 'stay relayed'
+      t.equal(allDirect([a, b])(), expected, `${left} and ${right} ${text}`)
+      if (expected) t.ok(directMs <= 2_000, `${directMs} ms`)
+      await world.pass(200)
+      a.offer(b, `from ${left}`)
+      b.offer(a, `from ${right}`)
+      await world.pass(200)
+      t.same([a.texts.at(-1), b.texts.at(-1)], [`from ${right}`, `from ${left}`])
       for (const host of [a, b, hub]) await host.stop()
     }
 })

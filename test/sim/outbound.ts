@@ -4,7 +4,7 @@ import type { NativeMemory } from '../../src/linux/memory.js'
 import { SOCKADDR_BYTES } from '../../src/linux/sockaddr.js'
 import { C } from '../../src/memory/counters.js'
 import { Drops } from '../../src/memory/drops.js'
-import { NAME_BYTES } from '../../src/memory/name.js'
+import { NAME, NAME_BYTES } from '../../src/memory/name.js'
 import { BLOCKED, type PathLimits } from '../../src/memory/path-limits.js'
 import { P, PEER_STRIDE } from '../../src/memory/peer-counters.js'
 import type { PeerTable } from '../../src/memory/peer-table.js'
@@ -13,6 +13,7 @@ import { dropCounterOf, FLOOD } from '../../src/memory/target.js'
 import { scalarOperations } from '../../src/offload/bytes.js'
 import { TOO_BIG_BYTES, TooBigAnswer } from '../../src/offload/too-big.js'
 import type { DeviceMode } from '../../src/wire/mode.js'
+import { RELAY_HEADER_BYTES } from '../../src/wire/relay.js'
 import { FRAGMENTED, type Passing, PathPolicy, REFUSED } from '../../src/worker/outbound/path-policy.js'
 import type { Scratch } from '../../src/worker/scratch.js'
 import type { Router } from '../../src/worker/switching/router.js'
@@ -52,6 +53,8 @@ export class Outbound {
   /** Offsets of a frame from the device, and of the answer to it. */
   readonly #frame: number
   readonly #answerAt: number
+  /** Offset of the header of a relayed message. */
+  readonly #header: number
 
   constructor(options: OutboundOptions) {
     const { memory, scratch, mode, limits, words, counters, peerCounters, parts } = options
@@ -63,6 +66,7 @@ export class Outbound {
     this.#l2Bytes = encap.l2Bytes
     this.#frame = scratch.take(FRAME_BYTES)
     this.#answerAt = scratch.take(TOO_BIG_BYTES + 16)
+    this.#header = scratch.take(RELAY_HEADER_BYTES)
     this.#answer = new TooBigAnswer(memory, bytes, this.#answerAt)
     // It only judges here, and so needs no fd: its answers are limited by a clock of their own, in real time.
     const around = { limits, words, encap, drops: this.#drops, sockaddrBytes: SOCKADDR_BYTES }
@@ -130,9 +134,19 @@ export class Outbound {
   }
 
   #send(row: number, passing: Passing, datagram: Uint8Array): void {
-    const { peers, counters, peerCounters, send } = this.#options
-    const name = peers.address(row)
-    const errno = send(datagram, this.#u8.slice(name, name + NAME_BYTES), passing === FRAGMENTED)
+    const { memory, peers, counters, peerCounters, parts, send } = this.#options
+    let name = peers.address(row)
+    let whole = datagram
+    const via = memory.u32[(name + NAME.via) >>> 2]
+    if (via !== 0) {
+      if (parts?.headers.toIntroducer(via - 1, row, this.#header) !== true) {
+        this.#givenUp(row)
+        return
+      }
+      whole = Buffer.concat([this.#u8.subarray(this.#header, this.#header + RELAY_HEADER_BYTES), datagram])
+      name = peers.address(via - 1)
+    }
+    const errno = send(whole, this.#u8.slice(name, name + NAME_BYTES), passing === FRAGMENTED)
     if (errno !== 0) {
       const noWay = errno === ENETUNREACH ? C.dropUnreachable : C.dropSendFailed
       this.#drops.outbound(errno === EMSGSIZE ? C.dropTooBig : noWay, row, 1)

@@ -13,18 +13,23 @@ import type { PathLimits } from '../../src/memory/path-limits.js'
 import { peerCounterBlock } from '../../src/memory/peer-counters.js'
 import type { PeerTable } from '../../src/memory/peer-table.js'
 import { type MemoryPlan, StateWord } from '../../src/memory/plan.js'
-import { SEALING_SLOTS_BYTES } from '../../src/memory/slots.js'
+import { RelayTable } from '../../src/memory/relay-table.js'
+import { HOP_SLOTS_BYTES, SEALING_SLOTS_BYTES } from '../../src/memory/slots.js'
 import { StateWords } from '../../src/memory/state-words.js'
 import { scalarOperations } from '../../src/offload/bytes.js'
 import type { DeviceMode } from '../../src/wire/mode.js'
+import { RELAY_HEADER_BYTES } from '../../src/wire/relay.js'
 import { COOKIE_REPLY } from '../../src/wire/wireguard.js'
 import { GATE_SCRATCH_BYTES, Gate } from '../../src/worker/inbound/gate.js'
 import { MacKeys } from '../../src/worker/inbound/mac-keys.js'
 import { Opener } from '../../src/worker/inbound/opener.js'
+import { PassingOn, type RelayOutlet } from '../../src/worker/inbound/passing-on.js'
+import { Relayed } from '../../src/worker/inbound/relayed.js'
 import { Keyring } from '../../src/worker/keyring.js'
 import { Sealer } from '../../src/worker/outbound/sealer.js'
 import { WaitingFrames } from '../../src/worker/outbound/waiting-frames.js'
 import { makeMacCheck } from '../../src/worker/private-parts.js'
+import { RelayHeaders } from '../../src/worker/relay-headers.js'
 import type { Scratch } from '../../src/worker/scratch.js'
 import type { HandshakeKeys } from '../../src/worker/task.js'
 import type { SimClock } from './clock.js'
@@ -38,6 +43,7 @@ export interface PrivateParts {
   readonly sealer: Sealer
   readonly opener: Opener
   readonly waiting: WaitingFrames
+  readonly headers: RelayHeaders
   /** Keys may have expired, as after each sleep of a worker. */
   readonly look: () => void
   /** This host may have another identity: main has rung. */
@@ -64,18 +70,25 @@ export function makePrivateParts(options: PrivatePartsOptions): PrivateParts {
   const { memory, plan, mode, clock, keys, scratch, peers, limits, send } = options
   const encap = encapFor(mode, true)
   const bytes = scalarOperations(memory)
-  const { slots } = plan.udp
-  const aead = CRYPTO.aead({
-    memory,
-    at: slots,
-    bytes: SEALING_SLOTS_BYTES,
-    scratch: scratch.take(CRYPTO_SCRATCH_BYTES),
-    keys: plan.udp.keys,
-    copy: bytes.copy,
-  })
+  const { slots, hopSlots } = plan.udp
+  const aeadAt = (at: number, slotsBytes: number, keysAt: number) =>
+    CRYPTO.aead({
+      memory,
+      at,
+      bytes: slotsBytes,
+      scratch: scratch.take(CRYPTO_SCRATCH_BYTES),
+      keys: keysAt,
+      copy: bytes.copy,
+    })
+  const aead = aeadAt(slots, SEALING_SLOTS_BYTES, plan.udp.keys)
   const table = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
   const clockMs = new Float64Array([clock.bootMs()])
-  const keyring = new Keyring({ memory, table, aead, peers, encap, clockMs, tellMain: options.tellOfKeys })
+  const common = { memory, table, peers, encap, clockMs, tellMain: options.tellOfKeys }
+  const keyring = new Keyring({ ...common, aead })
+  const hopAead = aeadAt(hopSlots, HOP_SLOTS_BYTES, plan.udp.hopKeys)
+  const hopKeyring = new Keyring({ ...common, aead: hopAead })
+  const relays = new RelayTable(memory, plan.relays, plan.peerRows)
+  const headers = new RelayHeaders({ memory, keyring: hopKeyring, table: relays, slot: hopSlots })
   const counters = counterBlock(memory, plan.udp.counters)
   const peerCounters = peerCounterBlock(memory, plan.udp.peerCounters, plan.peerRows)
   const drops = new Drops(counters, peerCounters)
@@ -93,7 +106,7 @@ export function makePrivateParts(options: PrivatePartsOptions): PrivateParts {
     tellMain: options.tellOfHandshakes,
     outlet: {
       send: (name) => {
-        const local = u8.slice(name + NAME.local, name + NAME_BYTES)
+        const local = u8.slice(name + NAME.local, name + NAME.via)
         const to = encodeName(u8.slice(name, name + SOCKADDR_BYTES), local, decodeLocal(local) !== undefined)
         return send(reply, to, false) === 0
       },
@@ -103,11 +116,26 @@ export function makePrivateParts(options: PrivatePartsOptions): PrivateParts {
     scratch: scratch.take(GATE_SCRATCH_BYTES),
     drops,
   })
+  const words = new StateWords(memory, plan.state)
+  const passingOn = new PassingOn({
+    table: relays,
+    peers,
+    words,
+    headers,
+    outlet: outletOf(options),
+    counters,
+    drops,
+    nowMs: () => clock.nowMs(),
+  })
+  const name = scratch.take(NAME_BYTES)
+  const relayed = new Relayed({ memory, keyring, table: relays, drops, peerCounters, passingOn, name })
   return {
     keyring,
+    headers,
     look: () => {
       clockMs[0] = clock.bootMs()
       keyring.look()
+      hopKeyring.look()
     },
     follow: () => macKeys.follow(),
     sealer: new Sealer({
@@ -116,10 +144,28 @@ export function makePrivateParts(options: PrivatePartsOptions): PrivateParts {
       limits,
       bytes,
       slots,
-      words: new StateWords(memory, plan.state),
+      words,
       encap,
     }),
-    opener: new Opener({ memory, keyring, gate, counters, peerCounters, drops }),
+    opener: new Opener({ memory, keyring, gate, counters, peerCounters, drops, relayed }),
     waiting: new WaitingFrames(plan.udp.waitingFrames, bytes.copy),
+  }
+}
+
+/** Sends each relayed message at once. */
+function outletOf({ memory, scratch, peers, send }: PrivatePartsOptions): RelayOutlet {
+  const { u8 } = memory
+  const header = scratch.take(RELAY_HEADER_BYTES)
+  return {
+    header: () => header,
+    add: (row, message, bytes) => {
+      const parts = [
+        u8.subarray(header, header + RELAY_HEADER_BYTES),
+        u8.subarray(message, message + bytes),
+      ] as const
+      const name = peers.address(row)
+      send(Buffer.concat(parts), u8.slice(name, name + NAME_BYTES), false)
+    },
+    flush: () => {},
   }
 }

@@ -22,7 +22,9 @@ import { PathLimits } from '../../src/memory/path-limits.js'
 import { P, PEER_STRIDE, type PeerCounterName, peerCounterBlock } from '../../src/memory/peer-counters.js'
 import { PeerTable } from '../../src/memory/peer-table.js'
 import { planMemory, StateWord } from '../../src/memory/plan.js'
+import { RelayTable } from '../../src/memory/relay-table.js'
 import { Ring } from '../../src/memory/ring.js'
+import { StateWords } from '../../src/memory/state-words.js'
 import { StormLimit } from '../../src/memory/storm-limit.js'
 import { byteOperations } from '../../src/offload/bytes.js'
 import type { Loop } from '../../src/worker/loop.js'
@@ -45,6 +47,8 @@ export class WorkerPair {
   readonly table: PeerTable
   readonly keypairs: KeypairTable
   readonly limits: PathLimits
+  readonly relays: RelayTable
+  readonly words: StateWords
   readonly storm: StormLimit
   readonly fdb: Fdb
   readonly rows: PeerRows
@@ -85,6 +89,8 @@ export class WorkerPair {
     this.table = new PeerTable(memory, plan.peers, plan.peerRows)
     this.keypairs = new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows)
     this.limits = new PathLimits(memory, plan.pathLimits)
+    this.relays = new RelayTable(memory, plan.relays, plan.peerRows)
+    this.words = new StateWords(memory, plan.state)
     this.storm = new StormLimit(memory, plan.storm)
     this.control = new Mailbox(memory, plan.control, plan.state + StateWord.controlTold * 4)
     const ring = ({ at, dataBytes }: { at: number; dataBytes: number }) => new Ring(memory, at, dataBytes)
@@ -140,6 +146,12 @@ export class WorkerPair {
     this.keypairs.establish(keypair, 0x7700_0000 + keypair, key, key, Number.POSITIVE_INFINITY)
     this.keypairs.sealWith(row, keypair)
     this.ring()
+  }
+
+  /** The key of a row, as {@link key} has given it. */
+  keyOf(row: number): Buffer {
+    const at = this.keypairs.sendKey(this.keypairs.sealingKeyRow(row))
+    return Buffer.from(this.memory.u8.slice(at, at + 32))
   }
 
   /** Removes the peer of a row, in the same way as main. */

@@ -2,7 +2,7 @@ import wrapAnsi from 'wrap-ansi'
 import { WORKER_REASONS } from '../../control/datapath/reason.js'
 import type { PeerStatus } from '../../control/status.js'
 import { stdoutColors } from '../colors.js'
-import { complaints, STATE_COLORS } from '../peers.js'
+import { complaints, STATE_COLORS, wayTo } from '../peers.js'
 import { pathText } from '../status.js'
 import { duration, milliseconds, si } from '../table.js'
 import { chosenPeer, type TopState } from './model.js'
@@ -72,11 +72,18 @@ function factsOf(peer: PeerStatus): (readonly [label: string, text: string])[] {
       'endpoint',
       [endpoint ?? `${host}, not found yet`, ...(from === null ? [] : [`from ${from}`]), ...way].join('  '),
     ],
+    ...(peer.introduced_by == null ? [] : [['way', pathOf(peer)] as const]),
     ['datapath', `the ${datapath.by}${why}`],
     ['path MTU', path_mtu === null ? 'not known' : `${pathText(path_mtu)}${carried}`],
     ...(privacy === null ? [] : [['private', `${age}${secret}`] as const]),
     ...(overlay.length === 0 ? [] : [['overlay', overlay.join(', ')] as const]),
   ]
+}
+
+/** Whether an introduced peer is reached directly, and why not. */
+function pathOf(peer: PeerStatus): string {
+  const because = peer.relayed == null ? '' : `, because ${peer.relayed.why}`
+  return `${wayTo(peer) || 'none yet'}${because}`
 }
 
 function trafficOf(peer: PeerStatus, { rates, peerHistory }: TopState, columns: number): string[] {

@@ -20,13 +20,20 @@ export class IntroducerClient {
   #hasAnswered = false
   #askedMs = Number.NEGATIVE_INFINITY
   #mustAcknowledge = false
+  #relays = false
 
   get members(): readonly ToldMember[] {
     return this.#introductions.members
   }
 
+  /** Whether it relays between its members. */
+  get relays(): boolean {
+    return this.#relays
+  }
+
   /** @returns the public keys, in base64, of the members that are others now */
   take(introduction: Introduction): string[] {
+    this.#relays = introduction.relays === true
     this.#unanswered = 0
     this.#hasAnswered = true
     if (introduction.kind !== 'nothing') this.#mustAcknowledge = true

@@ -27,6 +27,7 @@ import { IntroducerClient } from './introducer-client.js'
 import { Kept } from './kept.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
 import { reminderOf } from './own-record.js'
+import { Relays } from './relays.js'
 import { Seeker } from './seeker.js'
 import type { Told } from './told.js'
 import { Trust } from './trust.js'
@@ -66,6 +67,7 @@ export class Mesh {
   readonly #introducer: Introducer | undefined
   readonly #asks: Rates
   readonly #seeker: Seeker
+  readonly #relays: Relays
   /** By the names of the introducers. */
   readonly #clients = new Map<string, IntroducerClient>()
   /** What the introducers have told, by introducer and public key, in the order in which they told it first. */
@@ -85,6 +87,7 @@ export class Mesh {
   constructor(context: MeshContext) {
     this.#context = context
     const { settings, platform, tables, channel } = context
+    const relays = settings.relay_limit > 0
     const random = () => platform.random(4).readUInt32BE()
     this.#asks = new Rates(tables.peers.rows, ASKS_PER_SECOND, ASKS_BURST)
     this.#seeker = new Seeker(context)
@@ -99,10 +102,11 @@ export class Mesh {
       }),
     })
     this.#restore(settings)
+    this.#relays = new Relays(context)
     this.#introducer = settings.introduce
       ? new Introducer({
           newEpoch: random,
-          send: (row, it) => this.#send(row, 'introduction', writeIntroduction(it)),
+          send: (row, it) => this.#send(row, 'introduction', writeIntroduction({ ...it, relays })),
         })
       : undefined
     channel.onMessage((row, message) => this.#hear(row, message))
@@ -221,6 +225,7 @@ export class Mesh {
       this.#follow()
     }
     peers.followCarrying()
+    this.#relays.look((peer) => this.#introducersOf(peer), nowMs)
     this.#seeker.look((key) => this.#placesOf(key), nowMs)
     this.#kept.tick()
   }
@@ -235,6 +240,14 @@ export class Mesh {
     this.#networkKey = network_key
     this.#given.follow(network_key)
     for (const { member } of this.#told.values()) this.#changed.add(formatKey(member.publicKey))
+  }
+
+  /** Those that introduce a peer and relay. */
+  #introducersOf({ settings: { public_key } }: Peer): string[] {
+    const key = public_key === undefined ? '' : formatKey(public_key)
+    return [...this.#clients].flatMap(([by, { relays }]) =>
+      relays && this.#told.has(`${by} ${key}`) ? [by] : [],
+    )
   }
 
   /** Those whom this host introduces. */

@@ -6,7 +6,7 @@ import type { Peer } from '../peer/peer.js'
 import type { Roster } from '../peer/roster.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
-import { Tries } from './tries.js'
+import { Tries, type Wanted } from './tries.js'
 
 export interface SeekerContext {
   readonly platform: Pick<Platform, 'random'>
@@ -15,10 +15,15 @@ export interface SeekerContext {
   readonly faults: Faults
 }
 
-/** Looks for the peers that were introduced and have no session: begins handshakes with them. */
+/** A peer that an introducer relays is looked for only by way of it at first, for so long or until there is a session. */
+const RELAY_FIRST_MS = 2_000
+
+/** Looks for the peers that were introduced and are not reached directly: begins handshakes with them. */
 export class Seeker {
   readonly #context: SeekerContext
   readonly #tries: Tries
+  /** Since when each peer that has no session is relayed, by its public key. */
+  readonly #relayedMs = new Map<string, number>()
 
   constructor(context: SeekerContext) {
     this.#context = context
@@ -34,16 +39,33 @@ export class Seeker {
     const sought = new Map(
       roster.all.flatMap((peer) => {
         const { public_key, introduced_by } = peer.settings
-        const isSought = introduced_by !== undefined && public_key !== undefined && !peer.carries
+        const isSought =
+          introduced_by !== undefined && public_key !== undefined && (!peer.carries || peer.isRelayed)
         return isSought ? [[formatKey(public_key), peer] as const] : []
       }),
     )
-    const wanted = [...sought.keys()].map((key) => ({ key, places: placesOf(key) }))
-    for (const { key, places } of this.#tries.due(wanted, nowMs)) {
+    for (const key of this.#relayedMs.keys()) if (!sought.has(key)) this.#relayedMs.delete(key)
+    const wanted = [...sought].map(([key, peer]) => this.#wanted(key, peer, placesOf(key), nowMs))
+    for (const { key, places, byRelay } of this.#tries.due(wanted, nowMs)) {
       const peer = sought.get(key) as Peer
       const found = places.flatMap((it) => peer.place.tryLook(it)?.sockaddr ?? [])
-      const names = found.map((sockaddr) => encodeName(sockaddr, NO_LOCAL, false))
+      const direct = found.map((sockaddr) => encodeName(sockaddr, NO_LOCAL, false))
+      const names = [...(byRelay && peer.datagramName !== undefined ? [peer.datagramName] : []), ...direct]
       if (names.length > 0) faults.run('introductions', () => privateSide.seek(peer.row, names), peer.name)
     }
+  }
+  /** Where it is looked for. One that was heard by way of an introducer is looked for only directly. */
+  #wanted(key: string, peer: Peer, places: readonly Endpoint[], nowMs: number): Wanted {
+    if (!peer.isRelayed) {
+      this.#relayedMs.delete(key)
+      return { key, places, byRelay: false }
+    }
+    if (this.#context.privateSide.peer(peer.row)?.hasKeypair === true && peer.carries)
+      return { key, places, byRelay: false }
+    const sinceMs = this.#relayedMs.get(key) ?? nowMs
+    this.#relayedMs.set(key, sinceMs)
+    // Otherwise the other end may take a way for good that leads only there.
+    const isLong = nowMs - sinceMs >= RELAY_FIRST_MS
+    return { key, places: isLong ? places : [], byRelay: true }
   }
 }

@@ -17,12 +17,14 @@ interface Sought {
   nextMs: number
 }
 
-/** A peer that has no session. */
+/** A peer that is not reached directly. */
 export interface Wanted {
   /** Its public key, in base64. */
   readonly key: string
   /** Where it may be. */
   readonly places: readonly Endpoint[]
+  /** Whether it is looked for by way of an introducer, too. */
+  readonly byRelay: boolean
 }
 
 /** Says when which peer is looked for, and where. There is one budget for all. */
@@ -38,7 +40,7 @@ export class Tries {
 
   /**
    * Must be called often.
-   * @param wanted all that have no session now. One that is new, or may be at other places than before, has its turn at
+   * @param wanted all that are not reached directly now. One that is new, or may be at other places than before, has its turn at
    *   once
    * @returns those whose turn it is, with as many of their places as the budget allows
    */
@@ -46,18 +48,19 @@ export class Tries {
     const keys = new Set(wanted.map(({ key }) => key))
     for (const key of this.#sought.keys()) if (!keys.has(key)) this.#sought.delete(key)
     const some = wanted
-      .filter(({ places }) => places.length > 0)
+      .filter(({ places, byRelay }) => byRelay || places.length > 0)
       .map((it) => [it, this.#seek(it, nowMs)] as const)
       .filter(([, { nextMs }]) => nextMs <= nowMs)
     // Who has waited longest is first, if the budget is not enough for all.
     some.sort(([, a], [, b]) => a.nextMs - b.nextMs)
     const found: Wanted[] = []
-    for (const [{ key, places }, sought] of some) {
+    for (const [{ key, places, byRelay }, sought] of some) {
+      const relayed = byRelay && this.#budget.allows(0, nowMs)
       const allowed = places.filter(() => this.#budget.allows(0, nowMs))
-      if (allowed.length === 0) break
+      if (allowed.length === 0 && !relayed) break
       const pauseMs = PAUSES_MS[Math.min(sought.tries++, PAUSES_MS.length - 1)]
       sought.nextMs = nowMs + pauseMs * (1 + this.#jitter() / 5)
-      found.push({ key, places: allowed })
+      found.push({ key, places: allowed, byRelay: relayed })
     }
     return found
   }

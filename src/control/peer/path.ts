@@ -1,6 +1,7 @@
 import { OFFLOAD_MEANING } from '../../memory/offloads.js'
 import { type ControlMessage, controlFrameBytes } from '../../wire/control.js'
 import { IPV6_MIN_MTU_BYTES } from '../../wire/ip.js'
+import { RELAY_HEADER_BYTES } from '../../wire/relay.js'
 import { PathFollower } from '../path-mtu/path-follower.js'
 import type { PathMtu } from '../path-mtu/path-mtu.js'
 import type { PeerContext } from './context.js'
@@ -52,6 +53,11 @@ export class PeerPath {
     return input === undefined ? undefined : carriedMtuBytes({ ...input, wanted: 'auto' })
   }
 
+  /** What the datagrams have in them before the message, if an introducer relays them. */
+  get #relayBytes(): number {
+    return this.#place.relay === undefined ? 0 : RELAY_HEADER_BYTES
+  }
+
   /** The workers run now, so the path MTU can be searched. */
   start(): void {
     this.#started = true
@@ -78,7 +84,7 @@ export class PeerPath {
   said(message: ControlMessage, bytes: number): void {
     const { type, sizeBytes } = message
     // The search counts the bytes of datagrams' payloads, which have more in them than the frames.
-    const { leastBytes: moreBytes } = this.#context.encap
+    const moreBytes = this.#context.encap.leastBytes + this.#relayBytes
     if (type === 'probe_ack') {
       const tookMs = this.pathMtu?.answered({ ...message, sizeBytes: sizeBytes + moreBytes })
       if (tookMs !== undefined) this.#context.channel.roundTrips.took(this.#peer.row, tookMs)
@@ -177,7 +183,8 @@ export class PeerPath {
       send: (message, bytes) => {
         const { endpoint } = this.#place
         if (endpoint === undefined) return false
-        if (bytes !== undefined) return channel.sendWhole(row, message, bytes - encap.leastBytes)
+        if (bytes !== undefined)
+          return channel.sendWhole(row, message, bytes - encap.leastBytes - this.#relayBytes)
         channel.send(row, message)
         return true
       },
@@ -196,7 +203,7 @@ export class PeerPath {
     const { address } = endpoint
     const family = familyOf(address)
     const { encap } = this.#context
-    const leastBytes = encap.packetBytes(controlFrameBytes(encap.mode), family)
+    const leastBytes = encap.packetBytes(controlFrameBytes(encap.mode), family) + this.#relayBytes
     this.#follower.follow({ family, address, ceilingBytes: underlay.mtuBytes, leastBytes })
   }
 
@@ -210,8 +217,9 @@ export class PeerPath {
       vlan,
       remoteAddress: endpoint.address,
       underlayMtuBytes:
-        this.pathMtu?.mtuBytes ??
-        Math.min(underlay.mtuBytes, this.#follower.knownBytes ?? Number.POSITIVE_INFINITY),
+        (this.pathMtu?.mtuBytes ??
+          Math.min(underlay.mtuBytes, this.#follower.knownBytes ?? Number.POSITIVE_INFINITY)) -
+        this.#relayBytes,
       wanted: mtu,
       overlayHasIpv6: mayHaveIpv6(settings),
     }
@@ -236,7 +244,7 @@ export class PeerPath {
     }
     const family = familyOf(input.remoteAddress)
     // 0 would mean no limit.
-    const wholeBytes = Math.max(1, encap.wholeFrameBytes(pathBytes, family))
+    const wholeBytes = Math.max(1, encap.wholeFrameBytes(pathBytes - this.#relayBytes, family))
     const carried = carriedMtuBytes({ ...input, wanted: 'auto' })
     const holds = input.overlayHasIpv6 && carried < IPV6_MIN_MTU_BYTES
     const promises = device.mtuBytes > carried
@@ -250,7 +258,8 @@ export class PeerPath {
   /** Whether this host can send datagrams to the peer in fragments. */
   #mayFragment(pathBytes: number): boolean {
     const { endpoint, from } = this.#place
-    if (endpoint === undefined) return false
+    // An introducer relays no fragments.
+    if (endpoint === undefined || this.#place.relay !== undefined) return false
     const { clock, network } = this.#context.platform
     const family = familyOf(endpoint.address)
     const knownBytes = family === 'ipv4' ? undefined : network.kernelPathMtu(family, endpoint.address, from)

@@ -8,7 +8,7 @@ import {
   LOCAL_BYTES,
 } from '../../linux/sockaddr.js'
 import { sockaddr_in } from '../../linux/structs.js'
-import { encodeName } from '../../memory/name.js'
+import { encodeName, encodeRelayed } from '../../memory/name.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import type { DataSocket, Platform } from '../platform.js'
 import { type Refusal, refusalOf } from './endpoint-refusal.js'
@@ -36,6 +36,13 @@ export interface Place {
   readonly from: string | undefined
 }
 
+/** An introducer that relays for this host. */
+export interface Relay {
+  readonly row: number
+  readonly name: string
+  readonly place: PeerEndpoint
+}
+
 export interface EndpointContext {
   readonly platform: Pick<Platform, 'socket' | 'network'>
   readonly table: PeerTable
@@ -50,6 +57,8 @@ export interface EndpointContext {
  * A peer is answered from the address of this host that it has spoken to. Otherwise it would not know the answer, and
  * a firewall on the way would not let it pass. If the kernel would choose that address anyway, it is left to the
  * kernel.
+ *
+ * A peer may be reached by way of an introducer. Then all that is said here of its endpoint is the introducer's.
  */
 export class PeerEndpoint {
   readonly #row: number
@@ -62,6 +71,7 @@ export class PeerEndpoint {
   #from: string | undefined
   /** Whether the peer has spoken to another address since the last {@link follow}. */
   #isNews = false
+  #relay: Relay | undefined
   /** The last refusal. */
   #refused: { readonly sockaddr: Uint8Array; readonly refusal: Refusal; readonly atMs: number } | undefined
 
@@ -72,27 +82,33 @@ export class PeerEndpoint {
 
   /** Undefined until the peer has been found. */
   get endpoint(): Endpoint | undefined {
-    return this.#endpoint
+    return this.#relay?.place.endpoint ?? this.#endpoint
   }
 
-  /** The endpoint as a socket address, as {@link encodeSockaddr} makes it. */
+  /** The introducer that relays what is for the peer; undefined if it goes there directly. */
+  get relay(): Relay | undefined {
+    return this.#relay
+  }
+
+  /** The endpoint as a socket address, as {@link encodeSockaddr} makes it; undefined if the peer is relayed. */
   get sockaddr(): Uint8Array | undefined {
     return this.#sockaddr
   }
 
   /** The endpoint and the source address, as the socket takes them (memory/name.ts). */
   get datagramName(): Uint8Array | undefined {
+    if (this.#relay !== undefined) return encodeRelayed({ via: this.#relay.row, far: this.#row })
     return this.#sockaddr && encodeName(this.#sockaddr, this.#local, this.#from !== undefined)
   }
 
   /** The source address of datagrams to the peer, if the kernel does not choose it. */
   get from(): string | undefined {
-    return this.#from
+    return this.#relay === undefined ? this.#from : this.#relay.place.from
   }
 
   /** The source address of datagrams to the peer, whoever chooses it; undefined if that is not known. */
   get source(): string | undefined {
-    return this.#from ?? this.#way?.source
+    return this.#relay?.place.source ?? this.#from ?? this.#way?.source
   }
 
   /** Whether the peer is known to speak to this address of this host. */
@@ -110,7 +126,7 @@ export class PeerEndpoint {
 
   /** How datagrams get to the endpoint. */
   get underlay(): Underlay | undefined {
-    return this.#way?.underlay
+    return this.#relay === undefined ? this.#way?.underlay : this.#relay.place.underlay
   }
 
   /**
@@ -118,7 +134,7 @@ export class PeerEndpoint {
    * be added at any time.
    */
   get inwards(): string | undefined {
-    return this.#way?.inwards
+    return this.#relay === undefined ? this.#way?.inwards : this.#relay.place.inwards
   }
 
   /**
@@ -202,12 +218,26 @@ export class PeerEndpoint {
   moveTo({ endpoint, sockaddr, way, from }: Place): Move {
     const onlyPort = this.#isOnlyPort(sockaddr)
     if (!onlyPort) this.#local = NOT_SPOKEN_TO
+    this.#relay = undefined
     this.#endpoint = endpoint
     this.#sockaddr = sockaddr
     this.#way = way
     this.#from = from
     this.#publish()
     return onlyPort ? 'port' : 'address'
+  }
+
+  /** From now on an introducer relays what is for the peer; undefined: nobody does, and it is nowhere. */
+  relayBy(relay: Relay | undefined): void {
+    this.#relay = relay
+    this.#endpoint = undefined
+    this.#sockaddr = undefined
+    this.#way = undefined
+    this.#from = undefined
+    this.#local = NOT_SPOKEN_TO
+    const { table } = this.#context
+    if (relay === undefined) table.clear(this.#row)
+    else table.setRelayed(this.#row, relay.row)
   }
 
   /** Whether `sockaddr` differs from the present one by its port, or not at all. */

@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings } from '../../config/schema.js'
 import { formatEndpoint, formatPrefix } from '../../config/values.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
+import { PART } from '../../memory/relay-table.js'
+import { relayNameOf } from '../../noise/relay-name.js'
 import type { ControlMessage } from '../../wire/control.js'
 import type { PathMtu } from '../path-mtu/path-mtu.js'
 import type { PeerStatus } from '../status.js'
@@ -13,7 +15,7 @@ import { type Move, PeerEndpoint } from './peer-endpoint.js'
 import { PeerNews } from './peer-news.js'
 import { Roaming } from './roaming.js'
 import type { RosterPeer } from './roster.js'
-import { Traffic } from './traffic.js'
+import { Traffic, type Ways } from './traffic.js'
 import type { Underlay } from './underlay.js'
 
 /** One peer, as main sees it: its endpoint, the path to it, and whether we hear it. */
@@ -31,6 +33,7 @@ export class Peer implements RosterPeer, LocatedPeer {
   readonly #news: PeerNews
   /** The token of the last keepalive to the present endpoint. The answer carries the same token. */
   #helloToken: bigint | undefined
+  #relayedWhy = ''
 
   constructor(row: number, settings: PeerSettings, context: PeerContext) {
     this.row = row
@@ -46,6 +49,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     this.#traffic = new Traffic(row, tables.peerCounters)
     this.#life = new PeerLife(this.#moment)
     context.privateSide?.add(row, settings)
+    this.#nameInRelays()
   }
 
   /** Its present settings. */
@@ -59,6 +63,10 @@ export class Peer implements RosterPeer, LocatedPeer {
 
   get host(): string {
     return this.settings.endpoint?.host ?? this.name
+  }
+
+  get isRelayed(): boolean {
+    return this.place.relay !== undefined
   }
 
   get endpoint(): Endpoint | undefined {
@@ -113,6 +121,35 @@ export class Peer implements RosterPeer, LocatedPeer {
 
   get hasRoamed(): boolean {
     return this.#roaming.hasRoamed
+  }
+
+  /** Why an introducer relays what is for it. */
+  get relayedWhy(): string {
+    return this.#relayedWhy
+  }
+
+  /** By which way it was heard, and what was for it; see {@link Traffic.ways}. */
+  get ways(): Ways {
+    return this.#traffic.ways
+  }
+
+  /**
+   * An introducer relays what is for it from now on.
+   * @param by undefined: nobody does any more
+   * @param why a part of a sentence for a person
+   */
+  relayBy(by: Peer | undefined, why: string): void {
+    this.place.relayBy(by && { row: by.row, name: by.name, place: by.place })
+    this.#relayedWhy = why
+    this.#helloToken = undefined
+    this.#context.channel.roundTrips.forget(this.row)
+    this.#life.moved(this.#moment)
+    this.#path.moved('address')
+  }
+
+  /** Sends it a keepalive. */
+  greet(): void {
+    this.#greet()
   }
 
   /** Finds its endpoint; see {@link Locator.find}. */
@@ -227,6 +264,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     channel.roundTrips.forget(this.row)
     privateSide?.remove(this.row)
     tables.peers.clear(this.row)
+    tables.relays.clear(this.row)
     addresses.forget(this.row)
     this.settings.preshared_key_file?.wipe()
   }
@@ -239,10 +277,20 @@ export class Peer implements RosterPeer, LocatedPeer {
     const before = this.settings
     this.#settings = settings
     this.#context.privateSide?.change(this.row, settings)
+    this.#nameInRelays()
     before.preshared_key_file?.wipe()
     if (!isPlaced && isDeepStrictEqual(settings.endpoint, before.endpoint)) return
     this.#roaming.hasRoamed = false
     this.#locator.changed()
+  }
+
+  /** Tells the workers how relayed messages name it, and what it may be in a relay. */
+  #nameInRelays(): void {
+    const { public_key, introducer, introduced_by } = this.settings
+    if (public_key === undefined) return
+    const parts =
+      introduced_by === undefined ? PART.member | (introducer === true ? PART.introducer : 0) : PART.far
+    this.#context.tables.relays.set(this.row, relayNameOf(public_key), parts)
   }
 
   status(): PeerStatus {
@@ -250,6 +298,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     const reason = datapath.reasonOf(this.row) ?? null
     const { addresses, prefixes } = this.settings
     const { endpoint, underlay } = this
+    const { relay } = this.place
     const { heardMs } = this.#life
     return {
       name: this.name,
@@ -273,6 +322,7 @@ export class Peer implements RosterPeer, LocatedPeer {
       privacy: privateSide?.status(this.row) ?? null,
       overlay: [...addresses, ...prefixes.map(formatPrefix)],
       introduced_by: this.settings.introduced_by ?? null,
+      relayed: relay === undefined ? null : { by: relay.name, why: this.#relayedWhy },
       ...this.#traffic.status(),
     }
   }

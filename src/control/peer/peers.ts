@@ -14,6 +14,9 @@ import type { PeerRows } from './rows.js'
 
 const REFRESH_LOOK_MS = 20
 
+/** One Mbit/s, in bytes in a millisecond. */
+const BYTES_PER_MS = 125
+
 /**
  * How long the start waits for names. Most name servers answer in this time. The device then has the right MTU from
  * the start.
@@ -156,6 +159,7 @@ export class Peers {
   configure(): void {
     const { addresses, settings, tables } = this.#context
     const { all } = this.#roster
+    tables.words.relayLimit = settings.introduce ? settings.relay_limit * BYTES_PER_MS : 0
     tables.words.acceptAny = settings.accept_any ? (all[0]?.row ?? -1) : -1
     addresses.configure(all.map((peer) => (peer.carries ? peer : { row: peer.row, settings: nowhere(peer) })))
     this.#carrying = all.filter(({ carries }) => carries).map(({ row }) => row)

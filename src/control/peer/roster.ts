@@ -14,7 +14,9 @@ export interface RosterPeer {
   readonly endpoint: Endpoint | undefined
   /** The addresses of its host, as far as they are known: where it is, and all that its name had last. */
   readonly addresses: readonly string[]
-  /** The endpoint as a socket address. */
+  /** Whether an introducer relays what is for it. Its endpoint is then the introducer's. */
+  readonly isRelayed: boolean
+  /** The endpoint as a socket address; undefined if it is relayed. */
   readonly sockaddr: Uint8Array | undefined
   /** The same, as the name that datagrams go to (memory/name.ts). */
   readonly datagramName: Uint8Array | undefined

@@ -1,6 +1,16 @@
 import { type PeerCounts, sumPeerCounters } from '../../memory/peer-counters.js'
 import type { PeerTraffic } from '../status.js'
 
+/** How a peer was heard. The counts are not from zero on. */
+export interface Ways {
+  /** Frames for it, those that were dropped, too. */
+  readonly tried: number
+  /** Messages of any kind that have come from it directly. */
+  readonly heard: number
+  /** Those that an introducer relayed. */
+  readonly relayed: number
+}
+
 /**
  * What has been carried to and from one peer: the sums of all blocks of counters. The counters of its row go on from
  * where they were when the row belonged to another peer.
@@ -28,6 +38,15 @@ export class Traffic {
   get totals(): { readonly sentFrames: number; readonly receivedFrames: number } {
     const { sentFrames, receivedFrames, receivedKeepalives } = this.#counts
     return { sentFrames, receivedFrames: receivedFrames + receivedKeepalives }
+  }
+
+  get ways(): Ways {
+    const { receivedFrames, receivedKeepalives, receivedRelayed, sentFrames, droppedOutbound } = this.#counts
+    return {
+      tried: sentFrames + droppedOutbound,
+      heard: receivedFrames + receivedKeepalives - receivedRelayed,
+      relayed: receivedRelayed,
+    }
   }
 
   /** Whether frames have gone to it since the last call. */

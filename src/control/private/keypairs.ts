@@ -108,15 +108,18 @@ export class SharedKeypairs implements Keypairs {
     }
   }
 
-  /** Seals a message of main's own, already padded; undefined if there is no keypair to seal with. */
-  seal(peer: number, plain: Uint8Array): Buffer | undefined {
+  /**
+   * Seals a message of main's own, already padded; undefined if there is no keypair to seal with.
+   * @param type the first word of its header
+   */
+  seal(peer: number, plain: Uint8Array, type: number = MESSAGE.transport): Buffer | undefined {
     const table = this.#table
     const row = table.sealingKeyRow(peer)
     const number =
       row < 0 || table.overMs(row) <= this.#nowMs() ? -1 : table.take(row, table.generation(row), 1)
     if (number < 0) return undefined
     const header = Buffer.alloc(TRANSPORT_HEADER_BYTES)
-    header.writeUInt32LE(MESSAGE.transport, TRANSPORT.type)
+    header.writeUInt32LE(type, TRANSPORT.type)
     header.writeUInt32LE(table.remoteIndex(row), TRANSPORT.receiver)
     header.writeUInt32LE(number, TRANSPORT.counter)
     const nonce = Buffer.concat([Buffer.alloc(4), header.subarray(TRANSPORT.counter)])

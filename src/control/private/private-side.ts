@@ -9,7 +9,7 @@ import { UserError } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
 import { decodeLocal } from '../../linux/sockaddr.js'
 import { IdentityKeys } from '../../memory/identity-keys.js'
-import { encodeName, localIn, NAME_BYTES, sockaddrIn } from '../../memory/name.js'
+import { encodeName, localIn, NAME_BYTES, type RelayWay, relayIn, sockaddrIn } from '../../memory/name.js'
 import { type KnownPeer, knowPeer, Protocol } from '../../noise/handshake.js'
 import { Handshakes } from '../../noise/handshakes.js'
 import {
@@ -22,6 +22,8 @@ import {
 } from '../../noise/keys.js'
 import type { Peer as NoisePeer } from '../../noise/peer.js'
 import { Rates } from '../../rates.js'
+import { RELAY_NAME_BYTES, TO_INTRODUCER } from '../../wire/relay.js'
+import { MESSAGE } from '../../wire/wireguard.js'
 import type { Timer } from '../clock.js'
 import type { Faults } from '../faults.js'
 import { MailboxReader } from '../mailbox-reader.js'
@@ -129,10 +131,10 @@ export class PrivateSide {
       random,
       unixMs: () => clock.unixMs(),
       nowMs: () => clock.bootMs(),
-      send: (message, to) => this.#send(message, to),
+      send: (message, to) => void this.send(message, to),
       sendKeepalive: (row) => this.#sendKeepalive(row),
       endpointOf: (row) => roster.at(row)?.datagramName,
-      roamed: (row, name) => this.#roamed(row, name),
+      roamed: (row, name, answers) => this.#roamed(row, name, answers),
       times: platform.times,
     })
     this.#reader = new MailboxReader(
@@ -373,15 +375,23 @@ export class PrivateSide {
     const message = messageAndName.subarray(0, end)
     const name = messageAndName.subarray(end)
     const local = localIn(name)
-    // The answer goes from where it was spoken to.
-    const source = encodeName(sockaddrIn(name), local, decodeLocal(local) !== undefined)
+    // The answer goes from where it was spoken to, or the way that the message came.
+    const source =
+      relayIn(name) === undefined
+        ? encodeName(sockaddrIn(name), local, decodeLocal(local) !== undefined)
+        : Uint8Array.from(name)
     const verdict = this.#handshakes.take(message, source, this.#nowMs)
     const counter = HANDSHAKE_COUNTERS[verdict]
     if (counter !== undefined) this.#options.tables.counters.own.count(counter)
   }
 
-  #roamed(row: number, name: Uint8Array): boolean {
+  #roamed(row: number, name: Uint8Array, answers: boolean): boolean {
     const peer = this.#options.roster.at(row)
+    const relay = relayIn(name)
+    // What was relayed moves nobody. But the introducer must have said whom it was from.
+    if (relay !== undefined) return relay.far === row
+    // Whoever is relayed is heard directly now, and may not be reached that way. Data by the new keys shows it.
+    if (peer?.isRelayed === true && !answers) return true
     if (peer?.roamTo(sockaddrIn(name)) !== true) return false
     peer.spokenTo(localIn(name))
     return true
@@ -401,12 +411,31 @@ export class PrivateSide {
   #sendKeepalive(row: number): void {
     const to = this.#options.roster.at(row)?.datagramName
     const message = to && this.#keypairs.seal(row, new Uint8Array(0))
-    if (message !== undefined) this.#send(message, to as Uint8Array)
+    if (message !== undefined) this.send(message, to as Uint8Array)
   }
 
-  /** Sends without a guarantee. What is lost is sent again later. */
-  #send(message: Uint8Array, to: Uint8Array): void {
-    this.#options.platform.socket.send(message, to)
+  /**
+   * Sends a message without a guarantee. What is lost is sent again later.
+   * @param name as in memory/name.ts
+   * @returns 0, or the errno
+   */
+  send(message: Uint8Array, name: Uint8Array): number {
+    const { socket } = this.#options.platform
+    const relay = relayIn(name)
+    return relay === undefined ? socket.send(message, name) : this.#sendRelayed(message, relay)
+  }
+
+  /** A message that cannot be relayed counts as lost on the way. */
+  #sendRelayed(message: Uint8Array, { via, far }: RelayWay): number {
+    const { platform, roster, tables } = this.#options
+    const to = roster.at(via)?.datagramName
+    const plain = new Uint8Array(RELAY_NAME_BYTES)
+    const view = new DataView(plain.buffer)
+    view.setInt32(0, tables.relays.low(far), true)
+    view.setInt32(4, tables.relays.high(far) | TO_INTRODUCER, true)
+    const header = this.#keypairs.seal(via, plain, MESSAGE.relay)
+    if (to === undefined || header === undefined || relayIn(to) !== undefined) return 0
+    return platform.socket.send(Buffer.concat([header, message]), to)
   }
 }
 

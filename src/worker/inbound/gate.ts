@@ -3,7 +3,7 @@ import { C } from '../../memory/counters.js'
 import type { Drops } from '../../memory/drops.js'
 import type { KeypairTable } from '../../memory/keypair-table.js'
 import type { Mailbox } from '../../memory/mailbox.js'
-import { NAME_BYTES } from '../../memory/name.js'
+import { NAME_BYTES, NAME as NAME_WORD } from '../../memory/name.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import { Rates } from '../../rates.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../../wire/wireguard.js'
@@ -107,6 +107,9 @@ const PEER = 1
  * Answers (responses, cookie replies) go on only if this end has asked for them. This end chose their index, of
  * 32 bits. A sender that does not see this end's messages cannot know it. Initiations go on while there
  * is room. If there is no room they must have a right mac2. Those without one are answered with a cookie.
+ *
+ * A relayed initiation has no source address to prove. But the introducer has authenticated the member that it is
+ * from. So it needs no cookie, and each member may send so many.
  */
 export class Gate {
   readonly #options: GateOptions
@@ -118,6 +121,8 @@ export class Gate {
   #bufferSeenMs = Number.NEGATIVE_INFINITY
   #bufferUsedBytes = 0
   readonly #proven: HostRates
+  /** Of relayed initiations, by the row of the peer that they are said to be from. */
+  readonly #relayed: Rates
   readonly #cookies = new Rates(2, COOKIES_PER_SECOND, COOKIES_BURST)
   readonly #few = new Rates(1, FEW_PER_SECOND, FEW_BURST)
   readonly #hostFew: HostRates
@@ -129,6 +134,7 @@ export class Gate {
     this.#name = scratch + NAME
     this.#answers = new Rates(table.rows, ANSWERS_PER_SECOND, ANSWERS_BURST)
     this.#proven = new HostRates(memory, PROVEN_PER_SECOND, PROVEN_BURST)
+    this.#relayed = new Rates(options.peers.rows, PROVEN_PER_SECOND, PROVEN_BURST)
     this.#hostFew = new HostRates(memory, HOST_FEW_PER_SECOND, HOST_FEW_BURST)
   }
 
@@ -151,6 +157,10 @@ export class Gate {
       return
     }
     const nowMs = clock()
+    if (this.#memory.u32[(name + NAME_WORD.via) >>> 2] !== 0) {
+      this.#takeRelayed(message, name, nowMs)
+      return
+    }
     const row = peers.find(name)
     const who = row < 0 ? STRANGER : PEER
     if (nowMs >= this.#loadUntilMs[who]) {
@@ -165,6 +175,14 @@ export class Gate {
       if (!this.#pass(message, INITIATION.size, name, row, share))
         this.#options.drops.ofNobody(C.dropHandshakesFull, 1)
     }
+  }
+
+  #takeRelayed(initiation: number, name: number, nowMs: number): void {
+    const { drops } = this.#options
+    const row = this.#memory.u32[(name + NAME_WORD.far) >>> 2]
+    if (!this.#relayed.allows(row, nowMs)) drops.ofNobody(C.dropHandshakeRefused, 1)
+    else if (!this.#pass(initiation, INITIATION.size, name, row, SHARE.provenPeer))
+      drops.ofNobody(C.dropHandshakesFull, 1)
   }
 
   #takeResponse(message: number, name: number): void {

@@ -1,10 +1,13 @@
 import type { NativeMemory } from '../../linux/memory.js'
 import { C } from '../../memory/counters.js'
 import type { Drops } from '../../memory/drops.js'
+import { NAME } from '../../memory/name.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
-import { MESSAGE } from '../../wire/wireguard.js'
+import { RELAY_HEADER_BYTES } from '../../wire/relay.js'
+import { MESSAGE, TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
 import type { Keyring } from '../keyring.js'
 import type { Gate } from './gate.js'
+import { RELAYED_MIN_BYTES, type Relayed } from './relayed.js'
 
 export interface OpenerOptions {
   readonly memory: NativeMemory
@@ -14,6 +17,8 @@ export interface OpenerOptions {
   readonly counters: Float64Array
   readonly peerCounters: Float64Array
   readonly drops: Drops
+  /** Takes the headers of relayed messages. */
+  readonly relayed?: Relayed | undefined
 }
 
 /** Opens messages from the network in a private tunnel, in place, and passes handshake messages to the gate. */
@@ -24,6 +29,7 @@ export class Opener {
   readonly #counters: Float64Array
   readonly #peerCounters: Float64Array
   readonly #drops: Drops
+  readonly #relayed: Relayed | undefined
 
   constructor(options: OpenerOptions) {
     this.#memory = options.memory
@@ -32,6 +38,7 @@ export class Opener {
     this.#counters = options.counters
     this.#peerCounters = options.peerCounters
     this.#drops = options.drops
+    this.#relayed = options.relayed
   }
 
   /**
@@ -62,7 +69,10 @@ export class Opener {
 
   /** Bytes of the frame in a message, 0 for none. */
   #take(message: number, bytes: number, name: number): number {
-    if (this.#memory.view.getUint32(message, true) !== MESSAGE.transport) {
+    const type = this.#memory.view.getUint32(message, true)
+    if (type !== MESSAGE.transport) {
+      if (type === MESSAGE.relay && bytes >= RELAYED_MIN_BYTES && this.#relayed !== undefined)
+        return this.#takeRelayed(this.#relayed, message, bytes, name)
       this.#gate.take(message, bytes, name)
       return 0
     }
@@ -72,6 +82,7 @@ export class Opener {
       return 0
     }
     const at = this.#keyring.row * PEER_STRIDE
+    if (this.#memory.u32[(name + NAME.via) >>> 2] !== 0) this.#peerCounters[at + P.receivedRelayed]++
     if (opened === 0) {
       this.#peerCounters[at + P.receivedKeepalives]++
       return 0
@@ -81,6 +92,23 @@ export class Opener {
     this.#peerCounters[at + P.receivedFrames]++
     this.#peerCounters[at + P.receivedBytes] += bytes
     return opened
+  }
+
+  /** The same for a relayed message. Its frame goes where that of another message would be. */
+  #takeRelayed(relayed: Relayed, message: number, bytes: number, name: number): number {
+    if (!relayed.take(message, bytes, name)) return 0
+    const inner = message + RELAY_HEADER_BYTES
+    const opened = this.#take(inner, bytes - RELAY_HEADER_BYTES, relayed.name)
+    if (opened > 0) {
+      const frame = inner + TRANSPORT_HEADER_BYTES
+      this.#memory.u8.copyWithin(message + TRANSPORT_HEADER_BYTES, frame, frame + opened)
+    }
+    return opened
+  }
+
+  /** Sends what is to be relayed. Its bytes are not needed any more after that. */
+  flush(): void {
+    this.#relayed?.flush()
   }
 }
 

@@ -13,6 +13,7 @@ import type { StateWords } from '../../memory/state-words.js'
 import type { Stranger } from '../../memory/stranger.js'
 import type { ByteOperations } from '../../offload/bytes.js'
 import { checksumsHold } from '../../offload/checksums.js'
+import { RELAY_HEADER_BYTES } from '../../wire/relay.js'
 import { BLOCKED, DONE, MORE, type Progress, type Source } from '../port.js'
 import type { Scratch } from '../scratch.js'
 import type { Opener } from './opener.js'
@@ -82,7 +83,8 @@ export class UdpSource implements Source {
   constructor(options: UdpSourceOptions, scratch: Scratch, counters: Float64Array) {
     this.fd = options.fd
     this.#options = options
-    this.#moreBytes = options.encap.mostBytes
+    // What an introducer relays has one header more.
+    this.#moreBytes = options.encap.mostBytes + (options.opener === undefined ? 0 : RELAY_HEADER_BYTES)
     this.#counters = counters
     this.#memory = scratch.memory
     this.#records = new Records(scratch.memory)
@@ -115,6 +117,8 @@ export class UdpSource implements Source {
       this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#row)
       end = offset + bytes
     }
+    // Before the ring's other side may have the record.
+    this.#options.opener?.flush()
     this.#slots = received < slots ? AFTER_SLEEP : run ? 1 : BATCH
     if (count > 0) {
       this.#records.setCount(record, count)

@@ -1,8 +1,12 @@
+import type { NativeMemory } from '../../linux/memory.js'
 import { C } from '../../memory/counters.js'
 import type { Drops } from '../../memory/drops.js'
+import { NAME } from '../../memory/name.js'
 import type { Offloads } from '../../memory/offloads.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import type { Segmenter } from '../../offload/segment.js'
+import { RELAY_HEADER_BYTES } from '../../wire/relay.js'
+import type { RelayHeaders } from '../relay-headers.js'
 import type { Scratch } from '../scratch.js'
 import { Delivery, type DeliveryOptions } from './delivery.js'
 import { FRAGMENTED, type PathPolicy, REFUSED } from './path-policy.js'
@@ -15,6 +19,8 @@ export interface Sealing {
   readonly sealer: Sealer
   /** Where frames wait for keys. If undefined, frames without keys are dropped. */
   readonly waitingFrames: WaitingFrames | undefined
+  /** For peers that are reached by way of an introducer. If undefined, frames for those are dropped. */
+  readonly relayHeaders: RelayHeaders | undefined
 }
 
 export interface SenderOptions extends DeliveryOptions {
@@ -31,6 +37,7 @@ export interface SenderOptions extends DeliveryOptions {
  * Only the sender touches the batch.
  */
 export class Sender {
+  readonly #memory: NativeMemory
   readonly #batch: SendBatch
   readonly #delivery: Delivery
   readonly #peers: PeerTable
@@ -39,6 +46,7 @@ export class Sender {
   readonly #pathPolicy: PathPolicy
   readonly #sealer: Sealer | undefined
   readonly #waitingFrames: WaitingFrames | undefined
+  readonly #relayHeaders: RelayHeaders | undefined
   readonly #drops: Drops
   /** Whether the batch's datagrams may be fragmented. */
   #fragmented = false
@@ -54,6 +62,7 @@ export class Sender {
   readonly #isGone = (row: number) => !this.#peers.inUse(row)
 
   constructor(options: SenderOptions, scratch: Scratch, counters: Float64Array) {
+    this.#memory = scratch.memory
     this.#batch = new SendBatch(scratch, options.sockaddrBytes)
     this.#delivery = new Delivery(this.#batch, options, counters)
     this.#peers = options.peers
@@ -62,6 +71,7 @@ export class Sender {
     this.#pathPolicy = options.pathPolicy
     this.#sealer = options.sealing?.sealer
     this.#waitingFrames = options.sealing?.waitingFrames
+    this.#relayHeaders = options.sealing?.relayHeaders
     this.#drops = options.drops
   }
 
@@ -181,12 +191,8 @@ export class Sender {
    */
   #seal(sealer: Sealer, bytes: number, row: number, name: number): void {
     const sealed = sealer.seal(row, bytes)
-    if (sealed > 0) {
-      this.#batch.addFrame(sealer.message, sealed, row, name)
-      sealer.keep(sealed)
-    } else if (
-      this.#waitingFrames?.put(sealer.frame, bytes, row, performance.now(), this.#givenUp) !== true
-    ) {
+    if (sealed > 0) this.#add(sealer, sealed, row, name)
+    else if (this.#waitingFrames?.put(sealer.frame, bytes, row, performance.now(), this.#givenUp) !== true) {
       this.#givenUp(row)
     }
   }
@@ -222,9 +228,21 @@ export class Sender {
     sealer.copy(sealer.frame, frame, bytes)
     const sealed = sealer.seal(row, bytes)
     if (sealed === 0) return false
-    this.#batch.addFrame(sealer.message, sealed, row, this.#peers.address(row))
-    sealer.keep(sealed)
+    this.#add(sealer, sealed, row, this.#peers.address(row))
     return true
+  }
+
+  /** Adds the message that was sealed last, directly or by way of an introducer. */
+  #add(sealer: Sealer, bytes: number, row: number, name: number): void {
+    const via = this.#memory.u32[(name + NAME.via) >>> 2]
+    if (via === 0) this.#batch.addFrame(sealer.message, bytes, row, name)
+    else if (this.#relayHeaders?.toIntroducer(via - 1, row, this.#batch.headerSlot) === true)
+      this.#batch.addSegment(RELAY_HEADER_BYTES, sealer.message, bytes, row, this.#peers.address(via - 1))
+    else {
+      this.#givenUp(row)
+      return
+    }
+    sealer.keep(bytes)
   }
 
   /** Sends the rest of the batch. False if the send buffer is full and worth waiting for. */

@@ -2,54 +2,17 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ok, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, pings, until, untilPing } from '../../support/hosts/lab.js'
+import { part, startMembers } from '../../support/hosts/members.js'
 import { Network } from '../../support/hosts/network.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
-
-/** A hub and members that know only the hub. @param prefix what the members' settings give to the hub beside its address */
-async function start(network: Network, keys: KeyFolder, mode: 'tap' | 'tun', prefix?: string) {
-  const pairs = network.hosts.map((_, index) => keys.make(`h${index}`))
-  const others = network.hosts.map((_, index) => index).slice(1)
-  const file = (index: number, ...lines: readonly string[]) =>
-    keys.write(
-      `h${index}.yaml`,
-      [
-        `mode: ${mode}`,
-        `local: [${network.overlay(index)}]`,
-        `private_key_file: ${pairs[index].file}`,
-        ...lines,
-      ].join('\n'),
-    )
-  const hubFile = file(
-    0,
-    'introduce: true',
-    'peers:',
-    ...others.map(
-      (index) =>
-        `  - {name: m${index}, public_key: "${pairs[index].publicKey}", addresses: [${network.overlay(index)}]}`,
-    ),
-  )
-  const more = prefix === undefined ? '' : `, prefixes: [${prefix}]`
-  const peer = `  - {name: hub, endpoint: ${network.underlay(0)}, public_key: "${pairs[0].publicKey}", addresses: [${network.overlay(0)}], introducer: true${more}}`
-  const hub = await startTunnel(network.hosts[0], '--config', hubFile)
-  const members = await Promise.all(
-    others.map((index) => startTunnel(network.hosts[index], '--config', file(index, 'peers:', peer))),
-  )
-  const introduced = async (index: number) =>
-    (await members[index].status(`${mode}0`)).peers.filter(({ introduced_by }) => introduced_by === 'hub')
-  await until('all know all', async () => {
-    const all = await Promise.all(members.map((_, index) => introduced(index)))
-    return all.every((peers) => peers.length === members.length - 1)
-  })
-  return { hub, members, introduced }
-}
 
 for (const mode of ['tun', 'tap'] as const)
   t.test(`members of a hub find each other, and the hub carries nothing: ${mode}`, async (t) => {
     using keys = new KeyFolder()
     using network = new Network(4)
     const device = `${mode}0`
-    const { hub, members, introduced } = await start(network, keys, mode)
+    const { hub, members, introduced } = await startMembers(network, keys, { mode })
     const overlay = (index: number) => network.overlay(index)
     const startedMs = performance.now()
     for (const from of [1, 2, 3])
@@ -77,21 +40,20 @@ for (const mode of ['tun', 'tap'] as const)
 t.test('until two members meet, and when their way is lost, a hub with a prefix passes it on', async (t) => {
   using keys = new KeyFolder()
   using network = new Network(3)
-  const [hubHost, a, b] = network.hosts
+  const [hubHost, a] = network.hosts
   hubHost.run(() => writeFileSync('/proc/sys/net/ipv4/ip_forward', '1'))
-  const block = async () => {
-    await ok(a, 'ip', 'route', 'add', 'blackhole', `${network.underlay(2)}/32`)
-    await ok(b, 'ip', 'route', 'add', 'blackhole', `${network.underlay(1)}/32`)
-  }
+  const block = () => part(network, 1, 2)
   await block()
-  const { hub, members, introduced } = await start(network, keys, 'tun', '10.9.0.0/24')
+  const { hub, members, introduced } = await startMembers(network, keys, {
+    prefix: '10.9.0.0/24',
+    hub: ['relay_limit: 0'],
+  })
   const direct = async () => (await introduced(0))[0].inbound.frames
   await untilPing(a, network.overlay(2))
   t.equal(await direct(), 0, 'by the hub')
   const pinging = ok(a, 'ping', '-q', '-c', '600', '-i', '0.02', network.overlay(2))
   await sleep(500)
-  await ok(a, 'ip', 'route', 'del', 'blackhole', `${network.underlay(2)}/32`)
-  await ok(b, 'ip', 'route', 'del', 'blackhole', `${network.underlay(1)}/32`)
+  await part(network, 1, 2, false)
   const received = Number(/ (\d+) received/.exec(await pinging)?.[1])
   t.comment(`${600 - received} of 600 pings were lost at the change`)
   t.ok(600 - received <= 15, `${received} pings were answered`)

@@ -1,7 +1,7 @@
 import { connect, Host } from '../../../src/lab/host.js'
 import { removeStatusSockets } from '../../../src/lab/two-hosts.js'
 import { createLink, getLink, setLink } from '../../../src/linux/interface.js'
-import { type RunningTunnel, startTunnel } from './lab.js'
+import { ok, type RunningTunnel, startTunnel } from './lab.js'
 import { PacketSocket } from './packet-socket.js'
 
 /** The MTU of taps whose frames go in UDP over IPv4 and an Ethernet of 1500. */
@@ -93,6 +93,25 @@ export class Network implements Disposable {
 
   mac(index: number, device = 'tap0'): string {
     return this.hosts[index].netlink((netlink) => getLink(netlink, device).mac ?? '')
+  }
+
+  /** The Ethernet carries nothing more between two hosts, and nobody is told; or it does again. */
+  async cut(a: number, b: number, isCut = true): Promise<void> {
+    if (!isCut) {
+      await ok(this.#wire, 'nft', 'delete', 'table', 'bridge', 'cut')
+      return
+    }
+    await ok(this.#wire, 'nft', 'add', 'table', 'bridge', 'cut')
+    await ok(this.#wire, 'nft', 'add chain bridge cut forward { type filter hook forward priority 0; }')
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ])
+      await ok(
+        this.#wire,
+        'nft',
+        `add rule bridge cut forward ip saddr ${this.underlay(from)} ip daddr ${this.underlay(to)} drop`,
+      )
   }
 
   [Symbol.dispose](): void {

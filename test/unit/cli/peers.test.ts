@@ -26,3 +26,23 @@ t.test('a member that has not answered yet is said to be just that', async (t) =
     'hub has introduced it, and it has not answered at any place that is known',
   ])
 })
+
+t.test('peers says who is relayed, by whom and why, and who is direct', async (t) => {
+  const why = 'no direct path has answered yet'
+  const peers = [
+    peerOf('hub'),
+    peerOf('b', { introduced_by: 'hub' }),
+    peerOf('c', { introduced_by: 'hub', relayed: { by: 'hub', why } }),
+    peerOf('d', { introduced_by: 'hub', endpoint: null }),
+  ]
+  const all = lines(reportOf({ peers }))
+  const line = (name: string) => all.find((it) => it.startsWith(`${name} `)) ?? ''
+  t.match(line('b'), / direct /)
+  t.match(line('c'), / relayed by hub /)
+  t.notMatch(line('d'), /direct|relayed/)
+  t.ok(all.includes('c is relayed by hub, because no direct path has answered yet'))
+  t.notOk(
+    lines(reportOf({ peers: [peerOf('hub')] })).some((it) => it.includes('direct')),
+    'no column for nothing',
+  )
+})

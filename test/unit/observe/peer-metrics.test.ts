@@ -49,6 +49,7 @@ t.test('what is not known has no series', async (t) => {
     carried_mtu_bytes: null,
     path_mtu: null,
     privacy: null,
+    relayed: null,
     datapath: { by: 'kernel', reason: null },
   }
   const absent = [...peerFamilies([peer], NOW_S)]
@@ -66,6 +67,7 @@ t.test('what is not known has no series', async (t) => {
     'path_mtu_next_search_seconds',
     'persistent_keepalive_seconds',
     'preshared_key',
+    'relayed',
     'underlay_mtu_bytes',
     'workers_reason',
   ])

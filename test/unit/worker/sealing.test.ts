@@ -10,7 +10,7 @@ import { C, COUNTERS, type CounterName } from '../../../src/memory/counters.js'
 import { Drops } from '../../../src/memory/drops.js'
 import { KeypairTable } from '../../../src/memory/keypair-table.js'
 import { Mailbox } from '../../../src/memory/mailbox.js'
-import { NAME_BYTES } from '../../../src/memory/name.js'
+import { NAME, NAME_BYTES } from '../../../src/memory/name.js'
 import { PathLimits } from '../../../src/memory/path-limits.js'
 import { P, PEER_STRIDE } from '../../../src/memory/peer-counters.js'
 import { PeerTable } from '../../../src/memory/peer-table.js'
@@ -340,7 +340,7 @@ t.test(
   'handshake messages come to main with where they are from; those without the right mac1 do not',
   async (t) => {
     const side = new Side(true)
-    side.memory.u8.fill(9, side.name, side.name + NAME_BYTES)
+    side.memory.u8.fill(9, side.name, side.name + NAME.via)
     const message = randomBytes(INITIATION.size)
     message.writeUInt32LE(MESSAGE.initiation)
     t.same(side.open(message), [])
@@ -349,7 +349,7 @@ t.test(
     t.same(side.open(message), [])
     const heard: Buffer[] = []
     side.queue.take(10, (_peer, head) => heard.push(Buffer.from(head)))
-    t.same(heard, [Buffer.concat([message, Buffer.alloc(NAME_BYTES, 9)])])
+    t.same(heard, [Buffer.concat([message, Buffer.alloc(NAME.via, 9), Buffer.alloc(NAME_BYTES - NAME.via)])])
     t.same(side.open(message.subarray(0, -1)), [])
     t.equal(side.count('dropNotPrivate'), 1)
   },

@@ -3,7 +3,11 @@ import { Tries, type Wanted } from '../../../../src/control/mesh/tries.js'
 
 const place = (port: number) => ({ address: '192.0.2.1', port })
 const peers = (count: number, port = 1): Wanted[] =>
-  Array.from({ length: count }, (_, index) => ({ key: `k${index}`, places: [place(port + index)] }))
+  Array.from({ length: count }, (_, index) => ({
+    key: `k${index}`,
+    byRelay: false,
+    places: [place(port + index)],
+  }))
 
 const sent = (due: readonly Wanted[]) => due.reduce((sum, { places }) => sum + places.length, 0)
 
@@ -36,5 +40,5 @@ t.test('another place is tried at once; a peer that is found is forgotten', asyn
   t.equal(sent(tries.due(peers(1, 9), 10_100)), 1)
   tries.due([], 10_200)
   t.equal(sent(tries.due(peers(1, 9), 10_300)), 1, 'it is lost again')
-  t.same(tries.due([{ key: 'nowhere', places: [] }], 10_400), [])
+  t.same(tries.due([{ key: 'nowhere', byRelay: false, places: [] }], 10_400), [])
 })

@@ -49,7 +49,7 @@ function standing() {
   const published = () => {
     const at = table.address(0)
     const name = memory.u8.slice(at, at + NAME_BYTES)
-    return { bears: name[NAME.bearsLocal] === 1, local: name.slice(NAME.local) }
+    return { bears: name[NAME.bearsLocal] === 1, local: name.slice(NAME.local, NAME.via) }
   }
   return { place, host, spokenTo, published }
 }
