@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ok, pings, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, untilPing } from '../../support/hosts/lab.js'
 import { part, startMembers } from '../../support/hosts/members.js'
 import { Network } from '../../support/hosts/network.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
