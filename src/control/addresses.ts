@@ -78,6 +78,11 @@ export class Addresses {
     ])
   }
 
+  /** Of the device; undefined in tun mode, and before there is a device. */
+  get ownMac(): MacAddress | undefined {
+    return this.#ownMac
+  }
+
   /** Whether this MAC address is known to be behind a peer, in any tunnel of mode tap. */
   isBehindPeer(mac: Uint8Array): boolean {
     if (mac.length !== 6) return false

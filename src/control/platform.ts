@@ -257,6 +257,11 @@ export interface Network {
   leavesByDevice(address: string): boolean
   /** The addresses of an interface; undefined if there is none of that name. @throws KernelError */
   addressesOf(name: string): readonly HostAddress[] | undefined
+  /**
+   * The addresses of all interfaces that are up, but for the tunnel's own device and the bridge that it is a port of.
+   * @throws KernelError
+   */
+  ownAddresses(): readonly HostAddress[]
   /** Whether a route, an address or an interface has changed since the last call. */
   changed(): boolean
   /** The drops of interfaces, given by name. Names of interfaces that have gone are left out. */

@@ -300,6 +300,7 @@ export class Tunnel {
         const changed = faults.run('routes', () => network.changed())
         if (changed === false) return
         faults.run('routes', () => listening.look())
+        this.#mesh?.ownChanged()
         device.followAfter(() => peers.followUnderlays())
       }),
       clock.every(ROUTES_MS, () => faults.run('datapath', () => datapath.look())),

@@ -7,7 +7,8 @@
  * are of one epoch, a random number that the introducer makes when it starts.
  *
  * An `ask` says which changes its sender has: version, zeros (3 bytes), epoch (4), revision (4). It is a question for
- * the later ones, and acknowledges these.
+ * the later ones, and acknowledges these. Then its sender may say of itself, see {@link Claims}: number of endpoints (1),
+ * the endpoints as in a member, their kinds (1 each), number of MACs (1), the MACs (6 each).
  *
  * An `introduction` is one change: version, kind (1), zeros (2), epoch (4), after (4), revision (4), latest (4). It is to
  * be applied after the change with the revision `after`; none between them concerns anybody now. `latest` is the
@@ -35,8 +36,20 @@ const KINDS = ['nothing', 'member', 'gone'] as const
 const KEY_BYTES = 32
 const MAX_NAME_BYTES = 63
 
-/** So many endpoints of a member are told at the most. */
-export const MAX_TOLD_ENDPOINTS = 4
+/** So many endpoints of a member are told at the most: six, of which a member itself says up to {@link MAX_CLAIMS}. */
+export const MAX_TOLD_ENDPOINTS = 6
+export const MAX_CLAIMS = 4
+
+/** So many MACs of a member are told at the most. */
+export const MAX_TOLD_MACS = 2
+
+const MAC_BYTES = 6
+
+/**
+ * What is known of an endpoint. One may be of several kinds, so each is a bit. `seen`: the introducer sees the member
+ * there. `own`: an interface of the member has this address. `mapped`: a router of the member has said so (PCP).
+ */
+export const ENDPOINT_KIND = { seen: 1, own: 2, mapped: 4 } as const
 
 /** The longest member. With all headers and the padding its datagram has at most 576 bytes, which every path carries. */
 export const MAX_MEMBER_BYTES = 440
@@ -53,6 +66,16 @@ export interface ToldEndpoint {
   /** 4 or 16 bytes. */
   readonly address: Uint8Array
   readonly port: number
+  /** Bits of {@link ENDPOINT_KIND}. Left out: none. */
+  readonly kinds?: number
+}
+
+/** What a member says of itself to an introducer. */
+export interface Claims {
+  /** Where it may be, the best first. */
+  readonly endpoints: readonly ToldEndpoint[]
+  /** Of its device, in mode tap. */
+  readonly macs: readonly Uint8Array[]
 }
 
 /** A member, as an introducer tells it. */
@@ -62,6 +85,8 @@ export interface ToldMember {
   readonly name: string
   readonly networks: readonly ToldNetwork[]
   readonly endpoints: readonly ToldEndpoint[]
+  /** Left out: none. */
+  readonly macs?: readonly Uint8Array[]
 }
 
 /** Which changes somebody has: all up to `revision` of this epoch. */
@@ -81,9 +106,11 @@ export type Introduction = Change &
     readonly latest: number
   }
 
-export function writeAsk({ epoch, revision }: Position): Uint8Array {
-  const bytes = new Uint8Array(ASK.bytes)
-  const view = new DataView(bytes.buffer)
+/** @param claims what this host says of itself */
+export function writeAsk({ epoch, revision }: Position, claims?: Claims): Uint8Array {
+  const rest = claims === undefined ? [] : [...writeEndpoints(claims.endpoints), ...writeTail(claims)]
+  const bytes = Buffer.concat([new Uint8Array(ASK.bytes), ...rest])
+  const view = viewOf(bytes)
   view.setUint8(ASK.version, VERSION)
   view.setUint32(ASK.epoch, epoch)
   view.setUint32(ASK.revision, revision)
@@ -95,6 +122,15 @@ export function readAsk(bytes: Uint8Array): Position | undefined {
   if (bytes.length < ASK.bytes || bytes[ASK.version] !== VERSION) return undefined
   const view = viewOf(bytes)
   return { epoch: view.getUint32(ASK.epoch), revision: view.getUint32(ASK.revision) }
+}
+
+/** What the sender of an ask says of itself; undefined if it says nothing, or if that is malformed. */
+export function readClaims(ask: Uint8Array): Claims | undefined {
+  const taker = new Taker(ask.subarray(ASK.bytes))
+  const endpoints = taker.list(() => readEndpoint(taker))
+  const tail = endpoints && readTail(taker, endpoints.length)
+  if (endpoints === undefined || tail === undefined || endpoints.length > MAX_CLAIMS) return undefined
+  return { endpoints: withKinds(endpoints, tail.kinds), macs: tail.macs }
 }
 
 export function writeIntroduction(introduction: Introduction): Uint8Array {
@@ -142,9 +178,10 @@ function readChange(kind: (typeof KINDS)[number] | undefined, rest: Uint8Array):
 /**
  * A member: public key (32 bytes), length of the name (1), name; number of networks (1), and of each: bytes of the
  * address (1: 4 or 16), prefix length (1), address; number of endpoints (1), and of each: bytes of the address (1),
- * port (2), address. The same member always gives the same bytes.
+ * port (2), address; the kind of each endpoint (1); number of MACs (1), and each (6). The same member always gives the
+ * same bytes.
  */
-export function writeMember({ publicKey, name, networks, endpoints }: ToldMember): Uint8Array {
+export function writeMember({ publicKey, name, networks, endpoints, macs }: ToldMember): Uint8Array {
   return Buffer.concat([
     publicKey,
     Buffer.from([name.length]),
@@ -154,12 +191,24 @@ export function writeMember({ publicKey, name, networks, endpoints }: ToldMember
       Buffer.from([address.length, prefixLength]),
       address,
     ]),
+    ...writeEndpoints(endpoints),
+    ...writeTail({ endpoints, macs: macs ?? [] }),
+  ])
+}
+
+function writeEndpoints(endpoints: readonly ToldEndpoint[]): Uint8Array[] {
+  return [
     Buffer.from([endpoints.length]),
     ...endpoints.flatMap(({ address, port }) => [
       Buffer.from([address.length, port >>> 8, port & 0xff]),
       address,
     ]),
-  ])
+  ]
+}
+
+function writeTail({ endpoints, macs }: Claims): Uint8Array[] {
+  const kinds = endpoints.map((it) => it.kinds ?? 0)
+  return [Buffer.from([...kinds, macs.length]), ...macs]
 }
 
 /** Takes bytes one after the other. What is not there is `undefined`. */
@@ -202,9 +251,24 @@ export function readMember(bytes: Uint8Array): ToldMember | undefined {
   const name = readName(taker)
   const networks = taker.list(() => readNetwork(taker))
   const endpoints = taker.list(() => readEndpoint(taker))
+  const tail = endpoints && readTail(taker, endpoints.length)
   if (publicKey === undefined || name === undefined || networks === undefined || endpoints === undefined)
     return undefined
-  return endpoints.length > MAX_TOLD_ENDPOINTS ? undefined : { publicKey, name, networks, endpoints }
+  if (tail === undefined || endpoints.length > MAX_TOLD_ENDPOINTS) return undefined
+  return { publicKey, name, networks, endpoints: withKinds(endpoints, tail.kinds), macs: tail.macs }
+}
+
+/** The kinds of the endpoints, and the MACs. */
+function readTail(taker: Taker, endpoints: number) {
+  const kinds = taker.take(endpoints)
+  const macs = taker.list(() => taker.take(MAC_BYTES))
+  return kinds === undefined || macs === undefined || macs.length > MAX_TOLD_MACS
+    ? undefined
+    : { kinds, macs }
+}
+
+function withKinds(endpoints: readonly ToldEndpoint[], kinds: Uint8Array): ToldEndpoint[] {
+  return endpoints.map((it, at) => ({ ...it, kinds: kinds[at] }))
 }
 
 function readName(taker: Taker): string | undefined {

@@ -5,6 +5,7 @@ import { C } from '../memory/counters.js'
 import type { KeypairTable } from '../memory/keypair-table.js'
 import type { PeerTable } from '../memory/peer-table.js'
 import { ReplayWindow } from '../memory/replay-window.js'
+import { isCheck } from '../wire/control.js'
 import { MESSAGE, TRANSPORT, TRANSPORT_HEADER_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../wire/wireguard.js'
 
 export interface KeyringOptions {
@@ -29,6 +30,11 @@ const MAX_RANGE = 64
 export class Keyring {
   /** The row of the peer that sent the message opened last. */
   row = 0
+  /**
+   * If {@link open} returns 0: bytes of the connectivity check that was in the message and came from elsewhere than where
+   * its sender is. It moves nobody. Whoever takes it sets this to 0.
+   */
+  checkBytes = 0
   readonly #memory: NativeMemory
   readonly #table: KeypairTable
   readonly #aead: Aead
@@ -142,12 +148,17 @@ export class Keyring {
     this.#window.accept(window, high, low)
     this.row = row
     if (this.#table.confirm(keyRow, generation)) this.#tellMain()
-    if (!this.#peers.isFrom(row, name) && this.#table.move(row, name)) this.#tellMain()
-    if (!this.#peers.speaksTo(row, name) && this.#peers.noteLocal(row, name)) this.#tellMain()
     const padded = bytes - TRANSPORT_OVERHEAD_BYTES
-    if (padded === 0) return 0
-    const plain = this.#encap.unpad(view, packet, padded)
-    return plain > 0 ? plain : -1 - C.dropNotPrivate
+    const plain = padded === 0 ? 0 : this.#encap.unpad(view, packet, padded)
+    if (!this.#peers.isFrom(row, name)) {
+      if (plain > 0 && isCheck(view, packet, plain, this.#encap.ethernet)) {
+        this.checkBytes = plain
+        return 0
+      }
+      if (this.#table.move(row, name)) this.#tellMain()
+    }
+    if (!this.#peers.speaksTo(row, name) && this.#peers.noteLocal(row, name)) this.#tellMain()
+    return plain > 0 || padded === 0 ? plain : -1 - C.dropNotPrivate
   }
 
   /**

@@ -4,7 +4,7 @@ import { type Netlink, RouteMonitor } from '../../linux/netlink.js'
 import { rootQdiscs } from '../../linux/qdisc.js'
 import type { DataSocket, HostAddress, InterfaceDrops, Network } from '../platform.js'
 import type { DevicePlace } from './device-place.js'
-import { addressesOf } from './host-addresses.js'
+import { addressesOf, ownAddresses } from './host-addresses.js'
 import { IcmpErrorSockets } from './icmp-error-sockets.js'
 import { probingWith } from './probing.js'
 import { wayTo } from './way-to.js'
@@ -43,8 +43,7 @@ export class LinuxNetwork implements Network {
   }
 
   wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string) {
-    const index = this.#device?.place.elsewhere === undefined ? this.#device?.index : undefined
-    return wayTo(this.#netlink, address, index, isBehindPeer, from, this.#socket.mark)
+    return wayTo(this.#netlink, address, this.#indexHere, isBehindPeer, from, this.#socket.mark)
   }
 
   leavesByDevice(address: string): boolean {
@@ -54,6 +53,15 @@ export class LinuxNetwork implements Network {
 
   addressesOf(name: string): readonly HostAddress[] | undefined {
     return addressesOf(this.#netlink, name)
+  }
+
+  ownAddresses(): readonly HostAddress[] {
+    return ownAddresses(this.#netlink, this.#indexHere)
+  }
+
+  /** The index of the tunnel's device, if it is in this program's own network namespace. */
+  get #indexHere(): number | undefined {
+    return this.#device?.place.elsewhere === undefined ? this.#device?.index : undefined
   }
 
   changed(): boolean {

@@ -7,12 +7,15 @@ import type { CounterName } from '../../memory/counters.js'
 import { Rates } from '../../rates.js'
 import type { ControlMessage } from '../../wire/control.js'
 import {
+  type Claims,
   readAsk,
+  readClaims,
   readIntroduction,
   type ToldMember,
   writeAsk,
   writeIntroduction,
 } from '../../wire/introduction.js'
+import type { Addresses } from '../addresses.js'
 import type { ControlChannel } from '../control-channel.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
@@ -22,10 +25,14 @@ import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
 import type { Tables } from '../tables.js'
 import { type Belief, believe, type Told } from './belief.js'
+import { Checks } from './checks.js'
+import { ClaimBook } from './claim-book.js'
 import { Introducer } from './introducer.js'
 import { IntroducerClient } from './introducer-client.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
+import { OwnSide } from './own-side.js'
 import { Seeker } from './seeker.js'
+import { triesBudget } from './tries.js'
 
 /** How many questions of one peer are answered in a second, and in one burst. A member has up to ten in a second. */
 const ASKS_PER_SECOND = 20
@@ -39,12 +46,13 @@ const MAX_TOLD = 256
 
 export interface MeshContext {
   readonly settings: Settings
-  readonly platform: Pick<Platform, 'clock' | 'random'>
+  readonly platform: Pick<Platform, 'clock' | 'random' | 'network' | 'socket'>
   readonly tables: Tables
   readonly roster: Roster<Peer>
   readonly channel: ControlChannel
   readonly privateSide: PrivateSide
   readonly peers: Pick<Peers, 'followCarrying'>
+  readonly addresses: Pick<Addresses, 'ownMac'>
   readonly log: Logger
   readonly faults: Faults
   /** What a person wants now, without the members. */
@@ -73,6 +81,10 @@ export class Mesh {
   /** How each peer was told last, by its row, and what that was made of. */
   readonly #known = new Map<number, KnownMember & { readonly told: ToldMember | undefined }>()
   readonly #sentences = new Set<string>()
+  readonly #checks: Checks
+  /** What the members of this host have said of themselves. */
+  readonly #claimBook = new ClaimBook()
+  readonly #own: OwnSide
   #following = false
 
   constructor(context: MeshContext) {
@@ -80,14 +92,25 @@ export class Mesh {
     const { settings, platform, tables, channel } = context
     const random = () => platform.random(4).readUInt32BE()
     this.#asks = new Rates(tables.peers.rows, ASKS_PER_SECOND, ASKS_BURST)
-    this.#seeker = new Seeker(context)
+    const budget = triesBudget()
+    this.#seeker = new Seeker(context, budget)
+    this.#checks = new Checks(context, budget)
+    this.#own = new OwnSide(context, {
+      claimed: (nowMs) => {
+        for (const client of this.#clients.values()) client.tell()
+        this.#checks.again(nowMs)
+      },
+    })
     this.#introducer = settings.introduce
       ? new Introducer({
           newEpoch: random,
           send: (row, it) => this.#send(row, 'introduction', writeIntroduction(it)),
         })
       : undefined
-    channel.onMessage((row, message) => this.#hear(row, message))
+    channel.onMessage((row, message, from) => {
+      if (message.content !== undefined) this.#hear(row, message)
+      else this.#checks.heard(row, message, from)
+    })
   }
 
   /** The peers beside those of `settings`. */
@@ -105,6 +128,7 @@ export class Mesh {
     return believe([...this.#told.values()], {
       settings,
       ownKey: ownKey ?? undefined,
+      ownMac: this.#context.addresses.ownMac,
       pins: this.#pins,
       isPossible: (peer) => isPossible(peer, privateSide),
     })
@@ -128,7 +152,8 @@ export class Mesh {
   }
 
   /** A peer asks for introductions. */
-  #answer({ row, settings }: Peer, content: Uint8Array): void {
+  #answer(peer: Peer, content: Uint8Array): void {
+    const { row, settings } = peer
     const position = readAsk(content)
     const nowMs = this.#context.platform.clock.nowMs()
     // Who is a member is in the settings of this host.
@@ -137,8 +162,19 @@ export class Mesh {
     else if (position === undefined) this.#count('dropControlMalformed')
     else if (!this.#asks.allows(row, nowMs)) this.#count('dropControlFull')
     else {
+      this.#hearClaims(peer, readClaims(content))
       this.#introducer.look(this.#members, (it) => this.#isMember(it), nowMs)
       this.#introducer.asked(row, position, nowMs)
+    }
+  }
+
+  #hearClaims(peer: Peer, claims: Claims | undefined): void {
+    if (claims === undefined) return
+    const { addresses, roster } = this.#context
+    const all = roster.all.filter(({ settings }) => settings.introduced_by === undefined)
+    for (const sentence of this.#claimBook.take(peer, claims, all, addresses.ownMac)) {
+      this.#count('dropIntroductionRefused')
+      this.#say(sentence)
     }
   }
 
@@ -181,10 +217,17 @@ export class Mesh {
     const nowMs = platform.clock.nowMs()
     this.#introducer?.look(this.#members, (row) => this.#isMember(row), nowMs)
     this.#forgetFormer()
+    if (this.#clients.size > 0) this.#own.look(nowMs)
     for (const peer of roster.all) if (peer.settings.introducer) this.#ask(peer, nowMs)
     if (this.#changed.size > 0 && !this.#following) this.#follow()
     peers.followCarrying()
     this.#seeker.look((key) => this.#placesOf(key), nowMs)
+    this.#checks.look((key) => this.#placesOf(key), nowMs)
+  }
+
+  /** This host's addresses may be others now. */
+  ownChanged(): void {
+    this.#own.changed()
   }
 
   /** Those whom this host introduces. */
@@ -194,9 +237,11 @@ export class Mesh {
       const { settings, endpoint, row } = peer
       const before = this.#known.get(row)
       // The same object as before, if nothing has changed: there may be hundreds, and this is often asked.
-      if (before?.settings === settings && before.endpoint === endpoint) return before.told ?? []
-      const told = toldOf({ settings, endpoint })
-      this.#known.set(row, { settings, endpoint, told })
+      const claims = this.#claimBook.of(peer)
+      if (before?.settings === settings && before.endpoint === endpoint && before.claims === claims)
+        return before.told ?? []
+      const told = toldOf({ settings, endpoint, claims })
+      this.#known.set(row, { settings, endpoint, claims, told })
       if (told === undefined)
         this.#say(
           `${peer.name} has so many addresses and prefixes that it cannot be introduced to others; write larger prefixes, or fewer of them`,
@@ -225,7 +270,7 @@ export class Mesh {
     const client = this.#clientOf(name)
     const position = client.ask(madeMs, nowMs)
     if (position === undefined) return
-    this.#send(row, 'ask', writeAsk(position))
+    this.#send(row, 'ask', writeAsk(position, this.#own.claims))
     if (client.isLost) privateSide.located(row)
   }
 

@@ -34,7 +34,7 @@ function identityOf({ public_key, endpoint }: PeerSettings): string {
 
 /** The settings of a peer that is not where its addresses lead yet. */
 function nowhere({ settings }: Peer): PeerSettings {
-  return { ...settings, addresses: [], prefixes: [] }
+  return { ...settings, addresses: [], prefixes: [], macs: [] }
 }
 
 const NOBODY: ReadonlySet<string> = new Set()

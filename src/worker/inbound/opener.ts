@@ -2,7 +2,7 @@ import type { NativeMemory } from '../../linux/memory.js'
 import { C } from '../../memory/counters.js'
 import type { Drops } from '../../memory/drops.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
-import { MESSAGE } from '../../wire/wireguard.js'
+import { MESSAGE, TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
 import type { Keyring } from '../keyring.js'
 import type { Gate } from './gate.js'
 
@@ -73,6 +73,13 @@ export class Opener {
     }
     const at = this.#keyring.row * PEER_STRIDE
     if (opened === 0) {
+      const { checkBytes, row } = this.#keyring
+      if (checkBytes !== 0) {
+        this.#keyring.checkBytes = 0
+        // It says nothing of the way in use, so it does not count as heard.
+        this.#gate.passCheck(message + TRANSPORT_HEADER_BYTES, checkBytes, name, row)
+        return 0
+      }
       this.#peerCounters[at + P.receivedKeepalives]++
       return 0
     }
