@@ -45,6 +45,7 @@ export function addStart(program: Command): void {
     .option('--persistent-keepalive <seconds>', descriptionOf('persistent_keepalive'))
     .option('--introducer', descriptionOf('introducer'))
     .option('--introduce', descriptionOf('introduce'))
+    .option('--port-mapping', descriptionOf('port_mapping'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .option('--wireguard <wg0.conf>', 'read settings from a file for wg-quick(8); implies --mode tun')
     .addHelpText('after', EXAMPLES)

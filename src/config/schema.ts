@@ -187,6 +187,9 @@ export const settingsSchema = z.strictObject({
   introduce: flag()
     .default(false)
     .describe('introduce the peers to each other, so that they need not know each other'),
+  port_mapping: flag()
+    .default(false)
+    .describe('behind a NAT, ask the router for a port that members of an introducer reach (PCP or NAT-PMP)'),
   accept_any: flag().default(false).describe('accept datagrams from any source, not only from the remote'),
   wait: flag()
     .default(false)

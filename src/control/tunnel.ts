@@ -109,9 +109,20 @@ export class Tunnel {
       membersBeside,
     })
     this.#mesh = this.#meshOf()
+    resources.defer(() => this.#mesh?.close())
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const [routes, underlayDrops] = [this.#routes, this.#underlayDrops]
-    this.#reporter = new Reporter({ ...parts, settings, platform, opened, routes, underlayDrops, faults })
+    const portMapping = () => this.#mesh?.portMapping ?? null
+    this.#reporter = new Reporter({
+      ...parts,
+      settings,
+      platform,
+      opened,
+      routes,
+      underlayDrops,
+      faults,
+      portMapping,
+    })
     this.#wgSide = new WgSide({
       tunnel: options,
       parts,

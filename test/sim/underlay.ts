@@ -2,6 +2,7 @@ import ipaddr from 'ipaddr.js'
 import { contains, type Prefix, parsePrefix } from '../../src/config/values.js'
 import type { Way, WayKind } from '../../src/control/peer/underlay.js'
 import type {
+  GatewaySocket,
   HeardIcmpError,
   HostAddress,
   IcmpErrors,
@@ -113,6 +114,11 @@ export class SimUnderlay implements Network {
 
   ownAddresses(): readonly HostAddress[] {
     return this.#attachment.up ? (this.addressesOf(INTERFACE) ?? []) : []
+  }
+
+  /** No router here answers. */
+  openGateway(): GatewaySocket {
+    return { source: this.#attachment.addressLike('0.0.0.0'), send: () => {}, close: () => {} }
   }
 
   changed(): boolean {

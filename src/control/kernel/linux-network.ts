@@ -4,6 +4,7 @@ import { type Netlink, RouteMonitor } from '../../linux/netlink.js'
 import { rootQdiscs } from '../../linux/qdisc.js'
 import type { DataSocket, HostAddress, InterfaceDrops, Network } from '../platform.js'
 import type { DevicePlace } from './device-place.js'
+import { openGateway } from './gateway-socket.js'
 import { addressesOf, ownAddresses } from './host-addresses.js'
 import { IcmpErrorSockets } from './icmp-error-sockets.js'
 import { probingWith } from './probing.js'
@@ -20,6 +21,7 @@ export interface OwnDevice {
 /** The underlay as this host's kernel has it: rtnetlink, and sockets for probes and ICMP errors. */
 export class LinuxNetwork implements Network {
   readonly icmp: IcmpErrorSockets
+  readonly openGateway = openGateway
   readonly kernelPathMtu: Network['kernelPathMtu']
   readonly openProbes: Network['openProbes']
   #device: OwnDevice | undefined

@@ -27,8 +27,10 @@ import type { Tables } from '../tables.js'
 import { type Belief, believe, type Told } from './belief.js'
 import { Checks } from './checks.js'
 import { ClaimBook } from './claim-book.js'
+import { isBehindNat } from './claims.js'
 import { Introducer } from './introducer.js'
 import { IntroducerClient } from './introducer-client.js'
+import type { PortMappingStatus } from './mapping.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
 import { OwnSide } from './own-side.js'
 import { Seeker } from './seeker.js'
@@ -96,6 +98,7 @@ export class Mesh {
     this.#seeker = new Seeker(context, budget)
     this.#checks = new Checks(context, budget)
     this.#own = new OwnSide(context, {
+      isBehindNat: () => this.#isBehindNat(),
       claimed: (nowMs) => {
         for (const client of this.#clients.values()) client.tell()
         this.#checks.again(nowMs)
@@ -228,6 +231,23 @@ export class Mesh {
   /** This host's addresses may be others now. */
   ownChanged(): void {
     this.#own.changed()
+  }
+
+  /** Null if no router is asked for a mapping. */
+  get portMapping(): PortMappingStatus | null {
+    return this.#own.mapping.status
+  }
+
+  /** Takes back what others have made for this host. */
+  close(): void {
+    this.#own.mapping.close()
+  }
+
+  /** Whether this host is behind a NAT, as far as the introducers have told. */
+  #isBehindNat(): boolean {
+    const { public_key: key } = this.#context.privateSide.summary()
+    const told = [...this.#clients.keys()].flatMap((by) => this.#told.get(`${by} ${key}`) ?? [])
+    return told.some(({ member }) => isBehindNat(member.endpoints) === true)
   }
 
   /** Those whom this host introduces. */
