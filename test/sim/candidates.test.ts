@@ -1,4 +1,6 @@
 /** Where members meet: the best of several ways, and another one when that is lost. In simulated time. */
+import { writeControl } from '../../src/wire/control.js'
+import { writeAsk } from '../../src/wire/introduction.js'
 import type { SimHost } from './host.js'
 import type { SimDatagram } from './network.js'
 import { type HostChoices, type SimWorld, simTest } from './world.js'
@@ -195,5 +197,32 @@ simTest(
     const ms = await timeUntil(world, () => knows(a, b) === true && knows(b, a) === true)
     t.ok(ms <= 3_000, `${ms} ms`)
     t.equal(hub.status().drops.introduction_refused, 0)
+  },
+)
+
+simTest(
+  'a member that tells of a victim, and of the MAC of another one, gets little out of it',
+  async (t, world) => {
+    const { a, b, hub } = await twoMembers(world, [{ mode: 'tap' }, { mode: 'tap' }])
+    await timeUntil(world, () => endpointOf(a, b) !== '' && endpointOf(b, a) !== '')
+    await world.pass(2_000)
+    let victims = 0
+    world.network.watch = ({ from, to }) => {
+      if (from === 'b' && to.address === '203.0.113.9') victims++
+    }
+    const endpoints = [1, 2, 3, 4].map((port) => ({ address: Uint8Array.of(203, 0, 113, 9), port, kinds: 2 }))
+    const macs = [Uint8Array.from(b.overlay.mac)]
+    for (let second = 0; second < 60; second++) {
+      const claims = { endpoints: endpoints.map((it) => ({ ...it, port: it.port + 10 * second })), macs }
+      const content = writeAsk({ epoch: 0, revision: 0 }, claims)
+      const frame = writeControl('tap', { type: 'ask', token: 0n, sizeBytes: 0, content })
+      for (const row of a.rowsInUse) a.platform?.workers.path?.offer(row, frame)
+      await world.pass(1_000)
+    }
+    t.comment(`${victims} datagrams of b to the victim in a minute`)
+    t.ok(victims > 0 && victims <= 32 + 16 * 60, `${victims} datagrams`)
+    t.not(endpointOf(b, a).startsWith('203.0.113.9'), true, 'and it is not believed')
+    t.ok(hub.status().drops.introduction_refused >= 50, 'each is counted')
+    t.equal(hub.said(/a says that it has the MAC .*, but b has it/).length, 1, 'and said once')
   },
 )
