@@ -46,6 +46,7 @@ export function addStart(program: Command): void {
     .option('--introducer', descriptionOf('introducer'))
     .option('--introduce', descriptionOf('introduce'))
     .option('--relay-limit <mbits>', descriptionOf('relay_limit'))
+    .option('--port-mapping', descriptionOf('port_mapping'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .option('--wireguard <wg0.conf>', 'read settings from a file for wg-quick(8); implies --mode tun')
     .addHelpText('after', EXAMPLES)

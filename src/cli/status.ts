@@ -59,6 +59,7 @@ export function render(report: StatusReport, before?: StatusReport): string {
     peersLine(report),
     ...carrierLines(report),
     ...listenLines(report),
+    ...mappingLines(report),
     ...routeLines(report),
     privacyLine(report),
     ...pathLines(report),
@@ -89,6 +90,15 @@ function mtuBy({ mtu_by, bridge, peers }: StatusReport): string {
   const paths = (port || hand) && carried < Number.POSITIVE_INFINITY ? `the paths carry ${carried}` : ''
   const text = [port, hand, paths].filter((it) => it !== '').join(', ')
   return text === '' ? '' : ` ${stdoutColors.dim(`(${text})`)}`
+}
+
+/** Where a router lets in what is for this host, if one is asked. */
+function mappingLines({ port_mapping: mapping }: StatusReport): string[] {
+  if (mapping == null) return []
+  const { by, external, gateway, trouble } = mapping
+  if (external === null)
+    return [`${stdoutColors.dim('no port mapping yet:')} ${trouble ?? `${gateway} is asked`}`]
+  return [`${stdoutColors.dim('port mapping')} ${external} ${stdoutColors.dim(`by ${gateway} (${by})`)}`]
 }
 
 /** The peer, if there is only one; otherwise how many peers are in each state. */

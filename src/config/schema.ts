@@ -199,6 +199,9 @@ export const settingsSchema = z.strictObject({
     parseRelayLimit,
     'with introduce: how many Mbit/s of each peer are relayed to those that it cannot reach; 0 relays nothing (default: 100)',
   ).default(100),
+  port_mapping: flag()
+    .default(false)
+    .describe('behind a NAT, ask the router for a port that members of an introducer reach (PCP or NAT-PMP)'),
   accept_any: flag().default(false).describe('accept datagrams from any source, not only from the remote'),
   wait: flag()
     .default(false)

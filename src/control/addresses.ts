@@ -40,6 +40,7 @@ export interface FdbSummary extends FdbCounts {
 export class Addresses {
   readonly #fdb: Fdb
   readonly #routes: Routes
+  readonly #heirs: Routes
   readonly #mode: Settings['mode']
   readonly #clock: Clock
   readonly #startedMs: number
@@ -55,6 +56,7 @@ export class Addresses {
     this.#fdb = new Fdb(memory, plan.fdb, plan.peerRows)
     this.#fdb.initialise(() => platform.random(4).readUInt32LE())
     this.#routes = new Routes(memory, plan.routes, plan.routeLimit)
+    this.#heirs = new Routes(memory, plan.heirs, plan.routeLimit)
   }
 
   /** The device exists, with this MAC address; undefined in tun mode. No peer can have it. */
@@ -64,9 +66,12 @@ export class Addresses {
 
   /**
    * Replaces all configured addresses.
+   * @param heirs who else may send from addresses that change hands, in mode tun
    * @throws RangeError if there are more addresses than there is room for
    */
-  configure(peers: readonly PeerRow[]): void {
+  configure(peers: readonly PeerRow[], heirs: readonly PeerRow[] = []): void {
+    // First, so that there is no moment when neither may send.
+    this.#heirs.set(heirs.flatMap((peer) => routesOf(peer, false)))
     const ownMac = this.#ownMac
     const routes = peers.flatMap((peer) => routesOf(peer, this.#mode === 'tun'))
     this.#routes.set(routes)
@@ -76,6 +81,11 @@ export class Addresses {
       ...own,
       ...peers.flatMap(({ row: index, settings }) => settings.macs.map((it) => pin(it, index))),
     ])
+  }
+
+  /** Of the device; undefined in tun mode, and before there is a device. */
+  get ownMac(): MacAddress | undefined {
+    return this.#ownMac
   }
 
   /** Whether this MAC address is known to be behind a peer, in any tunnel of mode tap. */

@@ -1,4 +1,5 @@
 import { EAGAIN } from '../linux/errno.js'
+import { sockaddrIn } from '../memory/name.js'
 import { Rates } from '../rates.js'
 import { type ControlMessage, controlAnswer, readControl, writeControl } from '../wire/control.js'
 import type { DeviceMode } from '../wire/mode.js'
@@ -25,6 +26,10 @@ const WHOLE_TRIES = 200
 const ANSWERS_PER_SECOND = 1_000
 const ANSWERS_BURST = 1_000
 
+/** The same for connectivity checks from elsewhere. Whoever sends them may name somebody else as their source. */
+const CHECK_ANSWERS_PER_SECOND = 20
+const CHECK_ANSWERS_BURST = 40
+
 export interface ControlChannelContext {
   readonly mode: DeviceMode
   readonly platform: Platform
@@ -39,8 +44,9 @@ export interface ControlChannelContext {
 export class ControlChannel {
   readonly #context: ControlChannelContext
   readonly #reader: MailboxReader
-  readonly #listeners: ((row: number, message: ControlMessage) => void)[] = []
+  readonly #listeners: ((row: number, message: ControlMessage, from?: Uint8Array) => void)[] = []
   readonly #answers: Rates
+  readonly #checkAnswers: Rates
   /** How long keepalives to each peer and back take. */
   readonly roundTrips: RoundTrips
   /** What this end can do for the peer in a row, as its hellos say (wire/control.ts). */
@@ -49,6 +55,9 @@ export class ControlChannel {
   constructor(context: ControlChannelContext) {
     this.#context = context
     const { platform, tables, faults, privateSide } = context
+    this.#checkAnswers = new Rates(tables.peers.rows, CHECK_ANSWERS_PER_SECOND, CHECK_ANSWERS_BURST)
+    if (privateSide !== undefined)
+      privateSide.onCheck = (row, frame, name) => this.#hearCheck(row, frame, name)
     this.#answers = new Rates(tables.peers.rows, ANSWERS_PER_SECOND, ANSWERS_BURST)
     this.roundTrips = new RoundTrips(platform.clock)
     const hear = (row: number, head: Uint8Array, bytes: number) => this.#hear(row, head, bytes)
@@ -71,8 +80,12 @@ export class ControlChannel {
    * @returns 0, or the errno of a failed send
    */
   send(row: number, message: ControlMessage, bytes?: number): number {
-    const { mode, platform, privateSide, roster } = this.#context
-    const name = roster.at(row)?.datagramName
+    return this.sendTo(row, this.#context.roster.at(row)?.datagramName, message, bytes)
+  }
+
+  /** The same, to another place (memory/name.ts) than where the peer is. */
+  sendTo(row: number, name: Uint8Array | undefined, message: ControlMessage, bytes?: number): number {
+    const { mode, platform, privateSide } = this.#context
     const plain = writeControl(mode, message, bytes)
     const frame = privateSide === undefined ? plain : privateSide.seal(row, plain)
     // A frame that cannot be sealed counts as lost on the way, and so does one for a peer that is nowhere.
@@ -122,8 +135,11 @@ export class ControlChannel {
     return { type: 'hello', token, sizeBytes: this.featuresFor(row) }
   }
 
-  /** Calls `listener` for each control frame, after the peer itself and earlier listeners. */
-  onMessage(listener: (row: number, message: ControlMessage) => void): void {
+  /**
+   * Calls `listener` for each control frame, after the peer itself and earlier listeners.
+   * @param listener gets the socket address that a check has come from, if that is not where the peer is
+   */
+  onMessage(listener: (row: number, message: ControlMessage, from?: Uint8Array) => void): void {
     this.#listeners.push(listener)
   }
 
@@ -159,6 +175,21 @@ export class ControlChannel {
     if (message.type === 'hello_ack') this.roundTrips.answered(row, message.token)
     peer.said(message, bytes)
     for (const listener of this.#listeners) listener(row, message)
+  }
+
+  /** A check, or the answer to one, has come from elsewhere than where its sender is. */
+  #hearCheck(row: number, frame: Uint8Array, name: Uint8Array): void {
+    const { mode, platform, tables } = this.#context
+    const { own } = tables.counters
+    const message = readControl(mode, frame, frame.length)
+    if (message === undefined) own.count('dropControlMalformed')
+    else if (!this.#checkAnswers.allows(row, platform.clock.nowMs())) own.count('dropControlFull')
+    else {
+      const answer = controlAnswer(message, frame.length)
+      if (answer !== undefined) this.sendTo(row, name, answer)
+      const from = Uint8Array.from(sockaddrIn(name))
+      for (const listener of this.#listeners) listener(row, message, from)
+    }
   }
 }
 

@@ -258,6 +258,15 @@ export interface HostAddress {
   readonly secondary: boolean
 }
 
+/** A socket to one port of a router. */
+export interface GatewaySocket {
+  /** The address of this host that it sends from; undefined until that is known. */
+  readonly source: string | undefined
+  /** Sends without a guarantee. Nothing is sent before {@link source} is known. */
+  send(bytes: Uint8Array): void
+  close(): void
+}
+
 /** What the kernel knows of the underlay. Nothing here waits. */
 export interface Network {
   /**
@@ -271,6 +280,13 @@ export interface Network {
   leavesByDevice(address: string): boolean
   /** The addresses of an interface; undefined if there is none of that name. @throws KernelError */
   addressesOf(name: string): readonly HostAddress[] | undefined
+  /**
+   * The addresses of all interfaces that are up, but for the tunnel's own device and the bridge that it is a port of.
+   * @throws KernelError
+   */
+  ownAddresses(): readonly HostAddress[]
+  /** Opens a socket to a port of a router with this IPv4 address. @param onMessage gets what comes from there */
+  openGateway(address: string, port: number, onMessage: (bytes: Uint8Array) => void): GatewaySocket
   /** Whether a route, an address or an interface has changed since the last call. */
   changed(): boolean
   /** The drops of interfaces, given by name. Names of interfaces that have gone are left out. */

@@ -29,6 +29,7 @@ export interface ReportContext {
   readonly routes: Pick<PeerRoutes, 'tables'>
   readonly underlayDrops: UnderlayDrops
   readonly faults: Faults
+  readonly portMapping: () => StatusReport['port_mapping']
 }
 
 /** Makes the reports that `udptun-fast status` shows. */
@@ -79,6 +80,7 @@ export class Reporter {
       bridge: device.bridge ?? null,
       tables: this.#context.routes.tables,
       fwmark: platform.socket.mark === 0 ? null : platform.socket.mark,
+      port_mapping: this.#context.portMapping(),
       privacy: privateSide === undefined ? null : privateSide.summary(),
       offloads: { ...offloads, udp_segment: offloads.udp_segment && peers.some((peer) => peer.takes_runs) },
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },

@@ -5,6 +5,7 @@ import type { FdbSummary } from './addresses.js'
 import type { WorkerReason } from './datapath/reason.js'
 import type { MtuRule } from './device-mtu.js'
 import type { FaultStatus } from './faults.js'
+import type { PortMappingStatus } from './mesh/mapping.js'
 import type { OffloadStatus } from './offload.js'
 import type { PathMtuStatus } from './path-mtu/path-mtu.js'
 import type { PeerState } from './peer/liveness.js'
@@ -199,6 +200,8 @@ export interface StatusReport {
   readonly tables: readonly number[]
   /** The mark of all that the tunnel sends on the underlay; null if there is none. */
   readonly fwmark: number | null
+  /** The mapping that a router is asked for; null if none is. */
+  readonly port_mapping: PortMappingStatus | null
   /** What a private tunnel is sealed with, and this host's public key; null if the tunnel is not private. */
   readonly privacy: { readonly crypto: string; readonly public_key: string | null } | null
   /** Which of the kernel's offloads are in use. */

@@ -112,7 +112,17 @@ export class Tunnel {
     resources.defer(() => this.#mesh?.close())
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const [routes, underlayDrops] = [this.#routes, this.#underlayDrops]
-    this.#reporter = new Reporter({ ...parts, settings, platform, opened, routes, underlayDrops, faults })
+    const portMapping = () => this.#mesh?.portMapping ?? null
+    this.#reporter = new Reporter({
+      ...parts,
+      settings,
+      platform,
+      opened,
+      routes,
+      underlayDrops,
+      faults,
+      portMapping,
+    })
     this.#wgSide = new WgSide({
       tunnel: options,
       parts,
@@ -301,6 +311,7 @@ export class Tunnel {
         const changed = faults.run('routes', () => network.changed())
         if (changed === false) return
         faults.run('routes', () => listening.look())
+        this.#mesh?.ownChanged()
         device.followAfter(() => peers.followUnderlays())
       }),
       clock.every(ROUTES_MS, () => faults.run('datapath', () => datapath.look())),

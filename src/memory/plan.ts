@@ -57,6 +57,8 @@ export interface TunnelPlan {
   /** Learnt addresses (fdb.ts), configured addresses (routes.ts), and the limit on broadcasts. */
   readonly fdb: number
   readonly routes: number
+  /** Who else may send from an address while it changes hands: the same form as {@link routes}. */
+  readonly heirs: number
   readonly routeLimit: number
   readonly storm: number
   /**
@@ -195,9 +197,10 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const inbound = ring(INBOUND_DATA_BYTES)
   const routeLimit = peerRows * ROUTES_PER_PEER
   const routes = take(routesBytes(routeLimit))
+  const heirs = take(routesBytes(routeLimit))
   const storm = take(stormBytes(peerRows))
   const fdb = take(fdbBytes(peerRows))
-  const tables = { peers, stranger, peerRows, fdb, routes, routeLimit, storm }
+  const tables = { peers, stranger, peerRows, fdb, routes, heirs, routeLimit, storm }
   const keys = { keypairs, keypairRows, handshakes, identity, relays, secrets }
   const workers = { tap: { ...tap, ...tapKeys }, udp: { ...udp, ...udpKeys } }
   const rings = { outbound, inbound, control }

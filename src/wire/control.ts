@@ -49,11 +49,15 @@ const CONTROL_TYPES = [
   'kernel_ack',
   'ask',
   'introduction',
+  'check',
+  'check_ack',
 ] as const
+const FIRST_CHECK = 1 + CONTROL_TYPES.indexOf('check')
 /**
  * `hello` is a keepalive. `probe` is padded to the size that is tried. `…_ack` is the answer. `kernel_ack` answers a
  * probe of the kernel's own datapath (bpf/layout.ts): its token is the probe's source, a MAC, as a number. `ask` and
- * `introduction` have content (wire/introduction.ts). On the wire: from 1. An end that does not know a type drops the
+ * `introduction` have content (wire/introduction.ts). `check` goes to a candidate, and its answer to where it came from;
+ * the peer is not there for it (control/mesh/candidates.ts). On the wire: from 1. An end that does not know a type drops the
  * frame.
  */
 export type ControlType = (typeof CONTROL_TYPES)[number]
@@ -146,6 +150,17 @@ export function isControl(view: DataView, frame: number, bytes: number, tap: boo
   )
 }
 
+/** Whether the frame is a `check` or its answer: for most frames, one comparison is enough. */
+export function isCheck(view: DataView, frame: number, bytes: number, tap: boolean): boolean {
+  const body = frame + (tap ? ETHERNET_HEADER_BYTES : IPV4_HEADER_BYTES)
+  return (
+    isControl(view, frame, bytes, tap) &&
+    body + BODY.bytes <= frame + bytes &&
+    view.getUint8(body + BODY.type) >= FIRST_CHECK &&
+    view.getUint32(body + BODY.magic) === MAGIC
+  )
+}
+
 /**
  * Reads a control frame.
  * @param head its first bytes: at least {@link controlFrameBytes}, if it has so many; of an ask or an introduction, all
@@ -180,7 +195,7 @@ export function readControl(mode: DeviceMode, head: Uint8Array, bytes: number): 
 }
 
 /**
- * The answer to a hello or probe of `bytes` bytes; undefined if the message is itself an answer.
+ * The answer to a hello, probe or check of `bytes` bytes; undefined if the message is itself an answer.
  * @param pathMtuBytes of the path to the asker; undefined if it is not known
  */
 export function controlAnswer(
@@ -190,5 +205,6 @@ export function controlAnswer(
 ): ControlMessage | undefined {
   if (type === 'hello') return { type: 'hello_ack', token, sizeBytes: bytes, pathMtuBytes }
   if (type === 'probe') return { type: 'probe_ack', token, sizeBytes: bytes }
+  if (type === 'check') return { type: 'check_ack', token, sizeBytes: 0 }
   return undefined
 }

@@ -12,7 +12,8 @@ import { nameBytes, networkBytes, readName, readNetwork, type ToldNetwork } from
  *
  * An `ask` says which changes its sender has: version, zero (1 byte), bytes of the record (2), epoch (4), revision (4),
  * and the signed record of its sender (wire/signed-record.ts), if there is one. It is a question for the later changes, and
- * acknowledges these.
+ * acknowledges these. Then its sender may say of itself, see {@link Claims}: number of endpoints (1), the endpoints as in
+ * a member, their kinds (1 each), number of MACs (1), the MACs (6 each).
  *
  * An `introduction` is one change: version, kind (1), flags (1: {@link RELAYS}), zero (1), epoch (4), after (4), revision (4), latest (4). It is to
  * be applied after the change with the revision `after`; none between them concerns anybody now. `latest` is the
@@ -45,8 +46,20 @@ const RELAYS = 1
 
 const KEY_BYTES = 32
 
-/** So many endpoints of a member are told at the most. */
-export const MAX_TOLD_ENDPOINTS = 4
+/** So many endpoints of a member are told at the most: six, of which a member itself says up to {@link MAX_CLAIMS}. */
+export const MAX_TOLD_ENDPOINTS = 6
+export const MAX_CLAIMS = 4
+
+/** So many MACs of a member are told at the most. */
+export const MAX_TOLD_MACS = 2
+
+const MAC_BYTES = 6
+
+/**
+ * What is known of an endpoint. One may be of several kinds, so each is a bit. `seen`: the introducer sees the member
+ * there. `own`: an interface of the member has this address. `mapped`: a router of the member has said so (PCP).
+ */
+export const ENDPOINT_KIND = { seen: 1, own: 2, mapped: 4 } as const
 
 /** The longest member. With all headers and the padding its datagram has at most 576 bytes, which every path carries. */
 export const MAX_MEMBER_BYTES = 440
@@ -56,6 +69,16 @@ export interface ToldEndpoint {
   /** 4 or 16 bytes. */
   readonly address: Uint8Array
   readonly port: number
+  /** Bits of {@link ENDPOINT_KIND}. Left out: none. */
+  readonly kinds?: number
+}
+
+/** What a member says of itself to an introducer. */
+export interface Claims {
+  /** Where it may be, the best first. */
+  readonly endpoints: readonly ToldEndpoint[]
+  /** Of its device, in mode tap. */
+  readonly macs: readonly Uint8Array[]
 }
 
 /** A member, as an introducer tells it. */
@@ -67,6 +90,8 @@ export interface ToldMember {
   readonly endpoints: readonly ToldEndpoint[]
   /** What all but the endpoints was taken from. */
   readonly record?: SignedRecord | undefined
+  /** Left out: none. */
+  readonly macs?: readonly Uint8Array[]
 }
 
 /** Which changes somebody has: all up to `revision` of this epoch. */
@@ -93,9 +118,11 @@ export interface Ask extends Position {
   readonly record?: Uint8Array | undefined
 }
 
-export function writeAsk({ epoch, revision, record = new Uint8Array(0) }: Ask): Uint8Array {
-  const bytes = new Uint8Array(ASK.bytes + record.length)
-  const view = new DataView(bytes.buffer)
+/** @param claims what this host says of itself */
+export function writeAsk({ epoch, revision, record = new Uint8Array(0) }: Ask, claims?: Claims): Uint8Array {
+  const rest = claims === undefined ? [] : [...writeEndpoints(claims.endpoints), ...writeTail(claims)]
+  const bytes = Buffer.concat([new Uint8Array(ASK.bytes), record, ...rest])
+  const view = viewOf(bytes)
   view.setUint8(ASK.version, VERSION)
   view.setUint16(ASK.recordBytes, record.length)
   view.setUint32(ASK.epoch, epoch)
@@ -113,6 +140,13 @@ export function readAsk(bytes: Uint8Array): Ask | undefined {
   if (recordBytes === 0) return position
   const record = Uint8Array.from(bytes.subarray(ASK.bytes, ASK.bytes + recordBytes))
   return record.length < recordBytes ? undefined : { ...position, record }
+}
+
+/** What the sender of an ask says of itself; undefined if it says nothing, or if that is malformed. */
+export function readClaims(ask: Uint8Array): Claims | undefined {
+  if (ask.length < ASK.bytes) return undefined
+  const places = readPlaces(new Taker(ask.subarray(ASK.bytes + viewOf(ask).getUint16(ASK.recordBytes))))
+  return places === undefined || places.endpoints.length > MAX_CLAIMS ? undefined : places
 }
 
 export function writeIntroduction(introduction: Introduction): Uint8Array {
@@ -165,23 +199,39 @@ function readChange(kind: (typeof KINDS)[number] | undefined, rest: Uint8Array):
 
 /**
  * A member: public key (32 bytes), its name, number of networks (1), and the networks (wire/told.ts); number of endpoints
- * (1), and of each: bytes of the address (1), port (2), address. The same member always gives the same bytes.
+ * (1), and of each: bytes of the address (1), port (2), address; the kind of each endpoint (1); number of MACs (1), and
+ * each (6). The same member always gives the same bytes.
  *
- * A member with a record: bytes of the record (2), record; and the endpoints as above.
+ * A member with a record: bytes of the record (2), record; and the endpoints and all after them as above.
  */
-export function writeMember({ publicKey, name, networks, endpoints, record }: ToldMember): Uint8Array {
+export function writeMember({
+  publicKey,
+  name,
+  networks,
+  endpoints,
+  macs = [],
+  record,
+}: ToldMember): Uint8Array {
   const who =
     record === undefined
       ? [publicKey, nameBytes(name), Buffer.of(networks.length), ...networks.map(networkBytes)]
       : [Buffer.of(record.bytes.length >>> 8, record.bytes.length & 0xff), record.bytes]
-  return Buffer.concat([
-    ...who,
+  return Buffer.concat([...who, ...writeEndpoints(endpoints), ...writeTail({ endpoints, macs })])
+}
+
+function writeEndpoints(endpoints: readonly ToldEndpoint[]): Uint8Array[] {
+  return [
     Buffer.of(endpoints.length),
     ...endpoints.flatMap(({ address, port }) => [
       Buffer.from([address.length, port >>> 8, port & 0xff]),
       address,
     ]),
-  ])
+  ]
+}
+
+function writeTail({ endpoints, macs }: Claims): Uint8Array[] {
+  const kinds = endpoints.map((it) => it.kinds ?? 0)
+  return [Buffer.from([...kinds, macs.length]), ...macs]
 }
 
 /** @returns undefined if it is malformed */
@@ -190,10 +240,10 @@ export function readMember(bytes: Uint8Array): ToldMember | undefined {
   const publicKey = taker.take(KEY_BYTES)
   const name = readName(taker)
   const networks = taker.list(() => readNetwork(taker))
-  const endpoints = readEndpoints(taker)
-  if (publicKey === undefined || name === undefined || networks === undefined || endpoints === undefined)
+  const places = readPlaces(taker)
+  if (publicKey === undefined || name === undefined || networks === undefined || places === undefined)
     return undefined
-  return { publicKey, name, networks, endpoints }
+  return { publicKey, name, networks, ...places }
 }
 
 /** @returns undefined if it is malformed */
@@ -201,15 +251,20 @@ function readSigned(bytes: Uint8Array): ToldMember | undefined {
   const taker = new Taker(bytes)
   const [high, low] = taker.take(2) ?? [0, 0]
   const record = readRecord(taker.take((high << 8) | low) ?? new Uint8Array(0))
-  const endpoints = readEndpoints(taker)
-  if (record === undefined || endpoints === undefined) return undefined
+  const places = readPlaces(taker)
+  if (record === undefined || places === undefined) return undefined
   const { publicKey, name, networks } = record
-  return { publicKey, name, networks, endpoints, record }
+  return { publicKey, name, networks, ...places, record }
 }
 
-function readEndpoints(taker: Taker): ToldEndpoint[] | undefined {
+/** Where a member may be, and its MACs. */
+function readPlaces(taker: Taker) {
   const endpoints = taker.list(() => readEndpoint(taker))
-  return endpoints === undefined || endpoints.length > MAX_TOLD_ENDPOINTS ? undefined : endpoints
+  const kinds = endpoints && taker.take(endpoints.length)
+  const macs = taker.list(() => taker.take(MAC_BYTES))
+  if (endpoints === undefined || kinds === undefined || macs === undefined) return undefined
+  if (endpoints.length > MAX_TOLD_ENDPOINTS || macs.length > MAX_TOLD_MACS) return undefined
+  return { endpoints: endpoints.map((it, at) => ({ ...it, kinds: kinds[at] })), macs }
 }
 
 function readEndpoint(taker: Taker): ToldEndpoint | undefined {

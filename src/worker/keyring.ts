@@ -6,6 +6,7 @@ import type { KeypairTable } from '../memory/keypair-table.js'
 import { NAME } from '../memory/name.js'
 import type { PeerTable } from '../memory/peer-table.js'
 import { ReplayWindow } from '../memory/replay-window.js'
+import { isCheck } from '../wire/control.js'
 import { RELAY_HEADER_BYTES } from '../wire/relay.js'
 import { MESSAGE, TRANSPORT, TRANSPORT_HEADER_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../wire/wireguard.js'
 
@@ -31,6 +32,11 @@ const MAX_RANGE = 64
 export class Keyring {
   /** The row of the peer that sent the message opened last. */
   row = 0
+  /**
+   * If {@link open} returns 0: bytes of the connectivity check that was in the message and came from elsewhere than where
+   * its sender is. It moves nobody. Whoever takes it sets this to 0.
+   */
+  checkBytes = 0
   readonly #memory: NativeMemory
   readonly #table: KeypairTable
   readonly #aead: Aead
@@ -128,10 +134,23 @@ export class Keyring {
    */
   open(at: number, bytes: number, name: number): number {
     if (bytes < TRANSPORT_OVERHEAD_BYTES) return -1 - C.dropNotPrivate
-    const padded = this.#open(at, bytes, name)
-    if (padded <= 0) return padded
-    const plain = this.#encap.unpad(this.#memory.view, at + TRANSPORT_HEADER_BYTES, padded)
-    return plain > 0 ? plain : -1 - C.dropNotPrivate
+    const padded = this.#open(at, bytes)
+    if (padded < 0) return padded
+    const { view } = this.#memory
+    const packet = at + TRANSPORT_HEADER_BYTES
+    const plain = padded === 0 ? 0 : this.#encap.unpad(view, packet, padded)
+    if (!this.#isWhereKnown(this.row, name)) {
+      if (
+        plain > 0 &&
+        !this.#peers.isFrom(this.row, name) &&
+        isCheck(view, packet, plain, this.#encap.ethernet)
+      ) {
+        this.checkBytes = plain
+        return 0
+      }
+      this.#follow(this.row, name)
+    }
+    return plain > 0 || padded === 0 ? plain : -1 - C.dropNotPrivate
   }
 
   /**
@@ -140,11 +159,13 @@ export class Keyring {
    * @returns as {@link open} does
    */
   openRelayHeader(at: number, name: number): number {
-    return this.#open(at, RELAY_HEADER_BYTES, name)
+    const opened = this.#open(at, RELAY_HEADER_BYTES)
+    if (opened >= 0 && !this.#isWhereKnown(this.row, name)) this.#follow(this.row, name)
+    return opened
   }
 
-  /** The same as {@link open}, with the padding. */
-  #open(at: number, bytes: number, name: number): number {
+  /** The same as {@link open}, with the padding. It does not look where the message is from. */
+  #open(at: number, bytes: number): number {
     const { view } = this.#memory
     const keyRow = this.#table.keyRowOf(view.getUint32(at + TRANSPORT.receiver, true))
     const generation = keyRow < 0 ? 0 : this.#readyKey(keyRow, false)
@@ -162,9 +183,16 @@ export class Keyring {
     this.#window.accept(window, high, low)
     this.row = row
     if (this.#table.confirm(keyRow, generation)) this.#tellMain()
-    // What was relayed says nothing of where its sender is.
-    if (this.#memory.u32[(name + NAME.via) >>> 2] === 0) this.#follow(row, name)
     return bytes - TRANSPORT_OVERHEAD_BYTES
+  }
+
+  /**
+   * Whether a message has come from where its peer is, to the address of this host that the peer speaks to. What was
+   * relayed says nothing of that.
+   */
+  #isWhereKnown(row: number, name: number): boolean {
+    if (this.#memory.u32[(name + NAME.via) >>> 2] !== 0) return true
+    return this.#peers.isFrom(row, name) && this.#peers.speaksTo(row, name)
   }
 
   /** Tells main if the peer in this row is elsewhere now, or speaks to another address of this host. */

@@ -178,7 +178,7 @@ export function assemble(
 
 function makeForwarding(memory: NativeMemory, { plan, relay }: LoopTask, encap: Encap): Forwarding {
   const routes = new Routes(memory, plan.routes, plan.routeLimit)
-  if (!encap.ethernet) return new Router(memory, routes)
+  if (!encap.ethernet) return new Router(memory, routes, new Routes(memory, plan.heirs, plan.routeLimit))
   const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
   const storm = new StormLimit(memory, plan.storm)
   return new Switch(memory, { fdb, addresses: routes, storm, relay })

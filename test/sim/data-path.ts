@@ -90,7 +90,8 @@ export class DataPath {
     const telling = { tellOfKeys: this.#tell, tellOfHandshakes: tellMain }
     this.#private = keys && makePrivateParts({ ...options, ...common, ...telling, keys })
     const routes = new Routes(memory, plan.routes, plan.routeLimit)
-    this.#router = mode === 'tun' ? new Router(memory, routes) : undefined
+    const heirs = new Routes(memory, plan.heirs, plan.routeLimit)
+    this.#router = mode === 'tun' ? new Router(memory, routes, heirs) : undefined
     this.#outbound = new Outbound({
       ...options,
       ...common,

@@ -174,7 +174,7 @@ export class SimNetwork {
     this.watch(sent)
     if (this.swallows(sent)) return 0
     const inside = { address: own, port }
-    const outside = this.#isNear(host, to.address) ? inside : (host.nat?.outbound(inside, to) ?? inside)
+    const outside = this.isNear(host, to.address) ? inside : (host.nat?.outbound(inside, to) ?? inside)
     const target = this.#ownerOf(host, to.address)
     if (target === undefined) return 0
     const way = this.way(host.name, target)
@@ -251,7 +251,7 @@ export class SimNetwork {
   }
 
   /** Whether an address is on the same side of the sender's NAT. */
-  #isNear(sender: SimAttachment, address: string): boolean {
+  isNear(sender: SimAttachment, address: string): boolean {
     return this.#attachments.some(({ nat, addresses }) => nat === sender.nat && addresses.includes(address))
   }
 

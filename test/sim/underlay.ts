@@ -2,6 +2,7 @@ import ipaddr from 'ipaddr.js'
 import { contains, type Prefix, parsePrefix } from '../../src/config/values.js'
 import type { Way, WayKind } from '../../src/control/peer/underlay.js'
 import type {
+  GatewaySocket,
   HeardIcmpError,
   HostAddress,
   IcmpErrors,
@@ -99,7 +100,8 @@ export class SimUnderlay implements Network {
 
   #way(kind: WayKind, egress: string | undefined, address: string): Way {
     const mtuBytes = egress === undefined ? ETHERNET_MTU_BYTES : this.#attachment.mtuBytes
-    const gateway = egress === INTERFACE ? GATEWAY[familyOf(address)] : undefined
+    const isLocal = this.#attachment.nat !== undefined && this.#network.isNear(this.#attachment, address)
+    const gateway = egress === INTERFACE && !isLocal ? GATEWAY[familyOf(address)] : undefined
     const underlay = { interface: egress, gateway, mtuBytes }
     return kind === 'inside' ? { kind, underlay, inwards: DEVICE } : { kind, underlay }
   }
@@ -108,6 +110,15 @@ export class SimUnderlay implements Network {
     if (name !== INTERFACE) return undefined
     const common = { ready: true, global: true, deprecated: false, secondary: false }
     return this.#attachment.addresses.map((address) => ({ ...common, address }))
+  }
+
+  ownAddresses(): readonly HostAddress[] {
+    return this.#attachment.up ? (this.addressesOf(INTERFACE) ?? []) : []
+  }
+
+  /** No router here answers. */
+  openGateway(): GatewaySocket {
+    return { source: this.#attachment.addressLike('0.0.0.0'), send: () => {}, close: () => {} }
   }
 
   changed(): boolean {

@@ -4,7 +4,8 @@ import { type Netlink, RouteMonitor } from '../../linux/netlink.js'
 import { rootQdiscs } from '../../linux/qdisc.js'
 import type { DataSocket, HostAddress, InterfaceDrops, Network } from '../platform.js'
 import type { DevicePlace } from './device-place.js'
-import { addressesOf } from './host-addresses.js'
+import { openGateway } from './gateway-socket.js'
+import { addressesOf, ownAddresses } from './host-addresses.js'
 import { IcmpErrorSockets } from './icmp-error-sockets.js'
 import { probingWith } from './probing.js'
 import { wayTo } from './way-to.js'
@@ -20,6 +21,7 @@ export interface OwnDevice {
 /** The underlay as this host's kernel has it: rtnetlink, and sockets for probes and ICMP errors. */
 export class LinuxNetwork implements Network {
   readonly icmp: IcmpErrorSockets
+  readonly openGateway = openGateway
   readonly kernelPathMtu: Network['kernelPathMtu']
   readonly openProbes: Network['openProbes']
   #device: OwnDevice | undefined
@@ -43,8 +45,7 @@ export class LinuxNetwork implements Network {
   }
 
   wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string) {
-    const index = this.#device?.place.elsewhere === undefined ? this.#device?.index : undefined
-    return wayTo(this.#netlink, address, index, isBehindPeer, from, this.#socket.mark)
+    return wayTo(this.#netlink, address, this.#indexHere, isBehindPeer, from, this.#socket.mark)
   }
 
   leavesByDevice(address: string): boolean {
@@ -54,6 +55,15 @@ export class LinuxNetwork implements Network {
 
   addressesOf(name: string): readonly HostAddress[] | undefined {
     return addressesOf(this.#netlink, name)
+  }
+
+  ownAddresses(): readonly HostAddress[] {
+    return ownAddresses(this.#netlink, this.#indexHere)
+  }
+
+  /** The index of the tunnel's device, if it is in this program's own network namespace. */
+  get #indexHere(): number | undefined {
+    return this.#device?.place.elsewhere === undefined ? this.#device?.index : undefined
   }
 
   changed(): boolean {

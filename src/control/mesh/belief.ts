@@ -2,7 +2,9 @@ import { MAX_OVERLAY, MAX_PEERS, type PeerSettings, type Settings } from '../../
 import { networksOf, peerNetworks } from '../../config/told-networks.js'
 import { addressBits, formatPrefix, parsePeerName } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
+import { formatMac, type MacAddress } from '../../wire/ethernet.js'
 import type { ToldMember } from '../../wire/introduction.js'
+import { macFault } from './macs.js'
 import { isPartOf, isWithin, type NumericNetwork, numeric, overlaps } from './networks.js'
 import { type Judged, judge, type Signing } from './signed-belief.js'
 import type { Pin, Refusal, Told } from './told.js'
@@ -20,6 +22,8 @@ export interface Known {
   readonly settings: Pick<Settings, 'peers' | 'local' | 'mode'>
   /** This host's public key, in base64. */
   readonly ownKey: string | undefined
+  /** Of this host's device, in mode tap. */
+  readonly ownMac?: ArrayLike<number> | undefined
   /** What names were believed with before. */
   readonly pins: ReadonlyMap<string, Pin>
   /** Undefined if introducers are believed without signatures. */
@@ -58,8 +62,17 @@ export function believe(told: readonly Told[], known: Known): Belief {
     const found = examine(each, key, state)
     if ('why' in found) refusals.push({ key, by: each.by, ...found })
     else if (!state.members.has(key)) {
-      state.members.set(key, found)
-      state.all.push(placed(found))
+      const { macs, faults } = macsOf(each.member, state)
+      for (const fault of faults)
+        refusals.push({
+          key,
+          by: each.by,
+          why: `${each.by} introduces ${found.name} with ${fault}`,
+          isLoud: true,
+        })
+      const member = { ...found, macs }
+      state.members.set(key, member)
+      state.all.push(placed(member))
     }
   }
   return { members: [...state.members.values()], refusals, judged }
@@ -113,6 +126,19 @@ function examine({ by, member }: Told, key: string, state: State): PeerSettings 
     )
   if (!state.isPossible(settings)) return no(`${by} introduces ${name} with a key that no host can have`)
   return settings
+}
+
+/** The MACs of a member, without those that it cannot have. In mode tun there are none. */
+function macsOf({ macs = [] }: ToldMember, { all, ownMac, settings }: State) {
+  if (settings.mode === 'tun') return { macs: [], faults: [] }
+  const owners = all.map(({ peer }) => peer)
+  const judged = macs.map((mac) => [mac, macFault(mac, owners, ownMac)] as const)
+  return {
+    macs: judged.flatMap(([mac, fault]) => (fault === undefined ? [[...mac] as unknown as MacAddress] : [])),
+    faults: judged.flatMap(([mac, fault]) =>
+      fault === undefined ? [] : `the MAC ${formatMac(mac)}, ${fault}`,
+    ),
+  }
 }
 
 /** The key that a name is known with. Of a name with a record, that has been looked at already. */

@@ -31,6 +31,11 @@ export class IntroducerClient {
     return this.#relays
   }
 
+  /** This host has something else to say of itself, which goes with a question. */
+  tell(): void {
+    this.#mustAcknowledge = true
+  }
+
   /** @returns the public keys, in base64, of the members that are others now */
   take(introduction: Introduction): string[] {
     this.#relays = introduction.relays === true

@@ -4,8 +4,11 @@ import { bytesOfAddress, toldNetworks } from '../../config/told-networks.js'
 import { isAddress } from '../../config/values.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import {
+  type Claims,
+  ENDPOINT_KIND,
   MAX_MEMBER_BYTES,
   MAX_TOLD_ENDPOINTS,
+  MAX_TOLD_MACS,
   type ToldEndpoint,
   type ToldMember,
   writeMember,
@@ -18,41 +21,65 @@ export interface KnownMember {
   /** Where it is, or was last; undefined if that was never known. */
   readonly endpoint: Endpoint | undefined
   /** What its network's key says of it; undefined if this host has no record of it. */
-  readonly record: SignedRecord | undefined
+  readonly record?: SignedRecord | undefined
+  /** What it says of itself, as far as that is believed; undefined if it has said nothing. */
+  readonly claims?: Claims | undefined
 }
 
 /**
  * How an introducer tells its peer to others; undefined if it has no public key, or so many networks that it does not
  * fit. If there is a record, that is told, and nothing of the settings but where it is.
  */
-export function toldOf({ settings, endpoint, record }: KnownMember): ToldMember | undefined {
-  const endpoints = endpointsOf(settings, endpoint)
+export function toldOf({ settings, endpoint, record, claims }: KnownMember): ToldMember | undefined {
+  const endpoints = endpointsOf(settings, endpoint, claims?.endpoints ?? [])
+  const macs = macsOf(settings, claims)
   if (record !== undefined) {
     const { publicKey, name, networks } = record
-    return { publicKey, name, networks, endpoints, record }
+    return fitting({ publicKey, name, networks, endpoints, macs, record })
   }
   const { public_key, name } = settings
   if (public_key === undefined) return undefined
   const networks = toldNetworks(settings)
-  const told: ToldMember = { publicKey: Uint8Array.from(public_key), name, networks, endpoints }
-  if (networks.length > 0xff || writeMember(told).length > MAX_MEMBER_BYTES) return undefined
-  return told
+  if (networks.length > 0xff) return undefined
+  return fitting({ publicKey: Uint8Array.from(public_key), name, networks, endpoints, macs })
 }
 
-/** The endpoint of the settings, if it is an address, and where this host sees it. */
-function endpointsOf({ endpoint: configured }: PeerSettings, seen: Endpoint | undefined): ToldEndpoint[] {
+function macsOf({ macs }: PeerSettings, claims: Claims | undefined): Uint8Array[] {
+  const all = macs.length > 0 ? macs.map((it) => Uint8Array.from(it)) : (claims?.macs ?? [])
+  return all.slice(0, MAX_TOLD_MACS)
+}
+
+/** The member with as many of its endpoints as there is room for, the first ones; undefined if it does not fit at all. */
+function fitting(told: ToldMember): ToldMember | undefined {
+  if (writeMember(told).length <= MAX_MEMBER_BYTES) return told
+  return told.endpoints.length === 0
+    ? undefined
+    : fitting({ ...told, endpoints: told.endpoints.slice(0, -1) })
+}
+
+/** Where this host sees it, the endpoint of the settings, if it is an address, and what it says itself. */
+function endpointsOf(
+  { endpoint: configured }: PeerSettings,
+  seen: Endpoint | undefined,
+  claimed: readonly ToldEndpoint[],
+): ToldEndpoint[] {
   const all = [
-    ...(seen === undefined ? [] : [seen]),
+    ...(seen === undefined ? [] : [{ ...seen, kinds: ENDPOINT_KIND.seen }]),
     ...(configured !== undefined && isAddress(configured.host)
-      ? [{ address: configured.host, port: configured.port }]
+      ? [{ address: configured.host, port: configured.port, kinds: 0 }]
       : []),
   ]
   // A zone says nothing to another host, and so does an address that has one.
   const some = all.filter(({ address }) => !address.includes('%'))
-  const told = some.map(({ address, port }) => ({ address: bytesOfAddress(address), port }))
+  const told = [...some.map((it) => ({ ...it, address: bytesOfAddress(it.address) })), ...claimed]
   return told
     .filter((it, at) => told.findIndex((other) => isSame(it, other)) === at)
+    .map((it) => ({ ...it, kinds: kindsOf(it, told) }))
     .slice(0, MAX_TOLD_ENDPOINTS)
+}
+
+function kindsOf(endpoint: ToldEndpoint, all: readonly ToldEndpoint[]): number {
+  return all.reduce((bits, it) => (isSame(it, endpoint) ? bits | (it.kinds ?? 0) : bits), 0)
 }
 
 function isSame(a: ToldEndpoint, b: ToldEndpoint): boolean {

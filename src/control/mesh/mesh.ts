@@ -7,12 +7,15 @@ import type { CounterName } from '../../memory/counters.js'
 import { Rates } from '../../rates.js'
 import type { ControlMessage } from '../../wire/control.js'
 import {
+  type Claims,
   readAsk,
+  readClaims,
   readIntroduction,
   type ToldMember,
   writeAsk,
   writeIntroduction,
 } from '../../wire/introduction.js'
+import type { Addresses } from '../addresses.js'
 import type { ControlChannel } from '../control-channel.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
@@ -21,15 +24,21 @@ import type { Roster } from '../peer/roster.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
 import type { Tables } from '../tables.js'
+import { Checks } from './checks.js'
+import { ClaimBook } from './claim-book.js'
+import { isBehindNat } from './claims.js'
 import { GivenRecords } from './given-records.js'
 import { Introducer } from './introducer.js'
 import { IntroducerClient } from './introducer-client.js'
 import { Kept } from './kept.js'
+import type { PortMappingStatus } from './mapping.js'
 import { type KnownMember, placesOf, toldOf } from './member.js'
 import { reminderOf } from './own-record.js'
+import { OwnSide } from './own-side.js'
 import { Relays } from './relays.js'
 import { Seeker } from './seeker.js'
 import type { Told } from './told.js'
+import { triesBudget } from './tries.js'
 import { Trust } from './trust.js'
 
 /** How many questions of one peer are answered in a second, and in one burst. A member has up to ten in a second. */
@@ -44,12 +53,13 @@ const MAX_TOLD = 256
 
 export interface MeshContext {
   readonly settings: Settings
-  readonly platform: Pick<Platform, 'clock' | 'random' | 'state'>
+  readonly platform: Pick<Platform, 'clock' | 'random' | 'state' | 'network' | 'socket'>
   readonly tables: Tables
   readonly roster: Roster<Peer>
   readonly channel: ControlChannel
   readonly privateSide: PrivateSide
   readonly peers: Pick<Peers, 'followCarrying'>
+  readonly addresses: Pick<Addresses, 'ownMac'>
   readonly log: Logger
   readonly faults: Faults
   /** What a person wants now, without the members. */
@@ -80,6 +90,10 @@ export class Mesh {
   /** How each peer was told last, by its row, and what that was made of. */
   readonly #known = new Map<number, KnownMember & { readonly told: ToldMember | undefined }>()
   readonly #sentences = new Set<string>()
+  readonly #checks: Checks
+  /** What the members of this host have said of themselves. */
+  readonly #claimBook = new ClaimBook()
+  readonly #own: OwnSide
   #following = false
   #nextFollowMs = Number.NEGATIVE_INFINITY
   #networkKey: string | undefined
@@ -90,7 +104,16 @@ export class Mesh {
     const relays = settings.relay_limit > 0
     const random = () => platform.random(4).readUInt32BE()
     this.#asks = new Rates(tables.peers.rows, ASKS_PER_SECOND, ASKS_BURST)
-    this.#seeker = new Seeker(context)
+    const budget = triesBudget()
+    this.#seeker = new Seeker(context, budget)
+    this.#checks = new Checks(context, budget)
+    this.#own = new OwnSide(context, {
+      isBehindNat: () => this.#isBehindNat(),
+      claimed: (nowMs) => {
+        for (const client of this.#clients.values()) client.tell()
+        this.#checks.again(nowMs)
+      },
+    })
     this.#trust = new Trust({ ...context, onChange: () => this.#kept.change() })
     this.#given = new GivenRecords({ rows: tables.peers.rows, nowMs: () => platform.clock.nowMs() })
     this.#kept = new Kept({
@@ -109,7 +132,10 @@ export class Mesh {
           send: (row, it) => this.#send(row, 'introduction', writeIntroduction({ ...it, relays })),
         })
       : undefined
-    channel.onMessage((row, message) => this.#hear(row, message))
+    channel.onMessage((row, message, from) => {
+      if (message.content !== undefined) this.#hear(row, message)
+      else this.#checks.heard(row, message, from)
+    })
   }
 
   /** Takes what an earlier run has kept, if this host introduces somebody or believes somebody. */
@@ -123,8 +149,9 @@ export class Mesh {
     this.#given.restore(kept.records)
   }
 
-  /** Writes what is to be kept. */
+  /** Takes back what others have made for this host, and writes what is to be kept. */
   close(): Promise<void> {
+    this.#own.mapping.close()
     return this.#kept.close()
   }
 
@@ -164,6 +191,7 @@ export class Mesh {
     else if (!this.#asks.allows(row, nowMs)) this.#count('dropControlFull')
     else {
       if (ask.record !== undefined) this.#take(peer, ask.record)
+      this.#hearClaims(peer, readClaims(content))
       this.#introducer.look(this.#members, (it) => this.#isMember(it), nowMs)
       this.#introducer.asked(row, ask, nowMs)
     }
@@ -176,6 +204,17 @@ export class Mesh {
     if (typeof taken === 'string') return
     this.#count('dropIntroductionRefused')
     this.#say(`${name} gives a record of itself ${taken.why}`)
+  }
+
+  /** A peer says where it is, and which MACs it has. */
+  #hearClaims(peer: Peer, claims: Claims | undefined): void {
+    if (claims === undefined) return
+    const { addresses, roster } = this.#context
+    const all = roster.all.filter(({ settings }) => settings.introduced_by === undefined)
+    for (const sentence of this.#claimBook.take(peer, claims, all, addresses.ownMac)) {
+      this.#count('dropIntroductionRefused')
+      this.#say(sentence)
+    }
   }
 
   #isMember(row: number): boolean {
@@ -218,6 +257,7 @@ export class Mesh {
     this.#followSettings()
     this.#introducer?.look(this.#members, (row) => this.#isMember(row), nowMs)
     this.#forgetFormer()
+    if (this.#clients.size > 0) this.#own.look(nowMs)
     for (const peer of roster.all) if (peer.settings.introducer) this.#ask(peer, nowMs)
     const isDue = nowMs >= this.#nextFollowMs && !this.#following
     if (isDue && (this.#changed.size > 0 || this.#trust.isStale)) {
@@ -227,7 +267,25 @@ export class Mesh {
     peers.followCarrying()
     this.#relays.look((peer) => this.#introducersOf(peer), nowMs)
     this.#seeker.look((key) => this.#placesOf(key), nowMs)
+    this.#checks.look((key) => this.#placesOf(key), nowMs)
     this.#kept.tick()
+  }
+
+  /** This host's addresses may be others now. */
+  ownChanged(): void {
+    this.#own.changed()
+  }
+
+  /** Null if no router is asked for a mapping. */
+  get portMapping(): PortMappingStatus | null {
+    return this.#own.mapping.status
+  }
+
+  /** Whether this host is behind a NAT, as far as the introducers have told. */
+  #isBehindNat(): boolean {
+    const { public_key: key } = this.#context.privateSide.summary()
+    const told = [...this.#clients.keys()].flatMap((by) => this.#told.get(`${by} ${key}`) ?? [])
+    return told.some(({ member }) => isBehindNat(member.endpoints) === true)
   }
 
   /** A reload may have brought another network key, or another record of this host. */
@@ -260,11 +318,12 @@ export class Mesh {
       const record = this.#given.recordOf(settings)
       const before = this.#known.get(row)
       // The same object as before, if nothing has changed: there may be hundreds, and this is often asked.
-      if (before?.settings === settings && before.endpoint === endpoint && before.record === record)
-        return before.told ?? []
+      const claims = this.#claimBook.of(peer)
+      const isSame = before?.settings === settings && before.endpoint === endpoint
+      if (isSame && before.record === record && before.claims === claims) return before.told ?? []
       const isUnsigned = mustBeSigned && record === undefined
-      const told = isUnsigned ? undefined : toldOf({ settings, endpoint, record })
-      this.#known.set(row, { settings, endpoint, record, told })
+      const told = isUnsigned ? undefined : toldOf({ settings, endpoint, record, claims })
+      this.#known.set(row, { settings, endpoint, record, claims, told })
       if (isUnsigned)
         this.#say(
           `${name} is introduced to others when its signed record is known: from its settings here, or from itself`,
@@ -298,7 +357,7 @@ export class Mesh {
     const client = this.#clientOf(name)
     const position = client.ask(madeMs, nowMs)
     if (position === undefined) return
-    this.#send(row, 'ask', writeAsk({ ...position, record: wanted().record?.bytes }))
+    this.#send(row, 'ask', writeAsk({ ...position, record: wanted().record?.bytes }, this.#own.claims))
     if (client.isLost) privateSide.located(row)
   }
 

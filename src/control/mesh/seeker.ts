@@ -1,6 +1,7 @@
 import { formatKey } from '../../key-text.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import { encodeName, NO_LOCAL } from '../../memory/name.js'
+import type { Rates } from '../../rates.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
 import type { Roster } from '../peer/roster.js'
@@ -25,9 +26,9 @@ export class Seeker {
   /** Since when each peer that has no session is relayed, by its public key. */
   readonly #relayedMs = new Map<string, number>()
 
-  constructor(context: SeekerContext) {
+  constructor(context: SeekerContext, budget: Rates) {
     this.#context = context
-    this.#tries = new Tries(() => context.platform.random(4).readUInt32BE() / 2 ** 32)
+    this.#tries = new Tries(() => context.platform.random(4).readUInt32BE() / 2 ** 32, budget)
   }
 
   /**

@@ -8,6 +8,9 @@ import { Rates } from '../../rates.js'
 const TRIES_PER_SECOND = 16
 const TRIES_BURST = 32
 
+/** One budget for all that looks for peers. */
+export const triesBudget = () => new Rates(1, TRIES_PER_SECOND, TRIES_BURST)
+
 /** The pauses after each try of a peer. The last one stays. */
 const PAUSES_MS = [500, 1_000, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000] as const
 
@@ -29,12 +32,13 @@ export interface Wanted {
 
 /** Says when which peer is looked for, and where. There is one budget for all. */
 export class Tries {
-  readonly #budget = new Rates(1, TRIES_PER_SECOND, TRIES_BURST)
+  readonly #budget: Rates
   readonly #sought = new Map<string, Sought>()
   readonly #jitter: () => number
 
   /** @param jitter a number from 0 to 1: pauses are so much longer, in fifths, so that ends do not go on in step */
-  constructor(jitter: () => number) {
+  constructor(jitter: () => number, budget = triesBudget()) {
+    this.#budget = budget
     this.#jitter = jitter
   }
 

@@ -1,6 +1,7 @@
 import type { Settings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
+import type { Addresses } from '../addresses.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
 import { type Belief, believe } from './belief.js'
@@ -14,6 +15,7 @@ const PENDING_MS = 1_000
 
 export interface TrustOptions {
   readonly platform: Pick<Platform, 'clock'>
+  readonly addresses: Pick<Addresses, 'ownMac'>
   readonly privateSide: PrivateSide
   /** What must be kept has changed. */
   readonly onChange: () => void
@@ -50,12 +52,13 @@ export class Trust {
 
   /** @param told in the order in which they were told first */
   believe(told: readonly Told[], settings: Settings): Belief {
-    const { platform, privateSide } = this.#options
+    const { addresses, platform, privateSide } = this.#options
     this.#follow(settings)
     const { public_key: ownKey } = privateSide.summary()
     const belief = believe(told, {
       settings,
       ownKey: ownKey ?? undefined,
+      ownMac: addresses.ownMac,
       pins: this.#pins,
       isPossible: (peer) => isPossible(peer, privateSide),
       signing:

@@ -8,6 +8,7 @@ import type { ControlMessage } from '../../wire/control.js'
 import type { PathMtu } from '../path-mtu/path-mtu.js'
 import type { PeerStatus } from '../status.js'
 import type { PeerContext } from './context.js'
+import { LeftPlace } from './left-place.js'
 import { PeerLife, type PeerMoment, type PeerState } from './liveness.js'
 import { type LocatedPeer, Locator } from './locator.js'
 import { PeerPath } from './path.js'
@@ -31,6 +32,7 @@ export class Peer implements RosterPeer, LocatedPeer {
   readonly #roaming: Roaming
   readonly #path: PeerPath
   readonly #news: PeerNews
+  readonly #left = new LeftPlace()
   /** The token of the last keepalive to the present endpoint. The answer carries the same token. */
   #helloToken: bigint | undefined
   #relayedWhy = ''
@@ -117,6 +119,11 @@ export class Peer implements RosterPeer, LocatedPeer {
   get carries(): boolean {
     if (this.settings.introduced_by === undefined) return true
     return this.state !== 'down' && this.#context.privateSide?.peer(this.row)?.hasKeypair === true
+  }
+
+  /** The frames that went to it and came from it, by all datapaths. */
+  get traffic(): { readonly sentFrames: number; readonly receivedFrames: number } {
+    return this.#traffic.totals
   }
 
   get hasRoamed(): boolean {
@@ -243,10 +250,26 @@ export class Peer implements RosterPeer, LocatedPeer {
   }
 
   roamTo(sockaddr: Uint8Array): boolean {
+    if (this.#left.holds(sockaddr, this.#context.platform.clock.nowMs())) return true
     const move = this.#roaming.roamTo(sockaddr)
     if (move === undefined) return false
     this.#path.moved(move)
     return true
+  }
+
+  /**
+   * Takes another way to the peer, which an authentic answer has come by. Frames by the former one are still on their way.
+   * They do not move the peer back.
+   */
+  moveTo(sockaddr: Uint8Array): void {
+    const { channel, platform, privateSide } = this.#context
+    const former = this.sockaddr
+    if (!this.roamTo(sockaddr)) return
+    if (former !== undefined) this.#left.leave(former, platform.clock.nowMs())
+    channel.roundTrips.forget(this.row)
+    // The peer follows what it can open.
+    privateSide?.rebound(this.row)
+    this.#greet()
   }
 
   spokenTo(local: Uint8Array): void {

@@ -8,6 +8,7 @@ import { Rates } from '../../rates.js'
 import { pause } from '../clock.js'
 import type { PeerStatus } from '../status.js'
 import type { PeerContext } from './context.js'
+import { Handovers } from './handover.js'
 import { Peer } from './peer.js'
 import type { Roster } from './roster.js'
 import type { PeerRows } from './rows.js'
@@ -37,7 +38,7 @@ function identityOf({ public_key, endpoint }: PeerSettings): string {
 
 /** The settings of a peer that is not where its addresses lead yet. */
 function nowhere({ settings }: Peer): PeerSettings {
-  return { ...settings, addresses: [], prefixes: [] }
+  return { ...settings, addresses: [], prefixes: [], macs: [] }
 }
 
 const NOBODY: ReadonlySet<string> = new Set()
@@ -61,8 +62,7 @@ export class Peers {
   readonly #locals: Rates
   #settings: Settings
   #started = false
-  /** The rows whose peers had their addresses at the last {@link configure}. */
-  #carrying: readonly number[] = []
+  readonly #handovers = new Handovers()
 
   constructor(context: PeersContext) {
     this.#context = context
@@ -161,14 +161,17 @@ export class Peers {
     const { all } = this.#roster
     tables.words.relayLimit = settings.introduce ? settings.relay_limit * BYTES_PER_MS : 0
     tables.words.acceptAny = settings.accept_any ? (all[0]?.row ?? -1) : -1
-    addresses.configure(all.map((peer) => (peer.carries ? peer : { row: peer.row, settings: nowhere(peer) })))
-    this.#carrying = all.filter(({ carries }) => carries).map(({ row }) => row)
+    const nowMs = this.#context.platform.clock.nowMs()
+    this.#handovers.look(all, nowMs)
+    addresses.configure(
+      all.map((peer) => (peer.carries ? peer : { row: peer.row, settings: nowhere(peer) })),
+      this.#handovers.heirs(all, nowMs),
+    )
   }
 
   /** Introduced peers get their addresses when there is a session, and lose them when they are down. */
   followCarrying(): void {
-    const rows = this.#roster.all.filter(({ carries }) => carries).map(({ row }) => row)
-    if (!isDeepStrictEqual(rows, this.#carrying)) this.configure()
+    if (this.#handovers.look(this.#roster.all, this.#context.platform.clock.nowMs())) this.configure()
   }
 
   /** Must be called once a second. */

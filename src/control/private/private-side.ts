@@ -97,6 +97,8 @@ export class PrivateSide {
   readonly #moves = new Rates(MAX_PEERS, MOVES_PER_SECOND, MOVES_BURST)
   /** The workers find the same one. */
   readonly #crypto = findCrypto().name
+  /** Takes an opened connectivity check that has come from elsewhere than where the peer of a row is. */
+  onCheck: (row: number, frame: Uint8Array, name: Uint8Array) => void = () => {}
   #closed = false
   /** How many handshakes have begun in this turn, the rows whose turn comes later, and what ends the turn. */
   #begun = 0
@@ -143,7 +145,7 @@ export class PrivateSide {
       faults,
       'handshake',
       TURN_MESSAGES,
-      (_row, head) => this.#take(Buffer.from(head)),
+      (row, head) => this.#take(row, Buffer.from(head)),
     )
     this.#ticker = clock.every(TICK_MS, () => this.#tick())
   }
@@ -370,16 +372,17 @@ export class PrivateSide {
     this.#each((row) => this.remove(row))
   }
 
-  #take(messageAndName: Buffer): void {
+  #take(row: number, messageAndName: Buffer): void {
     const end = messageAndName.length - NAME_BYTES
     const message = messageAndName.subarray(0, end)
     const name = messageAndName.subarray(end)
-    const local = localIn(name)
+    if (message.readUInt32LE(0) > MESSAGE.transport) {
+      // No message of the protocol begins like this. The worker has opened it.
+      this.onCheck(row, message, answerName(name))
+      return
+    }
     // The answer goes from where it was spoken to, or the way that the message came.
-    const source =
-      relayIn(name) === undefined
-        ? encodeName(sockaddrIn(name), local, decodeLocal(local) !== undefined)
-        : Uint8Array.from(name)
+    const source = relayIn(name) === undefined ? answerName(name) : Uint8Array.from(name)
     const verdict = this.#handshakes.take(message, source, this.#nowMs)
     const counter = HANDSHAKE_COUNTERS[verdict]
     if (counter !== undefined) this.#options.tables.counters.own.count(counter)
@@ -437,6 +440,12 @@ export class PrivateSide {
     if (to === undefined || header === undefined || relayIn(to) !== undefined) return 0
     return platform.socket.send(Buffer.concat([header, message]), to)
   }
+}
+
+/** The name for an answer to what has come with this one: it goes from where it was spoken to. */
+function answerName(name: Uint8Array): Uint8Array {
+  const local = localIn(name)
+  return encodeName(sockaddrIn(name), local, decodeLocal(local) !== undefined)
 }
 
 function keepaliveMs({ persistent_keepalive: seconds }: PeerSettings): number {

@@ -40,6 +40,9 @@ export const GATE_SCRATCH_BYTES = 320
 const MESSAGE_ROOM = 0
 const NAME = 256
 
+/** The longest connectivity check. */
+const MOST_CHECK_BYTES = 128
+
 /**
  * How full the mailbox of handshakes may be before the next message, by what its sender has proved. Senders
  * that have not proved their address get less room than those that have. This includes strangers, and senders
@@ -205,6 +208,17 @@ export class Gate {
     if (!this.#answers.allows(keyRow, nowMs())) drops.ofNobody(C.dropHandshakeRefused, 1)
     else if (!this.#pass(message, bytes, name, table.row(keyRow), SHARE.answer))
       drops.ofNobody(C.dropHandshakesFull, 1)
+  }
+
+  /**
+   * Passes on an opened connectivity check, which main wants to know the source of. In the mailbox it is told from
+   * handshake messages by its first bytes.
+   * @param row of the peer that has sealed it
+   */
+  passCheck(frame: number, bytes: number, name: number, row: number): void {
+    if (bytes > MOST_CHECK_BYTES) this.#options.drops.inbound(C.dropControlMalformed, row, 1)
+    else if (!this.#pass(frame, bytes, name, row, SHARE.provenPeer))
+      this.#options.drops.inbound(C.dropControlFull, row, 1)
   }
 
   /** Puts a message into the mailbox. False if there is no room. */

@@ -84,6 +84,13 @@ export class Opener {
     const at = this.#keyring.row * PEER_STRIDE
     if (this.#memory.u32[(name + NAME.via) >>> 2] !== 0) this.#peerCounters[at + P.receivedRelayed]++
     if (opened === 0) {
+      const { checkBytes, row } = this.#keyring
+      if (checkBytes !== 0) {
+        this.#keyring.checkBytes = 0
+        // It says nothing of the way in use, so it does not count as heard.
+        this.#gate.passCheck(message + TRANSPORT_HEADER_BYTES, checkBytes, name, row)
+        return 0
+      }
       this.#peerCounters[at + P.receivedKeepalives]++
       return 0
     }

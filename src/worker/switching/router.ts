@@ -11,11 +11,15 @@ import type { Forwarding } from './forwarding.js'
  * that matches its destination. A packet from a peer goes to the device if that peer has the longest prefix
  * that matches its source. Otherwise it goes nowhere. The host itself routes packets between peers, as with any
  * router (`net.ipv4.ip_forward`). They go to the host through the device, and come back through it.
+ *
+ * While an address changes hands, because two members have met or have lost each other, its packets may come from both
+ * peers. The other one is in a table of its own, which is looked at only for packets that would go nowhere.
  */
 export class Router implements Forwarding {
   readonly #view: DataView
   readonly #u8: Uint8Array
   readonly #routes: Routes
+  readonly #heirs: Routes | undefined
   /** The last address that was looked up: its IP version, its words, and its peer. */
   #lastVersion = 0
   readonly #last = new Int32Array(4)
@@ -23,10 +27,12 @@ export class Router implements Forwarding {
   /** The routes' change number at that look-up. */
   #changes = 0
 
-  constructor({ view, u8 }: NativeMemory, routes: Routes) {
+  /** @param heirs who else may send from an address, if anybody may */
+  constructor({ view, u8 }: NativeMemory, routes: Routes, heirs?: Routes) {
     this.#view = view
     this.#u8 = u8
     this.#routes = routes
+    this.#heirs = heirs
   }
 
   begin(): void {
@@ -44,7 +50,16 @@ export class Router implements Forwarding {
 
   fromPeer(packet: number, bytes: number, row: number): number {
     if (!looksLikeIp(this.#u8, packet, bytes)) return MALFORMED
-    return this.#owner(packet, IPV4.source, IPV6.source) === row ? DEVICE : NOT_ALLOWED
+    if (this.#owner(packet, IPV4.source, IPV6.source) === row) return DEVICE
+    return this.#heir(packet) === row ? DEVICE : NOT_ALLOWED
+  }
+
+  /** Who else may send from the source address of a packet. */
+  #heir(packet: number): number {
+    const heirs = this.#heirs
+    if (heirs === undefined) return FLOOD
+    if (this.#u8[packet] >>> 4 === 4) return heirs.find4(packet + IPV4.source)
+    return heirs.find6(packet + IPV6.source)
   }
 
   /**

@@ -292,6 +292,7 @@ t.test('defaults', async (t) => {
     relay: false,
     introduce: false,
     relay_limit: 100,
+    port_mapping: false,
     accept_any: false,
     wait: false,
     log_level: 'info',
@@ -371,6 +372,7 @@ t.test('a file may say everything', async (t) => {
     relay: false,
     introduce: false,
     relay_limit: 100,
+    port_mapping: false,
     accept_any: true,
     wait: true,
     log_level: 'debug',
@@ -419,6 +421,7 @@ t.test('a flag wins over the file, one that was not given does not', async (t) =
     relay: false,
     introduce: false,
     relay_limit: 100,
+    port_mapping: false,
     accept_any: true,
   } satisfies Partial<Record<keyof Settings, unknown>>)
 })
@@ -503,7 +506,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, relay_limit, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
+  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, accept_any, wait, fwmark, table, dns, metrics, log_level, json, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

@@ -5,6 +5,7 @@ import {
   type Introduction,
   MAX_MEMBER_BYTES,
   readAsk,
+  readClaims,
   readIntroduction,
   readMember,
   type ToldMember,
@@ -24,11 +25,16 @@ const network = fc.tuple(address, fc.nat(128)).map(([bytes, length]) => {
   return { address: masked, prefixLength }
 })
 
+const endpoint = fc.record({ address, port: fc.integer({ min: 1, max: 65_535 }), kinds: fc.nat(255) })
+const macs = fc.array(fc.uint8Array({ minLength: 6, maxLength: 6 }), { maxLength: 2 })
+const claims = fc.record({ endpoints: fc.array(endpoint, { maxLength: 4 }), macs })
+
 const member: fc.Arbitrary<ToldMember> = fc.record({
   publicKey: fc.uint8Array({ minLength: 32, maxLength: 32 }),
   name: fc.stringMatching(/^[!-~]{1,63}$/),
   networks: fc.array(network, { maxLength: 12 }),
-  endpoints: fc.array(fc.record({ address, port: fc.integer({ min: 1, max: 65_535 }) }), { maxLength: 4 }),
+  endpoints: fc.array(endpoint, { maxLength: 6 }),
+  macs,
 })
 
 const u32 = fc.nat(0xffff_ffff)
@@ -52,6 +58,13 @@ const introduction: fc.Arbitrary<Introduction> = fc
 t.test('what is written is read again, also with more bytes behind it', async () => {
   fc.assert(fc.property(position, (it) => t.same(readAsk(Buffer.concat([writeAsk(it), Buffer.of(7)])), it)))
   fc.assert(
+    fc.property(position, claims, (it, own) => {
+      const bytes = Buffer.concat([writeAsk(it, own), Buffer.of(7)])
+      t.same(readAsk(bytes), it)
+      t.same(readClaims(bytes), own)
+    }),
+  )
+  fc.assert(
     fc.property(introduction, (it) =>
       t.same(readIntroduction(Buffer.concat([writeIntroduction(it), Buffer.of(7, 7)])), it),
     ),
@@ -71,6 +84,7 @@ t.test('any bytes are read without an error, and a cut one is malformed', async 
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
       readAsk(bytes)
+      readClaims(bytes)
       readMember(bytes)
       readIntroduction(bytes)
     }),
@@ -102,10 +116,14 @@ t.test('what makes no sense is malformed', async (t) => {
     { ...good, networks: [{ address: Uint8Array.of(10, 9, 0, 2), prefixLength: 33 }] },
     { ...good, endpoints: [{ ...at, port: 0 }] },
     { ...good, endpoints: [{ ...at, address: Uint8Array.of(1, 2, 3) }] },
-    { ...good, endpoints: Array.from({ length: 5 }, () => at) },
+    { ...good, endpoints: Array.from({ length: 7 }, () => at) },
+    { ...good, macs: Array.from({ length: 3 }, () => new Uint8Array(6)) },
   ]
   t.ok(readMember(writeMember(good)))
   for (const it of bad) t.equal(readMember(writeMember(it)), undefined)
+  const ask = { epoch: 1, revision: 2 }
+  t.equal(readClaims(writeAsk(ask)), undefined, 'who says nothing of itself')
+  t.equal(readClaims(writeAsk(ask, { endpoints: Array.from({ length: 5 }, () => at), macs: [] })), undefined)
   t.equal(readAsk(Buffer.of(2, ...new Uint8Array(11))), undefined, 'another version')
   t.equal(readIntroduction(Buffer.of(2, ...new Uint8Array(19))), undefined)
   t.equal(readIntroduction(Buffer.of(1, 3, ...new Uint8Array(18))), undefined, 'another kind')

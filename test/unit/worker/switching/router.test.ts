@@ -8,11 +8,13 @@ import { ipv4, ipv6 } from '../../../support/hosts/frames.js'
 const ROUTES = 4096
 const PACKET = 2
 
-function make(all: readonly Route[]) {
-  const memory = NativeMemory.allocate(ROUTES + routesBytes(8))
+function make(all: readonly Route[], others: readonly Route[] = []) {
+  const memory = NativeMemory.allocate(ROUTES + 2 * routesBytes(8))
+  const heirs = new Routes(memory, ROUTES + routesBytes(8), 8)
+  heirs.set(others)
   const routes = new Routes(memory, ROUTES, 8)
   routes.set(all)
-  const router = new Router(memory, routes)
+  const router = new Router(memory, routes, heirs)
   router.begin()
   const put = (bytes: Buffer) => {
     memory.u8.set(bytes, PACKET)
@@ -95,4 +97,18 @@ t.test('what is remembered of one packet does not stand for another', async (t) 
   routes.set([])
   router.begin()
   t.equal(fromDevice(packet4(1, 78)), NO_ROUTE)
+})
+
+t.test('while an address changes hands, its packets may come from both peers, and go to one', async (t) => {
+  const { fromPeer, fromDevice } = make(
+    [four(77, 32, 1), four(0, 24, 0)],
+    [four(77, 32, 0), six(0x77, 128, 2)],
+  )
+  t.equal(fromPeer(1, packet4()), DEVICE)
+  t.equal(fromPeer(0, packet4()), DEVICE, 'the former way')
+  t.equal(fromPeer(2, packet4()), NOT_ALLOWED, 'nobody else')
+  t.equal(fromPeer(0, packet4(76)), DEVICE)
+  t.equal(fromPeer(1, packet4(76)), NOT_ALLOWED)
+  t.equal(fromPeer(2, packet6()), DEVICE)
+  t.equal(fromDevice(packet4(1, 77)), 1)
 })

@@ -1,0 +1,133 @@
+import ipaddr from 'ipaddr.js'
+import type { Logger } from 'pino'
+import { formatEndpoint } from '../../config/values.js'
+import type { Endpoint } from '../../linux/sockaddr.js'
+import { NONCE_BYTES, PCP_PORT } from '../../wire/pcp.js'
+import type { GatewaySocket, Platform } from '../platform.js'
+import { PortMapper } from './port-mapper.js'
+
+/** What `status` says of the mapping that a router is asked for. */
+export interface PortMappingStatus {
+  /** The router. */
+  readonly gateway: string
+  readonly by: 'pcp' | 'nat-pmp' | null
+  /** The address and port outside; null while there is none. */
+  readonly external: string | null
+  /** Why there is none; null if nothing is wrong. */
+  readonly trouble: string | null
+}
+
+/** Where a mapping is needed. */
+export interface MappingNeed {
+  /** The router: an IPv4 address. */
+  readonly gateway: string
+  /** The port of the data socket. */
+  readonly port: number
+}
+
+export interface MappingContext {
+  readonly platform: Pick<Platform, 'network' | 'random' | 'clock'>
+  readonly log: Logger
+}
+
+interface Asked extends MappingNeed {
+  readonly socket: GatewaySocket
+  mapper: PortMapper | undefined
+  losses: number
+}
+
+/** Has the router on the way to the introducer make a mapping, while one is needed, and removes it at the end. */
+export class Mapping {
+  readonly #context: MappingContext
+  readonly #nonce: Uint8Array
+  readonly #said = new Set<string>()
+  #asked: Asked | undefined
+
+  constructor(context: MappingContext) {
+    this.#context = context
+    this.#nonce = context.platform.random(NONCE_BYTES)
+  }
+
+  /** Where this host is reached from outside, as the router says. */
+  get external(): Endpoint | undefined {
+    return this.#asked?.mapper?.mapping?.external
+  }
+
+  get status(): PortMappingStatus | null {
+    const asked = this.#asked
+    if (asked === undefined) return null
+    const { mapping, trouble } = asked.mapper ?? {}
+    return {
+      gateway: asked.gateway,
+      by: mapping?.by ?? null,
+      external: mapping === undefined ? null : formatEndpoint(mapping.external),
+      trouble: trouble === undefined ? null : `the router ${asked.gateway} ${trouble}`,
+    }
+  }
+
+  /** Must be called often. @param need undefined: no mapping is needed now */
+  look(need: MappingNeed | undefined, nowMs: number): void {
+    const asked = this.#asked
+    const isSame = asked?.gateway === need?.gateway && asked?.port === need?.port
+    const source = asked?.socket.source
+    // The socket of an address that this host does not have any more is of no use.
+    if (!isSame) this.#begin(need)
+    else if (asked !== undefined && source !== undefined) {
+      asked.mapper ??= new PortMapper({ address: source, port: asked.port }, this.#nonce)
+      for (const bytes of asked.mapper.tick(nowMs)) asked.socket.send(bytes)
+      this.#say(asked, asked.mapper)
+    }
+  }
+
+  /** Removes the mapping. */
+  close(): void {
+    this.#begin(undefined)
+  }
+
+  /** The addresses of this host have changed, and with them what the router was asked for. */
+  again(): void {
+    const { gateway, port } = this.#asked ?? {}
+    if (gateway !== undefined && port !== undefined) this.#begin({ gateway, port })
+  }
+
+  #begin(need: MappingNeed | undefined): void {
+    const before = this.#asked
+    const removal = before?.mapper?.removal()
+    if (removal !== undefined) before?.socket.send(removal)
+    before?.socket.close()
+    this.#asked = undefined
+    if (need === undefined) return
+    const { clock, network } = this.#context.platform
+    const socket = network.openGateway(need.gateway, PCP_PORT, (bytes) => {
+      if (this.#asked?.socket === socket) this.#asked.mapper?.take(bytes, clock.nowMs())
+    })
+    this.#asked = { ...need, socket, mapper: undefined, losses: 0 }
+  }
+
+  #say(asked: Asked, { mapping, trouble, losses }: PortMapper): void {
+    const { gateway } = asked
+    if (losses > asked.losses)
+      this.#context.log.info(`the router ${gateway} had lost its mappings; it is asked anew`)
+    asked.losses = losses
+    if (mapping !== undefined)
+      this.#sayOnce(
+        `the router ${gateway} lets in what is for ${formatEndpoint(mapping.external)} (${mapping.by.toUpperCase()})`,
+      )
+    else if (trouble !== undefined)
+      this.#sayOnce(
+        `there is no mapping of the port, because the router ${gateway} ${trouble}; carrying on without`,
+      )
+  }
+
+  #sayOnce(sentence: string): void {
+    if (this.#said.has(sentence) || this.#said.size > 32) return
+    this.#said.add(sentence)
+    this.#context.log.info(sentence)
+  }
+}
+
+/** Whether all addresses are such that nobody outside could use them: the host is behind a NAT, whoever says otherwise. */
+export function areOnlyPrivate(addresses: readonly string[]): boolean {
+  const ranges = addresses.filter((it) => !it.includes('%')).map((it) => ipaddr.process(it).range())
+  return ranges.every((it) => it !== 'unicast')
+}
