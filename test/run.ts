@@ -1,5 +1,5 @@
 /**
- * Runs the tests: `node dist/test/run.js [unit|sim|net|wg|docs|service|attacks]…`; unit, sim and net without an argument.
+ * Runs the tests: `node dist/test/run.js [unit|sim|net|nat|wg|docs|service|attacks]…`; unit, sim and net without an argument.
  * Files that measure time have the machine for themselves; the others run several at a time. Ends with a line
  * `N passed, N failed`.
  */
@@ -19,6 +19,7 @@ const SUITES = {
   net: { need: 'waits', timeoutSeconds: 300 },
   unit: { need: 'computes', timeoutSeconds: 120 },
   sim: { need: 'computes', timeoutSeconds: 180 },
+  nat: { need: 'alone', timeoutSeconds: 600 },
   wg: { need: 'waits', timeoutSeconds: 300 },
   docs: { need: 'waits', timeoutSeconds: 300 },
   service: { need: 'alone', timeoutSeconds: 600 },

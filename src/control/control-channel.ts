@@ -19,7 +19,7 @@ const TURN_FRAMES = 64
 const WHOLE_TRIES = 200
 
 /**
- * How many hellos of a peer are answered in a second, and in one burst. An end sends two in a second by itself, and
+ * How many hellos and probes of a peer are answered in a second, and in one burst. An end sends two in a second by itself, and
  * a hundred more for each person who has it ping as fast as it may. With a lower limit, who forges a plain peer's
  * address could keep its true hellos from being answered with few datagrams.
  */
@@ -166,7 +166,8 @@ export class ControlChannel {
     }
     const peer = roster.at(row)
     if (peer?.endpoint === undefined) return
-    if (message.type === 'hello' && !this.#answers.allows(row, platform.clock.nowMs())) {
+    const asks = message.type === 'hello' || message.type === 'probe'
+    if (asks && !this.#answers.allows(row, platform.clock.nowMs())) {
       tables.counters.own.count('dropControlFull')
       return
     }

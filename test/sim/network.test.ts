@@ -2,7 +2,7 @@ import t from 'tap'
 import { EMSGSIZE, ENETUNREACH } from '../../src/linux/errno.js'
 import { SimClock, SimTime } from './clock.js'
 import { fragmentsOf } from './fragments.js'
-import { SimNat } from './nat.js'
+import { NAT_KINDS, SimNat } from './nat.js'
 import { SimAttachment, type SimIcmp, SimNetwork } from './network.js'
 import { SimRandom } from './random.js'
 
@@ -179,7 +179,7 @@ t.test('one lost fragment is the whole datagram; and some ways lose all fragment
 t.test('a NAT lets in only what was asked for, and forgets', async (t) => {
   for (const kind of ['cone', 'symmetric'] as const) {
     const { time, random, network, place } = twoHosts()
-    const nat = new SimNat(time, random, '203.0.113.1', kind)
+    const nat = new SimNat(time, random, '203.0.113.1', NAT_KINDS[kind])
     const a = place('a', '10.0.0.1', nat)
     const b = place('b', '198.51.100.2')
     const c = place('c', '198.51.100.3')

@@ -10,7 +10,7 @@ import { CAPABILITIES } from '../../src/doctor/facts.js'
 const PAGES = readdirSync('docs').filter((name) => name.endsWith('.md'))
 
 /** Pages without commands. */
-const ONLY_WORDS = ['README.md', 'which-tool-when.md']
+const ONLY_WORDS = ['README.md', 'nat.md', 'which-tool-when.md']
 
 const read = (page: string) => lexer(readFileSync(join('docs', page), 'utf8'))
 

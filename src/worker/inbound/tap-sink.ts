@@ -14,6 +14,7 @@ import { dropCounterOf, FILTERED, FLOOD } from '../../memory/target.js'
 import type { ByteOperations } from '../../offload/bytes.js'
 import { Joiner, type JoinTarget } from '../../offload/join.js'
 import { clampMss } from '../../offload/mss.js'
+import { Rates } from '../../rates.js'
 import { isControl } from '../../wire/control.js'
 import { ETHERNET_HEADER_BYTES } from '../../wire/ethernet.js'
 import { looksLikeIp } from '../../wire/ip.js'
@@ -21,6 +22,14 @@ import type { Relay } from '../outbound/relay.js'
 import { DONE, MORE, type Progress, type Sink } from '../port.js'
 import type { Scratch } from '../scratch.js'
 import type { Forwarding } from '../switching/forwarding.js'
+
+/**
+ * Control frames that go on to main from one peer: per second, and in a burst. A peer in bad hands could otherwise keep
+ * main busy, and fill the queue, which all peers share. A burst of the longest introductions fills a half of it. An honest
+ * end sends two hellos a second by itself, a hundred more for each person who pings, and 32 introductions in a burst.
+ */
+const CONTROL_PER_SECOND = 1_000
+const CONTROL_BURST = 64
 
 export interface TapSinkOptions {
   readonly fd: number
@@ -57,6 +66,7 @@ export class TapSink implements Sink, JoinTarget {
   readonly #forwarding: Forwarding
   readonly #relay: Relay | undefined
   readonly #control: Mailbox
+  readonly #controlRates: Rates
   readonly #tellMain: () => void
   /** Index of the word that says how long the frames of TCP connections may become (MSS clamping). */
   readonly #words: StateWords
@@ -85,6 +95,8 @@ export class TapSink implements Sink, JoinTarget {
     this.#forwarding = options.forwarding
     this.#relay = options.relay
     this.#control = options.control
+    const rows = options.peerCounters.length / PEER_STRIDE
+    this.#controlRates = new Rates(rows, CONTROL_PER_SECOND, CONTROL_BURST)
     this.#tellMain = options.tellMain
     this.#words = options.words
     this.#writev = options.writev ?? writev
@@ -172,8 +184,9 @@ export class TapSink implements Sink, JoinTarget {
     }
     if (isControl(this.#scratch.memory.view, frame, bytes, this.#ethernet)) {
       this.#countNoFrame(row, messageBytes)
-      if (!this.#control.put(frame, bytes, row)) this.#drops.ofNobody(C.dropControlFull, 1)
-      if (this.#control.mustTell()) this.#tellMain()
+      const fits = this.#controlRates.allows(row, performance.now()) && this.#control.put(frame, bytes, row)
+      if (!fits) this.#drops.ofNobody(C.dropControlFull, 1)
+      else if (this.#control.mustTell()) this.#tellMain()
       return
     }
     const { memory } = this.#scratch
