@@ -19,6 +19,8 @@ export class RelayBatch implements RelayOutlet {
   readonly #offloads: Offloads
   readonly #udpSegment: number
   readonly #pathPolicy: PathPolicy
+  /** Of the message added last. */
+  #bytes = 0
 
   constructor(options: SenderOptions, scratch: Scratch, counters: Float64Array) {
     this.#batch = new SendBatch(scratch, options.sockaddrBytes)
@@ -36,6 +38,9 @@ export class RelayBatch implements RelayOutlet {
   }
 
   add(row: number, message: number, bytes: number): void {
+    // A router drops a run as a whole if it is too long for the next link. A short probe must not go with a long one.
+    if (bytes !== this.#bytes) this.#batch.close()
+    this.#bytes = bytes
     this.#batch.addSegment(RELAY_HEADER_BYTES, message, bytes, row, this.#peers.address(row))
   }
 
