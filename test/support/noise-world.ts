@@ -156,6 +156,8 @@ export class End {
   underLoad = false
   /** Addresses from which no peer is accepted. */
   readonly refused = new Set<string>()
+  /** Whether each handshake message that moved a peer was an answer. */
+  readonly roams: { readonly answers: boolean }[] = []
   /** The address of each peer. */
   readonly #places = new Map<number, Buffer>()
   readonly #world: World
@@ -175,7 +177,10 @@ export class End {
       send: (message, to) => world.send(this.address, Buffer.from(to).toString(), message),
       sendKeepalive: (row) => this.sendData(row, new Uint8Array()),
       endpointOf: (row) => this.#places.get(row),
-      roamed: (row, source) => this.#roamed(row, Buffer.from(source)),
+      roamed: (row, source, answers) => {
+        this.roams.push({ answers })
+        return this.#roamed(row, Buffer.from(source))
+      },
     })
   }
 

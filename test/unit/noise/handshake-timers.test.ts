@@ -217,3 +217,39 @@ t.test('a response that has waited through a suspend makes no keys', async (t) =
   t.ok(peers.a.hasKeypair, 'and the next handshake does')
   t.ok(b.verdicts.includes('accepted'))
 })
+
+t.test('a look for a peer elsewhere is not repeated while there are keys, and changes nothing', async (t) => {
+  const { world, a, b, peers } = pair()
+  a.sendData(0, HELLO)
+  a.sendData(0, HELLO)
+  t.same(b.opened.at(-1), HELLO)
+  const madeMs = peers.a.handshakeMs
+  world.pass(10 * S)
+  const mark = world.sent.length
+  peers.a.seek([Buffer.from('nowhere')], world.nowMs)
+  world.pass(30 * S)
+  const tries = world.since(mark, MESSAGE.initiation)
+  t.same(
+    tries.map(({ to }) => to),
+    ['nowhere'],
+  )
+  t.equal(peers.a.handshakeMs, madeMs, 'the session is the same')
+  t.ok(a.sendData(0, Buffer.from('still here')))
+  t.same(b.opened.at(-1), Buffer.from('still here'))
+  t.equal(a.keypairs.held.size, 1, 'its index is free again')
+})
+
+t.test('without keys it is tried again', async (t) => {
+  const { world, peers } = pair()
+  world.carries = () => false
+  peers.a.seek([Buffer.from('nowhere')], world.nowMs)
+  world.pass(20 * S)
+  t.ok(world.since(0, MESSAGE.initiation).length >= 3)
+})
+
+t.test('who moves by a handshake is told apart: the initiator by an answer, the responder not', async (t) => {
+  const { a, b } = pair()
+  a.sendData(0, HELLO)
+  t.same(a.roams, [{ answers: true }])
+  t.same(b.roams, [{ answers: false }])
+})
