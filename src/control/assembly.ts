@@ -80,6 +80,7 @@ export class LinuxPlatform implements Platform {
   readonly socket: LinuxSocket
   readonly network: LinuxNetwork
   readonly workers: Workers
+  readonly state = new StateDirectory()
   readonly #netlink: Netlink
   /** Where the device is. */
   readonly #place: DevicePlace

@@ -37,6 +37,7 @@ export interface Platform {
   readonly network: Network
   readonly resolver: Resolver
   readonly workers: WorkerThreads
+  readonly state: StateFiles
   /** Makes the device. @throws UserError */
   openDevice(settings: Settings, mtuBytes: number): Device
   /** What a tunnel sets on this host beside its device. @param device was opened before */
@@ -60,6 +61,15 @@ export interface Platform {
   ): Promise<() => void>
   /** Closes all that is open. The device is gone afterwards. The workers must have been stopped. */
   close(): Promise<void>
+}
+
+/** Files that stay from one run to the next (state/state-directory.ts). */
+export interface StateFiles {
+  readonly path: string
+  /** The text of a file; undefined if there is none. @throws if it cannot be read, or could be forged */
+  load(name: string): string | undefined
+  /** Replaces a file, at once or not at all. @returns why it cannot be written; undefined if it is */
+  save(name: string, text: string): string | undefined
 }
 
 /** Routes, rules, name servers and the like. They are taken back when the platform is closed. */
@@ -255,6 +265,8 @@ export interface Network {
   wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string): Way
   /** Whether what other programs send to an address leaves by the tunnel's device. @throws KernelError */
   leavesByDevice(address: string): boolean
+  /** The addresses of this host on the underlay that are good beyond their link, in the kernel's order. @throws KernelError */
+  ownAddresses(): readonly string[]
   /** The addresses of an interface; undefined if there is none of that name. @throws KernelError */
   addressesOf(name: string): readonly HostAddress[] | undefined
   /** Whether a route, an address or an interface has changed since the last call. */

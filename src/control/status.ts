@@ -56,6 +56,10 @@ export const DROP_REASONS = {
     'dropIntroductionRefused',
     'an introduction that this host does not believe; the log says why',
   ],
+  join_refused: [
+    'dropJoinRefused',
+    'a host that wants to join and may not, because its line is used, expired or withdrawn, or it has none',
+  ],
   no_keypair: ['dropNoKeypair', 'no handshake with the other host yet, so no key to seal it with'],
   unknown_index: ['dropUnknownIndex', 'sealed with keys that this host does not have (any more)'],
   not_authentic: ['dropNotAuthentic', 'forged, or damaged on the way'],
@@ -109,6 +113,8 @@ export interface RingStatus {
   readonly high_water_bytes: number
 }
 
+export type PeerSource = 'settings' | 'member' | 'invitation' | 'introduction'
+
 /** One peer. The counts are since it became a peer. */
 export interface PeerStatus {
   readonly name: string
@@ -150,6 +156,11 @@ export interface PeerStatus {
   readonly overlay: readonly string[]
   /** The peer that has introduced it; null if it is in the settings. */
   readonly introduced_by: string | null
+  /**
+   * Who has made it a peer: a person, in the settings; this host, which has invited it; an invitation, of which nobody has
+   * come yet; another host, which has introduced it.
+   */
+  readonly source: PeerSource
   readonly outbound: PeerTraffic
   readonly inbound: PeerTraffic
 }

@@ -68,6 +68,8 @@ export class SimHost {
   readonly overlay: SimOverlay
   readonly publicKey: Buffer
   readonly lines: LogLine[] = []
+  /** Its state directory. */
+  readonly files = new Map<string, string>()
   clock: SimClock
   platform: SimPlatform | undefined
   tunnel: Tunnel | undefined
@@ -151,6 +153,7 @@ export class SimHost {
       settings,
       peerRows,
       attachment: this.attachment,
+      files: this.files,
       clock: this.clock,
       mac: this.overlay.mac,
       onFrame: (row, frame) => this.overlay.take(row, frame, time.nowMs),

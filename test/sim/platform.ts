@@ -2,7 +2,7 @@ import type { Commands } from '../../src/command/server.js'
 import type { Configurable } from '../../src/command/wireguard/server.js'
 import type { Settings } from '../../src/config/schema.js'
 import { formatPrefix } from '../../src/config/values.js'
-import type { Device, HostSide, Platform, Resolver } from '../../src/control/platform.js'
+import type { Device, HostSide, Platform, Resolver, StateFiles } from '../../src/control/platform.js'
 import { ENOSYS, KernelError } from '../../src/linux/errno.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { type MemoryPlan, planMemory } from '../../src/memory/plan.js'
@@ -29,6 +29,8 @@ export interface SimPlatformOptions {
   readonly mac: MacAddress
   /** Rows of the peer table: a power of two. */
   readonly peerRows: number
+  /** What stays over a restart of the host. */
+  readonly files: Map<string, string>
   readonly onFrame: (row: number, frame: Uint8Array) => void
   readonly onAnswer: (answer: Uint8Array) => void
 }
@@ -42,6 +44,7 @@ export class SimPlatform implements Platform {
   readonly socket: SimSocket
   readonly network: SimUnderlay
   readonly workers: SimWorkers
+  readonly state: StateFiles
   readonly resolver: Resolver
   device: SimDevice | undefined
   /** What the host's commands do. */
@@ -52,7 +55,7 @@ export class SimPlatform implements Platform {
   #closed = false
 
   constructor(options: SimPlatformOptions) {
-    const { time, network, dns, attachment, clock, settings, peerRows, onFrame, onAnswer } = options
+    const { time, network, dns, attachment, files, clock, settings, peerRows, onFrame, onAnswer } = options
     const { port } = settings.listen
     this.#options = options
     this.clock = clock
@@ -64,6 +67,11 @@ export class SimPlatform implements Platform {
     const pathMtuOf = (address: string) => underlay.kernelPathMtu(familyOf(address), address)
     this.socket = new SimSocket(network, attachment, settings.listen, pathMtuOf)
     this.workers = new SimWorkers({ time, clock, memory, plan, socket: this.socket, onFrame, onAnswer })
+    this.state = {
+      path: '/state',
+      load: (name) => files.get(name),
+      save: (name, text) => void files.set(name, text),
+    }
     this.resolver = { lookup: (name, ipv4Only) => dns.lookup(name, ipv4Only) }
   }
 

@@ -4,7 +4,7 @@ import { type Netlink, RouteMonitor } from '../../linux/netlink.js'
 import { rootQdiscs } from '../../linux/qdisc.js'
 import type { DataSocket, HostAddress, InterfaceDrops, Network } from '../platform.js'
 import type { DevicePlace } from './device-place.js'
-import { addressesOf } from './host-addresses.js'
+import { addressesOf, globalAddresses } from './host-addresses.js'
 import { IcmpErrorSockets } from './icmp-error-sockets.js'
 import { probingWith } from './probing.js'
 import { wayTo } from './way-to.js'
@@ -54,6 +54,11 @@ export class LinuxNetwork implements Network {
 
   addressesOf(name: string): readonly HostAddress[] | undefined {
     return addressesOf(this.#netlink, name)
+  }
+
+  ownAddresses(): readonly string[] {
+    const { index, place } = this.#device ?? {}
+    return globalAddresses(this.#netlink, place?.elsewhere === undefined ? index : undefined)
   }
 
   changed(): boolean {

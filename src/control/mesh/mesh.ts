@@ -47,7 +47,7 @@ export interface MeshContext {
   readonly peers: Pick<Peers, 'followCarrying'>
   readonly log: Logger
   readonly faults: Faults
-  /** What a person wants now, without the members. */
+  /** What a person wants now, and whom this host has invited: without those whom others introduce. */
   readonly wanted: () => Settings
   /** Changes the peers to those that are {@link Mesh.membersBeside} the settings. */
   readonly follow: () => Promise<PeerChanges>
@@ -106,7 +106,7 @@ export class Mesh {
       settings,
       ownKey: ownKey ?? undefined,
       pins: this.#pins,
-      isPossible: (peer) => isPossible(peer, privateSide),
+      isPossible: (peer) => privateSide.isPossible(peer),
     })
   }
 
@@ -124,7 +124,7 @@ export class Mesh {
     const peer = this.#context.roster.at(row)
     if (peer === undefined) return
     if (type === 'ask') this.#answer(peer, content)
-    else this.#learn(peer, content)
+    else if (type === 'introduction') this.#learn(peer, content)
   }
 
   /** A peer asks for introductions. */
@@ -132,8 +132,7 @@ export class Mesh {
     const position = readAsk(content)
     const nowMs = this.#context.platform.clock.nowMs()
     // Who is a member is in the settings of this host.
-    if (this.#introducer === undefined || settings.introduced_by !== undefined)
-      this.#count('dropIntroductionUnasked')
+    if (this.#introducer === undefined || !isMember(settings)) this.#count('dropIntroductionUnasked')
     else if (position === undefined) this.#count('dropControlMalformed')
     else if (!this.#asks.allows(row, nowMs)) this.#count('dropControlFull')
     else {
@@ -144,7 +143,7 @@ export class Mesh {
 
   #isMember(row: number): boolean {
     const peer = this.#context.roster.at(row)
-    return peer !== undefined && peer.settings.introduced_by === undefined
+    return peer !== undefined && isMember(peer.settings)
   }
 
   /** A peer introduces somebody. */
@@ -189,7 +188,7 @@ export class Mesh {
 
   /** Those whom this host introduces. */
   get #members(): ToldMember[] {
-    const own = this.#context.roster.all.filter(({ settings }) => settings.introduced_by === undefined)
+    const own = this.#context.roster.all.filter(({ settings }) => isMember(settings))
     return own.flatMap((peer) => {
       const { settings, endpoint, row } = peer
       const before = this.#known.get(row)
@@ -279,12 +278,7 @@ export class Mesh {
   }
 }
 
-function isPossible(peer: PeerSettings, privateSide: PrivateSide): boolean {
-  try {
-    privateSide.check(peer, privateSide.own)
-    return true
-  } catch (error) {
-    if (error instanceof UserError) return false
-    throw error
-  }
+/** Whether this host tells others of it. A client of WireGuard is reached by this host alone. */
+function isMember({ introduced_by, invited = 'member' }: PeerSettings): boolean {
+  return introduced_by === undefined && invited === 'member'
 }

@@ -4,7 +4,7 @@ import { formatEndpoint, formatPrefix } from '../../config/values.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import type { ControlMessage } from '../../wire/control.js'
 import type { PathMtu } from '../path-mtu/path-mtu.js'
-import type { PeerStatus } from '../status.js'
+import type { PeerSource, PeerStatus } from '../status.js'
 import type { PeerContext } from './context.js'
 import { PeerLife, type PeerMoment, type PeerState } from './liveness.js'
 import { type LocatedPeer, Locator } from './locator.js'
@@ -38,7 +38,8 @@ export class Peer implements RosterPeer, LocatedPeer {
     this.#context = context
     const { platform, tables, addresses, log } = context
     const isBehindPeer = (mac: Uint8Array) => addresses.isBehindPeer(mac)
-    this.place = new PeerEndpoint(row, { platform, table: tables.peers, isBehindPeer })
+    const { isClosed } = this
+    this.place = new PeerEndpoint(row, { platform, table: tables.peers, isBehindPeer, isClosed })
     this.#news = new PeerNews({ log, clock: platform.clock }, this)
     this.#path = new PeerPath(context, this)
     this.#roaming = new Roaming(context, this)
@@ -87,7 +88,7 @@ export class Peer implements RosterPeer, LocatedPeer {
   }
 
   get mtuBytes(): number | undefined {
-    return this.#path.mtuBytes
+    return this.isClosed ? undefined : this.#path.mtuBytes
   }
 
   get carriedMtuBytes(): number | undefined {
@@ -109,6 +110,12 @@ export class Peer implements RosterPeer, LocatedPeer {
   get carries(): boolean {
     if (this.settings.introduced_by === undefined) return true
     return this.state !== 'down' && this.#context.privateSide?.peer(this.row)?.hasKeypair === true
+  }
+
+  /** Whether only main talks with it: somebody with the line of an invitation, who is no member. */
+  get isClosed(): boolean {
+    const { invited } = this.settings
+    return invited === 'line' || invited === 'spent'
   }
 
   get hasRoamed(): boolean {
@@ -273,6 +280,7 @@ export class Peer implements RosterPeer, LocatedPeer {
       privacy: privateSide?.status(this.row) ?? null,
       overlay: [...addresses, ...prefixes.map(formatPrefix)],
       introduced_by: this.settings.introduced_by ?? null,
+      source: sourceOf(this.settings),
       ...this.#traffic.status(),
     }
   }
@@ -289,4 +297,10 @@ export class Peer implements RosterPeer, LocatedPeer {
     const asks = privateSide?.peer(this.row)?.asks ?? false
     return { nowMs: platform.clock.nowMs(), ...this.#traffic.totals, asks }
   }
+}
+
+function sourceOf({ introduced_by, invited }: PeerSettings): PeerSource {
+  if (introduced_by !== undefined) return 'introduction'
+  if (invited === undefined) return 'settings'
+  return invited === 'line' || invited === 'spent' ? 'invitation' : 'member'
 }

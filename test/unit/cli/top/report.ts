@@ -30,6 +30,7 @@ export function peerOf(name: string, changes: Partial<PeerStatus> = {}): PeerSta
     privacy: null,
     overlay: [],
     introduced_by: null,
+    source: 'settings',
     outbound: { frames: 0, bytes: 0, dropped: 0 },
     inbound: { frames: 0, bytes: 0, dropped: 0 },
     ...changes,
