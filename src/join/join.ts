@@ -9,7 +9,7 @@ import type { Verdict } from '../invitation/answer.js'
 import type { Invitation } from '../invitation/invitation.js'
 import { secretBytes, secretKeyLine } from '../key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
-import { writeWhole } from './new-file.js'
+import { removeHalf, writeWhole } from './new-file.js'
 import { settingsFile } from './settings-file.js'
 import { tellIntroducer, timeOf, WITHIN_MS } from './tell.js'
 
@@ -105,6 +105,7 @@ function isKey(text: unknown, key: Uint8Array): boolean {
 
 /** This host's public key. Its private one is made if it is not there, and is never written over. */
 function ownKey(file: string): Buffer {
+  removeHalf(file)
   if (!existsSync(file)) {
     const random = randomFillSync(secretBytes(32))
     const key = clampPrivateKey(random)

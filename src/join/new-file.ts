@@ -4,6 +4,13 @@ import { basename, dirname, join } from 'node:path'
 /** Only its owner may read a file with keys. */
 const MODE = 0o600
 
+const halfOf = (path: string) => join(dirname(path), `.${basename(path)}.tmp`)
+
+/** Removes what a run has left that was killed while it wrote the file. */
+export function removeHalf(path: string): void {
+  rmSync(halfOf(path), { force: true })
+}
+
 /**
  * Writes a file as a whole: after a kill or a loss of power there is what was there before, or all of this.
  * @param replaces whether it may take the place of another one
@@ -11,9 +18,9 @@ const MODE = 0o600
  */
 export function writeWhole(path: string, content: string | Uint8Array, replaces: boolean): void {
   const directory = dirname(path)
-  const temporary = join(directory, `.${basename(path)}.tmp`)
-  // What a killed run has left, or what somebody else has put there, is not written into.
-  rmSync(temporary, { force: true })
+  const temporary = halfOf(path)
+  // What somebody else has put there is not written into.
+  removeHalf(path)
   try {
     const fd = openSync(temporary, 'wx', MODE)
     try {
