@@ -1,40 +1,21 @@
 /** Real hosts that become members of a network by the line of an invitation. */
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import type { MemberReport } from '../../../src/control/members/report.js'
 import type { Host } from '../../../src/lab/host.js'
-import { ok, PROGRAM, RunningTunnel, run, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import {
+  ok,
+  PROGRAM,
+  type RunningTunnel,
+  run,
+  startTunnel,
+  until,
+  untilPing,
+} from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
+import { hubFile, invite, members, office, program } from '../../support/hosts/office.js'
 import { KeyFolder, WireGuardGo } from '../../support/hosts/wireguard-go.js'
-
-const program = (host: Host, ...args: string[]) => run(host, process.execPath, [PROGRAM, ...args])
-
-/** A file of settings of an introducer that knows nobody. */
-function hubFile(keys: KeyFolder, network: Network, mode: 'tap' | 'tun'): string {
-  const { file } = keys.make('hub')
-  return keys.write(
-    'office.yaml',
-    [
-      `mode: ${mode}`,
-      `local: [${network.overlay(0)}/24]`,
-      `private_key_file: ${file}`,
-      'introduce: true',
-    ].join('\n'),
-  )
-}
-
-async function invite(host: Host, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await program(host, 'invite', ...args)
-  if (code !== 0) throw new Error(stderr)
-  return stdout.trim()
-}
-
-async function members(host: Host): Promise<MemberReport[]> {
-  return JSON.parse(await ok(host, process.execPath, PROGRAM, 'members'))
-}
 
 for (const mode of ['tun', 'tap'] as const)
   t.test(`invite, join, and everybody speaks with everybody: ${mode}`, async (t) => {
@@ -78,20 +59,6 @@ for (const mode of ['tun', 'tap'] as const)
     )
     await Promise.all([hub, ...running].map((it) => it.stop()))
   })
-
-/** A hub, and members with these names on the next hosts. */
-async function office(network: Network, keys: KeyFolder, names: readonly string[]) {
-  const [hubHost, ...others] = network.hosts
-  const file = hubFile(keys, network, 'tun')
-  const hub = await startTunnel(hubHost, '--config', file)
-  const running: RunningTunnel[] = []
-  for (const [at, name] of names.entries()) {
-    const line = await invite(hubHost, name)
-    await ok(others[at], process.execPath, PROGRAM, 'join', line, '--directory', join(keys.path, name))
-    running.push(await startTunnel(others[at], '--config', join(keys.path, name, 'office.yaml')))
-  }
-  return { file, hub, running }
-}
 
 t.test('who is removed is spoken to by nobody within two seconds', async (t) => {
   using keys = new KeyFolder()
@@ -194,95 +161,4 @@ t.test('a client of WireGuard, by the file that it gets', async (t) => {
   ])
   await until('it stays', async () => (await members(hubHost))[0].until === null)
   await hub.stop()
-})
-
-const KILLED = fileURLToPath(new URL('../../support/killed-at.js', import.meta.url))
-
-/** Starts a program that kills itself at a step of what it writes to paths with this part. */
-async function killedAt(host: Host, step: string, part: string, args: readonly string[]) {
-  const node = [
-    '-u',
-    'NODE_OPTIONS',
-    `KILL_AT=${step}`,
-    `KILL_PATH=${part}`,
-    process.execPath,
-    '--import',
-    KILLED,
-  ]
-  return run(host, '/usr/bin/env', [...node, PROGRAM, ...args])
-}
-
-t.test('join is killed at every write, and the same line makes the same member', async (t) => {
-  using keys = new KeyFolder()
-  using network = new Network(2)
-  const [hubHost, alice] = network.hosts
-  const { hub } = await office(network, keys, [])
-  const line = await invite(hubHost, 'alice')
-  const directory = join(keys.path, 'alice')
-  let step = 1
-  let key: string | undefined
-  for (; step < 60; step++) {
-    const { code, stderr } = await killedAt(alice, `${step} before`, directory, [
-      'join',
-      line,
-      '--directory',
-      directory,
-    ])
-    const now = existsSync(join(directory, 'office.key'))
-      ? readFileSync(join(directory, 'office.key'), 'utf8')
-      : undefined
-    if (key !== undefined && now !== key) t.fail(`another key after step ${step}`)
-    key = now
-    const settings = join(directory, 'office.yaml')
-    if (existsSync(settings) && !readFileSync(settings, 'utf8').endsWith('introducer: true\n'))
-      t.fail('half of it')
-    if (code === 0) break
-    if (stderr.split('\n').length > 2) t.fail(stderr)
-  }
-  t.ok(step > 10, `${step - 1} kills`)
-  t.equal((await members(hubHost)).length, 1)
-  t.same(
-    readdirSync(directory).sort(),
-    ['office.key', 'office.psk', 'office.yaml'],
-    'and nothing else is left',
-  )
-  const tunnel = await startTunnel(alice, '--config', join(directory, 'office.yaml'))
-  await untilPing(alice, '10.9.0.1')
-  await Promise.all([hub, tunnel].map((it) => it.stop()))
-})
-
-t.test('the introducer is killed at every write, and the same line makes the same member', async (t) => {
-  using keys = new KeyFolder()
-  using network = new Network(2)
-  const [hubHost, alice] = network.hosts
-  const { file, hub } = await office(network, keys, [])
-  let running = hub
-  // It opens a file, writes, synchronises and closes it, and renames it.
-  const steps = ['1 before', '2 before', '3 before', '4 before', '5 before', '5 after']
-  for (const [at, step] of steps.entries()) {
-    const name = `m${at}`
-    const line = await invite(hubHost, name)
-    await running.stop('SIGKILL')
-    const killing = new RunningTunnel(hubHost, ['--config', file, '--warm-up', 'off'], [], {
-      command: [
-        '/usr/bin/env',
-        `KILL_AT=${step}`,
-        'KILL_PATH=members-',
-        process.execPath,
-        '--import',
-        KILLED,
-        PROGRAM,
-      ],
-    })
-    await killing.said(/ is up: /)
-    const joining = program(alice, 'join', line, '--directory', join(keys.path, name))
-    await killing.ended
-    running = await startTunnel(hubHost, '--config', file)
-    const { code, stderr } = await joining
-    t.equal(code, 0, `killed ${step}: ${stderr}`)
-    const all = await members(hubHost)
-    t.equal(all.length, at + 1)
-    t.equal(all.filter((it) => it.name === name).length, 1)
-  }
-  await running.stop()
 })

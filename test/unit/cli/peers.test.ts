@@ -26,3 +26,12 @@ t.test('a member that has not answered yet is said to be just that', async (t) =
     'hub has introduced it, and it has not answered at any place that is known',
   ])
 })
+
+t.test('whom this host has invited, and who has not come', async (t) => {
+  const peers = [peerOf('alice', { source: 'member' }), peerOf('bob', { source: 'member' }), peerOf('c')]
+  t.ok(lines(reportOf({ peers })).includes('invited by this host: alice, bob'))
+  const peer = peerOf('dave:AbCdEf', { source: 'invitation', endpoint: null, state: 'new' })
+  t.same(complaints(peer, reportOf({ peers: [peer] })), [
+    'it is an invitation, and nobody has joined by it yet',
+  ])
+})
