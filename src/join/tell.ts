@@ -17,6 +17,9 @@ import { placesOf, remoteOf, Sockets, textOf } from './places.js'
 const TICK_MS = 100
 const AGAIN_MS = 1_000
 
+/** After so many words without an answer, the introducer may have started again, and have lost the keys. */
+const PATIENCE = 3
+
 /** Long enough for a handshake that is lost twice. */
 export const WITHIN_MS = 15_000
 
@@ -61,6 +64,7 @@ class Newcomer {
   /** Where the introducer has answered. */
   #place: Uint8Array | undefined
   #toldMs = Number.NEGATIVE_INFINITY
+  #unanswered = 0
   #soughtMs = Number.NEGATIVE_INFINITY
   #resolve: (told: Told | undefined) => void = () => {}
 
@@ -129,15 +133,17 @@ class Newcomer {
     const nowMs = now()
     const peer = this.#handshakes.peer(0)
     this.#handshakes.tick(nowMs)
-    if (!this.#keypairs.canSeal) {
+    if (!this.#keypairs.canSeal || this.#unanswered >= PATIENCE) {
       if (nowMs - this.#soughtMs < AGAIN_MS) return
       this.#soughtMs = nowMs
+      this.#unanswered = 0
       peer?.seek(this.#places, nowMs)
     } else if (nowMs - this.#toldMs >= AGAIN_MS) this.#tell(nowMs)
   }
 
   #tell(nowMs: number): void {
     this.#toldMs = nowMs
+    this.#unanswered++
     const { mode } = this.#invitation
     const content = writeJoin(this.#publicKey)
     const token = randomBytes(8).readBigUInt64BE()
