@@ -57,6 +57,7 @@ const FEW = 3
 
 /** Files that wait for long: they begin, so that others run meanwhile. */
 const WAITS_LONG: ReadonlySet<string> = new Set([
+  'net/private/join-killed',
   'net/life/faults',
   'net/life/metrics',
   'net/life/peers',

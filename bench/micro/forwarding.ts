@@ -23,7 +23,7 @@ const memory = NativeMemory.allocate(STORM + stormBytes(PEERS) + 20 * PEERS * PR
 const fdb = new Fdb(memory, FDB, PEERS)
 const routes = new Routes(memory, ROUTES, ROUTE_LIMIT)
 const storm = new StormLimit(memory, STORM)
-const it = new Switch(memory, { fdb, addresses: routes, storm, relay: false })
+const it = new Switch(memory, { fdb, addresses: routes, storm, peers: { inUse: () => true }, relay: false })
 
 const low = (mac: number) => Math.imul(mac + 1, 0x9e3779b1)
 

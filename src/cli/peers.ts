@@ -72,10 +72,17 @@ export function renderPeers(report: PeersReport): string {
   const wrong = peers.flatMap((peer) => complaints(peer, report).map((text) => `${peer.name}: ${text}`))
   return [
     table([head, ...rows]),
+    ...invited(peers),
     ...introductions(peers),
     ...relays(peers),
     ...wrong.map((text) => stdoutColors.yellow(`! ${text}`)),
   ].join('\n')
+}
+
+/** A line with the names of those whom this host has invited. An older tunnel says nothing of that. */
+function invited(peers: readonly PeerStatus[]): string[] {
+  const names = peers.filter(({ source }) => source === 'member').map(({ name }) => name)
+  return names.length === 0 ? [] : [stdoutColors.dim(`invited by this host: ${names.join(', ')}`)]
 }
 
 /** A line for each introducer, with the names of those that it has introduced. */
@@ -104,6 +111,7 @@ function relays(peers: readonly PeerStatus[]): string[] {
 /** What is wrong with a peer: sentences without a full stop. */
 export function complaints(peer: PeerStatus, { mtu_bytes, mtu_by, peers }: PeersReport): string[] {
   const { host, endpoint, trouble, underlay, state, heard_s, keepalives, privacy } = peer
+  if (peer.source === 'invitation') return ['it is an invitation, and nobody has joined by it yet']
   // Who asks an older tunnel hears nothing of introductions.
   if (endpoint === null && trouble === null && peer.introduced_by != null)
     return [`${peer.introduced_by} has introduced it, and it has not answered at any place that is known`]

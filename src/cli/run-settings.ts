@@ -1,8 +1,11 @@
-import { constants } from 'node:os'
+import { constants, hostname } from 'node:os'
+import { basename } from 'node:path'
 import { type ConfigFile, loadSettings } from '../config/load.js'
+import type { Settings } from '../config/schema.js'
 import { Secret } from '../config/secret.js'
 import type { QuickLines, WgQuickFile } from '../config/wg-quick.js'
 import { Faults, noLostLines } from '../control/faults.js'
+import type { NetworkNames } from '../control/members/context.js'
 import { signalOnParentDeath } from '../linux/process.js'
 import { createLog } from './log.js'
 import { runTunnel } from './run-tunnel.js'
@@ -54,7 +57,8 @@ export async function runSettings(
     }
   }
   warn()
-  if (file === undefined) return runTunnel({ settings, log, faults })
+  const names = namesFor(settings, file?.path)
+  if (file === undefined) return runTunnel({ settings, log, faults, names })
   const reread = () => {
     requireRereadable(file.path)
     const settings = read()
@@ -76,5 +80,18 @@ export async function runSettings(
           saves,
           log,
         })
-  return runTunnel({ settings, log, faults, reread, quick })
+  return runTunnel({ settings, log, faults, names, reread, quick })
 }
+
+/** How invitations call this host and its network: by the file, as the unit of systemd does, or by the device. */
+function namesFor({ mode, dev = `${mode}0` }: Settings, path: string | undefined): NetworkNames {
+  const network = path && basename(path).replace(/\.[^.]*$/, '')
+  const host = hostname().split('.')[0]
+  return {
+    network: network !== undefined && NAME.test(network) ? network : dev,
+    host: NAME.test(host) ? host : 'introducer',
+  }
+}
+
+/** What all hosts take for a name. */
+const NAME = /^[a-z0-9][a-z0-9_-]{0,31}$/i

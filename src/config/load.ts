@@ -41,8 +41,8 @@ export function loadSettings(flags: Readonly<Record<string, unknown>>, file?: Co
   // A tap may be a port of a bridge, or get an address by DHCP. In mode tun only an empty list says that.
   if (values.local === undefined && settled.mode === 'tun')
     throw usageError(`${name(['local'])} is missing; ${howToGive('local', file)}`)
-  // Peers may be added to such a file, and come with a reload.
-  if (settled.peers.length === 0 && !file?.wireguard)
+  // Peers may be added to such a file, and come with a reload. An introducer may invite all.
+  if (settled.peers.length === 0 && !file?.wireguard && !settled.introduce)
     throw usageError(`${name(['remote'])} is missing; ${howToGive('remote', file)}`)
   return settled
 }

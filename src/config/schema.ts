@@ -257,6 +257,11 @@ export type PeerSettings = Omit<z.output<typeof peerSchema>, 'name' | 'endpoint'
   readonly endpoint: Remote | undefined
   /** The peer that has introduced this one; undefined if it is in the settings. */
   readonly introduced_by?: string
+  /**
+   * What somebody is whom this host has invited (control/members): a member; a client of WireGuard; a newcomer with an open
+   * line; one whose line is good no more. Undefined for all others.
+   */
+  readonly invited?: 'member' | 'client' | 'line' | 'spent'
 }
 
 /**

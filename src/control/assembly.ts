@@ -75,12 +75,12 @@ export class LinuxPlatform implements Platform {
   readonly times: Times = TIMES
   readonly random = randomBytes
   readonly resolver = systemResolver
-  readonly state = new StateDirectory()
   readonly memory: NativeMemory
   readonly plan: MemoryPlan
   readonly socket: LinuxSocket
   readonly network: LinuxNetwork
   readonly workers: Workers
+  readonly state = new StateDirectory()
   readonly #netlink: Netlink
   /** Where the device is. */
   readonly #place: DevicePlace

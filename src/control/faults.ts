@@ -22,6 +22,7 @@ export const FAULT_PLACES = {
   service: 'telling the service manager how the tunnel is',
   metrics: 'telling metrics and health',
   introductions: 'the introductions of members',
+  members: 'looking after the members that were invited',
 } as const
 
 export type FaultPlace = keyof typeof FAULT_PLACES

@@ -63,17 +63,21 @@ export interface Platform {
   close(): Promise<void>
 }
 
-/** What is kept from one run to the next, a file for each thing. Nothing of it is needed. */
+/** What is kept from one run to the next, a file for each thing (state/state-directory.ts). */
 export interface State {
   /** Where it is, for a person. */
   readonly path: string
-  /** The text of a file; undefined if there is none, or none to be trusted. */
+  /** The text of a file that is of use, but not needed; undefined if there is none, or none to be trusted. */
   read(name: string): string | undefined
   /**
-   * Replaces a file as a whole. Calls for one file must not overlap.
+   * Replaces such a file as a whole, without blocking this thread. Calls for one file must not overlap.
    * @returns whether that could be done
    */
   replace(name: string, text: string): Promise<boolean>
+  /** The text of a file that must not be lost; undefined if there is none. @throws if it cannot be read, or could be forged */
+  load(name: string): string | undefined
+  /** Replaces such a file, at once or not at all. @returns why it cannot be written; undefined if it is */
+  save(name: string, text: string): string | undefined
 }
 
 /** Routes, rules, name servers and the like. They are taken back when the platform is closed. */
@@ -278,6 +282,8 @@ export interface Network {
   wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string): Way
   /** Whether what other programs send to an address leaves by the tunnel's device. @throws KernelError */
   leavesByDevice(address: string): boolean
+  /** The addresses of this host on the underlay that are good beyond their link, in the kernel's order. @throws KernelError */
+  globalAddresses(): readonly string[]
   /** The addresses of an interface; undefined if there is none of that name. @throws KernelError */
   addressesOf(name: string): readonly HostAddress[] | undefined
   /**

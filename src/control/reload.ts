@@ -25,7 +25,7 @@ export interface ReloaderOptions {
   /** Undefined if the tunnel is not private. */
   readonly privateSide: PrivateSide | undefined
   readonly log: Logger
-  /** The peers beside those of the settings, which others have introduced. */
+  /** The peers beside those of the settings: whom this host has invited, and whom others have introduced. */
   readonly membersBeside: (settings: Settings) => readonly PeerSettings[]
 }
 
@@ -52,7 +52,7 @@ export class Reloader {
     this.#settings = options.settings
   }
 
-  /** What a person wants, without those whom others have introduced. */
+  /** What a person wants, without those who were invited or introduced. */
   get settings(): Settings {
     return this.#settings
   }
@@ -102,7 +102,7 @@ export class Reloader {
     })
   }
 
-  /** The peers that others have introduced may be others now. @throws UserError when the tunnel stops */
+  /** The peers that were invited or introduced may be others now. @throws UserError when the tunnel stops */
   followMembers(): Promise<PeerChanges> {
     return this.#inTurn(() => this.#apply(this.#settings, undefined, true))
   }
@@ -115,14 +115,14 @@ export class Reloader {
 
   async #apply(settings: Settings, placed?: ReadonlySet<string>, areChecked?: boolean): Promise<PeerChanges> {
     const { peers, membersBeside } = this.#options
+    const all = [...settings.peers, ...membersBeside(settings)]
     try {
-      const all = [...settings.peers, ...membersBeside(settings)]
       const changes = await peers.apply({ ...settings, peers: all }, placed, areChecked)
       this.#settings = settings
       return changes
     } finally {
       // The peers hold copies of their own.
-      for (const { preshared_key_file } of settings.peers) preshared_key_file?.wipe()
+      for (const { preshared_key_file } of all) preshared_key_file?.wipe()
     }
   }
 

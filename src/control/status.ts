@@ -66,6 +66,10 @@ export const DROP_REASONS = {
     'a datagram to be relayed to a host, or from one, that is not known here',
   ],
   relay_share: ['dropRelayShare', 'more to be relayed for one member than its share (relay_limit)'],
+  join_refused: [
+    'dropJoinRefused',
+    'a host that wants to join and may not, because its line is used, expired or withdrawn, or it has none',
+  ],
   no_keypair: ['dropNoKeypair', 'no handshake with the other host yet, so no key to seal it with'],
   unknown_index: ['dropUnknownIndex', 'sealed with keys that this host does not have (any more)'],
   not_authentic: ['dropNotAuthentic', 'forged, or damaged on the way'],
@@ -119,6 +123,8 @@ export interface RingStatus {
   readonly high_water_bytes: number
 }
 
+export type PeerSource = 'settings' | 'member' | 'invitation' | 'introduction'
+
 /** One peer. The counts are since it became a peer. */
 export interface PeerStatus {
   readonly name: string
@@ -162,6 +168,11 @@ export interface PeerStatus {
   readonly introduced_by: string | null
   /** The introducer that relays what is for it, and why it does; null if it is reached directly, or not at all. */
   readonly relayed: { readonly by: string; readonly why: string } | null
+  /**
+   * Who has made it a peer: a person, in the settings; this host, which has invited it; an invitation, of which nobody has
+   * come yet; another host, which has introduced it.
+   */
+  readonly source: PeerSource
   readonly outbound: PeerTraffic
   readonly inbound: PeerTraffic
 }

@@ -2,9 +2,13 @@ import type { Commands } from '../command/server.js'
 import type { DeviceConfiguration } from '../command/wireguard/operation.js'
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
+import { UserError } from '../errors.js'
 import type { FdbReport } from './addresses.js'
 import { type Health, Vitals } from './health.js'
 import { IcmpWatch } from './icmp-watch.js'
+import type { NetworkNames } from './members/context.js'
+import { Members } from './members/members.js'
+import { type MemberReport, reportMembers } from './members/report.js'
 import { Mesh } from './mesh/mesh.js'
 import { OffloadWatch } from './offload.js'
 import { openDevice } from './open-device.js'
@@ -42,6 +46,8 @@ export interface TunnelOptions extends PartsOptions {
   readonly signal: AbortSignal
   /** Returns the present settings, for {@link Tunnel.reload}. @throws UserError if they are wrong */
   readonly reread?: (() => Settings) | undefined
+  /** How invitations call this host and its network. */
+  readonly names?: NetworkNames
   /** What the caller does for commands, beside what the tunnel does. */
   readonly commands?: Commands
 }
@@ -52,6 +58,9 @@ export interface RefreshReport {
   readonly mtu_bytes: number
   readonly peers: readonly Pick<PeerStatus, 'name' | 'path_mtu'>[]
 }
+
+/** If nobody says how invitations call this host and its network. */
+const NAMES: NetworkNames = { network: 'udptun', host: 'introducer' }
 
 /** This warning is logged once. */
 const PLAIN =
@@ -83,6 +92,8 @@ export class Tunnel {
   readonly #wgSide: WgSide
   /** Undefined if the tunnel is not private. */
   readonly #mesh: Mesh | undefined
+  /** Undefined if this host introduces nobody. */
+  readonly #members: Members | undefined
 
   private constructor(options: TunnelOptions, parts: Parts, opened: Device, resources: Resources) {
     const { settings, platform, log, reread, faults } = options
@@ -99,7 +110,11 @@ export class Tunnel {
     this.#offloadWatch = new OffloadWatch(tables.offloads, settings.offload === 'auto', log)
     this.#twinWatch = new TwinWatch(parts.addresses, parts.roster, log)
     this.#strangerWatch = new StrangerWatch(tables.stranger, parts.roster, log)
-    const membersBeside = (wanted: Settings) => this.#mesh?.membersBeside(wanted) ?? []
+    const membersBeside = (wanted: Settings) => {
+      const invited = this.#members?.peersBeside(wanted) ?? []
+      const known = { ...wanted, peers: [...wanted.peers, ...invited] }
+      return [...invited, ...(this.#mesh?.membersBeside(known) ?? [])]
+    }
     this.#reloader = new Reloader({
       settings,
       reread,
@@ -110,6 +125,7 @@ export class Tunnel {
     })
     this.#mesh = this.#meshOf()
     resources.defer(() => this.#mesh?.close())
+    this.#members = this.#membersOf()
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const [routes, underlayDrops] = [this.#routes, this.#underlayDrops]
     const portMapping = () => this.#mesh?.portMapping ?? null
@@ -243,14 +259,53 @@ export class Tunnel {
     return new Mesh({
       ...this.#options,
       ...this.#parts,
+      ...this.#following,
       privateSide,
+      wanted: () => {
+        const { settings } = this.#reloader
+        return { ...settings, peers: [...settings.peers, ...(this.#members?.peersBeside(settings) ?? [])] }
+      },
+    })
+  }
+
+  #membersOf(): Members | undefined {
+    const { settings, names = NAMES } = this.#options
+    const { privateSide } = this.#parts
+    if (privateSide === undefined || !settings.introduce) return undefined
+    return new Members({
+      ...this.#options,
+      ...this.#parts,
+      ...this.#following,
+      privateSide,
+      names,
       wanted: () => this.#reloader.settings,
+    })
+  }
+
+  /** How those who know of other peers make them peers here. */
+  get #following() {
+    return {
       follow: () => this.#reloader.followMembers(),
       onPeers: () => {
         this.#peersChanged()
         void this.#followRoutes().then(() => this.#routes.look())
       },
-    })
+    }
+  }
+
+  members(): readonly MemberReport[] {
+    const { clock } = this.#options.platform
+    return reportMembers(this.#parts.roster.all, (key) => this.#members?.of(key), clock.unixMs())
+  }
+
+  /** @throws UserError if this host introduces nobody */
+  get #inviting(): Members {
+    if (this.#members !== undefined) return this.#members
+    throw new UserError(
+      this.#parts.privateSide === undefined
+        ? 'this tunnel is not private, so nobody can be invited to it; give it a private_key_file, and introduce: true'
+        : 'this host is no introducer; add introduce: true to its settings, and start it again',
+    )
   }
 
   /** Makes the routes to the peers. Their datagrams may get a mark then. */
@@ -282,6 +337,9 @@ export class Tunnel {
       reload: () => this.reload(),
       mtu_refresh: () => this.refreshMtu(),
       ping: (request: Readonly<Record<string, unknown>>) => pings.ask(pingRequestOf(request)),
+      members: () => this.members(),
+      invite: (request: Readonly<Record<string, unknown>>) => this.#inviting.invite(request),
+      remove: ({ name }: Readonly<Record<string, unknown>>) => this.#inviting.remove(String(name)),
     }
     await this.#followRoutes()
     await this.#routes.setNames()
@@ -289,6 +347,7 @@ export class Tunnel {
     this.#resources.defer(await this.#wgSide.serve())
     this.#announce()
     peers.start()
+    await this.#members?.begin()
     // What the peers have sent so far has waited, so that "is up" is the first line of the log.
     const look = () => {
       // First, so that a question is answered from where it was asked.
@@ -335,6 +394,7 @@ export class Tunnel {
     void this.#followRoutes(() => this.#routes.followFound())
     faults.run('underlay', () => this.#lookAtUnderlays())
     faults.run('device', () => this.#offloadWatch.look())
+    faults.run('members', () => this.#members?.tick())
   }
 
   #lookAtUnderlays(): void {

@@ -54,6 +54,7 @@ export const COUNTERS = [
   'dropControlLocal',
   'dropIntroductionUnasked',
   'dropIntroductionRefused',
+  'dropJoinRefused',
   'dropOverPath',
   'fragmentedFrames',
   'tooBigAnswers',

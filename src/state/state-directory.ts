@@ -20,7 +20,7 @@ const WRITABLE_BY_OTHERS = 0o022
 
 /**
  * What this program keeps from one run to the next, a file for each thing. Only this class touches the directory.
- * Nothing in it is needed: without it, or if it is lost, the program works.
+ * Without it, or if it is lost, the program works; but an introducer does not know then whom it has invited.
  */
 export class StateDirectory {
   readonly path: string
@@ -41,14 +41,34 @@ export class StateDirectory {
   }
 
   /**
-   * Replaces a file. After a loss of power there is either the old text or the new one.
-   * @returns false if the directory cannot be written
+   * The text of a file that must not be lost; undefined if there is none.
+   * @throws the error of a system call; Error if somebody else could have written it
    */
+  load(name: string): string | undefined {
+    try {
+      if (!this.#isOwn()) throw new Error(`others can write to ${this.path}`)
+      return readFileSync(join(this.path, name), 'utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  /** @returns as {@link save}: false if the directory cannot be written */
   write(name: string, text: string): boolean {
+    return this.save(name, text) === undefined
+  }
+
+  /**
+   * Replaces a file. After a kill or a loss of power there is either the old text or the new one.
+   * @returns why it cannot be written; undefined if it is
+   */
+  save(name: string, text: string): string | undefined {
     const temporary = join(this.path, `.${name}.${process.pid}`)
     try {
       this.#make()
-      if (!this.#isOwn()) return false
+      if (!this.#isOwn()) return 'others can write there'
+      this.#removeHalves(name)
       const fd = openSync(temporary, 'w', 0o600)
       try {
         writeFileSync(fd, text)
@@ -58,10 +78,10 @@ export class StateDirectory {
       }
       renameSync(temporary, join(this.path, name))
       this.#sync()
-      return true
-    } catch {
+      return undefined
+    } catch (error) {
       this.#remove(temporary)
-      return false
+      return (error as NodeJS.ErrnoException).code ?? String(error)
     }
   }
 
@@ -90,6 +110,13 @@ export class StateDirectory {
       this.#remove(temporary)
       return false
     }
+  }
+
+  /** What programs have left that were killed while they wrote the file. */
+  #removeHalves(name: string): void {
+    const beginning = `.${name}.`
+    for (const other of this.names())
+      if (other.startsWith(beginning) && !isAlive(Number(other.slice(beginning.length)))) this.remove(other)
   }
 
   /**
@@ -154,5 +181,15 @@ export class StateDirectory {
     } finally {
       closeSync(fd)
     }
+  }
+}
+
+/** Whether there is a process of this number, here. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

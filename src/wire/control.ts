@@ -20,7 +20,7 @@ import type { DeviceMode } from './mode.js'
  * An acknowledgement of a hello has two more bytes after the token: the path MTU from its sender to the asker, 0 if it
  * is not known. Ends that do not know of them ignore them, and send none.
  *
- * An ask and an introduction have their content after the token, and its bytes in `size`.
+ * An ask, an introduction, a join and its answer have their content after the token, and its bytes in `size`.
  */
 const ETHERTYPE_CONTROL = 0x88b5
 const IPPROTO_CONTROL = 253
@@ -49,6 +49,8 @@ const CONTROL_TYPES = [
   'kernel_ack',
   'ask',
   'introduction',
+  'join',
+  'joined',
   'check',
   'check_ack',
 ] as const
@@ -56,8 +58,8 @@ const FIRST_CHECK = 1 + CONTROL_TYPES.indexOf('check')
 /**
  * `hello` is a keepalive. `probe` is padded to the size that is tried. `…_ack` is the answer. `kernel_ack` answers a
  * probe of the kernel's own datapath (bpf/layout.ts): its token is the probe's source, a MAC, as a number. `ask` and
- * `introduction` have content (wire/introduction.ts). `check` goes to a candidate, and its answer to where it came from;
- * the peer is not there for it (control/mesh/candidates.ts). On the wire: from 1. An end that does not know a type drops the
+ * `introduction` (wire/introduction.ts), `join` and `joined` (invitation/answer.ts) have content. `check` goes to a
+ * candidate, and its answer to where it came from; the peer is not there for it (control/mesh/candidates.ts). On the wire: from 1. An end that does not know a type drops the
  * frame.
  */
 export type ControlType = (typeof CONTROL_TYPES)[number]
@@ -70,7 +72,7 @@ export interface ControlMessage {
   readonly sizeBytes: number
   /** In an acknowledgement of a hello: the path MTU from its sender to the asker; undefined if it is not known. */
   readonly pathMtuBytes?: number | undefined
-  /** What an `ask` or an `introduction` says. */
+  /** What those say that have content ({@link hasContent}). */
   readonly content?: Uint8Array | undefined
 }
 
@@ -119,7 +121,7 @@ export function writeControl(
 }
 
 function hasContent(type: ControlType): boolean {
-  return type === 'ask' || type === 'introduction'
+  return type === 'ask' || type === 'introduction' || type === 'join' || type === 'joined'
 }
 
 /** The bytes after the token. */
@@ -163,7 +165,7 @@ export function isCheck(view: DataView, frame: number, bytes: number, tap: boole
 
 /**
  * Reads a control frame.
- * @param head its first bytes: at least {@link controlFrameBytes}, if it has so many; of an ask or an introduction, all
+ * @param head its first bytes: at least {@link controlFrameBytes}, if it has so many; of one with content, all
  * @param bytes the length of the whole frame
  * @returns undefined if the frame is malformed or of another version
  */

@@ -181,5 +181,6 @@ function makeForwarding(memory: NativeMemory, { plan, relay }: LoopTask, encap: 
   if (!encap.ethernet) return new Router(memory, routes, new Routes(memory, plan.heirs, plan.routeLimit))
   const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
   const storm = new StormLimit(memory, plan.storm)
-  return new Switch(memory, { fdb, addresses: routes, storm, relay })
+  const peers = new PeerTable(memory, plan.peers, plan.peerRows)
+  return new Switch(memory, { fdb, addresses: routes, storm, peers, relay })
 }

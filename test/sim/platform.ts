@@ -78,6 +78,8 @@ export class SimPlatform implements Platform {
         files.set(name, text)
         return true
       },
+      load: (name) => files.get(name),
+      save: (name, text) => void files.set(name, text),
     }
     this.resolver = { lookup: (name, ipv4Only) => dns.lookup(name, ipv4Only) }
   }

@@ -62,7 +62,7 @@ export interface MeshContext {
   readonly addresses: Pick<Addresses, 'ownMac'>
   readonly log: Logger
   readonly faults: Faults
-  /** What a person wants now, without the members. */
+  /** What a person wants now, and whom this host has invited: without those whom others introduce. */
   readonly wanted: () => Settings
   /** Changes the peers to those that are {@link Mesh.membersBeside} the settings. */
   readonly follow: () => Promise<PeerChanges>
@@ -176,7 +176,7 @@ export class Mesh {
     const peer = this.#context.roster.at(row)
     if (peer === undefined) return
     if (type === 'ask') this.#answer(peer, content)
-    else this.#learn(peer, content)
+    else if (type === 'introduction') this.#learn(peer, content)
   }
 
   /** A peer asks for introductions. */
@@ -185,8 +185,7 @@ export class Mesh {
     const ask = readAsk(content)
     const nowMs = this.#context.platform.clock.nowMs()
     // Who is a member is in the settings of this host.
-    if (this.#introducer === undefined || settings.introduced_by !== undefined)
-      this.#count('dropIntroductionUnasked')
+    if (this.#introducer === undefined || !isMember(settings)) this.#count('dropIntroductionUnasked')
     else if (ask === undefined) this.#count('dropControlMalformed')
     else if (!this.#asks.allows(row, nowMs)) this.#count('dropControlFull')
     else {
@@ -219,7 +218,7 @@ export class Mesh {
 
   #isMember(row: number): boolean {
     const peer = this.#context.roster.at(row)
-    return peer !== undefined && peer.settings.introduced_by === undefined
+    return peer !== undefined && isMember(peer.settings)
   }
 
   /** A peer introduces somebody. */
@@ -312,7 +311,7 @@ export class Mesh {
   get #members(): ToldMember[] {
     const { roster, wanted } = this.#context
     const mustBeSigned = wanted().network_key !== undefined
-    const own = roster.all.filter(({ settings }) => settings.introduced_by === undefined)
+    const own = roster.all.filter(({ settings }) => isMember(settings))
     return own.flatMap((peer) => {
       const { settings, endpoint, row, name } = peer
       const record = this.#given.recordOf(settings)
@@ -409,4 +408,9 @@ export class Mesh {
     this.#sentences.add(sentence)
     this.#context.log[level](sentence)
   }
+}
+
+/** Whether this host tells others of it. A client of WireGuard is reached by this host alone. */
+function isMember({ introduced_by, invited = 'member' }: PeerSettings): boolean {
+  return introduced_by === undefined && invited === 'member'
 }

@@ -48,6 +48,8 @@ export interface EndpointContext {
   readonly table: PeerTable
   /** Whether the switch has learnt this MAC address behind a peer. */
   readonly isBehindPeer: (mac: Uint8Array) => boolean
+  /** Whether the workers are not told where it is, and so carry nothing to it or from it. */
+  readonly isClosed?: boolean
 }
 
 /**
@@ -210,7 +212,7 @@ export class PeerEndpoint {
 
   /** Tells the workers. */
   #publish(): void {
-    if (this.#sockaddr === undefined) return
+    if (this.#sockaddr === undefined || this.#context.isClosed) return
     this.#context.table.setAddress(this.#row, this.#sockaddr, this.#local, this.#from !== undefined)
   }
 

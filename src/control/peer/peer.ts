@@ -6,7 +6,7 @@ import { PART } from '../../memory/relay-table.js'
 import { relayNameOf } from '../../noise/relay-name.js'
 import type { ControlMessage } from '../../wire/control.js'
 import type { PathMtu } from '../path-mtu/path-mtu.js'
-import type { PeerStatus } from '../status.js'
+import type { PeerSource, PeerStatus } from '../status.js'
 import type { PeerContext } from './context.js'
 import { LeftPlace } from './left-place.js'
 import { PeerLife, type PeerMoment, type PeerState } from './liveness.js'
@@ -43,7 +43,8 @@ export class Peer implements RosterPeer, LocatedPeer {
     this.#context = context
     const { platform, tables, addresses, log } = context
     const isBehindPeer = (mac: Uint8Array) => addresses.isBehindPeer(mac)
-    this.place = new PeerEndpoint(row, { platform, table: tables.peers, isBehindPeer })
+    const { isClosed } = this
+    this.place = new PeerEndpoint(row, { platform, table: tables.peers, isBehindPeer, isClosed })
     this.#news = new PeerNews({ log, clock: platform.clock }, this)
     this.#path = new PeerPath(context, this)
     this.#roaming = new Roaming(context, this)
@@ -97,7 +98,7 @@ export class Peer implements RosterPeer, LocatedPeer {
   }
 
   get mtuBytes(): number | undefined {
-    return this.#path.mtuBytes
+    return this.isClosed ? undefined : this.#path.mtuBytes
   }
 
   get carriedMtuBytes(): number | undefined {
@@ -124,6 +125,12 @@ export class Peer implements RosterPeer, LocatedPeer {
   /** The frames that went to it and came from it, by all datapaths. */
   get traffic(): { readonly sentFrames: number; readonly receivedFrames: number } {
     return this.#traffic.totals
+  }
+
+  /** Whether only main talks with it: somebody with the line of an invitation, who is no member. */
+  get isClosed(): boolean {
+    const { invited } = this.settings
+    return invited === 'line' || invited === 'spent'
   }
 
   get hasRoamed(): boolean {
@@ -346,6 +353,7 @@ export class Peer implements RosterPeer, LocatedPeer {
       overlay: [...addresses, ...prefixes.map(formatPrefix)],
       introduced_by: this.settings.introduced_by ?? null,
       relayed: relay === undefined ? null : { by: relay.name, why: this.#relayedWhy },
+      source: sourceOf(this.settings),
       ...this.#traffic.status(),
     }
   }
@@ -362,4 +370,10 @@ export class Peer implements RosterPeer, LocatedPeer {
     const asks = privateSide?.peer(this.row)?.asks ?? false
     return { nowMs: platform.clock.nowMs(), ...this.#traffic.totals, asks }
   }
+}
+
+function sourceOf({ introduced_by, invited }: PeerSettings): PeerSource {
+  if (introduced_by !== undefined) return 'introduction'
+  if (invited === undefined) return 'settings'
+  return invited === 'line' || invited === 'spent' ? 'invitation' : 'member'
 }

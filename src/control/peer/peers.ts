@@ -254,8 +254,8 @@ export class Peers {
 
   status(): PeerStatus[] {
     const { faults } = this.#context
-    return this.#settings.peers.flatMap(
-      ({ name }) => faults.run('peer', () => this.#roster.get(name)?.status(), name) ?? [],
+    return this.#settings.peers.flatMap(({ name, invited }) =>
+      invited === 'spent' ? [] : (faults.run('peer', () => this.#roster.get(name)?.status(), name) ?? []),
     )
   }
 

@@ -240,6 +240,17 @@ export class PrivateSide {
     wipe(staticSecret, presharedKey)
   }
 
+  /** Whether {@link check} has nothing against a peer. */
+  isPossible(settings: PeerSettings): boolean {
+    try {
+      this.check(settings, this.#own)
+      return true
+    } catch (error) {
+      if (error instanceof UserError) return false
+      throw error
+    }
+  }
+
   /**
    * Adds a peer. Copies the preshared key and wipes it in the settings. @throws UserError, as {@link check}
    * does

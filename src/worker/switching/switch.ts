@@ -1,5 +1,6 @@
 import type { NativeMemory } from '../../linux/memory.js'
 import { type Fdb, LEARN, type Learning } from '../../memory/fdb.js'
+import type { PeerTable } from '../../memory/peer-table.js'
 import type { Routes } from '../../memory/routes.js'
 import type { StormLimit } from '../../memory/storm-limit.js'
 import { DEVICE, FILTERED, FLOOD, NOT_ALLOWED, STORM } from '../../memory/target.js'
@@ -12,6 +13,7 @@ export interface SwitchOptions {
   /** The peers' configured overlay addresses. */
   readonly addresses: Routes
   readonly storm: StormLimit
+  readonly peers: Pick<PeerTable, 'inUse'>
   /** Whether frames from one peer are passed on to others. */
   readonly relay: boolean
 }
@@ -38,7 +40,8 @@ const VLAN_ID_MASK = 0xfff
  *   destination's port, and the split horizon removes that port. The device does not get the frame, because a
  *   bridge behind it might flood it. If the destination has moved to this side, its first frame from here
  *   corrects the FDB.
- * - A frame from a peer goes nowhere if its source is configured for another peer, or is this device's own.
+ * - A frame from a peer goes nowhere if its source is configured for another peer, or is this device's own. Nor does one
+ *   from a row that is not in use: somebody who may only talk with main.
  * - With relay (a hub) there is no split horizon. The hub passes frames on to other peers, to a known one or to
  *   all, as a switch does. It never sends a frame back to its sender. Two hubs in one network are a loop like
  *   any other.
@@ -89,7 +92,8 @@ export class Switch implements Forwarding {
 
   fromPeer(frame: number, bytes: number, row: number): number {
     if (this.#isLikeLast(frame, row)) return this.#lastTarget
-    const { fdb, storm, relay } = this.#options
+    const { fdb, storm, relay, peers } = this.#options
+    if (!peers.inUse(row)) return NOT_ALLOWED
     const vlan = this.#vlan(frame)
     if (this.#learn(frame, vlan, row) === LEARN.pinned) return NOT_ALLOWED
     if (this.#isGroup(frame)) {

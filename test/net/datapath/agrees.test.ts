@@ -92,7 +92,13 @@ t.test('mode tap: the programs and the switch', async (t) => {
     fdb.pin([at(PINNED.device, DEVICE), at(PINNED.carried, ROW), at(PINNED.others, OTHER_ROW)])
     const table = new MacTable(pathOf(end))
     const storm = new StormLimit(memory, STORMS, () => 1_000_000)
-    const workers = new Switch(memory, { fdb, addresses: new Routes(memory, ROUTES, 8), storm, relay: false })
+    const workers = new Switch(memory, {
+      fdb,
+      addresses: new Routes(memory, ROUTES, 8),
+      storm,
+      peers: { inUse: () => true },
+      relay: false,
+    })
     fc.assert(
       fc.property(frames, ({ direction, seen, from, to, kind }) => {
         for (const [mac, port] of seen) fdb.learn(high(mac), low(mac), port)

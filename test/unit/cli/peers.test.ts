@@ -46,3 +46,12 @@ t.test('peers says who is relayed, by whom and why, and who is direct', async (t
     'no column for nothing',
   )
 })
+
+t.test('whom this host has invited, and who has not come', async (t) => {
+  const peers = [peerOf('alice', { source: 'member' }), peerOf('bob', { source: 'member' }), peerOf('c')]
+  t.ok(lines(reportOf({ peers })).includes('invited by this host: alice, bob'))
+  const peer = peerOf('dave:AbCdEf', { source: 'invitation', endpoint: null, state: 'new' })
+  t.same(complaints(peer, reportOf({ peers: [peer] })), [
+    'it is an invitation, and nobody has joined by it yet',
+  ])
+})

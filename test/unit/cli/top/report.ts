@@ -31,6 +31,7 @@ export function peerOf(name: string, changes: Partial<PeerStatus> = {}): PeerSta
     overlay: [],
     introduced_by: null,
     relayed: null,
+    source: 'settings',
     outbound: { frames: 0, bytes: 0, dropped: 0 },
     inbound: { frames: 0, bytes: 0, dropped: 0 },
     ...changes,

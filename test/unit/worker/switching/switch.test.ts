@@ -17,7 +17,9 @@ import {
   tagged,
 } from '../../../support/hosts/frames.js'
 
-const PEERS = 4
+const PEERS = 5
+/** Its row is not in use. */
+const CLOSED = 4
 const FRAME = 2
 const FDB = 4096
 const ROUTES = FDB + ((fdbBytes(PEERS) + 63) & -64)
@@ -33,7 +35,7 @@ function make(relay = false) {
   fdb.initialise(() => randomInt(2 ** 32))
   const addresses = new Routes(memory, ROUTES, 8)
   const storm = new StormLimit(memory, STORMS, () => 1_000_000)
-  const it = new Switch(memory, { fdb, addresses, storm, relay })
+  const it = new Switch(memory, { fdb, addresses, storm, peers: { inUse: (row) => row !== CLOSED }, relay })
   const put = (bytes: Buffer) => {
     memory.u8.set(bytes, FRAME)
     return bytes.length
@@ -66,6 +68,14 @@ t.test('from the device: everywhere until the destination was seen, then there a
   t.equal(fromDevice(between(mac(1), BROADCAST)), FLOOD)
   t.equal(fromDevice(between(here, mac(1))), FILTERED, 'it has moved to this side')
   t.equal(fromPeer(2, between(mac(2), mac(1))), DEVICE)
+})
+
+t.test('who may only talk with main gets nothing in, and nothing is learnt from it', async (t) => {
+  const { fromDevice, fromPeer, fdb } = make()
+  t.equal(fromPeer(CLOSED, between(mac(1), BROADCAST)), NOT_ALLOWED)
+  t.equal(fromPeer(CLOSED, between(mac(1), here)), NOT_ALLOWED)
+  t.equal(fdb.size, 0)
+  t.equal(fromDevice(between(here, mac(1))), FLOOD)
 })
 
 t.test('groups go everywhere, those of bridges too', async (t) => {

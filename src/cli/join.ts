@@ -1,0 +1,101 @@
+import { existsSync } from 'node:fs'
+import type { Command } from 'commander'
+import { usageError } from '../errors.js'
+import type { Flaw, Invitation } from '../invitation/invitation.js'
+import { findInvitation } from '../invitation/mend.js'
+import { type Joined, joinNetwork } from '../join/join.js'
+import { makeUndumpable } from '../linux/process.js'
+import { stderrColors } from './colors.js'
+import { endIfOutputFails } from './output.js'
+import { startMember } from './start-member.js'
+
+/** Where the unit of systemd looks for settings. */
+const DIRECTORY = '/etc/udptun-fast'
+
+/** Longer than any mail with an invitation. */
+const MAX_CHARACTERS = 256 * 1024
+
+const EXAMPLES = `
+Examples:
+  udptun-fast join --now < invitation.txt     a line that somebody has sent; it may be in a mail
+  udptun-fast join                            asks for the line
+`
+
+interface Flags {
+  readonly network?: string
+  readonly directory: string
+  readonly now?: boolean
+}
+
+export function addJoin(program: Command): void {
+  program
+    .command('join')
+    .summary('become a member of a network by an invitation')
+    .description(
+      'Reads the line of an invitation (udptun-fast invite), makes a key for this host, tells its public part to the introducer, and writes a file of settings. If it ends early, do it again with the same line.',
+    )
+    .argument('[line]', 'the line; better give it on standard input, because other users see arguments')
+    .option('--network <name>', 'what the network is called here (default: as the introducer calls it)')
+    .option('--directory <directory>', 'where the files are written', DIRECTORY)
+    .option('--now', 'start it, too: by systemd if that is here, or else in the background')
+    .addHelpText('after', EXAMPLES)
+    .action(join)
+}
+
+async function join(line: string | undefined, flags: Flags): Promise<void> {
+  makeUndumpable()
+  endIfOutputFails()
+  const tell = (text: string) => process.stderr.write(`${stderrColors.yellow('udptun-fast:')} ${text}\n`)
+  if (line !== undefined)
+    tell(
+      'other users of this host may have seen the line, because it was an argument; standard input is better',
+    )
+  const invitation = invitationIn(line ?? (await standardInput()))
+  const { network, directory } = flags
+  const joined = await joinNetwork({ invitation, directory, network })
+  for (const key of [invitation.privateKey, invitation.presharedKey]) key.fill(0)
+  for (const text of explain(joined, directory, flags.now === true)) process.stdout.write(`${text}\n`)
+  if (flags.now === true) process.stdout.write(`${await startMember(joined, directory === DIRECTORY)}\n`)
+}
+
+async function standardInput(): Promise<string> {
+  if (process.stdin.isTTY) process.stderr.write('The line of the invitation: ')
+  let text = ''
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk
+    // A person at a terminal does not end the input.
+    if (process.stdin.isTTY && typeof findInvitation(text) !== 'string') break
+    if (text.length > MAX_CHARACTERS) break
+  }
+  return text
+}
+
+const FLAWS: Readonly<Record<Flaw, string>> = {
+  none: 'there is no invitation in what was given; it is one line that begins with udptun. and that udptun-fast invite has printed',
+  cut: 'the line of this invitation is cut: its end is missing; copy all of it, or ask for another one',
+  mangled:
+    'the line of this invitation has been changed on the way, such as by a mail program; send it again as plain text or as a file',
+  version: 'this invitation was made by another version of udptun-fast; bring both hosts to the same one',
+}
+
+/** @throws UserError (exit code 2) with what is wrong */
+export function invitationIn(text: string): Invitation {
+  const found = findInvitation(text)
+  if (typeof found === 'string') throw usageError(FLAWS[found])
+  return found
+}
+
+export function explain(joined: Joined, directory: string, starts: boolean): string[] {
+  const { name, network, introducer, path, addresses, isKept } = joined
+  const start =
+    directory === DIRECTORY && existsSync('/run/systemd/system')
+      ? `systemctl enable --now udptun-fast@${network}`
+      : `udptun-fast start --config ${path}`
+  return [
+    `This host is ${name}, a member of ${network} (${introducer}), with ${addresses.join(', ') || 'no address of its own'}.`,
+    isKept
+      ? `${path} was there before and was not written by join, so it is as it was.`
+      : `Its settings are in ${path}.`,
+    ...(starts ? [] : [`Start it with: ${start}`]),
+  ]
+}

@@ -1,0 +1,217 @@
+import { MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
+import { UserError } from '../../errors.js'
+import { readJoin, type Verdict, writeJoined } from '../../invitation/answer.js'
+import { formatKey } from '../../key-text.js'
+import { Rates } from '../../rates.js'
+import type { ControlMessage } from '../../wire/control.js'
+import { PUBLIC_KEY_BYTES } from '../../wire/wireguard.js'
+import type { Peer } from '../peer/peer.js'
+import { admit, heard, isOpen, type Member, tidied, without } from './book.js'
+import type { MembersContext } from './context.js'
+import { type InviteReport, Inviter } from './inviter.js'
+import { MembersFile } from './members-file.js'
+import { addressIn, overlayOf } from './overlay.js'
+import { peersOf } from './peers-of.js'
+import { inviteRequestOf } from './request.js'
+
+/** How often one newcomer is answered in a second, and in one burst. It asks once a second. */
+const JOINS_PER_SECOND = 5
+const JOINS_BURST = 10
+
+/** When a member was heard is written so often at the most. */
+const SEEN_MS = 600_000
+
+/** An introducer's part in invitations: makes them, admits newcomers, and keeps who the members are. */
+export class Members {
+  readonly #context: MembersContext
+  readonly #file: MembersFile
+  readonly #inviter: Inviter
+  readonly #joins: Rates
+  readonly #told = new Set<string>()
+
+  constructor(context: MembersContext) {
+    this.#context = context
+    const { platform, privateSide, tables, channel, log } = context
+    this.#file = new MembersFile(platform.state, () => privateSide.own?.publicKey)
+    if (this.#file.trouble !== undefined) log.error(this.#file.trouble)
+    this.#inviter = new Inviter({ ...context, file: this.#file })
+    this.#joins = new Rates(tables.peers.rows, JOINS_PER_SECOND, JOINS_BURST)
+    channel.onMessage((row, message) => this.#hear(row, message))
+  }
+
+  /** The peers beside those of `settings`: the members, and those who may become some. */
+  peersBeside(settings: Settings): PeerSettings[] {
+    const nowMs = this.#context.platform.clock.unixMs()
+    const { peers, refused } = peersOf(this.#file.book, settings, (line) => isOpen(line, nowMs))
+    for (const sentence of refused) this.#say(sentence)
+    return peers.slice(0, MAX_PEERS - settings.peers.length)
+  }
+
+  /** Must be called when the tunnel is up: the members come back. */
+  async begin(): Promise<void> {
+    const { members, lines } = this.#file.book
+    if (members.length + lines.length > 0) await this.#follow()
+  }
+
+  /** @throws UserError; nothing has changed then */
+  async invite(request: Readonly<Record<string, unknown>>): Promise<InviteReport> {
+    const report = this.#inviter.invite(inviteRequestOf(request))
+    await this.#follow()
+    this.#context.log.info(
+      { name: report.name, until: report.until },
+      `invited ${report.name}, until ${report.until}`,
+    )
+    return report
+  }
+
+  /** Takes a member out, and what was to invite it. @throws UserError; nothing has changed then */
+  async remove(name: string): Promise<{ removed: string }> {
+    const { log, wanted } = this.#context
+    const book = without(this.#file.book, name)
+    if (book === undefined) {
+      if (wanted().peers.some((it) => it.name === name))
+        throw new UserError(`${name} is in the settings of this host; take it out of the file, and reload`)
+      const names = this.#file.book.members.map((it) => it.name).join(', ')
+      throw new UserError(
+        `there is no member ${name} that this host has invited; ${names === '' ? 'there is none' : `there are: ${names}`}`,
+      )
+    }
+    this.#file.change(book)
+    await this.#follow()
+    log.info({ name }, `removed ${name}`)
+    return { removed: name }
+  }
+
+  /** What is known of a member beside what is known of any peer, by its public key in base64. */
+  of(publicKey: string): Member | undefined {
+    return this.#file.book.members.find((it) => it.publicKey === publicKey)
+  }
+
+  /** Must be called once a second. */
+  tick(): void {
+    const { book } = this.#file
+    const nowMs = this.#context.platform.clock.unixMs()
+    const seen = this.#seen(nowMs)
+    const next = tidied(seen.size === 0 ? book : heard(book, seen), nowMs)
+    if (next === book) return
+    try {
+      this.#file.change(next)
+    } catch (error) {
+      this.#say((error as Error).message)
+      return
+    }
+    this.#follow().catch((error) => {
+      // The tunnel stops.
+      if (!(error instanceof UserError)) this.#context.faults.take('members', error)
+    })
+  }
+
+  /** When members were heard, of those of whom that is to be written now. */
+  #seen(nowMs: number): Map<string, number> {
+    const { roster, privateSide, platform } = this.#context
+    const seen = new Map<string, number>()
+    for (const { row, settings } of roster.all) {
+      const { invited, public_key } = settings
+      if (public_key === undefined || (invited !== 'member' && invited !== 'client')) continue
+      const key = formatKey(public_key)
+      const session = privateSide.peer(row)
+      const before = this.of(key)?.seenMs ?? Number.NEGATIVE_INFINITY
+      if (!session?.hasKeypair || session.handshakeMs === undefined) continue
+      const heardMs = nowMs - (platform.clock.bootMs() - session.handshakeMs)
+      if (heardMs - before >= SEEN_MS) seen.set(key, Math.round(heardMs))
+    }
+    return seen
+  }
+
+  #hear(row: number, { type, content }: ControlMessage): void {
+    if (type !== 'join' || content === undefined) return
+    const { roster, tables, platform } = this.#context
+    const peer = roster.at(row)
+    const { own } = tables.counters
+    const publicKey = readJoin(content)
+    const invited = peer?.settings.invited
+    if (peer === undefined || (invited !== 'line' && invited !== 'spent')) own.count('dropJoinRefused')
+    else if (publicKey === undefined) own.count('dropControlMalformed')
+    else if (!this.#joins.allows(row, platform.clock.nowMs())) own.count('dropControlFull')
+    else void this.#admit(peer, publicKey)
+  }
+
+  /** A newcomer tells its public key. It is answered when it is a member, so that its handshake is known then. */
+  async #admit(peer: Peer, publicKey: Uint8Array): Promise<void> {
+    const { roster, channel, tables, faults } = this.#context
+    try {
+      const { verdict, member, isNew } = this.#examine(peer, publicKey)
+      if (isNew) await this.#follow()
+      if (roster.at(peer.row) !== peer) return
+      if (verdict !== 'member') tables.counters.own.count('dropJoinRefused')
+      const content = writeJoined(
+        verdict === 'member' && member !== undefined
+          ? { verdict, membership: this.#membershipOf(member) }
+          : { verdict: verdict === 'member' ? 'refused' : verdict },
+      )
+      channel.send(peer.row, {
+        type: 'joined',
+        token: channel.newToken(),
+        sizeBytes: content.length,
+        content,
+      })
+    } catch (error) {
+      // The tunnel stops.
+      if (!(error instanceof UserError)) faults.take('members', error, peer.name)
+    }
+  }
+
+  #examine(peer: Peer, publicKey: Uint8Array) {
+    const { platform, log } = this.#context
+    const before = this.#file.book
+    const lineKey = formatKey(peer.settings.public_key ?? new Uint8Array(PUBLIC_KEY_BYTES))
+    const key = formatKey(publicKey)
+    const psk = formatKey(platform.random(PUBLIC_KEY_BYTES))
+    const { verdict, book, member } = admit(before, lineKey, key, psk, platform.clock.unixMs())
+    const isNew = book !== before
+    const no = (why: Verdict) => ({ verdict: why, member: undefined, isNew: false })
+    if (isNew && !this.#isFree(publicKey, peer)) return no('refused')
+    if (isNew) {
+      try {
+        this.#file.change(book)
+      } catch (error) {
+        this.#say((error as Error).message)
+        return no('unable')
+      }
+      log.info({ name: member?.name, public_key: key }, `${member?.name} has joined, with the key ${key}`)
+    }
+    return { verdict, member, isNew }
+  }
+
+  /** Whether a newcomer may have this key: nobody has it, and somebody can. */
+  #isFree(publicKey: Uint8Array, { settings }: Peer): boolean {
+    const { roster, privateSide } = this.#context
+    const public_key = Buffer.from(publicKey)
+    if (roster.all.some((it) => it.settings.public_key?.equals(public_key))) return false
+    return privateSide.isPossible({ ...settings, public_key, preshared_key_file: undefined })
+  }
+
+  #membershipOf({ presharedKey, addresses }: Member) {
+    const { local } = this.#context.settings
+    return {
+      presharedKey: Buffer.from(presharedKey, 'base64'),
+      addresses: addresses.map((it) => addressIn(it, local)),
+      introducer: local,
+      networks: overlayOf(local),
+    }
+  }
+
+  /** @throws UserError when the tunnel stops */
+  async #follow(): Promise<void> {
+    const { follow, onPeers } = this.#context
+    await follow()
+    onPeers()
+  }
+
+  /** Logs a sentence once. */
+  #say(sentence: string): void {
+    if (this.#told.has(sentence)) return
+    this.#told.add(sentence)
+    this.#context.log.warn(sentence)
+  }
+}

@@ -1,0 +1,57 @@
+import { networksOf } from '../../config/told-networks.js'
+import { addressBits, formatPrefix, type Network } from '../../config/values.js'
+import { formatKey } from '../../key-text.js'
+import type { Peer } from '../peer/peer.js'
+import type { PeerSource } from '../status.js'
+import type { Member } from './book.js'
+
+/** A host of the network, as `udptun-fast members` shows it. */
+export interface MemberReport {
+  readonly name: string
+  readonly source: PeerSource
+  readonly addresses: readonly string[]
+  /** In base64; null in a tunnel without keys. */
+  readonly public_key: string | null
+  /** In ISO 8601; null if that is not known here. */
+  readonly joined: string | null
+  readonly seen: string | null
+  /** Of a client of WireGuard that has not come yet: until when it must. */
+  readonly until: string | null
+  /** `direct`: there is a session with it; `away`: there is none. */
+  readonly way: 'direct' | 'away'
+}
+
+/** @param of what this host has written down of a member, by its public key */
+export function reportMembers(
+  peers: readonly Peer[],
+  of: (key: string) => Member | undefined,
+  nowMs: number,
+): MemberReport[] {
+  const members = peers.filter(({ settings }) => settings.invited !== 'line' && settings.invited !== 'spent')
+  return members.map((peer) => {
+    const { name, heard_s, source, privacy } = peer.status()
+    const { public_key } = peer.settings
+    const key = public_key === undefined ? null : formatKey(public_key)
+    const known = key === null ? undefined : of(key)
+    const seenMs = heard_s === null ? known?.seenMs : nowMs - heard_s * 1000
+    return {
+      name,
+      source,
+      addresses: networksOf(peer.settings).map(textOf),
+      public_key: key,
+      joined: timeOf(known?.joinedMs),
+      seen: timeOf(seenMs),
+      until: timeOf(known?.untilMs),
+      way: peer.state === 'up' && privacy?.handshake_s !== null ? 'direct' : 'away',
+    }
+  })
+}
+
+function textOf(network: Network): string {
+  const bits = addressBits(network.address.includes(':') ? 'ipv6' : 'ipv4')
+  return network.prefixLength === bits ? network.address : formatPrefix(network)
+}
+
+function timeOf(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString()
+}

@@ -1,0 +1,57 @@
+import { parsePeerAddress, parseRemote, type Remote } from '../../config/values.js'
+import { usageError } from '../../errors.js'
+
+/** What `udptun-fast invite` asks for. */
+export interface InviteRequest {
+  readonly name: string
+  /** Those that the newcomer gets; empty: the next free ones. */
+  readonly addresses: readonly string[]
+  readonly hours: number
+  /** Where the newcomer finds this host; empty: where this host believes to be. */
+  readonly endpoints: readonly Remote[]
+  /** Whether it is for a client of WireGuard. */
+  readonly wireguard: boolean
+}
+
+const MOST_HOURS = 24 * 365
+
+/** A host's name in DNS (RFC 1123, section 2.1), and no dot: it may become one. */
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
+
+/** @throws UserError */
+export function inviteRequestOf(request: Readonly<Record<string, unknown>>): InviteRequest {
+  const { name, addresses = [], hours = 24, endpoints = [], wireguard = false } = request
+  return {
+    name: memberNameOf(name),
+    addresses: listOf(addresses, parsePeerAddress),
+    hours: hoursOf(hours),
+    endpoints: listOf(endpoints, parseRemote),
+    wireguard: wireguard === true,
+  }
+}
+
+/** @throws UserError */
+export function memberNameOf(name: unknown): string {
+  const text = String(name)
+  if (!LABEL.test(text) || text.toLowerCase() === 'localhost')
+    throw usageError(
+      `"${text}" is not a member's name; use 1 to 63 letters, digits and hyphens, such as alice, and not localhost`,
+    )
+  return text
+}
+
+function hoursOf(hours: unknown): number {
+  const number = Number(hours)
+  if (!(number > 0 && number <= MOST_HOURS))
+    throw usageError(`"${hours}" is not a time; give hours, from a part of one to ${MOST_HOURS}`)
+  return number
+}
+
+function listOf<T>(list: unknown, parse: (text: string) => T): T[] {
+  try {
+    return (Array.isArray(list) ? list : [list]).map((it) => parse(String(it)))
+  } catch (error) {
+    if (error instanceof RangeError) throw usageError(error.message)
+    throw error
+  }
+}

@@ -1,0 +1,159 @@
+import { randomFillSync } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join as path, resolve } from 'node:path'
+import { readKeyFile } from '../config/key-file.js'
+import { formatPrefix, parsePublicKey } from '../config/values.js'
+import { readConfigFile } from '../config/yaml-file.js'
+import { UserError, usageError } from '../errors.js'
+import type { Verdict } from '../invitation/answer.js'
+import type { Invitation } from '../invitation/invitation.js'
+import { secretBytes, secretKeyLine } from '../key-text.js'
+import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
+import { removeHalf, writeWhole } from './new-file.js'
+import { settingsFile } from './settings-file.js'
+import { tellIntroducer, timeOf, WITHIN_MS } from './tell.js'
+
+export interface JoinOptions {
+  readonly invitation: Invitation
+  /** Where the files are written. */
+  readonly directory: string
+  /** The name of the network on this host; undefined: as the introducer calls it. */
+  readonly network: string | undefined
+  readonly withinMs?: number
+}
+
+export interface Joined {
+  readonly network: string
+  readonly name: string
+  readonly introducer: string
+  /** The file of settings. */
+  readonly path: string
+  readonly addresses: readonly string[]
+  /** Whether the file was there, with other settings of the same network, and is as it was. */
+  readonly isKept: boolean
+}
+
+/** It is the name of files, and of a unit for systemd. */
+const NETWORK = /^[a-z0-9][a-z0-9_-]{0,31}$/i
+
+/** How files begin that this program may write again. */
+const MARK = '# Written by udptun-fast join'
+
+/**
+ * Makes this host a member: its key is on the disk before it is told, and its settings are written when it is a member. So
+ * whenever this ends early, it can be done again with the same line.
+ * @throws UserError
+ */
+export async function joinNetwork(options: JoinOptions): Promise<Joined> {
+  const { invitation, directory, withinMs = WITHIN_MS } = options
+  const network = options.network ?? invitation.network
+  if (!NETWORK.test(network))
+    throw usageError(
+      `"${network}" is not a name for files here; give another one with --network, of letters, digits and hyphens`,
+    )
+  const file = (name: string) => path(resolve(directory), name)
+  const settings = file(`${network}.yaml`)
+  const before = settingsOf(settings, invitation)
+  const keyFile = before?.keyFile ?? file(`${network}.key`)
+  const presharedKeyFile = file(`${network}.psk`)
+  return await orRefused(async () => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const publicKey = ownKey(keyFile)
+    const { answer, endpoint } = await tellIntroducer(invitation, publicKey, withinMs)
+    if (answer.verdict !== 'member') throw new UserError(refusal(answer.verdict, invitation, network))
+    const { membership } = answer
+    const text = settingsFile({ invitation, membership, endpoint, network, keyFile, presharedKeyFile })
+    const isKept = before !== undefined && !before.text.startsWith(MARK)
+    if (!isKept) {
+      const line = secretKeyLine(membership.presharedKey)
+      writeWhole(presharedKeyFile, line, true)
+      line.fill(0)
+      writeWhole(settings, text, before !== undefined)
+    }
+    const { name, introducer } = invitation
+    return {
+      network,
+      name,
+      introducer,
+      path: settings,
+      addresses: membership.addresses.map(formatPrefix),
+      isKept,
+    }
+  }, directory)
+}
+
+/** The settings that are there already, of the same network. @throws UserError if they are of another one */
+function settingsOf(file: string, { publicKey, introducer }: Invitation) {
+  if (!existsSync(file)) return undefined
+  const text = readFileSync(file, 'utf8')
+  const { peers = [], private_key_file } = readConfigFile(file).values
+  const keys = (Array.isArray(peers) ? peers : []).map((peer: unknown) => Object(peer).public_key)
+  if (!keys.some((key) => isKey(key, publicKey)))
+    throw new UserError(
+      `${file} is there, and is of another network: ${introducer} is no peer in it; give this network another name here with --network`,
+    )
+  return { text, keyFile: typeof private_key_file === 'string' ? private_key_file : undefined }
+}
+
+function isKey(text: unknown, key: Uint8Array): boolean {
+  try {
+    return parsePublicKey(String(text)).equals(key)
+  } catch {
+    return false
+  }
+}
+
+/** This host's public key. Its private one is made if it is not there, and is never written over. */
+function ownKey(file: string): Buffer {
+  removeHalf(file)
+  if (!existsSync(file)) {
+    const random = randomFillSync(secretBytes(32))
+    const key = clampPrivateKey(random)
+    const line = secretKeyLine(key)
+    try {
+      writeWhole(file, line, false)
+    } catch (error) {
+      // Another one has just made it.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    } finally {
+      for (const bytes of [random, key, line]) bytes.fill(0)
+    }
+  }
+  try {
+    const secret = readKeyFile(file)
+    const publicKey = derivePublicKey(secret.reveal())
+    secret.wipe()
+    return publicKey
+  } catch (error) {
+    if (error instanceof RangeError) throw new UserError(`the key of this host: ${error.message}`)
+    throw error
+  }
+}
+
+function refusal(verdict: Exclude<Verdict, 'member'>, invitation: Invitation, network: string): string {
+  const { introducer, untilS, name } = invitation
+  const another = `ask there for another one: udptun-fast invite ${name}`
+  switch (verdict) {
+    case 'used':
+      return `this line was used before, by a host with another key than ${network} has here; ${another}`
+    case 'expired':
+      return `this line has expired at ${timeOf(untilS)}, says ${introducer}; ${another}`
+    case 'withdrawn':
+      return `this line is good no more: ${introducer} has taken ${name} out, or made another line for it; ${another}`
+    case 'refused':
+      return `${introducer} knows the key of this host already, as that of another member; leave out that one, or join with another key`
+    case 'unable':
+      return `${introducer} cannot keep a new member now, and its log says why; try again later with the same line`
+  }
+}
+
+/** An error of the file system in a sentence. */
+async function orRefused<T>(work: () => Promise<T>, directory: string): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const { code, path: file = directory, syscall } = error as NodeJS.ErrnoException
+    if (error instanceof UserError || syscall === undefined) throw error
+    throw new UserError(`${file} cannot be written (${code}); run as root, or give another --directory`)
+  }
+}

@@ -1,0 +1,75 @@
+import { createSocket, type Socket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
+import { formatEndpoint, isAddress, type Remote } from '../config/values.js'
+
+/** A place of the introducer: an address and a port, as bytes for the handshake's code. */
+const encode = (address: string, port: number) => Buffer.from(JSON.stringify([address, port]))
+
+function decode(place: Uint8Array): [address: string, port: number] {
+  return JSON.parse(Buffer.from(place).toString())
+}
+
+export function textOf(place: Uint8Array): string {
+  const [address, port] = decode(place)
+  return formatEndpoint({ address, port })
+}
+
+export function remoteOf(place: Uint8Array): Remote {
+  const [host, port] = decode(place)
+  return { host, port }
+}
+
+/** Where these endpoints are. @returns also why some are not found */
+export async function placesOf(
+  endpoints: readonly Remote[],
+): Promise<{ places: Buffer[]; unknown: string[] }> {
+  const unknown: string[] = []
+  const all = await Promise.all(
+    endpoints.map(async ({ host, port }) => {
+      if (isAddress(host)) return [encode(host, port)]
+      try {
+        return (await lookup(host, { all: true })).map(({ address }) => encode(address, port))
+      } catch (error) {
+        unknown.push(`${host} (${(error as NodeJS.ErrnoException).code})`)
+        return []
+      }
+    }),
+  )
+  return { places: all.flat(), unknown }
+}
+
+/** A socket for each family. */
+export class Sockets {
+  readonly #sockets = new Map<'udp4' | 'udp6', Socket>()
+  readonly #onMessage: (message: Buffer, source: Buffer) => void
+  /** Why the last datagram was not sent. */
+  trouble: string | undefined
+
+  constructor(onMessage: (message: Buffer, source: Buffer) => void) {
+    this.#onMessage = onMessage
+  }
+
+  send(message: Uint8Array, place: Uint8Array): void {
+    const [address, port] = decode(place)
+    this.#for(address.includes(':') ? 'udp6' : 'udp4').send(message, port, address, (error) => {
+      if (error !== null) this.trouble = (error as NodeJS.ErrnoException).code ?? error.message
+    })
+  }
+
+  close(): void {
+    for (const socket of this.#sockets.values()) socket.close()
+    this.#sockets.clear()
+  }
+
+  #for(type: 'udp4' | 'udp6'): Socket {
+    const before = this.#sockets.get(type)
+    if (before !== undefined) return before
+    const socket = createSocket(type)
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.trouble = error.code ?? error.message
+    })
+    socket.on('message', (message, { address, port }) => this.#onMessage(message, encode(address, port)))
+    this.#sockets.set(type, socket)
+    return socket
+  }
+}
