@@ -49,6 +49,7 @@ for (const mode of ['tun', 'tap'] as const)
       const { peers } = await running[0].status('office')
       return peers.some((it) => it.name === 'bob' && it.source === 'introduction' && it.state === 'up')
     })
+    await until('both are seen', async () => (await members(hubHost)).every(({ way }) => way === 'direct'))
     const all = await members(hubHost)
     t.match(
       all.map(({ name, source, way, addresses }) => ({ name, source, way, addresses })),
@@ -156,9 +157,8 @@ t.test('a client of WireGuard, by the file that it gets', async (t) => {
   await ok(phone, 'wg', 'setconf', client.device, wg)
   await untilPing(phone, '10.9.0.1', 20_000)
   await untilPing(hubHost, '10.9.0.7', 20_000)
-  t.match(await members(hubHost), [
-    { name: 'phone', addresses: ['10.9.0.7'], source: 'member', way: 'direct' },
-  ])
+  await until('it is seen', async () => (await members(hubHost))[0].way === 'direct')
+  t.match(await members(hubHost), [{ name: 'phone', addresses: ['10.9.0.7'], source: 'member' }])
   await until('it stays', async () => (await members(hubHost))[0].until === null)
   await hub.stop()
 })
