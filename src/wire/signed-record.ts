@@ -24,7 +24,7 @@ const DOMAIN = Buffer.from('udptun-fast member record\0', 'latin1')
 const KEY_BYTES = 32
 export const SIGNATURE_BYTES = 64
 
-/** The longest record, signature included. With four endpoints of IPv6 it fits into an introduction. */
+/** The longest record, signature included. With three endpoints of IPv6 and a MAC it fits into an introduction. */
 export const MAX_RECORD_BYTES = 360
 
 /** Serial numbers are exact as numbers of JavaScript. */
