@@ -6,7 +6,7 @@ import type { NatBehaviour } from './nat.js'
 
 /** The aim for a direct way. */
 const DIRECT_MS = 2_000
-const DIRECT_WITH_LOSS_MS = 15_000
+const DIRECT_WITH_LOSS_MS = 20_000
 
 const promise = promises(HEADS.behaviours)
 

@@ -39,13 +39,12 @@ interface Asked extends MappingNeed {
 /** Has the router on the way to the introducer make a mapping, while one is needed, and removes it at the end. */
 export class Mapping {
   readonly #context: MappingContext
-  readonly #nonce: Uint8Array
+  #nonce: Uint8Array | undefined
   readonly #said = new Set<string>()
   #asked: Asked | undefined
 
   constructor(context: MappingContext) {
     this.#context = context
-    this.#nonce = context.platform.random(NONCE_BYTES)
   }
 
   /** Where this host is reached from outside, as the router says. */
@@ -73,6 +72,7 @@ export class Mapping {
     // The socket of an address that this host does not have any more is of no use.
     if (!isSame) this.#begin(need)
     else if (asked !== undefined && source !== undefined) {
+      this.#nonce ??= this.#context.platform.random(NONCE_BYTES)
       asked.mapper ??= new PortMapper({ address: source, port: asked.port }, this.#nonce)
       for (const bytes of asked.mapper.tick(nowMs)) asked.socket.send(bytes)
       this.#say(asked, asked.mapper)
