@@ -17,9 +17,9 @@ const ORDER: readonly Need[] = ['waits', 'computes', 'alone']
 
 const SUITES = {
   net: { need: 'waits', timeoutSeconds: 300 },
-  unit: { need: 'computes', timeoutSeconds: 120 },
-  sim: { need: 'computes', timeoutSeconds: 180 },
-  nat: { need: 'alone', timeoutSeconds: 600 },
+  unit: { need: 'computes', timeoutSeconds: 300 },
+  sim: { need: 'computes', timeoutSeconds: 600 },
+  nat: { need: 'waits', timeoutSeconds: 600 },
   wg: { need: 'waits', timeoutSeconds: 300 },
   docs: { need: 'waits', timeoutSeconds: 300 },
   service: { need: 'alone', timeoutSeconds: 600 },
