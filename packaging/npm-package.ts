@@ -18,11 +18,20 @@ export function namesHolder(line: string): boolean {
   return /^\s*(copyright\b.*(\d{4}|\(c\)|©)|(\(c\)|©)\s*(copyright\s*)?\d{4})/i.test(line)
 }
 
+/** Of a choice, such as "(MIT OR Apache-2.0)", this project takes the MIT licence. */
+function takenOf(license: string): string {
+  return /^\(?MIT OR /.test(license) || / OR MIT\)?$/.test(license) ? 'MIT' : license
+}
+
 /** @param folder of an unpacked package */
 export function readNpmPackage(folder: string): NpmPackage {
   const { name, version, license, author } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
   if (typeof license !== 'string') throw new Error(`${name} does not say what its licence is`)
-  const file = readdirSync(folder).find((it) => /^(licen[cs]e|copying)(\.\w+)?$/i.test(it))
+  const taken = takenOf(license)
+  const files = readdirSync(folder)
+  const file =
+    (taken === license ? undefined : files.find((it) => it.toUpperCase() === `LICENSE-${taken}`)) ??
+    files.find((it) => /^(licen[cs]e|copying)(\.\w+)?$/i.test(it))
   const text = file === undefined ? undefined : readFileSync(join(folder, file), 'utf8')
   const lines = (text ?? '').split('\n').map((line) => line.trim())
   const holders = lines
@@ -33,7 +42,7 @@ export function readNpmPackage(folder: string): NpmPackage {
   return {
     name,
     version,
-    license,
+    license: taken,
     text,
     holders: holders.length > 0 ? holders : [writer ?? `the authors of ${name}`],
   }
