@@ -282,8 +282,6 @@ export interface Network {
   wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string): Way
   /** Whether what other programs send to an address leaves by the tunnel's device. @throws KernelError */
   leavesByDevice(address: string): boolean
-  /** The addresses of this host on the underlay that are good beyond their link, in the kernel's order. @throws KernelError */
-  globalAddresses(): readonly string[]
   /** The addresses of an interface; undefined if there is none of that name. @throws KernelError */
   addressesOf(name: string): readonly HostAddress[] | undefined
   /**

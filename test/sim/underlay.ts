@@ -106,10 +106,6 @@ export class SimUnderlay implements Network {
     return kind === 'inside' ? { kind, underlay, inwards: DEVICE } : { kind, underlay }
   }
 
-  globalAddresses(): readonly string[] {
-    return this.#attachment.addresses
-  }
-
   addressesOf(name: string): readonly HostAddress[] | undefined {
     if (name !== INTERFACE) return undefined
     const common = { ready: true, global: true, deprecated: false, secondary: false }

@@ -52,18 +52,3 @@ function hostAddress({ index, address, flags, scope }: InterfaceAddress): HostAd
     secondary: has(IFA_F_SECONDARY),
   }
 }
-
-/** All addresses of this host that are good beyond their link, and do not go soon. @param without an interface */
-export function globalAddresses(netlink: Netlink, without: number | undefined): string[] {
-  const unready = IFA_F_DADFAILED | IFA_F_TENTATIVE | IFA_F_DEPRECATED
-  return listAddresses(netlink)
-    .filter(
-      ({ index, flags, scope }) =>
-        index !== without && scope === RT_SCOPE_UNIVERSE && (flags & unready) === 0,
-    )
-    .map(({ address }) => address)
-    .filter((address) => !NOT_GLOBAL.includes(ipaddr.parse(address).range()))
-}
-
-/** With ipaddr.js's names. */
-const NOT_GLOBAL: readonly string[] = ['loopback', 'linkLocal', 'unspecified']

@@ -5,7 +5,7 @@ import { rootQdiscs } from '../../linux/qdisc.js'
 import type { DataSocket, HostAddress, InterfaceDrops, Network } from '../platform.js'
 import type { DevicePlace } from './device-place.js'
 import { openGateway } from './gateway-socket.js'
-import { addressesOf, globalAddresses, ownAddresses } from './host-addresses.js'
+import { addressesOf, ownAddresses } from './host-addresses.js'
 import { IcmpErrorSockets } from './icmp-error-sockets.js'
 import { probingWith } from './probing.js'
 import { wayTo } from './way-to.js'
@@ -64,10 +64,6 @@ export class LinuxNetwork implements Network {
   /** The index of the tunnel's device, if it is in this program's own network namespace. */
   get #indexHere(): number | undefined {
     return this.#device?.place.elsewhere === undefined ? this.#device?.index : undefined
-  }
-
-  globalAddresses(): readonly string[] {
-    return globalAddresses(this.#netlink, this.#indexHere)
   }
 
   changed(): boolean {

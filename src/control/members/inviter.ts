@@ -15,6 +15,7 @@ import { formatKey } from '../../key-text.js'
 import { AF_INET6 } from '../../linux/constants.js'
 import { clampPrivateKey, derivePublicKey } from '../../noise/keys.js'
 import { PUBLIC_KEY_BYTES } from '../../wire/wireguard.js'
+import type { HostAddress } from '../platform.js'
 import { isOpen, withLine, withMember } from './book.js'
 import type { MembersContext } from './context.js'
 import { freeAddress } from './free-address.js'
@@ -184,7 +185,14 @@ export class Inviter {
     const { address: bound, port } = platform.socket.local
     if (endpoints.length > 0) return endpoints.slice(0, MAX_ENDPOINTS)
     const isAny = ipaddr.parse(bound.split('%')[0]).range() === 'unspecified'
-    const all = isAny ? platform.network.globalAddresses() : [bound.split('%')[0]]
+    // What is good beyond its link, and does not go soon.
+    const lasting = ({ global, ready, deprecated }: HostAddress) => global && ready && !deprecated
+    const all = isAny
+      ? platform.network
+          .ownAddresses()
+          .filter(lasting)
+          .map(({ address }) => address)
+      : [bound.split('%')[0]]
     const some = all.filter(
       (address) =>
         (platform.socket.family === AF_INET6 || !address.includes(':')) &&
