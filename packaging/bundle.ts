@@ -7,7 +7,7 @@
  * licences of both kinds.
  */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { build } from 'esbuild'
 import { readNpmPackage } from './npm-package.js'
 
@@ -16,8 +16,14 @@ const TO = 'dist/program'
 
 /** What people start. */
 const COMMANDS = ['cli/main.js', 'cli/wg.js']
-/** What is loaded by its name (src/package/files.ts). All are one folder deep, as the shared files are. */
-const LOADED = ['worker/worker.js', 'demo/leash.js', 'demo/ping.js', 'demo/tcp.js']
+/** The command `start`. */
+const TUNNEL = 'cli/tunnel-program.js'
+/**
+ * What is bundled together. All files of a group share chunks, so that each loads only what it needs, but the more there
+ * are in a group, the more chunks each of them loads. What a start loads is therefore bundled twice: once for it, and
+ * once for all others. All are one folder deep, as the chunks are, and some are loaded by name (src/package/files.ts).
+ */
+const GROUPS = [[...COMMANDS, 'demo/leash.js', 'demo/ping.js', 'demo/tcp.js'], [TUNNEL], ['worker/worker.js']]
 const DATA = ['offload/bytes.wasm']
 
 /** Packages that are CommonJS call `require` for modules of Node.js, which an ES module lacks. */
@@ -27,28 +33,13 @@ const REQUIRE =
 const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 rmSync(TO, { recursive: true, force: true })
-const { metafile } = await build({
-  entryPoints: [...COMMANDS, ...LOADED].map((entry) => join(FROM, entry)),
-  outbase: FROM,
-  outdir: TO,
-  chunkNames: 'shared/[name]-[hash]',
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20',
-  external: Object.keys(dependencies),
-  banner: { js: REQUIRE },
-  sourcemap: true,
-  metafile: true,
-  logLevel: 'warning',
-})
+const bundled = await Promise.all(GROUPS.map(bundle))
 for (const name of DATA) {
   mkdirSync(dirname(join(TO, name)), { recursive: true })
   copyFileSync(join(FROM, name), join(TO, name))
 }
 for (const name of COMMANDS) chmodSync(join(TO, name), 0o755)
-const folders = packagesOf(Object.keys(metafile.inputs))
+const folders = packagesOf(bundled.flat())
 writeFileSync('dist/bundled.json', JSON.stringify(folders))
 writeFileSync(
   join(TO, 'LICENSES.txt'),
@@ -57,6 +48,30 @@ writeFileSync(
     licences('An installation brings these packages beside it:', outside()),
   ].join(`\n${'='.repeat(80)}\n\n`),
 )
+
+/** Bundles a group of files, and returns the paths of all that went into it. Names in the code stay as they are. */
+async function bundle(group: readonly string[]): Promise<string[]> {
+  const elsewhere = group.includes(TUNNEL) ? [] : [`*/${basename(TUNNEL)}`]
+  const { metafile } = await build({
+    entryPoints: group.map((entry) => join(FROM, entry)),
+    outbase: FROM,
+    outdir: TO,
+    chunkNames: 'shared/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    external: [...Object.keys(dependencies), ...elsewhere],
+    banner: { js: REQUIRE },
+    minifySyntax: true,
+    minifyWhitespace: true,
+    sourcemap: true,
+    metafile: true,
+    logLevel: 'warning',
+  })
+  return Object.keys(metafile.inputs)
+}
 
 /** The folders of the packages that `paths` are files of. */
 function packagesOf(paths: readonly string[]): string[] {

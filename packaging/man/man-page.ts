@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { commandLine } from '../../src/cli/command-line.js'
+import { COMMANDS } from '../../src/cli/commands.js'
 import { allCommands } from '../../src/cli/complete.js'
 
 /** A text in roff (groff(7)), in which a backslash, a hyphen and the first character of a line can mean something else. */
@@ -29,7 +30,7 @@ function section([name, command]: [string, Command]): string {
  * @param date of the page, such as 2026-01-31
  */
 export async function manPage(version: string, date: string): Promise<string> {
-  const commands = allCommands(await commandLine()).map(section)
+  const commands = allCommands(await commandLine(COMMANDS)).map(section)
   return `.TH UDPTUN\\-FAST 8 "${date}" "udptun\\-fast ${version}" "System Administration"
 .SH NAME
 udptun\\-fast, udptun\\-fast\\-wg \\- private Ethernet over any IP network

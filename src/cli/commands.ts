@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 
+/** Loads what adds a command to a program. */
+export type LoadCommand = () => Promise<(program: Command) => void>
+
 /**
- * Each command is loaded only if it is asked for. The help loads all. `start` must not wait for the demo's
- * modules.
+ * Each command is loaded only if it is asked for. The help loads all.
  */
-export const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+export const COMMANDS: Readonly<Record<string, LoadCommand>> = {
   start: async () => (await import('./start.js')).addStart,
   status: async () => (await import('./status.js')).addStatus,
   peers: async () => (await import('./peers.js')).addPeers,

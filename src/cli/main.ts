@@ -2,4 +2,4 @@
 /** The command udptun-fast. */
 import { enter } from './enter.js'
 
-await enter(() => import('./program.js'))
+await enter(() => (process.argv[2] === 'start' ? import('./tunnel-program.js') : import('./program.js')))

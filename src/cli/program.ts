@@ -5,6 +5,5 @@ import { runCommand } from './run-command.js'
 
 const [, , asked = ''] = process.argv
 const alone = Object.hasOwn(COMMANDS, asked) && asked !== 'complete'
-const program = await commandLine(alone ? [asked] : undefined)
 
-await runCommand(program)
+await runCommand(await commandLine(alone ? { [asked]: COMMANDS[asked] } : COMMANDS))

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { commandLine } from '../../../src/cli/command-line.js'
+import { COMMANDS } from '../../../src/cli/commands.js'
 import { allCommands } from '../../../src/cli/complete.js'
 import { PROGRAM } from '../../support/program.js'
 
@@ -29,7 +30,7 @@ function suggested(...words: string[]): string[] {
 }
 
 t.test('it knows all commands, their flags, and the values that a flag may have', async (t) => {
-  const program = await commandLine()
+  const program = await commandLine(COMMANDS)
   const { commands } = program
   t.same(suggested('').sort(), [...commands.map((it) => it.name()), 'help'].sort())
   for (const [name, command] of allCommands(program).filter(([name]) => name !== 'complete'))
