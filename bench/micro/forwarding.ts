@@ -1,8 +1,12 @@
 import { NativeMemory } from '../../src/linux/memory.js'
+import { ACCESS_RULES_BYTES, AccessRules, ANY } from '../../src/memory/access-rules.js'
 import { Fdb, fdbBytes } from '../../src/memory/fdb.js'
+import { Flows, flowsBytes } from '../../src/memory/flows.js'
 import { type Route, Routes, routesBytes } from '../../src/memory/routes.js'
 import { StormLimit, stormBytes } from '../../src/memory/storm-limit.js'
 import { ETHERNET, ETHERTYPE_IPV4 } from '../../src/wire/ethernet.js'
+import { Guard } from '../../src/worker/switching/guard.js'
+import { Router } from '../../src/worker/switching/router.js'
 import { Switch } from '../../src/worker/switching/switch.js'
 import type { Micro } from './micro.js'
 
@@ -19,7 +23,11 @@ const ROUTES = FDB + ((fdbBytes(PEERS) + 63) & -64)
 const ROUTE_LIMIT = PEERS * (PREFIXES_PER_PEER + 1)
 const STORM = ROUTES + ((routesBytes(ROUTE_LIMIT) + 63) & -64)
 
-const memory = NativeMemory.allocate(STORM + stormBytes(PEERS) + 20 * PEERS * PREFIXES_PER_PEER)
+const RULES = (STORM + stormBytes(PEERS) + 20 * PEERS * PREFIXES_PER_PEER + 63) & -64
+const FLOWS = RULES + ACCESS_RULES_BYTES
+const PACKETS = FLOWS + flowsBytes(PEERS)
+
+const memory = NativeMemory.allocate(PACKETS + PEERS * FRAME_BYTES)
 const fdb = new Fdb(memory, FDB, PEERS)
 const routes = new Routes(memory, ROUTES, ROUTE_LIMIT)
 const storm = new StormLimit(memory, STORM)
@@ -64,6 +72,39 @@ for (let index = 0; index < NETS; index++) {
   memory.u8.set([0xfd, 0, 0, 0, 0, row, 0, net, 0, 0, 0, 0, 0, 0, 0, 1], ADDRESSES6 + 16 * index)
 }
 
+/** A TCP packet of each peer, from 10.row.0.1 to 10.255.0.1. */
+for (let row = 0; row < PEERS; row++) {
+  const packet = PACKETS + row * FRAME_BYTES
+  memory.u8.set([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, row, 0, 1, 10, 255, 0, 1], packet)
+  memory.u8.set([0x9c, 0x40, 0, 22], packet + 20)
+}
+const router = new Router(memory, routes, new Routes(memory, ROUTES, ROUTE_LIMIT))
+const rules = new AccessRules(memory, RULES)
+const guard = new Guard(memory, {
+  inner: router,
+  rules,
+  flows: new Flows(memory, FLOWS, PEERS),
+  byPacket: true,
+})
+const everything = { version: 0, prefix: [], mask: [], firstPort: ANY, lastPort: ANY } as const
+const all = Array.from({ length: PEERS }, (_, row) => row)
+
+/** A packet from a peer, with rules or without. @param fresh whether each packet is of another flow than the one before */
+function guarded(name: string, ruled: boolean, fresh: boolean): Micro {
+  const it = micro(`${routing}, and access rules`, name, (mac) => {
+    const row = fresh ? mac % (PEERS - 1) : 7
+    guard.begin()
+    return guard.fromPeer(PACKETS + row * FRAME_BYTES, 40, row)
+  })
+  return {
+    ...it,
+    run(times) {
+      rules.set(ruled ? [17, 1, 6].map((protocol) => ({ ...everything, rows: all, protocol })) : undefined)
+      it.run(times)
+    },
+  }
+}
+
 /** Visits the addresses one after the other, spread over all of them. */
 function micro(group: string, name: string, once: (mac: number) => number): Micro {
   let mac = 0
@@ -95,4 +136,8 @@ export const forwarding: Micro[] = [
   micro(switching, 'a further frame of the same flow', () => it.fromPeer(0, FRAME_BYTES, STEP % PEERS)),
   micro(routing, 'find an IPv4 address', (mac) => routes.find4(ADDRESSES4 + 4 * (mac % NETS))),
   micro(routing, 'find an IPv6 address', (mac) => routes.find6(ADDRESSES6 + 16 * (mac % NETS))),
+  guarded('a packet of the same flow, without rules', false, false),
+  guarded('a packet of the same flow, three rules', true, false),
+  guarded('a packet of another flow, without rules', false, true),
+  guarded('a packet of another flow, three rules', true, true),
 ]

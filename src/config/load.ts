@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { usageError } from '../errors.js'
+import { RULE_KEYS } from './access-rule.js'
 import { nearest } from './nearest.js'
 import {
   isConflict,
@@ -67,16 +68,16 @@ function explainIssue(
   const path = issue.path as SettingPath
   if (issue.code === 'unrecognized_keys') {
     const [key] = issue.keys
-    const known = path.length === 0 ? Object.keys(settingsSchema.shape) : PEER_KEYS
+    const known = KEYS_OF_ITEM.get(path[0]) ?? Object.keys(settingsSchema.shape)
     const shown = SETTING_NAME.test(key) ? key : '(no name)'
     const where = `${name([...path, key]).slice(0, -key.length)}${shown}`
     const meant = shown === key ? nearest(key, known) : undefined
     const hint = meant === undefined ? '' : ` (did you mean "${meant}"?)`
     return `${where}: there is no setting "${shown}"${hint}; there are ${known.join(', ')}`
   }
-  // The message names a list as a whole, but a peer's setting by itself. A peer that is a plain text is its
+  // The message names a list as a whole, but a setting of a peer or rule by itself. A peer that is a plain text is its
   // endpoint.
-  const named = path[0] === 'peers' ? path.slice(0, 3) : path.slice(0, 1)
+  const named = path.slice(0, KEYS_OF_ITEM.has(path[0]) ? 3 : 1)
   const value = named.reduce<unknown>(
     (it, key) => (typeof it === 'string' ? it : (it as Record<string, unknown> | undefined)?.[key]),
     values,
@@ -90,6 +91,12 @@ function explainIssue(
   const hidden = issue.code === 'custom' || SECRET_SETTINGS.has(named.at(-1))
   return `${name(named)}: ${hidden ? issue.message : `${shownValue(value)} is not right; ${issue.message}`}`
 }
+
+/** The lists whose items have settings of their own. */
+const KEYS_OF_ITEM: ReadonlyMap<unknown, readonly string[]> = new Map([
+  ['peers', PEER_KEYS],
+  ['allow', RULE_KEYS],
+])
 
 /** A name that may be a misspelt setting. Any other text could be a secret. */
 const SETTING_NAME = /^[a-z][a-z_-]{0,31}$/i

@@ -3,9 +3,11 @@ import * as z from 'zod'
 import { formatKey } from '../key-text.js'
 import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
+import { accessRuleSchema, parseGroup } from './access-rule.js'
 import { readKeyFile } from './key-file.js'
 import { parseMetrics } from './metrics-place.js'
 import { parseNetworkKey } from './network-key.js'
+import { parsed } from './parsed.js'
 import { filledByRecord, troubleOfOwn, troubleOfPeers } from './record-peer.js'
 import { parseRecordSetting } from './record-text.js'
 import { parseTable } from './route-tables.js'
@@ -33,18 +35,6 @@ import {
   parseRemote,
   type Remote,
 } from './values.js'
-
-/** Transforms a value with `parse`. An error that `parse` throws becomes an issue. */
-function parsed<In, Out>(parse: (value: In) => Out) {
-  return (value: In, context: z.RefinementCtx): Out => {
-    try {
-      return parse(value)
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as Error).message })
-      return z.NEVER
-    }
-  }
-}
 
 /** A setting that is a text (or, in YAML, a plain number). A parser of values.ts parses it. */
 function text<T>(parse: (text: string) => T, description: string) {
@@ -103,6 +93,12 @@ export const MAX_PEERS = 256
 /** Most addresses and prefixes of all peers together. Also the most MACs. */
 export const MAX_OVERLAY = 4096
 
+/** Most access rules. */
+export const MAX_RULES = 128
+
+/** Most pairs of a network and a range of ports in all rules together: what fits into the shared memory. */
+export const MAX_RULE_ENTRIES = 1024
+
 const list = <T>(item: z.ZodType<T>, example: string) =>
   z.array(item, { error: `write a list, such as [${example}]` })
 
@@ -126,6 +122,9 @@ const peerSchema = z.preprocess(
         parseRecordSetting,
         'what the network key has signed of this peer, for an introducer to pass on: the record, or a file with it',
       ).optional(),
+      groups: list(text(parseGroup, ''), 'admins')
+        .describe('groups that it is in, for the rules of allow')
+        .optional(),
       ...KEYS_OF_PEER,
     },
     { error: 'write an endpoint, such as host-b, or settings of a peer, such as {endpoint: host-b}' },
@@ -202,6 +201,12 @@ export const settingsSchema = z.strictObject({
   port_mapping: flag()
     .default(false)
     .describe('behind a NAT, ask the router for a port that members of an introducer reach (PCP or NAT-PMP)'),
+  allow: list(accessRuleSchema, '{from: alice}')
+    .max(MAX_RULES, `give at most ${MAX_RULES} rules`)
+    .describe(
+      'private: who may send to this host, and what; answers may always come (default: all peers, everything)',
+    )
+    .optional(),
   accept_any: flag().default(false).describe('accept datagrams from any source, not only from the remote'),
   wait: flag()
     .default(false)
@@ -308,6 +313,7 @@ export function settle(parsed: Parsed): Settings | Conflict {
     conflictOfIntroductions(settings, peers === undefined) ??
     conflictOfRecords(settings) ??
     conflictOfKeys(settings, peers === undefined) ??
+    conflictOfRules(settings) ??
     conflictOfPeers(settings, pathOf, silent) ??
     settings
   )
@@ -412,6 +418,28 @@ function conflictOfRecords({ network_key, record, private_key_file, peers }: Set
     const theirs = troubleOfPeers(peer, network_key)
     if (theirs !== undefined) return [['peers', index, 'record'], theirs]
   }
+  return undefined
+}
+
+function conflictOfRules({ allow, mode, private_key_file }: Settings): Conflict | undefined {
+  if (allow === undefined) return undefined
+  if (private_key_file === undefined)
+    return [
+      ['allow'],
+      'is for private tunnels, because only keys tell for sure who has sent something; give a private_key_file, or leave it out',
+    ]
+  const index = allow.findIndex(({ to, protocol }) => to !== undefined || protocol !== undefined)
+  const entries = allow.reduce((sum, { to, ports }) => sum + (to?.length ?? 1) * (ports?.length ?? 1), 0)
+  if (entries > MAX_RULE_ENTRIES)
+    return [
+      ['allow'],
+      `has ${entries} pairs of a network and ports, and there is room for ${MAX_RULE_ENTRIES}; write larger networks, or fewer of them`,
+    ]
+  if (mode === 'tap' && index >= 0)
+    return [
+      ['allow', index],
+      'has to, protocol or ports, which are for mode tun; in mode tap a rule says only from whom frames may come',
+    ]
   return undefined
 }
 

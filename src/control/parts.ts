@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Settings } from '../config/schema.js'
 import { type Encap, encapFor } from '../encap/encap.js'
 import { errnoName } from '../linux/errno.js'
+import { Access } from './access.js'
 import { Addresses } from './addresses.js'
 import { ControlChannel } from './control-channel.js'
 import { Datapath } from './datapath/datapath.js'
@@ -43,6 +44,7 @@ export interface WgDevice {
 export interface Parts {
   readonly tables: Tables
   readonly roster: Roster<Peer>
+  readonly access: Access
   readonly addresses: Addresses
   readonly listening: Listening
   readonly device: TunnelDevice
@@ -60,6 +62,7 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   const { settings, platform, log, faults } = options
   const tables = openTables(platform)
   const roster = new Roster<Peer>()
+  const access = new Access(tables.access, log)
   const addresses = new Addresses(platform, settings.mode)
   const encap = encapFor(settings.mode, settings.private_key_file !== undefined)
   const mtuCeilingBytes = options.wgDevice?.mtuBytes
@@ -83,12 +86,23 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   resources.defer(() => pings.close())
   const lookups = new Lookups(platform.clock, platform.resolver)
   const moves = new Moves(roster)
-  const peers = new Peers({ ...common, channel, datapath, device, addresses, lookups, moves, peerRows })
+  const peers = new Peers({
+    ...common,
+    channel,
+    datapath,
+    device,
+    access,
+    addresses,
+    lookups,
+    moves,
+    peerRows,
+  })
   resources.defer(() => peers.close())
   const listening = new Listening({ ...common, onBound: () => peers.rebound() })
   return {
     tables,
     roster,
+    access,
     addresses,
     datapath,
     listening,

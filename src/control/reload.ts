@@ -14,7 +14,7 @@ export interface ReloadReport extends PeerChanges {
 }
 
 /** Beside the private key, these can change while the tunnel runs. */
-const FOLLOWED: ReadonlySet<string> = new Set(['peers', 'network_key', 'record'])
+const FOLLOWED: ReadonlySet<string> = new Set(['peers', 'network_key', 'record', 'allow'])
 
 export interface ReloaderOptions {
   /** The settings that the tunnel was started with. */

@@ -34,6 +34,7 @@ export const DROP_REASONS = {
   device_down: ['dropDeviceDown', 'the device was down'],
   storm: ['dropStorm', 'more broadcasts than the limit allows'],
   not_allowed: ['dropNotAllowed', "from an address that is not the peer's"],
+  access_denied: ['dropAccessDenied', 'that allow does not let in'],
   no_route: ['dropNoRoute', "for an address that is no peer's"],
   filtered: [
     'filtered',

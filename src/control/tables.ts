@@ -1,3 +1,4 @@
+import { AccessRules } from '../memory/access-rules.js'
 import { C, COUNTERS, counterBlock } from '../memory/counters.js'
 import { KeypairTable } from '../memory/keypair-table.js'
 import { Mailbox } from '../memory/mailbox.js'
@@ -34,6 +35,7 @@ export function openTables({ memory, plan }: Pick<Platform, 'memory' | 'plan'>) 
     peers: new PeerTable(memory, plan.peers, plan.peerRows),
     stranger: new Stranger(memory, plan.stranger),
     keypairs: new KeypairTable(memory, plan.keypairs, plan.keypairRows, plan.peerRows),
+    access: new AccessRules(memory, plan.accessRules),
     limits: new PathLimits(memory, plan.pathLimits),
     relays: new RelayTable(memory, plan.relays, plan.peerRows),
     offloads: new Offloads(memory, plan.offloads),

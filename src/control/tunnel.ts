@@ -383,7 +383,8 @@ export class Tunnel {
 
   #tick(): void {
     const { faults, platform } = this.#options
-    const { addresses, channel, device, listening, peers } = this.#parts
+    const { access, addresses, channel, device, listening, peers } = this.#parts
+    faults.run('addresses', () => access.tick())
     faults.run('addresses', () => addresses.tick())
     faults.run('addresses', () => this.#twinWatch.look())
     faults.run('peer', () => this.#strangerWatch.look(platform.clock.nowMs()))

@@ -61,6 +61,7 @@ export const COUNTERS = [
   'mssClamped',
   'dropStorm',
   'dropNotAllowed',
+  'dropAccessDenied',
   'dropNoRoute',
   'filtered',
   'relayedDatagrams',

@@ -1,6 +1,8 @@
 import { KEY_BYTES } from '../crypto/ciphers.js'
+import { ACCESS_RULES_BYTES } from './access-rules.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
 import { fdbBytes } from './fdb.js'
+import { flowsBytes } from './flows.js'
 import { IDENTITY_KEYS_BYTES } from './identity-keys.js'
 import { keypairTableBytes } from './keypair-table.js'
 import { MAILBOX_DATA_BYTES } from './mailbox.js'
@@ -61,6 +63,9 @@ export interface TunnelPlan {
   readonly heirs: number
   readonly routeLimit: number
   readonly storm: number
+  /** Who may send to this host (access-rules.ts), and the flows that are remembered for that (flows.ts). */
+  readonly accessRules: number
+  readonly flows: number
   /**
    * The keypairs of a private tunnel, the number of their rows, and the mailbox for handshake messages to main.
    */
@@ -200,7 +205,9 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const heirs = take(routesBytes(routeLimit))
   const storm = take(stormBytes(peerRows))
   const fdb = take(fdbBytes(peerRows))
-  const tables = { peers, stranger, peerRows, fdb, routes, heirs, routeLimit, storm }
+  const accessRules = take(ACCESS_RULES_BYTES)
+  const flows = take(flowsBytes(peerRows))
+  const tables = { peers, stranger, peerRows, fdb, routes, heirs, routeLimit, storm, accessRules, flows }
   const keys = { keypairs, keypairRows, handshakes, identity, relays, secrets }
   const workers = { tap: { ...tap, ...tapKeys }, udp: { ...udp, ...udpKeys } }
   const rings = { outbound, inbound, control }

@@ -241,8 +241,8 @@ function prefixesOf(routes: readonly Route[], words: number): readonly Prefix[] 
   return [...prefixes.values()]
 }
 
-/** A mask with `length` bits set from the front. */
-function maskOf(length: number, words: number): readonly number[] {
+/** A mask with `length` bits set from the front, in `words` words. */
+export function maskOf(length: number, words: number): readonly number[] {
   return Array.from({ length: words }, (_, word) => {
     const bits = Math.min(32, Math.max(0, length - 32 * word))
     return bits === 0 ? 0 : -1 << (32 - bits)

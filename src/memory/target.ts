@@ -25,6 +25,9 @@ export const NOT_ALLOWED = -6
 /** Nowhere: it is not a valid packet or frame. */
 export const MALFORMED = -7
 
+/** Nowhere: the access rules of this host do not allow it. */
+export const ACCESS_DENIED = -8
+
 /** The counter for frames that go nowhere, for each of these values. */
 export function dropCounterOf(target: number): number {
   switch (target) {
@@ -36,6 +39,8 @@ export function dropCounterOf(target: number): number {
       return C.dropNoRoute
     case NOT_ALLOWED:
       return C.dropNotAllowed
+    case ACCESS_DENIED:
+      return C.dropAccessDenied
     default:
       return C.dropNotIp
   }

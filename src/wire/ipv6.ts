@@ -21,6 +21,18 @@ const DESTINATION_OPTIONS = 60
 export const IPV6_FRAGMENT_HEADER_BYTES = 8
 export const IPV6_FRAGMENT_OFFSET = 0xfff8
 
+/** The offset of the fragment header of the packet from `ip` to `end`; -1 if it has none, or ends before. */
+export function ipv6Fragment(view: DataView, ip: number, end: number): number {
+  let next = view.getUint8(ip + IPV6.nextHeader)
+  let at = ip + IPV6_HEADER_BYTES
+  while (next === HOP_BY_HOP || next === ROUTING || next === DESTINATION_OPTIONS) {
+    if (at + IPV6_FRAGMENT_HEADER_BYTES > end) return -1
+    next = view.getUint8(at)
+    at += (view.getUint8(at + 1) + 1) * 8
+  }
+  return next === IPV6_FRAGMENT && at + IPV6_FRAGMENT_HEADER_BYTES <= end ? at : -1
+}
+
 /**
  * Finds the first header that is not an extension header (RFC 8200, 4), in the packet from `ip` to `end`.
  * @returns its protocol in the low 8 bits, and above them its offset from `ip`; -1 for a fragment that is not

@@ -3,10 +3,12 @@ import { parentPort } from 'node:worker_threads'
 import { type Encap, encapFor } from '../encap/encap.js'
 import { Doorbell } from '../linux/eventfd.js'
 import { NativeMemory } from '../linux/memory.js'
+import { AccessRules } from '../memory/access-rules.js'
 import { counterBlock } from '../memory/counters.js'
 import { Drops } from '../memory/drops.js'
 import { Epoch } from '../memory/epoch.js'
 import { Fdb } from '../memory/fdb.js'
+import { Flows } from '../memory/flows.js'
 import { Mailbox } from '../memory/mailbox.js'
 import { Offloads } from '../memory/offloads.js'
 import { PathLimits } from '../memory/path-limits.js'
@@ -32,6 +34,7 @@ import { UdpSink } from './outbound/udp-sink.js'
 import { PrivateParts } from './private-parts.js'
 import { Scratch } from './scratch.js'
 import type { Forwarding } from './switching/forwarding.js'
+import { Guard } from './switching/guard.js'
 import { Router } from './switching/router.js'
 import { Switch } from './switching/switch.js'
 import type { LoopTask, WorkerMessage, WorkerTask } from './task.js'
@@ -176,7 +179,19 @@ export function assemble(
   return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })
 }
 
-function makeForwarding(memory: NativeMemory, { plan, relay }: LoopTask, encap: Encap): Forwarding {
+function makeForwarding(memory: NativeMemory, { plan, relay, keys }: LoopTask, encap: Encap): Forwarding {
+  const forwarding = makeUnguarded(memory, { plan, relay }, encap)
+  if (keys === undefined) return forwarding
+  const rules = new AccessRules(memory, plan.accessRules)
+  const flows = new Flows(memory, plan.flows, plan.peerRows)
+  return new Guard(memory, { inner: forwarding, rules, flows, byPacket: !encap.ethernet })
+}
+
+function makeUnguarded(
+  memory: NativeMemory,
+  { plan, relay }: Pick<LoopTask, 'plan' | 'relay'>,
+  encap: Encap,
+): Forwarding {
   const routes = new Routes(memory, plan.routes, plan.routeLimit)
   if (!encap.ethernet) return new Router(memory, routes, new Routes(memory, plan.heirs, plan.routeLimit))
   const fdb = new Fdb(memory, plan.fdb, plan.peerRows)

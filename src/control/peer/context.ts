@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Settings } from '../../config/schema.js'
 import type { Encap } from '../../encap/encap.js'
+import type { Access } from '../access.js'
 import type { Addresses } from '../addresses.js'
 import type { ControlChannel } from '../control-channel.js'
 import type { Datapath } from '../datapath/datapath.js'
@@ -26,6 +27,7 @@ export interface PeerContext {
   readonly channel: ControlChannel
   readonly datapath: Datapath
   readonly device: TunnelDevice
+  readonly access: Access
   readonly addresses: Addresses
   readonly lookups: Lookups
   readonly moves: Moves

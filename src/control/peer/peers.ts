@@ -157,7 +157,7 @@ export class Peers {
 
   /** Tells the workers which addresses the configuration gives to the peers, and whom strangers are taken for. */
   configure(): void {
-    const { addresses, settings, tables } = this.#context
+    const { access, addresses, settings, tables } = this.#context
     const { all } = this.#roster
     tables.words.relayLimit = settings.introduce ? settings.relay_limit * BYTES_PER_MS : 0
     tables.words.acceptAny = settings.accept_any ? (all[0]?.row ?? -1) : -1
@@ -167,6 +167,7 @@ export class Peers {
       all.map((peer) => (peer.carries ? peer : { row: peer.row, settings: nowhere(peer) })),
       this.#handovers.heirs(all, nowMs),
     )
+    access.configure(this.#settings.allow, all)
   }
 
   /** Introduced peers get their addresses when there is a session, and lose them when they are down. */

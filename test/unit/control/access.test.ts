@@ -1,0 +1,108 @@
+import { Writable } from 'node:stream'
+import pino from 'pino'
+import t from 'tap'
+import type { AccessRule } from '../../../src/config/access-rule.js'
+import { Access, entriesOf, type Sender } from '../../../src/control/access.js'
+import { NativeMemory } from '../../../src/linux/memory.js'
+import { ACCESS_RULES_BYTES, AccessRules, ANY, ICMP_OF_VERSION } from '../../../src/memory/access-rules.js'
+
+const rule = (more: Partial<AccessRule> = {}): AccessRule => ({
+  from: undefined,
+  to: undefined,
+  protocol: undefined,
+  ports: undefined,
+  ...more,
+})
+const peers: Sender[] = [
+  { row: 3, settings: { name: 'alice' } },
+  { row: 4, settings: { name: 'bob', groups: ['admins'] } },
+  {
+    row: 9,
+    settings: {
+      name: 'carol',
+      record: {
+        bytes: Buffer.alloc(0),
+        publicKey: Buffer.alloc(32),
+        name: 'carol',
+        networks: [],
+        groups: ['admins', 'staff'],
+        serial: 1,
+        endsS: 1,
+      },
+    },
+  },
+]
+const rowsOf = (...from: string[]) => entriesOf(rule({ from }), peers).map(({ rows }) => [...rows])
+
+t.test('names and groups become rows', async (t) => {
+  t.same(rowsOf('alice'), [[3]])
+  t.same(rowsOf('group:admins'), [[4, 9]], 'of the settings, and of a signed record')
+  t.same(rowsOf('group:staff', 'alice'), [[3, 9]])
+  t.same(rowsOf('admins'), [[]], 'a group is no name')
+  t.same(
+    entriesOf(rule(), peers).map(({ rows }) => rows),
+    [[3, 4, 9]],
+    'everybody',
+  )
+})
+
+t.test('each network and each range of ports is an entry', async (t) => {
+  const entries = entriesOf(
+    rule({
+      to: [
+        { address: '10.9.3.7', family: 'ipv4', prefixLength: 24 },
+        { address: 'fd00::1', family: 'ipv6', prefixLength: 128 },
+      ],
+      protocol: 6,
+      ports: [
+        { first: 22, last: 22 },
+        { first: 80, last: 90 },
+      ],
+    }),
+    peers,
+  )
+  t.same(
+    entries.map(({ version, firstPort, lastPort }) => [version, firstPort, lastPort]),
+    [
+      [4, 22, 22],
+      [4, 80, 90],
+      [6, 22, 22],
+      [6, 80, 90],
+    ],
+  )
+  t.match(
+    entries[0],
+    { protocol: 6, prefix: [0x0a_09_03_00], mask: [-256] },
+    'the rest of the address does not count',
+  )
+  t.same(entries[3].mask, [-1, -1, -1, -1])
+  t.match(entriesOf(rule({ protocol: 'icmp' }), peers), [
+    { protocol: ICMP_OF_VERSION, firstPort: ANY, version: 0 },
+  ])
+})
+
+t.test('a name of nobody is said once, and counts when somebody has it', async (t) => {
+  const said: string[] = []
+  const log = pino(
+    { level: 'warn' },
+    new Writable({
+      write: (line, _encoding, done) => {
+        said.push(JSON.parse(String(line)).msg)
+        done()
+      },
+    }),
+  )
+  const table = new AccessRules(NativeMemory.allocate(ACCESS_RULES_BYTES), 0)
+  const access = new Access(table, log)
+  const allow = [rule({ from: ['dave', 'group:guests'] })]
+  access.configure(allow, peers)
+  access.configure(allow, peers)
+  t.equal(said.length, 2)
+  t.match(said[0], /allow names dave, but no peer is called so now/)
+  t.match(said[1], /allow names group:guests, but no peer is in that group now/)
+  t.notOk(table.allowsSome(12))
+  access.configure(allow, [...peers, { row: 12, settings: { name: 'dave' } }])
+  t.ok(table.allowsSome(12))
+  access.configure(undefined, peers)
+  t.ok(table.isOff)
+})
