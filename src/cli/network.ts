@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { parseRuleLine } from '../config/access-rule.js'
 import {
   isSignedBy,
   makeNetworkKey,
@@ -67,6 +68,11 @@ export function addNetwork(program: Command): void {
     .option('--prefix <prefix>', 'mode tun: an overlay network behind it; repeat it for each', collect)
     .option('--group <name>', 'a group that it belongs to; repeat it for each', collect)
     .option(
+      '--allow <rule>',
+      'who may send to it, such as "from=group:admins protocol=tcp ports=22"; repeat it for each',
+      collect,
+    )
+    .option(
       '--serial <number>',
       'serial number: a record with a greater one replaces this one (default: the present time in seconds)',
     )
@@ -99,13 +105,14 @@ interface SignFlags {
   readonly address?: readonly string[]
   readonly prefix?: readonly string[]
   readonly group?: readonly string[]
+  readonly allow?: readonly string[]
   readonly serial?: string
   readonly days: string
 }
 
 function sign(file: string, flags: SignFlags): void {
   const nowS = Math.floor(Date.now() / 1_000)
-  const { address = [], prefix = [], group = [] } = flags
+  const { address = [], prefix = [], group = [], allow = [] } = flags
   const days = numberOf('--days', flags.days, 1, MAX_DAYS)
   const content = {
     name: given('--name', flags.name, parsePeerName),
@@ -115,11 +122,18 @@ function sign(file: string, flags: SignFlags): void {
       prefixes: prefix.map((it) => given('--prefix', it, parsePrefix)),
     }),
     groups: group.map((it) => given('--group', it, parseGroup)),
+    allow: allow.map((it) => given('--allow', it, checkedRule)),
     serial: flags.serial === undefined ? nowS : numberOf('--serial', flags.serial, 0, MAX_SERIAL),
     endsS: Math.min(nowS + days * DAY_S, MAX_END_S),
   }
   endIfOutputFails()
   process.stdout.write(`${formatRecord(signRecord(content, readNetworkKey(file)))}\n`)
+}
+
+/** @returns the rule as it is @throws RangeError */
+function checkedRule(line: string): string {
+  parseRuleLine(line)
+  return line
 }
 
 /** @throws UserError (exit code 2) that begins with the flag */
@@ -150,6 +164,7 @@ export interface ShownRecord {
   readonly public_key: string
   readonly networks: readonly string[]
   readonly groups: readonly string[]
+  readonly allow: readonly string[]
   readonly serial: number
   /** Such as 2027-01-31T12:00:00.000Z. */
   readonly ends: string
@@ -178,12 +193,13 @@ async function readRecordOf(argument: string | undefined): Promise<SignedRecord>
 }
 
 export function shownRecord(record: SignedRecord, signed: boolean | null, nowMs: number): ShownRecord {
-  const { name, publicKey, networks, groups, serial, endsS } = record
+  const { name, publicKey, networks, groups, allow, serial, endsS } = record
   return {
     name,
     public_key: formatKey(publicKey),
     networks: networks.map((it) => formatPrefix(networkOf(it))),
     groups,
+    allow,
     serial,
     ends: new Date(endsS * 1_000).toISOString(),
     has_ended: endsS * 1_000 <= nowMs,
@@ -205,6 +221,7 @@ export function renderRecord(shown: ShownRecord): string {
     ['public key', shown.public_key],
     ['networks', shown.networks.join(', ') || dim('none')],
     ['groups', shown.groups.join(', ') || dim('none')],
+    ['who may send', shown.allow.join('; ') || dim('everybody')],
     ['serial number', String(shown.serial)],
     ['valid until', shown.has_ended ? yellow(`${day}, which is over`) : day],
     ['signed', signature[`${shown.signed}`]],

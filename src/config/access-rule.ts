@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { parsed } from './parsed.js'
-import { type Prefix, parsePeerName, parsePrefix } from './values.js'
+import { type Prefix, parseGroup, parsePeerName, parsePrefix } from './values.js'
 
 /** Before the name of a group, where a rule says from whom. */
 export const GROUP = 'group:'
@@ -29,12 +29,6 @@ export interface AccessRule {
 
 function parseFrom(text: string): string {
   return text.startsWith(GROUP) ? GROUP + parseGroup(text.slice(GROUP.length)) : parsePeerName(text)
-}
-
-/** The name of a group: as a peer's, but a colon would be read as the end of `group`. */
-export function parseGroup(text: string): string {
-  if (text.includes(':')) throw new RangeError(`"${text}" is not a group's name; write it without a colon`)
-  return parsePeerName(text)
 }
 
 function parseProtocol(text: string): number | typeof ICMP {
@@ -93,3 +87,22 @@ export const accessRuleSchema = writtenSchema.transform(
     return { from, to, protocol, ports }
   }),
 )
+
+/**
+ * Reads a rule in one line, such as `from=alice,group:admins protocol=tcp ports=22,8000-8100`: what a signed record has.
+ * @throws RangeError: the rest of a sentence
+ */
+export function parseRuleLine(line: string): AccessRule {
+  const pairs = line.split(' ').map((word) => word.split('='))
+  const wrong = pairs.find((it) => it.length !== 2 || !RULE_KEYS.includes(it[0]))
+  if (wrong !== undefined)
+    throw new RangeError(
+      `"${wrong.join('=')}" is not a part of a rule; write ${RULE_KEYS.map((it) => `${it}=…`).join(', ')}, with one space between them`,
+    )
+  const values = pairs.map(([key, value]) => [key, key === 'protocol' ? value : value.split(',')] as const)
+  if (new Set(pairs.map(([key]) => key)).size < pairs.length)
+    throw new RangeError(`"${line}" says something twice; write a list, such as from=alice,bob`)
+  const { data, error } = accessRuleSchema.safeParse(Object.fromEntries(values))
+  if (data === undefined) throw new RangeError(error.issues[0].message)
+  return data
+}

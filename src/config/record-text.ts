@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { readRecord, type SignedRecord } from '../wire/signed-record.js'
+import { parseRuleLine } from './access-rule.js'
 import { peerNetworks } from './told-networks.js'
 import { parsePeerName } from './values.js'
 
@@ -39,6 +40,7 @@ export function parseRecordSetting(text: string): SignedRecord {
   const record = parseRecord(isRecordLine(text) ? text : readLine(text))
   parsePeerName(record.name)
   peerNetworks(record.networks)
+  for (const rule of record.allow) parseRuleLine(rule)
   return record
 }
 

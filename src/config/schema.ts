@@ -3,7 +3,8 @@ import * as z from 'zod'
 import { formatKey } from '../key-text.js'
 import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
-import { accessRuleSchema, parseGroup } from './access-rule.js'
+import type { SignedRecord } from '../wire/signed-record.js'
+import { type AccessRule, accessRuleSchema, parseRuleLine } from './access-rule.js'
 import { readKeyFile } from './key-file.js'
 import { parseMetrics } from './metrics-place.js'
 import { parseNetworkKey } from './network-key.js'
@@ -19,6 +20,7 @@ import {
   type Prefix,
   parseDeviceName,
   parseFwMark,
+  parseGroup,
   parseKeepalive,
   parseListen,
   parseLocalAddress,
@@ -298,6 +300,7 @@ export function settle(parsed: Parsed): Settings | Conflict {
   const names = namesOf(given)
   const settings = {
     ...rest,
+    ...definedOf({ allow: rest.allow ?? rulesOf(rest.record) }),
     peers: given.map((peer, index) => ({
       ...peer,
       name: names[index],
@@ -419,6 +422,11 @@ function conflictOfRecords({ network_key, record, private_key_file, peers }: Set
     if (theirs !== undefined) return [['peers', index, 'record'], theirs]
   }
   return undefined
+}
+
+/** The rules of this host's own record, if it has any. */
+function rulesOf(record: SignedRecord | undefined): AccessRule[] | undefined {
+  return record === undefined || record.allow.length === 0 ? undefined : record.allow.map(parseRuleLine)
 }
 
 function conflictOfRules({ allow, mode, private_key_file }: Settings): Conflict | undefined {

@@ -13,9 +13,10 @@ import { nameBytes, networkBytes, readName, readNetwork, type ToldNetwork } from
  * | 1 + n | its name (wire/told.ts) |
  * | 1 + … | number of networks, and each of them: the overlay addresses and prefixes that it may have |
  * | 1 + … | number of groups, and the name of each |
+ * | 1 + … | number of rules of who may send to it, and for each: 1 byte of length, 1 to 255 printable ASCII characters |
  * | 64 | signature: Ed25519 (RFC 8032, 5.1) over {@link DOMAIN} and all bytes before the signature |
  *
- * The same content has only one form: networks and groups are in the order of their bytes, none is there twice, and no
+ * The same content has only one form: networks, groups and rules are in the order of their bytes, none is there twice, and no
  * byte follows. Anything else is malformed. The domain keeps a signature from meaning something else elsewhere.
  */
 const VERSION = 1
@@ -42,6 +43,8 @@ export interface RecordContent {
   readonly name: string
   readonly networks: readonly ToldNetwork[]
   readonly groups: readonly string[]
+  /** Access rules of the member itself, as config/access-rule.ts reads them. */
+  readonly allow: readonly string[]
 }
 
 /** A record that has the right form. Whether its signature is right is not known by that. */
@@ -57,6 +60,7 @@ export function recordBody(content: RecordContent): Uint8Array {
   numbers.writeBigUInt64BE(BigInt(content.endsS), 8)
   const networks = inOrder(content.networks.map(networkBytes))
   const groups = inOrder(content.groups.map(nameBytes))
+  const allow = inOrder(content.allow.map(nameBytes))
   return Buffer.concat([
     Buffer.of(VERSION),
     content.publicKey,
@@ -66,6 +70,8 @@ export function recordBody(content: RecordContent): Uint8Array {
     ...networks,
     Buffer.of(groups.length),
     ...groups,
+    Buffer.of(allow.length),
+    ...allow,
   ])
 }
 
@@ -89,14 +95,22 @@ export function readRecord(bytes: Uint8Array): SignedRecord | undefined {
   const name = readName(taker)
   const networks = taker.list(() => readNetwork(taker))
   const groups = taker.list(() => readName(taker))
+  const allow = taker.list(() => readRule(taker))
   if (taker.left !== SIGNATURE_BYTES) return undefined
   if (publicKey === undefined || numbers === undefined || name === undefined) return undefined
-  if (networks === undefined || groups === undefined) return undefined
+  if (networks === undefined || groups === undefined || allow === undefined) return undefined
   const view = new DataView(numbers.buffer)
   const [serial, endsS] = [Number(view.getBigUint64(0)), Number(view.getBigUint64(8))]
   if (serial > MAX_SERIAL || endsS > MAX_END_S) return undefined
-  const content = { publicKey, serial, endsS, name, networks, groups }
+  const content = { publicKey, serial, endsS, name, networks, groups, allow }
   const body = bytes.subarray(0, bytes.length - SIGNATURE_BYTES)
   if (Buffer.compare(recordBody(content), body) !== 0) return undefined
   return { ...content, bytes: Uint8Array.from(bytes) }
+}
+
+function readRule(taker: Taker): string | undefined {
+  const bytes = taker.take(taker.byte() ?? 0)
+  if (bytes === undefined || bytes.length === 0 || !bytes.every((it) => it >= 0x20 && it < 0x7f))
+    return undefined
+  return Buffer.from(bytes).toString('latin1')
 }

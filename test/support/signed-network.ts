@@ -14,6 +14,7 @@ export interface Signed {
   readonly addresses?: readonly string[]
   readonly prefixes?: readonly string[]
   readonly groups?: readonly string[]
+  readonly allow?: readonly string[]
   readonly serial?: number
   readonly endsS?: number
 }
@@ -39,12 +40,13 @@ export class SignedNetwork {
     addresses = [],
     prefixes = [],
     groups = [],
+    allow = [],
     serial = 1,
     endsS = FAR_S,
   }: Signed): SignedRecord {
     const networks = toldNetworks({ addresses, prefixes: prefixes.map(parsePrefix) })
     return signRecord(
-      { name, publicKey: Uint8Array.from(publicKey), networks, groups, serial, endsS },
+      { name, publicKey: Uint8Array.from(publicKey), networks, groups, allow, serial, endsS },
       this.key,
     )
   }

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { accessRuleSchema } from '../../../src/config/access-rule.js'
+import { accessRuleSchema, parseRuleLine } from '../../../src/config/access-rule.js'
 import { loadSettings } from '../../../src/config/load.js'
 import { MAX_RULE_ENTRIES, MAX_RULES } from '../../../src/config/schema.js'
 import { readConfigFile } from '../../../src/config/yaml-file.js'
@@ -33,7 +33,7 @@ t.test('what is wrong is said', async (t) => {
   const cases: [unknown, RegExp][] = [
     ['alice', /write who may send, such as \{from: alice/],
     [{ from: [] }, /write one, or a list, such as \[alice, group:admins\]/],
-    [{ from: 'group:a:b' }, /"a:b" is not a group's name; write it without a colon/],
+    [{ from: 'group:a:b' }, /"a:b" is not the name of a group; use/],
     [{ protocol: 'tpc' }, /"tpc" is not a protocol; use tcp, udp, sctp, icmp, or a number/],
     [{ protocol: 256 }, /"256" is not a protocol/],
     [{ ports: 22 }, /has ports, which only tcp, udp and sctp have; give one of them as protocol/],
@@ -99,4 +99,25 @@ t.test('rules in a file', async (t) => {
     ],
   ]
   for (const [said, expected] of cases) t.match(said, expected)
+})
+
+t.test('a rule in one line says the same', async (t) => {
+  const rule = {
+    from: ['alice', 'group:admins'],
+    to: ['10.9.0.0/24'],
+    protocol: 'tcp',
+    ports: ['22', '8000-8100'],
+  }
+  t.same(parseRuleLine('from=alice,group:admins to=10.9.0.0/24 protocol=tcp ports=22,8000-8100'), read(rule))
+  t.same(parseRuleLine('protocol=icmp'), read({ protocol: 'icmp' }))
+  const cases: [string, RegExp][] = [
+    ['', /"" is not a part of a rule; write from=…, to=…, protocol=…, ports=…, with one space/],
+    ['alice', /"alice" is not a part of a rule/],
+    ['from=a  ports=1', /"" is not a part/],
+    ['form=alice', /"form=alice" is not a part/],
+    ['from=a from=b', /says something twice; write a list, such as from=alice,bob/],
+    ['ports=22', /has ports, which only tcp/],
+    ['protocol=tcp,udp', /"tcp,udp" is not a protocol/],
+  ]
+  for (const [line, says] of cases) t.throws(() => parseRuleLine(line), says, line)
 })

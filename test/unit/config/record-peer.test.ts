@@ -51,6 +51,24 @@ t.test('what the settings do not say of a peer, its record says', async (t) => {
   t.match(peer, { name: 'x', addresses: ['10.9.0.7'], prefixes: [] })
 })
 
+t.test('who may send to this host is in its own record, unless its file says it', async (t) => {
+  const allow = ['from=group:staff protocol=tcp ports=22', 'protocol=icmp']
+  const record = NETWORK.line({ name: 'me', publicKey: OWN, allow })
+  const peers = [{ name: 'b', endpoint: 'b', public_key: formatKey(KEY), addresses: ['10.9.0.2'] }]
+  t.match(
+    load({ peers, record }).allow?.map(({ from, protocol }) => [from, protocol]),
+    [
+      [['group:staff'], 6],
+      [undefined, 'icmp'],
+    ],
+  )
+  t.match(load({ peers, record, allow: [{ from: 'b' }] }).allow, [{ from: ['b'], protocol: undefined }])
+  t.equal(load({ peers, record: NETWORK.line({ name: 'me', publicKey: OWN }) }).allow, undefined)
+  t.throws(() => load({ peers, record, mode: 'tap' }), /has to, protocol or ports, which are for mode tun/)
+  const wrong = NETWORK.line({ name: 'me', publicKey: OWN, allow: ['protocol=tpc'] })
+  t.throws(() => load({ peers, record: wrong }), /"tpc" is not a protocol/)
+})
+
 t.test('what cannot be', async (t) => {
   const peers = [{ name: 'hub', public_key: formatKey(KEY), addresses: ['10.9.0.2'], introducer: true }]
   const own = NETWORK.line({ name: 'me', publicKey: OWN })

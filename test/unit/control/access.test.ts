@@ -26,6 +26,7 @@ const peers: Sender[] = [
         name: 'carol',
         networks: [],
         groups: ['admins', 'staff'],
+        allow: [],
         serial: 1,
         endsS: 1,
       },

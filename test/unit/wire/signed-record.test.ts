@@ -36,6 +36,7 @@ const content: fc.Arbitrary<RecordContent> = fc.record({
   name,
   networks: fc.array(network, { maxLength: 5 }),
   groups: fc.array(name, { maxLength: 3 }),
+  allow: fc.array(fc.stringMatching(/^[ -~]{1,30}$/), { maxLength: 2 }),
 })
 
 t.test('the same content has one form, whatever the order, and it is read again', async (t) => {
@@ -47,11 +48,13 @@ t.test('the same content has one form, whatever the order, and it is read again'
         ...it,
         networks: [...it.networks].reverse(),
         groups: [...it.groups, ...it.groups].reverse(),
+        allow: [...it.allow, ...it.allow].reverse(),
       }
       t.same(recordBody(other), recordBody(it))
       t.same(recordBody(read), recordBody(it))
       t.match(read, { publicKey: it.publicKey, serial: it.serial, endsS: it.endsS, name: it.name })
       t.same(new Set(read.groups), new Set(it.groups))
+      t.same(new Set(read.allow), new Set(it.allow))
       t.same(signRecord(it, OURS.key).bytes, bytes, 'also with its signature (RFC 8032 has no chance in it)')
     }),
   )
@@ -114,13 +117,21 @@ t.test('another order, or the same twice, is another form, and malformed', async
   const signature = Buffer.alloc(SIGNATURE_BYTES)
   const right = Buffer.from(body(['a', 'b']))
   t.ok(readRecord(Buffer.concat([right, signature])))
-  const at = right.length - 4
-  const swapped = Buffer.concat([right.subarray(0, at), right.subarray(at + 2), right.subarray(at, at + 2)])
+  // The two groups, and then the number of rules.
+  const end = right.length - 1
+  const at = end - 4
+  const swapped = Buffer.concat([
+    right.subarray(0, at),
+    right.subarray(at + 2, end),
+    right.subarray(at, at + 2),
+    right.subarray(end),
+  ])
   t.equal(readRecord(Buffer.concat([swapped, signature])), undefined)
   const doubled = Buffer.concat([
     right.subarray(0, at),
     right.subarray(at, at + 2),
     right.subarray(at, at + 2),
+    right.subarray(end),
   ])
   t.equal(readRecord(Buffer.concat([doubled, signature])), undefined)
 })
@@ -131,7 +142,7 @@ t.test(
     const addresses = (count: number) => Array.from({ length: count }, (_, index) => `fd00:9::${index + 1}`)
     const make = (count: number, groups: readonly string[] = []) =>
       OURS.record({ name: 'b', publicKey: Buffer.alloc(32, 7), addresses: addresses(count), groups })
-    const long = make(12, ['group-of-24-characters--', 'a'])
+    const long = make(12, ['group-of-23-characters-', 'a'])
     t.equal(long.bytes.length, MAX_RECORD_BYTES)
     const endpoint = { address: new Uint8Array(16).fill(9), port: 5149, kinds: 1 }
     const { publicKey, name, networks } = long
@@ -146,6 +157,6 @@ t.test(
     t.ok(writeMember(member).length <= MAX_MEMBER_BYTES, `${writeMember(member).length} bytes`)
     const introduction = { kind: 'member' as const, member, epoch: 1, after: 2, revision: 3, latest: 4 }
     t.same(readIntroduction(writeIntroduction(introduction)), introduction)
-    t.throws(() => make(13, ['group-of-24-characters--']), /at most 360 fit into one datagram/)
+    t.throws(() => make(13, ['group-of-23-characters-']), /at most 360 fit into one datagram/)
   },
 )
