@@ -58,8 +58,8 @@ t.test('who may send to this host is in its own record, unless its file says it'
   t.match(
     load({ peers, record }).allow?.map(({ from, protocol }) => [from, protocol]),
     [
-      [['group:staff'], 6],
       [undefined, 'icmp'],
+      [['group:staff'], 6],
     ],
   )
   t.match(load({ peers, record, allow: [{ from: 'b' }] }).allow, [{ from: ['b'], protocol: undefined }])
