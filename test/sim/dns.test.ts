@@ -153,6 +153,7 @@ simTest('name servers that fail now and then change nothing', async (t, world) =
       b.begin({ peers: [a.asPeer()] }),
     ]),
   )
+  await world.pass(1_000)
   for (let i = 0; i < 600; i++) {
     const code = world.random.pick(['EAI_AGAIN', 'ENOTFOUND'])
     world.dns.set('b.example', world.random.happens(0.5) ? { code, delayMs: 2_000 } : good)
@@ -163,6 +164,30 @@ simTest('name servers that fail now and then change nothing', async (t, world) =
   t.same(a.said(/resolve|moved|silent|down/), [])
   const asked = world.dns.asked.get('b.example') ?? 0
   t.ok(asked >= 8 && asked <= 12, `asked ${asked} times in ten minutes`)
+})
+
+simTest('a peer that comes while its name is not found is compared with it later', async (t, world) => {
+  const a = world.host('a')
+  const b = world.host('b')
+  world.dns.set('b.example', { code: 'EAI_AGAIN', delayMs: 2_000 })
+  await world.run(
+    Promise.all([
+      a.begin({ peers: [b.asPeer({ endpoint: 'b.example' })] }),
+      b.begin({ peers: [a.asPeer()] }),
+    ]),
+  )
+  await world.pass(10_000)
+  t.equal(a.peer('b').state, 'up', 'it has come by itself')
+  t.match(a.peer('b').trouble, /b\.example/)
+  world.dns.set('b.example', { addresses: b.attachment.addresses })
+  await world.pass(65_000)
+  t.equal(a.peer('b').trouble, null)
+  // From then on its name is followed, as if it had been found at the start.
+  const before = world.dns.asked.get('b.example') ?? 0
+  await world.pass(300_000)
+  const asked = (world.dns.asked.get('b.example') ?? 0) - before
+  t.ok(asked >= 4 && asked <= 6, `asked ${asked} times in five minutes`)
+  t.equal(a.said(/resolve/).length, 1)
 })
 
 for (const secret of [false, true]) {

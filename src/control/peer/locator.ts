@@ -48,6 +48,8 @@ export class Locator {
   addresses: readonly string[] = []
   /** Whether nothing comes from the present endpoint, so that another one must be tried. */
   #silent = false
+  /** Whether what the settings give now was ever found. */
+  #isKnown = false
   /** Whether the settings give another endpoint than the one that was found last. */
   #changed = false
   #closed = false
@@ -87,6 +89,7 @@ export class Locator {
     this.#context.moves.forget(this.#peer.row)
     this.#settled()
     this.#discovery = this.#discover()
+    this.#isKnown = false
     this.#changed = true
     this.again()
   }
@@ -179,7 +182,8 @@ export class Locator {
   #look(): Promise<void> {
     const discovery = this.#discovery
     const { hasRoamed } = this.#peer
-    if (discovery === undefined || (hasRoamed && !this.#silent)) return Promise.resolve()
+    // One that has come by itself may have done so only because its name was not found. Once it is, that is compared.
+    if (discovery === undefined || (hasRoamed && this.#isKnown && !this.#silent)) return Promise.resolve()
     if (this.#search?.discovery === discovery) return this.#search.end
     this.#askedMs = this.#context.platform.clock.nowMs()
     const end = this.#ask(discovery).finally(() => {
@@ -210,6 +214,7 @@ export class Locator {
 
   /** @throws UserError if the peer cannot be where it is found */
   #take(found: readonly Endpoint[]): void {
+    this.#isKnown = true
     this.addresses = found.map(({ address }) => address)
     const candidates = reachable(found, this.#context.platform.socket)
     const { moves } = this.#context
