@@ -65,7 +65,7 @@ export class Mapping {
   }
 
   /** Must be called often. @param need undefined: no mapping is needed now */
-  look(need: MappingNeed | undefined, nowMs: number): void {
+  look(need: MappingNeed | undefined): void {
     const asked = this.#asked
     const isSame = asked?.gateway === need?.gateway && asked?.port === need?.port
     const source = asked?.socket.source
@@ -74,6 +74,8 @@ export class Mapping {
     else if (asked !== undefined && source !== undefined) {
       this.#nonce ??= this.#context.platform.random(NONCE_BYTES)
       asked.mapper ??= new PortMapper({ address: source, port: asked.port }, this.#nonce)
+      // Its lifetime goes on while this host is suspended.
+      const nowMs = this.#context.platform.clock.bootMs()
       for (const bytes of asked.mapper.tick(nowMs)) asked.socket.send(bytes)
       this.#say(asked, asked.mapper)
     }
@@ -99,7 +101,7 @@ export class Mapping {
     if (need === undefined) return
     const { clock, network } = this.#context.platform
     const socket = network.openGateway(need.gateway, PCP_PORT, (bytes) => {
-      if (this.#asked?.socket === socket) this.#asked.mapper?.take(bytes, clock.nowMs())
+      if (this.#asked?.socket === socket) this.#asked.mapper?.take(bytes, clock.bootMs())
     })
     this.#asked = { ...need, socket, mapper: undefined, losses: 0 }
   }

@@ -53,7 +53,7 @@ export class OwnSide {
     const { addresses, platform, privateSide, roster } = this.#context
     const introducers = roster.all.filter(({ settings }) => settings.introducer)
     const own = platform.network.ownAddresses()
-    this.mapping.look(this.#need(introducers, own), nowMs)
+    this.mapping.look(this.#need(introducers, own))
     const claims = claimsOf({
       addresses: own,
       listen: platform.socket.local,

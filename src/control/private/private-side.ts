@@ -21,6 +21,7 @@ import {
   useIdentity,
 } from '../../noise/keys.js'
 import type { Peer as NoisePeer } from '../../noise/peer.js'
+import { SteadyCalendar } from '../../noise/steady-calendar.js'
 import { Rates } from '../../rates.js'
 import { RELAY_NAME_BYTES, TO_INTRODUCER } from '../../wire/relay.js'
 import { MESSAGE } from '../../wire/wireguard.js'
@@ -115,6 +116,10 @@ export class PrivateSide {
     this.#use(privateKey, privateKey === null ? undefined : identityOf(privateKey))
     privateKey?.wipe()
     const own = () => this.#own
+    const calendar = new SteadyCalendar(
+      () => clock.unixMs(),
+      () => clock.bootMs(),
+    )
     this.#keypairs = new SharedKeypairs(
       memory,
       tables.keypairs,
@@ -131,7 +136,7 @@ export class PrivateSide {
       },
       keypairs: this.#keypairs,
       random,
-      unixMs: () => clock.unixMs(),
+      unixMs: () => calendar.nowMs(),
       nowMs: () => clock.bootMs(),
       send: (message, to) => void this.send(message, to),
       sendKeepalive: (row) => this.#sendKeepalive(row),
