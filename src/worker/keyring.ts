@@ -140,11 +140,8 @@ export class Keyring {
     const packet = at + TRANSPORT_HEADER_BYTES
     const plain = padded === 0 ? 0 : this.#encap.unpad(view, packet, padded)
     if (!this.#isWhereKnown(this.row, name)) {
-      if (
-        plain > 0 &&
-        !this.#peers.isFrom(this.row, name) &&
-        isCheck(view, packet, plain, this.#encap.ethernet)
-      ) {
+      // Nor does one to another address of this host change where its sender is answered from.
+      if (plain > 0 && isCheck(view, packet, plain, this.#encap.ethernet)) {
         this.checkBytes = plain
         return 0
       }

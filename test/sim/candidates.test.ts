@@ -109,7 +109,7 @@ simTest('a way that is lost is left for another one in a few seconds', async (t,
     world.network.swallows = ({ to }) => to.address.startsWith('10.0.0.')
     const ms = await timeUntil(world, () => isAt(a, b, nat.address) && isAt(b, a, nat.address))
     t.comment(`${busy ? 'busy' : 'idle'}: by the outer address ${ms} ms after the LAN is lost`)
-    t.ok(ms <= (busy ? 6_000 : 12_000), `${ms} ms`)
+    t.ok(ms <= (busy ? 4_000 : 24_000), `${ms} ms`)
     await world.pass(1_000)
     a.overlay.received.length = 0
     b.offer(a, 'by the other way')
@@ -161,32 +161,36 @@ simTest('of two ways of one kind, none is left for the other one without a reaso
   t.equal(moves(), before, 'equal ways are not changed to and fro')
 })
 
-simTest('a mapping that lasts 30 s is kept open while nothing is sent', async (t, world) => {
-  const nats = [world.nat('203.0.113.1', 'cone'), world.nat('203.0.113.2', 'cone')]
-  for (const nat of nats) nat.answeredMs = 30_000
-  const { a, b, hub } = await twoMembers(world, [
-    { addresses: ['10.0.0.2'], nat: nats[0] },
-    { addresses: ['10.0.0.2'], nat: nats[1] },
-  ])
-  const ms = await timeUntil(world, () => endpointOf(a, b) !== '' && endpointOf(b, a) !== '')
-  t.ok(ms <= 3_000, `${ms} ms`)
-  await world.pass(10_000)
-  const places = [endpointOf(a, b), endpointOf(b, a), endpointOf(hub, a)]
-  let [sent, longest, lastMs] = [0, 0, world.time.nowMs]
-  world.network.watch = ({ from, to }) => {
-    if (from !== 'a' || to.address !== nats[1].address) return
-    longest = Math.max(longest, world.time.nowMs - lastMs)
-    lastMs = world.time.nowMs
-    sent++
-  }
-  await world.pass(600_000)
-  t.comment(`${sent} datagrams of a to b in ten minutes, at most ${Math.round(longest)} ms apart`)
-  t.ok(longest <= 20_000, `${longest} ms`)
-  t.same([endpointOf(a, b), endpointOf(b, a), endpointOf(hub, a)], places)
-  b.offer(a, 'still there')
-  await world.pass(500)
-  t.ok(a.texts.includes('still there'))
-})
+simTest(
+  'mappings that last 30 and 22 s are kept open for an hour in which nothing is sent',
+  async (t, world) => {
+    const nats = [world.nat('203.0.113.1', 'cone'), world.nat('203.0.113.2', 'cone')]
+    for (const [index, seconds] of [30, 22].entries()) nats[index].answeredMs = seconds * 1_000
+    const { a, b, hub } = await twoMembers(world, [
+      { addresses: ['10.0.0.2'], nat: nats[0] },
+      { addresses: ['10.0.0.2'], nat: nats[1] },
+    ])
+    const ms = await timeUntil(world, () => endpointOf(a, b) !== '' && endpointOf(b, a) !== '')
+    t.ok(ms <= 3_000, `${ms} ms`)
+    await world.pass(10_000)
+    const places = [endpointOf(a, b), endpointOf(b, a), endpointOf(hub, a)]
+    let [sent, longest, lastMs] = [0, 0, world.time.nowMs]
+    world.network.watch = ({ from, to }) => {
+      if (from !== 'a' || to.address !== nats[1].address) return
+      longest = Math.max(longest, world.time.nowMs - lastMs)
+      lastMs = world.time.nowMs
+      sent++
+    }
+    await world.pass(3_600_000)
+    t.comment(`${sent} datagrams of a to b in an hour, at most ${Math.round(longest)} ms apart`)
+    t.ok(longest <= 20_100, `${longest} ms`)
+    t.ok(sent <= 400, `${sent} datagrams`)
+    t.same([endpointOf(a, b), endpointOf(b, a), endpointOf(hub, a)], places)
+    b.offer(a, 'still there')
+    await world.pass(500)
+    t.ok(a.texts.includes('still there'))
+  },
+)
 
 simTest(
   'in mode tap, members know the MACs of each other, and none has that of another one',

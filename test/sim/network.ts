@@ -6,6 +6,7 @@ import type { SimTime } from './clock.js'
 import { fragmentsOf } from './fragments.js'
 import type { SimNat } from './nat.js'
 import type { SimRandom } from './random.js'
+import type { SimPcpRouter } from './router.js'
 import { GOOD_WAY, type Way } from './way.js'
 
 /** What ICMP tells a host of a datagram that it sent. */
@@ -58,6 +59,8 @@ export class SimAttachment {
   asleep = false
   readonly listeners = new Map<number, Listener>()
   onIcmp: (icmp: SimIcmp) => void = () => {}
+  /** What its router answers that is asked for a mapping; undefined if it does not know PCP. */
+  router: SimPcpRouter | undefined
   /** Datagrams that it has sent. */
   sent = 0
   /** How often its addresses, its interface or its route have changed. */

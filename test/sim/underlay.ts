@@ -116,9 +116,13 @@ export class SimUnderlay implements Network {
     return this.#attachment.up ? (this.addressesOf(INTERFACE) ?? []) : []
   }
 
-  /** No router here answers. */
-  openGateway(): GatewaySocket {
-    return { source: this.#attachment.addressLike('0.0.0.0'), send: () => {}, close: () => {} }
+  /** Only a router that a test has set answers, and at once. */
+  openGateway(_address: string, _port: number, heard: (bytes: Uint8Array) => void): GatewaySocket {
+    const send = (bytes: Uint8Array) => {
+      const answer = this.#attachment.router?.answer(bytes)
+      if (answer !== undefined) heard(answer)
+    }
+    return { source: this.#attachment.addressLike('0.0.0.0'), send, close: () => {} }
   }
 
   changed(): boolean {

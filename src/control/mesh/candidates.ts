@@ -14,7 +14,7 @@ export interface WayNow {
   readonly nowMs: number
   /** Where the peer is; undefined if it is only reached through a relay. */
   readonly present: Candidate | undefined
-  /** Whether frames have come from it, and gone to it, since the last moment. */
+  /** Whether something has come from it, and frames or keepalives gone to it, since the last moment. */
   readonly heard: boolean
   readonly sent: boolean
   /** How long a message there and back takes; undefined if that is not known. */
@@ -34,9 +34,9 @@ const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000] as cons
 /** How long an answer says that a candidate is there. */
 const FRESH_MS = 5_000
 
-/** The way in use is checked if nothing comes for so long: after frames were sent, and without. */
+/** The way in use is checked if nothing comes for so long: after frames or a keepalive were sent, and without. */
 const ASKED_MS = 2_000
-const QUIET_MS = 7_000
+const QUIET_MS = 22_000
 
 /** How often it is checked then, and after how many checks without an answer it is lost. */
 const DOUBT_MS = 500

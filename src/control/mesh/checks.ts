@@ -41,7 +41,7 @@ interface Watched {
   readonly heard: Map<string, { readonly endpoint: Endpoint; readonly untilMs: number }>
   readonly waiting: Map<bigint, { readonly key: string; readonly sentMs: number }>
   received: number
-  sent: number
+  tried: number
   at: string
 }
 
@@ -103,7 +103,8 @@ export class Checks {
     const watched = this.#watch(peer)
     this.#renew(peer, watched, told, nowMs)
     const { candidates } = watched
-    const { receivedFrames, sentFrames } = peer.traffic
+    const { receivedFrames } = peer.traffic
+    const { tried } = peer.ways
     const at = peer.endpoint === undefined ? '' : formatEndpoint(peer.endpoint)
     if (at !== watched.at) candidates.moved(nowMs)
     watched.at = at
@@ -111,11 +112,11 @@ export class Checks {
       nowMs,
       present: presentOf(peer),
       heard: receivedFrames !== watched.received,
-      sent: sentFrames !== watched.sent,
+      sent: tried !== watched.tried,
       roundTripMs: this.#context.channel.roundTrips.smoothedMs(peer.row),
     })
     watched.received = receivedFrames
-    watched.sent = sentFrames
+    watched.tried = tried
     for (const { key } of checks) this.#check(peer, watched, key, key === at, nowMs)
     const place = move && watched.places.get(move.key)
     if (place !== undefined) peer.moveTo(place.sockaddr)
@@ -128,7 +129,8 @@ export class Checks {
     const { public_key: key } = peer.settings
     // Both ends come to the same.
     const decides = own !== undefined && key !== undefined && own.compare(key) < 0
-    const { receivedFrames: received, sentFrames: sent } = peer.traffic
+    const { receivedFrames: received } = peer.traffic
+    const { tried } = peer.ways
     const made: Watched = {
       candidates: new Candidates(decides),
       places: new Map(),
@@ -137,7 +139,7 @@ export class Checks {
       heard: new Map(),
       waiting: new Map(),
       received,
-      sent,
+      tried,
       at: '',
     }
     this.#watched.set(peer, made)

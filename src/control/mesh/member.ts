@@ -93,7 +93,16 @@ function endpointOf({ address, port }: ToldEndpoint): Endpoint {
 /** Where no host is that others could reach, or where more than one is (with ipaddr.js's names). */
 const NO_PLACES: readonly string[] = ['loopback', 'linkLocal', 'multicast', 'broadcast', 'unspecified']
 
+/** This is asked ten times a second for each member, and what is told stays the same object. */
+const places = new WeakMap<ToldMember, readonly Endpoint[]>()
+
 /** The endpoints of a member at which it may be. */
-export function placesOf({ endpoints }: ToldMember): Endpoint[] {
-  return endpoints.map(endpointOf).filter(({ address }) => !NO_PLACES.includes(ipaddr.parse(address).range()))
+export function placesOf(told: ToldMember): readonly Endpoint[] {
+  const known = places.get(told)
+  if (known !== undefined) return known
+  const found = told.endpoints
+    .map(endpointOf)
+    .filter(({ address }) => !NO_PLACES.includes(ipaddr.parse(address).range()))
+  places.set(told, found)
+  return found
 }

@@ -1,11 +1,14 @@
+import type { ControlChannel } from '../control-channel.js'
 import type { Peer } from '../peer/peer.js'
 import type { Roster } from '../peer/roster.js'
 import type { PrivateSide } from '../private/private-side.js'
 import { DirectWatch } from './direct-watch.js'
+import { IntroducerWatch } from './introducer-watch.js'
 
 export interface RelaysContext {
   readonly roster: Roster<Peer>
   readonly privateSide: PrivateSide
+  readonly channel: Pick<ControlChannel, 'roundTrips'>
 }
 
 const NOT_YET = 'no direct path has answered yet'
@@ -23,11 +26,14 @@ interface Watched {
  */
 export class Relays {
   readonly #context: RelaysContext
+  readonly #introducers: IntroducerWatch
   /** Those that are reached directly, by row. */
   readonly #direct = new Map<number, Watched>()
 
   constructor(context: RelaysContext) {
     this.#context = context
+    const roundTripMs = (row: number) => context.channel.roundTrips.smoothedMs(row)
+    this.#introducers = new IntroducerWatch({ roster: context.roster, roundTripMs })
   }
 
   /**
@@ -37,38 +43,56 @@ export class Relays {
   look(introducersOf: (peer: Peer) => readonly string[], nowMs: number): void {
     const introduced = this.#context.roster.all.filter(({ settings }) => settings.introduced_by !== undefined)
     for (const [row, { peer }] of this.#direct) if (!introduced.includes(peer)) this.#direct.delete(row)
+    this.#introducers.look(introduced, nowMs)
     for (const peer of introduced) {
-      if (peer.place.relay !== undefined) this.#lookAtRelayed(peer, introducersOf(peer))
-      else if (peer.endpoint === undefined) this.#relay(peer, introducersOf(peer), NOT_YET)
-      else this.#lookAtDirect(peer, introducersOf(peer), nowMs)
+      const relays = this.#usable(introducersOf(peer))
+      if (peer.place.relay !== undefined) this.#lookAtRelayed(peer, relays, nowMs)
+      else if (peer.endpoint === undefined) relay(peer, relays[0], NOT_YET)
+      else this.#lookAtDirect(peer, relays, nowMs)
     }
   }
 
-  #lookAtRelayed(peer: Peer, introducers: readonly string[]): void {
+  #lookAtRelayed(peer: Peer, relays: readonly Peer[], nowMs: number): void {
     this.#direct.delete(peer.row)
-    const { relay } = peer.place
-    if (relay === undefined || this.#isUsable(relay)) return
-    if (!this.#relay(peer, introducers, peer.relayedWhy)) peer.relayBy(undefined, '')
+    const { place, relayedWhy } = peer
+    if (place.relay === undefined) return
+    if (!this.#isUsable(place.relay)) {
+      if (!relay(peer, relays[0], relayedWhy)) peer.relayBy(undefined, '')
+      return
+    }
+    const sinceMs = this.#introducers.lostSinceMs(place.relay.row)
+    // If all are away, this host is, and another one is no better.
+    if (sinceMs !== undefined) relay(peer, this.#spoken(relays, sinceMs, nowMs), relayedWhy)
   }
 
-  #lookAtDirect(peer: Peer, introducers: readonly string[], nowMs: number): void {
-    const moment = { nowMs, ...peer.ways }
+  #lookAtDirect(peer: Peer, relays: readonly Peer[], nowMs: number): void {
+    const roundTripMs = this.#context.channel.roundTrips.smoothedMs(peer.row)
+    const moment = { nowMs, ...peer.ways, roundTripMs }
     const known = this.#direct.get(peer.row)
     const watch = known?.watch ?? new DirectWatch(moment)
     if (known === undefined) this.#direct.set(peer.row, { peer, watch })
-    const verdict = peer.state === 'silent' || peer.state === 'down' ? 'lost' : watch.look(moment)
+    const verdict = watch.look(moment)
     if (verdict === 'ask') peer.greet()
-    if (peer.underlay?.interface === undefined) this.#relay(peer, introducers, NO_ROUTE)
-    else if (verdict === 'lost') this.#relay(peer, introducers, LOST)
+    if (peer.underlay?.interface === undefined) relay(peer, relays[0], NO_ROUTE)
+    else if (peer.state === 'silent' || peer.state === 'down') relay(peer, relays[0], LOST)
+    // An introducer that is not heard either is no better way.
+    else if (verdict !== 'good') {
+      const by = this.#spoken(relays, watch.sinceMs ?? nowMs, nowMs)
+      if (verdict === 'lost') relay(peer, by, LOST)
+    }
   }
 
-  /** @returns false if nobody can relay now */
-  #relay(peer: Peer, introducers: readonly string[], why: string): boolean {
+  /** The introducers of these names that can relay now: those that are away last. */
+  #usable(names: readonly string[]): Peer[] {
     const { roster } = this.#context
-    const by = introducers.map((name) => roster.get(name)).find((it) => it && this.#isUsable(it))
-    if (by === undefined) return false
-    peer.relayBy(by, why)
-    return true
+    const all = names.flatMap((name) => roster.get(name) ?? []).filter((it) => this.#isUsable(it))
+    const isAway = ({ row }: Peer) => this.#introducers.lostSinceMs(row) !== undefined
+    return [...all.filter((it) => !isAway(it)), ...all.filter(isAway)]
+  }
+
+  /** The first of those that have said something since a time. The others are asked. */
+  #spoken(relays: readonly Peer[], sinceMs: number, nowMs: number): Peer | undefined {
+    return relays.filter(({ row }) => this.#introducers.hasSpoken(row, sinceMs, nowMs))[0]
   }
 
   /** Whether this introducer is still the same peer, and there. */
@@ -78,4 +102,10 @@ export class Relays {
     if (peer?.name !== name || peer.settings.introducer !== true || peer.endpoint === undefined) return false
     return peer.state !== 'down' && privateSide.peer(row)?.hasKeypair === true
   }
+}
+
+/** @returns false if there is nobody to relay */
+function relay(peer: Peer, by: Peer | undefined, why: string): boolean {
+  if (by !== undefined) peer.relayBy(by, why)
+  return by !== undefined
 }

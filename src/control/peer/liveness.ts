@@ -7,10 +7,20 @@ export const PEER_STATES = ['new', 'up', 'silent', 'down'] as const
 export type PeerState = (typeof PEER_STATES)[number]
 
 /** How often we send a keepalive to a peer that we do not hear otherwise. */
-const HELLO_MS = 5_000
+export const HELLO_MS = 5_000
+
+/**
+ * The same for a peer that may be one of many, and to which nobody has anything to say: it keeps a NAT's mapping open. Peers
+ * are looked at once a second, so there are 20 s at the most between two.
+ */
+export const QUIET_HELLO_MS = 19_000
+
+/** Of two ends that would ask each other at the same time, one waits so much longer. */
+export const SECOND_MS = 3_000
 
 /** For a peer that answers keepalives: after this long without a message, at least one answer is missing. */
 const SILENT_MS = 2 * HELLO_MS + 1_000
+const ANSWER_MS = HELLO_MS
 
 /** Such a peer is down after this long without a message, and {@link MISSED} keepalives without an answer. */
 const DOWN_MS = 3 * HELLO_MS + 1_000
@@ -35,6 +45,8 @@ export interface PeerMoment {
   readonly receivedFrames: number
   /** Whether something else than a frame waits for an answer: the first handshake of a private tunnel. */
   readonly asks?: boolean
+  /** How often it is asked while it owes no answer, if it answers keepalives; the default is {@link HELLO_MS}. */
+  readonly helloMs?: number
 }
 
 /** What must be done for a peer now. */
@@ -59,6 +71,8 @@ export class PeerLife {
   /** Whether it has ever answered a keepalive, and how many are unanswered since its last answer. */
   #answers = false
   #unanswered = 0
+  /** When the first of those was sent. */
+  #unansweredMs = 0
   #helloMs: number | undefined
   #locatedMs: number | undefined
 
@@ -104,15 +118,16 @@ export class PeerLife {
 
   /** Must be called regularly. */
   tick(moment: PeerMoment): PeerDuty {
-    const { nowMs, sentFrames, receivedFrames, asks = false } = moment
+    const { nowMs, sentFrames, receivedFrames, asks = false, helloMs = HELLO_MS } = moment
     if (receivedFrames !== this.#received) this.#heard(nowMs)
     else if (sentFrames !== this.#sent || asks) this.#askedMs ??= nowMs
     this.#received = receivedFrames
     this.#sent = sentFrames
     // Only what is heard makes it better.
     this.#state = worse(this.#state, this.#next(nowMs))
-    const hello = this.#isHelloDue(nowMs)
+    const hello = this.#isHelloDue(nowMs, helloMs)
     if (hello) {
+      if (this.#unanswered === 0) this.#unansweredMs = nowMs
       this.#helloMs = nowMs
       this.#unanswered++
     }
@@ -133,7 +148,8 @@ export class PeerLife {
     const quietMs = nowMs - this.#heardMs
     if (this.#answers) {
       if (quietMs >= DOWN_MS && this.#unanswered >= MISSED) return 'down'
-      return quietMs >= SILENT_MS && this.#unanswered > 0 ? 'silent' : 'up'
+      const isMissing = this.#unanswered > 0 && nowMs - this.#unansweredMs >= ANSWER_MS
+      return quietMs >= SILENT_MS && isMissing ? 'silent' : 'up'
     }
     return this.#askedMs !== undefined && nowMs - this.#askedMs >= QUIET_MS ? 'silent' : 'up'
   }
@@ -154,11 +170,12 @@ export class PeerLife {
     return true
   }
 
-  #isHelloDue(nowMs: number): boolean {
+  #isHelloDue(nowMs: number, helloMs: number): boolean {
     if (this.#helloMs === undefined) return true
     if (this.answersHello === false) return false
     const heardMs = this.#heardMs ?? Number.NEGATIVE_INFINITY
-    if (this.#answers) return nowMs - Math.max(heardMs, this.#helloMs) >= HELLO_MS
+    const owes = this.#unanswered > 0 || this.#askedMs !== undefined
+    if (this.#answers) return nowMs - Math.max(heardMs, this.#helloMs) >= (owes ? HELLO_MS : helloMs)
     const pauseMs = this.#heardMs === undefined ? 1_000 * 2 ** Math.min(this.#unanswered - 1, 6) : 1_000
     return nowMs - this.#helloMs >= Math.min(pauseMs, MAX_PAUSE_MS)
   }

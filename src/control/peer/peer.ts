@@ -9,7 +9,7 @@ import type { PathMtu } from '../path-mtu/path-mtu.js'
 import type { PeerSource, PeerStatus } from '../status.js'
 import type { PeerContext } from './context.js'
 import { LeftPlace } from './left-place.js'
-import { PeerLife, type PeerMoment, type PeerState } from './liveness.js'
+import { HELLO_MS, PeerLife, type PeerMoment, type PeerState, QUIET_HELLO_MS, SECOND_MS } from './liveness.js'
 import { type LocatedPeer, Locator } from './locator.js'
 import { PeerPath } from './path.js'
 import { type Move, PeerEndpoint } from './peer-endpoint.js'
@@ -35,6 +35,8 @@ export class Peer implements RosterPeer, LocatedPeer {
   readonly #left = new LeftPlace()
   /** The token of the last keepalive to the present endpoint. The answer carries the same token. */
   #helloToken: bigint | undefined
+  /** How many keepalives have gone to it. */
+  #greetings = 0
   #relayedWhy = ''
 
   constructor(row: number, settings: PeerSettings, context: PeerContext) {
@@ -142,9 +144,10 @@ export class Peer implements RosterPeer, LocatedPeer {
     return this.#relayedWhy
   }
 
-  /** By which way it was heard, and what was for it; see {@link Traffic.ways}. */
+  /** By which way it was heard, and what was for it, keepalives too; see {@link Traffic.ways}. */
   get ways(): Ways {
-    return this.#traffic.ways
+    const { tried, ...heard } = this.#traffic.ways
+    return { ...heard, tried: tried + this.#greetings }
   }
 
   /**
@@ -229,6 +232,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     const { channel } = this.#context
     const token = channel.newToken()
     this.#helloToken = token
+    this.#greetings++
     channel.hello(this.row, token)
   }
 
@@ -365,10 +369,19 @@ export class Peer implements RosterPeer, LocatedPeer {
     this.#news.state(state, before)
   }
 
+  /** One of the two ends is first, and then the other one has nothing to ask. Both come to the same. */
+  get #quietHelloMs(): number {
+    const own = this.#context.privateSide?.own?.publicKey
+    const { public_key: key } = this.settings
+    const isFirst = own !== undefined && key !== undefined && own.compare(key) < 0
+    return isFirst ? QUIET_HELLO_MS : QUIET_HELLO_MS + SECOND_MS
+  }
+
   get #moment(): PeerMoment {
     const { platform, privateSide } = this.#context
     const asks = privateSide?.peer(this.row)?.asks ?? false
-    return { nowMs: platform.clock.nowMs(), ...this.#traffic.totals, asks }
+    const helloMs = this.settings.introduced_by === undefined ? HELLO_MS : this.#quietHelloMs
+    return { nowMs: platform.clock.nowMs(), ...this.#traffic.totals, asks, helloMs }
   }
 }
 

@@ -106,12 +106,12 @@ t.test('a way that is lost is left by both ends in a few seconds', async (t) => 
         present: lan,
         answers: answering(outer),
         fromMs: 60_000,
-        forMs: 15_000,
+        forMs: 30_000,
         sends,
       })
       t.equal(present, outer)
       const tookMs = moves[0].atMs - 60_000
-      t.ok(tookMs <= (sends ? 4_500 : 10_000), `${tookMs} ms, ${sends ? 'busy' : 'idle'}`)
+      t.ok(tookMs <= (sends ? 4_500 : 25_000), `${tookMs} ms, ${sends ? 'busy' : 'idle'}`)
     }
 })
 

@@ -22,7 +22,10 @@ class Peer {
   }
 
   /** `seconds` more, in which it does as it is told. */
-  for(seconds: number, does: { answers?: boolean; sends?: number; gets?: number; asks?: boolean }): this {
+  for(
+    seconds: number,
+    does: { answers?: boolean; sends?: number; gets?: number; asks?: boolean; helloMs?: number },
+  ): this {
     for (let i = 0; i < seconds; i++, this.seconds++) {
       this.#received += does.sends ?? 0
       this.#sent += does.gets ?? 0
@@ -32,6 +35,7 @@ class Peer {
         sentFrames: this.#sent,
         receivedFrames: this.#received,
         asks: does.asks ?? false,
+        ...(does.helloMs === undefined ? {} : { helloMs: does.helloMs }),
       })
       if (hello) this.hellos.push(this.seconds)
       if (locate) this.locates.push(this.seconds)
@@ -169,5 +173,36 @@ t.test(
       return true
     })
     t.doesNotThrow(() => fc.assert(property, { numRuns: 300 }))
+  },
+)
+
+t.test(
+  'an idle peer that is one of many is asked once in 19 s, and sooner if it owes an answer',
+  async (t) => {
+    const quiet = { helloMs: 19_000, answers: true }
+    const idle = new Peer().for(120, quiet)
+    const pauses = idle.hellos.slice(2).map((at, index) => at - idle.hellos[index + 1])
+    t.ok(
+      pauses.every((it) => it >= 19 && it <= 20),
+      `${idle.hellos}`,
+    )
+    t.equal(idle.life.state, 'up')
+
+    const gone = new Peer().for(60, quiet)
+    const from = gone.seconds
+    const seen = new Map<string, number>()
+    for (let second = 0; second < 40; second++) {
+      const { state } = gone.for(1, { helloMs: 19_000 }).life
+      if (!seen.has(state)) seen.set(state, second)
+    }
+    t.same([...seen.keys()], ['up', 'silent', 'down'])
+    t.ok((seen.get('down') ?? 99) <= 32, `down after ${seen.get('down')} s`)
+    const [first, second, third] = gone.hellos.filter((at) => at >= from)
+    t.same([second - first, third - second], [5, 5], 'once it owes an answer, it is asked as others are')
+
+    const busy = new Peer().for(60, quiet)
+    const begin = busy.seconds
+    busy.for(12, { helloMs: 19_000, gets: 1 })
+    t.ok(busy.hellos.filter((at) => at >= begin).length >= 2, 'while frames go to it, too')
   },
 )
