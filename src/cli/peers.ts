@@ -110,13 +110,14 @@ function relays(peers: readonly PeerStatus[]): string[] {
 
 /** What is wrong with a peer: sentences without a full stop. */
 export function complaints(peer: PeerStatus, { mtu_bytes, mtu_by, peers }: PeersReport): string[] {
-  const { host, endpoint, trouble, underlay, state, heard_s, keepalives, privacy } = peer
+  const { host, trouble, underlay, state, heard_s, keepalives, privacy } = peer
+  const isPlaced = wayTo(peer) !== ''
   if (peer.source === 'invitation') return ['it is an invitation, and nobody has joined by it yet']
   // Who asks an older tunnel hears nothing of introductions.
-  if (endpoint === null && trouble === null && peer.introduced_by != null)
+  if (!isPlaced && trouble === null && peer.introduced_by != null)
     return [`${peer.introduced_by} has introduced it, and it has not answered at any place that is known`]
-  if (endpoint === null && privacy !== null && host === peer.name) return ['it has not come yet']
-  if (endpoint === null) return [`not found yet: ${trouble ?? `${host} is being looked up`}`]
+  if (!isPlaced && privacy !== null && host === peer.name) return ['it has not come yet']
+  if (!isPlaced) return [`not found yet: ${trouble ?? `${host} is being looked up`}`]
   const found: string[] = trouble === null ? [] : [trouble]
   const { reason } = peer.datapath
   if (reason !== null && reason !== 'setting')

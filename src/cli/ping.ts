@@ -178,7 +178,9 @@ function askerOf(
   { size, timeout }: Flags,
 ): { readonly ask: Ask } & Disposable {
   const timeoutMs = Math.ceil(timeout * 1000)
-  const outer = familyOf(splitPort(peer.endpoint ?? '0.0.0.0').host)
+  // Of one that is relayed, this host knows the way to the relay.
+  const next = report.peers.find(({ name }) => name === peer.relayed?.by) ?? peer
+  const outer = familyOf(splitPort(next.endpoint ?? '0.0.0.0').host)
   const encap = encapFor(report.mode, report.privacy !== null)
   if (icmpTo === undefined) {
     if (size !== undefined) refuseSize(size, leastPingBytes(encap, outer))

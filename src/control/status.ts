@@ -130,7 +130,7 @@ export type PeerSource = 'settings' | 'member' | 'invitation' | 'introduction'
 export interface PeerStatus {
   readonly name: string
   readonly host: string
-  /** Null until it has been found. */
+  /** Null until it has been found, and while an introducer relays what is for it. */
   readonly endpoint: string | null
   /** Why it has not been found, or is not where its name says; null if nothing is wrong. */
   readonly trouble: string | null

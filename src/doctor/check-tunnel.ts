@@ -28,7 +28,10 @@ const REPORT = 'please report it, with the file that udptun-fast report writes'
 
 /** Whether a peer is there; if not, the likely reason. */
 function checkPeer(peer: PeerStatus, status: StatusReport, isLooped: boolean): Finding[] {
-  const { name, endpoint, trouble, underlay, state, privacy, host } = peer
+  const { name, endpoint, trouble, underlay, state, privacy, host, relayed } = peer
+  if (relayed != null && state === 'up' && privacy?.handshake_s != null)
+    return [fine('peer.up', `it is up, relayed by ${relayed.by}, because ${relayed.why}`, null, name)]
+  if (relayed != null) return [silent(peer, status)]
   if (endpoint === null && privacy !== null && host === name)
     return [
       doubtful('peer.not_come', 'it has not come yet, and this host does not know where it is', START, name),
@@ -58,9 +61,14 @@ function checkPeer(peer: PeerStatus, status: StatusReport, isLooped: boolean): F
     ]
   if (state === 'up' && privacy?.handshake_s !== null)
     return [fine('peer.up', `it is up at ${endpoint}`, null, name)]
+  return [silent(peer, status)]
+}
+
+function silent(peer: PeerStatus, status: StatusReport): Finding {
+  const { name, state } = peer
   const [why, advice] = likely(peer, status)
   const is = state === 'new' ? 'nothing has come from it yet' : `it is ${state}`
-  return [wrong(`peer.${state === 'up' ? 'no_keys' : state}`, `${is}; ${why}`, advice, name)]
+  return wrong(`peer.${state === 'up' ? 'no_keys' : state}`, `${is}; ${why}`, advice, name)
 }
 
 const START = 'start it, or give its endpoint'
@@ -94,7 +102,7 @@ function likely({ endpoint, privacy }: PeerStatus, { drops, icmp }: StatusReport
     ]
   if (icmp.unreachable > 0)
     return [
-      `ICMP says that it cannot be reached: its host is off, nobody listens at ${endpoint}, or a firewall refuses it`,
+      `ICMP says that it cannot be reached: its host is off, nobody listens ${endpoint === null ? 'there' : `at ${endpoint}`}, or a firewall refuses it`,
       'start it there, and compare the port with its --listen',
     ]
   if (secret && privacy.handshake_s === null)

@@ -70,6 +70,10 @@ simTest('a direct path is taken when it comes, and left when it is lost, by both
   await bothSpeak(t, world, a, b, 'relayed')
   t.same([relayOf(a, b), relayOf(b, a)], ['hub', 'hub'])
   t.equal(viewOf(a, b)?.relayed?.why, 'no direct path has answered yet')
+  t.equal(viewOf(a, b)?.endpoint, null, "the hub's endpoint is not its own")
+  const key = b.publicKey
+  const forWg = () => a.platform?.configurable?.get().peers.find(({ publicKey }) => key.equals(publicKey))
+  t.equal(forWg()?.endpoint, undefined, 'not for wg(8) either')
   const seen = hub.status().relay.datagrams
   t.ok(seen > 0)
 
@@ -88,6 +92,8 @@ simTest('a direct path is taken when it comes, and left when it is lost, by both
   )
 
   await bothSpeak(t, world, a, b, 'direct')
+  t.equal(viewOf(a, b)?.endpoint, `${b.attachment.addresses[0]}:${b.port}`)
+  t.equal(forWg()?.endpoint?.address, b.attachment.addresses[0])
   const before = hub.status().relay.datagrams
   await bothSpeak(t, world, a, b, 'still direct')
   t.equal(hub.status().relay.datagrams, before, 'the hub relays nothing')

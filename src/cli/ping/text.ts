@@ -1,5 +1,6 @@
 import type { PingReport, Unsent } from '../../control/pings.js'
 import { stdoutColors } from '../colors.js'
+import { wayTo } from '../peers.js'
 import { milliseconds } from '../table.js'
 import type { PingStatistics, RoundTripFigures } from './statistics.js'
 import type { PingTarget } from './target.js'
@@ -20,7 +21,7 @@ export function unsentText(reason: Unsent): string {
 
 /** The first line. @param packetBytes as a path MTU counts them; 0 if that is not known */
 export function pingHead({ peer, icmpTo }: PingTarget, device: string, packetBytes: number): string {
-  const where = icmpTo === undefined ? (peer.endpoint ?? peer.host) : `${icmpTo} by ICMP`
+  const where = icmpTo === undefined ? (peer.endpoint ?? (wayTo(peer) || peer.host)) : `${icmpTo} by ICMP`
   const padding = icmpTo === undefined ? '' : ' and padding'
   const size = packetBytes === 0 ? '' : `, packets of ${packetBytes} bytes${padding}`
   return `${stdoutColors.bold(peer.name)} ${stdoutColors.dim(where)} through ${stdoutColors.bold(device)}${size}`

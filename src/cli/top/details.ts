@@ -70,7 +70,11 @@ function factsOf(peer: PeerStatus): (readonly [label: string, text: string])[] {
     ['state', state.filter((it) => it !== undefined).join(', ')],
     [
       'endpoint',
-      [endpoint ?? `${host}, not found yet`, ...(from === null ? [] : [`from ${from}`]), ...way].join('  '),
+      [
+        endpoint ?? (wayTo(peer) || `${host}, not found yet`),
+        ...(from === null ? [] : [`from ${from}`]),
+        ...way,
+      ].join('  '),
     ],
     ...(peer.introduced_by == null ? [] : [['way', pathOf(peer)] as const]),
     ['datapath', `the ${datapath.by}${why}`],

@@ -337,7 +337,8 @@ export class Peer implements RosterPeer, LocatedPeer {
     return {
       name: this.name,
       host: this.host,
-      endpoint: endpoint === undefined ? null : formatEndpoint(endpoint),
+      // That of a relay is not its own.
+      endpoint: endpoint === undefined || relay !== undefined ? null : formatEndpoint(endpoint),
       state: this.state,
       heard_s: heardMs === undefined ? null : (platform.clock.nowMs() - heardMs) / 1000,
       keepalives: this.#life.answersHello ?? null,

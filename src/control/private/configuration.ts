@@ -66,7 +66,8 @@ export class Configuration implements Configurable {
     return {
       publicKey: settings.public_key ?? NO_KEY,
       presharedKey: acquaintance?.presharedKey ?? NO_KEY,
-      endpoint: endpoint ?? endpointIn(settings),
+      // Where it is itself: an introducer's endpoint would be taken for its own.
+      endpoint: (peer.isRelayed ? undefined : endpoint) ?? endpointIn(settings),
       lastHandshakeMs:
         handshakeMs === undefined ? undefined : clock.unixMs() - (clock.bootMs() - handshakeMs),
       txBytes: outbound.bytes,

@@ -14,6 +14,7 @@ const WELL = {
   keepalives: true,
   mtu_bytes: 1400,
   carried_mtu_bytes: 1400,
+  relayed: null,
   datapath: { by: 'kernel', reason: null },
 } as const satisfies PeerStatus
 

@@ -32,7 +32,7 @@ t.test('peers says who is relayed, by whom and why, and who is direct', async (t
   const peers = [
     peerOf('hub'),
     peerOf('b', { introduced_by: 'hub' }),
-    peerOf('c', { introduced_by: 'hub', relayed: { by: 'hub', why } }),
+    peerOf('c', { introduced_by: 'hub', endpoint: null, relayed: { by: 'hub', why } }),
     peerOf('d', { introduced_by: 'hub', endpoint: null }),
   ]
   const all = lines(reportOf({ peers }))
@@ -41,6 +41,7 @@ t.test('peers says who is relayed, by whom and why, and who is direct', async (t
   t.match(line('c'), / relayed by hub /)
   t.notMatch(line('d'), /direct|relayed/)
   t.ok(all.includes('c is relayed by hub, because no direct path has answered yet'))
+  t.same(complaints(peers[2], reportOf({ peers })), [], 'and that is nothing wrong')
   t.notOk(
     lines(reportOf({ peers: [peerOf('hub')] })).some((it) => it.includes('direct')),
     'no column for nothing',

@@ -126,6 +126,10 @@ t.test('peers, and why nothing comes from them', async (t) => {
   t.match(silent(drops({ wrong_mac1: 1 }), { handshake_s: null }), /wrong public key of this host/)
   t.match(silent(drops({ handshake_refused: 1 }), { handshake_s: null }), /clock has probably gone back/)
   t.match(silent({}), /does not run/)
+  const relayed = { by: 'hub', why: 'the direct path was lost' }
+  const far = { endpoint: null, relayed, privacy: { handshake_s: 3 } }
+  t.same(withPeer(far), [], 'a relayed peer is up, although it is nowhere')
+  t.same(withPeer({ ...far, state: 'down' }), ['!peer.down b'])
 })
 
 t.test('MTU', async (t) => {
