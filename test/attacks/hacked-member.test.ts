@@ -90,6 +90,7 @@ async function sealed(kind: HackedKind, port: number): Promise<Ready> {
   const order: HackedFlood = {
     target: at,
     key: targetKeys.publicKey,
+    member: peerKeys.publicKey,
     to: { ...at, port },
     from: { address: network.underlay(ATTACKER), port: PORT },
     privateKeyFile: attackerKeys.file,
@@ -144,8 +145,8 @@ async function loses(t: Test, make: (port: number) => Promise<Ready>): Promise<v
 }
 
 // `all` has hellos and asks, too.
-for (const kind of ['probe', 'introduction', 'all'] as const)
-  t.test(`bogus control frames of a peer: ${kind}`, async (t) => {
+for (const kind of ['probe', 'introduction', 'relay', 'all'] as const)
+  t.test(`bogus messages of a peer: ${kind}`, async (t) => {
     await loses(t, (port) => sealed(kind, port))
     const { drops, peers } = await tunnel.status('tun0')
     t.comment(JSON.stringify(drops))

@@ -7,6 +7,7 @@ import { createInitiation, knowPeer, type Protocol, readResponse } from '../../s
 import { Identity, OwnIdentity } from '../../src/noise/keys.js'
 import { MacStamp } from '../../src/noise/macs.js'
 import { tai64n } from '../../src/noise/tai64n.js'
+import { RELAY_NAME_BYTES, type RelayName, TO_INTRODUCER } from '../../src/wire/relay.js'
 import {
   COOKIE_REPLY,
   INITIATION,
@@ -42,15 +43,27 @@ export class Session {
 
   /** Transport data with this packet inside. */
   seal(packet: Uint8Array): Buffer {
+    const padded = Buffer.alloc((packet.length + 15) & -16)
+    padded.set(packet)
+    return this.#seal(MESSAGE.transport, padded)
+  }
+
+  /** A message that is to be relayed to a member of this name. */
+  sealRelayed({ low, high }: RelayName, message: Uint8Array): Buffer {
+    const name = Buffer.alloc(RELAY_NAME_BYTES)
+    name.writeUInt32LE(low >>> 0, 0)
+    name.writeUInt32LE((high | TO_INTRODUCER) >>> 0, 4)
+    return Buffer.concat([this.#seal(MESSAGE.relay, name), message])
+  }
+
+  #seal(type: number, plain: Uint8Array): Buffer {
     const header = Buffer.alloc(TRANSPORT_HEADER_BYTES)
-    header.writeUInt32LE(MESSAGE.transport, TRANSPORT.type)
+    header.writeUInt32LE(type, TRANSPORT.type)
     header.writeUInt32LE(this.#receiver, TRANSPORT.receiver)
     header.writeBigUInt64LE(this.#counter++, TRANSPORT.counter)
     const nonce = Buffer.concat([Buffer.alloc(4), header.subarray(TRANSPORT.counter)])
     const cipher = createCipheriv('chacha20-poly1305', this.#key, nonce, { authTagLength: TAG_BYTES })
-    const padded = Buffer.alloc((packet.length + 15) & -16)
-    padded.set(packet)
-    return Buffer.concat([header, cipher.update(padded), cipher.final(), cipher.getAuthTag()])
+    return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
   }
 }
 

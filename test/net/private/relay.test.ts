@@ -35,7 +35,7 @@ for (const mode of ['tun', 'tap'] as const)
     for (const index of [0, 1]) {
       const [peer] = await introduced(index)
       t.match(peer.relayed, { by: 'hub', why: /no direct path/ })
-      t.match(peer.endpoint, network.underlay(0), 'its datagrams go to the hub')
+      t.equal(peer.endpoint, null, "the hub's endpoint is not its own")
     }
     await stop()
   })
@@ -85,7 +85,7 @@ for (const how of ['silently', 'by its routes'] as const)
     t.ok(await ended)
     const received = Number(/ (\d+) received/.exec(await pinging)?.[1])
     t.comment(`${1000 - received} of 1000 pings were lost, at 50 in a second`)
-    t.ok(1000 - received < 400, `${received} pings were answered`)
+    t.ok(1000 - received < 300, `${received} pings were answered`)
     await stop()
   })
 
