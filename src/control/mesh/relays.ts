@@ -46,6 +46,7 @@ export class Relays {
     this.#introducers.look(introduced, nowMs)
     for (const peer of introduced) {
       const relays = this.#usable(introducersOf(peer))
+      peer.hasRelay = relays.length > 0
       if (peer.place.relay !== undefined) this.#lookAtRelayed(peer, relays, nowMs)
       else if (peer.endpoint === undefined) relay(peer, relays[0], NOT_YET)
       else this.#lookAtDirect(peer, relays, nowMs)

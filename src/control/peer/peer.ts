@@ -38,6 +38,11 @@ export class Peer implements RosterPeer, LocatedPeer {
   /** How many keepalives have gone to it. */
   #greetings = 0
   #relayedWhy = ''
+  /**
+   * Whether an introducer would relay what is for it. Then a path that is lost is noticed and left by both ends when it is
+   * used, so nobody need ask often.
+   */
+  hasRelay = false
 
   constructor(row: number, settings: PeerSettings, context: PeerContext) {
     this.row = row
@@ -381,7 +386,7 @@ export class Peer implements RosterPeer, LocatedPeer {
   get #moment(): PeerMoment {
     const { platform, privateSide } = this.#context
     const asks = privateSide?.peer(this.row)?.asks ?? false
-    const helloMs = this.settings.introduced_by === undefined ? HELLO_MS : this.#quietHelloMs
+    const helloMs = this.hasRelay ? this.#quietHelloMs : HELLO_MS
     return { nowMs: platform.clock.nowMs(), ...this.#traffic.totals, asks, helloMs }
   }
 }
