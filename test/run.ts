@@ -22,7 +22,7 @@ const SUITES = {
   nat: { need: 'waits', timeoutSeconds: 600 },
   wg: { need: 'waits', timeoutSeconds: 300 },
   docs: { need: 'waits', timeoutSeconds: 300 },
-  service: { need: 'alone', timeoutSeconds: 600 },
+  service: { need: 'waits', timeoutSeconds: 600 },
   attacks: { need: 'alone', timeoutSeconds: 300 },
 } as const
 
@@ -57,6 +57,16 @@ const FEW = 3
 
 /** Files that wait for long: they begin, so that others run meanwhile. */
 const WAITS_LONG: ReadonlySet<string> = new Set([
+  'service/container',
+  'nat/forgets',
+  'nat/pairs',
+  'net/private/closed',
+  'net/private/relay',
+  'net/private/candidates',
+  'net/datapath/bypassed',
+  'net/private/kept-secret',
+  'net/life/log',
+  'wg/wg',
   'net/private/join-killed',
   'net/life/faults',
   'net/life/metrics',

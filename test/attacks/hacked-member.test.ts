@@ -125,7 +125,10 @@ const gigabits = (values: readonly number[]) => values.map((it) => (it / 1e9).to
 async function loses(t: Test, make: (port: number) => Promise<Ready>): Promise<void> {
   const beside: number[] = []
   const under: number[] = []
-  for (let round = 0; round < ROUNDS; round++)
+  const ratios = () => under.map((it, round) => it / beside[round])
+  // If most rounds are good, the median is, whatever the others bring.
+  const isDecided = () => ratios().filter((it) => it >= LEAST).length > ROUNDS / 2
+  for (let round = 0; round < ROUNDS && !isDecided(); round++)
     for (const [port, results] of [
       [ASIDE, beside],
       [PORT, under],
@@ -137,7 +140,7 @@ async function loses(t: Test, make: (port: number) => Promise<Ready>): Promise<v
       const { sent, tookMs } = await ended
       t.ok(sent / tookMs > 0.9 * (PER_SECOND / 1000), `${Math.round((sent * 1000) / tookMs)} a second`)
     }
-  const ratio = median(under.map((it, round) => it / beside[round]))
+  const ratio = isDecided() ? Math.max(LEAST, median(ratios())) : median(ratios())
   t.comment(
     `Gbit/s beside a flood: ${gigabits(beside)}; under it: ${gigabits(under)}; ratio ${ratio.toFixed(2)}`,
   )

@@ -95,7 +95,12 @@ export class SimUnderlay implements Network {
   }
 
   #isInside(address: string): boolean {
-    return [...this.inside].some((network) => contains(parsePrefix(network), address))
+    const parsed = ipaddr.parse(address.split('%')[0])
+    for (const network of this.inside) {
+      const [base, prefixLength] = parsedNetwork(network)
+      if (base.kind() === parsed.kind() && parsed.match(base, prefixLength)) return true
+    }
+    return false
   }
 
   #way(kind: WayKind, egress: string | undefined, address: string): Way {
@@ -203,4 +208,18 @@ export function familyOf(address: string): IpFamily {
 
 function bytesOf(address: string): Uint8Array {
   return Uint8Array.from(ipaddr.parse(address).toByteArray())
+}
+
+type Parsed = readonly [ipaddr.IPv4 | ipaddr.IPv6, number]
+
+/** Hosts look at these networks all the time. */
+const networks = new Map<string, Parsed>()
+
+function parsedNetwork(network: string): Parsed {
+  const known = networks.get(network)
+  if (known !== undefined) return known
+  const { address, prefixLength } = parsePrefix(network)
+  const parsed = [ipaddr.parse(address), prefixLength] as const
+  networks.set(network, parsed)
+  return parsed
 }

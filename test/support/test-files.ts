@@ -24,7 +24,7 @@ export function mayStart(need: Need, running: Readonly<Record<Need, number>>, co
   const { waits, computes, alone } = running
   if (alone > 0) return false
   if (need === 'alone') return waits + computes === 0
-  return need === 'waits' ? waits < cores + 1 : computes < (waits > 0 ? 1 : cores)
+  return need === 'waits' ? waits < cores + 2 : computes < (waits > 0 ? 1 : cores)
 }
 
 /**

