@@ -26,7 +26,7 @@ export function addComplete(program: Command): void {
     .find((it) => it.name() === 'complete')
     // The library does not wait for what suggests words.
     ?.hook('preAction', async (_, { args }) => {
-      if (args[0] === 'ping') peers = await namesOfPeers()
+      if (args[0] === 'ping' || args[0] === 'remove') peers = await namesOfPeers(args[0] === 'remove')
     })
     .summary('complete words in a shell')
     .description('Prints a script for a shell, which then completes the words of this program.')
@@ -37,7 +37,7 @@ export function addComplete(program: Command): void {
     words.description = command.summary()
     const device = words.arguments.get('device')
     if (device !== undefined) device.handler = suggestDevices
-    const peer = words.arguments.get('peer')
+    const peer = words.arguments.get('peer') ?? words.arguments.get('member')
     if (peer !== undefined)
       peer.handler = (suggest) => {
         for (const name of peers) suggest(name, 'a peer')
@@ -78,11 +78,19 @@ function suggestNamespaces(suggest: Suggest): void {
   for (const { name } of filesIn(NAMES)) suggest(name, 'a network namespace')
 }
 
-/** The peers of all tunnels that run here. A tunnel that does not answer has none. */
-async function namesOfPeers(): Promise<string[]> {
+/** The peers of all tunnels that run here, or only the invited members. A tunnel that does not answer has none. */
+async function namesOfPeers(isMember: boolean): Promise<string[]> {
   const devices = await listRunning().catch(() => [])
   const reports = await Promise.all(devices.map((device) => askStatus(device).catch(() => undefined)))
-  return [...new Set(reports.flatMap((report) => report?.peers.map(({ name }) => name) ?? []))]
+  return [
+    ...new Set(
+      reports.flatMap(
+        (report) =>
+          report?.peers.filter(({ source }) => !isMember || source === 'member').map(({ name }) => name) ??
+          [],
+      ),
+    ),
+  ]
 }
 
 /** The library keeps shells from completing files themselves, so that this does. */

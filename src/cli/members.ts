@@ -12,6 +12,7 @@ export function addMembers(program: Command): void {
     .description(
       'Shows the hosts of the network, as this host knows them: who has made them peers, their addresses and keys, when they joined, and when they were seen last.',
     )
+    .option('--unsigned', 'print the commands that sign the records of those who wait for that')
     .option('--json', 'print JSON also on a terminal')
     .action(members)
 }
@@ -31,12 +32,17 @@ export function addRemove(program: Command): void {
 interface Flags {
   readonly dev?: string
   readonly json?: boolean
+  readonly unsigned?: boolean
 }
 
 async function members(argument: string | undefined, flags: Flags): Promise<void> {
   endIfOutputFails()
   const device = await chosenDevice(argument, flags.dev)
   const all = (await ask(device, { command: 'members' })) as readonly MemberReport[]
+  if (flags.unsigned === true) {
+    for (const line of commandsToSign(all)) process.stdout.write(`${line}\n`)
+    return
+  }
   const json = flags.json === true || !process.stdout.isTTY
   process.stdout.write(json ? `${JSON.stringify(all, null, 2)}\n` : `${renderMembers(all, Date.now())}\n`)
 }
@@ -51,14 +57,33 @@ async function remove(name: string, flags: Flags): Promise<void> {
 export function renderMembers(all: readonly MemberReport[], nowMs: number): string {
   const since = (time: string | null) =>
     time === null ? '' : `${duration(Math.max(0, (nowMs - Date.parse(time)) / 1000))} ago`
-  const rows = all.map(({ name, addresses, source, joined, seen, until, way, public_key }) => [
+  const rows = all.map(({ name, addresses, source, joined, seen, until, way, signed, public_key }) => [
     name,
     addresses.join(' '),
     source,
     since(joined),
     until !== null && seen === null ? `must come until ${until}` : since(seen),
     way === 'direct' ? stdoutColors.green(way) : stdoutColors.dim(way),
+    signed === null ? '' : signed ? 'signed' : stdoutColors.yellow('waits for a signature'),
     public_key ?? '',
   ])
-  return table([['member', 'addresses', 'by', 'joined', 'seen', 'way', 'public key'], ...rows])
+  return table([['member', 'addresses', 'by', 'joined', 'seen', 'way', 'record', 'public key'], ...rows])
+}
+
+/** What signs the records of those who wait for a signature, on the computer that has the network key. */
+export function commandsToSign(all: readonly MemberReport[]): string[] {
+  return all
+    .filter(({ signed }) => signed === false)
+    .map(({ name, public_key, addresses }) => {
+      const networks = addresses.map((it) => (it.includes('/') ? `--prefix ${it}` : `--address ${it}`))
+      return [
+        `udptun-fast network sign network.key --name ${quoted(name)} --public-key ${public_key}`,
+        ...networks,
+      ].join(' ')
+    })
+}
+
+/** A word as a shell takes it. */
+function quoted(word: string): string {
+  return /^[\w.:@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

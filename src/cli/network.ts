@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { ask } from '../command/client.js'
 import { parseRuleLine } from '../config/access-rule.js'
 import {
   isSignedBy,
@@ -18,10 +19,12 @@ import {
   parsePrefix,
   parsePublicKey,
 } from '../config/values.js'
+import type { AddedRecord } from '../control/mesh/add-record.js'
 import { usageError } from '../errors.js'
 import { formatKey } from '../key-text.js'
 import { MAX_END_S, MAX_SERIAL, type SignedRecord } from '../wire/signed-record.js'
 import { stdoutColors } from './colors.js'
+import { chosenDevice } from './device.js'
 import { endIfOutputFails } from './output.js'
 import { show } from './watch.js'
 
@@ -88,6 +91,15 @@ export function addNetwork(program: Command): void {
     .option('--network-key <key>', 'public part of a network key')
     .option('--json', 'print JSON also on a terminal')
     .action(showRecord)
+  network
+    .command('add')
+    .summary('give an introducer the record of a member')
+    .description(
+      'On an introducer: gives it the signed record of a member, such as one that was invited. It keeps the record, and tells the other members.',
+    )
+    .argument('[record-or-file]', 'the record, or a file with it (default: standard input)')
+    .option('--dev <name>', 'the device of the tunnel (default: the only one)')
+    .action(addRecord)
 }
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {
@@ -156,6 +168,14 @@ function numberOf(flag: string, text: string, least: number, most: number): numb
 interface ShowFlags {
   readonly networkKey?: string
   readonly json?: boolean
+}
+
+async function addRecord(argument: string | undefined, flags: { readonly dev?: string }): Promise<void> {
+  endIfOutputFails()
+  const line = formatRecord(await readRecordOf(argument))
+  const device = await chosenDevice(undefined, flags.dev)
+  const { name } = (await ask(device, { command: 'record', line })) as AddedRecord
+  process.stdout.write(`the record of ${name} is kept, and the other members are told\n`)
 }
 
 /** What is shown of a record. */

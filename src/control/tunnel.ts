@@ -9,6 +9,7 @@ import { IcmpWatch } from './icmp-watch.js'
 import type { NetworkNames } from './members/context.js'
 import { Members } from './members/members.js'
 import { type MemberReport, reportMembers } from './members/report.js'
+import type { AddedRecord } from './mesh/add-record.js'
 import { Mesh } from './mesh/mesh.js'
 import { OffloadWatch } from './offload.js'
 import { openDevice } from './open-device.js'
@@ -295,7 +296,19 @@ export class Tunnel {
 
   members(): readonly MemberReport[] {
     const { clock } = this.#options.platform
-    return reportMembers(this.#parts.roster.all, (key) => this.#members?.of(key), clock.unixMs())
+    return reportMembers(
+      this.#parts.roster.all,
+      (key) => this.#members?.of(key),
+      clock.unixMs(),
+      (peer) => this.#mesh?.isSigned(peer),
+    )
+  }
+
+  /** @throws UserError */
+  #addRecord(line: string): AddedRecord {
+    if (this.#mesh === undefined)
+      throw new UserError('this tunnel is not private, so its peers have no keys and no records')
+    return this.#mesh.addRecord(line)
   }
 
   /** @throws UserError if this host introduces nobody */
@@ -339,6 +352,7 @@ export class Tunnel {
       ping: (request: Readonly<Record<string, unknown>>) => pings.ask(pingRequestOf(request)),
       members: () => this.members(),
       invite: (request: Readonly<Record<string, unknown>>) => this.#inviting.invite(request),
+      record: ({ line }: Readonly<Record<string, unknown>>) => this.#addRecord(String(line)),
       remove: ({ name }: Readonly<Record<string, unknown>>) => this.#inviting.remove(String(name)),
     }
     await this.#followRoutes()

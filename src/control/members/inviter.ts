@@ -40,6 +40,8 @@ export interface InviteReport {
   readonly wireguard: boolean
   /** Whether an earlier invitation of this name is good no more. */
   readonly replaced: boolean
+  /** Whether the member is introduced to others only when its record is signed. */
+  readonly waits_for_signature: boolean
   /** Whether only hosts of this site reach the endpoints. */
   readonly is_private: boolean
 }
@@ -118,6 +120,7 @@ export class Inviter {
       text,
       wireguard,
       replaced,
+      waits_for_signature: !wireguard && this.#context.wanted().network_key !== undefined,
       is_private: endpoints.every(({ host }) => isPrivate(host)),
     }
   }

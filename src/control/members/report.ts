@@ -17,8 +17,10 @@ export interface MemberReport {
   readonly seen: string | null
   /** Of a client of WireGuard that has not come yet: until when it must. */
   readonly until: string | null
-  /** `direct`: there is a session with it; `away`: there is none. */
-  readonly way: 'direct' | 'away'
+  /** `direct`: there is a session with it; `relayed`: an introducer carries that; `away`: there is none. */
+  readonly way: 'direct' | 'relayed' | 'away'
+  /** Whether it has a signed record; null if this host does not need one to introduce it. */
+  readonly signed: boolean | null
 }
 
 /** @param of what this host has written down of a member, by its public key */
@@ -26,14 +28,16 @@ export function reportMembers(
   peers: readonly Peer[],
   of: (key: string) => Member | undefined,
   nowMs: number,
+  isSigned: (peer: Peer) => boolean | undefined,
 ): MemberReport[] {
   const members = peers.filter(({ settings }) => settings.invited !== 'line' && settings.invited !== 'spent')
   return members.map((peer) => {
-    const { name, heard_s, source, privacy } = peer.status()
+    const { name, heard_s, source, privacy, relayed } = peer.status()
     const { public_key } = peer.settings
     const key = public_key === undefined ? null : formatKey(public_key)
     const known = key === null ? undefined : of(key)
     const seenMs = heard_s === null ? known?.seenMs : nowMs - heard_s * 1000
+    const isUp = peer.state === 'up' && privacy?.handshake_s !== null
     return {
       name,
       source,
@@ -42,7 +46,8 @@ export function reportMembers(
       joined: timeOf(known?.joinedMs),
       seen: timeOf(seenMs),
       until: timeOf(known?.untilMs),
-      way: peer.state === 'up' && privacy?.handshake_s !== null ? 'direct' : 'away',
+      way: !isUp ? 'away' : relayed === null ? 'direct' : 'relayed',
+      signed: isSigned(peer) ?? null,
     }
   })
 }

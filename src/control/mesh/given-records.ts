@@ -94,6 +94,15 @@ export class GivenRecords {
     return 'taken'
   }
 
+  /** A person gives the record of a peer. @returns why it is not taken: the rest of a sentence; undefined if it is */
+  add(settings: PeerSettings, record: SignedRecord): string | undefined {
+    if (isSame(this.recordOf(settings)?.bytes, record.bytes)) return undefined
+    const good = this.#troubleOf(record, settings)
+    if (typeof good === 'string') return good
+    this.#given.set(formatKey(good.publicKey), good)
+    return undefined
+  }
+
   /** @returns the record if it is good, or the rest of a sentence */
   #troubleOf(record: SignedRecord | undefined, settings: PeerSettings): SignedRecord | string {
     const { public_key } = settings

@@ -24,6 +24,7 @@ import type { Roster } from '../peer/roster.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
 import type { Tables } from '../tables.js'
+import { type AddedRecord, addRecord } from './add-record.js'
 import { Checks } from './checks.js'
 import { ClaimBook } from './claim-book.js'
 import { isBehindNat } from './claims.js'
@@ -203,6 +204,23 @@ export class Mesh {
     if (typeof taken === 'string') return
     this.#count('dropIntroductionRefused')
     this.#say(`${name} gives a record of itself ${taken.why}`)
+  }
+
+  /**
+   * A person gives the signed record of a member, and others are told of that member then.
+   * @throws UserError; nothing has changed then
+   */
+  addRecord(line: string): AddedRecord {
+    const added = addRecord(line, this.#given, this.#context)
+    this.#kept.change()
+    return added
+  }
+
+  /** Whether a member has a signed record; undefined if it needs none. */
+  isSigned({ settings }: Peer): boolean | undefined {
+    if (this.#introducer === undefined || !isMember(settings)) return undefined
+    if (this.#context.wanted().network_key === undefined) return undefined
+    return this.#given.recordOf(settings) !== undefined
   }
 
   /** A peer says where it is, and which MACs it has. */

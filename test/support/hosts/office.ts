@@ -9,7 +9,12 @@ import type { KeyFolder } from './wireguard-go.js'
 export const program = (host: Host, ...args: string[]) => run(host, process.execPath, [PROGRAM, ...args])
 
 /** A file of settings of an introducer that knows nobody. */
-export function hubFile(keys: KeyFolder, network: Network, mode: 'tap' | 'tun'): string {
+export function hubFile(
+  keys: KeyFolder,
+  network: Network,
+  mode: 'tap' | 'tun',
+  more: readonly string[] = [],
+): string {
   const { file } = keys.make('hub')
   return keys.write(
     'office.yaml',
@@ -18,6 +23,7 @@ export function hubFile(keys: KeyFolder, network: Network, mode: 'tap' | 'tun'):
       `local: [${network.overlay(0)}/24]`,
       `private_key_file: ${file}`,
       'introduce: true',
+      ...more,
     ].join('\n'),
   )
 }
