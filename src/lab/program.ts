@@ -31,10 +31,11 @@ export class Program {
     { input, ...options }: SpawnOptions & { readonly input?: string } = {},
   ) {
     this.child = host === undefined ? spawn(command, args, options) : host.spawn(command, args, options)
-    this.child.stdout?.on('data', (chunk) => {
+    // A character may come in two pieces.
+    this.child.stdout?.setEncoding('utf8').on('data', (chunk) => {
       this.stdout = `${this.stdout}${chunk}`.slice(-KEPT_CHARACTERS)
     })
-    this.child.stderr?.on('data', (chunk) => {
+    this.child.stderr?.setEncoding('utf8').on('data', (chunk) => {
       this.stderr = `${this.stderr}${chunk}`.slice(-KEPT_CHARACTERS)
     })
     // A program may end or close its input before it has read all of it.
