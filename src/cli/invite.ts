@@ -70,8 +70,18 @@ async function invite(name: string, flags: Flags): Promise<void> {
 
 /** Whom it is for and until when, and what may be wrong. */
 export function explain(report: InviteReport): string[] {
-  const { name, network, until, addresses, endpoints, wireguard, replaced, waits_for_signature, is_private } =
-    report
+  const {
+    name,
+    network,
+    until,
+    addresses,
+    endpoints,
+    wireguard,
+    replaced,
+    waits_for_signature,
+    was_member,
+    is_private,
+  } = report
   const what = wireguard ? 'This file' : 'This line'
   const warn = stderrColors.yellow('!')
   const where = addresses.length === 0 ? '' : `, with ${addresses.join(', ')}`
@@ -82,6 +92,11 @@ export function explain(report: InviteReport): string[] {
       : `On ${name}: udptun-fast join --now, and give it the line.`,
     `It leads to ${endpoints.join(', ')}.`,
     ...(replaced ? [`${warn} The line that ${name} had before is good no more.`] : []),
+    ...(was_member
+      ? [
+          `${warn} ${name} was a member before. The others know this name with its key of then, and refuse another key; for a host with a new key, use another name.`,
+        ]
+      : []),
     ...(waits_for_signature
       ? [
           `When ${name} has joined, it waits for a signature with the network key before others are told of it: udptun-fast members --unsigned`,

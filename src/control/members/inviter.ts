@@ -42,6 +42,8 @@ export interface InviteReport {
   readonly replaced: boolean
   /** Whether the member is introduced to others only when its record is signed. */
   readonly waits_for_signature: boolean
+  /** Whether another host has come by this name in the last days: others know its key. */
+  readonly was_member: boolean
   /** Whether only hosts of this site reach the endpoints. */
   readonly is_private: boolean
 }
@@ -71,6 +73,7 @@ export class Inviter {
       )
     this.#requireRoom(name)
     const replaced = file.book.lines.some((it) => it.name === name && isOpen(it, platform.clock.unixMs()))
+    const wasMember = file.book.lines.some((it) => it.name === name && it.usedBy !== undefined)
     const addresses = this.#addressesFor(request)
     const endpoints = this.#endpointsFor(request)
     const nowMs = platform.clock.unixMs()
@@ -120,6 +123,7 @@ export class Inviter {
       text,
       wireguard,
       replaced,
+      was_member: wasMember && !wireguard,
       waits_for_signature: !wireguard && this.#context.wanted().network_key !== undefined,
       is_private: endpoints.every(({ host }) => isPrivate(host)),
     }

@@ -79,6 +79,8 @@ t.test('who is removed is spoken to by nobody within two seconds', async (t) => 
   const { code } = await run(alice, 'ping', ['-c', '3', '-i', '0.2', '-W', '1', '10.9.0.3'])
   t.not(code, 0, 'her session is of no use')
   t.match((await program(hubHost, 'remove', 'alice')).stderr, /there is no member alice .* there are: bob/)
+  t.match((await program(hubHost, 'invite', 'alice')).stderr, /alice was a member before.* use another name/)
+  t.notMatch((await program(hubHost, 'invite', 'carol')).stderr, /was a member/)
   t.match((await program(hubHost, 'remove', 'hub')).stderr, /there is no member hub/)
   await Promise.all([hub, ...running].map((it) => it.stop()))
 })
