@@ -3,7 +3,7 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 
-packages='iproute2 iputils-ping iperf3 socat tcpdump tshark nftables ethtool procps util-linux libcap2-bin dnsmasq-base bsdutils openresolv gcc libc6-dev python3 wireguard-go wireguard-tools bash-completion zsh fish systemd git dpkg-dev lintian debootstrap netavark buildah podman crun prometheus tmux curl tinc n2n miniupnpd miniupnpd-nftables'
+packages='iproute2 iputils-ping iperf3 socat tcpdump tshark nftables ethtool procps util-linux libcap2-bin dnsmasq-base bsdutils openresolv gcc libc6-dev python3 wireguard-go wireguard-tools bash-completion zsh fish systemd git dpkg-dev lintian debootstrap netavark buildah podman crun prometheus tmux curl tinc n2n miniupnpd miniupnpd-nftables etcd-server etcd-client'
 missing=''
 for package in $packages; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $package"
@@ -45,6 +45,17 @@ case "$missing" in
     systemctl disable --now --quiet miniupnpd
   elif [ -x /etc/init.d/miniupnpd ]; then
     /etc/init.d/miniupnpd stop >/dev/null || true
+  fi
+  ;;
+esac
+
+# The tests start etcd themselves, in a namespace.
+case "$missing" in
+*etcd-server*)
+  if [ -d /run/systemd/system ]; then
+    systemctl disable --now --quiet etcd
+  elif [ -x /etc/init.d/etcd ]; then
+    /etc/init.d/etcd stop >/dev/null || true
   fi
   ;;
 esac

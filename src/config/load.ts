@@ -42,8 +42,9 @@ export function loadSettings(flags: Readonly<Record<string, unknown>>, file?: Co
   // A tap may be a port of a bridge, or get an address by DHCP. In mode tun only an empty list says that.
   if (values.local === undefined && settled.mode === 'tun')
     throw usageError(`${name(['local'])} is missing; ${howToGive('local', file)}`)
-  // Peers may be added to such a file, and come with a reload. An introducer may invite all.
-  if (settled.peers.length === 0 && !file?.wireguard && !settled.introduce)
+  // Peers may be added to such a file, and come with a reload. An introducer may invite all, and etcd may know all.
+  const isAlone = settled.peers.length === 0 && !settled.introduce && settled.discovery === undefined
+  if (isAlone && !file?.wireguard)
     throw usageError(`${name(['remote'])} is missing; ${howToGive('remote', file)}`)
   return settled
 }

@@ -5,6 +5,7 @@ import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
 import type { SignedRecord } from '../wire/signed-record.js'
 import { type AccessRule, accessRuleSchema, parseRuleLine } from './access-rule.js'
+import { parseDiscovery } from './discovery.js'
 import { readKeyFile } from './key-file.js'
 import { parseMetrics } from './metrics-place.js'
 import { parseNetworkKey } from './network-key.js'
@@ -230,6 +231,11 @@ export const settingsSchema = z.strictObject({
   ).optional(),
   log_level: choice(LOG_LEVELS).default('info').describe('the least important lines that are logged'),
   json: flag().default(false).describe('log JSON also on a terminal'),
+  discovery: z
+    .unknown()
+    .transform(parsed(parseDiscovery))
+    .describe('where this host finds others, and they it: an etcd (only in the file)')
+    .optional(),
   private_key_file: secret("file with this host's private key; makes the tunnel private").optional(),
   network_key: text(
     parseNetworkKey,
@@ -314,6 +320,7 @@ export function settle(parsed: Parsed): Settings | Conflict {
   return (
     conflictOfDevice(settings) ??
     conflictOfIntroductions(settings, peers === undefined) ??
+    troubleOfDiscovery(settings) ??
     conflictOfRecords(settings) ??
     conflictOfKeys(settings, peers === undefined) ??
     conflictOfRules(settings) ??
@@ -409,6 +416,21 @@ function conflictOfIntroductions(
       'makes no sense with relay, because frames would come twice, from here and from the peer itself; leave one of them out',
     ]
   return undefined
+}
+
+function troubleOfDiscovery({ discovery, private_key_file, record }: Settings): Conflict | undefined {
+  if (discovery === undefined) return undefined
+  if (private_key_file === undefined)
+    return [
+      ['discovery'],
+      'is for private tunnels, because only keys tell members apart; give a private_key_file',
+    ]
+  const { name } = discovery.etcd
+  if (name === undefined || record === undefined || name === record.name) return undefined
+  return [
+    ['discovery'],
+    `etcd.name is "${name}", but the signed record of this host has "${record.name}"; leave the name out`,
+  ]
 }
 
 function conflictOfRecords({ network_key, record, private_key_file, peers }: Settings): Conflict | undefined {

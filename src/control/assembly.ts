@@ -1,9 +1,10 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import type { Logger } from 'pino'
 import { type Commands, serveCommands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
+import type { Store } from '../etcd/store.js'
 import { KINDS } from '../host/change.js'
 import { markFor } from '../host/default-route.js'
 import { HostSide } from '../host/host-side.js'
@@ -81,6 +82,7 @@ export class LinuxPlatform implements Platform {
   readonly network: LinuxNetwork
   readonly workers: Workers
   readonly state = new StateDirectory()
+  store: Store | undefined
   readonly #netlink: Netlink
   /** Where the device is. */
   readonly #place: DevicePlace
@@ -129,6 +131,9 @@ export class LinuxPlatform implements Platform {
       const platform = new this(options, await openHostTools(options, resources), resources)
       if (forbiddenBy(options.settings) === undefined)
         platform.#kernelPath = (await import('./kernel/kernel-path.js')).LinuxKernelPath
+      const { discovery } = options.settings
+      if (discovery !== undefined)
+        platform.store = (await import('./kernel/etcd.js')).openStore(discovery, randomInt(0xffff))
       return platform
     } catch (error) {
       await resources.close()

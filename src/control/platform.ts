@@ -2,6 +2,7 @@ import type { Commands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import type { Settings } from '../config/schema.js'
 import type { Prefix } from '../config/values.js'
+import type { Store } from '../etcd/store.js'
 import type { RoutesOutcome } from '../host/host-side.js'
 import type { LinkStatistics } from '../linux/interface.js'
 import type { NativeMemory } from '../linux/memory.js'
@@ -38,6 +39,8 @@ export interface Platform {
   readonly resolver: Resolver
   readonly state: State
   readonly workers: WorkerThreads
+  /** Where other hosts are found, if the settings have a `discovery`. */
+  readonly store?: Store | undefined
   /** Makes the device. @throws UserError */
   openDevice(settings: Settings, mtuBytes: number): Device
   /** What a tunnel sets on this host beside its device. @param device was opened before */

@@ -38,6 +38,7 @@ import { reminderOf } from './own-record.js'
 import { OwnSide } from './own-side.js'
 import { Relays } from './relays.js'
 import { Seeker } from './seeker.js'
+import { Sources } from './sources.js'
 import type { Told } from './told.js'
 import { triesBudget } from './tries.js'
 import { Trust } from './trust.js'
@@ -54,7 +55,7 @@ const MAX_TOLD = 256
 
 export interface MeshContext {
   readonly settings: Settings
-  readonly platform: Pick<Platform, 'clock' | 'random' | 'state' | 'network' | 'socket'>
+  readonly platform: Pick<Platform, 'clock' | 'random' | 'state' | 'network' | 'socket' | 'store'>
   readonly tables: Tables
   readonly roster: Roster<Peer>
   readonly channel: ControlChannel
@@ -95,6 +96,7 @@ export class Mesh {
   /** What the members of this host have said of themselves. */
   readonly #claimBook = new ClaimBook()
   readonly #own: OwnSide
+  readonly #sources: Sources
   #following = false
   #nextFollowMs = Number.NEGATIVE_INFINITY
   #networkKey: string | undefined
@@ -126,6 +128,15 @@ export class Mesh {
       }),
     })
     this.#restore(settings)
+    this.#sources = new Sources(context, {
+      changed: (keys) => {
+        for (const key of keys) this.#changed.add(key)
+      },
+      refused: (why) => {
+        this.#count('dropIntroductionRefused')
+        this.#say(why)
+      },
+    })
     this.#relays = new Relays(context)
     this.#introducer = settings.introduce
       ? new Introducer({
@@ -140,8 +151,8 @@ export class Mesh {
   }
 
   /** Takes what an earlier run has kept, if this host introduces somebody or believes somebody. */
-  #restore({ introduce, network_key, peers }: Settings): void {
-    if (!introduce && !peers.some(({ introducer }) => introducer)) return
+  #restore({ introduce, network_key, peers, discovery }: Settings): void {
+    if (!introduce && discovery === undefined && !peers.some(({ introducer }) => introducer)) return
     const kept = this.#kept.load()
     if (kept === undefined) return
     this.#trust.restore(kept)
@@ -151,16 +162,21 @@ export class Mesh {
   }
 
   /** Takes back what others have made for this host, and writes what is to be kept. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#own.mapping.close()
-    return this.#kept.close()
+    await this.#sources.close()
+    await this.#kept.close()
   }
 
   /** The peers beside those of `settings`. */
   membersBeside(settings: Settings): readonly PeerSettings[] {
-    const belief = this.#trust.believe([...this.#told.values()], settings)
+    const belief = this.#trust.believe(this.#allTold, settings)
     this.#trust.keep(belief)
     return belief.members
+  }
+
+  get #allTold(): Told[] {
+    return [...this.#told.values(), ...this.#sources.told]
   }
 
   #send(row: number, type: 'ask' | 'introduction', content: Uint8Array): void {
@@ -269,12 +285,13 @@ export class Mesh {
 
   /** Must be called often. */
   tick(): void {
-    const { platform, roster, peers } = this.#context
+    const { platform, roster, peers, wanted } = this.#context
     const nowMs = platform.clock.nowMs()
     this.#followSettings()
     this.#introducer?.look(this.#members, (row) => this.#isMember(row), nowMs)
     this.#forgetFormer()
-    if (this.#clients.size > 0) this.#own.look(nowMs)
+    if (this.#clients.size > 0 || this.#sources.any) this.#own.look(nowMs)
+    this.#sources.tick(this.#own.claims, wanted().record, nowMs)
     for (const peer of roster.all) if (peer.settings.introducer) this.#ask(peer, nowMs)
     const isDue = nowMs >= this.#nextFollowMs && !this.#following
     if (isDue && (this.#changed.size > 0 || this.#trust.isStale)) {
@@ -314,7 +331,7 @@ export class Mesh {
     if (network_key === this.#networkKey) return
     this.#networkKey = network_key
     this.#given.follow(network_key)
-    for (const { member } of this.#told.values()) this.#changed.add(formatKey(member.publicKey))
+    for (const { member } of this.#allTold) this.#changed.add(formatKey(member.publicKey))
   }
 
   /** Those that introduce a peer and relay. */
@@ -383,7 +400,7 @@ export class Mesh {
     const { faults, follow, log, roster, wanted, onPeers } = this.#context
     const changed = new Set(this.#changed)
     this.#changed.clear()
-    const { members, refusals } = this.#trust.believe([...this.#told.values()], wanted())
+    const { members, refusals } = this.#trust.believe(this.#allTold, wanted())
     for (const { key, why, isLoud } of refusals) {
       if (changed.has(key)) this.#count('dropIntroductionRefused')
       this.#say(why, isLoud ? 'warn' : 'info')
@@ -411,10 +428,10 @@ export class Mesh {
       })
   }
 
-  /** Where the introducers say that a member may be. */
+  /** Where the introducers and the peer source say that a member may be. */
   #placesOf(key: string) {
     const told = [...this.#clients.keys()].flatMap((by) => this.#told.get(`${by} ${key}`) ?? [])
-    const all = told.flatMap(({ member }) => placesOf(member))
+    const all = [...told, ...this.#sources.toldOf(key)].flatMap(({ member }) => placesOf(member))
     return all.filter(
       (it, at) => all.findIndex(({ address, port }) => address === it.address && port === it.port) === at,
     )

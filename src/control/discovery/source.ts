@@ -1,0 +1,36 @@
+import type { Claims, ToldMember } from '../../wire/introduction.js'
+import type { SignedRecord } from '../../wire/signed-record.js'
+
+/**
+ * Where a host learns of others, beside its settings and its introducers (control/mesh). What it tells is judged by
+ * mesh/belief.ts, as what an introducer tells is.
+ */
+export interface PeerSource {
+  /** What this host says of itself from now on. */
+  tell(own: OwnSaid): void
+  /** Must be called often. */
+  tick(nowMs: number): void
+  /** This host is no member any more. */
+  close(): Promise<void>
+}
+
+/** What a host says of itself. */
+export interface OwnSaid {
+  readonly publicKey: Uint8Array
+  readonly claims: Claims
+  readonly record: SignedRecord | undefined
+}
+
+/** What a source does for those who listen to it. */
+export interface SourceEvents {
+  /**
+   * A member is told otherwise.
+   * @param id of this member at this source
+   * @param member undefined: it is no member any more
+   */
+  readonly told: (id: string, member: ToldMember | undefined) => void
+  /** Something that is no member was refused: a sentence. */
+  readonly refused: (why: string) => void
+  /** Whether there is a session with the host that has this public key. It stays a peer then. */
+  readonly isAlive: (publicKey: Uint8Array) => boolean
+}

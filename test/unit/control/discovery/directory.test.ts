@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto'
+import t from 'tap'
+import { Directory, MAX_ENTRIES } from '../../../../src/control/discovery/directory.js'
+import { formatValue } from '../../../../src/control/discovery/member-value.js'
+
+const value = (port = 1) =>
+  formatValue({
+    name: '',
+    publicKey: Uint8Array.from(randomBytes(32)),
+    networks: [],
+    endpoints: [{ address: Uint8Array.of(192, 0, 2, 1), port }],
+  })
+
+function directory() {
+  const news: string[] = []
+  const alive = { is: false }
+  const it = new Directory({
+    graceMs: 1_000,
+    ownName: 'me',
+    told: (name, member) => void news.push(`${member === undefined ? '-' : '+'}${name}`),
+    refused: (why) => void news.push(why),
+    isAlive: () => alive.is,
+  })
+  return { it, news, alive, take: () => news.splice(0) }
+}
+
+t.test('who is gone stays for the grace time, and while there is a session', async (t) => {
+  const { it, take, alive } = directory()
+  it.put('a', value())
+  it.put('me', value())
+  t.same(take(), ['+a'], 'not this host itself')
+  it.gone('a', 100)
+  it.gone('a', 900)
+  t.equal(it.present, 0)
+  it.expire(1_099)
+  t.same(take(), [])
+  alive.is = true
+  it.expire(5_000)
+  t.same(take(), [])
+  alive.is = false
+  it.expire(5_000)
+  t.same(take(), ['-a'])
+  t.same(it.values, [])
+})
+
+t.test('a fresh read begins the grace time anew, and the same value is no news', async (t) => {
+  const { it, take } = directory()
+  const a = value()
+  it.replace(
+    new Map([
+      ['a', a],
+      ['b', value()],
+    ]),
+    0,
+  )
+  t.same(take(), ['+a', '+b'])
+  it.gone('b', 100)
+  it.replace(new Map([['a', a]]), 10_000)
+  it.expire(10_999)
+  t.same(take(), [])
+  it.expire(11_000)
+  t.same(take(), ['-b'])
+  it.gone('a', 20_000)
+  it.put('a', a)
+  it.expire(90_000)
+  t.same(take(), [], 'it has come back')
+  it.put('a', value(2))
+  t.same(take(), ['+a'])
+})
+
+t.test('what is no member replaces one that was, and is not kept', async (t) => {
+  const { it, take } = directory()
+  it.put('a', '{}')
+  t.same(take(), ['the key of "a" in the etcd store has a value that is not one of a member'])
+  it.put('a', value())
+  it.put('a', '{}')
+  t.match(take(), ['+a', /not one of a member/, '-a'])
+  t.same(it.values, [])
+  t.equal(it.present, 0)
+})
+
+t.test('there is room for so many keys', async (t) => {
+  const { it, take } = directory()
+  for (let at = 0; at < MAX_ENTRIES; at++) it.put(`k${at}`, '{}')
+  take()
+  it.put('more', value())
+  t.match(take(), [/no room for "more"/])
+})
