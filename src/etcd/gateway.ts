@@ -40,11 +40,11 @@ const MAX_BYTES = 16 * 1024 * 1024
 /** So many keys are read at once. */
 const PAGE_KEYS = 500
 
+/** So much of an answer that makes no sense is shown. */
+const SHOWN_CHARACTERS = 120
+
 /** A connection of which nothing is heard is probed after this time. */
 const TCP_KEEPALIVE_MS = 10_000
-
-/** gRPC's code for a token that is good no more. */
-const UNAUTHENTICATED = 16
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -216,8 +216,8 @@ export class Gateway implements Store {
     const { answer, error } = await this.#tryPost(method, content, signal)
     if (error === undefined) return answer
     this.#token = undefined
-    // A token is good for some minutes only.
-    if (before === undefined || error.code !== UNAUTHENTICATED) throw this.#refusal(method, error)
+    // A token is good for some minutes only, and until users or roles change.
+    if (before === undefined) throw this.#refusal(method, error)
     const again = await this.#tryPost(method, content, signal)
     if (again.error !== undefined) throw this.#refusal(method, again.error)
     return again.answer
@@ -296,12 +296,13 @@ export class Gateway implements Store {
 
   #parse(body: string, method: string): Json {
     const json = asJson(body)
-    if (json === undefined) throw this.#odd(method)
+    if (json === undefined) throw this.#odd(method, body)
     return json
   }
 
-  #odd(method: string): StoreError {
-    return new StoreError(`${this.endpoint} answers ${method} in a way that etcd's gateway does not`)
+  #odd(method: string, body?: string): StoreError {
+    const said = body === undefined ? '' : `: ${JSON.stringify(body.slice(0, SHOWN_CHARACTERS).trim())}`
+    return new StoreError(`${this.endpoint} answers ${method} in a way that etcd's gateway does not${said}`)
   }
 
   #refusal(method: string, json: Json): StoreError {

@@ -1,14 +1,42 @@
 /** Real hosts that find each other by a real etcd. */
 import { randomBytes } from 'node:crypto'
+import { chmodSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { parseKey } from '../../../src/key-text.js'
+import type { Host } from '../../../src/lab/host.js'
 import { Etcd } from '../../support/hosts/etcd.js'
-import { type RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, type RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
 import { SignedNetwork } from '../../support/signed-network.js'
 
 const KEYS = '/udptun-fast/default/'
+
+/** Makes an authority, and certificates of it for an etcd at `address` and for a client. */
+async function certificates(host: Host, folder: string, address: string) {
+  const file = (name: string) => join(folder, name)
+  const openssl = (...args: string[]) => ok(host, 'openssl', ...args)
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+  const ca = ['-x509', '-days', '1', '-subj', '/CN=ca', '-keyout', file('ca.key'), '-out', file('ca.pem')]
+  await openssl('req', ...newKey, ...ca)
+  const make = async (name: string, subject: string, usage: string) => {
+    const extensions = file(`${name}.ext`)
+    writeFileSync(extensions, `subjectAltName=IP:${address}\nextendedKeyUsage=${usage}\n`)
+    const [key, request, cert] = ['key', 'csr', 'pem'].map((end) => file(`${name}.${end}`))
+    await openssl('req', ...newKey, '-subj', subject, '-keyout', key, '-out', request)
+    const by = ['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial', '-extfile', extensions]
+    await openssl('x509', '-req', '-days', '1', '-in', request, ...by, '-out', cert)
+    chmodSync(key, 0o600)
+    return { ca: file('ca.pem'), cert, key }
+  }
+  // etcd's gateway is a client of etcd with the server's certificate.
+  return {
+    server: await make('etcd', '/CN=etcd', 'serverAuth,clientAuth'),
+    // With users, the gateway refuses a client whose certificate has a CN.
+    client: await make('client', '/O=udptun-fast', 'clientAuth'),
+  }
+}
 
 t.test('three hosts and an etcd: they find each other, also while it is away', async (t) => {
   using keys = new KeyFolder()
@@ -111,4 +139,59 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
   t.notOk((await etcd.keys(KEYS)).includes(`${KEYS}m2`), 'who ends gives its lease back')
   await Promise.all([m0, m1].map((it) => it.stop()))
   for (const { log } of [m0, m1, m2]) t.notOk(log.some(({ msg }) => /a fault in/.test(String(msg))))
+})
+
+t.test('TLS with certificates on both sides, and users that can write only their own keys', async (t) => {
+  using keys = new KeyFolder()
+  using network = new Network(3)
+  const [, , store] = network.hosts
+  const { server, client } = await certificates(store, keys.path, network.underlay(2))
+  await using etcd = await Etcd.start(store, network.underlay(2), server)
+  for (const name of ['root', 'm0', 'm1']) await etcd.ctl('user', 'add', `${name}:password of ${name}`)
+  await etcd.ctl('user', 'grant-role', 'root', 'root')
+  for (const name of ['m0', 'm1']) {
+    await etcd.ctl('role', 'add', name)
+    await etcd.ctl('role', 'grant-permission', name, '--prefix=true', 'read', KEYS)
+    await etcd.ctl('role', 'grant-permission', name, 'readwrite', `${KEYS}${name}`)
+    await etcd.ctl('user', 'grant-role', name, name)
+  }
+  await etcd.ctl('auth', 'enable')
+  etcd.user = 'root:password of root'
+
+  const start = (index: number, tls: readonly string[], password: string) => {
+    const settings = [
+      ...[`endpoints: ["${etcd.url}"]`, `ca: ${client.ca}`, ...tls],
+      ...[`name: m${index}`, `user: m${index}`, 'ttl: 5'],
+      `password_file: ${keys.write(`m${index}.password`, password)}`,
+    ]
+    const lines = [
+      'mode: tap',
+      `local: [${network.overlay(index)}/24]`,
+      `private_key_file: ${keys.make(`m${index}`).file}`,
+      `discovery: {etcd: {${settings.join(', ')}}}`,
+    ]
+    return startTunnel(network.hosts[index], '--config', keys.write(`m${index}.yaml`, lines.join('\n')))
+  }
+  const cert = [`cert: ${client.cert}`, `key: ${client.key}`]
+  const m0 = await start(0, cert, 'password of m0')
+  for (const [tls, password, message] of [
+    [[], 'password of m1', /etcd is away: https:.* cannot be reached \(.*(alert|hang up|ECONNRESET)/],
+    [cert, 'wrong', /etcd is away: https:.* refuses auth\/authenticate \(.*invalid user ID or password\)/],
+  ] as const) {
+    const wrong = await start(1, tls, password)
+    await wrong.said(message, 10_000)
+    await wrong.stop()
+  }
+  const m1 = await start(1, cert, 'password of m1')
+  await untilPing(network.hosts[0], network.overlay(1))
+  const [peer] = (await m0.status()).peers
+  t.equal(peer.name, 'm1')
+  t.match(await etcd.refusal('m0:password of m0', 'put', `${KEYS}m1`, 'x'), /permission denied/)
+
+  t.comment('tokens are good no more when users change')
+  await etcd.ctl('user', 'add', 'm2:x')
+  await etcd.ctl('del', `${KEYS}m0`)
+  await until('the key is back', async () => (await etcd.keys(KEYS)).includes(`${KEYS}m0`))
+  t.notOk(m0.log.some(({ msg }) => /etcd is away/.test(String(msg))))
+  await Promise.all([m0, m1].map((it) => it.stop()))
 })

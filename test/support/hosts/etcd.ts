@@ -16,6 +16,8 @@ export interface EtcdTls {
 /** Debian's etcd, one node of it, in a host. Its data outlives a stop. */
 export class Etcd implements AsyncDisposable {
   readonly url: string
+  /** Who etcdctl is, as NAME:PASSWORD; undefined while nobody is asked for that. */
+  user: string | undefined
   readonly #host: Host
   readonly #address: string
   readonly #tls: EtcdTls | undefined
@@ -62,16 +64,23 @@ export class Etcd implements AsyncDisposable {
   }
 
   #run(...args: readonly string[]) {
+    return run(this.#host, 'etcdctl', [...this.#flags(this.user), ...args])
+  }
+
+  #flags(user: string | undefined): string[] {
     const tls = this.#tls
     const files = tls === undefined ? [] : ['--cacert', tls.ca, '--cert', tls.cert, '--key', tls.key]
-    return run(this.#host, 'etcdctl', ['--endpoints', this.url, ...files, ...args])
+    return ['--endpoints', this.url, ...files, ...(user === undefined ? [] : ['--user', user])]
   }
 
   /** @returns what etcdctl has printed */
   ctl(...args: readonly string[]): Promise<string> {
-    const tls = this.#tls
-    const files = tls === undefined ? [] : ['--cacert', tls.ca, '--cert', tls.cert, '--key', tls.key]
-    return ok(this.#host, 'etcdctl', '--endpoints', this.url, ...files, ...args)
+    return ok(this.#host, 'etcdctl', ...this.#flags(this.user), ...args)
+  }
+
+  /** The same as another user. @returns what etcdctl says that is wrong */
+  async refusal(user: string, ...args: readonly string[]): Promise<string> {
+    return (await run(this.#host, 'etcdctl', [...this.#flags(user), ...args])).stderr
   }
 
   /** All keys below `prefix`. */
