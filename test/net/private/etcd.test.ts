@@ -146,7 +146,7 @@ t.test('TLS with certificates on both sides, and users that can write only their
   using network = new Network(3)
   const [, , store] = network.hosts
   const { server, client } = await certificates(store, keys.path, network.underlay(2))
-  await using etcd = await Etcd.start(store, network.underlay(2), server)
+  await using etcd = await Etcd.start(store, network.underlay(2), { tls: server })
   for (const name of ['root', 'm0', 'm1']) await etcd.ctl('user', 'add', `${name}:password of ${name}`)
   await etcd.ctl('user', 'grant-role', 'root', 'root')
   for (const name of ['m0', 'm1']) {
@@ -194,4 +194,74 @@ t.test('TLS with certificates on both sides, and users that can write only their
   await until('the key is back', async () => (await etcd.keys(KEYS)).includes(`${KEYS}m0`))
   t.notOk(m0.log.some(({ msg }) => /etcd is away/.test(String(msg))))
   await Promise.all([m0, m1].map((it) => it.stop()))
+})
+
+t.test('a cluster of three: its nodes are killed, and come back', async (t) => {
+  using keys = new KeyFolder()
+  using network = new Network(3)
+  const nodes = await Promise.all(
+    [0, 1, 2].map((at) => Etcd.start(network.hosts[2], network.underlay(2), { node: [at, 3] })),
+  )
+  const urls = nodes.map(({ url }) => `"${url}"`).join()
+  const [m0, m1] = await Promise.all(
+    [0, 1].map((index) => {
+      const lines = [
+        'mode: tun',
+        `local: [${network.overlay(index)}/24]`,
+        `private_key_file: ${keys.make(`m${index}`).file}`,
+        `discovery: {etcd: {endpoints: [${urls}], name: m${index}, ttl: 5}}`,
+      ]
+      return startTunnel(network.hosts[index], '--config', keys.write(`m${index}.yaml`, lines.join('\n')))
+    }),
+  )
+  await untilPing(network.hosts[0], network.overlay(1))
+  const said = (pattern: RegExp) => m0.log.flatMap(({ msg }) => pattern.exec(String(msg))?.[1] ?? [])
+  const used = () => said(/etcd is in touch at (\S+):/).at(-1)
+  let count = 0
+  /** Somebody else writes a member, and both hosts learn of it. */
+  const joins = async (by: Etcd) => {
+    const name = `x${count++}`
+    const publicKey = keys.make(name).publicKey
+    const networks = [`10.9.0.${100 + count}/32`]
+    const value = JSON.stringify({ version: 1, public_key: publicKey, networks, endpoints: [] })
+    // What is on its way to a leader that was killed is lost.
+    await until(`${name} is written`, () =>
+      by.does('put', '--command-timeout', '1s', `${KEYS}${name}`, value),
+    )
+    const startedMs = performance.now()
+    for (const tunnel of [m0, m1])
+      await until(`${tunnel.host.name} knows ${name}`, async () =>
+        (await tunnel.status('tun0')).peers.some((it) => it.name === name),
+      )
+    t.comment(`${name} is known to both after ${Math.round(performance.now() - startedMs)} ms`)
+  }
+  const others = (etcd: Etcd) => nodes.filter((it) => it !== etcd)
+
+  const first = nodes.find(({ url }) => url === used()) ?? nodes[0]
+  await first.stop('SIGKILL')
+  await until('m0 uses another node', async () => used() !== first.url)
+  await joins(others(first)[0])
+  await first.start()
+
+  const leads = await Promise.all(nodes.map((it) => it.isLeader()))
+  const leader = nodes[leads.indexOf(true)]
+  await leader.stop('SIGKILL')
+  await joins(others(leader)[0])
+  await leader.start()
+
+  const [left, ...two] = nodes
+  for (const it of two) await it.stop('SIGKILL')
+  const touches = () => said(/(etcd is in touch)/).length
+  const before = touches()
+  await until('m0 says that etcd is away', async () =>
+    /is away/.test(said(/(etcd is (away|in touch))/).at(-1) ?? ''),
+  )
+  t.equal((await m0.status('tun0')).peers.length, 3)
+  await untilPing(network.hosts[0], network.overlay(1))
+  await Promise.all(two.map((it) => it.start()))
+  await until('etcd is in touch again', async () => touches() > before)
+  await joins(left)
+  t.equal((await m0.status('tun0')).peers.length, 4)
+  await Promise.all([m0, m1].map((it) => it.stop()))
+  for (const it of nodes) await it[Symbol.asyncDispose]()
 })

@@ -13,27 +13,42 @@ export interface EtcdTls {
   readonly key: string
 }
 
+export interface EtcdOptions {
+  /** Its own certificate. Clients must have one of the same authority then. */
+  readonly tls?: EtcdTls
+  /** Which node of a cluster it is, and how many there are. All are in one host. */
+  readonly node?: readonly [index: number, count: number]
+}
+
+/** Ports of the first node. Those of the next one are 10 higher. */
+const CLIENT_PORT = 2379
+const PEER_PORT = 2380
+
 /** Debian's etcd, one node of it, in a host. Its data outlives a stop. */
 export class Etcd implements AsyncDisposable {
   readonly url: string
   /** Who etcdctl is, as NAME:PASSWORD; undefined while nobody is asked for that. */
   user: string | undefined
   readonly #host: Host
-  readonly #address: string
   readonly #tls: EtcdTls | undefined
+  readonly #cluster: readonly string[]
   readonly #data = mkdtempSync(join(tmpdir(), 'udptun-etcd-'))
   #child: ChildProcess | undefined
 
-  private constructor(host: Host, address: string, tls: EtcdTls | undefined) {
+  private constructor(host: Host, address: string, { tls, node: [index, count] = [0, 1] }: EtcdOptions) {
     this.#host = host
-    this.#address = address
     this.#tls = tls
-    this.url = `${tls === undefined ? 'http' : 'https'}://${address}:2379`
+    this.url = `${tls === undefined ? 'http' : 'https'}://${address}:${CLIENT_PORT + 10 * index}`
+    const peers = Array.from({ length: count }, (_, at) => `http://${address}:${PEER_PORT + 10 * at}`)
+    this.#cluster = [
+      ...['--name', `n${index}`, '--listen-peer-urls', peers[index]],
+      ...['--initial-advertise-peer-urls', peers[index]],
+      ...['--initial-cluster', peers.map((it, at) => `n${at}=${it}`).join()],
+    ]
   }
 
-  /** @param tls its own certificate. Clients must have one of the same authority then */
-  static async start(host: Host, address: string, tls?: EtcdTls): Promise<Etcd> {
-    const etcd = new Etcd(host, address, tls)
+  static async start(host: Host, address: string, options: EtcdOptions = {}): Promise<Etcd> {
+    const etcd = new Etcd(host, address, options)
     await etcd.start()
     return etcd
   }
@@ -45,7 +60,7 @@ export class Etcd implements AsyncDisposable {
       [
         ...['--data-dir', this.#data, '--logger', 'zap', '--log-level', 'error'],
         ...['--listen-client-urls', this.url, '--advertise-client-urls', this.url],
-        ...['--listen-peer-urls', `http://${this.#address}:2380`],
+        ...this.#cluster,
         ...(tls === undefined
           ? []
           : [
@@ -60,7 +75,7 @@ export class Etcd implements AsyncDisposable {
       ],
       { stdio: 'ignore' },
     )
-    await until('etcd answers', async () => (await this.#run('endpoint', 'health')).code === 0)
+    await until('etcd answers', () => this.does('endpoint', 'health'))
   }
 
   #run(...args: readonly string[]) {
@@ -78,6 +93,11 @@ export class Etcd implements AsyncDisposable {
     return ok(this.#host, 'etcdctl', ...this.#flags(this.user), ...args)
   }
 
+  /** @returns whether etcdctl has done it */
+  async does(...args: readonly string[]): Promise<boolean> {
+    return (await this.#run(...args)).code === 0
+  }
+
   /** The same as another user. @returns what etcdctl says that is wrong */
   async refusal(user: string, ...args: readonly string[]): Promise<string> {
     return (await run(this.#host, 'etcdctl', [...this.#flags(user), ...args])).stderr
@@ -88,11 +108,16 @@ export class Etcd implements AsyncDisposable {
     return (await this.ctl('get', '--prefix', '--keys-only', prefix)).split('\n').filter((it) => it !== '')
   }
 
-  async stop(): Promise<void> {
+  async isLeader(): Promise<boolean> {
+    const [{ Status }] = JSON.parse(await this.ctl('endpoint', 'status', '-w', 'json'))
+    return Status.leader === Status.header.member_id
+  }
+
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const child = this.#child
     this.#child = undefined
     if (child === undefined || child.exitCode !== null) return
-    child.kill('SIGTERM')
+    child.kill(signal)
     await once(child, 'exit')
   }
 
