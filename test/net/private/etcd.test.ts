@@ -202,6 +202,7 @@ t.test('a cluster of three: its nodes are killed, and come back', async (t) => {
   const nodes = await Promise.all(
     [0, 1, 2].map((at) => Etcd.start(network.hosts[2], network.underlay(2), { node: [at, 3] })),
   )
+  t.teardown(() => Promise.all(nodes.map((it) => it[Symbol.asyncDispose]())))
   const urls = nodes.map(({ url }) => `"${url}"`).join()
   const [m0, m1] = await Promise.all(
     [0, 1].map((index) => {
@@ -263,5 +264,4 @@ t.test('a cluster of three: its nodes are killed, and come back', async (t) => {
   await joins(left)
   t.equal((await m0.status('tun0')).peers.length, 4)
   await Promise.all([m0, m1].map((it) => it.stop()))
-  for (const it of nodes) await it[Symbol.asyncDispose]()
 })
