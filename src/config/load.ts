@@ -1,16 +1,10 @@
 import type { z } from 'zod'
 import { usageError } from '../errors.js'
 import { RULE_KEYS } from './access-rule.js'
+import type { SettingPath } from './conflicts.js'
 import { nearest } from './nearest.js'
-import {
-  isConflict,
-  PEER_KEYS,
-  SECRET_SETTINGS,
-  type SettingPath,
-  type Settings,
-  settingsSchema,
-  settle,
-} from './schema.js'
+import { PEER_KEYS, SECRET_SETTINGS, type Settings, settingsSchema } from './schema.js'
+import { isConflict, settle } from './settle.js'
 
 /** The contents of a configuration file: plain values, and the line of each setting. */
 export interface ConfigFile {

@@ -10,8 +10,8 @@ import {
   parseDocument,
 } from 'yaml'
 import { usageError } from '../errors.js'
+import type { SettingPath } from './conflicts.js'
 import type { ConfigFile } from './load.js'
-import type { SettingPath } from './schema.js'
 
 /** Longer than any file with the most peers and prefixes. */
 const MAX_BYTES = 1024 * 1024
