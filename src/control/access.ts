@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import ipaddr from 'ipaddr.js'
 import type { Logger } from 'pino'
 import { type AccessRule, GROUP, ICMP, type PortRange } from '../config/access-rule.js'
@@ -16,6 +17,8 @@ export interface Sender {
 export class Access {
   readonly #table: AccessRules
   readonly #log: Logger
+  /** What the workers know. A change makes them judge all flows of peers again, and also fragments under way. */
+  #entries: readonly AccessEntry[] | undefined
   /** Whom the log has named as nobody. */
   readonly #missed = new Set<string>()
   #second = 0
@@ -27,7 +30,9 @@ export class Access {
 
   /** These are the rules and the peers now. */
   configure(allow: Settings['allow'], peers: readonly Sender[]): void {
-    this.#table.set(allow?.flatMap((rule) => entriesOf(rule, peers)))
+    const entries = allow?.flatMap((rule) => entriesOf(rule, peers))
+    if (!isDeepStrictEqual(entries, this.#entries)) this.#table.set(entries)
+    this.#entries = entries
     for (const name of (allow ?? []).flatMap(({ from = [] }) => from)) {
       if (this.#missed.has(name) || peers.some((peer) => isNamed(peer, name))) continue
       this.#missed.add(name)

@@ -97,7 +97,9 @@ t.test('a name of nobody is said once, and counts when somebody has it', async (
   const access = new Access(table, log)
   const allow = [rule({ from: ['dave', 'group:guests'] })]
   access.configure(allow, peers)
+  const { changes } = table
   access.configure(allow, peers)
+  t.equal(table.changes, changes, 'what is the same disturbs nobody')
   t.equal(said.length, 2)
   t.match(said[0], /allow names dave, but no peer is called so now/)
   t.match(said[1], /allow names group:guests, but no peer is in that group now/)
