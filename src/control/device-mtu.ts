@@ -1,4 +1,4 @@
-import type { DeviceBridge, DeviceLink } from './platform.js'
+import type { DeviceBridge, DeviceLink } from './device.js'
 
 /**
  * What decides on the device's MTU. `settings`: a number, or `safe`. `paths`: what the paths to the peers carry.

@@ -1,7 +1,8 @@
 import type { WorkerRole } from '../memory/plan.js'
 import type { Pulse } from '../memory/pulse.js'
 import { type Clock, pause } from './clock.js'
-import type { Device, WorkerThreads } from './platform.js'
+import type { Device } from './device.js'
+import type { WorkerThreads } from './platform.js'
 
 /** Whether a tunnel works. A peer that is down does not count: nothing on this host can mend that. */
 export interface Health {

@@ -1,5 +1,6 @@
 import { encodeAddress, encodeSockaddr } from '../linux/sockaddr.js'
-import type { HeardIcmpError, Platform } from './platform.js'
+import type { HeardIcmpError } from './network.js'
+import type { Platform } from './platform.js'
 import type { OwnCounters } from './tables.js'
 
 export interface IcmpWatchOptions {

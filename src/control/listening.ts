@@ -5,8 +5,9 @@ import { UserError } from '../errors.js'
 import { EADDRINUSE, EADDRNOTAVAIL, KernelError } from '../linux/errno.js'
 import { encodeSockaddr } from '../linux/sockaddr.js'
 import type { IpFamily } from '../wire/ip.js'
+import type { HostAddress } from './network.js'
 import { familyOf } from './peer/underlay.js'
-import type { HostAddress, Platform } from './platform.js'
+import type { Platform } from './platform.js'
 
 export interface ListeningOptions {
   readonly settings: Settings

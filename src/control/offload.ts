@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { OFFLOAD_MEANING, OFFLOADS, type Offload, type Offloads } from '../memory/offloads.js'
-import type { DataSocket, Device } from './platform.js'
+import type { Device } from './device.js'
+import type { DataSocket } from './platform.js'
 
 export { OFFLOADS }
 

@@ -1,6 +1,6 @@
+import type { Device } from './device.js'
 import { enableOffloads } from './offload.js'
 import type { Parts, PartsOptions } from './parts.js'
-import type { Device } from './platform.js'
 import type { Resources } from './resources.js'
 
 /** Makes the device, tells the workers what they must know, and starts them. @throws UserError */

@@ -3,11 +3,12 @@ import type { Settings } from '../config/schema.js'
 import { formatPrefix, type Prefix } from '../config/values.js'
 import type { RoutesOutcome } from '../host/host-side.js'
 import { KernelError } from '../linux/errno.js'
+import type { Device } from './device.js'
 import type { Faults } from './faults.js'
 import { type MissingRoutes, missingRoutes, prefixesOf, sentenceOf } from './missing-routes.js'
 import type { Peer } from './peer/peer.js'
 import type { Roster } from './peer/roster.js'
-import type { Device, HostSide, Platform } from './platform.js'
+import type { HostSide, Platform } from './platform.js'
 
 export interface PeerRoutesOptions {
   readonly settings: Settings

@@ -5,12 +5,13 @@ import { AF_INET } from '../linux/constants.js'
 import { KernelError } from '../linux/errno.js'
 import type { SocketFamily } from '../linux/sockaddr.js'
 import type { StateWords } from '../memory/state-words.js'
+import type { Device } from './device.js'
 import { DeviceMtu, type DeviceMtuChoice, type MtuRule } from './device-mtu.js'
 import type { Faults } from './faults.js'
 import { mtuNews } from './mtu-news.js'
 import type { Roster } from './peer/roster.js'
 import { deviceMtuBytes, ETHERNET_MTU_BYTES, mayHaveIpv6 } from './peer/underlay.js'
-import type { Device, Platform } from './platform.js'
+import type { Platform } from './platform.js'
 
 export interface TunnelDeviceContext {
   readonly settings: Settings

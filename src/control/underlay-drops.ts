@@ -1,4 +1,4 @@
-import type { InterfaceDrops, Network } from './platform.js'
+import type { InterfaceDrops, Network } from './network.js'
 
 /**
  * Counts what the interfaces to the peers have dropped of what any program sent. A UDP socket that is not told

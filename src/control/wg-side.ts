@@ -1,7 +1,7 @@
 import type { DeviceConfiguration } from '../command/wireguard/operation.js'
 import { deferred } from './deferred.js'
+import type { Device } from './device.js'
 import { loadPrivateSide, type Parts, type PartsOptions } from './parts.js'
-import type { Device } from './platform.js'
 import type { Configuration } from './private/configuration.js'
 import type { Reloader } from './reload.js'
 

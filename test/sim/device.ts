@@ -1,4 +1,4 @@
-import type { Device, DeviceBridge, DeviceLink } from '../../src/control/platform.js'
+import type { Device, DeviceBridge, DeviceLink } from '../../src/control/device.js'
 import type { LinkStatistics } from '../../src/linux/interface.js'
 import type { MacAddress } from '../../src/wire/ethernet.js'
 

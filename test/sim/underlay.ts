@@ -1,6 +1,5 @@
 import ipaddr from 'ipaddr.js'
 import { contains, type Prefix, parsePrefix } from '../../src/config/values.js'
-import type { Way, WayKind } from '../../src/control/peer/underlay.js'
 import type {
   GatewaySocket,
   HeardIcmpError,
@@ -9,7 +8,8 @@ import type {
   InterfaceDrops,
   Network,
   Probes,
-} from '../../src/control/platform.js'
+} from '../../src/control/network.js'
+import type { Way, WayKind } from '../../src/control/peer/underlay.js'
 import { EMSGSIZE, KernelError } from '../../src/linux/errno.js'
 import type { ProbeAnswer } from '../../src/linux/probe-socket.js'
 import type { Endpoint } from '../../src/linux/sockaddr.js'

@@ -1,5 +1,5 @@
 import type { RosterPeer } from '../peer/roster.js'
-import type { KernelWay } from '../platform.js'
+import type { KernelWay } from './kernel-path.js'
 import { Passage } from './passage.js'
 import { Proof } from './proof.js'
 import type { WorkerReason } from './reason.js'

@@ -1,7 +1,7 @@
 import { C } from '../../memory/counters.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
-import type { KernelCounts, KernelPath } from '../platform.js'
 import type { Tables } from '../tables.js'
+import type { KernelCounts, KernelPath } from './kernel-path.js'
 
 const NOTHING: KernelCounts = {
   outFrames: 0,

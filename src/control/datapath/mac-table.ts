@@ -1,6 +1,6 @@
 import type { FdbEntry } from '../../memory/fdb.js'
 import { DEVICE } from '../../memory/target.js'
-import type { KernelPath } from '../platform.js'
+import type { KernelPath } from './kernel-path.js'
 
 /** MACs that were seen within this time by the kernel are not forgotten: half of what the FDB waits. */
 const SEEN_S = 150

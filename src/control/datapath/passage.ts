@@ -1,4 +1,4 @@
-import type { KernelPath, KernelWay } from '../platform.js'
+import type { KernelPath, KernelWay } from './kernel-path.js'
 
 /** How often netfilter is asked about a way. */
 const ASK_MS = 1_000

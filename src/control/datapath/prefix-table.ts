@@ -1,5 +1,5 @@
 import type { Route } from '../../memory/routes.js'
-import type { KernelPath } from '../platform.js'
+import type { KernelPath } from './kernel-path.js'
 
 interface Known {
   readonly route: Route

@@ -1,8 +1,9 @@
 import type { Encap } from '../../encap/encap.js'
 import type { RosterPeer } from '../peer/roster.js'
 import { familyOf } from '../peer/underlay.js'
-import type { KernelWay, Platform } from '../platform.js'
+import type { Platform } from '../platform.js'
 import type { Tables } from '../tables.js'
+import type { KernelWay } from './kernel-path.js'
 
 export interface WayContext {
   readonly encap: Encap

@@ -1,7 +1,7 @@
 import { linkIfThere, listPorts } from '../../linux/interface.js'
 import { linkKind } from '../../linux/link-kind.js'
 import type { Netlink } from '../../linux/netlink.js'
-import type { DeviceBridge, DeviceLink } from '../platform.js'
+import type { DeviceBridge, DeviceLink } from '../device.js'
 
 /** The device with this index, as the kernel has it; undefined if it has gone. @throws KernelError */
 export function deviceLink(netlink: Netlink, index: number): DeviceLink | undefined {

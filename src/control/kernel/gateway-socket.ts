@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram'
-import type { GatewaySocket } from '../platform.js'
+import type { GatewaySocket } from '../network.js'
 
 /**
  * A UDP socket to one port of a router. It is connected, so the kernel lets in only what comes from there. It keeps nobody

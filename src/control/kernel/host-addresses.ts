@@ -11,7 +11,7 @@ import {
 import { ENODEV, KernelError } from '../../linux/errno.js'
 import { getLink, linkIfThere } from '../../linux/interface.js'
 import type { Netlink } from '../../linux/netlink.js'
-import type { HostAddress } from '../platform.js'
+import type { HostAddress } from '../network.js'
 
 /** The addresses of an interface, in the kernel's order; undefined if there is none of that name. @throws KernelError */
 export function addressesOf(netlink: Netlink, name: string): readonly HostAddress[] | undefined {

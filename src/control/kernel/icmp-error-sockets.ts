@@ -3,7 +3,7 @@ import { KernelError } from '../../linux/errno.js'
 import { IcmpErrorSocket } from '../../linux/icmp-error-socket.js'
 import type { SocketFamily } from '../../linux/sockaddr.js'
 import type { IpFamily } from '../../wire/ip.js'
-import type { HeardIcmpError, IcmpErrors } from '../platform.js'
+import type { HeardIcmpError, IcmpErrors } from '../network.js'
 
 /** How many errors of one family are read in one look. This limits the cost of a flood. */
 const LOOK_ERRORS = 128

@@ -36,15 +36,9 @@ import type { Route } from '../../memory/routes.js'
 import { DEVICE } from '../../memory/target.js'
 import { ETHERTYPE_IPV4 } from '../../wire/ethernet.js'
 import type { DeviceMode } from '../../wire/mode.js'
-import type {
-  DataSocket,
-  Device,
-  KernelCounts,
-  KernelNews,
-  KernelPath,
-  KernelWay,
-  MacFlags,
-} from '../platform.js'
+import type { KernelCounts, KernelNews, KernelPath, KernelWay, MacFlags } from '../datapath/kernel-path.js'
+import type { Device } from '../device.js'
+import type { DataSocket } from '../platform.js'
 import type { Resources } from '../resources.js'
 import { flowOf, PassedBy } from './passed-by.js'
 

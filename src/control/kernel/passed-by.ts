@@ -3,7 +3,7 @@ import { Conntrack } from '../../linux/conntrack.js'
 import { if_nametoindex } from '../../linux/libc.js'
 import type { UdpFlow } from '../../linux/udp-flow.js'
 import { isFor, XfrmPolicies } from '../../linux/xfrm.js'
-import type { KernelWay } from '../platform.js'
+import type { KernelWay } from '../datapath/kernel-path.js'
 
 /** What this host does to datagrams of sockets, and what the programs on the underlay pass by. */
 export class PassedBy {

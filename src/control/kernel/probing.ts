@@ -1,5 +1,5 @@
 import { kernelPathMtu, ProbeSocket } from '../../linux/probe-socket.js'
-import type { Network } from '../platform.js'
+import type { Network } from '../network.js'
 
 type Probing = Pick<Network, 'kernelPathMtu' | 'openProbes'>
 

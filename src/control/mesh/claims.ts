@@ -1,8 +1,8 @@
 import ipaddr from 'ipaddr.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import { type Claims, ENDPOINT_KIND, MAX_CLAIMS, type ToldEndpoint } from '../../wire/introduction.js'
+import type { HostAddress } from '../network.js'
 import { familyOf } from '../peer/underlay.js'
-import type { HostAddress } from '../platform.js'
 
 /** What a host knows of its own places. */
 export interface OwnPlaces {

@@ -3,7 +3,8 @@ import type { Logger } from 'pino'
 import { formatEndpoint } from '../../config/values.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import { NONCE_BYTES, PCP_PORT } from '../../wire/pcp.js'
-import type { GatewaySocket, Platform } from '../platform.js'
+import type { GatewaySocket } from '../network.js'
+import type { Platform } from '../platform.js'
 import { PortMapper } from './port-mapper.js'
 
 /** What `status` says of the mapping that a router is asked for. */

@@ -3,7 +3,8 @@ import { errnoName, KernelError } from '../../linux/errno.js'
 import type { ProbeAnswer } from '../../linux/probe-socket.js'
 import type { IpFamily } from '../../wire/ip.js'
 import type { Clock, Timer } from '../clock.js'
-import type { Platform, Probes } from '../platform.js'
+import type { Probes } from '../network.js'
+import type { Platform } from '../platform.js'
 import { PathMtuTrace, type TraceProbe, type TraceResult } from './trace.js'
 
 /**

@@ -1,7 +1,7 @@
 import { outerBytes } from '../../encap/encap.js'
 import type { IpFamily } from '../../wire/ip.js'
 import type { Clock } from '../clock.js'
-import type { Network } from '../platform.js'
+import type { Network } from '../network.js'
 import type { TraceResult } from './trace.js'
 import { Tracer } from './tracer.js'
 

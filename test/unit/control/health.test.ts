@@ -1,6 +1,6 @@
 import t from 'tap'
+import type { DeviceLink } from '../../../src/control/device.js'
 import { Vitals } from '../../../src/control/health.js'
-import type { DeviceLink } from '../../../src/control/platform.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { planMemory, type WorkerRole } from '../../../src/memory/plan.js'
 import { Pulse } from '../../../src/memory/pulse.js'

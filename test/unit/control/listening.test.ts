@@ -1,6 +1,6 @@
 import t from 'tap'
 import { chooseAddress } from '../../../src/control/listening.js'
-import type { HostAddress } from '../../../src/control/platform.js'
+import type { HostAddress } from '../../../src/control/network.js'
 
 const NOWHERE = '192.0.0.8'
 

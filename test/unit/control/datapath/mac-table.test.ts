@@ -1,6 +1,6 @@
 import t from 'tap'
+import type { KernelPath } from '../../../../src/control/datapath/kernel-path.js'
 import { MacTable } from '../../../../src/control/datapath/mac-table.js'
-import type { KernelPath } from '../../../../src/control/platform.js'
 import type { FdbEntry } from '../../../../src/memory/fdb.js'
 import { DEVICE } from '../../../../src/memory/target.js'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
+import type { KernelWay } from '../../../../src/control/datapath/kernel-path.js'
 import { Passage } from '../../../../src/control/datapath/passage.js'
-import type { KernelWay } from '../../../../src/control/platform.js'
 
 const WAY: KernelWay = {
   interface: 'eth0',

@@ -2,8 +2,8 @@ import t from 'tap'
 import { ClaimBook } from '../../../../src/control/mesh/claim-book.js'
 import { claimsOf } from '../../../../src/control/mesh/claims.js'
 import { toldOf } from '../../../../src/control/mesh/member.js'
+import type { HostAddress } from '../../../../src/control/network.js'
 import { LeftPlace } from '../../../../src/control/peer/left-place.js'
-import type { HostAddress } from '../../../../src/control/platform.js'
 import { ENDPOINT_KIND, type ToldEndpoint } from '../../../../src/wire/introduction.js'
 
 const at = (address: string, more: Partial<HostAddress> = {}): HostAddress => ({
