@@ -13,6 +13,7 @@ export function tunnelOptions(): Option[] {
     new Option('--datapath <mode>', descriptionOf('datapath')).choices(DATAPATHS),
     new Option('--warm-up <mode>', descriptionOf('warm_up')).choices(WARM_UP_MODES),
     new Option('--table <auto|off|table>', descriptionOf('table')),
+    new Option('--hosts <suffix>', descriptionOf('hosts')),
     new Option('--dns <servers>', `${descriptionOf('dns')}; with commas between them`),
     new Option('--fwmark <mark>', descriptionOf('fwmark')),
     new Option('--wait', descriptionOf('wait')),

@@ -8,19 +8,20 @@ const MODE = 0o600
 /**
  * Puts other content into a file, whose owner stays. Whoever reads it meanwhile gets all of the old or all of the new
  * content, also after a loss of power.
+ * @param mode without it, only the owner may read and write the file
  * @throws UserError; the file is as it was then
  */
-export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+export async function replaceFile(path: string, bytes: Uint8Array, mode = MODE): Promise<void> {
   const next = `${path}.tmp`
   try {
     const before = await stat(path)
     if (!before.isFile()) throw new UserError(`${path} is not a regular file, so it cannot be written`)
     // What an interrupted call has left, or what somebody else has put there, is not written into.
     await rm(next, { force: true })
-    const file = await open(next, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, MODE)
+    const file = await open(next, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode)
     try {
-      await file.chmod(MODE)
       await file.chown(before.uid, before.gid)
+      await file.chmod(mode)
       await file.writeFile(bytes)
       await file.sync()
     } finally {

@@ -14,6 +14,7 @@ import {
   parseDeviceName,
   parseFwMark,
   parseGroup,
+  parseHostsSuffix,
   parseKeepalive,
   parseListen,
   parseLocalAddress,
@@ -217,6 +218,10 @@ export const settingsSchema = z.strictObject({
   dns: list(text(parseNameServer, ''), '10.9.0.53, example.net')
     .default([])
     .describe('name servers, and domains to search, while the tunnel is up'),
+  hosts: text(
+    parseHostsSuffix,
+    'a domain, under which the peers have names in /etc/hosts while the tunnel is up',
+  ).optional(),
   metrics: text(
     parseMetrics,
     'where to serve metrics and health: a port, on the loopback unless an address is given, or a Unix socket (default: nowhere)',

@@ -287,6 +287,15 @@ export function parseNameServer(text: string): string {
   throw new RangeError(`"${text}" is neither the address of a name server nor a domain to search`)
 }
 
+/** The domain under which peers have names. */
+export function parseHostsSuffix(text: string): string {
+  const suffix = text.toLowerCase()
+  const last = suffix.split('.').at(-1)
+  if (HOST_NAME.test(suffix) && !suffix.endsWith('.') && !suffix.includes('_') && last !== 'localhost')
+    return suffix
+  throw new RangeError(`"${text}" is not a domain for the names of peers; write one such as office.internal`)
+}
+
 /** The greatest mark of packets. */
 const MAX_MARK = 0xffff_ffff
 

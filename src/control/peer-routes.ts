@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { Settings } from '../config/schema.js'
 import { formatPrefix, type Prefix } from '../config/values.js'
 import type { RoutesOutcome } from '../host/host-side.js'
+import type { NamedHost } from '../host/hosts-block.js'
 import { KernelError } from '../linux/errno.js'
 import type { Device } from './device.js'
 import type { Faults } from './faults.js'
@@ -21,7 +23,7 @@ export interface PeerRoutesOptions {
 
 /**
  * In mode tun, makes this host's routes to the peers, and warns if the kernel does not send what is for them by the
- * tunnel's device. Also sets name servers.
+ * tunnel's device. Also sets name servers, and names the peers in /etc/hosts.
  */
 export class PeerRoutes {
   readonly #options: PeerRoutesOptions
@@ -32,6 +34,8 @@ export class PeerRoutes {
   #refused: ReadonlyMap<string, string> = new Map()
   /** The peers that had not been found at the last call of {@link follow}, and whose routes wait. */
   #waited: ReadonlySet<Peer> = new Set()
+  /** What was given names last. */
+  #hosts: readonly NamedHost[] = []
   #turn: Promise<void> = Promise.resolve()
   /** Each sentence is logged once. */
   readonly #told = new Set<string>()
@@ -48,7 +52,7 @@ export class PeerRoutes {
 
   /** Makes the routes to the peers that there are, and takes back those to others. One call after the other. */
   follow(): Promise<void> {
-    this.#turn = this.#turn.then(() => this.#follow())
+    this.#turn = this.#turn.then(() => this.#follow()).then(() => this.#followHosts())
     return this.#turn
   }
 
@@ -78,6 +82,22 @@ export class PeerRoutes {
       if (error instanceof KernelError)
         log.warn(`the kernel refused to list or make routes (${error.message}); set them with: ip route`)
       else faults.take('routes', error)
+    }
+  }
+
+  /** Names the peers in /etc/hosts, if their names or addresses are others than at the last call. */
+  async #followHosts(): Promise<void> {
+    const { settings, roster, faults } = this.#options
+    if (settings.hosts === undefined) return
+    const hosts = roster.all
+      .filter(({ settings: { addresses } }) => addresses.length > 0)
+      .map(({ name, settings: { addresses } }) => ({ name, addresses }))
+    if (isDeepStrictEqual(hosts, this.#hosts)) return
+    this.#hosts = hosts
+    try {
+      for (const sentence of await this.#hostSide.setHosts(settings.hosts, hosts)) this.#tell(sentence)
+    } catch (error) {
+      faults.take('routes', error)
     }
   }
 

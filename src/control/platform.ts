@@ -4,6 +4,7 @@ import type { Settings } from '../config/schema.js'
 import type { Prefix } from '../config/values.js'
 import type { Store } from '../etcd/store.js'
 import type { RoutesOutcome } from '../host/host-side.js'
+import type { NamedHost } from '../host/hosts-block.js'
 import type { NativeMemory } from '../linux/memory.js'
 import type { Endpoint, SocketFamily } from '../linux/sockaddr.js'
 import type { MemoryPlan } from '../memory/plan.js'
@@ -94,6 +95,11 @@ export interface HostSide {
    * @returns a sentence if they cannot be set
    */
   setNames(dns: readonly string[]): Promise<string | undefined>
+  /**
+   * Gives these hosts names with a suffix in /etc/hosts, and takes back those that it gave to others.
+   * @returns sentences for a person
+   */
+  setHosts(suffix: string, hosts: readonly NamedHost[]): Promise<readonly string[]>
 }
 
 /** The UDP socket that all peers share. Workers receive from it. */

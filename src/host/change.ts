@@ -8,6 +8,7 @@ export type Change =
   | Sysctl
   | Firewall
   | NameServers
+  | HostNames
 
 /** A file in /proc/sys. */
 export interface Sysctl {
@@ -33,6 +34,14 @@ export interface NameServers {
   readonly name: string
 }
 
+/** Names of hosts in a file (hosts(5)). */
+export interface HostNames {
+  readonly kind: 'hosts'
+  readonly path: string
+  /** Tells the block of lines from others (hosts-block.ts). */
+  readonly label: string
+}
+
 /** What each kind is called in the log. */
 export const KINDS: Readonly<Record<Change['kind'], string>> = {
   route: 'routes',
@@ -40,4 +49,5 @@ export const KINDS: Readonly<Record<Change['kind'], string>> = {
   sysctl: 'settings in /proc/sys',
   firewall: 'tables of nftables',
   names: 'name servers',
+  hosts: 'names of hosts',
 }

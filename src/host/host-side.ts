@@ -1,4 +1,6 @@
+import { hostname } from 'node:os'
 import { formatPrefix, type LocalAddress, type Prefix } from '../config/values.js'
+import { UserError } from '../errors.js'
 import { RT_TABLE_MAIN } from '../linux/constants.js'
 import { EEXIST, KernelError } from '../linux/errno.js'
 import type { Netlink } from '../linux/netlink.js'
@@ -7,6 +9,8 @@ import { addRule } from '../linux/rule.js'
 import type { Change } from './change.js'
 import { defaultRulesNow, freeTable } from './default-route.js'
 import { makeFirewall } from './firewall.js'
+import { hostLines, type NamedHost, withBlock } from './hosts-block.js'
+import { editHosts, HOSTS_FILE } from './hosts-file.js'
 import type { Journal } from './journal.js'
 import { interfaceOrder, splitNames, waysToSetNames } from './names.js'
 import { runProgram } from './program.js'
@@ -239,6 +243,29 @@ export class HostSide {
       }
     }
     return `the name servers ${servers.join(', ')} are not set (${why}); install systemd-resolved or openresolv, or set them with your system`
+  }
+
+  /**
+   * Gives these hosts names in /etc/hosts, each with the suffix, and takes back those that it gave to others.
+   * @returns a sentence for each thing that a person should know
+   */
+  async setHosts(suffix: string, hosts: readonly NamedHost[]): Promise<readonly string[]> {
+    const { journal, device, apart } = this.#options
+    if (apart)
+      return [
+        `no names are written into ${HOSTS_FILE}, because they would count for the whole host; for programs that ip netns exec starts, write them into /etc/netns/<name>/hosts`,
+      ]
+    const { lines, refused } = hostLines(hosts, suffix, hostname())
+    // Of two tunnels whose devices have the same name, in two network namespaces, each has its own block.
+    const label = `udptun-fast ${device.name} ${process.pid} ${suffix}`
+    journal.add([{ kind: 'hosts', path: HOSTS_FILE, label }])
+    try {
+      await editHosts(HOSTS_FILE, (text) => withBlock(text, label, lines))
+      return refused
+    } catch (error) {
+      if (error instanceof UserError) return [...refused, `the peers have no names: ${error.message}`]
+      throw error
+    }
   }
 
   /** Takes back all, the last change first. */

@@ -1,10 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { UserError } from '../errors.js'
 import { KernelError } from '../linux/errno.js'
 import type { Netlink } from '../linux/netlink.js'
 import { removeDeviceRoute } from '../linux/route.js'
 import { removeRule } from '../linux/rule.js'
-import type { Change, Sysctl } from './change.js'
+import type { Change, HostNames, Sysctl } from './change.js'
 import { removeFirewall } from './firewall.js'
+import { withoutBlock } from './hosts-block.js'
+import { editHosts } from './hosts-file.js'
 import type { Journal } from './journal.js'
 import { unsetNames } from './names.js'
 
@@ -25,6 +28,18 @@ export async function undo(netlink: Netlink, change: Change, needed: NeededSysct
       return
     case 'names':
       await unsetNames(change)
+      return
+    case 'hosts':
+      await forgetHosts(change)
+  }
+}
+
+/** If the file cannot be written, or is gone, the names stay. */
+async function forgetHosts({ path, label }: HostNames): Promise<void> {
+  try {
+    await editHosts(path, (text) => withoutBlock(text, label))
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
   }
 }
 

@@ -107,6 +107,7 @@ export class SimPlatform implements Platform {
         return { refused: new Map(), notes: [] }
       },
       setNames: async () => undefined,
+      setHosts: async () => [],
     }
   }
 

@@ -331,6 +331,7 @@ t.test('a file may say everything', async (t) => {
       'fwmark: "0x10"',
       'table: off',
       'dns: [10.9.0.53, example.net]',
+      'hosts: Office.internal',
       'metrics: "[::1]:9149"',
       'accept_any: true',
       'wait: true',
@@ -368,6 +369,7 @@ t.test('a file may say everything', async (t) => {
     fwmark: 16,
     table: 'off',
     dns: ['10.9.0.53', 'example.net'],
+    hosts: 'office.internal',
     metrics: { address: '::1', port: 9149 },
     relay: false,
     introduce: false,
@@ -506,7 +508,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
+  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [

@@ -9,6 +9,9 @@ interface Scene {
   readonly table?: 'auto' | 'off' | number
   readonly mode?: 'tap' | 'tun'
   readonly dns?: readonly string[]
+  readonly hosts?: string
+  /** Of the peer. */
+  addresses?: readonly string[]
   /** What the host refuses. */
   refused?: ReadonlyMap<string, string>
   fails?: Error
@@ -22,13 +25,14 @@ interface Scene {
 /** Routes for one peer at 192.0.2.9, on a host that makes all that it does not refuse. */
 function routesFor(scene: Scene) {
   const warned: string[] = []
+  const given: string[][] = []
   const asked: { prefixes: string[]; endpoints: readonly string[] }[] = []
   const log = { warn: (...args: unknown[]) => void warned.push(String(args.at(-1))), debug: () => {} }
   const peer = {
     name: 'host-b',
     get settings() {
       return {
-        addresses: [],
+        addresses: scene.addresses ?? [],
         prefixes: scene.prefixes.map(parsePrefix),
         endpoint: { host: 'host-b', port: 7 },
       }
@@ -48,13 +52,17 @@ function routesFor(scene: Scene) {
         asked.push({ prefixes: prefixes.map(formatPrefix), endpoints })
         return { refused: scene.refused ?? new Map(), notes: ['a note'] }
       },
+      setHosts: async (suffix: string, hosts: readonly { name: string }[]) => {
+        given.push([suffix, ...hosts.map(({ name }) => name)])
+        return []
+      },
       setNames: async (dns: readonly string[]) => (dns.length > 0 ? `${dns} are not set` : undefined),
     }),
   }
-  const { mode = 'tun', table = 'auto', dns = [] } = scene
+  const { mode = 'tun', table = 'auto', dns = [], hosts } = scene
   const faults = new Faults(log)
   const options = {
-    settings: { mode, table, dns, local: [] },
+    settings: { mode, table, dns, hosts, local: [] },
     platform,
     device: { name: 'tun7' },
     roster,
@@ -62,7 +70,7 @@ function routesFor(scene: Scene) {
     faults,
   }
   const routes = new PeerRoutes(options as unknown as PeerRoutesOptions & { log: Logger })
-  return { routes, asked, warned, faults }
+  return { routes, asked, given, warned, faults }
 }
 
 t.test('the routes are those to the peers that there are, and a note is said once', async (t) => {
@@ -138,6 +146,26 @@ t.test('all traffic waits until the peer is found, because its name could not be
   t.notOk(await routes.followFound(), 'what has been made stays')
   t.equal(asked.length, 2)
 })
+
+t.test(
+  'peers that have an address get a name, in both modes, again only if something is other',
+  async (t) => {
+    const scene: Scene = { prefixes: [], mode: 'tap', hosts: 'office.internal' }
+    const { routes, given } = routesFor(scene)
+    await routes.follow()
+    t.same(given, [], 'nobody has an address')
+    scene.addresses = ['10.9.0.2']
+    await routes.follow()
+    await routes.follow()
+    t.same(given, [['office.internal', 'host-b']])
+    scene.addresses = ['10.9.0.3']
+    await routes.follow()
+    t.equal(given.length, 2)
+    const without = routesFor({ prefixes: [], addresses: ['10.9.0.2'] })
+    await without.routes.follow()
+    t.same(without.given, [])
+  },
+)
 
 t.test('names that cannot be set are said', async (t) => {
   const { routes, warned } = routesFor({ prefixes: [], dns: ['10.9.0.53'], mode: 'tap' })
