@@ -17,6 +17,7 @@ Examples:
 interface Flags {
   readonly dev?: string
   readonly address?: readonly string[]
+  readonly group?: readonly string[]
   readonly hours?: string
   readonly endpoint?: readonly string[]
   readonly wireguard?: boolean
@@ -37,6 +38,7 @@ export function addInvite(program: Command): void {
       'its overlay address; repeat it for each (default: the next free ones)',
       collect,
     )
+    .option('--group <name>', 'a group that it is in, for rules of access; repeat it for each', collect)
     .option('--hours <hours>', 'how long the line is good (default: 24)')
     .option(
       '--endpoint <endpoint>',
@@ -56,8 +58,8 @@ function collect(value: string, before: readonly string[] = []): readonly string
 async function invite(name: string, flags: Flags): Promise<void> {
   endIfOutputFails()
   const device = await chosenDevice(undefined, flags.dev)
-  const { address: addresses, hours, endpoint: endpoints, wireguard } = flags
-  const request = { command: 'invite', name, addresses, hours, endpoints, wireguard }
+  const { address: addresses, group: groups, hours, endpoint: endpoints, wireguard } = flags
+  const request = { command: 'invite', name, addresses, groups, hours, endpoints, wireguard }
   const report = (await ask(device, request)) as InviteReport
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
@@ -75,6 +77,7 @@ export function explain(report: InviteReport): string[] {
     network,
     until,
     addresses,
+    groups,
     endpoints,
     wireguard,
     replaced,
@@ -85,8 +88,9 @@ export function explain(report: InviteReport): string[] {
   const what = wireguard ? 'This file' : 'This line'
   const warn = stderrColors.yellow('!')
   const where = addresses.length === 0 ? '' : `, with ${addresses.join(', ')}`
+  const inGroups = groups.length === 0 ? '' : `, in ${groups.join(', ')}`
   return [
-    `${what} is for ${name} alone: one member of ${network}${where}. It is good until ${until}.`,
+    `${what} is for ${name} alone: one member of ${network}${where}${inGroups}. It is good until ${until}.`,
     wireguard
       ? `It has a private key, and is shown only now.`
       : `On ${name}: udptun-fast join --now, and give it the line.`,

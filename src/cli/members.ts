@@ -57,28 +57,35 @@ async function remove(name: string, flags: Flags): Promise<void> {
 export function renderMembers(all: readonly MemberReport[], nowMs: number): string {
   const since = (time: string | null) =>
     time === null ? '' : `${duration(Math.max(0, (nowMs - Date.parse(time)) / 1000))} ago`
-  const rows = all.map(({ name, addresses, source, joined, seen, until, way, signed, public_key }) => [
-    name,
-    addresses.join(' '),
-    source,
-    since(joined),
-    until !== null && seen === null ? `must come until ${until}` : since(seen),
-    way === 'direct' ? stdoutColors.green(way) : stdoutColors.dim(way),
-    signed === null ? '' : signed ? 'signed' : stdoutColors.yellow('waits for a signature'),
-    public_key ?? '',
+  const rows = all.map(
+    ({ name, addresses, groups, source, joined, seen, until, way, signed, public_key }) => [
+      name,
+      addresses.join(' '),
+      groups.join(' '),
+      source,
+      since(joined),
+      until !== null && seen === null ? `must come until ${until}` : since(seen),
+      way === 'direct' ? stdoutColors.green(way) : stdoutColors.dim(way),
+      signed === null ? '' : signed ? 'signed' : stdoutColors.yellow('waits for a signature'),
+      public_key ?? '',
+    ],
+  )
+  return table([
+    ['member', 'addresses', 'groups', 'by', 'joined', 'seen', 'way', 'record', 'public key'],
+    ...rows,
   ])
-  return table([['member', 'addresses', 'by', 'joined', 'seen', 'way', 'record', 'public key'], ...rows])
 }
 
 /** What signs the records of those who wait for a signature, on the computer that has the network key. */
 export function commandsToSign(all: readonly MemberReport[]): string[] {
   return all
     .filter(({ signed }) => signed === false)
-    .map(({ name, public_key, addresses }) => {
+    .map(({ name, public_key, addresses, groups }) => {
       const networks = addresses.map((it) => (it.includes('/') ? `--prefix ${it}` : `--address ${it}`))
       return [
         `udptun-fast network sign network.key --name ${quoted(name)} --public-key ${public_key}`,
         ...networks,
+        ...groups.map((it) => `--group ${it}`),
       ].join(' ')
     })
 }

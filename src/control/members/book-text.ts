@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { parsePeerAddress, parsePeerName, parsePublicKey } from '../../config/values.js'
+import { parseGroup, parsePeerAddress, parsePeerName, parsePublicKey } from '../../config/values.js'
 import type { Book } from './book.js'
 
 /** The form of the file. A program that knows only an older one must not write over it. */
@@ -23,6 +23,7 @@ const common = {
   public_key: key,
   preshared_key: key,
   addresses: z.array(parsed(parsePeerAddress)),
+  groups: z.array(parsed(parseGroup)).default([]),
 }
 
 const fileSchema = z.object({
@@ -42,6 +43,7 @@ export function writeBook({ members, lines }: Book): string {
       public_key: it.publicKey,
       preshared_key: it.presharedKey,
       addresses: it.addresses,
+      groups: it.groups,
       joined: text(it.joinedMs),
       seen: orNull(it.seenMs),
       until: orNull(it.untilMs),
@@ -52,6 +54,7 @@ export function writeBook({ members, lines }: Book): string {
       public_key: it.publicKey,
       preshared_key: it.presharedKey,
       addresses: it.addresses,
+      groups: it.groups,
       until: text(it.untilMs),
       used_by: it.usedBy ?? null,
       withdrawn: it.isWithdrawn,
@@ -79,6 +82,7 @@ export function readBook(text: string): Book | string {
       publicKey: it.public_key,
       presharedKey: it.preshared_key,
       addresses: it.addresses,
+      groups: it.groups,
       joinedMs: it.joined,
       seenMs: it.seen,
       untilMs: it.until,
@@ -89,6 +93,7 @@ export function readBook(text: string): Book | string {
       publicKey: it.public_key,
       presharedKey: it.preshared_key,
       addresses: it.addresses,
+      groups: it.groups,
       untilMs: it.until,
       usedBy: it.used_by ?? undefined,
       isWithdrawn: it.withdrawn,

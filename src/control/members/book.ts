@@ -8,6 +8,7 @@ export interface Member {
   readonly presharedKey: string
   /** Its overlay addresses. */
   readonly addresses: readonly string[]
+  readonly groups: readonly string[]
   readonly joinedMs: number
   /** When it was heard last; undefined: never. */
   readonly seenMs: number | undefined
@@ -23,6 +24,7 @@ export interface Line {
   readonly publicKey: string
   readonly presharedKey: string
   readonly addresses: readonly string[]
+  readonly groups: readonly string[]
   readonly untilMs: number
   /** The key that a newcomer has told; undefined: nobody has come. */
   readonly usedBy: string | undefined
@@ -90,12 +92,13 @@ export function admit(
   }
   if (nowMs >= line.untilMs) return no('expired')
   if (book.members.some((it) => it.publicKey === publicKey)) return no('refused')
-  const { name, addresses } = line
+  const { name, addresses, groups } = line
   const member = {
     name,
     publicKey,
     presharedKey,
     addresses,
+    groups,
     joinedMs: nowMs,
     seenMs: undefined,
     untilMs: undefined,

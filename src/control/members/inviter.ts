@@ -34,6 +34,7 @@ export interface InviteReport {
   /** Until when it is good, in ISO 8601. */
   readonly until: string
   readonly addresses: readonly string[]
+  readonly groups: readonly string[]
   readonly endpoints: readonly string[]
   /** The line; or for a client of WireGuard, the text of its file. */
   readonly text: string
@@ -85,6 +86,7 @@ export class Inviter {
       publicKey: formatKey(derivePublicKey(privateKey)),
       presharedKey: formatKey(presharedKey),
       addresses: addresses.map(({ address }) => address),
+      groups: request.groups,
       untilMs,
     }
     const text = wireguard
@@ -119,6 +121,7 @@ export class Inviter {
       name,
       until: new Date(untilMs).toISOString(),
       addresses: addresses.map(formatPrefix),
+      groups: request.groups,
       endpoints: endpoints.map(({ host, port }) => formatEndpoint({ address: host, port })),
       text,
       wireguard,

@@ -60,6 +60,7 @@ function memberPeer(member: Member): PeerSettings {
     ...peerWith(member),
     name: member.name,
     addresses: [...member.addresses],
+    groups: [...member.groups],
     invited: member.isWireGuard ? 'client' : 'member',
   }
 }

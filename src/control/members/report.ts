@@ -10,6 +10,8 @@ export interface MemberReport {
   readonly name: string
   readonly source: PeerSource
   readonly addresses: readonly string[]
+  /** As this host knows them, for its rules of access. */
+  readonly groups: readonly string[]
   /** In base64; null in a tunnel without keys. */
   readonly public_key: string | null
   /** In ISO 8601; null if that is not known here. */
@@ -33,7 +35,7 @@ export function reportMembers(
   const members = peers.filter(({ settings }) => settings.invited !== 'line' && settings.invited !== 'spent')
   return members.map((peer) => {
     const { name, heard_s, source, privacy, relayed } = peer.status()
-    const { public_key } = peer.settings
+    const { public_key, groups = [], record } = peer.settings
     const key = public_key === undefined ? null : formatKey(public_key)
     const known = key === null ? undefined : of(key)
     const seenMs = heard_s === null ? known?.seenMs : nowMs - heard_s * 1000
@@ -42,6 +44,7 @@ export function reportMembers(
       name,
       source,
       addresses: networksOf(peer.settings).map(textOf),
+      groups: [...new Set([...groups, ...(record?.groups ?? [])])],
       public_key: key,
       joined: timeOf(known?.joinedMs),
       seen: timeOf(seenMs),

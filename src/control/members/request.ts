@@ -1,4 +1,4 @@
-import { parsePeerAddress, parseRemote, type Remote } from '../../config/values.js'
+import { parseGroup, parsePeerAddress, parseRemote, type Remote } from '../../config/values.js'
 import { usageError } from '../../errors.js'
 
 /** What `udptun-fast invite` asks for. */
@@ -6,6 +6,8 @@ export interface InviteRequest {
   readonly name: string
   /** Those that the newcomer gets; empty: the next free ones. */
   readonly addresses: readonly string[]
+  /** For rules of access. */
+  readonly groups: readonly string[]
   readonly hours: number
   /** Where the newcomer finds this host; empty: where this host believes to be. */
   readonly endpoints: readonly Remote[]
@@ -20,10 +22,11 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
 
 /** @throws UserError */
 export function inviteRequestOf(request: Readonly<Record<string, unknown>>): InviteRequest {
-  const { name, addresses = [], hours = 24, endpoints = [], wireguard = false } = request
+  const { name, addresses = [], groups = [], hours = 24, endpoints = [], wireguard = false } = request
   return {
     name: memberNameOf(name),
     addresses: listOf(addresses, parsePeerAddress),
+    groups: listOf(groups, parseGroup),
     hours: hoursOf(hours),
     endpoints: listOf(endpoints, parseRemote),
     wireguard: wireguard === true,

@@ -83,13 +83,20 @@ t.test('a record that does not fit is refused with one sentence, and nothing cha
 })
 
 t.test('who waits for a signature, as commands', async (t) => {
-  const member = { source: 'member', joined: null, seen: null, until: null, way: 'away' } as const
+  const member = {
+    groups: ['staff'],
+    source: 'member',
+    joined: null,
+    seen: null,
+    until: null,
+    way: 'away',
+  } as const
   const all = [
     { ...member, name: 'alice', public_key: 'AgI=', addresses: ['10.9.0.2', '10.8.0.0/24'], signed: false },
     { ...member, name: 'bob', public_key: 'AwM=', addresses: [], signed: true },
     { ...member, name: 'carol', public_key: 'BAQ=', addresses: [], signed: null },
   ]
   t.same(commandsToSign(all), [
-    'udptun-fast network sign network.key --name alice --public-key AgI= --address 10.9.0.2 --prefix 10.8.0.0/24',
+    'udptun-fast network sign network.key --name alice --public-key AgI= --address 10.9.0.2 --prefix 10.8.0.0/24 --group staff',
   ])
 })
