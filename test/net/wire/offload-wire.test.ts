@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ok, type Pair, startTunnel, twoHosts, until } from '../../support/hosts/lab.js'
+import { ok, type Pair, run, startTunnel, twoHosts, until } from '../../support/hosts/lab.js'
 
 const FIELDS = ['ip.checksum.status', 'tcp.checksum.status', 'udp.checksum.status', 'tcp.checksum']
 
@@ -29,10 +29,20 @@ async function withoutOffloads({ a, b }: Pair): Promise<void> {
 async function load({ a, b }: Pair): Promise<void> {
   const server = b.spawn('iperf3', ['-s'])
   await until('iperf3 listens', async () => (await ok(b, 'ss', '-ltnH', 'sport', '=', '5201')) !== '')
+  const transfer = async (...args: string[]) => {
+    let why = ''
+    // The server takes one transfer at a time, and it may not know yet that the one before is over.
+    await until('iperf3 is not busy', async () => {
+      const { code, stdout, stderr } = await run(a, 'iperf3', args)
+      why = code === 0 ? '' : stderr || stdout
+      return !why.includes('server is busy')
+    })
+    if (why !== '') throw new Error(`iperf3 ${args.join(' ')}: ${why}`)
+  }
   for (const address of ['10.9.0.2', 'fd00:9::2']) {
-    await ok(a, 'iperf3', '-c', address, '--bidir', '-n', '6M')
-    await ok(a, 'iperf3', '-c', address, '-u', '-b', '200M', '-l', '1300', '-n', '2M')
-    await ok(a, 'iperf3', '-c', address, '-u', '-b', '50M', '-l', '63', '-n', '100K')
+    await transfer('-c', address, '--bidir', '-n', '6M')
+    await transfer('-c', address, '-u', '-b', '200M', '-l', '1300', '-n', '2M')
+    await transfer('-c', address, '-u', '-b', '50M', '-l', '63', '-n', '100K')
   }
   server.kill()
 }
