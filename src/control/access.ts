@@ -4,13 +4,14 @@ import type { Logger } from 'pino'
 import { type AccessRule, GROUP, ICMP, type PortRange } from '../config/access-rule.js'
 import type { PeerSettings, Settings } from '../config/schema.js'
 import type { Prefix } from '../config/values.js'
+import { formatKey } from '../key-text.js'
 import { type AccessEntry, type AccessRules, ANY, ICMP_OF_VERSION } from '../memory/access-rules.js'
 import { maskOf } from '../memory/routes.js'
 
 /** A peer, as the rules see it. */
 export interface Sender {
   readonly row: number
-  readonly settings: Pick<PeerSettings, 'name' | 'groups' | 'record'>
+  readonly settings: Pick<PeerSettings, 'name' | 'groups' | 'public_key' | 'record'>
 }
 
 /** Tells the workers who may send to this host. */
@@ -19,6 +20,10 @@ export class Access {
   readonly #log: Logger
   /** What the workers know. A change makes them judge all flows of peers again, and also fragments under way. */
   #entries: readonly AccessEntry[] | undefined
+  #allow: Settings['allow']
+  #peers: readonly Sender[] = []
+  /** By public key: the groups of the record that a peer has given, which is later than that of the settings. */
+  readonly #signed = new Map<string, readonly string[]>()
   /** Whom the log has named as nobody. */
   readonly #missed = new Set<string>()
   #second = 0
@@ -30,6 +35,25 @@ export class Access {
 
   /** These are the rules and the peers now. */
   configure(allow: Settings['allow'], peers: readonly Sender[]): void {
+    this.#allow = allow
+    this.#peers = peers
+    this.#apply()
+  }
+
+  /** The groups of the host with this public key, by the record that it has given; undefined: it has given none. */
+  signed(publicKey: string, groups: readonly string[] | undefined): void {
+    if (groups === undefined) this.#signed.delete(publicKey)
+    else this.#signed.set(publicKey, groups)
+    this.#apply()
+  }
+
+  #apply(): void {
+    const allow = this.#allow
+    const peers = this.#peers.map(({ row, settings }) => ({
+      row,
+      name: settings.name,
+      groups: this.#groupsOf(settings),
+    }))
     const entries = allow?.flatMap((rule) => entriesOf(rule, peers))
     if (!isDeepStrictEqual(entries, this.#entries)) this.#table.set(entries)
     this.#entries = entries
@@ -42,22 +66,31 @@ export class Access {
     }
   }
 
+  #groupsOf({ groups = [], public_key, record }: Sender['settings']): Set<string> {
+    const given = public_key === undefined ? undefined : this.#signed.get(formatKey(public_key))
+    return new Set([...groups, ...(given ?? record?.groups ?? [])])
+  }
+
   /** Must be called once a second. */
   tick(): void {
     this.#table.tick(++this.#second)
   }
 }
 
-function isNamed({ settings: { name, groups = [], record } }: Sender, wanted: string): boolean {
-  if (!wanted.startsWith(GROUP)) return name === wanted
-  const group = wanted.slice(GROUP.length)
-  return groups.includes(group) || (record?.groups.includes(group) ?? false)
+interface NamedPeer {
+  readonly row: number
+  readonly name: string
+  readonly groups: ReadonlySet<string>
+}
+
+function isNamed({ name, groups }: NamedPeer, wanted: string): boolean {
+  return wanted.startsWith(GROUP) ? groups.has(wanted.slice(GROUP.length)) : name === wanted
 }
 
 /** A rule as entries of the table: one for each network and each range of ports. */
 export function entriesOf(
   { from, to, protocol, ports }: AccessRule,
-  peers: readonly Sender[],
+  peers: readonly NamedPeer[],
 ): AccessEntry[] {
   const some = from === undefined ? peers : peers.filter((peer) => from.some((name) => isNamed(peer, name)))
   const rows = some.map(({ row }) => row)

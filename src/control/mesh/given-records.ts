@@ -17,12 +17,15 @@ export interface GivenRecordsOptions {
   /** Rows of the peer table. */
   readonly rows: number
   readonly nowMs: () => number
+  /** The record of the host with this public key is another one now; undefined: none. */
+  readonly onRecord: (publicKey: string, record: SignedRecord | undefined) => void
 }
 
 /** An introducer's records of its members: those of its settings, and those that members give of themselves. */
 export class GivenRecords {
   readonly #rates: Rates
   readonly #nowMs: () => number
+  readonly #onRecord: GivenRecordsOptions['onRecord']
   #networkKey: string | undefined
   #key: KeyObject | undefined
   /** By public key. */
@@ -33,8 +36,9 @@ export class GivenRecords {
     { readonly bytes: Uint8Array; readonly beside: SignedRecord | undefined }
   >()
 
-  constructor({ rows, nowMs }: GivenRecordsOptions) {
+  constructor({ rows, nowMs, onRecord }: GivenRecordsOptions) {
     this.#nowMs = nowMs
+    this.#onRecord = onRecord
     this.#rates = new Rates(rows, GIVEN_PER_SECOND, GIVEN_BURST)
   }
 
@@ -43,7 +47,11 @@ export class GivenRecords {
     if (networkKey === this.#networkKey) return
     this.#networkKey = networkKey
     this.#key = networkKey === undefined ? undefined : networkPublicKey(networkKey)
-    for (const [key, record] of this.#given) if (!this.#isSigned(record)) this.#given.delete(key)
+    for (const [key, record] of this.#given) {
+      if (this.#isSigned(record)) continue
+      this.#given.delete(key)
+      this.#onRecord(key, undefined)
+    }
     this.#last.clear()
   }
 
@@ -51,8 +59,14 @@ export class GivenRecords {
   restore(lines: readonly string[]): void {
     for (const line of lines) {
       const record = readLine(line)
-      if (record !== undefined && this.#isSigned(record)) this.#given.set(formatKey(record.publicKey), record)
+      if (record !== undefined && this.#isSigned(record)) this.#keep(record)
     }
+  }
+
+  #keep(record: SignedRecord): void {
+    const key = formatKey(record.publicKey)
+    this.#given.set(key, record)
+    this.#onRecord(key, record)
   }
 
   #isSigned(record: SignedRecord): boolean {
@@ -90,7 +104,7 @@ export class GivenRecords {
     this.#last.set(row, { bytes, beside })
     const why = this.#troubleOf(readRecord(bytes), settings)
     if (typeof why === 'string') return { why }
-    this.#given.set(formatKey(why.publicKey), why)
+    this.#keep(why)
     return 'taken'
   }
 
@@ -99,7 +113,7 @@ export class GivenRecords {
     if (isSame(this.recordOf(settings)?.bytes, record.bytes)) return undefined
     const good = this.#troubleOf(record, settings)
     if (typeof good === 'string') return good
-    this.#given.set(formatKey(good.publicKey), good)
+    this.#keep(good)
     return undefined
   }
 

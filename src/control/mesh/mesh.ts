@@ -15,6 +15,7 @@ import {
   writeAsk,
   writeIntroduction,
 } from '../../wire/introduction.js'
+import type { Access } from '../access.js'
 import type { Addresses } from '../addresses.js'
 import type { ControlChannel } from '../control-channel.js'
 import type { Faults } from '../faults.js'
@@ -62,6 +63,7 @@ export interface MeshContext {
   readonly privateSide: PrivateSide
   readonly peers: Pick<Peers, 'followCarrying'>
   readonly addresses: Pick<Addresses, 'ownMac'>
+  readonly access: Pick<Access, 'signed'>
   readonly log: Logger
   readonly faults: Faults
   /** What a person wants now, and whom this host has invited: without those whom others introduce. */
@@ -118,7 +120,11 @@ export class Mesh {
       },
     })
     this.#trust = new Trust({ ...context, onChange: () => this.#kept.change() })
-    this.#given = new GivenRecords({ rows: tables.peers.rows, nowMs: () => platform.clock.nowMs() })
+    this.#given = new GivenRecords({
+      rows: tables.peers.rows,
+      nowMs: () => platform.clock.nowMs(),
+      onRecord: (key, record) => context.access.signed(key, record?.groups),
+    })
     this.#kept = new Kept({
       ...context,
       ownKey: context.privateSide.summary().public_key ?? undefined,

@@ -5,6 +5,10 @@ import type { AccessRule } from '../../../src/config/access-rule.js'
 import { Access, entriesOf, type Sender } from '../../../src/control/access.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { ACCESS_RULES_BYTES, AccessRules, ANY, ICMP_OF_VERSION } from '../../../src/memory/access-rules.js'
+import { SignedNetwork } from '../../support/signed-network.js'
+
+const NETWORK = new SignedNetwork(Buffer.alloc(32, 1))
+const CAROL = Buffer.alloc(32, 9)
 
 const rule = (more: Partial<AccessRule> = {}): AccessRule => ({
   from: undefined,
@@ -13,31 +17,28 @@ const rule = (more: Partial<AccessRule> = {}): AccessRule => ({
   ports: undefined,
   ...more,
 })
-const peers: Sender[] = [
+const senders: Sender[] = [
   { row: 3, settings: { name: 'alice' } },
   { row: 4, settings: { name: 'bob', groups: ['admins'] } },
   {
     row: 9,
     settings: {
       name: 'carol',
-      record: {
-        bytes: Buffer.alloc(0),
-        publicKey: Buffer.alloc(32),
-        name: 'carol',
-        networks: [],
-        groups: ['admins', 'staff'],
-        allow: [],
-        serial: 1,
-        endsS: 1,
-      },
+      public_key: CAROL,
+      record: NETWORK.record({ name: 'carol', publicKey: CAROL, groups: ['admins', 'staff'] }),
     },
   },
+]
+const peers = [
+  { row: 3, name: 'alice', groups: new Set<string>() },
+  { row: 4, name: 'bob', groups: new Set(['admins']) },
+  { row: 9, name: 'carol', groups: new Set(['admins', 'staff']) },
 ]
 const rowsOf = (...from: string[]) => entriesOf(rule({ from }), peers).map(({ rows }) => [...rows])
 
 t.test('names and groups become rows', async (t) => {
   t.same(rowsOf('alice'), [[3]])
-  t.same(rowsOf('group:admins'), [[4, 9]], 'of the settings, and of a signed record')
+  t.same(rowsOf('group:admins'), [[4, 9]])
   t.same(rowsOf('group:staff', 'alice'), [[3, 9]])
   t.same(rowsOf('admins'), [[]], 'a group is no name')
   t.same(
@@ -96,16 +97,31 @@ t.test('a name of nobody is said once, and counts when somebody has it', async (
   const table = new AccessRules(NativeMemory.allocate(ACCESS_RULES_BYTES), 0)
   const access = new Access(table, log)
   const allow = [rule({ from: ['dave', 'group:guests'] })]
-  access.configure(allow, peers)
+  access.configure(allow, senders)
   const { changes } = table
-  access.configure(allow, peers)
+  access.configure(allow, senders)
   t.equal(table.changes, changes, 'what is the same disturbs nobody')
   t.equal(said.length, 2)
   t.match(said[0], /allow names dave, but no peer is called so now/)
   t.match(said[1], /allow names group:guests, but no peer is in that group now/)
   t.notOk(table.allowsSome(12))
-  access.configure(allow, [...peers, { row: 12, settings: { name: 'dave' } }])
+  access.configure(allow, [...senders, { row: 12, settings: { name: 'dave' } }])
   t.ok(table.allowsSome(12))
-  access.configure(undefined, peers)
+  access.configure(undefined, senders)
   t.ok(table.isOff)
 })
+
+t.test(
+  'groups are those of the settings, and of the signed record: the one that was given comes first',
+  async (t) => {
+    const table = new AccessRules(NativeMemory.allocate(ACCESS_RULES_BYTES), 0)
+    const access = new Access(table, pino({ level: 'silent' }))
+    access.configure([rule({ from: ['group:staff'] })], senders)
+    const rows = () => [3, 4, 9].filter((row) => table.allowsSome(row))
+    t.same(rows(), [9])
+    access.signed(CAROL.toString('base64'), ['guests'])
+    t.same(rows(), [])
+    access.signed(CAROL.toString('base64'), undefined)
+    t.same(rows(), [9])
+  },
+)

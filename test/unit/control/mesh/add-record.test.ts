@@ -42,7 +42,7 @@ function line({ name = 'alice', key = 2, serial = 5, by = 'a' } = {}): string {
 }
 
 function book(): GivenRecords {
-  const given = new GivenRecords({ rows: 4, nowMs: () => 0 })
+  const given = new GivenRecords({ rows: 4, nowMs: () => 0, onRecord: () => {} })
   given.follow(network_key)
   return given
 }
