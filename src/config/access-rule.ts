@@ -1,4 +1,6 @@
 import * as z from 'zod'
+import { IPPROTO_TCP } from '../wire/tcp.js'
+import { IPPROTO_UDP } from '../wire/udp.js'
 import { parsed } from './parsed.js'
 import { type Prefix, parseGroup, parsePeerName, parsePrefix } from './values.js'
 
@@ -12,7 +14,11 @@ export interface PortRange {
 }
 
 /** IP protocols that have ports, and the numbers that IANA gives to protocols with a name here. */
-const PROTOCOLS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, sctp: 132 }
+const PROTOCOLS: Readonly<Record<string, number>> = {
+  tcp: IPPROTO_TCP,
+  udp: IPPROTO_UDP,
+  sctp: 132,
+}
 const WITH_PORTS: readonly number[] = Object.values(PROTOCOLS)
 
 /** Stands for ICMP in a packet of IPv4 (protocol 1), and for ICMPv6 in one of IPv6 (58). */

@@ -287,6 +287,11 @@ export function parseNameServer(text: string): string {
   throw new RangeError(`"${text}" is neither the address of a name server nor a domain to search`)
 }
 
+/** Whether a text is one label of a host's name in DNS (RFC 1123, 2.1). */
+export function isHostLabel(text: string): boolean {
+  return /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(text)
+}
+
 /** The domain under which peers have names. */
 export function parseHostsSuffix(text: string): string {
   const suffix = text.toLowerCase()

@@ -52,7 +52,7 @@ export class Access {
     const peers = this.#peers.map(({ row, settings }) => ({
       row,
       name: settings.name,
-      groups: this.#groupsOf(settings),
+      groups: this.groupsOf(settings),
     }))
     const entries = allow?.flatMap((rule) => entriesOf(rule, peers))
     if (!isDeepStrictEqual(entries, this.#entries)) this.#table.set(entries)
@@ -66,7 +66,8 @@ export class Access {
     }
   }
 
-  #groupsOf({ groups = [], public_key, record }: Sender['settings']): Set<string> {
+  /** Of the settings, and of the signed record. */
+  groupsOf({ groups = [], public_key, record }: Sender['settings']): Set<string> {
     const given = public_key === undefined ? undefined : this.#signed.get(formatKey(public_key))
     return new Set([...groups, ...(given ?? record?.groups ?? [])])
   }

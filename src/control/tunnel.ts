@@ -301,6 +301,7 @@ export class Tunnel {
       (key) => this.#members?.of(key),
       clock.unixMs(),
       (peer) => this.#mesh?.isSigned(peer),
+      ({ settings }) => this.#parts.access.groupsOf(settings),
     )
   }
 

@@ -258,7 +258,8 @@ export class HostSide {
     const { lines, refused } = hostLines(hosts, suffix, hostname())
     // Of two tunnels whose devices have the same name, in two network namespaces, each has its own block.
     const label = `udptun-fast ${device.name} ${process.pid} ${suffix}`
-    journal.add([{ kind: 'hosts', path: HOSTS_FILE, label }])
+    if (!journal.changes.some(({ kind }) => kind === 'hosts'))
+      journal.add([{ kind: 'hosts', path: HOSTS_FILE, label }])
     try {
       await editHosts(HOSTS_FILE, (text) => withBlock(text, label, lines))
       return refused

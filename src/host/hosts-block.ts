@@ -1,3 +1,5 @@
+import { isHostLabel } from '../config/values.js'
+
 /**
  * The names of a tunnel's peers in hosts(5): a block of lines between two comments. Each line has an address, a tab and a
  * name. Everything else in the file stays as it is, byte by byte.
@@ -8,9 +10,6 @@ export interface NamedHost {
   readonly name: string
   readonly addresses: readonly string[]
 }
-
-/** One label of a domain name (RFC 1123, 2.1). */
-const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 
 /** @param label tells blocks apart; its last word is the suffix of all names in the block */
 export function withBlock(text: string, label: string, lines: readonly string[]): string {
@@ -60,7 +59,7 @@ export function hostLines(
   const refused: string[] = []
   for (const { name, addresses } of hosts) {
     const label = name.toLowerCase()
-    const why = LABEL.test(label) ? taken.get(label) : 'it is not one label of letters, digits and hyphens'
+    const why = isHostLabel(label) ? taken.get(label) : 'it is not one label of letters, digits and hyphens'
     if (why !== undefined)
       refused.push(`the peer "${name}" has no name in /etc/hosts, because ${why}; give it another name`)
     else {

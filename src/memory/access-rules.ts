@@ -1,4 +1,5 @@
 import type { NativeMemory } from '../linux/memory.js'
+import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../wire/icmp.js'
 
 /**
  * Who may send to this host, in shared memory. Main writes, workers read.
@@ -51,10 +52,6 @@ const CHANGES = 0
 const SECOND = 1
 
 export const ACCESS_RULES_BYTES = 4 * (LINE_WORDS + 2 * COPY_WORDS)
-
-/** IANA's numbers. */
-const ICMP_PROTOCOL = 1
-const ICMPV6_PROTOCOL = 58
 
 /** What the rules look at in a packet. */
 export interface Asked {
@@ -142,7 +139,7 @@ export class AccessRules {
     const i32 = this.#i32
     const wanted = i32[entry + PROTOCOL]
     if (wanted === ICMP_OF_VERSION) {
-      if (protocol !== (version === 4 ? ICMP_PROTOCOL : ICMPV6_PROTOCOL)) return false
+      if (protocol !== (version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) return false
     } else if (wanted !== ANY && wanted !== protocol) return false
     const first = i32[entry + FIRST_PORT]
     if (first !== ANY && (port < first || port > i32[entry + LAST_PORT])) return false

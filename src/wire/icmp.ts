@@ -30,10 +30,10 @@ export const ICMP_ERRORS: ReadonlySet<number> = new Set([3, 4, 5, 11, 12])
 export const ICMPV6_FIRST_INFORMATIONAL = 128
 export const ICMPV6_REDIRECT = 137
 
-const TYPE_ECHO_REPLY = 0
-const TYPE_ECHO = 8
-const TYPE_ECHO_REPLY_V6 = 129
-const TYPE_ECHO_V6 = 128
+export const TYPE_ECHO_REPLY = 0
+export const TYPE_ECHO = 8
+export const TYPE_ECHO_REPLY_V6 = 129
+export const TYPE_ECHO_V6 = 128
 const CHECKSUM_AT = 2
 const IDENTIFIER_AT = 4
 const SEQUENCE_AT = 6

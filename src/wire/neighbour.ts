@@ -1,4 +1,5 @@
 import { ETHERTYPE_IPV6 } from './ethernet.js'
+import { IPPROTO_ICMPV6 } from './icmp.js'
 import { IPV6_HEADER_BYTES } from './ip.js'
 import { IPV6 } from './ipv6.js'
 
@@ -17,7 +18,6 @@ const ARP_REQUEST = 1
 const SOLICITATION = { type: 0, code: 1, target: 8 } as const
 const SOLICITATION_BYTES = 24
 const SOLICITATION_TYPE = 135
-const IPPROTO_ICMPV6 = 58
 /** The hop limit of a packet that has crossed no router. */
 const HOP_LIMIT = 255
 

@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+import { IPPROTO_UDP } from './udp.js'
 
 /**
  * The Port Control Protocol (RFC 6887) and its predecessor NAT-PMP (RFC 6886): a host asks its router for a port outside.
@@ -17,7 +18,6 @@ const PCP_VERSION = 2
 const PMP_VERSION = 0
 const MAP = 1
 const RESPONSE = 0x80
-const IPPROTO_UDP = 17
 
 export const PCP_PORT = 5351
 export const NONCE_BYTES = 12

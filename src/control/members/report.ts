@@ -31,11 +31,12 @@ export function reportMembers(
   of: (key: string) => Member | undefined,
   nowMs: number,
   isSigned: (peer: Peer) => boolean | undefined,
+  groupsOf: (peer: Peer) => Iterable<string>,
 ): MemberReport[] {
   const members = peers.filter(({ settings }) => settings.invited !== 'line' && settings.invited !== 'spent')
   return members.map((peer) => {
     const { name, heard_s, source, privacy, relayed } = peer.status()
-    const { public_key, groups = [], record } = peer.settings
+    const { public_key } = peer.settings
     const key = public_key === undefined ? null : formatKey(public_key)
     const known = key === null ? undefined : of(key)
     const seenMs = heard_s === null ? known?.seenMs : nowMs - heard_s * 1000
@@ -44,7 +45,7 @@ export function reportMembers(
       name,
       source,
       addresses: networksOf(peer.settings).map(textOf),
-      groups: [...new Set([...groups, ...(record?.groups ?? [])])],
+      groups: [...groupsOf(peer)],
       public_key: key,
       joined: timeOf(known?.joinedMs),
       seen: timeOf(seenMs),

@@ -1,4 +1,4 @@
-import { parseGroup, parsePeerAddress, parseRemote, type Remote } from '../../config/values.js'
+import { isHostLabel, parseGroup, parsePeerAddress, parseRemote, type Remote } from '../../config/values.js'
 import { usageError } from '../../errors.js'
 
 /** What `udptun-fast invite` asks for. */
@@ -17,9 +17,6 @@ export interface InviteRequest {
 
 const MOST_HOURS = 24 * 365
 
-/** A host's name in DNS (RFC 1123, section 2.1), and no dot: it may become one. */
-const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i
-
 /** @throws UserError */
 export function inviteRequestOf(request: Readonly<Record<string, unknown>>): InviteRequest {
   const { name, addresses = [], groups = [], hours = 24, endpoints = [], wireguard = false } = request
@@ -33,10 +30,10 @@ export function inviteRequestOf(request: Readonly<Record<string, unknown>>): Inv
   }
 }
 
-/** @throws UserError */
+/** A label, because it may become a host's name in DNS. @throws UserError */
 export function memberNameOf(name: unknown): string {
   const text = String(name)
-  if (!LABEL.test(text) || text.toLowerCase() === 'localhost')
+  if (!isHostLabel(text) || text.toLowerCase() === 'localhost')
     throw usageError(
       `"${text}" is not a member's name; use 1 to 63 letters, digits and hyphens, such as alice, and not localhost`,
     )

@@ -125,14 +125,10 @@ export class Checks {
   #watch(peer: Peer): Watched {
     const known = this.#watched.get(peer)
     if (known !== undefined) return known
-    const own = this.#context.privateSide.own?.publicKey
-    const { public_key: key } = peer.settings
-    // Both ends come to the same.
-    const decides = own !== undefined && key !== undefined && own.compare(key) < 0
     const { receivedFrames: received } = peer.traffic
     const { tried } = peer.ways
     const made: Watched = {
-      candidates: new Candidates(decides),
+      candidates: new Candidates(peer.isFirst),
       places: new Map(),
       renewMs: 0,
       endpoints: '',

@@ -149,6 +149,13 @@ export class Peer implements RosterPeer, LocatedPeer {
     return this.#relayedWhy
   }
 
+  /** Whether this host's public key is the less one: only one of two ends can say so, and both come to the same. */
+  get isFirst(): boolean {
+    const own = this.#context.privateSide?.own?.publicKey
+    const { public_key: key } = this.settings
+    return own !== undefined && key !== undefined && own.compare(key) < 0
+  }
+
   /** By which way it was heard, and what was for it, keepalives too; see {@link Traffic.ways}. */
   get ways(): Ways {
     const { tried, ...heard } = this.#traffic.ways
@@ -375,12 +382,9 @@ export class Peer implements RosterPeer, LocatedPeer {
     this.#news.state(state, before)
   }
 
-  /** One of the two ends is first, and then the other one has nothing to ask. Both come to the same. */
+  /** One of the two ends is first, and then the other one has nothing to ask. */
   get #quietHelloMs(): number {
-    const own = this.#context.privateSide?.own?.publicKey
-    const { public_key: key } = this.settings
-    const isFirst = own !== undefined && key !== undefined && own.compare(key) < 0
-    return isFirst ? QUIET_HELLO_MS : QUIET_HELLO_MS + SECOND_MS
+    return this.isFirst ? QUIET_HELLO_MS : QUIET_HELLO_MS + SECOND_MS
   }
 
   get #moment(): PeerMoment {

@@ -1,8 +1,23 @@
 import { ANY, type Asked } from '../../memory/access-rules.js'
 import { KEY_WORDS } from '../../memory/flows.js'
+import {
+  ICMP_HEADER_BYTES,
+  ICMP_PARAMETER_PROBLEM,
+  ICMP_TIME_EXCEEDED,
+  ICMP_UNREACHABLE,
+  ICMPV6_FIRST_INFORMATIONAL,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  TYPE_ECHO,
+  TYPE_ECHO_REPLY,
+  TYPE_ECHO_REPLY_V6,
+  TYPE_ECHO_V6,
+} from '../../wire/icmp.js'
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES } from '../../wire/ip.js'
 import { IPV4, IPV4_FRAGMENT_OFFSET, IPV4_NOT_DF } from '../../wire/ipv4.js'
 import { IPV6, IPV6_FRAGMENT_OFFSET, ipv6Fragment, ipv6Upper } from '../../wire/ipv6.js'
+import { IPPROTO_TCP } from '../../wire/tcp.js'
+import { IPPROTO_UDP } from '../../wire/udp.js'
 
 /** What a packet is to access rules. */
 export const KIND = {
@@ -15,24 +30,9 @@ export const KIND = {
   error: 3,
 } as const
 
-const TCP = 6
-const UDP = 17
 const DCCP = 33
-const ICMP = 1
-const ICMPV6 = 58
 const SCTP = 132
 const UDP_LITE = 136
-
-const ECHO_REPLY = 0
-const UNREACHABLE = 3
-const ECHO_REQUEST = 8
-const TIME_EXCEEDED = 11
-const PARAMETER_PROBLEM = 12
-/** Of ICMPv6, types below this are errors (RFC 4443, 2.1). */
-const ICMPV6_INFORMATION = 128
-const ICMPV6_ECHO_REQUEST = 128
-const ICMPV6_ECHO_REPLY = 129
-const ICMP_HEADER_BYTES = 8
 
 /** In the word of ports of an echo: on which side the question was asked. */
 const ASKED_HERE = 1
@@ -157,12 +157,16 @@ export class FlowKey implements Asked {
   /** @param at where the transport header begins */
   #upper(at: number, end: number, outward: boolean, mayBeError: boolean): void {
     const { protocol } = this
-    if (protocol === (this.version === 4 ? ICMP : ICMPV6)) {
+    if (protocol === (this.version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
       this.#icmp(at, end, outward, mayBeError)
       return
     }
     const hasPorts =
-      protocol === TCP || protocol === UDP || protocol === SCTP || protocol === DCCP || protocol === UDP_LITE
+      protocol === IPPROTO_TCP ||
+      protocol === IPPROTO_UDP ||
+      protocol === SCTP ||
+      protocol === DCCP ||
+      protocol === UDP_LITE
     let ports = 0
     if (hasPorts) {
       if (at + 4 > end) return
@@ -171,7 +175,7 @@ export class FlowKey implements Asked {
       this.port = second
       ports = outward ? (first << 16) | second : (second << 16) | first
     }
-    this.#flowKey(ports, 0, protocol === TCP ? TCP_TIMEOUT_S : UDP_TIMEOUT_S)
+    this.#flowKey(ports, 0, protocol === IPPROTO_TCP ? TCP_TIMEOUT_S : UDP_TIMEOUT_S)
     this.begins = true
   }
 
@@ -180,15 +184,15 @@ export class FlowKey implements Asked {
     const view = this.#view
     const type = view.getUint8(at)
     const is4 = this.version === 4
-    const isQuestion = type === (is4 ? ECHO_REQUEST : ICMPV6_ECHO_REQUEST)
-    if (isQuestion || type === (is4 ? ECHO_REPLY : ICMPV6_ECHO_REPLY)) {
+    const isQuestion = type === (is4 ? TYPE_ECHO : TYPE_ECHO_V6)
+    if (isQuestion || type === (is4 ? TYPE_ECHO_REPLY : TYPE_ECHO_REPLY_V6)) {
       this.#flowKey(view.getUint16(at + 4), isQuestion === outward ? ASKED_HERE : ASKED_THERE, ICMP_TIMEOUT_S)
       this.begins = isQuestion
       return
     }
     const isError = is4
-      ? type === UNREACHABLE || type === TIME_EXCEEDED || type === PARAMETER_PROBLEM
-      : type < ICMPV6_INFORMATION
+      ? type === ICMP_UNREACHABLE || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETER_PROBLEM
+      : type < ICMPV6_FIRST_INFORMATIONAL
     if (!isError || !mayBeError || outward) return
     const { version, protocol } = this
     const inner = at + ICMP_HEADER_BYTES
