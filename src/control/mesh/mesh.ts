@@ -297,7 +297,7 @@ export class Mesh {
     this.#introducer?.look(this.#members, (row) => this.#isMember(row), nowMs)
     this.#forgetFormer()
     if (this.#clients.size > 0 || this.#sources.any) this.#own.look(nowMs)
-    this.#sources.tick(this.#own.claims, wanted().record, nowMs)
+    this.#sources.tick(this.#own.claims, wanted(), nowMs)
     for (const peer of roster.all) if (peer.settings.introducer) this.#ask(peer, nowMs)
     const isDue = nowMs >= this.#nextFollowMs && !this.#following
     if (isDue && (this.#changed.size > 0 || this.#trust.isStale)) {
