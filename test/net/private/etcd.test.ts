@@ -301,3 +301,26 @@ t.test('a cluster of three: its nodes are killed, and come back', async (t) => {
   t.equal((await m0.status('tun0')).peers.length, 4)
   await Promise.all([m0, m1].map((it) => it.stop()))
 })
+
+t.test('a tunnel that carries the default route carries nothing for etcd', async (t) => {
+  using keys = new KeyFolder()
+  using network = new Network(2)
+  const [host, store] = network.hosts
+  await ok(store, 'ip', 'address', 'add', '203.0.113.9/32', 'dev', 'lo')
+  await ok(host, 'ip', 'route', 'add', 'default', 'via', network.underlay(1))
+  const lines = [
+    'mode: tun',
+    `local: [${network.overlay(0)}/24]`,
+    `private_key_file: ${keys.make('m0').file}`,
+    `discovery: {etcd: {endpoints: ["http://203.0.113.9:2379"], name: m0, ttl: 5}}`,
+    // There is no such host, so whatever goes into the tunnel is lost.
+    `peers: [{name: hub, endpoint: 192.0.2.77, public_key: "${keys.make('hub').publicKey}", prefixes: [0.0.0.0/0]}]`,
+  ]
+  const m0 = await startTunnel(host, '--config', keys.write('m0.yaml', lines.join('\n')))
+  t.match((await ok(host, 'ip', 'route', 'get', '203.0.113.9')).split('\n')[0], /dev tun0/)
+  await m0.said(/etcd is away: http:\/\/203.0.113.9:2379 cannot be reached \(connect: connection refused/)
+  await using etcd = await Etcd.start(store, '203.0.113.9')
+  await m0.said(/etcd is in touch at http:\/\/203.0.113.9:2379/)
+  await until('its key is there', async () => (await etcd.keys(KEYS)).includes(`${KEYS}m0`))
+  await m0.stop()
+})
