@@ -130,6 +130,7 @@ export class Tunnel {
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const [routes, underlayDrops] = [this.#routes, this.#underlayDrops]
     const portMapping = () => this.#mesh?.portMapping ?? null
+    const discovery = () => this.#mesh?.discovery ?? null
     this.#reporter = new Reporter({
       ...parts,
       settings,
@@ -139,6 +140,7 @@ export class Tunnel {
       underlayDrops,
       faults,
       portMapping,
+      discovery,
     })
     this.#wgSide = new WgSide({
       tunnel: options,

@@ -18,6 +18,7 @@ import {
 import type { Access } from '../access.js'
 import type { Addresses } from '../addresses.js'
 import type { ControlChannel } from '../control-channel.js'
+import type { SourceStatus } from '../discovery/source.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
 import type { PeerChanges, Peers } from '../peer/peers.js'
@@ -319,6 +320,11 @@ export class Mesh {
   /** Null if no router is asked for a mapping. */
   get portMapping(): PortMappingStatus | null {
     return this.#own.mapping.status
+  }
+
+  /** Null if the settings name no peer source. */
+  get discovery(): SourceStatus | null {
+    return this.#sources.status(this.#context.platform.clock.nowMs())
   }
 
   /** Whether this host is behind a NAT, as far as the introducers have told. */
