@@ -131,6 +131,12 @@ function workerFamilies({ workers, rings }: StatusReport, health: Health): Famil
       'worker',
       eachWorker((it) => it.ring_full),
     ),
+    counter(
+      'worker_spread_messages',
+      'Messages that crypto workers may have helped to seal or to open.',
+      'worker',
+      eachWorker((it) => it.spread_messages),
+    ),
     gauge(
       'ring_size_bytes',
       'The size of a ring.',
