@@ -100,7 +100,7 @@ function trafficFamilies({
   ]
 }
 
-function workerFamilies({ workers, rings }: StatusReport, health: Health): Family[] {
+function workerFamilies({ workers, crypto_workers, rings }: StatusReport, health: Health): Family[] {
   const eachWorker = (read: (worker: WorkerStatus) => number): Reading[] =>
     WORKERS.map((name) => [read(workers[name]), name])
   const eachRing = (read: (ring: RingStatus) => number): Reading[] =>
@@ -137,6 +137,7 @@ function workerFamilies({ workers, rings }: StatusReport, health: Health): Famil
       'worker',
       eachWorker((it) => it.spread_messages),
     ),
+    gauge('crypto_workers', 'Threads that help to seal and to open.', '', [[crypto_workers]]),
     gauge(
       'ring_size_bytes',
       'The size of a ring.',
