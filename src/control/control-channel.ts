@@ -87,10 +87,12 @@ export class ControlChannel {
   sendTo(row: number, name: Uint8Array | undefined, message: ControlMessage, bytes?: number): number {
     const { mode, platform, privateSide } = this.#context
     const plain = writeControl(mode, message, bytes)
-    const frame = privateSide === undefined ? plain : privateSide.seal(row, plain)
+    const frame = privateSide === undefined ? plain : privateSide.sender.seal(row, plain)
     // A frame that cannot be sealed counts as lost on the way, and so does one for a peer that is nowhere.
     if (frame === undefined || name === undefined) return 0
-    return privateSide === undefined ? platform.socket.send(frame, name) : privateSide.send(frame, name)
+    return privateSide === undefined
+      ? platform.socket.send(frame, name)
+      : privateSide.sender.send(frame, name)
   }
 
   /**

@@ -32,7 +32,7 @@ export class Members {
   constructor(context: MembersContext) {
     this.#context = context
     const { platform, privateSide, tables, channel, log } = context
-    this.#file = new MembersFile(platform.state, () => privateSide.own?.publicKey)
+    this.#file = new MembersFile(platform.state, () => privateSide.ownKey.identity?.publicKey)
     if (this.#file.trouble !== undefined) log.error(this.#file.trouble)
     this.#inviter = new Inviter({ ...context, file: this.#file })
     this.#joins = new Rates(tables.peers.rows, JOINS_PER_SECOND, JOINS_BURST)
