@@ -83,6 +83,11 @@ export class ControlChannel {
     return this.sendTo(row, this.#context.roster.at(row)?.datagramName, message, bytes)
   }
 
+  /** Sends a control frame with content to a peer. */
+  tell(row: number, type: ControlMessage['type'], content: Uint8Array): void {
+    this.send(row, { type, token: this.newToken(), sizeBytes: content.length, content })
+  }
+
   /** The same, to another place (memory/name.ts) than where the peer is. */
   sendTo(row: number, name: Uint8Array | undefined, message: ControlMessage, bytes?: number): number {
     const { mode, platform, privateSide } = this.#context
