@@ -1,5 +1,4 @@
 import type { Settings } from '../../config/schema.js'
-import { UserError } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
 import type { Addresses } from '../addresses.js'
 import type { Platform } from '../platform.js'
@@ -60,7 +59,7 @@ export class Trust {
       ownKey: ownKey ?? undefined,
       ownMac: addresses.ownMac,
       pins: this.#pins,
-      isPossible: (peer) => isPossible(peer, privateSide),
+      isPossible: (peer) => privateSide.isPossible(peer),
       signing:
         settings.network_key === undefined
           ? undefined
@@ -116,15 +115,5 @@ export class Trust {
     if (before?.key === pin.key && before.serial === pin.serial) return
     this.#pins.set(name, pin)
     this.#options.onChange()
-  }
-}
-
-function isPossible(peer: Settings['peers'][number], privateSide: PrivateSide): boolean {
-  try {
-    privateSide.check(peer, privateSide.own)
-    return true
-  } catch (error) {
-    if (error instanceof UserError) return false
-    throw error
   }
 }
