@@ -184,7 +184,7 @@ export class Mesh {
     this.#introducer?.look(nowMs)
     this.#member.forgetFormer()
     if (this.#member.any || this.#sources.any) this.#own.look(nowMs)
-    this.#sources.tick(this.#own.claims, wanted().record, nowMs)
+    this.#sources.tick(this.#own.claims, wanted(), nowMs)
     this.#member.ask(this.#own.claims, wanted().record, nowMs)
     this.#introduced.look(() => this.#told, nowMs)
     peers.followCarrying()
