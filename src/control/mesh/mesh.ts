@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { PeerSettings, Settings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
-import { formatKey } from '../../key-text.js'
+import { formatKey, publicKeyText } from '../../key-text.js'
 import type { CounterName } from '../../memory/counters.js'
 import { Rates } from '../../rates.js'
 import type { ControlMessage } from '../../wire/control.js'
@@ -34,9 +34,10 @@ import { Introducer } from './introducer.js'
 import { IntroducerClient } from './introducer-client.js'
 import { Kept } from './kept.js'
 import type { PortMappingStatus } from './mapping.js'
-import { type KnownMember, placesOf, toldOf } from './member.js'
+import { type KnownMember, toldOf } from './member.js'
 import { reminderOf } from './own-record.js'
 import { OwnSide } from './own-side.js'
+import { Places } from './places.js'
 import { Relays } from './relays.js'
 import { Seeker } from './seeker.js'
 import { Sources } from './sources.js'
@@ -88,6 +89,7 @@ export class Mesh {
   readonly #told = new Map<string, Told>()
   /** The public keys, in base64, of the members that are told otherwise since the last look. */
   readonly #changed = new Set<string>()
+  readonly #places = new Places((key) => this.#toldOf(key))
   readonly #trust: Trust
   readonly #given: GivenRecords
   readonly #kept: Kept
@@ -136,7 +138,7 @@ export class Mesh {
     this.#restore(settings)
     this.#sources = new Sources(context, {
       changed: (keys) => {
-        for (const key of keys) this.#changed.add(key)
+        for (const key of keys) this.#change(key)
       },
       refused: (why) => {
         this.#count('dropIntroductionRefused')
@@ -284,7 +286,7 @@ export class Mesh {
 
   /** @param member undefined: it is not introduced any more */
   #tell(by: string, key: string, member: ToldMember | undefined): void {
-    this.#changed.add(key)
+    this.#change(key)
     if (member === undefined) this.#told.delete(`${by} ${key}`)
     else this.#told.set(`${by} ${key}`, { by, member })
   }
@@ -306,8 +308,8 @@ export class Mesh {
     }
     peers.followCarrying()
     this.#relays.look((peer) => this.#introducersOf(peer), nowMs)
-    this.#seeker.look((key) => this.#placesOf(key), nowMs)
-    this.#checks.look((key) => this.#placesOf(key), nowMs)
+    this.#seeker.look((key) => this.#places.of(key), nowMs)
+    this.#checks.look((key) => this.#places.of(key), nowMs)
     this.#kept.tick()
   }
 
@@ -337,12 +339,13 @@ export class Mesh {
     if (network_key === this.#networkKey) return
     this.#networkKey = network_key
     this.#given.follow(network_key)
-    for (const { member } of this.#allTold) this.#changed.add(formatKey(member.publicKey))
+    for (const { member } of this.#allTold) this.#change(formatKey(member.publicKey))
   }
 
   /** Those that introduce a peer and relay. */
   #introducersOf({ settings: { public_key } }: Peer): string[] {
-    const key = public_key === undefined ? '' : formatKey(public_key)
+    if (this.#clients.size === 0 || public_key === undefined) return []
+    const key = publicKeyText(public_key)
     return [...this.#clients].flatMap(([by, { relays }]) =>
       relays && this.#told.has(`${by} ${key}`) ? [by] : [],
     )
@@ -385,7 +388,7 @@ export class Mesh {
       for (const [place, { by, member }] of this.#told)
         if (by === name) {
           this.#told.delete(place)
-          this.#changed.add(formatKey(member.publicKey))
+          this.#change(formatKey(member.publicKey))
         }
     }
   }
@@ -434,13 +437,15 @@ export class Mesh {
       })
   }
 
-  /** Where the introducers and the peer source say that a member may be. */
-  #placesOf(key: string) {
+  /** What introducers and the peer source tell of a member, by its public key in base64. */
+  #toldOf(key: string): Told[] {
     const told = [...this.#clients.keys()].flatMap((by) => this.#told.get(`${by} ${key}`) ?? [])
-    const all = [...told, ...this.#sources.toldOf(key)].flatMap(({ member }) => placesOf(member))
-    return all.filter(
-      (it, at) => all.findIndex(({ address, port }) => address === it.address && port === it.port) === at,
-    )
+    return [...told, ...this.#sources.toldOf(key)]
+  }
+
+  #change(key: string): void {
+    this.#changed.add(key)
+    this.#places.changed(key)
   }
 
   /** Logs a sentence once. */
