@@ -85,10 +85,10 @@ export const WARM_UP_MODES = ['auto', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /** Most peers: the number of rows in the tables in shared memory. */
-export const MAX_PEERS = 256
+export const MAX_PEERS = 4_096
 
 /** Most addresses and prefixes of all peers together. Also the most MACs. */
-export const MAX_OVERLAY = 4096
+export const MAX_OVERLAY = 16_384
 
 /** Most access rules. */
 export const MAX_RULES = 128

@@ -159,8 +159,9 @@ export const SCRATCH_BYTES = 896 * 1024
 const OUTBOUND_DATA_BYTES = 512 * 1024
 const INBOUND_DATA_BYTES = 4 * 1024 * 1024
 
-/** Overlay addresses and prefixes for each peer, in each family, on average. */
+/** Overlay addresses and prefixes for each peer, in each family, on average; and of all together at the most. */
 const ROUTES_PER_PEER = 16
+const MAX_ROUTES = 16_384
 /** The previous keypair, the current one, the next one, and one whose handshake is under way. A power of two. */
 const KEYPAIRS_PER_PEER = 4
 
@@ -225,7 +226,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const relays = take(relayTableBytes(peerRows))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
-  const routeLimit = peerRows * ROUTES_PER_PEER
+  const routeLimit = Math.min(peerRows * ROUTES_PER_PEER, MAX_ROUTES)
   const routes = take(routesBytes(routeLimit))
   const heirs = take(routesBytes(routeLimit))
   const storm = take(stormBytes(peerRows))

@@ -1,4 +1,4 @@
-import { formatKey } from '../../key-text.js'
+import { formatKey, publicKeyText } from '../../key-text.js'
 import { type Claims, readIntroduction, type ToldMember, writeAsk } from '../../wire/introduction.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
 import type { ControlChannel } from '../control-channel.js'
@@ -55,7 +55,8 @@ export class MemberSide {
 
   /** Those that introduce a peer and relay. */
   introducersOf({ settings: { public_key } }: Peer): string[] {
-    const key = public_key === undefined ? '' : formatKey(public_key)
+    if (this.#clients.size === 0 || public_key === undefined) return []
+    const key = publicKeyText(public_key)
     return [...this.#clients].flatMap(([by, { relays }]) =>
       relays && this.#told.has(`${by} ${key}`) ? [by] : [],
     )

@@ -20,10 +20,10 @@ import { Introduced } from './introduced.js'
 import { IntroducerSide } from './introducer-side.js'
 import { Kept } from './kept.js'
 import type { PortMappingStatus } from './mapping.js'
-import { placesOf } from './member.js'
 import { MemberSide } from './member-side.js'
 import { reminderOf } from './own-record.js'
 import { OwnSide } from './own-side.js'
+import { Places } from './places.js'
 import { Relays } from './relays.js'
 import { Seeker } from './seeker.js'
 import { Sources } from './sources.js'
@@ -61,6 +61,8 @@ export class Mesh {
   /** Undefined if this host introduces nobody. */
   readonly #introducer: IntroducerSide | undefined
   readonly #member: MemberSide
+  /** Where the introducers and the peer source say that members may be. */
+  readonly #places: Places
   readonly #sources: Sources
   readonly #introduced: Introduced
   readonly #own: OwnSide
@@ -98,11 +100,12 @@ export class Mesh {
     this.#restore(settings)
     const introduced = new Introduced({ ...context, trust: this.#trust, once })
     this.#introduced = introduced
-    const member = new MemberSide(context, (key) => introduced.changed(key))
+    const member = new MemberSide(context, (key) => this.#change(key))
     this.#member = member
+    this.#places = new Places((key) => [...member.toldOf(key), ...this.#sources.toldOf(key)])
     this.#sources = new Sources(context, {
       changed: (keys) => {
-        for (const key of keys) introduced.changed(key)
+        for (const key of keys) this.#change(key)
       },
       refused: (why) => {
         tables.counters.own.count('dropIntroductionRefused')
@@ -189,8 +192,8 @@ export class Mesh {
     this.#introduced.look(() => this.#told, nowMs)
     peers.followCarrying()
     this.#relays.look((peer) => this.#member.introducersOf(peer), nowMs)
-    this.#seeker.look((key) => this.#placesOf(key), nowMs)
-    this.#checks.look((key) => this.#placesOf(key), nowMs)
+    this.#seeker.look((key) => this.#places.of(key), nowMs)
+    this.#checks.look((key) => this.#places.of(key), nowMs)
     this.#kept.tick()
   }
 
@@ -213,15 +216,12 @@ export class Mesh {
     if (network_key === this.#networkKey) return
     this.#networkKey = network_key
     this.#given.follow(network_key)
-    for (const { member } of this.#told) this.#introduced.changed(formatKey(member.publicKey))
+    for (const { member } of this.#told) this.#change(formatKey(member.publicKey))
   }
 
-  /** Where the introducers and the peer source say that a member may be. */
-  #placesOf(key: string) {
-    const told = [...this.#member.toldOf(key), ...this.#sources.toldOf(key)]
-    const all = told.flatMap(({ member }) => placesOf(member))
-    return all.filter(
-      (it, at) => all.findIndex(({ address, port }) => address === it.address && port === it.port) === at,
-    )
+  /** A member is told otherwise than before, by its public key in base64. */
+  #change(key: string): void {
+    this.#introduced.changed(key)
+    this.#places.changed(key)
   }
 }
