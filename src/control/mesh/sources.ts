@@ -108,7 +108,7 @@ export class Sources {
     if (source === undefined) return
     if (isOther) source.judgeAnew(nowMs)
     source.tick(nowMs)
-    const own = this.#context.privateSide.own
+    const own = this.#context.privateSide.ownKey.identity
     if (own === undefined || claims.endpoints.length === 0) return
     const said = this.#said
     if (said?.claims === claims && said.record === record && own.publicKey.equals(said.publicKey)) return
