@@ -80,6 +80,8 @@ export const OFFLOAD_MODES = ['auto', 'off'] as const
 
 export const DATAPATHS = ['auto', 'kernel', 'workers'] as const
 
+export const TOS_MODES = ['off', 'inherit'] as const
+
 export const WARM_UP_MODES = ['auto', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -173,6 +175,9 @@ export const settingsSchema = z.strictObject({
     .describe(
       'for hosts behind a bridge: in each TCP SYN that passes, lower the MSS to what the path carries',
     ),
+  tos: choice(TOS_MODES)
+    .default('off')
+    .describe("inherit: a datagram has its packet's DSCP; off: none; either way it has the packet's ECN"),
   offload: choice(OFFLOAD_MODES)
     .default('auto')
     .describe("auto: use the kernel's offloads as far as it has them; off: one frame at a time"),

@@ -1,3 +1,4 @@
+import { outerDsMask } from '../wire/ecn.js'
 import type { Device } from './device.js'
 import { enableOffloads } from './offload.js'
 import type { Parts, PartsOptions } from './parts.js'
@@ -17,6 +18,7 @@ export async function openDevice(
   resources.defer(() => platform.workers.stop())
   await platform.workers.start({
     mode: settings.mode,
+    dsMask: outerDsMask(settings.tos),
     relay: settings.relay,
     keys: privateSide?.handshakeKeys,
     warmUp: settings.warm_up === 'auto',

@@ -168,6 +168,8 @@ export interface WorkerThreads {
 
 export interface WorkerOptions {
   readonly mode: Settings['mode']
+  /** As in `LoopTask` (worker/task.ts). */
+  readonly dsMask: number
   /** Whether frames are passed on between peers. */
   readonly relay: boolean
   /** Undefined if the tunnel is not private. */

@@ -65,9 +65,11 @@ export const MSG_NOSIGNAL = 0x4000
 
 // <linux/in.h>, <linux/in6.h>
 export const SOL_IP = 0
+export const IP_TOS = 1
 export const IP_PKTINFO = 8
 export const IP_MTU_DISCOVER = 10
 export const IP_RECVERR = 11
+export const IP_RECVTOS = 13
 export const IP_FREEBIND = 15
 export const IP_MTU = 14
 export const IP_PMTUDISC_DO = 2
@@ -84,6 +86,8 @@ export const IPV6_PMTUDISC_DONT = 0
 export const IPV6_PMTUDISC_DO = 2
 export const IPV6_PMTUDISC_PROBE = 3
 export const IPV6_DONTFRAG = 62
+export const IPV6_RECVTCLASS = 66
+export const IPV6_TCLASS = 67
 
 // <linux/in.h>, <linux/icmp.h>, <linux/icmpv6.h>
 export const SOL_RAW = 255

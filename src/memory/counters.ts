@@ -34,6 +34,7 @@ export const COUNTERS = [
   'dropOversize',
   'dropNotIp',
   'dropChecksum',
+  'dropCongested',
   'dropDeviceDown',
   'dropDeviceRefused',
   'dropMalformed',

@@ -16,6 +16,8 @@ export interface LoopTask {
   readonly role: WorkerRole
   readonly plan: TunnelPlan
   readonly mode: DeviceMode
+  /** Bits of the DS field (`wire/ecn.ts`) that a datagram's header takes from the packet in it. */
+  readonly dsMask: number
   /** Whether frames are passed on between peers. */
   readonly relay: boolean
   readonly tapFd: number

@@ -142,12 +142,13 @@ class SmallTunnel {
     this.#near = near
     this.#bell = Doorbell.open()
     const part = (role: WorkerRole, udpFd: number, fdb: number) => {
-      const { mode, relay, keys } = task
+      const { mode, dsMask, relay, keys } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
       return assemble({
         role,
         plan: { ...plan, fdb },
         mode,
+        dsMask,
         relay,
         keys,
         tapFd: device,

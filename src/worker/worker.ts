@@ -107,6 +107,8 @@ export function assemble(
     ...calls,
     fd: udpFd,
     sockaddrBytes,
+    encap,
+    dsMask: task.dsMask,
     peers,
     peerCounters,
     drops,
@@ -114,7 +116,7 @@ export function assemble(
     pathPolicy,
   }
   const sealing = privateParts?.forDevice()
-  const udpSink = new UdpSink({ ...sending, sealing, encap, forwarding, words }, scratch, bytes, counters)
+  const udpSink = new UdpSink({ ...sending, sealing, forwarding, words }, scratch, bytes, counters)
   const relaying = { ...sending, sealing: privateParts?.forRelay() }
   const relay = task.relay ? new Relay(relaying, scratch, counters) : undefined
   const writing = {

@@ -27,6 +27,7 @@ import { Ring } from '../../src/memory/ring.js'
 import { StateWords } from '../../src/memory/state-words.js'
 import { StormLimit } from '../../src/memory/storm-limit.js'
 import { byteOperations } from '../../src/offload/bytes.js'
+import { ECN_MASK } from '../../src/wire/ecn.js'
 import type { Loop } from '../../src/worker/loop.js'
 import type { WorkerRole } from '../../src/worker/task.js'
 import { assemble } from '../../src/worker/worker.js'
@@ -109,6 +110,7 @@ export class WorkerPair {
     const shared = {
       plan,
       mode: 'tap' as const,
+      dsMask: ECN_MASK,
       relay: false,
       tapFd,
       udpFd: socket.fd,

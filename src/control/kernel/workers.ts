@@ -48,7 +48,7 @@ export class Workers implements WorkerThreads {
     this.#look = look
   }
 
-  async start({ mode, relay, keys, warmUp }: WorkerOptions): Promise<void> {
+  async start({ mode, dsMask, relay, keys, warmUp }: WorkerOptions): Promise<void> {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
     const { memory, plan, socket, faults } = this.#context
     const pool = new Piscina({
@@ -74,6 +74,7 @@ export class Workers implements WorkerThreads {
     this.#tasks = (['tap', 'udp'] as const).map((role) => {
       const task = pool.run({
         mode,
+        dsMask,
         relay,
         keys,
         warmUp,

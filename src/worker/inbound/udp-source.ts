@@ -112,9 +112,10 @@ export class UdpSource implements Source {
       const bytes = this.#receive.bytes(i)
       const gsoSize = this.#receive.gsoSize(i)
       this.#receive.readLocal(i)
+      const dsField = this.#receive.dsField(i)
       if (gsoSize !== 0) run = true
-      if (!this.#take(i, offset, bytes, gsoSize)) continue
-      this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#row)
+      if (!this.#take(i, offset, bytes, gsoSize, dsField)) continue
+      this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#row, dsField)
       end = offset + bytes
     }
     // Before the ring's other side may have the record.
@@ -128,14 +129,14 @@ export class UdpSource implements Source {
   }
 
   /** Whether a message has something for the device. If so, `#row` is its sender's row. */
-  #take(message: number, offset: number, bytes: number, gsoSize: number): boolean {
+  #take(message: number, offset: number, bytes: number, gsoSize: number, dsField: number): boolean {
     const { opener, drops } = this.#options
     const frames = datagramsIn(bytes, gsoSize)
     if (opener !== undefined) {
       this.#row = SEALED
       if (bytes === 0) drops.ofNobody(C.dropEmpty, 1)
       else if (this.#isOversize(message, gsoSize || bytes)) drops.ofNobody(C.dropOversize, frames)
-      else return opener.open(offset, bytes, gsoSize || bytes, this.#receive.name(message))
+      else return opener.open(offset, bytes, gsoSize || bytes, this.#receive.name(message), dsField)
       return false
     }
     this.#row = this.#sender(message, frames)

@@ -48,6 +48,7 @@ const OTHERS = {
   vlan: true,
   mtu_refresh: 700,
   mss_clamp: true,
+  tos: 'inherit',
   offload: 'off',
   datapath: 'workers',
   warm_up: 'off',

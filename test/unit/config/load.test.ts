@@ -283,6 +283,7 @@ t.test('defaults', async (t) => {
     mtu_refresh: 600,
     vlan: false,
     mss_clamp: false,
+    tos: 'off',
     offload: 'auto',
     datapath: 'auto',
     warm_up: 'auto',
@@ -325,6 +326,7 @@ t.test('a file may say everything', async (t) => {
       'mtu_refresh: 60',
       'vlan: true',
       'mss_clamp: true',
+      'tos: inherit',
       'offload: off',
       'datapath: auto',
       'warm_up: off',
@@ -363,6 +365,7 @@ t.test('a file may say everything', async (t) => {
     mtu_refresh: 60,
     vlan: true,
     mss_clamp: true,
+    tos: 'inherit',
     offload: 'off',
     datapath: 'auto',
     warm_up: 'off',
@@ -508,7 +511,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
+  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, tos, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
