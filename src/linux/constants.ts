@@ -131,6 +131,7 @@ export const BPF_F_NO_PREALLOC = 1
 export const BPF_PROG_TYPE_SCHED_CLS = 3
 export const BPF_STATS_RUN_TIME = 0
 export const BPF_FUNC_map_lookup_elem = 1
+export const BPF_FUNC_l3_csum_replace = 10
 export const BPF_FUNC_skb_store_bytes = 9
 export const BPF_FUNC_redirect = 23
 export const BPF_FUNC_skb_load_bytes = 26
@@ -147,6 +148,7 @@ export const BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 = 0x04
 export const BPF_F_ADJ_ROOM_ENCAP_L4_UDP = 0x10
 export const BPF_F_ADJ_ROOM_ENCAP_L2_ETH = 0x40
 export const BPF_ADJ_ROOM_ENCAP_L2_SHIFT = 56
+export const BPF_F_RECOMPUTE_CSUM = 1
 export const BPF_F_INVALIDATE_HASH = 2
 export const BPF_F_INGRESS = 1
 
