@@ -29,6 +29,7 @@ import {
   parsePublicKey,
   parseRelayLimit,
   parseRemote,
+  parseVni,
   type Remote,
 } from './values.js'
 
@@ -79,6 +80,8 @@ export const MODES = ['tap', 'tun'] as const
 export const OFFLOAD_MODES = ['auto', 'off'] as const
 
 export const DATAPATHS = ['auto', 'kernel', 'workers'] as const
+
+export const ENCAPS = ['auto', 'vxlan'] as const
 
 export const TOS_MODES = ['off', 'inherit'] as const
 
@@ -148,6 +151,10 @@ export const settingsSchema = z.strictObject({
     .describe('the other hosts, if there are several')
     .optional(),
   mode: choice(MODES).default('tap').describe('tap: Ethernet frames; tun: IP packets'),
+  encap: choice(ENCAPS)
+    .default('auto')
+    .describe('auto: the frame itself, or sealed with keys; vxlan: VXLAN (RFC 7348)'),
+  vni: text(parseVni, 'with encap vxlan: the number of the network').optional(),
   dev: text(parseDeviceName, 'name of the device (default: tap0 or tun0)').optional(),
   netns: text(
     parseNamespace,

@@ -1,3 +1,4 @@
+import { vxlanOf } from '../config/vxlan.js'
 import { outerDsMask } from '../wire/ecn.js'
 import type { Device } from './device.js'
 import { enableOffloads } from './offload.js'
@@ -20,6 +21,7 @@ export async function openDevice(
     mode: settings.mode,
     dsMask: outerDsMask(settings.tos),
     relay: settings.relay,
+    vxlan: vxlanOf(settings),
     keys: privateSide?.handshakeKeys,
     warmUp: settings.warm_up === 'auto',
   })

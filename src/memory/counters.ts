@@ -35,6 +35,7 @@ export const COUNTERS = [
   'dropNotIp',
   'dropChecksum',
   'dropCongested',
+  'dropVni',
   'dropDeviceDown',
   'dropDeviceRefused',
   'dropMalformed',

@@ -14,7 +14,7 @@ import { IPPROTO_UDP, UDP } from '../wire/udp.js'
 import { type ByteOperations, fold, swap16 } from './bytes.js'
 
 /** The longest headers that a segment can have: Ethernet with two tags, IPv6 or full IPv4, full TCP. */
-export const MAX_HEADER_BYTES = 192
+export const MAX_HEADER_BYTES = 184
 
 /**
  * Cuts a super-frame from the kernel (with its `virtio_net_hdr`) into the frames that it stands for. It writes

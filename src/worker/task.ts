@@ -25,8 +25,16 @@ export interface LoopTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
+  /** Undefined if the tunnel is not VXLAN. */
+  readonly vxlan?: VxlanTask | undefined
   /** Undefined if the tunnel is not private. */
   readonly keys?: HandshakeKeys | undefined
+}
+
+/** VXLAN (`wire/vxlan.ts`): the network's number, and the one port of all ends. */
+export interface VxlanTask {
+  readonly vni: number
+  readonly port: number
 }
 
 /** Keys that anyone who knows this end's public key can compute. 32 bytes each. */

@@ -143,7 +143,7 @@ class SmallTunnel {
     this.#near = near
     this.#bell = Doorbell.open()
     const part = (role: WorkerRole, udpFd: number, fdb: number) => {
-      const { mode, dsMask, relay, keys } = task
+      const { mode, dsMask, relay, vxlan, keys } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
       return assemble({
         role,
@@ -151,6 +151,7 @@ class SmallTunnel {
         mode,
         dsMask,
         relay,
+        vxlan,
         keys,
         tapFd: device,
         udpFd,
@@ -162,7 +163,7 @@ class SmallTunnel {
     this.#fdbs = [this.#database(plan.fdb, 0), this.#database(plan.farFdb, DEVICE)]
     this.#tap = part('tap', near, plan.fdb)
     this.#udp = part('udp', far, plan.farFdb)
-    this.#bursts = burstsFor(encapFor(task.mode, task.keys !== undefined))
+    this.#bursts = burstsFor(encapFor(task.mode, task.keys !== undefined, task.vxlan?.vni))
     this.#control = writeControl(task.mode, { type: 'hello', token: 0n, sizeBytes: 0 })
   }
 

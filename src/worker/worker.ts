@@ -88,7 +88,7 @@ export function assemble(
   const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
   const drops = new Drops(counters, peerCounters)
   const offloads = new Offloads(memory, plan.offloads)
-  const encap = encapFor(task.mode, task.keys !== undefined)
+  const encap = encapFor(task.mode, task.keys !== undefined, task.vxlan?.vni)
   const { state } = plan
   const words = new StateWords(memory, state)
   const limits = new PathLimits(memory, plan.pathLimits)
@@ -171,6 +171,7 @@ export function assemble(
     encap,
     sum: bytes.sum,
     words,
+    port: task.vxlan?.port,
     opener,
     tellMain: () => {
       if (control.mustTell()) tellMain()

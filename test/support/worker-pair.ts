@@ -28,6 +28,7 @@ import { StateWords } from '../../src/memory/state-words.js'
 import { StormLimit } from '../../src/memory/storm-limit.js'
 import { byteOperations } from '../../src/offload/bytes.js'
 import { ECN_MASK } from '../../src/wire/ecn.js'
+import { VXLAN_PORT } from '../../src/wire/vxlan.js'
 import type { Loop } from '../../src/worker/loop.js'
 import type { WorkerRole } from '../../src/worker/task.js'
 import { assemble } from '../../src/worker/worker.js'
@@ -67,7 +68,8 @@ export class WorkerPair {
   readonly #name: number
   #keypairRow = 0
 
-  constructor(t: Test, isPrivate: boolean) {
+  /** @param vni that of VXLAN, if it is that */
+  constructor(t: Test, isPrivate: boolean, vni?: number) {
     const plan = planMemory(2)
     const memory = NativeMemory.allocate(plan.bytes + SOCKADDR_BYTES)
     const fds = new Int32Array(2)
@@ -117,6 +119,7 @@ export class WorkerPair {
       tapBellFd: bells.tap.fd,
       udpBellFd: bells.udp.fd,
       sockaddrBytes: sockaddrLength(socket.family),
+      vxlan: vni === undefined ? undefined : { vni, port: VXLAN_PORT },
       keys: isPrivate ? { mac1: randomBytes(32), cookie: randomBytes(32) } : undefined,
     }
     const loop = (role: WorkerRole) => assemble({ ...shared, role }, memory, bytes, { sendmmsg: between })

@@ -48,7 +48,7 @@ export class Workers implements WorkerThreads {
     this.#look = look
   }
 
-  async start({ mode, dsMask, relay, keys, warmUp }: WorkerOptions): Promise<void> {
+  async start({ mode, dsMask, relay, vxlan, keys, warmUp }: WorkerOptions): Promise<void> {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
     const { memory, plan, socket, faults } = this.#context
     const pool = new Piscina({
@@ -76,6 +76,7 @@ export class Workers implements WorkerThreads {
         mode,
         dsMask,
         relay,
+        vxlan,
         keys,
         warmUp,
         plan,

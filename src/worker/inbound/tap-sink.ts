@@ -20,6 +20,7 @@ import { isControl } from '../../wire/control.js'
 import { marksInner } from '../../wire/ecn.js'
 import { ETHERNET_HEADER_BYTES } from '../../wire/ethernet.js'
 import { looksLikeIp } from '../../wire/ip.js'
+import { VXLAN_HEADER_BYTES, vniOf } from '../../wire/vxlan.js'
 import type { Relay } from '../outbound/relay.js'
 import { DONE, MORE, type Progress, type Sink } from '../port.js'
 import type { Scratch } from '../scratch.js'
@@ -60,6 +61,8 @@ export class TapSink implements Sink, JoinTarget {
   readonly #ethernet: boolean
   /** Bytes of a message before the frame in it. */
   readonly #headerBytes: number
+  /** VXLAN's network, -1 if there is none. */
+  readonly #vni: number
   readonly #offloads: Offloads
   readonly #deviceTso: number
   readonly #deviceUso: number
@@ -89,6 +92,7 @@ export class TapSink implements Sink, JoinTarget {
     this.#l2Bytes = options.encap.l2Bytes
     this.#ethernet = options.encap.ethernet
     this.#headerBytes = options.encap.headerBytes
+    this.#vni = options.encap.vni ?? -1
     this.#offloads = options.offloads
     this.#deviceTso = options.offloads.wordOf('device_tso')
     this.#deviceUso = options.offloads.wordOf('device_uso')
@@ -143,8 +147,16 @@ export class TapSink implements Sink, JoinTarget {
     }
     for (let done = 0; done < bytes; done += step) {
       const frameBytes = Math.min(step, bytes - done)
-      this.#takeFrame(offset + done, frameBytes, row, frameBytes, dsField)
+      if (this.#vni < 0) this.#takeFrame(offset + done, frameBytes, row, frameBytes, dsField)
+      else this.#takeVxlan(offset + done, frameBytes, row, dsField)
     }
+  }
+
+  #takeVxlan(at: number, bytes: number, row: number, dsField: number): void {
+    const { view } = this.#scratch.memory
+    if (bytes >= VXLAN_HEADER_BYTES && vniOf(view, at) === this.#vni)
+      this.#takeFrame(at + VXLAN_HEADER_BYTES, bytes - VXLAN_HEADER_BYTES, row, bytes, dsField)
+    else this.#drops.inbound(C.dropVni, row, 1)
   }
 
   /**

@@ -2,6 +2,7 @@ import type { NativeMemory } from '../../linux/memory.js'
 import { iovec, mmsghdr, msghdr } from '../../linux/structs.js'
 import { NAME } from '../../memory/name.js'
 import { MAX_HEADER_BYTES } from '../../offload/segment.js'
+import { VXLAN_HEADER_BYTES } from '../../wire/vxlan.js'
 import type { Scratch } from '../scratch.js'
 import { ControlMessages } from './control-messages.js'
 
@@ -17,6 +18,9 @@ const MAX_MESSAGE_BYTES = 65_507
  */
 const MESSAGES = 1024
 const FRAMES = 512
+
+/** A frame's own headers, and VXLAN's before them: whole cache lines. */
+const HEADER_SLOT_BYTES = VXLAN_HEADER_BYTES + MAX_HEADER_BYTES
 
 /**
  * The words of a message's line. One line is one place in the caches; separate arrays would be six. `kind`: how many pieces
@@ -71,7 +75,7 @@ export class SendBatch {
     this.#messages = scratch.take(MESSAGES * mmsghdr.size)
     this.#iovecs = scratch.take(2 * FRAMES * iovec.size)
     this.#controls = new ControlMessages(scratch, MESSAGES, sockaddrBytes)
-    this.#headers = scratch.take(FRAMES * MAX_HEADER_BYTES)
+    this.#headers = scratch.take(FRAMES * HEADER_SLOT_BYTES)
     this.#lines = scratch.take(MESSAGES * LINE_WORDS * 4) >>> 2
     const addresses: unknown[] = []
     for (let i = 0; i < MESSAGES; i++) {
@@ -99,9 +103,9 @@ export class SendBatch {
     this.#closed = true
   }
 
-  /** Offset at which the next frame's headers may be written: {@link MAX_HEADER_BYTES} bytes. */
+  /** Offset at which the next frame's headers may be written: {@link HEADER_SLOT_BYTES} bytes. */
   get headerSlot(): number {
-    return this.#headers + this.#usedFrames * MAX_HEADER_BYTES
+    return this.#headers + this.#usedFrames * HEADER_SLOT_BYTES
   }
 
   /**

@@ -8,6 +8,7 @@ import type { PeerTable } from '../../memory/peer-table.js'
 import { dsField } from '../../offload/ds-field.js'
 import type { Segmenter } from '../../offload/segment.js'
 import { RELAY_HEADER_BYTES } from '../../wire/relay.js'
+import { VXLAN_HEADER_BYTES, writeVxlan } from '../../wire/vxlan.js'
 import type { RelayHeaders } from '../relay-headers.js'
 import type { Scratch } from '../scratch.js'
 import { Delivery, type DeliveryOptions } from './delivery.js'
@@ -55,6 +56,9 @@ export class Sender {
   readonly #drops: Drops
   readonly #l2Bytes: number
   readonly #dsMask: number
+  /** VXLAN's network, -1 if there is none; and the bytes of its header, or 0. */
+  readonly #vni: number
+  readonly #vxlanBytes: number
   /** Whether the batch's datagrams may be fragmented. */
   #fragmented = false
   /** Whether the kernel is believed to take runs (`UDP_SEGMENT`). */
@@ -82,6 +86,8 @@ export class Sender {
     this.#drops = options.drops
     this.#l2Bytes = options.encap.l2Bytes
     this.#dsMask = options.dsMask
+    this.#vni = options.encap.vni ?? -1
+    this.#vxlanBytes = this.#vni < 0 ? 0 : VXLAN_HEADER_BYTES
   }
 
   /** Whether each message is sealed for its peer, and so cannot go to another peer. */
@@ -125,13 +131,15 @@ export class Sender {
 
   /**
    * Adds a frame that fits, for one peer. Unless the tunnel is private, the frame must stay unchanged until
-   * {@link flush}.
+   * {@link flush}. With VXLAN, the header is written to the bytes before the frame, which nobody may need any more.
    */
   addFrame(frame: number, bytes: number, row: number): void {
     const sealer = this.#sealer
     const field = this.#outerField(frame, bytes)
     if (sealer === undefined) {
-      this.#batch.addFrame(frame, bytes, row, this.#peers.address(row), field)
+      const more = this.#vxlanBytes
+      if (more !== 0) writeVxlan(this.#memory.view, frame - more, this.#vni)
+      this.#batch.addFrame(frame - more, bytes + more, row, this.#peers.address(row), field)
       return
     }
     sealer.expect(1)
@@ -163,8 +171,11 @@ export class Sender {
     const payloadBytes = segmenter.payloadBytes(segment)
     const sealer = this.#sealer
     if (sealer === undefined) {
-      segmenter.writeHeader(segment, this.#batch.headerSlot)
-      this.#batch.addSegment(headerBytes, payload, payloadBytes, row, name, field)
+      const slot = this.#batch.headerSlot
+      const more = this.#vxlanBytes
+      if (more !== 0) writeVxlan(this.#memory.view, slot, this.#vni)
+      segmenter.writeHeader(segment, slot + more)
+      this.#batch.addSegment(more + headerBytes, payload, payloadBytes, row, name, field)
       return
     }
     segmenter.writeHeader(segment, sealer.frame)

@@ -49,6 +49,7 @@ const OTHERS = {
   mtu_refresh: 700,
   mss_clamp: true,
   tos: 'inherit',
+  encap: 'vxlan',
   offload: 'off',
   datapath: 'workers',
   warm_up: 'off',

@@ -278,6 +278,7 @@ t.test('defaults', async (t) => {
       },
     ],
     mode: 'tap',
+    encap: 'auto',
     listen: { address: undefined, port: 5149 },
     mtu: 'auto',
     mtu_refresh: 600,
@@ -357,6 +358,7 @@ t.test('a file may say everything', async (t) => {
       },
     ],
     mode: 'tap',
+    encap: 'auto',
     dev: 'tap7',
     netns: '/proc/4711/ns/net',
     listen: { address: '2001:db8::1', port: 7001 },
@@ -383,8 +385,10 @@ t.test('a file may say everything', async (t) => {
     log_level: 'debug',
     json: true,
   })
-  // Those of a private tunnel have tests of their own: keys.test.ts, record-peer.test.ts, access-rule.test.ts, discovery.test.ts.
-  const aside = new Set([...PEER_KEYS, 'remote', 'private_key_file', 'network_key', 'allow', 'discovery'])
+  // Those of a private tunnel have tests of their own: keys.test.ts, record-peer.test.ts, access-rule.test.ts, discovery.test.ts. VXLAN's
+  // are in vxlan.test.ts.
+  const secret = ['private_key_file', 'network_key', 'allow', 'discovery']
+  const aside = new Set([...PEER_KEYS, ...secret, 'remote', 'vni'])
   const all = Object.keys(settingsSchema.shape).filter((key) => !aside.has(key))
   t.strictSame(Object.keys(settings).sort(), all.sort(), 'that is all there is')
 })
@@ -511,7 +515,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, tos, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
+  'there are local, remote, peers, mode, encap, vni, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, tos, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
