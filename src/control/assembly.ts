@@ -20,7 +20,7 @@ import { Netlink } from '../linux/netlink.js'
 import { type MemoryPlan, planMemory } from '../memory/plan.js'
 import { TIMES, type Times } from '../noise/peer.js'
 import { StateDirectory } from '../state/state-directory.js'
-import type { DeviceMode } from '../wire/mode.js'
+import { outerDsMask } from '../wire/ecn.js'
 import { cryptoWorkersFor } from './crypto-workers.js'
 import { forbiddenBy } from './datapath/reason.js'
 import { deferred } from './deferred.js'
@@ -95,7 +95,7 @@ export class LinuxPlatform implements Platform {
   readonly #journal: Journal
   readonly #faults: Faults
   readonly #log: Logger
-  readonly #mode: DeviceMode
+  readonly #settings: Settings
   readonly #resources: Resources
   /** Loaded only if the settings want it, because each module takes time at the start. */
   #kernelPath: typeof LinuxKernelPath | undefined
@@ -107,7 +107,7 @@ export class LinuxPlatform implements Platform {
   ) {
     this.#faults = faults
     this.#log = log
-    this.#mode = settings.mode
+    this.#settings = settings
     this.#resources = resources
     this.#netlink = new Netlink()
     resources.defer(() => this.#netlink.close())
@@ -187,7 +187,8 @@ export class LinuxPlatform implements Platform {
   openKernelPath(device: Device): LinuxKernelPath {
     const options = {
       netlink: this.#netlink,
-      mode: this.#mode,
+      mode: this.#settings.mode,
+      dsMask: outerDsMask(this.#settings.tos),
       device,
       rows: this.plan.peerRows,
       prefixes: this.plan.routeLimit,

@@ -31,6 +31,11 @@ export const DROP_REASONS = {
   oversize: ['dropOversize', 'longer than any frame of this network'],
   not_ip: ['dropNotIp', 'not an IP packet'],
   checksum: ['dropChecksum', 'with a wrong checksum, from a peer whose kernel may have left it out'],
+  vni: ['dropVni', 'of another VXLAN network (VNI), or not VXLAN at all'],
+  congested: [
+    'dropCongested',
+    'marked by a router as congested, and its sender knows no ECN, so only a loss tells it (RFC 6040)',
+  ],
   device_down: ['dropDeviceDown', 'the device was down'],
   storm: ['dropStorm', 'more broadcasts than the limit allows'],
   not_allowed: ['dropNotAllowed', "from an address that is not the peer's"],

@@ -24,6 +24,8 @@ export interface LoopTask {
   readonly role: WorkerRole
   readonly plan: TunnelPlan
   readonly mode: DeviceMode
+  /** Bits of the DS field (`wire/ecn.ts`) that a datagram's header takes from the packet in it. */
+  readonly dsMask: number
   /** Whether frames are passed on between peers. */
   readonly relay: boolean
   readonly tapFd: number
@@ -33,8 +35,16 @@ export interface LoopTask {
   readonly sockaddrBytes: number
   /** Whether others help to seal and to open. */
   readonly spread: boolean
+  /** Undefined if the tunnel is not VXLAN. */
+  readonly vxlan?: VxlanTask | undefined
   /** Undefined if the tunnel is not private. */
   readonly keys?: HandshakeKeys | undefined
+}
+
+/** VXLAN (`wire/vxlan.ts`): the network's number, and the one port of all ends. */
+export interface VxlanTask {
+  readonly vni: number
+  readonly port: number
 }
 
 /** Keys that anyone who knows this end's public key can compute. 32 bytes each. */

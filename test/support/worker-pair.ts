@@ -27,6 +27,8 @@ import { Ring } from '../../src/memory/ring.js'
 import { StateWords } from '../../src/memory/state-words.js'
 import { StormLimit } from '../../src/memory/storm-limit.js'
 import { byteOperations } from '../../src/offload/bytes.js'
+import { ECN_MASK } from '../../src/wire/ecn.js'
+import { VXLAN_PORT } from '../../src/wire/vxlan.js'
 import type { Loop } from '../../src/worker/loop.js'
 import type { WorkerRole } from '../../src/worker/task.js'
 import { assemble } from '../../src/worker/worker.js'
@@ -66,8 +68,8 @@ export class WorkerPair {
   readonly #name: number
   #keypairRow = 0
 
-  /** @param spread whether messages are sealed and opened in batches, as with crypto workers */
-  constructor(t: Test, isPrivate: boolean, spread = false) {
+  /** @param vni that of VXLAN, if it is that */
+  constructor(t: Test, isPrivate: boolean, vni?: number) {
     const plan = planMemory(2)
     const memory = NativeMemory.allocate(plan.bytes + SOCKADDR_BYTES)
     const fds = new Int32Array(2)
@@ -110,13 +112,15 @@ export class WorkerPair {
     const shared = {
       plan,
       mode: 'tap' as const,
+      dsMask: ECN_MASK,
       relay: false,
-      spread,
+      spread: false,
       tapFd,
       udpFd: socket.fd,
       tapBellFd: bells.tap.fd,
       udpBellFd: bells.udp.fd,
       sockaddrBytes: sockaddrLength(socket.family),
+      vxlan: vni === undefined ? undefined : { vni, port: VXLAN_PORT },
       keys: isPrivate ? { mac1: randomBytes(32), cookie: randomBytes(32) } : undefined,
     }
     const loop = (role: WorkerRole) => assemble({ ...shared, role }, memory, bytes, { sendmmsg: between })

@@ -1,21 +1,17 @@
 import type { KeyObject } from 'node:crypto'
 import { isSignedBy, networkPublicKey } from '../../config/network-key.js'
-import { MAX_PEERS } from '../../config/schema.js'
 import { isSignedByHost } from '../../noise/signing-key.js'
 import { Rates } from '../../rates.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
 import type { Statement } from '../discovery/statement.js'
 import type { Signatures } from '../discovery/verdict.js'
-
-/** How many of each kind are looked at in a second, and in one burst, so that bogus ones cost little (verifier.ts). */
-const PER_SECOND = 32
-const BURST = MAX_PEERS
+import { RECORDS_BURST, RECORDS_PER_SECOND } from './verifier.js'
 
 const SLOT = { record: 0, statement: 1 } as const
 
-/** What has been signed of what a peer source tells. */
+/** What has been signed of what a peer source tells. Of each kind, as many are looked at as of one introducer. */
 export class SourceSignatures implements Signatures {
-  readonly #rates = new Rates(2, PER_SECOND, BURST)
+  readonly #rates = new Rates(2, RECORDS_PER_SECOND, RECORDS_BURST)
   readonly #nowMs: () => number
   #text: string | undefined
   #key: KeyObject | undefined

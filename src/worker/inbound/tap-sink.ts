@@ -12,12 +12,15 @@ import type { Ring } from '../../memory/ring.js'
 import type { StateWords } from '../../memory/state-words.js'
 import { dropCounterOf, FILTERED, FLOOD } from '../../memory/target.js'
 import type { ByteOperations } from '../../offload/bytes.js'
+import { takeEcn } from '../../offload/ds-field.js'
 import { Joiner, type JoinTarget } from '../../offload/join.js'
 import { clampMss } from '../../offload/mss.js'
 import { Rates } from '../../rates.js'
 import { isControl } from '../../wire/control.js'
+import { marksInner } from '../../wire/ecn.js'
 import { ETHERNET_HEADER_BYTES } from '../../wire/ethernet.js'
 import { looksLikeIp } from '../../wire/ip.js'
+import { VXLAN_HEADER_BYTES, vniOf } from '../../wire/vxlan.js'
 import type { Relay } from '../outbound/relay.js'
 import { DONE, MORE, type Progress, type Sink } from '../port.js'
 import type { Scratch } from '../scratch.js'
@@ -58,6 +61,8 @@ export class TapSink implements Sink, JoinTarget {
   readonly #ethernet: boolean
   /** Bytes of a message before the frame in it. */
   readonly #headerBytes: number
+  /** VXLAN's network, -1 if there is none. */
+  readonly #vni: number
   readonly #offloads: Offloads
   readonly #deviceTso: number
   readonly #deviceUso: number
@@ -87,6 +92,7 @@ export class TapSink implements Sink, JoinTarget {
     this.#l2Bytes = options.encap.l2Bytes
     this.#ethernet = options.encap.ethernet
     this.#headerBytes = options.encap.headerBytes
+    this.#vni = options.encap.vni ?? -1
     this.#offloads = options.offloads
     this.#deviceTso = options.offloads.wordOf('device_tso')
     this.#deviceUso = options.offloads.wordOf('device_uso')
@@ -134,21 +140,30 @@ export class TapSink implements Sink, JoinTarget {
     const bytes = this.#records.bytes(record, index)
     const row = this.#records.row(record, index)
     const step = this.#records.gsoSize(record, index) || bytes
+    const dsField = this.#records.dsField(record, index)
     if (row === SEALED) {
-      this.#takeOpened(offset, bytes, step)
+      this.#takeOpened(offset, bytes, step, dsField)
       return
     }
     for (let done = 0; done < bytes; done += step) {
       const frameBytes = Math.min(step, bytes - done)
-      this.#takeFrame(offset + done, frameBytes, row, frameBytes)
+      if (this.#vni < 0) this.#takeFrame(offset + done, frameBytes, row, frameBytes, dsField)
+      else this.#takeVxlan(offset + done, frameBytes, row, dsField)
     }
+  }
+
+  #takeVxlan(at: number, bytes: number, row: number, dsField: number): void {
+    const { view } = this.#scratch.memory
+    if (bytes >= VXLAN_HEADER_BYTES && vniOf(view, at) === this.#vni)
+      this.#takeFrame(at + VXLAN_HEADER_BYTES, bytes - VXLAN_HEADER_BYTES, row, bytes, dsField)
+    else this.#drops.inbound(C.dropVni, row, 1)
   }
 
   /**
    * In a private tunnel each frame's length and its peer's row are at the start of its former header
    * (record.ts).
    */
-  #takeOpened(offset: number, bytes: number, step: number): void {
+  #takeOpened(offset: number, bytes: number, step: number, dsField: number): void {
     const headerBytes = this.#headerBytes
     const { view } = this.#scratch.memory
     for (let done = 0; bytes - done >= headerBytes; done += step) {
@@ -156,7 +171,7 @@ export class TapSink implements Sink, JoinTarget {
       if (frameBytes === 0) continue
       const row = view.getUint32(offset + done + 4, true)
       const messageBytes = Math.min(step, bytes - done)
-      this.#takeFrame(offset + done + headerBytes, frameBytes, row, messageBytes)
+      this.#takeFrame(offset + done + headerBytes, frameBytes, row, messageBytes, dsField)
     }
   }
 
@@ -171,8 +186,11 @@ export class TapSink implements Sink, JoinTarget {
     this.#peerCounters[at + P.receivedKeepalives]++
   }
 
-  /** @param messageBytes the bytes of the datagram's payload, which are those of the frame or more */
-  #takeFrame(frame: number, bytes: number, row: number, messageBytes: number): void {
+  /**
+   * @param messageBytes the bytes of the datagram's payload, which are those of the frame or more
+   * @param dsField of the datagram's header
+   */
+  #takeFrame(frame: number, bytes: number, row: number, messageBytes: number, dsField: number): void {
     if (this.#ethernet) {
       if (bytes < ETHERNET_HEADER_BYTES) {
         this.#drops.inbound(C.dropRunt, row, 1)
@@ -190,6 +208,10 @@ export class TapSink implements Sink, JoinTarget {
       return
     }
     const { memory } = this.#scratch
+    if (marksInner(dsField) && !takeEcn(memory.view, frame, bytes, this.#l2Bytes, dsField)) {
+      this.#drops.inbound(C.dropCongested, row, 1)
+      return
+    }
     const clampBytes = this.#words.clampFrameBytes
     if (clampBytes !== 0 && clampMss(memory, frame, bytes, this.#l2Bytes, clampBytes))
       this.#counters[C.mssClamped]++

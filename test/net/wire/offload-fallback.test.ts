@@ -78,6 +78,7 @@ function udpOptions(made: Bench, { fd, family }: UdpSocket) {
   const limits = new PathLimits(memory, plan.pathLimits)
   const common = {
     encap: ENCAP,
+    dsMask: 3,
     sockaddrBytes: sockaddrLength(family),
     words: new StateWords(memory, plan.state),
     drops,
