@@ -123,6 +123,7 @@ export function assemble(
     fd: tapFd,
     encap,
     offloads,
+    peers,
     peerCounters,
     drops,
     forwarding,

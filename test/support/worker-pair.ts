@@ -51,6 +51,7 @@ export class WorkerPair {
   readonly limits: PathLimits
   readonly relays: RelayTable
   readonly words: StateWords
+  readonly offloads: Offloads
   readonly storm: StormLimit
   readonly fdb: Fdb
   readonly rows: PeerRows
@@ -85,7 +86,8 @@ export class WorkerPair {
     const state = plan.state >>> 2
     memory.i32[state + StateWord.maxFrameBytes] = 2000
     memory.i32[state + StateWord.paddingLimit] = 1500
-    new Offloads(memory, plan.offloads).set('udp_segment', true)
+    this.offloads = new Offloads(memory, plan.offloads)
+    this.offloads.set('udp_segment', true)
     this.fdb = new Fdb(memory, plan.fdb, plan.peerRows)
     this.fdb.initialise(() => randomInt(2 ** 32))
     this.memory = memory
