@@ -11,6 +11,7 @@ import { Secret } from './secret.js'
 import {
   DEFAULT_PORT,
   type Prefix,
+  parseCryptoWorkers,
   parseDeviceName,
   parseFwMark,
   parseGroup,
@@ -89,10 +90,10 @@ export const WARM_UP_MODES = ['auto', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /** Most peers: the number of rows in the tables in shared memory. */
-export const MAX_PEERS = 256
+export const MAX_PEERS = 4_096
 
 /** Most addresses and prefixes of all peers together. Also the most MACs. */
-export const MAX_OVERLAY = 4096
+export const MAX_OVERLAY = 16_384
 
 /** Most access rules. */
 export const MAX_RULES = 128
@@ -196,6 +197,10 @@ export const settingsSchema = z.strictObject({
     .describe(
       'auto: ready for fast frames within a second; off: saves a second of processor time at the start',
     ),
+  crypto_workers: text(
+    parseCryptoWorkers,
+    'private: threads that help to seal and to open; auto: none with fewer than four processors, 1 to 4 with more',
+  ).default('auto'),
   relay: flag()
     .default(false)
     .describe('mode tap: pass frames on between peers that cannot reach each other'),

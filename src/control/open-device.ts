@@ -22,7 +22,7 @@ export async function openDevice(
     dsMask: outerDsMask(settings.tos),
     relay: settings.relay,
     vxlan: vxlanOf(settings),
-    keys: privateSide?.handshakeKeys,
+    keys: privateSide?.ownKey.handshakeKeys,
     warmUp: settings.warm_up === 'auto',
   })
   resources.defer(() => peerRows.close())

@@ -156,6 +156,8 @@ export class Peer {
   #initiationTakenMs = Number.NEGATIVE_INFINITY
   #greatestTimestamp: Buffer
   #activity: Activity
+  /** Whether there were keys at the last tick. */
+  #hadKeys = false
   /** Deadlines; undefined while a timer is not running. */
   #newHandshakeDueMs: number | undefined
   /** Of keys with another preshared key. */
@@ -427,6 +429,11 @@ export class Peer {
 
   /** Starts and stops timers, by the traffic since the last call. */
   #observeTraffic(nowMs: number): void {
+    // Without keys there is none. One more look takes what came before they were gone.
+    const hasKeys = (this.#current ?? this.#previous ?? this.#next) !== undefined
+    const isOver = !hasKeys && !this.#hadKeys
+    this.#hadKeys = hasKeys
+    if (isOver) return
     const before = this.#activity
     const now = this.#context.keypairs.activity(this.row)
     this.#activity = now

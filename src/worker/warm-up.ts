@@ -143,7 +143,7 @@ class SmallTunnel {
     this.#near = near
     this.#bell = Doorbell.open()
     const part = (role: WorkerRole, udpFd: number, fdb: number) => {
-      const { mode, dsMask, relay, vxlan, keys } = task
+      const { mode, dsMask, relay, vxlan, keys, spread } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
       return assemble({
         role,
@@ -153,6 +153,7 @@ class SmallTunnel {
         relay,
         vxlan,
         keys,
+        spread,
         tapFd: device,
         udpFd,
         ...bells,

@@ -69,8 +69,11 @@ export class WorkerPair {
   readonly #name: number
   #keypairRow = 0
 
-  /** @param vni that of VXLAN, if it is that */
-  constructor(t: Test, isPrivate: boolean, vni?: number) {
+  /**
+   * @param spread whether messages are sealed and opened in batches, as with crypto workers
+   * @param vni that of VXLAN, if it is that
+   */
+  constructor(t: Test, isPrivate: boolean, spread = false, vni?: number) {
     const plan = planMemory(2)
     const memory = NativeMemory.allocate(plan.bytes + SOCKADDR_BYTES)
     const fds = new Int32Array(2)
@@ -116,6 +119,7 @@ export class WorkerPair {
       mode: 'tap' as const,
       dsMask: ECN_MASK,
       relay: false,
+      spread,
       tapFd,
       udpFd: socket.fd,
       tapBellFd: bells.tap.fd,

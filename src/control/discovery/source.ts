@@ -1,5 +1,6 @@
 import type { Claims, ToldMember } from '../../wire/introduction.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
+import type { Signatures } from './verdict.js'
 
 /**
  * Where a host learns of others, beside its settings and its introducers (control/mesh). What it tells is judged by
@@ -10,6 +11,8 @@ export interface PeerSource {
   tell(own: OwnSaid): void
   /** Must be called often. */
   tick(nowMs: number): void
+  /** This host has another network key now, or none. */
+  judgeAnew(nowMs: number): void
   /** This host is no member any more. */
   close(): Promise<void>
 }
@@ -19,6 +22,14 @@ export interface OwnSaid {
   readonly publicKey: Uint8Array
   readonly claims: Claims
   readonly record: SignedRecord | undefined
+  /** This host's signing key; undefined if its record does not have it. */
+  readonly signingKey: HostSigningKey | undefined
+}
+
+/** As in noise/signing-key.ts. */
+export interface HostSigningKey {
+  readonly publicKey: Uint8Array
+  sign(message: Uint8Array): Uint8Array
 }
 
 /** What a source does for those who listen to it. */
@@ -31,6 +42,8 @@ export interface SourceEvents {
   readonly told: (id: string, member: ToldMember | undefined) => void
   /** Something that is no member was refused: a sentence. */
   readonly refused: (why: string) => void
+  /** What the network key of this host has signed; undefined: it has none. */
+  readonly signatures: () => Signatures | undefined
   /** Whether there is a session with the host that has this public key. It stays a peer then. */
   readonly isAlive: (publicKey: Uint8Array) => boolean
 }

@@ -1,10 +1,11 @@
 /** Real hosts that find each other by a real etcd. */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseKey } from '../../../src/key-text.js'
 import type { Host } from '../../../src/lab/host.js'
+import { deriveSigningKey } from '../../../src/noise/keys.js'
 import { Etcd } from '../../support/hosts/etcd.js'
 import { ok, type RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
@@ -44,8 +45,13 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
   await using etcd = await Etcd.start(network.hosts[3], network.underlay(3))
   const signed = new SignedNetwork(randomBytes(32))
   const pairs = [0, 1, 2].map((index) => keys.make(`m${index}`))
-  const lineOf = (name: string, publicKey: string, address: string) =>
-    signed.line({ name, publicKey: parseKey(publicKey) ?? Buffer.of(), addresses: [address] })
+  const lineOf = (name: string, { publicKey, file }: { publicKey: string; file: string }, address: string) =>
+    signed.line({
+      name,
+      publicKey: parseKey(publicKey) ?? Buffer.of(),
+      signingKey: deriveSigningKey(parseKey(readFileSync(file, 'latin1').trim()) ?? Buffer.of()).publicKey,
+      addresses: [address],
+    })
   const start = (index: number) =>
     startTunnel(
       network.hosts[index],
@@ -57,7 +63,7 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
           `local: [${network.overlay(index)}/24]`,
           `private_key_file: ${pairs[index].file}`,
           `network_key: "${signed.text}"`,
-          `record: "${lineOf(`m${index}`, pairs[index].publicKey, network.overlay(index))}"`,
+          `record: "${lineOf(`m${index}`, pairs[index], network.overlay(index))}"`,
           `discovery: {etcd: {endpoints: ["${etcd.url}"], grace: 1, ttl: 5}}`,
         ].join('\n'),
       ),
@@ -91,13 +97,43 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
       endpoints: [],
     })
   await etcd.ctl('put', `${KEYS}evil`, value('evil', forged))
-  await m0.said(/the etcd store introduces evil .* that the network key has not signed/)
+  await m0.said(/the key of "evil" in the etcd store has a record that the network key has not signed/)
   await etcd.ctl('put', `${KEYS}odd`, '{"version": 1')
   await m0.said(/the key of "odd" in the etcd store has a value that is not one of a member/)
   await etcd.ctl('put', `${KEYS}other`, value('evil', signed))
   await m0.said(/the key of "other" in the etcd store has the signed record of "evil"/)
   t.ok((await refused(m0)) >= 3)
   t.equal((await peers(m0)).length, 2)
+
+  t.comment('somebody who writes over the value of a member')
+  const own = (await etcd.ctl('get', '--print-value-only', `${KEYS}m1`)).trim()
+  const { endpoints, serial } = JSON.parse(own)
+  const altered = JSON.stringify({ ...JSON.parse(own), endpoints: [{ ...endpoints[0], port: 9 }] })
+  const foreign = (await etcd.ctl('get', '--print-value-only', `${KEYS}m2`)).trim()
+  for (const [text, message] of [
+    [
+      altered,
+      /key of "m1" in the etcd store says where its host is, with a signature that is not of the host/,
+    ],
+    [foreign, /key of "m1" in the etcd store has the signed record of "m2"/],
+  ] as const) {
+    await etcd.ctl('put', `${KEYS}m1`, text)
+    await m0.said(message)
+  }
+  await until(
+    'the member has written it again',
+    async () => own === (await etcd.ctl('get', '--print-value-only', `${KEYS}m1`)).trim(),
+  )
+  t.comment('and an old value, after the member has another address')
+  await ok(network.hosts[1], 'ip', 'address', 'add', '198.51.100.77/32', 'dev', 'lo')
+  await until(
+    'm1 has written that',
+    async () => JSON.parse(await etcd.ctl('get', '--print-value-only', `${KEYS}m1`)).serial > serial,
+  )
+  await etcd.ctl('put', `${KEYS}m1`, own)
+  await m0.said(/key of "m1" .* says where its host was before: its serial number is .* was seen/)
+  t.equal((await peers(m0)).length, 2)
+  await untilPing(network.hosts[0], network.overlay(1))
 
   t.comment('a member comes and goes')
   const lease = / lease (\w+) /.exec(` ${(await etcd.ctl('lease', 'grant', '60')).trim()} `)?.[1] ?? ''

@@ -19,7 +19,7 @@ const frameOf = (payloadBytes: number, id = 1) =>
 
 /** A host of a VXLAN network, and a peer. What it sends goes to the peer's own port, not to that of VXLAN. */
 function world(t: Test, peers = 1) {
-  const pair = new WorkerPair(t, false, VNI)
+  const pair = new WorkerPair(t, false, false, VNI)
   const sockets = Array.from({ length: peers }, () => pair.openPeer())
   for (const [row, socket] of sockets.entries()) pair.join(row, socket)
   pair.step()
