@@ -33,10 +33,10 @@ export interface LoopTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
-  /** Whether others help to seal and to open. */
-  readonly spread: boolean
   /** Undefined if the tunnel is not VXLAN. */
   readonly vxlan?: VxlanTask | undefined
+  /** Whether others help to seal and to open. */
+  readonly spread: boolean
   /** Undefined if the tunnel is not private. */
   readonly keys?: HandshakeKeys | undefined
 }

@@ -136,6 +136,7 @@ export function assemble(
     fd: tapFd,
     encap,
     offloads,
+    peers,
     peerCounters,
     drops,
     forwarding,

@@ -51,6 +51,7 @@ export class WorkerPair {
   readonly limits: PathLimits
   readonly relays: RelayTable
   readonly words: StateWords
+  readonly offloads: Offloads
   readonly storm: StormLimit
   readonly fdb: Fdb
   readonly rows: PeerRows
@@ -68,8 +69,11 @@ export class WorkerPair {
   readonly #name: number
   #keypairRow = 0
 
-  /** @param vni that of VXLAN, if it is that */
-  constructor(t: Test, isPrivate: boolean, vni?: number) {
+  /**
+   * @param spread whether messages are sealed and opened in batches, as with crypto workers
+   * @param vni that of VXLAN, if it is that
+   */
+  constructor(t: Test, isPrivate: boolean, spread = false, vni?: number) {
     const plan = planMemory(2)
     const memory = NativeMemory.allocate(plan.bytes + SOCKADDR_BYTES)
     const fds = new Int32Array(2)
@@ -85,7 +89,8 @@ export class WorkerPair {
     const state = plan.state >>> 2
     memory.i32[state + StateWord.maxFrameBytes] = 2000
     memory.i32[state + StateWord.paddingLimit] = 1500
-    new Offloads(memory, plan.offloads).set('udp_segment', true)
+    this.offloads = new Offloads(memory, plan.offloads)
+    this.offloads.set('udp_segment', true)
     this.fdb = new Fdb(memory, plan.fdb, plan.peerRows)
     this.fdb.initialise(() => randomInt(2 ** 32))
     this.memory = memory
@@ -114,7 +119,7 @@ export class WorkerPair {
       mode: 'tap' as const,
       dsMask: ECN_MASK,
       relay: false,
-      spread: false,
+      spread,
       tapFd,
       udpFd: socket.fd,
       tapBellFd: bells.tap.fd,

@@ -56,8 +56,8 @@ export class Opener {
    */
   open(at: number, bytes: number, step: number, name: number, dsField = 0): boolean {
     const { view } = this.#memory
-    const spread = bytes > step ? this.#spread : undefined
     if (this.#relayed !== undefined) this.#relayed.dsField = dsField
+    const spread = bytes > step ? this.#spread : undefined
     let any = false
     for (let done = 0; done < bytes; done += step) {
       const message = at + done

@@ -7,6 +7,7 @@ import type { Drops } from '../../memory/drops.js'
 import type { Mailbox } from '../../memory/mailbox.js'
 import type { Offloads } from '../../memory/offloads.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
+import type { PeerTable } from '../../memory/peer-table.js'
 import { Records, SEALED } from '../../memory/record.js'
 import type { Ring } from '../../memory/ring.js'
 import type { StateWords } from '../../memory/state-words.js'
@@ -15,6 +16,7 @@ import type { ByteOperations } from '../../offload/bytes.js'
 import { takeEcn } from '../../offload/ds-field.js'
 import { Joiner, type JoinTarget } from '../../offload/join.js'
 import { clampMss } from '../../offload/mss.js'
+import { Unfilled } from '../../offload/unfilled.js'
 import { Rates } from '../../rates.js'
 import { isControl } from '../../wire/control.js'
 import { marksInner } from '../../wire/ecn.js'
@@ -38,6 +40,7 @@ export interface TapSinkOptions {
   readonly fd: number
   readonly encap: Encap
   readonly offloads: Offloads
+  readonly peers: PeerTable
   readonly peerCounters: Float64Array
   readonly drops: Drops
   readonly forwarding: Forwarding
@@ -63,6 +66,9 @@ export class TapSink implements Sink, JoinTarget {
   readonly #headerBytes: number
   /** VXLAN's network, -1 if there is none. */
   readonly #vni: number
+  readonly #peers: PeerTable
+  readonly #unfilled: Unfilled
+  readonly #unfilledAddress: bigint
   readonly #offloads: Offloads
   readonly #deviceTso: number
   readonly #deviceUso: number
@@ -93,6 +99,7 @@ export class TapSink implements Sink, JoinTarget {
     this.#ethernet = options.encap.ethernet
     this.#headerBytes = options.encap.headerBytes
     this.#vni = options.encap.vni ?? -1
+    this.#peers = options.peers
     this.#offloads = options.offloads
     this.#deviceTso = options.offloads.wordOf('device_tso')
     this.#deviceUso = options.offloads.wordOf('device_uso')
@@ -111,6 +118,8 @@ export class TapSink implements Sink, JoinTarget {
     this.#records = new Records(memory)
     this.#joiner = new Joiner(memory, bytes, scratch.take(Joiner.BYTES), options.encap.l2Bytes, this)
     this.#joinedAddress = memory.address(this.#joiner.iovecs)
+    this.#unfilled = new Unfilled(memory, bytes, scratch.take(Unfilled.BYTES), options.encap.l2Bytes)
+    this.#unfilledAddress = memory.address(this.#unfilled.iovecs)
     this.#iov = scratch.take(2 * iovec.size)
     this.#iovAddress = memory.address(this.#iov)
     memory.writePointer(this.#iov + iovec.iov_base, scratch.take(virtio_net_hdr.size))
@@ -153,10 +162,22 @@ export class TapSink implements Sink, JoinTarget {
   }
 
   #takeVxlan(at: number, bytes: number, row: number, dsField: number): void {
-    const { view } = this.#scratch.memory
-    if (bytes >= VXLAN_HEADER_BYTES && vniOf(view, at) === this.#vni)
-      this.#takeFrame(at + VXLAN_HEADER_BYTES, bytes - VXLAN_HEADER_BYTES, row, bytes, dsField)
-    else this.#drops.inbound(C.dropVni, row, 1)
+    if (bytes < VXLAN_HEADER_BYTES || vniOf(this.#scratch.memory.view, at) !== this.#vni) {
+      this.#drops.inbound(C.dropVni, row, 1)
+      return
+    }
+    const frame = at + VXLAN_HEADER_BYTES
+    const frameBytes = bytes - VXLAN_HEADER_BYTES
+    const isLong = this.#isLong(frameBytes)
+    if (!isLong && this.#peers.lacksSums(row)) this.#unfilled.fill(frame, frameBytes)
+    if (isLong && !this.#unfilled.prepare(frame, frameBytes, this.#words.deviceMtuBytes))
+      this.#drops.inbound(C.dropOversize, row, 1)
+    else this.#takeFrame(frame, frameBytes, row, bytes, dsField)
+  }
+
+  /** Whether it can only be a super-frame of a kernel, as VXLAN may bring one. */
+  #isLong(frameBytes: number): boolean {
+    return this.#vni >= 0 && frameBytes > this.#words.maxFrameBytes
   }
 
   /**
@@ -227,7 +248,8 @@ export class TapSink implements Sink, JoinTarget {
       return
     }
     if (target === FLOOD) this.#relay?.toOthers(frame, bytes, row)
-    if (this.#joins) this.#joiner.add(frame, bytes)
+    if (this.#isLong(bytes)) this.#writeUncut(row, bytes)
+    else if (this.#joins) this.#joiner.add(frame, bytes)
     else {
       // Joining may just have been switched off. The joiner may still hold earlier frames, which must be
       // written first.
@@ -249,8 +271,19 @@ export class TapSink implements Sink, JoinTarget {
   }
 
   writeSuperFrame(iovecs: number, frames: number, bytes: number): void {
+    this.#writeSuper(this.#joinedAddress, iovecs, frames, bytes)
+  }
+
+  /** Writes the super-frame that was prepared last. */
+  #writeUncut(row: number, bytes: number): void {
+    this.#joiner.flush()
+    if (this.#joins) this.#writeSuper(this.#unfilledAddress, 2, 1, bytes)
+    else this.#drops.inbound(C.dropOversize, row, 1)
+  }
+
+  #writeSuper(address: bigint, iovecs: number, frames: number, bytes: number): void {
     this.#counters[C.syscalls]++
-    if (this.#writev(this.fd, this.#joinedAddress, iovecs) >= 0) {
+    if (this.#writev(this.fd, address, iovecs) >= 0) {
       this.#counters[C.writtenFrames] += frames
       this.#counters[C.writtenBytes] += bytes
       this.#counters[C.superFramesWritten]++

@@ -52,6 +52,7 @@ function bench() {
     peerCounters,
     drops,
     toMain: {
+      peers: new PeerTable(memory, plan.peers, plan.peerRows),
       control: new Mailbox(memory, plan.control, plan.state),
       tellMain: () => {},
       peerCounters,

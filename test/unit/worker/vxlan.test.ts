@@ -4,7 +4,7 @@ import { encodeSockaddr } from '../../../src/linux/sockaddr.js'
 import { virtio_net_hdr } from '../../../src/linux/structs.js'
 import type { UdpSocket } from '../../../src/linux/udp.js'
 import { VXLAN_PORT } from '../../../src/wire/vxlan.js'
-import { framesOf, PLAIN_FLOW } from '../../support/frames.js'
+import { framesOf, PLAIN_FLOW, superFrameOf } from '../../support/frames.js'
 import { datagrams, WorkerPair } from '../../support/worker-pair.js'
 
 const VNI = 42
@@ -19,7 +19,7 @@ const frameOf = (payloadBytes: number, id = 1) =>
 
 /** A host of a VXLAN network, and a peer. What it sends goes to the peer's own port, not to that of VXLAN. */
 function world(t: Test, peers = 1) {
-  const pair = new WorkerPair(t, false, VNI)
+  const pair = new WorkerPair(t, false, false, VNI)
   const sockets = Array.from({ length: peers }, () => pair.openPeer())
   for (const [row, socket] of sockets.entries()) pair.join(row, socket)
   pair.step()
@@ -86,4 +86,42 @@ t.test('an address that is no peer stays a stranger', async (t) => {
   pair.sendFrom(peer, Buffer.concat([HEADER, frameOf(60)]))
   pair.step()
   t.equal(pair.count('dropForeign'), 1)
+})
+
+t.test('checksums are filled in only for a peer whose kernel may leave them out', async (t) => {
+  const { pair, peer } = world(t)
+  livesAt(pair, 0, peer)
+  const pieces = [{ payload: new Uint8Array(100).fill(7), flags: 0x10 }]
+  const right = Buffer.from(framesOf(PLAIN_FLOW, pieces)[0])
+  const leftOut = Buffer.from(superFrameOf(PLAIN_FLOW, pieces).bytes)
+  for (const lacks of [false, true]) {
+    pair.table.setLacksSums(0, lacks)
+    pair.sendFrom(peer, Buffer.concat([HEADER, leftOut]))
+    pair.step()
+    t.same(pair.received(), [lacks ? right : leftOut])
+  }
+})
+
+t.test('what nobody has cut is taken only from such a peer, if the device can cut it', async (t) => {
+  const { pair, peer } = world(t)
+  livesAt(pair, 0, peer)
+  const pieces = [{ payload: new Uint8Array(9_000).fill(7), flags: 0x10 }]
+  const uncut = Buffer.from(superFrameOf(PLAIN_FLOW, pieces).bytes)
+  const other = Buffer.from(framesOf(PLAIN_FLOW, pieces)[0])
+  pair.words.deviceMtuBytes = 1_450
+  let drops = 0
+  for (const [lacks, cuts, frame, arrives] of [
+    [false, true, uncut, false],
+    [true, true, other, false],
+    [true, false, uncut, false],
+    [true, true, uncut, true],
+  ] as const) {
+    pair.table.setLacksSums(0, lacks)
+    pair.offloads.set('device_tso', cuts)
+    pair.sendFrom(peer, Buffer.concat([HEADER, frame]))
+    pair.step()
+    t.same(pair.received(), arrives ? [uncut] : [])
+    if (!arrives) drops++
+    t.equal(pair.count('dropOversize'), drops)
+  }
 })
