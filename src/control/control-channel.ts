@@ -83,14 +83,21 @@ export class ControlChannel {
     return this.sendTo(row, this.#context.roster.at(row)?.datagramName, message, bytes)
   }
 
+  /** Sends a control frame with content to a peer. */
+  tell(row: number, type: ControlMessage['type'], content: Uint8Array): void {
+    this.send(row, { type, token: this.newToken(), sizeBytes: content.length, content })
+  }
+
   /** The same, to another place (memory/name.ts) than where the peer is. */
   sendTo(row: number, name: Uint8Array | undefined, message: ControlMessage, bytes?: number): number {
     const { mode, platform, privateSide } = this.#context
     const plain = writeControl(mode, message, bytes)
-    const frame = privateSide === undefined ? plain : privateSide.seal(row, plain)
+    const frame = privateSide === undefined ? plain : privateSide.sender.seal(row, plain)
     // A frame that cannot be sealed counts as lost on the way, and so does one for a peer that is nowhere.
     if (frame === undefined || name === undefined) return 0
-    return privateSide === undefined ? platform.socket.send(frame, name) : privateSide.send(frame, name)
+    return privateSide === undefined
+      ? platform.socket.send(frame, name)
+      : privateSide.sender.send(frame, name)
   }
 
   /**

@@ -18,7 +18,7 @@ export async function openDevice(
   await platform.workers.start({
     mode: settings.mode,
     relay: settings.relay,
-    keys: privateSide?.handshakeKeys,
+    keys: privateSide?.ownKey.handshakeKeys,
     warmUp: settings.warm_up === 'auto',
   })
   resources.defer(() => peerRows.close())

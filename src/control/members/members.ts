@@ -6,6 +6,7 @@ import { Rates } from '../../rates.js'
 import type { ControlMessage } from '../../wire/control.js'
 import { PUBLIC_KEY_BYTES } from '../../wire/wireguard.js'
 import type { Peer } from '../peer/peer.js'
+import { SaidOnce } from '../said-once.js'
 import { admit, heard, isOpen, type Member, tidied, without } from './book.js'
 import type { MembersContext } from './context.js'
 import { type InviteReport, Inviter } from './inviter.js'
@@ -27,12 +28,13 @@ export class Members {
   readonly #file: MembersFile
   readonly #inviter: Inviter
   readonly #joins: Rates
-  readonly #told = new Set<string>()
+  readonly #once: SaidOnce
 
   constructor(context: MembersContext) {
     this.#context = context
     const { platform, privateSide, tables, channel, log } = context
-    this.#file = new MembersFile(platform.state, () => privateSide.own?.publicKey)
+    this.#once = new SaidOnce(log)
+    this.#file = new MembersFile(platform.state, () => privateSide.ownKey.identity?.publicKey)
     if (this.#file.trouble !== undefined) log.error(this.#file.trouble)
     this.#inviter = new Inviter({ ...context, file: this.#file })
     this.#joins = new Rates(tables.peers.rows, JOINS_PER_SECOND, JOINS_BURST)
@@ -43,7 +45,7 @@ export class Members {
   peersBeside(settings: Settings): PeerSettings[] {
     const nowMs = this.#context.platform.clock.unixMs()
     const { peers, refused } = peersOf(this.#file.book, settings, (line) => isOpen(line, nowMs))
-    for (const sentence of refused) this.#say(sentence)
+    for (const sentence of refused) this.#once.say(sentence)
     return peers.slice(0, MAX_PEERS - settings.peers.length)
   }
 
@@ -97,7 +99,7 @@ export class Members {
     try {
       this.#file.change(next)
     } catch (error) {
-      this.#say((error as Error).message)
+      this.#once.say((error as Error).message)
       return
     }
     this.#follow().catch((error) => {
@@ -149,12 +151,7 @@ export class Members {
           ? { verdict, membership: this.#membershipOf(member) }
           : { verdict: verdict === 'member' ? 'refused' : verdict },
       )
-      channel.send(peer.row, {
-        type: 'joined',
-        token: channel.newToken(),
-        sizeBytes: content.length,
-        content,
-      })
+      channel.tell(peer.row, 'joined', content)
     } catch (error) {
       // The tunnel stops.
       if (!(error instanceof UserError)) faults.take('members', error, peer.name)
@@ -175,7 +172,7 @@ export class Members {
       try {
         this.#file.change(book)
       } catch (error) {
-        this.#say((error as Error).message)
+        this.#once.say((error as Error).message)
         return no('unable')
       }
       log.info({ name: member?.name, public_key: key }, `${member?.name} has joined, with the key ${key}`)
@@ -206,12 +203,5 @@ export class Members {
     const { follow, onPeers } = this.#context
     await follow()
     onPeers()
-  }
-
-  /** Logs a sentence once. */
-  #say(sentence: string): void {
-    if (this.#told.has(sentence)) return
-    this.#told.add(sentence)
-    this.#context.log.warn(sentence)
   }
 }

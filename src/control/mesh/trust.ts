@@ -1,4 +1,4 @@
-import type { Settings } from '../../config/schema.js'
+import type { PeerSettings, Settings } from '../../config/schema.js'
 import { formatKey } from '../../key-text.js'
 import type { Addresses } from '../addresses.js'
 import type { Platform } from '../platform.js'
@@ -56,12 +56,14 @@ export class Trust {
     const { addresses, platform, privateSide } = this.#options
     this.#follow(settings)
     const { public_key: ownKey } = privateSide.summary()
+    const own = privateSide.ownKey.identity
+    const judge = { own, isPossible: (peer: PeerSettings) => privateSide.isPossible(peer) }
     const belief = believe(told, {
       settings,
       ownKey: ownKey ?? undefined,
       ownMac: addresses.ownMac,
       pins: this.#pins,
-      isPossible: (peer) => this.#possible.isPossible(peer, privateSide),
+      isPossible: (peer) => this.#possible.isPossible(peer, judge),
       signing:
         settings.network_key === undefined
           ? undefined

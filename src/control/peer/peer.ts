@@ -151,7 +151,7 @@ export class Peer implements RosterPeer, LocatedPeer {
 
   /** Whether this host's public key is the less one: only one of two ends can say so, and both come to the same. */
   get isFirst(): boolean {
-    const own = this.#context.privateSide?.own?.publicKey
+    const own = this.#context.privateSide?.ownKey.identity?.publicKey
     const { public_key: key } = this.settings
     return own !== undefined && key !== undefined && own.compare(key) < 0
   }
