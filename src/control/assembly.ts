@@ -49,6 +49,12 @@ export async function startTunnel(options: Omit<TunnelOptions, 'platform'>): Pro
 /** How often this program looks whether the namespace of the device is still there. */
 const PLACE_MS = 1_000
 
+/**
+ * The kernel's own datapath has room for so many peers at the least. Each costs 56 bytes for each processor at once, also if
+ * it is never used, because the map is an array of each processor.
+ */
+const KERNEL_ROWS = 256
+
 /** So many of the last lines of what the verifier says are logged. */
 const VERIFIER_LINES = 20
 
@@ -97,6 +103,8 @@ export class LinuxPlatform implements Platform {
   readonly #log: Logger
   readonly #mode: DeviceMode
   readonly #resources: Resources
+  /** How many there were at the start. */
+  readonly #peers: number
   /** Loaded only if the settings want it, because each module takes time at the start. */
   #kernelPath: typeof LinuxKernelPath | undefined
 
@@ -108,6 +116,7 @@ export class LinuxPlatform implements Platform {
     this.#faults = faults
     this.#log = log
     this.#mode = settings.mode
+    this.#peers = settings.peers.length
     this.#resources = resources
     this.#netlink = new Netlink()
     resources.defer(() => this.#netlink.close())
@@ -189,7 +198,7 @@ export class LinuxPlatform implements Platform {
       netlink: this.#netlink,
       mode: this.#mode,
       device,
-      rows: this.plan.peerRows,
+      rows: Math.max(KERNEL_ROWS, this.#peers),
       prefixes: this.plan.routeLimit,
       socket: this.socket,
     }
