@@ -49,6 +49,12 @@ export async function startTunnel(options: Omit<TunnelOptions, 'platform'>): Pro
 /** How often this program looks whether the namespace of the device is still there. */
 const PLACE_MS = 1_000
 
+/**
+ * The kernel's own datapath has room for so many peers at the least. Each costs 56 bytes for each processor at once, also if
+ * it is never used, because the map is an array of each processor.
+ */
+const KERNEL_ROWS = 256
+
 /** So many of the last lines of what the verifier says are logged. */
 const VERIFIER_LINES = 20
 
@@ -95,6 +101,7 @@ export class LinuxPlatform implements Platform {
   readonly #journal: Journal
   readonly #faults: Faults
   readonly #log: Logger
+  /** Those of the start. */
   readonly #settings: Settings
   readonly #resources: Resources
   /** Loaded only if the settings want it, because each module takes time at the start. */
@@ -190,7 +197,7 @@ export class LinuxPlatform implements Platform {
       mode: this.#settings.mode,
       dsMask: outerDsMask(this.#settings.tos),
       device,
-      rows: this.plan.peerRows,
+      rows: Math.max(KERNEL_ROWS, this.#settings.peers.length),
       prefixes: this.plan.routeLimit,
       socket: this.socket,
     }

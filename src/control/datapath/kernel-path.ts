@@ -42,6 +42,8 @@ export interface MacFlags {
  * All methods may throw a KernelError.
  */
 export interface KernelPath {
+  /** There is room only for peers in rows below this one. */
+  readonly rows: number
   /** Why the device's frames must go through the workers now; undefined if nothing is in the way. */
   readonly hindrance: string | undefined
   /** @returns whether an IPsec policy of this host, as it is now, is for a way, or for its answers */

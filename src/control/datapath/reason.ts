@@ -18,6 +18,7 @@ export const WORKER_REASONS = {
   no_way: 'there is no way to the peer',
   underlay: 'the underlay is no Ethernet',
   peer: 'the peer has not said that it can',
+  rows: 'there were fewer peers at the start, and the kernel has room for no more',
   unproved: 'no probe has come through',
 } as const
 

@@ -105,6 +105,10 @@ export class LinuxKernelPath implements KernelPath {
     resources.defer(() => this.close())
   }
 
+  get rows(): number {
+    return this.#options.rows
+  }
+
   get hindrance(): string | undefined {
     const { netlink, device, socket } = this.#options
     if (socket.mark !== this.#mark) return 'mark'

@@ -311,7 +311,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     privateSide?.remove(this.row)
     tables.peers.clear(this.row)
     tables.relays.clear(this.row)
-    addresses.forget(this.row)
+    addresses.forgetLater(this.row)
     this.settings.preshared_key_file?.wipe()
   }
 
