@@ -9,7 +9,6 @@ import type { Device } from './device.js'
 import { type Health, Vitals } from './health.js'
 import { IcmpWatch } from './icmp-watch.js'
 import type { NetworkNames } from './members/context.js'
-import { OffloadWatch } from './offload.js'
 import { openDevice } from './open-device.js'
 import { makeParts, type Parts, type PartsOptions } from './parts.js'
 import { PeerRoutes } from './peer-routes.js'
@@ -17,10 +16,9 @@ import { Reloader, type ReloadReport } from './reload.js'
 import { Reporter } from './report.js'
 import { Resources } from './resources.js'
 import type { StatusReport } from './status.js'
-import { StrangerWatch } from './stranger-watch.js'
 import type { TunnelSummary } from './summary.js'
-import { TwinWatch } from './twin-watch.js'
 import { UnderlayDrops } from './underlay-drops.js'
+import { Watches } from './watches.js'
 import { WgSide } from './wg-side.js'
 
 const TICK_MS = 1_000
@@ -65,9 +63,7 @@ export class Tunnel {
   readonly #resources: Resources
   readonly #underlayDrops = new UnderlayDrops()
   readonly #icmp: IcmpWatch
-  readonly #offloadWatch: OffloadWatch
-  readonly #twinWatch: TwinWatch
-  readonly #strangerWatch: StrangerWatch
+  readonly #watches: Watches
   readonly #reloader: Reloader
   readonly #reporter: Reporter
   readonly #routes: PeerRoutes
@@ -87,9 +83,7 @@ export class Tunnel {
       counters: tables.counters.own,
       onTooBig: (sockaddr, mtuBytes) => peers.hint(sockaddr, mtuBytes),
     })
-    this.#offloadWatch = new OffloadWatch(tables.offloads, settings.offload === 'auto', log)
-    this.#twinWatch = new TwinWatch(parts.addresses, parts.roster, log)
-    this.#strangerWatch = new StrangerWatch(tables.stranger, parts.roster, log)
+    this.#watches = new Watches(options, parts)
     this.#reloader = new Reloader({
       settings,
       reread,
@@ -273,7 +267,7 @@ export class Tunnel {
     }
     platform.workers.onNews(look)
     look()
-    this.#offloadWatch.look()
+    this.#watches.lookAtOffloads()
   }
 
   #startTimers(): void {
@@ -297,19 +291,17 @@ export class Tunnel {
   }
 
   #tick(): void {
-    const { faults, platform } = this.#options
+    const { faults } = this.#options
     const { access, addresses, channel, device, listening, peers } = this.#parts
     faults.run('addresses', () => access.tick())
     faults.run('addresses', () => addresses.tick())
-    faults.run('addresses', () => this.#twinWatch.look())
-    faults.run('peer', () => this.#strangerWatch.look(platform.clock.nowMs()))
     // A worker announces the content of a queue only once, and that look may have failed.
     faults.run('worker', () => channel.wake())
     faults.run('routes', () => listening.look())
     device.followAfter(() => peers.tick())
     void this.#followRoutes(() => this.#routes.followFound())
     faults.run('underlay', () => this.#lookAtUnderlays())
-    faults.run('device', () => this.#offloadWatch.look())
+    this.#watches.look()
     this.#community.tick()
   }
 
