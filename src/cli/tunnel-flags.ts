@@ -12,6 +12,7 @@ export function tunnelOptions(): Option[] {
     new Option('--offload <mode>', descriptionOf('offload')).choices(OFFLOAD_MODES),
     new Option('--datapath <mode>', descriptionOf('datapath')).choices(DATAPATHS),
     new Option('--warm-up <mode>', descriptionOf('warm_up')).choices(WARM_UP_MODES),
+    new Option('--crypto-workers <auto|count>', descriptionOf('crypto_workers')),
     new Option('--table <auto|off|table>', descriptionOf('table')),
     new Option('--hosts <suffix>', descriptionOf('hosts')),
     new Option('--dns <servers>', `${descriptionOf('dns')}; with commas between them`),

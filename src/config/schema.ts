@@ -11,6 +11,7 @@ import { Secret } from './secret.js'
 import {
   DEFAULT_PORT,
   type Prefix,
+  parseCryptoWorkers,
   parseDeviceName,
   parseFwMark,
   parseGroup,
@@ -184,6 +185,10 @@ export const settingsSchema = z.strictObject({
     .describe(
       'auto: ready for fast frames within a second; off: saves a second of processor time at the start',
     ),
+  crypto_workers: text(
+    parseCryptoWorkers,
+    'private: threads that help to seal and to open; auto: none with fewer than four processors, 1 to 4 with more',
+  ).default('auto'),
   relay: flag()
     .default(false)
     .describe('mode tap: pass frames on between peers that cannot reach each other'),

@@ -323,6 +323,17 @@ export function parseRelayLimit(text: string): number {
   return mbits
 }
 
+/** Most crypto workers. */
+const MAX_CRYPTO_WORKERS = 16
+
+export function parseCryptoWorkers(text: string): number | 'auto' {
+  if (text === 'auto') return text
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : Number.NaN
+  if (!(count <= MAX_CRYPTO_WORKERS))
+    throw new RangeError(`"${text}" is no number of threads; write 0 to ${MAX_CRYPTO_WORKERS}, or auto`)
+  return count
+}
+
 export function parseMtu(text: string): number | 'safe' | 'auto' {
   if (text === 'safe' || text === 'auto') return text
   const bytes = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN

@@ -1,7 +1,8 @@
 import ipaddr from 'ipaddr.js'
 import type { PeerSettings, Settings } from '../config/schema.js'
 import { Fdb, type FdbCounts, type FdbEntry, type Pin } from '../memory/fdb.js'
-import { type Route, Routes } from '../memory/routes.js'
+import type { Route } from '../memory/prefixes.js'
+import { Routes } from '../memory/routes.js'
 import { DEVICE } from '../memory/target.js'
 import { formatMac, type MacAddress } from '../wire/ethernet.js'
 import type { Clock } from './clock.js'
@@ -153,8 +154,22 @@ function pin(mac: MacAddress, port: number): Pin {
   return { macHigh: (a << 8) | b, macLow: ((c << 24) | (d << 16) | (e << 8) | f) >>> 0, port }
 }
 
-/** @param tun whether a peer of which nothing is said gets all addresses */
-function routesOf({ row: index, settings }: PeerRow, tun: boolean): Route[] {
+/** All routes are set whenever one of them changes, and most are the same objects as before. */
+const known = new WeakMap<
+  PeerSettings,
+  { readonly row: number; readonly tun: boolean; readonly routes: readonly Route[] }
+>()
+
+/** @param tun whether a peer that has everything gets all addresses */
+function routesOf(peer: PeerRow, tun: boolean): readonly Route[] {
+  const before = known.get(peer.settings)
+  if (before?.row === peer.row && before.tun === tun) return before.routes
+  const routes = makeRoutes(peer, tun)
+  known.set(peer.settings, { row: peer.row, tun, routes })
+  return routes
+}
+
+function makeRoutes({ row: index, settings }: PeerRow, tun: boolean): Route[] {
   const { addresses, prefixes, everything } = settings
   if (tun && everything) {
     return [new Uint8Array(4), new Uint8Array(16)].map((address) => ({

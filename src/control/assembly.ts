@@ -1,8 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { type Commands, serveCommands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
+import { findCrypto } from '../crypto/find-crypto.js'
 import { UserError } from '../errors.js'
 import type { Store } from '../etcd/store.js'
 import { KINDS } from '../host/change.js'
@@ -19,6 +21,7 @@ import { type MemoryPlan, planMemory } from '../memory/plan.js'
 import { TIMES, type Times } from '../noise/peer.js'
 import { StateDirectory } from '../state/state-directory.js'
 import type { DeviceMode } from '../wire/mode.js'
+import { cryptoWorkersFor } from './crypto-workers.js'
 import { forbiddenBy } from './datapath/reason.js'
 import { deferred } from './deferred.js'
 import type { Device } from './device.js'
@@ -117,11 +120,20 @@ export class LinuxPlatform implements Platform {
     resources.defer(() => this.socket.close())
     this.network = new LinuxNetwork(this.#netlink, this.socket)
     resources.defer(() => this.network.close())
-    this.plan = planMemory(MAX_PEERS)
+    this.plan = planMemory(MAX_PEERS, this.#countCryptoWorkers(settings))
     this.memory = NativeMemory.allocate(this.plan.bytes)
     const { memory, plan, socket } = this
     this.workers = new Workers({ memory, plan, socket, faults })
     resources.defer(() => this.workers.close())
+  }
+
+  #countCryptoWorkers(settings: Settings): number {
+    const { crypto_workers: wanted } = settings
+    if (settings.private_key_file === undefined || wanted === 0) return 0
+    const { name, lentAead } = findCrypto()
+    if (wanted !== 'auto' && lentAead === undefined)
+      this.#log.warn(`no crypto workers, because ${name} keeps keys where other threads cannot use them`)
+    return cryptoWorkersFor(settings, availableParallelism(), lentAead !== undefined)
   }
 
   /** @throws UserError; nothing is left behind then */

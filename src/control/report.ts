@@ -102,6 +102,7 @@ export class Reporter {
         mss_clamped: all.mssClamped,
       },
       workers: { tap: workerStatus(sumCounters(tap)), udp: workerStatus(sumCounters(udp)) },
+      crypto_workers: platform.plan.cryptoWorkers.length,
       rings: { outbound: ring(tables.rings.outbound, tap), inbound: ring(tables.rings.inbound, udp) },
       faults: faults.status(),
     }

@@ -116,6 +116,8 @@ export interface WorkerStatus {
   readonly doorbells: number
   /** How often its ring was full, so that it did not read its fd for a while. */
   readonly ring_full: number
+  /** Messages that crypto workers may have helped to seal or to open. */
+  readonly spread_messages: number
 }
 
 export interface RingStatus {
@@ -251,6 +253,8 @@ export interface StatusReport {
     readonly mss_clamped: number
   }
   readonly workers: { readonly tap: WorkerStatus; readonly udp: WorkerStatus }
+  /** Threads that help to seal and to open. */
+  readonly crypto_workers: number
   readonly rings: { readonly outbound: RingStatus; readonly inbound: RingStatus }
   /** Errors of this program itself that did not stop it. */
   readonly faults: FaultStatus
@@ -270,6 +274,7 @@ export function workerStatus(counts: Counts): WorkerStatus {
     wake_ups: counts.wakeUps,
     doorbells: counts.doorbells,
     ring_full: counts.ringFull,
+    spread_messages: counts.spreadMessages,
   }
 }
 

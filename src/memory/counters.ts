@@ -20,6 +20,7 @@ export const COUNTERS = [
   'doorbells',
   'ringFull',
   'ringHighWaterBytes',
+  'spreadMessages',
   'icmpUnreachable',
   'icmpTooBig',
   'icmpOther',

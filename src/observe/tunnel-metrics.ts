@@ -100,7 +100,7 @@ function trafficFamilies({
   ]
 }
 
-function workerFamilies({ workers, rings }: StatusReport, health: Health): Family[] {
+function workerFamilies({ workers, crypto_workers, rings }: StatusReport, health: Health): Family[] {
   const eachWorker = (read: (worker: WorkerStatus) => number): Reading[] =>
     WORKERS.map((name) => [read(workers[name]), name])
   const eachRing = (read: (ring: RingStatus) => number): Reading[] =>
@@ -131,6 +131,13 @@ function workerFamilies({ workers, rings }: StatusReport, health: Health): Famil
       'worker',
       eachWorker((it) => it.ring_full),
     ),
+    counter(
+      'worker_spread_messages',
+      'Messages that crypto workers may have helped to seal or to open.',
+      'worker',
+      eachWorker((it) => it.spread_messages),
+    ),
+    gauge('crypto_workers', 'Threads that help to seal and to open.', '', [[crypto_workers]]),
     gauge(
       'ring_size_bytes',
       'The size of a ring.',

@@ -11,6 +11,14 @@ export interface WorkerTask extends LoopTask {
   readonly warmUp: boolean
 }
 
+/** What one crypto worker needs. */
+export interface CryptoTask {
+  readonly memory: WebAssembly.Memory
+  readonly plan: MemoryPlan
+  /** Its number, from 0. */
+  readonly number: number
+}
+
 /** What one worker's loop is made of. */
 export interface LoopTask {
   readonly role: WorkerRole
@@ -23,6 +31,8 @@ export interface LoopTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
+  /** Whether others help to seal and to open. */
+  readonly spread: boolean
   /** Undefined if the tunnel is not private. */
   readonly keys?: HandshakeKeys | undefined
 }

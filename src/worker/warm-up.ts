@@ -142,7 +142,7 @@ class SmallTunnel {
     this.#near = near
     this.#bell = Doorbell.open()
     const part = (role: WorkerRole, udpFd: number, fdb: number) => {
-      const { mode, relay, keys } = task
+      const { mode, relay, keys, spread } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
       return assemble({
         role,
@@ -150,6 +150,7 @@ class SmallTunnel {
         mode,
         relay,
         keys,
+        spread,
         tapFd: device,
         udpFd,
         ...bells,

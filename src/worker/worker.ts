@@ -64,6 +64,8 @@ export default function work(task: WorkerTask): void {
   }
 }
 
+export { help } from './crypto/crypto-worker.js'
+
 /** One function for all callers, so that V8 can optimise the call. */
 const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
 
@@ -102,7 +104,18 @@ export function assemble(
   const control = new Mailbox(memory, plan.control, state + StateWord.controlTold * 4)
   const privateParts =
     task.keys &&
-    new PrivateParts({ task, keys: task.keys, scratch, peers, limits, encap, bytes, control, tellMain })
+    new PrivateParts({
+      task,
+      keys: task.keys,
+      scratch,
+      peers,
+      limits,
+      encap,
+      bytes,
+      control,
+      counters,
+      tellMain,
+    })
   const sending = {
     ...calls,
     fd: udpFd,

@@ -66,7 +66,8 @@ export class WorkerPair {
   readonly #name: number
   #keypairRow = 0
 
-  constructor(t: Test, isPrivate: boolean) {
+  /** @param spread whether messages are sealed and opened in batches, as with crypto workers */
+  constructor(t: Test, isPrivate: boolean, spread = false) {
     const plan = planMemory(2)
     const memory = NativeMemory.allocate(plan.bytes + SOCKADDR_BYTES)
     const fds = new Int32Array(2)
@@ -110,6 +111,7 @@ export class WorkerPair {
       plan,
       mode: 'tap' as const,
       relay: false,
+      spread,
       tapFd,
       udpFd: socket.fd,
       tapBellFd: bells.tap.fd,

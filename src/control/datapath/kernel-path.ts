@@ -1,4 +1,4 @@
-import type { Route } from '../../memory/routes.js'
+import type { Route } from '../../memory/prefixes.js'
 
 /** A peer's place, as the kernel's own datapath must know it. */
 export interface KernelWay {

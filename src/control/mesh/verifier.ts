@@ -37,7 +37,7 @@ export class Verifier {
   /** @returns undefined if it is not known, and `by` has told too many others a moment ago */
   isSigned(record: SignedRecord, by: string): boolean | undefined {
     if (this.#key === undefined) return false
-    const text = Buffer.from(record.bytes).toString('latin1')
+    const text = textOf(record)
     const before = this.#used.get(text) ?? this.#known.get(text)
     if (before === undefined && !this.#budgetOf(by).allows(0, this.#nowMs())) return undefined
     const isSigned = before ?? isSignedBy(record, this.#key)
@@ -56,4 +56,16 @@ export class Verifier {
     this.#budgets.set(by, budget)
     return budget
   }
+}
+
+/** All records are asked for whenever one of them changes. */
+const texts = new WeakMap<SignedRecord, string>()
+
+/** The bytes of a record, as text. */
+function textOf(record: SignedRecord): string {
+  const known = texts.get(record)
+  if (known !== undefined) return known
+  const text = Buffer.from(record.bytes).toString('latin1')
+  texts.set(record, text)
+  return text
 }

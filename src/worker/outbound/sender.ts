@@ -248,6 +248,7 @@ export class Sender {
   /** Sends the rest of the batch. False if the send buffer is full and worth waiting for. */
   flush(): boolean {
     if (this.#batch.count === 0) return true
+    this.#sealer?.finish()
     if (!this.#delivery.send(this.#fragmented)) return false
     this.#sealer?.clear()
     return true

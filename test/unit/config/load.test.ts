@@ -291,6 +291,7 @@ t.test('defaults', async (t) => {
     dns: [],
     relay: false,
     introduce: false,
+    crypto_workers: 'auto',
     relay_limit: 100,
     port_mapping: false,
     accept_any: false,
@@ -373,6 +374,7 @@ t.test('a file may say everything', async (t) => {
     metrics: { address: '::1', port: 9149 },
     relay: false,
     introduce: false,
+    crypto_workers: 'auto',
     relay_limit: 100,
     port_mapping: false,
     accept_any: true,
@@ -422,6 +424,7 @@ t.test('a flag wins over the file, one that was not given does not', async (t) =
     log_level: 'warn',
     relay: false,
     introduce: false,
+    crypto_workers: 'auto',
     relay_limit: 100,
     port_mapping: false,
     accept_any: true,
@@ -508,7 +511,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
+  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, crypto_workers, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
@@ -642,6 +645,14 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   [
     ['local: [10.9.0.1]', 'remote: b', 'relay_limit: fast'],
     ':3: relay_limit: "fast" is not a limit; write Mbit/s from 0 to 1000000',
+  ],
+  [
+    ['local: [10.9.0.1]', 'remote: b', 'crypto_workers: 17'],
+    ':3: crypto_workers: "17" is no number of threads; write 0 to 16, or auto',
+  ],
+  [
+    ['local: [10.9.0.1]', 'remote: b', 'crypto_workers: 2'],
+    ':3: crypto_workers: is for private tunnels, because others seal nothing; leave it out',
   ],
   [
     ['local: [10.9.0.1]', 'remote: b', 'introducer: maybe'],
