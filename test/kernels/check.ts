@@ -1,6 +1,7 @@
 /** What the checks in a guest have in common: they print what they find, one JSON object on each line. */
 import { release } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { stripVTControlCharacters } from 'node:util'
 
 /** A check that takes longer has failed, and the next one begins. */
 const LIMIT_MS = 600_000
@@ -35,7 +36,7 @@ export async function run(checks: Readonly<Record<string, Check>>): Promise<neve
       (it) => (it instanceof Absent ? { outcome: 'absent', seen: it.why } : { outcome: 'passed', seen: it }),
       (error: Error) => {
         process.stderr.write(`${title}: ${error.stack}\n`)
-        return { outcome: 'failed', seen: error.message.slice(0, 400) }
+        return { outcome: 'failed', seen: stripVTControlCharacters(error.message).slice(0, 400) }
       },
     )
     print({ title, ...finding, seconds: (performance.now() - startedMs) / 1_000 })

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { Host } from '../../src/lab/host.js'
 import { ok } from '../support/hosts/lab.js'
 import type { KeyFolder, KeyPair } from '../support/hosts/wireguard-go.js'
@@ -29,6 +30,19 @@ export async function wgPeer(host: Host, device: string, key?: string): Promise<
     sent: Number(sent),
     keepalive,
   }
+}
+
+/** Handshakes and keepalives, which the kernel counts, and this program does not. */
+const OTHER_BYTES = 4_096
+
+/** Whether both ends have counted the same. Returns how much it was, in words. */
+export function agree(here: WgPeer, there: WgPeer): string {
+  for (const [name, ours, theirs] of [
+    ['sent', here.sent, there.received],
+    ['received', here.received, there.sent],
+  ] as const)
+    assert.ok(ours <= theirs && theirs - ours < OTHER_BYTES, `${name}: ${ours} bytes here, ${theirs} there`)
+  return `sent ${here.sent} bytes here, and ${there.received} came there; ${here.received} of ${there.sent} the other way`
 }
 
 /** A device of the kernel's own WireGuard in a host. */

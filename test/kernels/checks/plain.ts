@@ -7,7 +7,7 @@ import { type Check, run } from '../check.js'
 import { echoSizes } from '../echoes.js'
 import { type Both, endWell, startBoth, tcpWhole } from '../tunnels.js'
 
-const BYTES = 1024 * 1024
+const BYTES = 256 * 1024
 
 function checksOf(mode: 'tap' | 'tun', isPrivate: boolean): Record<string, Check> {
   const what = `${isPrivate ? 'private' : 'plain'} ${mode}`

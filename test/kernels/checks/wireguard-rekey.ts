@@ -50,7 +50,7 @@ async function handshakesDuring<T>(wg: KernelWg, work: Promise<T>): Promise<{ co
 let wg: KernelWg
 
 await run({
-  'keys of 3 s, during a transfer': async () => {
+  'keys of 2 s, during a transfer': async () => {
     wg = await KernelWg.start(
       pair.b,
       '10.9.0.2/24',
@@ -60,13 +60,13 @@ await run({
       'allowed-ips',
       '10.9.0.1/32',
     )
-    const times = JSON.stringify({ rekeyAfterMs: 3_000, rekeyTimeoutMs: 1_000 })
+    const times = JSON.stringify({ rekeyAfterMs: 2_000, rekeyTimeoutMs: 1_000 })
     const command = [process.execPath, SHORT_TIMES, times] as const
     const args = [file(`${pair.underlay.b}:${WG_PORT}`)]
     const tunnel = new RunningTunnel(pair.a, args, [], { command: [...command] })
     await tunnel.said(/ is up: /, WITHIN_MS)
     await untilPing(pair.a, '10.9.0.2', WITHIN_MS)
-    const { count, result } = await handshakesDuring(wg, tcpWhole(pair, 8 * 1024 * 1024))
+    const { count, result } = await handshakesDuring(wg, tcpWhole(pair, 4 * 1024 * 1024))
     assert.ok(count >= 2, `${count} new keys`)
     const { code } = await tunnel.stop()
     assert.equal(code, 0)

@@ -14,10 +14,10 @@ import {
 } from '../../support/hosts/lab.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
 import { run } from '../check.js'
-import { KernelWg, WG_PORT, type WgFilePeer, wgFile, wgPeer } from '../kernel-wg.js'
+import { agree, KernelWg, WG_PORT, type WgFilePeer, wgFile, wgPeer } from '../kernel-wg.js'
 import { endWell, tcpWhole } from '../tunnels.js'
 
-const BYTES = 1024 * 1024
+const BYTES = 512 * 1024
 
 const WITHIN_MS = 300_000
 
@@ -62,14 +62,14 @@ await run({
     await sleep(2_000)
     const [here, there, status] = [await wgPeer(pair.a, 'tun0'), await wg.peer(), await tunnel.status('tun0')]
     const [peer] = status.peers
-    assert.deepEqual([here.received, here.sent], [there.sent, there.received], 'bytes')
+    const bytes = agree(here, there)
     assert.ok(Math.abs(here.handshakeS - there.handshakeS) <= 5, `${here.handshakeS}, ${there.handshakeS}`)
     const agoS = Date.now() / 1_000 - there.handshakeS
     assert.ok(Math.abs((peer.privacy?.handshake_s ?? 1e9) - agoS) <= 5, 'the age of the handshake')
     assert.equal(peer.endpoint, endpoint)
     assert.equal(there.endpoint, `${pair.underlay.a}:5149`)
     assert.equal(peer.privacy?.preshared_key, true)
-    return `${there.received} bytes received there and sent here, ${there.sent} the other way`
+    return bytes
   },
   'the other end moves': async () => {
     await ok(pair.b, 'ip', 'addr', 'del', `${pair.underlay.b}/24`, 'dev', 'eth0')
@@ -110,8 +110,9 @@ await run({
     const before = await wg.peer()
     await until('keepalives come', async () => (await wg.peer()).received >= before.received + 3 * 32)
     await wg.set('peer', own.publicKey, 'persistent-keepalive', '1')
-    const heard = await wgPeer(pair.a, 'tun0')
-    await until('and theirs', async () => (await wgPeer(pair.a, 'tun0')).received >= heard.received + 3 * 32)
+    await sleep(6_000)
+    const { heard_s } = (await tunnel.status('tun0')).peers[0]
+    assert.ok(heard_s !== null && heard_s < 4, `the other end was heard ${heard_s} s ago`)
     await endWell(tunnel)
     return 'the file here has no endpoint; keepalives of both ends arrive'
   },
