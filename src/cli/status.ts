@@ -60,6 +60,7 @@ export function render(report: StatusReport, before?: StatusReport): string {
     ...carrierLines(report),
     ...listenLines(report),
     ...mappingLines(report),
+    ...discoveryLines(report),
     ...routeLines(report),
     privacyLine(report),
     ...pathLines(report),
@@ -99,6 +100,22 @@ function mappingLines({ port_mapping: mapping }: StatusReport): string[] {
   if (external === null)
     return [`${stdoutColors.dim('no port mapping yet:')} ${trouble ?? `${gateway} is asked`}`]
   return [`${stdoutColors.dim('port mapping')} ${external} ${stdoutColors.dim(`by ${gateway} (${by})`)}`]
+}
+
+/** Where others are found, if that is in the settings, and what of it was refused. */
+function discoveryLines({ discovery }: StatusReport): string[] {
+  if (discovery == null) return []
+  const { dim, green, red, yellow } = stdoutColors
+  const { source, state, since_s, trouble, endpoint, members, refused } = discovery
+  const states = {
+    starting: yellow(`is asked at ${endpoint}`),
+    connected: `${green('in touch')} at ${endpoint} ${dim(`for ${duration(since_s)}`)}`,
+    away: `${red(`away for ${duration(since_s)}`)} ${trouble ?? ''}`.trimEnd(),
+  }
+  const reasons = Object.entries(refused).filter(([, count]) => count > 0)
+  const bad = reasons.map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`)
+  const wrong = bad.length === 0 ? '' : `  ${yellow(`refused: ${bad.join(', ')}`)}`
+  return [`${dim(source)} ${states[state]}  ${members.known} members${wrong}`]
 }
 
 /** The peer, if there is only one; otherwise how many peers are in each state. */

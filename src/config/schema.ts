@@ -8,6 +8,7 @@ import { parsed } from './parsed.js'
 import { parseRecordSetting } from './record-text.js'
 import { parseTable } from './route-tables.js'
 import { Secret } from './secret.js'
+import { parsePeerEndpoint } from './service-name.js'
 import {
   DEFAULT_PORT,
   type Prefix,
@@ -29,7 +30,6 @@ import {
   parsePrefix,
   parsePublicKey,
   parseRelayLimit,
-  parseRemote,
   parseVni,
   type Remote,
 } from './values.js'
@@ -110,7 +110,7 @@ const peerSchema = z.preprocess(
   z.strictObject(
     {
       name: text(parsePeerName, 'what status and the log call it (default: its endpoint)').optional(),
-      endpoint: text(parseRemote, 'its name or address, and port').optional(),
+      endpoint: text(parsePeerEndpoint, 'its name or address, and port').optional(),
       addresses: list(text(parsePeerAddress, ''), '10.9.0.3')
         .default([])
         .describe('its overlay addresses; ARP and neighbour requests for them go only to this peer'),
@@ -145,7 +145,7 @@ export const settingsSchema = z.strictObject({
     .array(text(parseLocalAddress, ''), { error: 'write a list, such as [10.9.0.1/24]' })
     .default([])
     .describe('overlay addresses of this host, with prefix; mode tap needs none'),
-  remote: text(parseRemote, 'the other host: name or address, and port').optional(),
+  remote: text(parsePeerEndpoint, 'the other host: name or address, and port').optional(),
   peers: list(peerSchema, 'host-b, host-c')
     .min(1, 'give at least one peer, such as [host-b]')
     .max(MAX_PEERS, `give at most ${MAX_PEERS} peers`)

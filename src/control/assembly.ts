@@ -153,7 +153,11 @@ export class LinuxPlatform implements Platform {
         platform.#kernelPath = (await import('./kernel/kernel-path.js')).LinuxKernelPath
       const { discovery } = options.settings
       if (discovery !== undefined)
-        platform.store = (await import('./kernel/etcd.js')).openStore(discovery, randomInt(0xffff))
+        platform.store = (await import('./kernel/etcd.js')).openStore(
+          discovery,
+          randomInt(0xffff),
+          () => platform.socket.mark,
+        )
       return platform
     } catch (error) {
       await resources.close()

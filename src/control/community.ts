@@ -1,5 +1,6 @@
 import type { PeerSettings, Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
+import type { SourceStatus } from './discovery/source.js'
 import type { NetworkNames } from './members/context.js'
 import type { InviteReport } from './members/inviter.js'
 import { Members } from './members/members.js'
@@ -72,6 +73,10 @@ export class Community {
   /** Null if no router is asked for a mapping. */
   get portMapping(): PortMappingStatus | null {
     return this.#mesh?.portMapping ?? null
+  }
+
+  get discovery(): SourceStatus | null {
+    return this.#mesh?.discovery ?? null
   }
 
   report(): readonly MemberReport[] {

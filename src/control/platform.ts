@@ -147,6 +147,20 @@ export interface Resolver {
    * @throws the resolver's error, with its `code`
    */
   lookup(name: string, ipv4Only: boolean): Promise<readonly string[]>
+  /**
+   * The SRV records of a service (RFC 2782), at least one.
+   * @throws an error with a `code`, as {@link lookup} does: EAI_AGAIN if no server answers
+   */
+  services(name: string): Promise<readonly ServiceRecord[]>
+}
+
+/** One host of a service. */
+export interface ServiceRecord {
+  readonly priority: number
+  readonly weight: number
+  readonly port: number
+  /** Empty if the service is decidedly not there. */
+  readonly host: string
 }
 
 /** The worker threads. */

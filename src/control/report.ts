@@ -31,6 +31,7 @@ export interface ReportContext {
   readonly underlayDrops: UnderlayDrops
   readonly faults: Faults
   readonly portMapping: () => StatusReport['port_mapping']
+  readonly discovery: () => StatusReport['discovery']
 }
 
 /** Makes the reports that `udptun-fast status` shows. */
@@ -82,6 +83,7 @@ export class Reporter {
       tables: this.#context.routes.tables,
       fwmark: platform.socket.mark === 0 ? null : platform.socket.mark,
       port_mapping: this.#context.portMapping(),
+      discovery: this.#context.discovery(),
       privacy: privateSide === undefined ? null : privateSide.summary(),
       offloads: { ...offloads, udp_segment: offloads.udp_segment && peers.some((peer) => peer.takes_runs) },
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },

@@ -4,6 +4,7 @@ import type { DeviceMode } from '../wire/mode.js'
 import type { FdbSummary } from './addresses.js'
 import type { WorkerReason } from './datapath/reason.js'
 import type { MtuRule } from './device-mtu.js'
+import type { SourceStatus } from './discovery/source.js'
 import type { FaultStatus } from './faults.js'
 import type { PortMappingStatus } from './mesh/mapping.js'
 import type { OffloadStatus } from './offload.js'
@@ -221,6 +222,8 @@ export interface StatusReport {
   readonly fwmark: number | null
   /** The mapping that a router is asked for; null if none is. */
   readonly port_mapping: PortMappingStatus | null
+  /** The peer source that the settings name, such as an etcd; null if there is none. */
+  readonly discovery: SourceStatus | null
   /** What a private tunnel is sealed with, and this host's public key; null if the tunnel is not private. */
   readonly privacy: { readonly crypto: string; readonly public_key: string | null } | null
   /** Which of the kernel's offloads are in use. */

@@ -106,6 +106,7 @@ export class Tunnel {
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
     const [routes, underlayDrops] = [this.#routes, this.#underlayDrops]
     const portMapping = () => this.#community.portMapping
+    const discovery = () => this.#community.discovery
     this.#reporter = new Reporter({
       ...parts,
       settings,
@@ -115,6 +116,7 @@ export class Tunnel {
       underlayDrops,
       faults,
       portMapping,
+      discovery,
     })
     this.#wgSide = new WgSide({
       tunnel: options,

@@ -39,6 +39,7 @@ export const AF_INET = 2
 export const AF_INET6 = 10
 export const AF_PACKET = 17
 export const AF_NETLINK = 16
+export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
 export const SOCK_RAW = 3
 export const SOCK_NONBLOCK = O_NONBLOCK

@@ -61,6 +61,31 @@ export function tunnelFamilies(report: StatusReport, health: Health, startS: num
       byKey(report.faults.log_lines_lost),
     ),
     ...fdbFamilies(report),
+    ...discoveryFamilies(report),
+  ]
+}
+
+/** The peer source, if there is one. */
+function discoveryFamilies({ discovery }: StatusReport): Family[] {
+  if (discovery === null) return []
+  const { source, state, since_s, requests, members, refused } = discovery
+  const of = (readings: readonly Reading[]): Reading[] =>
+    readings.map(([value, ...labels]) => [value, source, ...labels])
+  return [
+    gauge('discovery_up', 'Whether the source of peers answers.', 'source', [
+      [state === 'connected', source],
+    ]),
+    gauge('discovery_state_seconds', 'How long it has answered, or has been away.', 'source', [
+      [since_s, source],
+    ]),
+    gauge(
+      'discovery_members',
+      'Members that it knows, and those for whom something stands in it.',
+      'source state',
+      of(byKey(members)),
+    ),
+    counter('discovery_refused', 'Values in it that were refused.', 'source reason', of(byKey(refused))),
+    counter('discovery_requests', 'Requests to it.', 'source', [[requests, source]]),
   ]
 }
 

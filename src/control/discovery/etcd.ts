@@ -10,7 +10,7 @@ import { Alarm } from './alarm.js'
 import { Directory } from './directory.js'
 import { KeptMembers } from './kept-members.js'
 import { OwnValue } from './own-value.js'
-import type { OwnSaid, PeerSource, SourceEvents } from './source.js'
+import type { OwnSaid, PeerSource, SourceEvents, SourceStatus } from './source.js'
 
 /** A lease is kept alive so often in its time. */
 const TIMES_PER_LEASE = 3
@@ -64,8 +64,9 @@ export class EtcdSource implements PeerSource {
   #lease: string | undefined
   /** All up to here is known. */
   #revision = '0'
-  #isInTouch = false
-  #isAwaySaid = false
+  #state: SourceStatus['state'] = 'starting'
+  #sinceMs: number
+  #trouble: string | null = null
   #isClashSaid = false
 
   constructor(options: EtcdSourceOptions) {
@@ -74,6 +75,7 @@ export class EtcdSource implements PeerSource {
     this.#prefix = `${settings.prefix}/${settings.network}/`
     this.#ownName = settings.name
     this.#alarm = new Alarm(platform.clock)
+    this.#sinceMs = platform.clock.nowMs()
     this.#directory = new Directory({
       ...events,
       graceMs: settings.grace * 1_000,
@@ -99,6 +101,22 @@ export class EtcdSource implements PeerSource {
     this.#directory.judgePending(nowMs)
     if (this.#isInTouch) this.#directory.expire(nowMs)
     this.#kept.tick(nowMs)
+  }
+
+  status(nowMs: number): SourceStatus {
+    const { endpoint, requests } = this.#options.store
+    const { known, present, refused } = this.#directory
+    return {
+      source: 'etcd',
+      state: this.#state,
+      since_s: (nowMs - this.#sinceMs) / 1_000,
+      trouble: this.#trouble,
+      endpoint,
+      revision: this.#revision === '0' ? null : this.#revision,
+      requests,
+      members: { known, present },
+      refused: { ...refused },
+    }
   }
 
   judgeAnew(nowMs: number): void {
@@ -251,18 +269,28 @@ export class EtcdSource implements PeerSource {
     )
   }
 
+  get #isInTouch(): boolean {
+    return this.#state === 'connected'
+  }
+
   #inTouch(): void {
     const { log, store } = this.#options
     if (!this.#isInTouch)
       log.info(`etcd is in touch at ${store.endpoint}: ${this.#directory.present} other members`)
-    this.#isInTouch = true
-    this.#isAwaySaid = false
+    this.#become('connected', null)
   }
 
   #away(why: string): void {
-    this.#isInTouch = false
-    if (this.#isAwaySaid) return
-    this.#isAwaySaid = true
-    this.#options.log.warn(`etcd is away: ${why}; who is known stays a peer, and the next endpoint is tried`)
+    if (this.#state !== 'away')
+      this.#options.log.warn(
+        `etcd is away: ${why}; who is known stays a peer, and the next endpoint is tried`,
+      )
+    this.#become('away', why)
+  }
+
+  #become(state: SourceStatus['state'], trouble: string | null): void {
+    if (state !== this.#state) this.#sinceMs = this.#options.platform.clock.nowMs()
+    this.#state = state
+    this.#trouble = trouble
   }
 }

@@ -1,6 +1,6 @@
 import type { Claims, ToldMember } from '../../wire/introduction.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
-import type { Signatures } from './verdict.js'
+import type { RefusalReason, Signatures } from './verdict.js'
 
 /**
  * Where a host learns of others, beside its settings and its introducers (control/mesh). What it tells is judged by
@@ -11,10 +11,31 @@ export interface PeerSource {
   tell(own: OwnSaid): void
   /** Must be called often. */
   tick(nowMs: number): void
+  status(nowMs: number): SourceStatus
   /** This host has another network key now, or none. */
   judgeAnew(nowMs: number): void
   /** This host is no member any more. */
   close(): Promise<void>
+}
+
+/** What `udptun-fast status` shows of a source. */
+export interface SourceStatus {
+  readonly source: 'etcd'
+  /** `starting`: it has not answered yet, and nothing has failed. */
+  readonly state: 'starting' | 'connected' | 'away'
+  /** Seconds since it is so. */
+  readonly since_s: number
+  /** Why it is away: a part of a sentence; null if it is not. */
+  readonly trouble: string | null
+  /** Which one is asked, or is asked next. */
+  readonly endpoint: string
+  /** All changes up to this one are known: a 64-bit number as text; null if none is. */
+  readonly revision: string | null
+  readonly requests: number
+  /** `present`: something in the store stands for them; `known`: also those who stay for a while without that. */
+  readonly members: { readonly known: number; readonly present: number }
+  /** How many values were refused, by the reason. */
+  readonly refused: Readonly<Record<RefusalReason, number>>
 }
 
 /** What a host says of itself. */

@@ -5,6 +5,7 @@ import type { ControlMessage } from '../../wire/control.js'
 import type { Access } from '../access.js'
 import type { Addresses } from '../addresses.js'
 import type { ControlChannel } from '../control-channel.js'
+import type { SourceStatus } from '../discovery/source.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
 import type { PeerChanges, Peers } from '../peer/peers.js'
@@ -205,6 +206,11 @@ export class Mesh {
   /** Null if no router is asked for a mapping. */
   get portMapping(): PortMappingStatus | null {
     return this.#own.mapping.status
+  }
+
+  /** Null if the settings name no peer source. */
+  get discovery(): SourceStatus | null {
+    return this.#sources.status(this.#context.platform.clock.nowMs())
   }
 
   /** A reload may have brought another network key, or another record of this host. */

@@ -5,13 +5,19 @@ import { Rates } from '../../rates.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
 import type { Statement } from '../discovery/statement.js'
 import type { Signatures } from '../discovery/verdict.js'
-import { RECORDS_BURST, RECORDS_PER_SECOND } from './verifier.js'
+
+/**
+ * How many of each kind are looked at in a second, and in one burst: one takes a tenth of a millisecond. A burst is short,
+ * because all values of a store come at once. Of 4,096 members, the last one is looked at after 15 seconds.
+ */
+const PER_SECOND = 256
+const BURST = 256
 
 const SLOT = { record: 0, statement: 1 } as const
 
-/** What has been signed of what a peer source tells. Of each kind, as many are looked at as of one introducer. */
+/** What has been signed of what a peer source tells. */
 export class SourceSignatures implements Signatures {
-  readonly #rates = new Rates(2, RECORDS_PER_SECOND, RECORDS_BURST)
+  readonly #rates = new Rates(2, PER_SECOND, BURST)
   readonly #nowMs: () => number
   #text: string | undefined
   #key: KeyObject | undefined

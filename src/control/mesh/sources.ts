@@ -3,7 +3,7 @@ import { etcdSettings } from '../../config/discovery.js'
 import type { Settings } from '../../config/schema.js'
 import { formatKey } from '../../key-text.js'
 import type { Claims } from '../../wire/introduction.js'
-import type { OwnSaid, PeerSource } from '../discovery/source.js'
+import type { OwnSaid, PeerSource, SourceStatus } from '../discovery/source.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
 import type { Roster } from '../peer/roster.js'
@@ -54,6 +54,11 @@ export class Sources {
   /** Whether there is one. */
   get any(): boolean {
     return this.#loading !== undefined
+  }
+
+  /** Null if there is none, or if it is being loaded. */
+  status(nowMs: number): SourceStatus | null {
+    return this.#source?.status(nowMs) ?? null
   }
 
   get told(): Iterable<Told> {

@@ -87,6 +87,15 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
     ['m0', 'm1', 'm2'].map((it) => KEYS + it),
   )
 
+  t.match((await m0.status('tun0')).discovery, {
+    source: 'etcd',
+    state: 'connected',
+    trouble: null,
+    endpoint: etcd.url,
+    revision: /^\d+$/,
+    members: { known: 2, present: 2 },
+  })
+
   t.comment('somebody who can write there, but has no record')
   const forged = new SignedNetwork(randomBytes(32))
   const evil = keys.make('evil')
@@ -103,6 +112,7 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
   await etcd.ctl('put', `${KEYS}other`, value('evil', signed))
   await m0.said(/the key of "other" in the etcd store has the signed record of "evil"/)
   t.ok((await refused(m0)) >= 3)
+  t.match((await m0.status('tun0')).discovery?.refused, { forged: 1, malformed: 1, foreign: 1, old: 0 })
   t.equal((await peers(m0)).length, 2)
 
   t.comment('somebody who writes over the value of a member')
@@ -145,6 +155,7 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
   t.comment('etcd is away')
   await etcd.stop()
   await m0.said(/etcd is away: http/)
+  t.match((await m0.status('tun0')).discovery, { state: 'away', trouble: /192.0.2.4:2379/ })
   await m2.stop()
   m2 = await start(2)
   await untilPing(network.hosts[2], network.overlay(0))
@@ -301,3 +312,77 @@ t.test('a cluster of three: its nodes are killed, and come back', async (t) => {
   t.equal((await m0.status('tun0')).peers.length, 4)
   await Promise.all([m0, m1].map((it) => it.stop()))
 })
+
+t.test('a tunnel that carries the default route carries nothing for etcd', async (t) => {
+  using keys = new KeyFolder()
+  using network = new Network(2)
+  const [host, store] = network.hosts
+  await ok(store, 'ip', 'address', 'add', '203.0.113.9/32', 'dev', 'lo')
+  await ok(host, 'ip', 'route', 'add', 'default', 'via', network.underlay(1))
+  const lines = [
+    'mode: tun',
+    `local: [${network.overlay(0)}/24]`,
+    `private_key_file: ${keys.make('m0').file}`,
+    `discovery: {etcd: {endpoints: ["http://203.0.113.9:2379"], name: m0, ttl: 5}}`,
+    // There is no such host, so whatever goes into the tunnel is lost.
+    `peers: [{name: hub, endpoint: 192.0.2.77, public_key: "${keys.make('hub').publicKey}", prefixes: [0.0.0.0/0]}]`,
+  ]
+  const m0 = await startTunnel(host, '--config', keys.write('m0.yaml', lines.join('\n')))
+  t.match((await ok(host, 'ip', 'route', 'get', '203.0.113.9')).split('\n')[0], /dev tun0/)
+  await m0.said(/etcd is away: http:\/\/203.0.113.9:2379 cannot be reached \(connect: connection refused/)
+  await using etcd = await Etcd.start(store, '203.0.113.9')
+  await m0.said(/etcd is in touch at http:\/\/203.0.113.9:2379/)
+  await until('its key is there', async () => (await etcd.keys(KEYS)).includes(`${KEYS}m0`))
+  await m0.stop()
+})
+
+t.test(
+  'a host that cannot keep up with the watch has all of it in the end, also if it is compacted away',
+  async (t) => {
+    using keys = new KeyFolder()
+    using network = new Network(2)
+    const [host, store] = network.hosts
+    await using etcd = await Etcd.start(store, network.underlay(1))
+    const lines = [
+      'mode: tun',
+      `local: [${network.overlay(0)}/24]`,
+      `private_key_file: ${keys.make('m0').file}`,
+      `discovery: {etcd: {endpoints: ["${etcd.url}"], name: m0, ttl: 5}}`,
+    ]
+    const m0 = await startTunnel(host, '--config', keys.write('m0.yaml', lines.join('\n')))
+    await m0.said(/etcd is in touch/)
+    const discovery = async () => (await m0.status('tun0')).discovery
+    const put = (key: string, text: string) => `put ${KEYS}${key} ${text}`
+    const flood = Array.from({ length: 100 }, (_, at) => put(`x${at}`, 'x'.repeat(3_000)))
+    const transaction = keys.write('flood', `\n${flood.join('\n')}\n\n\n`)
+    const publicKey = keys.make('late').publicKey
+    const late = JSON.stringify({
+      version: 1,
+      public_key: publicKey,
+      networks: ['10.9.0.9/32'],
+      endpoints: [],
+    })
+    for (const isCompacted of [false, true]) {
+      // More than a socket takes, and nobody reads it.
+      m0.child.kill('SIGSTOP')
+      await ok(
+        store,
+        'sh',
+        '-c',
+        `for i in $(seq 30); do etcdctl --endpoints ${etcd.url} txn < ${transaction}; done`,
+      )
+      const name = isCompacted ? 'later' : 'late'
+      await etcd.ctl('put', `${KEYS}${name}`, late)
+      const { revision } = JSON.parse(await etcd.ctl('get', '-w', 'json', KEYS)).header
+      if (isCompacted) await etcd.ctl('compaction', String(revision))
+      m0.child.kill('SIGCONT')
+      const startedMs = performance.now()
+      await until('all is known', async () => Number((await discovery())?.revision) >= revision)
+      t.comment(`${name} is known ${Math.round(performance.now() - startedMs)} ms after it may go on`)
+    }
+    for (const { msg } of m0.log) if (/etcd is/.test(String(msg))) t.comment(String(msg))
+    t.match(await discovery(), { state: 'connected', members: { known: 2, present: 2 } })
+    t.notOk(m0.log.some(({ msg }) => /a fault in/.test(String(msg))))
+    await m0.stop()
+  },
+)

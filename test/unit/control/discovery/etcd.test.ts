@@ -176,6 +176,7 @@ function start(files = new Map<string, string>()) {
 
 t.test('it writes itself, reads all, watches, and keeps its lease alive', async (t) => {
   const { clock, store, source, take, faults } = start()
+  t.match(source.status(0), { state: 'starting', since_s: 0, revision: null, members: { known: 0 } })
   store.keys.set(`${PREFIX}a`, value())
   source.tell(own())
   await clock.pass(0)
@@ -247,11 +248,19 @@ t.test('nobody goes while etcd is away, and the grace time begins when it is bac
   t.ok(asked.length < 3_600, `${asked.length / 2} questions in an hour`)
   source.tick(clock.nowMs())
   t.same(take(), [], 'said once, and nobody is gone')
+  t.match(source.status(clock.nowMs()), {
+    state: 'away',
+    since_s: 3_601,
+    trouble: 'https://etcd cannot be reached',
+    revision: '3',
+    members: { known: 1, present: 0 },
+  })
   store.isAway = false
   store.isLeaseThere = false
   store.keys.clear()
   await clock.pass(5_000)
   t.ok(store.keys.has(`${PREFIX}me`))
+  t.match(source.status(clock.nowMs()), { state: 'connected', trouble: null })
   source.tick(clock.nowMs())
   t.same(take(), [])
   await clock.pass(60_000)
