@@ -2,6 +2,7 @@ import type { Commands } from '../command/server.js'
 import type { DeviceConfiguration } from '../command/wireguard/operation.js'
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
+import { vxlanOf } from '../config/vxlan.js'
 import { UserError } from '../errors.js'
 import type { FdbReport } from './addresses.js'
 import type { Device } from './device.js'
@@ -429,9 +430,11 @@ export class Tunnel {
       listen: listening.text,
       ...peers.announcement(),
     }
+    const vni = vxlanOf(settings)?.vni
+    const way = vni === undefined ? 'UDP' : `VXLAN (VNI ${vni}), by the workers`
     log.info(
       fields,
-      `${fields.device} is up: ${addresses.join(', ') || 'no address'}, MTU ${fields.mtu_bytes}, to ${peers.summary()} over UDP, listening on ${fields.listen}`,
+      `${fields.device} is up: ${addresses.join(', ') || 'no address'}, MTU ${fields.mtu_bytes}, to ${peers.summary()} over ${way}, listening on ${fields.listen}`,
     )
     listening.start()
     if (privateSide === undefined) log.warn(PLAIN)
