@@ -1,4 +1,5 @@
 import { formatEndpoint, formatPrefix } from '../config/values.js'
+import { vxlanOf } from '../config/vxlan.js'
 import type { Parts, PartsOptions } from './parts.js'
 
 /** This warning is logged once. */
@@ -23,9 +24,11 @@ export function announce(
     listen: listening.text,
     ...fieldsOf(parts),
   }
+  const vni = vxlanOf(settings)?.vni
+  const way = vni === undefined ? 'UDP' : `VXLAN (VNI ${vni}), by the workers`
   log.info(
     fields,
-    `${fields.device} is up: ${addresses.join(', ') || 'no address'}, MTU ${fields.mtu_bytes}, to ${textOf(roster)} over UDP, listening on ${fields.listen}`,
+    `${fields.device} is up: ${addresses.join(', ') || 'no address'}, MTU ${fields.mtu_bytes}, to ${textOf(roster)} over ${way}, listening on ${fields.listen}`,
   )
 }
 

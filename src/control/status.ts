@@ -204,6 +204,8 @@ export interface StatusReport {
   /** Whether somebody has set the device up. */
   readonly device_up: boolean
   readonly mode: DeviceMode
+  /** The number of the VXLAN network; null if the encapsulation is another. */
+  readonly vni: number | null
   readonly uptime_s: number
   readonly local: readonly string[]
   /** Where it listens or, while that is not there, where it is to listen. */

@@ -1,9 +1,10 @@
 /** VXLAN with devices of the kernel at the other end. */
 import t from 'tap'
 import type { Host } from '../../../src/lab/host.js'
-import { ok, pings, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { ok, PROGRAM, pings, run, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
+import { pathOf } from '../../support/hosts/path.js'
 import { transfer } from '../../support/hosts/transfer.js'
 
 const VXLAN = ['--encap', 'vxlan', '--vni', '42', '--datapath', 'auto'] as const
@@ -142,4 +143,38 @@ t.test('two tunnels speak VXLAN with each other, and send nothing else', async (
     all.some(({ bytes }) => bytes.readUInt16BE(50 + 12) === 0x88b5),
     'and none has a control frame',
   )
+})
+
+t.test('a narrow path is found by ICMP, and followed', async (t) => {
+  using path = pathOf(1500, 1400)
+  await device(path.b, { vni: 42, remote: path.underlay.a, local: path.underlay.b }, '10.9.0.2/24')
+  path.b.configure('vx42', [], { mtuBytes: 1350 })
+  const tunnel = await startTunnel(path.a, '10.9.0.1', path.underlay.b, ...VXLAN)
+  await untilPing(path.a, '10.9.0.2')
+  await until('the device fits the path', async () => (await tunnel.status()).mtu_bytes === 1350)
+  t.ok(await pings(path.a, '10.9.0.2', '-M', 'do', '-s', '1322'), 'the longest frame passes')
+  path.setMtu(1, 1300)
+  await until('it follows', async () => {
+    await pings(path.a, '10.9.0.2', '-s', '1300', '-W', '1')
+    return (await tunnel.status()).mtu_bytes === 1250
+  })
+})
+
+t.test('what makes no sense with VXLAN is refused', async (t) => {
+  using pair = twoHosts()
+  const start = (...flags: readonly string[]) =>
+    run(pair.a, process.execPath, [
+      PROGRAM,
+      'start',
+      '10.9.0.1',
+      pair.underlay.b,
+      ...VXLAN.slice(0, 4),
+      ...flags,
+    ])
+  const kernel = await start('--datapath', 'kernel')
+  t.match(kernel.stderr, /--datapath kernel does not go with --encap vxlan; leave one of them out/)
+  t.not(kernel.code, 0)
+  await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...VXLAN)
+  const asked = await run(pair.a, process.execPath, [PROGRAM, 'ping', pair.underlay.b, '-c', '1'])
+  t.match(asked.stderr, /no end of a VXLAN network answers these pings/)
 })
