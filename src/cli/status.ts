@@ -55,7 +55,7 @@ async function status(argument: string | undefined, flags: Flags): Promise<void>
 /** The report as text for a person. With an earlier report, also the rates between the two. */
 export function render(report: StatusReport, before?: StatusReport): string {
   const lines = [
-    `${stdoutColors.bold(report.device)} ${report.mode}${netnsText(report)}  ${report.local.join(', ') || 'no address'}  MTU ${report.mtu_bytes}${mtuBy(report)}  up ${duration(report.uptime_s)}`,
+    `${stdoutColors.bold(report.device)} ${report.mode}${vxlanText(report)}${netnsText(report)}  ${report.local.join(', ') || 'no address'}  MTU ${report.mtu_bytes}${mtuBy(report)}  up ${duration(report.uptime_s)}`,
     peersLine(report),
     ...carrierLines(report),
     ...listenLines(report),
@@ -74,6 +74,10 @@ export function render(report: StatusReport, before?: StatusReport): string {
     dropTable(report, before),
   ]
   return lines.join('\n')
+}
+
+function vxlanText({ vni }: StatusReport): string {
+  return vni === null ? '' : ` VXLAN ${vni}`
 }
 
 /** Where the device is, if not where the tunnel's sockets are. */

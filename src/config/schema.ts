@@ -30,6 +30,7 @@ import {
   parsePrefix,
   parsePublicKey,
   parseRelayLimit,
+  parseVni,
   type Remote,
 } from './values.js'
 
@@ -80,6 +81,10 @@ export const MODES = ['tap', 'tun'] as const
 export const OFFLOAD_MODES = ['auto', 'off'] as const
 
 export const DATAPATHS = ['auto', 'kernel', 'workers'] as const
+
+export const ENCAPS = ['auto', 'vxlan'] as const
+
+export const TOS_MODES = ['off', 'inherit'] as const
 
 export const WARM_UP_MODES = ['auto', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
@@ -147,6 +152,10 @@ export const settingsSchema = z.strictObject({
     .describe('the other hosts, if there are several')
     .optional(),
   mode: choice(MODES).default('tap').describe('tap: Ethernet frames; tun: IP packets'),
+  encap: choice(ENCAPS)
+    .default('auto')
+    .describe('auto: the frame itself, or sealed with keys; vxlan: VXLAN (RFC 7348)'),
+  vni: text(parseVni, 'with encap vxlan: the number of the network').optional(),
   dev: text(parseDeviceName, 'name of the device (default: tap0 or tun0)').optional(),
   netns: text(
     parseNamespace,
@@ -174,6 +183,9 @@ export const settingsSchema = z.strictObject({
     .describe(
       'for hosts behind a bridge: in each TCP SYN that passes, lower the MSS to what the path carries',
     ),
+  tos: choice(TOS_MODES)
+    .default('off')
+    .describe("inherit: a datagram has its packet's DSCP; off: none; either way it has the packet's ECN"),
   offload: choice(OFFLOAD_MODES)
     .default('auto')
     .describe("auto: use the kernel's offloads as far as it has them; off: one frame at a time"),

@@ -47,6 +47,7 @@ export class Addresses {
   readonly #startedMs: number
   #ownMac: MacAddress | undefined
   #configured: readonly Route[] = []
+  readonly #toForget = new Set<number>()
 
   /** Must be called before the workers start. */
   constructor(platform: Pick<Platform, 'clock' | 'memory' | 'plan' | 'random'>, mode: Settings['mode']) {
@@ -71,6 +72,8 @@ export class Addresses {
    * @throws RangeError if there are more addresses than there is room for
    */
   configure(peers: readonly PeerRow[], heirs: readonly PeerRow[] = []): void {
+    if (this.#toForget.size > 0) this.#fdb.forgetAll(this.#toForget)
+    this.#toForget.clear()
     // First, so that there is no moment when neither may send.
     this.#heirs.set(heirs.flatMap((peer) => routesOf(peer, false)))
     const ownMac = this.#ownMac
@@ -115,6 +118,11 @@ export class Addresses {
   /** The peer is down or removed. Where its hosts are is no longer known. */
   forget(row: number): void {
     this.#fdb.forget(row)
+  }
+
+  /** The same for a peer that is removed, at the next {@link configure}: many may be removed together. */
+  forgetLater(row: number): void {
+    this.#toForget.add(row)
   }
 
   /** The row of a peer that has sent with the device's MAC address since the last call, and that address. */

@@ -18,9 +18,9 @@ import { ENOSYS, KernelError } from '../linux/errno.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink } from '../linux/netlink.js'
 import { type MemoryPlan, planMemory } from '../memory/plan.js'
-import { TIMES, type Times } from '../noise/peer.js'
+import { TIMES, type Times } from '../noise/times.js'
 import { StateDirectory } from '../state/state-directory.js'
-import type { DeviceMode } from '../wire/mode.js'
+import { outerDsMask } from '../wire/ecn.js'
 import { cryptoWorkersFor } from './crypto-workers.js'
 import { forbiddenBy } from './datapath/reason.js'
 import { deferred } from './deferred.js'
@@ -48,6 +48,12 @@ export async function startTunnel(options: Omit<TunnelOptions, 'platform'>): Pro
 
 /** How often this program looks whether the namespace of the device is still there. */
 const PLACE_MS = 1_000
+
+/**
+ * The kernel's own datapath has room for so many peers at the least. Each costs 56 bytes for each processor at once, also if
+ * it is never used, because the map is an array of each processor.
+ */
+const KERNEL_ROWS = 256
 
 /** So many of the last lines of what the verifier says are logged. */
 const VERIFIER_LINES = 20
@@ -95,7 +101,8 @@ export class LinuxPlatform implements Platform {
   readonly #journal: Journal
   readonly #faults: Faults
   readonly #log: Logger
-  readonly #mode: DeviceMode
+  /** Those of the start. */
+  readonly #settings: Settings
   readonly #resources: Resources
   /** Loaded only if the settings want it, because each module takes time at the start. */
   #kernelPath: typeof LinuxKernelPath | undefined
@@ -107,7 +114,7 @@ export class LinuxPlatform implements Platform {
   ) {
     this.#faults = faults
     this.#log = log
-    this.#mode = settings.mode
+    this.#settings = settings
     this.#resources = resources
     this.#netlink = new Netlink()
     resources.defer(() => this.#netlink.close())
@@ -191,9 +198,10 @@ export class LinuxPlatform implements Platform {
   openKernelPath(device: Device): LinuxKernelPath {
     const options = {
       netlink: this.#netlink,
-      mode: this.#mode,
+      mode: this.#settings.mode,
+      dsMask: outerDsMask(this.#settings.tos),
       device,
-      rows: this.plan.peerRows,
+      rows: Math.max(KERNEL_ROWS, this.#settings.peers.length),
       prefixes: this.plan.routeLimit,
       socket: this.socket,
     }

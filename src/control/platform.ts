@@ -8,8 +8,8 @@ import type { NamedHost } from '../host/hosts-block.js'
 import type { NativeMemory } from '../linux/memory.js'
 import type { Endpoint, SocketFamily } from '../linux/sockaddr.js'
 import type { MemoryPlan } from '../memory/plan.js'
-import type { Times } from '../noise/peer.js'
-import type { HandshakeKeys } from '../worker/task.js'
+import type { Times } from '../noise/times.js'
+import type { HandshakeKeys, VxlanTask } from '../worker/task.js'
 
 export type { HandshakeKeys }
 
@@ -182,8 +182,12 @@ export interface WorkerThreads {
 
 export interface WorkerOptions {
   readonly mode: Settings['mode']
+  /** As in `LoopTask` (worker/task.ts). */
+  readonly dsMask: number
   /** Whether frames are passed on between peers. */
   readonly relay: boolean
+  /** Undefined if the tunnel is not VXLAN. */
+  readonly vxlan?: VxlanTask | undefined
   /** Undefined if the tunnel is not private. */
   readonly keys: HandshakeKeys | undefined
   /** Whether the workers warm up. */

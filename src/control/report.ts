@@ -1,5 +1,6 @@
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
+import { vxlanOf } from '../config/vxlan.js'
 import type { Ring } from '../memory/ring.js'
 import { version } from '../package/version.js'
 import type { Addresses } from './addresses.js'
@@ -72,6 +73,7 @@ export class Reporter {
       netns: settings.netns ?? null,
       device_up: opened.link()?.up === true,
       mode: settings.mode,
+      vni: vxlanOf(settings)?.vni ?? null,
       uptime_s: (platform.clock.nowMs() - this.#startedMs) / 1000,
       local: settings.local.map(formatPrefix),
       listen: listening.text,

@@ -32,6 +32,11 @@ export const DROP_REASONS = {
   oversize: ['dropOversize', 'longer than any frame of this network'],
   not_ip: ['dropNotIp', 'not an IP packet'],
   checksum: ['dropChecksum', 'with a wrong checksum, from a peer whose kernel may have left it out'],
+  vni: ['dropVni', 'of another VXLAN network (VNI), or not VXLAN at all'],
+  congested: [
+    'dropCongested',
+    'marked by a router as congested, and its sender knows no ECN, so only a loss tells it (RFC 6040)',
+  ],
   device_down: ['dropDeviceDown', 'the device was down'],
   storm: ['dropStorm', 'more broadcasts than the limit allows'],
   not_allowed: ['dropNotAllowed', "from an address that is not the peer's"],
@@ -199,6 +204,8 @@ export interface StatusReport {
   /** Whether somebody has set the device up. */
   readonly device_up: boolean
   readonly mode: DeviceMode
+  /** The number of the VXLAN network; null if the encapsulation is another. */
+  readonly vni: number | null
   readonly uptime_s: number
   readonly local: readonly string[]
   /** Where it listens or, while that is not there, where it is to listen. */

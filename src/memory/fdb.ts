@@ -41,15 +41,17 @@ import { DEVICE, FLOOD } from './target.js'
 export const PORT_LIMIT = 1024
 
 /**
- * With more ports than this, not each can have so many at the same time. Then each has a share that nobody else can take,
- * and what a port has beyond its share comes from a pool of this many times {@link PORT_LIMIT}.
+ * With more peers than {@link FULL_PEERS}, not each can have so many at the same time: the table would be longer, and each
+ * look-up slower. Then each has a part of {@link SHARES} that nobody else can take. What a port has beyond that comes from
+ * a pool of {@link POOL} entries.
  */
-const FULL_PORTS = 256
-const POOL = FULL_PORTS * PORT_LIMIT
+const FULL_PEERS = 256
+const SHARES = 128 * 1024
+const POOL = 192 * 1024
 
-/** @param peers a power of two */
+/** How many entries each port can have whatever others have. @param peers a power of two */
 export function shareOf(peers: number): number {
-  return Math.min(PORT_LIMIT, POOL / peers)
+  return peers <= FULL_PEERS ? PORT_LIMIT : Math.ceil(SHARES / peers)
 }
 
 /** Seconds after which an address that is not seen any more is forgotten (IEEE 802.1D, table 7-5). */
@@ -308,8 +310,14 @@ export class Fdb {
    * anew.
    */
   forget(port: number): void {
-    if (this.countOf(port) > 0)
-      this.#removeWhere((entry, seen) => seen !== PINNED && this.#portOf(this.#i32[entry + PORT]) === port)
+    this.forgetAll([port])
+  }
+
+  /** The same for several ports, in one look at all entries. */
+  forgetAll(ports: Iterable<number>): void {
+    const some = new Set([...ports].filter((port) => this.countOf(port) > 0))
+    if (some.size > 0)
+      this.#removeWhere((entry, seen) => seen !== PINNED && some.has(this.#portOf(this.#i32[entry + PORT])))
     Atomics.add(this.#i32, this.#header + CHANGES, 1)
   }
 

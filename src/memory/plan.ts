@@ -81,7 +81,7 @@ export interface TunnelPlan {
   /** Whom relayed messages name: see relay-table.ts. */
   readonly relays: number
   /** The part that holds all keys: the keypairs, and the workers' own copies. */
-  readonly secrets: { readonly at: number; readonly bytes: number }
+  readonly secrets: Part
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
   /** What wakes the crypto workers: see crypto-bell.ts. */
@@ -92,6 +92,22 @@ export interface CryptoWorkerPlan {
   /** Where messages are opened: see ciphers.ts. */
   readonly slots: number
   readonly scratch: number
+}
+
+/** A part of the memory, in bytes. */
+export interface Part {
+  readonly at: number
+  readonly bytes: number
+}
+
+/** The parts of {@link TunnelPlan.secrets} that the first rows use. */
+export function secretsOfFirst(rows: number, plan: TunnelPlan): Part[] {
+  const keypairRows = Math.min(plan.keypairRows, rows * KEYPAIRS_PER_PEER)
+  const own = [plan.tap, plan.udp].flatMap((it) => [it.keys, it.relayKeys, it.hopKeys])
+  return [
+    { at: plan.keypairs, bytes: keypairTableBytes(keypairRows, plan.peerRows) },
+    ...own.map((at) => ({ at, bytes: 2 * keypairRows * KEY_BYTES })),
+  ]
 }
 
 export interface RingPlan {
@@ -149,7 +165,7 @@ export const StateWord = {
 } as const
 
 /** Bytes of each worker's scratch. */
-export const SCRATCH_BYTES = 896 * 1024
+export const SCRATCH_BYTES = 1088 * 1024
 
 /**
  * Room in the rings. The outbound ring is small, so that a super-frame is sent while it is still in the core's

@@ -21,6 +21,7 @@ export function tunnelFamilies(report: StatusReport, health: Health, startS: num
     gauge('info', 'The device of the tunnel, what it carries, and where it listens.', 'device mode listen', [
       [1, report.device, report.mode, report.listen],
     ]),
+    gauge('vxlan_vni', 'The number of the VXLAN network, if it is one.', '', [[report.vni]]),
     gauge('up', 'Whether the tunnel works: as /healthz says.', '', [[health.healthy]]),
     gauge('device_up', 'Whether the device is set up.', '', [[report.device_up]]),
     gauge('listen_up', 'Whether there is an address to listen on.', '', [[report.listen_trouble === null]]),

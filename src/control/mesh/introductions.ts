@@ -25,6 +25,11 @@ export class Introductions {
     return [...this.#members.values()]
   }
 
+  /** What it has told of the host with this public key, in base64; undefined if it does not introduce that. */
+  member(key: string): ToldMember | undefined {
+    return this.#members.get(key)
+  }
+
   /** The changes that have come, to be asked for those after them. */
   get position(): Position {
     return this.#position

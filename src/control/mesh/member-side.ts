@@ -78,10 +78,8 @@ export class MemberSide {
     return client
   }
 
-  #note(by: string, { members }: IntroducerClient, changed: readonly string[]): void {
-    if (changed.length === 0) return
-    const now = new Map(members.map((member) => [formatKey(member.publicKey), member]))
-    for (const key of changed) this.#tell(by, key, now.get(key))
+  #note(by: string, client: IntroducerClient, changed: readonly string[]): void {
+    for (const key of changed) this.#tell(by, key, client.member(key))
   }
 
   /** @param member undefined: it is not introduced any more */

@@ -104,7 +104,7 @@ export class PeerRows {
   async #release(rows: readonly number[]): Promise<void> {
     await this.#rounds.round()
     await this.#passed(this.#rings)
-    for (const row of rows) this.#fdb.forget(row)
+    this.#fdb.forgetAll(rows)
     await this.#rounds.round()
     await this.#passed(this.#queues)
     for (const row of rows) this.#forget(row)
