@@ -270,7 +270,7 @@ export class Peer {
   /** Starts and stops timers, by the traffic since the last call. */
   #observeTraffic(nowMs: number): void {
     // Without keys there is none. One more look takes what came before they were gone.
-    const hasKeys = (this.#current ?? this.#previous ?? this.#next) !== undefined
+    const hasKeys = this.#keys.any
     const isOver = !hasKeys && !this.#hadKeys
     this.#hadKeys = hasKeys
     if (isOver) return
