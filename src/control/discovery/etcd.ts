@@ -151,7 +151,10 @@ export class EtcdSource implements PeerSource {
       } catch (error) {
         if (signal.aborted) return
         if (error instanceof StoreError) this.#away(error.message)
-        else faults.take('introductions', error)
+        else {
+          faults.take('introductions', error)
+          this.#become('away', 'an error of this program itself')
+        }
         store.next()
         const share = 0.5 + platform.random(1)[0] / 512
         await pause(platform.clock, backoffMs * share, signal).catch(() => {})
