@@ -20,7 +20,7 @@ import { Netlink } from '../linux/netlink.js'
 import { type MemoryPlan, planMemory } from '../memory/plan.js'
 import { TIMES, type Times } from '../noise/peer.js'
 import { StateDirectory } from '../state/state-directory.js'
-import type { DeviceMode } from '../wire/mode.js'
+import { outerDsMask } from '../wire/ecn.js'
 import { cryptoWorkersFor } from './crypto-workers.js'
 import { forbiddenBy } from './datapath/reason.js'
 import { deferred } from './deferred.js'
@@ -101,10 +101,9 @@ export class LinuxPlatform implements Platform {
   readonly #journal: Journal
   readonly #faults: Faults
   readonly #log: Logger
-  readonly #mode: DeviceMode
+  /** Those of the start. */
+  readonly #settings: Settings
   readonly #resources: Resources
-  /** How many there were at the start. */
-  readonly #peers: number
   /** Loaded only if the settings want it, because each module takes time at the start. */
   #kernelPath: typeof LinuxKernelPath | undefined
 
@@ -115,8 +114,7 @@ export class LinuxPlatform implements Platform {
   ) {
     this.#faults = faults
     this.#log = log
-    this.#mode = settings.mode
-    this.#peers = settings.peers.length
+    this.#settings = settings
     this.#resources = resources
     this.#netlink = new Netlink()
     resources.defer(() => this.#netlink.close())
@@ -155,7 +153,11 @@ export class LinuxPlatform implements Platform {
         platform.#kernelPath = (await import('./kernel/kernel-path.js')).LinuxKernelPath
       const { discovery } = options.settings
       if (discovery !== undefined)
-        platform.store = (await import('./kernel/etcd.js')).openStore(discovery, randomInt(0xffff))
+        platform.store = (await import('./kernel/etcd.js')).openStore(
+          discovery,
+          randomInt(0xffff),
+          () => platform.socket.mark,
+        )
       return platform
     } catch (error) {
       await resources.close()
@@ -196,9 +198,10 @@ export class LinuxPlatform implements Platform {
   openKernelPath(device: Device): LinuxKernelPath {
     const options = {
       netlink: this.#netlink,
-      mode: this.#mode,
+      mode: this.#settings.mode,
+      dsMask: outerDsMask(this.#settings.tos),
       device,
-      rows: Math.max(KERNEL_ROWS, this.#peers),
+      rows: Math.max(KERNEL_ROWS, this.#settings.peers.length),
       prefixes: this.plan.routeLimit,
       socket: this.socket,
     }

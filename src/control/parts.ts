@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Settings } from '../config/schema.js'
+import { vxlanOf } from '../config/vxlan.js'
 import { type Encap, encapFor } from '../encap/encap.js'
 import { errnoName } from '../linux/errno.js'
 import type { NativeMemory } from '../linux/memory.js'
@@ -66,7 +67,7 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   const roster = new Roster<Peer>()
   const access = new Access(tables.access, log)
   const addresses = new Addresses(platform, settings.mode)
-  const encap = encapFor(settings.mode, settings.private_key_file !== undefined)
+  const encap = encapFor(settings.mode, settings.private_key_file !== undefined, vxlanOf(settings)?.vni)
   const mtuCeilingBytes = options.wgDevice?.mtuBytes
   const device = new TunnelDevice({
     settings,

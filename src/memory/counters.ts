@@ -35,6 +35,8 @@ export const COUNTERS = [
   'dropOversize',
   'dropNotIp',
   'dropChecksum',
+  'dropCongested',
+  'dropVni',
   'dropDeviceDown',
   'dropDeviceRefused',
   'dropMalformed',

@@ -165,7 +165,7 @@ export const StateWord = {
 } as const
 
 /** Bytes of each worker's scratch. */
-export const SCRATCH_BYTES = 896 * 1024
+export const SCRATCH_BYTES = 1088 * 1024
 
 /**
  * Room in the rings. The outbound ring is small, so that a super-frame is sent while it is still in the core's

@@ -24,6 +24,8 @@ export interface LoopTask {
   readonly role: WorkerRole
   readonly plan: TunnelPlan
   readonly mode: DeviceMode
+  /** Bits of the DS field (`wire/ecn.ts`) that a datagram's header takes from the packet in it. */
+  readonly dsMask: number
   /** Whether frames are passed on between peers. */
   readonly relay: boolean
   readonly tapFd: number
@@ -31,10 +33,18 @@ export interface LoopTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
+  /** Undefined if the tunnel is not VXLAN. */
+  readonly vxlan?: VxlanTask | undefined
   /** Whether others help to seal and to open. */
   readonly spread: boolean
   /** Undefined if the tunnel is not private. */
   readonly keys?: HandshakeKeys | undefined
+}
+
+/** VXLAN (`wire/vxlan.ts`): the network's number, and the one port of all ends. */
+export interface VxlanTask {
+  readonly vni: number
+  readonly port: number
 }
 
 /** Keys that anyone who knows this end's public key can compute. 32 bytes each. */

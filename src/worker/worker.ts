@@ -90,7 +90,7 @@ export function assemble(
   const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
   const drops = new Drops(counters, peerCounters)
   const offloads = new Offloads(memory, plan.offloads)
-  const encap = encapFor(task.mode, task.keys !== undefined)
+  const encap = encapFor(task.mode, task.keys !== undefined, task.vxlan?.vni)
   const { state } = plan
   const words = new StateWords(memory, state)
   const limits = new PathLimits(memory, plan.pathLimits)
@@ -120,6 +120,8 @@ export function assemble(
     ...calls,
     fd: udpFd,
     sockaddrBytes,
+    encap,
+    dsMask: task.dsMask,
     peers,
     peerCounters,
     drops,
@@ -127,13 +129,14 @@ export function assemble(
     pathPolicy,
   }
   const sealing = privateParts?.forDevice()
-  const udpSink = new UdpSink({ ...sending, sealing, encap, forwarding, words }, scratch, bytes, counters)
+  const udpSink = new UdpSink({ ...sending, sealing, forwarding, words }, scratch, bytes, counters)
   const relaying = { ...sending, sealing: privateParts?.forRelay() }
   const relay = task.relay ? new Relay(relaying, scratch, counters) : undefined
   const writing = {
     fd: tapFd,
     encap,
     offloads,
+    peers,
     peerCounters,
     drops,
     forwarding,
@@ -182,6 +185,7 @@ export function assemble(
     encap,
     sum: bytes.sum,
     words,
+    port: task.vxlan?.port,
     opener,
     tellMain: () => {
       if (control.mustTell()) tellMain()

@@ -86,7 +86,10 @@ export class SimPlatform implements Platform {
       load: (name) => files.get(name),
       save: (name, text) => void files.set(name, text),
     }
-    this.resolver = { lookup: (name, ipv4Only) => dns.lookup(name, ipv4Only) }
+    this.resolver = {
+      lookup: (name, ipv4Only) => dns.lookup(name, ipv4Only),
+      services: (name) => dns.services(name),
+    }
   }
 
   random(bytes: number): Buffer {

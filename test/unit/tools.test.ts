@@ -19,7 +19,7 @@ const PAGES = readdirSync('docs')
 const NODES = new Set(['node', 'nodejs', 'npm', 'npx', 'tap', 'tsc'])
 
 /** Words in the sources that are programs' names somewhere, and mean something else there. */
-const OTHER_WORDS: ReadonlySet<string> = new Set(['write', 'make', 'bc', 'route', 'look'])
+const OTHER_WORDS: ReadonlySet<string> = new Set(['write', 'make', 'bc', 'route', 'look', 'init'])
 
 const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
@@ -107,7 +107,8 @@ t.test(
   { skip: !existsSync('/usr/bin/dpkg-query') && 'this is no Debian' },
   async (t) => {
     const script = readFileSync('test/install-tools.sh', 'utf8')
-    const listed = /^packages='([^']+)'$/m.exec(script)?.[1].split(' ') ?? []
+    const lists = [...script.matchAll(/^(?:packages|kernels)='([^']+)'$/gm)]
+    const listed = lists.flatMap(([, words]) => words.split(' '))
     t.ok(listed.length > 10)
     const covered = coveredPackages(listed)
     const path = [...new Set([...SYSTEM_PATH, ...(process.env.PATH ?? '').split(':')])].filter(

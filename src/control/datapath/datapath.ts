@@ -296,6 +296,12 @@ function numberOf(mac: Uint8Array): bigint {
 }
 
 function refusal(reason: WorkerReason): string {
-  const what = { private: 'a private tunnel', netns: '--netns', relay: '--relay', mss_clamp: '--mss-clamp' }
+  const what = {
+    private: 'a private tunnel',
+    netns: '--netns',
+    encap: '--encap vxlan',
+    relay: '--relay',
+    mss_clamp: '--mss-clamp',
+  }
   return `--datapath kernel does not go with ${what[reason as keyof typeof what]}; leave one of them out`
 }

@@ -18,9 +18,10 @@ export interface KernelCounts {
   readonly outBytes: number
   readonly inFrames: number
   readonly inBytes: number
-  /** Dropped: from an address that is not the peer's; for a host behind another peer. */
+  /** Dropped: from an address that is not the peer's; for a host behind another peer; marked as congested (RFC 6040). */
   readonly notAllowed: number
   readonly filtered: number
+  readonly congested: number
 }
 
 /** A MAC that was seen behind a peer, where the datapath does not have it; or the source of a probe. */

@@ -5,6 +5,7 @@ export const WORKER_REASONS = {
   setting: 'the settings say so',
   private: 'the tunnel is private',
   netns: 'the device is in another network namespace',
+  encap: 'the encapsulation is VXLAN',
   relay: 'frames are passed on between peers',
   mss_clamp: 'the MSS is lowered',
   kernel: 'this kernel cannot, or this process may not',
@@ -29,6 +30,7 @@ export function forbiddenBy(settings: Settings): WorkerReason | undefined {
   if (settings.private_key_file !== undefined) return 'private'
   // The programs redirect to an interface of the same namespace.
   if (settings.netns !== undefined) return 'netns'
+  if (settings.encap === 'vxlan') return 'encap'
   if (settings.relay) return 'relay'
   return settings.mss_clamp ? 'mss_clamp' : undefined
 }

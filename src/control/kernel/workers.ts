@@ -52,7 +52,7 @@ export class Workers implements WorkerThreads {
     this.#look = look
   }
 
-  async start({ mode, relay, keys, warmUp }: WorkerOptions): Promise<void> {
+  async start({ mode, dsMask, relay, vxlan, keys, warmUp }: WorkerOptions): Promise<void> {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
     const { memory, plan, socket, faults } = this.#context
     const threads = 2 + plan.cryptoWorkers.length
@@ -79,7 +79,9 @@ export class Workers implements WorkerThreads {
     const workers = (['tap', 'udp'] as const).map((role) => {
       const task = pool.run({
         mode,
+        dsMask,
         relay,
+        vxlan,
         keys,
         spread: plan.cryptoWorkers.length > 0,
         warmUp,

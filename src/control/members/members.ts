@@ -1,6 +1,6 @@
 import { MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
-import { readJoin, type Verdict, writeJoined } from '../../invitation/answer.js'
+import { type JoinKeys, readJoin, type Verdict, writeJoined } from '../../invitation/answer.js'
 import { formatKey } from '../../key-text.js'
 import { Rates } from '../../rates.js'
 import type { ControlMessage } from '../../wire/control.js'
@@ -130,19 +130,19 @@ export class Members {
     const { roster, tables, platform } = this.#context
     const peer = roster.at(row)
     const { own } = tables.counters
-    const publicKey = readJoin(content)
+    const keys = readJoin(content)
     const invited = peer?.settings.invited
     if (peer === undefined || (invited !== 'line' && invited !== 'spent')) own.count('dropJoinRefused')
-    else if (publicKey === undefined) own.count('dropControlMalformed')
+    else if (keys === undefined) own.count('dropControlMalformed')
     else if (!this.#joins.allows(row, platform.clock.nowMs())) own.count('dropControlFull')
-    else void this.#admit(peer, publicKey)
+    else void this.#admit(peer, keys)
   }
 
-  /** A newcomer tells its public key. It is answered when it is a member, so that its handshake is known then. */
-  async #admit(peer: Peer, publicKey: Uint8Array): Promise<void> {
+  /** A newcomer tells its public keys. It is answered when it is a member, so that its handshake is known then. */
+  async #admit(peer: Peer, keys: JoinKeys): Promise<void> {
     const { roster, channel, tables, faults } = this.#context
     try {
-      const { verdict, member, isNew } = this.#examine(peer, publicKey)
+      const { verdict, member, isNew } = this.#examine(peer, keys)
       if (isNew) await this.#follow()
       if (roster.at(peer.row) !== peer) return
       if (verdict !== 'member') tables.counters.own.count('dropJoinRefused')
@@ -158,13 +158,14 @@ export class Members {
     }
   }
 
-  #examine(peer: Peer, publicKey: Uint8Array) {
+  #examine(peer: Peer, { publicKey, signingKey }: JoinKeys) {
     const { platform, log } = this.#context
     const before = this.#file.book
     const lineKey = formatKey(peer.settings.public_key ?? new Uint8Array(PUBLIC_KEY_BYTES))
     const key = formatKey(publicKey)
     const psk = formatKey(platform.random(PUBLIC_KEY_BYTES))
-    const { verdict, book, member } = admit(before, lineKey, key, psk, platform.clock.unixMs())
+    const keys = { publicKey: key, signingKey: signingKey && formatKey(signingKey) }
+    const { verdict, book, member } = admit(before, lineKey, keys, psk, platform.clock.unixMs())
     const isNew = book !== before
     const no = (why: Verdict) => ({ verdict: why, member: undefined, isNew: false })
     if (isNew && !this.#isFree(publicKey, peer)) return no('refused')

@@ -5,6 +5,7 @@ import type { ControlMessage } from '../../wire/control.js'
 import type { Access } from '../access.js'
 import type { Addresses } from '../addresses.js'
 import type { ControlChannel } from '../control-channel.js'
+import type { SourceStatus } from '../discovery/source.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
 import type { PeerChanges, Peers } from '../peer/peers.js'
@@ -61,12 +62,13 @@ export class Mesh {
   /** Undefined if this host introduces nobody. */
   readonly #introducer: IntroducerSide | undefined
   readonly #member: MemberSide
+  /** Where the introducers and the peer source say that members may be. */
+  readonly #places: Places
   readonly #sources: Sources
   readonly #introduced: Introduced
   readonly #own: OwnSide
   readonly #seeker: Seeker
   readonly #relays: Relays
-  readonly #places = new Places((key) => [...this.#member.toldOf(key), ...this.#sources.toldOf(key)])
   readonly #checks: Checks
   readonly #trust: Trust
   readonly #given: GivenRecords
@@ -99,15 +101,12 @@ export class Mesh {
     this.#restore(settings)
     const introduced = new Introduced({ ...context, trust: this.#trust, once })
     this.#introduced = introduced
-    const changed = (key: string) => {
-      introduced.changed(key)
-      this.#places.changed(key)
-    }
-    const member = new MemberSide(context, changed)
+    const member = new MemberSide(context, (key) => this.#change(key))
     this.#member = member
+    this.#places = new Places((key) => [...member.toldOf(key), ...this.#sources.toldOf(key)])
     this.#sources = new Sources(context, {
       changed: (keys) => {
-        for (const key of keys) changed(key)
+        for (const key of keys) this.#change(key)
       },
       refused: (why) => {
         tables.counters.own.count('dropIntroductionRefused')
@@ -189,7 +188,7 @@ export class Mesh {
     this.#introducer?.look(nowMs)
     this.#member.forgetFormer()
     if (this.#member.any || this.#sources.any) this.#own.look(nowMs)
-    this.#sources.tick(this.#own.claims, wanted().record, nowMs)
+    this.#sources.tick(this.#own.claims, wanted(), nowMs)
     this.#member.ask(this.#own.claims, wanted().record, nowMs)
     this.#introduced.look(() => this.#told, nowMs)
     peers.followCarrying()
@@ -209,6 +208,11 @@ export class Mesh {
     return this.#own.mapping.status
   }
 
+  /** Null if the settings name no peer source. */
+  get discovery(): SourceStatus | null {
+    return this.#sources.status(this.#context.platform.clock.nowMs())
+  }
+
   /** A reload may have brought another network key, or another record of this host. */
   #followSettings(): void {
     const { platform, wanted } = this.#context
@@ -218,6 +222,12 @@ export class Mesh {
     if (network_key === this.#networkKey) return
     this.#networkKey = network_key
     this.#given.follow(network_key)
-    for (const { member } of this.#told) this.#introduced.changed(formatKey(member.publicKey))
+    for (const { member } of this.#told) this.#change(formatKey(member.publicKey))
+  }
+
+  /** A member is told otherwise than before, by its public key in base64. */
+  #change(key: string): void {
+    this.#introduced.changed(key)
+    this.#places.changed(key)
   }
 }

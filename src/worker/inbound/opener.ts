@@ -51,10 +51,12 @@ export class Opener {
    * Opens the messages from `at` on. Each is `step` bytes long, the last may be shorter. Before each frame it
    * writes the two words that record.ts describes.
    * @param name offset of the name that they are from
+   * @param dsField of their datagrams
    * @returns whether there is anything for the device
    */
-  open(at: number, bytes: number, step: number, name: number): boolean {
+  open(at: number, bytes: number, step: number, name: number, dsField = 0): boolean {
     const { view } = this.#memory
+    if (this.#relayed !== undefined) this.#relayed.dsField = dsField
     const spread = bytes > step ? this.#spread : undefined
     let any = false
     for (let done = 0; done < bytes; done += step) {

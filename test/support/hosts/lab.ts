@@ -91,6 +91,12 @@ function plainly(args: readonly string[]): readonly string[] {
   ]
 }
 
+/**
+ * How long to wait for what must come. It is no promise of the program: a busy machine may take many seconds, and an
+ * emulated processor minutes.
+ */
+const PATIENCE_MS = Number(process.env.TEST_PATIENCE_MS ?? 30_000)
+
 /** A tunnel process in a host. */
 export class RunningTunnel extends Program {
   readonly host: Host
@@ -108,7 +114,7 @@ export class RunningTunnel extends Program {
   }
 
   /** Waits for a log line that matches. */
-  async said(pattern: RegExp, withinMs = 60_000): Promise<Record<string, unknown>> {
+  async said(pattern: RegExp, withinMs = 2 * PATIENCE_MS): Promise<Record<string, unknown>> {
     for (const endMs = performance.now() + withinMs; performance.now() < endMs; await sleep(10)) {
       const line = this.log.find(({ msg }) => pattern.test(String(msg)))
       if (line !== undefined) return line
@@ -139,9 +145,6 @@ export function startWarmTunnel(host: Host, ...args: string[]): Promise<RunningT
 
 /** For {@link pings}: one of five is enough, because this machine may stand still for a second. */
 export const ONE_OF_FIVE = ['-c', '5', '-i', '0.2'] as const
-
-/** How long to wait for what must come. It is no promise of the program: a busy machine may take many seconds. */
-const PATIENCE_MS = 30_000
 
 /** For {@link pings}, where no answer may come: how long to wait for none. */
 export const IN_VAIN = ['-W', '1'] as const

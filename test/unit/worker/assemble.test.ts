@@ -23,6 +23,7 @@ t.test('whatever a worker consists of finds room in its scratch memory', async (
           const task: LoopTask = {
             role,
             mode,
+            dsMask: 3,
             relay,
             spread,
             plan,

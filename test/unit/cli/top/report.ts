@@ -51,6 +51,7 @@ export function reportOf({ drops, ...changes }: Changes = {}): StatusReport {
     pid: 1,
     device: 'tap0',
     mode: 'tap',
+    vni: null,
     uptime_s: 1,
     local: ['10.9.0.1/24'],
     listen: '[::]:5149',

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs'
+import type { Host } from '../../src/lab/host.js'
+import { ok, run, until } from '../support/hosts/lab.js'
+import { type Path, pathOf } from '../support/hosts/path.js'
+
+/** Both hosts and a router between them that is a bad network: netem (tc-netem(8)) acts on both of its devices. */
+export class BadNetwork implements Disposable {
+  readonly path: Path
+  readonly #router: Host
+
+  private constructor(path: Path) {
+    this.path = path
+    this.#router = path.routers[0]
+  }
+
+  /** Its devices have no offloads, because netem acts on a super-frame as a whole. */
+  static async make(): Promise<BadNetwork> {
+    const it = new BadNetwork(pathOf(1500, 1500))
+    for (const [host, devices] of [
+      [it.path.a, ['eth0']],
+      [it.path.b, ['eth0']],
+      [it.#router, ['left', 'right']],
+    ] as const)
+      for (const device of devices)
+        await ok(host, 'ethtool', '-K', device, 'tso', 'off', 'gso', 'off', 'gro', 'off', 'tx', 'off')
+    return it
+  }
+
+  /** @param settings in the form of tc-netem(8); replaces those before */
+  async set(settings: string): Promise<void> {
+    for (const device of ['left', 'right']) {
+      const args = ['qdisc', 'replace', 'dev', device, 'root', 'netem', ...settings.split(' ')]
+      await ok(this.#router, 'tc', ...args)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.path[Symbol.dispose]()
+  }
+}
+
+/** Sends by TCP from a to b for a while, in several connections. Returns what arrived, in Mbit/s. */
+export async function tcpRate({ a, b }: Path, address: string, seconds: number): Promise<number> {
+  const server = b.spawn('iperf3', ['-s', '-1', '-B', address])
+  const listens = async () => (await ok(b, 'ss', '-ltnH', 'sport', '=', '5201')) !== ''
+  await until('iperf3 listens', listens)
+  const args = ['-c', address, '-t', `${seconds}`, '-O', '1', '-P', '4', '-J']
+  const { stdout } = await run(a, 'iperf3', args, (seconds + 60) * 1_000)
+  server.kill('SIGKILL')
+  const { end, error } = JSON.parse(stdout)
+  if (error !== undefined) throw new Error(`iperf3: ${error}`)
+  return end.sum_received.bits_per_second / 1e6
+}
+
+export interface Packets {
+  readonly sent: number
+  readonly received: number
+  /** What its kernel has dropped because it was damaged on the way. */
+  readonly damaged: number
+}
+
+/** What has left a host, and come to it, by its `eth0`, since its start. */
+export function packetsOf(host: Host): Packets {
+  return host.run(() => {
+    const devices = readFileSync('/proc/thread-self/net/dev', 'utf8')
+    const numbers = /eth0:(.*)/.exec(devices)?.[1].trim().split(/\s+/).map(Number) ?? []
+    // The columns of both directions begin with bytes and packets.
+    return { sent: numbers[9], received: numbers[1], damaged: damagedPackets() }
+  })
+}
+
+/** Of /proc/net/snmp: packets with wrong headers, and datagrams with wrong checksums or for no port. */
+function damagedPackets(): number {
+  const rows = readFileSync('/proc/thread-self/net/snmp', 'utf8').trim().split('\n')
+  const counts = new Map<string, number>()
+  for (let at = 0; at + 1 < rows.length; at += 2) {
+    const [[protocol, ...names], [, ...values]] = [rows[at].split(' '), rows[at + 1].split(' ')]
+    for (const [index, name] of names.entries()) counts.set(`${protocol}${name}`, Number(values[index]))
+  }
+  const ip = ['InHdrErrors', 'InAddrErrors', 'InUnknownProtos', 'InDiscards', 'ReasmFails']
+  const names = [...ip.map((name) => `Ip:${name}`), 'Udp:InErrors', 'Udp:NoPorts']
+  return names.reduce((sum, name) => sum + (counts.get(name) ?? 0), 0)
+}

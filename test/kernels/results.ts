@@ -1,0 +1,82 @@
+import { markdownTable } from 'markdown-table'
+import { KERNELS } from './kernels.js'
+
+/** What came of one check under one kernel. */
+export type Outcome = 'passed' | 'failed' | 'absent' | 'not run'
+
+export interface Row {
+  /** One of {@link KERNELS}. */
+  readonly kernel: string
+  /** What `uname -r` said, and the day. */
+  readonly release: string
+  readonly date: string
+  /** The file of the check, and its title there; no title if the file has not been run. */
+  readonly check: string
+  readonly title: string
+  readonly outcome: Outcome
+  /** What was measured, or why it failed. */
+  readonly seen: string
+  readonly seconds: string
+}
+
+const HEAD = ['kernel', 'release', 'check', 'what', 'outcome', 'seen', 's', 'date']
+
+const cellOf = (text: string) => text.replace(/\s+/g, ' ').replaceAll('|', '/').trim()
+
+/** The rows of a page that {@link pageOf} has made. */
+export function rowsOf(page: string): Row[] {
+  const lines = page.split('\n').filter((line) => line.startsWith('| '))
+  return lines.flatMap((line) => {
+    const cells = line.split('|').slice(1, -1)
+    const [kernel, release, check, title, outcome, seen, seconds, date] = cells.map((cell) => cell.trim())
+    if (cells.length !== HEAD.length || kernel === HEAD[0] || kernel.startsWith('-')) return []
+    return [{ kernel, release, check, title, outcome: outcome as Outcome, seen, seconds, date }]
+  })
+}
+
+/**
+ * Puts new rows in the place of those of the same kernel and check, and says what has never been run.
+ * @param checks all that there are, in the order of the table
+ */
+export function merge(old: readonly Row[], fresh: readonly Row[], checks: readonly string[]): Row[] {
+  const rows: Row[] = []
+  for (const kernel of KERNELS) {
+    for (const check of checks) {
+      const isHere = (row: Row) => row.kernel === kernel && row.check === check
+      const some = fresh.some(isHere) ? fresh.filter(isHere) : old.filter(isHere)
+      const none = {
+        kernel,
+        release: '',
+        check,
+        title: '',
+        outcome: 'not run',
+        seen: '',
+        seconds: '',
+        date: '',
+      } as const
+      rows.push(...(some.length > 0 ? some : [none]))
+    }
+  }
+  return rows
+}
+
+/** @param versions the programs that took part */
+export function pageOf(rows: readonly Row[], versions: string): string {
+  const table = markdownTable([
+    HEAD,
+    ...rows.map(({ kernel, release, check, title, outcome, seen, seconds, date }) =>
+      [kernel, release, check, title, outcome, seen, seconds, date].map(cellOf),
+    ),
+  ])
+  return `# Other kernels
+
+\`npm run test:kernels\` has written this table. Each row is one check under one kernel. The times are those of an emulated processor, which is about ten times slower than a real one.
+
+* \`absent\`: the kernel does not have what the check needs, and the program said so.
+* \`not run\`: nobody has run this check under this kernel yet.
+
+The last run had ${versions}.
+
+${table}
+`
+}
