@@ -8,7 +8,7 @@ import type { NamedHost } from '../host/hosts-block.js'
 import type { NativeMemory } from '../linux/memory.js'
 import type { Endpoint, SocketFamily } from '../linux/sockaddr.js'
 import type { MemoryPlan } from '../memory/plan.js'
-import type { Times } from '../noise/peer.js'
+import type { Times } from '../noise/times.js'
 import type { HandshakeKeys, VxlanTask } from '../worker/task.js'
 
 export type { HandshakeKeys }

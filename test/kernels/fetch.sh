@@ -8,7 +8,7 @@ archive=http://deb.debian.org
 
 # What the kernel packages of these names need: the image, and, from 7.x on, the packages that it is split into.
 parts() {
-  apt-cache $options depends "$1" | sed -n 's/^ *Depends: \(linux-\(image\|binary\|modules\)-[^ ]*-amd64\)$/\1/p'
+  apt-cache $options depends "$1" | sed -n 's/^ *Depends: \(linux-\(image\|binary\|modules\|base\)-[^ ]*-amd64\)$/\1/p'
 }
 
 fetch() { # name suite
