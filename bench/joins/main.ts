@@ -7,8 +7,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { formatValue } from '../../src/control/discovery/member-value.js'
 import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'
 import { SimWorld } from '../../test/sim/sim-world.js'
+import { WrittenStore } from '../../test/sim/store.js'
 import { SignedNetwork } from '../../test/support/signed-network.js'
-import { WrittenStore } from './store.js'
 
 const KEYS = '/udptun-fast/default/'
 const JOINS = 20

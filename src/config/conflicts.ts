@@ -229,7 +229,8 @@ function twice(
 
 /** The index of the first text that also appears earlier; -1 if all are different. */
 function firstTwice(texts: readonly string[]): number {
-  return texts.findIndex((it, index) => texts.indexOf(it) < index)
+  const seen = new Set<string>()
+  return texts.findIndex((it) => seen.size === seen.add(it).size)
 }
 
 function conflictOfEndpoint(

@@ -130,7 +130,9 @@ export class EtcdSource implements PeerSource {
     this.#alarm.ring()
     if (lease !== undefined) {
       const revoked = store.revoke(lease).catch(() => {})
-      await Promise.race([revoked, pause(platform.clock, REVOKE_MS)])
+      const end = new AbortController()
+      await Promise.race([revoked, pause(platform.clock, REVOKE_MS, end.signal).catch(() => {})])
+      end.abort()
     }
     store.close()
     await this.#running

@@ -117,7 +117,7 @@ function examine(told: Told, state: State): Member | No {
   if (wrong !== undefined) return no(`${by} introduces ${name} with ${wrong}`, true)
   if (believed.count >= MAX_PEERS || believed.networks.count + numbers.length > MAX_OVERLAY)
     return no(
-      `there is no room for ${name}, whom ${by} introduces: ${MAX_PEERS} peers and ${MAX_OVERLAY} of their addresses and prefixes are the most`,
+      `${by} introduces more members than there is room for: ${MAX_PEERS} peers and ${MAX_OVERLAY} of their addresses and prefixes are the most`,
     )
   if (!state.isPossible(settings)) return no(`${by} introduces ${name} with a key that no host can have`)
   return { key, settings, networks }

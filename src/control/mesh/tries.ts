@@ -51,7 +51,7 @@ export class Tries {
    * @returns those whose turn it is, with as many of their places as the budget allows
    */
   due(wanted: readonly Wanted[], nowMs: number): Wanted[] {
-    const some: (readonly [Wanted, Sought])[] = []
+    const some: Due[] = []
     let known = 0
     for (const it of wanted) {
       const isSome = it.byRelay || it.places.length > 0
@@ -63,10 +63,8 @@ export class Tries {
       const keys = new Set(wanted.map(({ key }) => key))
       for (const key of this.#sought.keys()) if (!keys.has(key)) this.#sought.delete(key)
     }
-    // Who has waited longest is first, if the budget is not enough for all.
-    some.sort(([, a], [, b]) => a.nextMs - b.nextMs)
     const found: Wanted[] = []
-    for (const [{ key, places, byRelay }, sought] of some) {
+    for (const [{ key, places, byRelay }, sought] of inTurns(some)) {
       const relayed = byRelay && this.#budget.allows(0, nowMs)
       const allowed = places.filter(() => this.#budget.allows(0, nowMs))
       if (allowed.length === 0 && !relayed) break
@@ -92,5 +90,24 @@ export class Tries {
     const now = { list: places, places: text, tries: Math.min(tries, 2), nextMs }
     this.#sought.set(key, now)
     return now
+  }
+}
+
+/** So often one is tried before it is one of those that may be away for long. */
+const NEW_TRIES = 3
+
+type Due = readonly [Wanted, Sought]
+
+/**
+ * If the budget is not enough for all, who has waited longest is first. But one that is new and one that was tried often take
+ * turns, and of the new ones, who was tried least is first. Otherwise, with thousands that do not answer, somebody who has just come would wait for minutes.
+ */
+function* inTurns(all: readonly Due[]): Generator<Due> {
+  const waited = [...all].sort(([, a], [, b]) => a.nextMs - b.nextMs)
+  const fresh = waited.filter(([, { tries }]) => tries < NEW_TRIES).sort(([, a], [, b]) => a.tries - b.tries)
+  const others = waited.filter(([, { tries }]) => tries >= NEW_TRIES)
+  for (let at = 0; at < Math.max(fresh.length, others.length); at++) {
+    if (at < fresh.length) yield fresh[at]
+    if (at < others.length) yield others[at]
   }
 }

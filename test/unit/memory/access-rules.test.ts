@@ -1,5 +1,5 @@
 import t from 'tap'
-import { MAX_RULE_ENTRIES } from '../../../src/config/schema.js'
+import { MAX_PEERS, MAX_RULE_ENTRIES } from '../../../src/config/schema.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import {
   ACCESS_RULES_BYTES,
@@ -8,6 +8,7 @@ import {
   ANY,
   ICMP_OF_VERSION,
   MAX_ENTRIES,
+  MAX_ROWS,
 } from '../../../src/memory/access-rules.js'
 
 const make = () => new AccessRules(NativeMemory.allocate(ACCESS_RULES_BYTES), 0)
@@ -80,4 +81,17 @@ t.test('there is room for as many entries as the settings allow, and not for mor
   rules.set(many.slice(0, 4))
   t.not(rules.changes, before)
   t.notOk(rules.allows(255, asked(255)))
+})
+
+t.test('the last row that there is has a bit of its own', async (t) => {
+  const memory = NativeMemory.allocate(ACCESS_RULES_BYTES)
+  const rules = new AccessRules(memory, 0)
+  const all = { version: 0, prefix: [], mask: [], protocol: ANY, firstPort: ANY, lastPort: ANY } as const
+  rules.set([
+    { ...all, rows: [MAX_ROWS - 1] },
+    { ...all, rows: [7] },
+  ])
+  const some = Array.from({ length: MAX_ROWS }, (_, row) => row).filter((row) => rules.allowsSome(row))
+  t.same(some, [7, MAX_ROWS - 1])
+  t.ok(MAX_ROWS >= MAX_PEERS)
 })

@@ -42,3 +42,16 @@ t.test('another place is tried at once; a peer that is found is forgotten', asyn
   t.equal(sent(tries.due(peers(1, 9), 10_300)), 1, 'it is lost again')
   t.same(tries.due([{ key: 'nowhere', byRelay: false, places: [] }], 10_400), [])
 })
+
+t.test('who has just come is tried at once, though thousands do not answer', async (t) => {
+  const tries = new Tries(() => 0.5)
+  const dead = peers(2_000)
+  const all = [...dead, { key: 'new', byRelay: false, places: [place(9)] }]
+  const turns = new Set<string>()
+  for (let ms = 0; ms < 600_000; ms += 100) for (const { key } of tries.due(dead, ms)) turns.add(key)
+  t.equal(turns.size, dead.length)
+  const times: number[] = []
+  for (let ms = 600_000; ms < 603_000; ms += 100)
+    if (tries.due(all, ms).some(({ key }) => key === 'new')) times.push(ms - 600_000)
+  t.same(times, [0, 600, 1_700])
+})

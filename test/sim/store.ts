@@ -1,12 +1,12 @@
 import type { Store, StoreChange } from '../../src/etcd/store.js'
 
-/** A store in which whoever measures writes the members. */
+/** A store in which the test writes members, beside the hosts themselves. */
 export class WrittenStore implements Store {
   readonly endpoint = 'https://etcd'
   requests = 0
   readonly #keys = new Map<string, string>()
   #revision = 1
-  #tell: ((changes: readonly StoreChange[], revision: string) => void) | undefined
+  readonly #watches = new Set<(changes: readonly StoreChange[], revision: string) => void>()
 
   async grant() {
     return '1'
@@ -28,7 +28,7 @@ export class WrittenStore implements Store {
     for (const { key, value } of changes)
       if (value === undefined) this.#keys.delete(key)
       else this.#keys.set(key, value)
-    this.#tell?.(changes, String(this.#revision))
+    for (const tell of this.#watches) tell(changes, String(this.#revision))
   }
 
   async read() {
@@ -48,8 +48,14 @@ export class WrittenStore implements Store {
     tell: (changes: readonly StoreChange[], revision: string) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    this.#tell = tell
-    return new Promise((_resolve, reject) => signal.addEventListener('abort', reject, { once: true }))
+    this.#watches.add(tell)
+    return new Promise((_resolve, reject) => {
+      const end = () => {
+        this.#watches.delete(tell)
+        reject(new Error('the watch has ended'))
+      }
+      signal.addEventListener('abort', end, { once: true })
+    })
   }
 
   next() {}
