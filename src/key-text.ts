@@ -51,6 +51,17 @@ export function formatKey(key: Uint8Array): string {
   return Buffer.from(key).toString('base64')
 }
 
+const texts = new WeakMap<Uint8Array, string>()
+
+/** A public key that stays as it is, in base64. It is remembered, because the same keys are asked for again and again. */
+export function publicKeyText(key: Uint8Array): string {
+  const known = texts.get(key)
+  if (known !== undefined) return known
+  const text = formatKey(key)
+  texts.set(key, text)
+  return text
+}
+
 /** A line with a private key. The caller must wipe it. */
 export function secretKeyLine(key: Uint8Array): Buffer {
   const line = secretBytes(TEXT_BYTES + 1)

@@ -2,7 +2,8 @@ import { NativeMemory } from '../../src/linux/memory.js'
 import { ACCESS_RULES_BYTES, AccessRules, ANY } from '../../src/memory/access-rules.js'
 import { Fdb, fdbBytes } from '../../src/memory/fdb.js'
 import { Flows, flowsBytes } from '../../src/memory/flows.js'
-import { type Route, Routes, routesBytes } from '../../src/memory/routes.js'
+import type { Route } from '../../src/memory/prefixes.js'
+import { Routes, routesBytes } from '../../src/memory/routes.js'
 import { StormLimit, stormBytes } from '../../src/memory/storm-limit.js'
 import { ETHERNET, ETHERTYPE_IPV4 } from '../../src/wire/ethernet.js'
 import { Guard } from '../../src/worker/switching/guard.js'
@@ -11,6 +12,9 @@ import { Switch } from '../../src/worker/switching/switch.js'
 import type { Micro } from './micro.js'
 
 const PEERS = 256
+/** There is room for so many peers, and for so many prefixes of each family. */
+const ROWS = 4_096
+const ROUTE_LIMIT = 16_384
 const MACS = 10_000
 const PREFIXES_PER_PEER = 4
 const HIGH = 0x0200
@@ -19,16 +23,15 @@ const STEP = 7919
 
 const FRAME_BYTES = 64
 const FDB = MACS * FRAME_BYTES
-const ROUTES = FDB + ((fdbBytes(PEERS) + 63) & -64)
-const ROUTE_LIMIT = PEERS * (PREFIXES_PER_PEER + 1)
+const ROUTES = FDB + ((fdbBytes(ROWS) + 63) & -64)
 const STORM = ROUTES + ((routesBytes(ROUTE_LIMIT) + 63) & -64)
 
-const RULES = (STORM + stormBytes(PEERS) + 20 * PEERS * PREFIXES_PER_PEER + 63) & -64
+const RULES = (STORM + stormBytes(ROWS) + 20 * PEERS * PREFIXES_PER_PEER + 63) & -64
 const FLOWS = RULES + ACCESS_RULES_BYTES
-const PACKETS = FLOWS + flowsBytes(PEERS)
+const PACKETS = FLOWS + flowsBytes(ROWS)
 
 const memory = NativeMemory.allocate(PACKETS + PEERS * FRAME_BYTES)
-const fdb = new Fdb(memory, FDB, PEERS)
+const fdb = new Fdb(memory, FDB, ROWS)
 const routes = new Routes(memory, ROUTES, ROUTE_LIMIT)
 const storm = new StormLimit(memory, STORM)
 const it = new Switch(memory, { fdb, addresses: routes, storm, peers: { inUse: () => true }, relay: false })
@@ -64,7 +67,7 @@ for (let row = 0; row < PEERS; row++) {
 routes.set(prefixes)
 /** An address in each prefix that is a network. */
 const NETS = PEERS * PREFIXES_PER_PEER
-const ADDRESSES4 = STORM + stormBytes(PEERS)
+const ADDRESSES4 = STORM + stormBytes(ROWS)
 const ADDRESSES6 = ADDRESSES4 + 4 * NETS
 for (let index = 0; index < NETS; index++) {
   const [row, net] = [index % PEERS, Math.floor(index / PEERS)]
@@ -83,7 +86,7 @@ const rules = new AccessRules(memory, RULES)
 const guard = new Guard(memory, {
   inner: router,
   rules,
-  flows: new Flows(memory, FLOWS, PEERS),
+  flows: new Flows(memory, FLOWS, ROWS),
   byPacket: true,
 })
 const everything = { version: 0, prefix: [], mask: [], firstPort: ANY, lastPort: ANY } as const
@@ -123,7 +126,7 @@ function micro(group: string, name: string, once: (mac: number) => number): Micr
 }
 
 const switching = `a switch, ${MACS.toLocaleString('en')} MACs behind ${PEERS} peers`
-const routing = `a router, ${ROUTE_LIMIT.toLocaleString('en')} prefixes of ${PEERS} peers in each family`
+const routing = `a router, ${(PEERS * (PREFIXES_PER_PEER + 1)).toLocaleString('en')} prefixes of ${PEERS} peers in each family`
 
 export const forwarding: Micro[] = [
   micro(switching, 'find a MAC', (mac) => fdb.find(HIGH, low(mac))),

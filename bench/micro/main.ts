@@ -6,6 +6,7 @@ import { fail } from '../../src/cli/fail.js'
 import { table } from '../../src/cli/table.js'
 import { describeMachine } from '../macro/machine.js'
 import { checksums } from './checksum.js'
+import { ecn } from './ecn.js'
 import { forwarding } from './forwarding.js'
 import { koffiCalls } from './koffi.js'
 import type { Micro, Timing } from './micro.js'
@@ -21,6 +22,7 @@ const MICROS: readonly Micro[] = [
   ...rings,
   ...checksums,
   ...offloads,
+  ...ecn,
   ...forwarding,
   ...privates,
   ...relays,

@@ -25,6 +25,7 @@ import { IPPROTO_UDP, UDP } from '../wire/udp.js'
 import { Assembler, FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 } from './assembler.js'
 import { switchInbound } from './by-mac.js'
 import { PREFIX_STACK_BYTES, ROUTED_BYTES, routeInbound } from './by-prefix.js'
+import { lookAtMark, noteOuterEcn, takeMark } from './ecn.js'
 import { COUNTS, type MapFds, SOURCE_ENTRY } from './layout.js'
 import type { OutboundOptions } from './outbound.js'
 import { bigEndian16, clock, copyEthernetHeader, fold16, segmentHeaders } from './pieces.js'
@@ -35,6 +36,8 @@ const ROW = -16
 const ENTRY = -24
 /** What the inner frame begins with: its Ethernet header, or in mode tun as much as an IPv4 header. */
 const INNER = -48
+/** The ECN of the outer header. */
+const MARK = -28
 const SOURCE = -88
 /** What each frame of a super-frame after the first adds: the headers' bytes. */
 const HEADERS = -96
@@ -45,7 +48,7 @@ const SCRATCH = { key: KEY, entry: ENTRY, now: NOW }
 const PACKET_HOST = 0
 const VERSION_IHL_4 = 0x45
 
-export interface InboundOptions extends Omit<OutboundOptions, 'mark'> {
+export interface InboundOptions extends Omit<OutboundOptions, 'mark' | 'dsMask'> {
   /** This end's port. */
   readonly port: number
   /** The tunnel's device. */
@@ -94,6 +97,7 @@ export function inboundProgram(
   clock(a, NOW)
   if (mode === 'tap') switchInbound(a, maps, { ...SCRATCH, header: INNER, own: mac })
   else routeInbound(a, maps, INNER, { key: PREFIX_KEY, entry: ENTRY })
+  lookAtMark(a, MARK)
   count(a, counts, mode)
   unwrap(a, { mode, device, decapUdp })
   a.label('notAllowed')
@@ -103,6 +107,10 @@ export function inboundProgram(
     a.label('filtered')
     countDrop(a, counts, COUNTS.filtered, 'b')
   }
+  const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
+  takeMark(a, mode, l2Bytes, { mark: MARK, inner: INNER, word: SOURCE })
+  a.label('congested')
+  countDrop(a, counts, COUNTS.congested, 'c')
   a.label('drop').move(R0, TC_ACT_SHOT).exit()
   a.label('next').move(R0, TCX_NEXT).exit()
   return a.assemble()
@@ -167,6 +175,7 @@ function outer(a: Assembler, version: 4 | 6, { mode, port }: Pick<InboundOptions
       a.load(4, R1, R7, ip + IPV6.destination + at).store(4, FP, SOURCE + SOURCE_ENTRY.destination + at, R1)
     }
   }
+  noteOuterEcn(a, version, ip, MARK)
   a.load(2, R1, R7, udp + UDP.ports).store(2, FP, SOURCE + SOURCE_ENTRY.port, R1)
   // What is wrapped: IP for one host. What it begins with is copied, because the frame is moved later.
   const inner = `inner${version}`
@@ -234,6 +243,7 @@ function unwrap(a: Assembler, { mode, device, decapUdp }: Omit<InboundOptions, '
 
 function countDrop(a: Assembler, counts: number, at: number, label: string): void {
   a.map(R1, counts).move(R2, FP).alu('add', R2, ROW).call(BPF_FUNC_map_lookup_elem).jumpIf(R0, '==', 0, label)
-  a.load(8, R1, R0, at).alu('add', R1, 1).store(8, R0, at, R1)
+  a.load(4, R2, R6, __sk_buff.gso_segs).jumpIf(R2, '!=', 0, `all ${label}`).move(R2, 1)
+  a.label(`all ${label}`).load(8, R1, R0, at).alu('add', R1, R2).store(8, R0, at, R1)
   a.label(label).move(R0, TC_ACT_SHOT).exit()
 }

@@ -70,11 +70,12 @@ export const SOURCE_ENTRY = {
 
 /**
  * What each processor counts by row, as 64-bit numbers: frames and their bytes, out and in; frames of a peer whose
- * source is not its own; frames for another peer; and when something came last, in ns of `CLOCK_MONOTONIC`.
+ * source is not its own; frames for another peer; when something came last, in ns of `CLOCK_MONOTONIC`; and frames that
+ * were marked as congested, and whose sender knows no ECN.
  */
 export const COUNTS = {
   keyBytes: 4,
-  valueBytes: 56,
+  valueBytes: 64,
   outFrames: 0,
   outBytes: 8,
   inFrames: 16,
@@ -82,6 +83,7 @@ export const COUNTS = {
   notAllowed: 32,
   filtered: 40,
   heardNs: 48,
+  congested: 56,
 } as const
 
 /**

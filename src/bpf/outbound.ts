@@ -25,6 +25,7 @@ import { UDP } from '../wire/udp.js'
 import { Assembler, FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 } from './assembler.js'
 import { switchOutbound } from './by-mac.js'
 import { routeOutbound } from './by-prefix.js'
+import { innerDsField, writeOuterDsField } from './ecn.js'
 import { COUNTS, type MapFds, PEER_ENTRY, PEER_FLAGS } from './layout.js'
 import {
   bigEndian16,
@@ -59,6 +60,8 @@ export interface OutboundOptions {
   readonly mode: DeviceMode
   /** The device's MAC; in mode tun it does not matter. */
   readonly mac: Uint8Array
+  /** Bits of the DS field (`wire/ecn.ts`) that an outer header takes from the packet in it. */
+  readonly dsMask: number
   /** The mark of what is sent on the underlay (ip-rule(8)): 32 bits, 0 for none. */
   readonly mark: number
 }
@@ -68,9 +71,10 @@ export interface OutboundOptions {
  * else is left to the workers: tagged frames, groups, what is not IP, what is too long for the path, and what the maps
  * do not have. In mode tun a frame is an IP packet.
  *
- * Registers: R6 the context, R7 the frame, R8 the peer's entry, R9 the bytes of one frame as it will be on the wire.
+ * Registers: R6 the context, R7 the frame, R8 the peer's entry, R9 the bytes of one frame as it will be on the wire, and
+ * then the DS field of the outer header.
  */
-export function outboundProgram(maps: MapFds, { mode, mac, mark }: OutboundOptions): Uint8Array {
+export function outboundProgram(maps: MapFds, { mode, mac, dsMask, mark }: OutboundOptions): Uint8Array {
   const a = new Assembler()
   const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
   a.move(R6, R1)
@@ -93,6 +97,7 @@ export function outboundProgram(maps: MapFds, { mode, mac, mark }: OutboundOptio
   a.map(R1, maps.peers).move(R2, FP).alu('add', R2, ROW).call(BPF_FUNC_map_lookup_elem)
   a.jumpIf(R0, '==', 0, 'next').move(R8, R0)
   a.load(4, R1, R8, PEER_ENTRY.longestFrameBytes).jumpIf(R9, '>', R1, 'next')
+  innerDsField(a, mode, l2Bytes, dsMask)
   a.load(4, R1, R8, PEER_ENTRY.flags).jumpIf(R1, '&', PEER_FLAGS.ipv6, 'outer6')
   wrap(a, 4, l2Bytes)
   a.label('outer6')
@@ -125,6 +130,7 @@ function wrap(a: Assembler, outer: 4 | 6, l2Bytes: number): void {
     a.load(4, R1, R8, PEER_ENTRY.outer + at).store(4, FP, OUTER + at, R1)
   if (l2Bytes > 0) copyEthernetHeader(a, [R7, 0], [FP, OUTER + outerBytes])
   a.load(4, R5, R8, PEER_ENTRY.headerSum)
+  writeOuterDsField(a, outer, OUTER)
   // The entry may have become another peer's. What was copied is right only if it has not.
   a.load(4, R1, FP, ROW).load(4, R2, R8, PEER_ENTRY.row)
   a.load(4, R8, R8, PEER_ENTRY.ifindex).jumpIf(R1, '!=', R2, 'next')

@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
 import { ask } from '../command/client.js'
+import { formatRequest } from '../config/host-request.js'
+import { parsePublicKey } from '../config/values.js'
 import type { MemberReport } from '../control/members/report.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
@@ -80,10 +82,14 @@ export function renderMembers(all: readonly MemberReport[], nowMs: number): stri
 export function commandsToSign(all: readonly MemberReport[]): string[] {
   return all
     .filter(({ signed }) => signed === false)
-    .map(({ name, public_key, addresses, groups }) => {
+    .map(({ name, public_key, signing_key, addresses, groups }) => {
+      const keys =
+        signing_key === null || public_key === null
+          ? `--public-key ${public_key}`
+          : `--request ${formatRequest({ publicKey: parsePublicKey(public_key), signingKey: parsePublicKey(signing_key) })}`
       const networks = addresses.map((it) => (it.includes('/') ? `--prefix ${it}` : `--address ${it}`))
       return [
-        `udptun-fast network sign network.key --name ${quoted(name)} --public-key ${public_key}`,
+        `udptun-fast network sign network.key --name ${quoted(name)} ${keys}`,
         ...networks,
         ...groups.map((it) => `--group ${it}`),
       ].join(' ')

@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { ask } from '../command/client.js'
 import { parseRuleLine } from '../config/access-rule.js'
+import { formatRequest, type HostRequest, parseRequest } from '../config/host-request.js'
+import { readKeyFile } from '../config/key-file.js'
 import {
   isSignedBy,
   makeNetworkKey,
@@ -22,6 +24,7 @@ import {
 import type { AddedRecord } from '../control/mesh/add-record.js'
 import { usageError } from '../errors.js'
 import { formatKey } from '../key-text.js'
+import { derivePublicKey, deriveSigningKey } from '../noise/keys.js'
 import { MAX_END_S, MAX_SERIAL, type SignedRecord } from '../wire/signed-record.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice } from './device.js'
@@ -31,7 +34,8 @@ import { show } from './watch.js'
 const EXAMPLES = `
 Examples:
   udptun-fast network key network.key             once for a network; keep the file offline
-  udptun-fast network sign network.key --name laptop --public-key "$(cat laptop.pub)" --address 10.9.0.3
+  udptun-fast network request laptop.key         on the member: what is to be signed of it
+  udptun-fast network sign network.key --name laptop --request udptun-request:… --address 10.9.0.3
   udptun-fast network show laptop.record --network-key <key>
 `
 
@@ -61,12 +65,24 @@ export function addNetwork(program: Command): void {
     .argument('<key-file>', 'file to be made; one that is there is never overwritten')
     .action(key)
   network
+    .command('request')
+    .summary('ask for a signature')
+    .description(
+      'Prints the public keys of this host as one line, for network sign: the one of the tunnel, and the one with which this host signs where it is.',
+    )
+    .argument('<private-key-file>', "file with this host's private key, as in private_key_file")
+    .action(request)
+  network
     .command('sign')
     .summary('sign who a member is')
     .description('Signs a record of a member with the network key, and prints it as one line.')
     .argument('<key-file>', KEY_FILE)
     .requiredOption('--name <name>', 'name of the member')
-    .requiredOption('--public-key <key>', "the member's public key, as udptun-fast pubkey prints it")
+    .option('--request <line>', 'the keys of the member, as udptun-fast network request prints them there')
+    .option(
+      '--public-key <key>',
+      'instead of that: only its public key, as udptun-fast pubkey prints it. Where it is cannot be signed then',
+    )
     .option('--address <address>', 'an overlay address that it may have; repeat it for each', collect)
     .option('--prefix <prefix>', 'mode tun: an overlay network behind it; repeat it for each', collect)
     .option('--group <name>', 'a group that it belongs to; repeat it for each', collect)
@@ -111,9 +127,19 @@ function key(file: string): void {
   process.stdout.write(`${makeNetworkKey(file)}\n`)
 }
 
+function request(file: string): void {
+  endIfOutputFails()
+  const key = given('the private key', file, readKeyFile)
+  const bytes = key.reveal()
+  const keys = { publicKey: derivePublicKey(bytes), signingKey: deriveSigningKey(bytes).publicKey }
+  key.wipe()
+  process.stdout.write(`${formatRequest(keys)}\n`)
+}
+
 interface SignFlags {
   readonly name: string
-  readonly publicKey: string
+  readonly request?: string
+  readonly publicKey?: string
   readonly address?: readonly string[]
   readonly prefix?: readonly string[]
   readonly group?: readonly string[]
@@ -128,7 +154,7 @@ function sign(file: string, flags: SignFlags): void {
   const days = numberOf('--days', flags.days, 1, MAX_DAYS)
   const content = {
     name: given('--name', flags.name, parsePeerName),
-    publicKey: given('--public-key', flags.publicKey, parsePublicKey),
+    ...keysOf(flags),
     networks: toldNetworks({
       addresses: address.map((it) => given('--address', it, parsePeerAddress)),
       prefixes: prefix.map((it) => given('--prefix', it, parsePrefix)),
@@ -140,6 +166,14 @@ function sign(file: string, flags: SignFlags): void {
   }
   endIfOutputFails()
   process.stdout.write(`${formatRecord(signRecord(content, readNetworkKey(file)))}\n`)
+}
+
+function keysOf({ request, publicKey }: SignFlags): Partial<HostRequest> & Pick<HostRequest, 'publicKey'> {
+  if ((request === undefined) === (publicKey === undefined))
+    throw usageError('give either --request or --public-key: whose record is it?')
+  return request === undefined
+    ? { publicKey: given('--public-key', publicKey ?? '', parsePublicKey) }
+    : given('--request', request, parseRequest)
 }
 
 /** @returns the rule as it is @throws RangeError */
@@ -182,6 +216,8 @@ async function addRecord(argument: string | undefined, flags: { readonly dev?: s
 export interface ShownRecord {
   readonly name: string
   readonly public_key: string
+  /** Null: the member cannot sign where it is. */
+  readonly signing_key: string | null
   readonly networks: readonly string[]
   readonly groups: readonly string[]
   readonly allow: readonly string[]
@@ -213,10 +249,11 @@ async function readRecordOf(argument: string | undefined): Promise<SignedRecord>
 }
 
 export function shownRecord(record: SignedRecord, signed: boolean | null, nowMs: number): ShownRecord {
-  const { name, publicKey, networks, groups, allow, serial, endsS } = record
+  const { name, publicKey, signingKey, networks, groups, allow, serial, endsS } = record
   return {
     name,
     public_key: formatKey(publicKey),
+    signing_key: signingKey === undefined ? null : formatKey(signingKey),
     networks: networks.map((it) => formatPrefix(networkOf(it))),
     groups,
     allow,
@@ -239,6 +276,7 @@ export function renderRecord(shown: ShownRecord): string {
   const lines = [
     ['name', shown.name],
     ['public key', shown.public_key],
+    ['signing key', shown.signing_key ?? dim('none')],
     ['networks', shown.networks.join(', ') || dim('none')],
     ['groups', shown.groups.join(', ') || dim('none')],
     ['who may send', shown.allow.join('; ') || dim('everybody')],

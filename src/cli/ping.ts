@@ -181,7 +181,7 @@ function askerOf(
   // Of one that is relayed, this host knows the way to the relay.
   const next = report.peers.find(({ name }) => name === peer.relayed?.by) ?? peer
   const outer = familyOf(splitPort(next.endpoint ?? '0.0.0.0').host)
-  const encap = encapFor(report.mode, report.privacy !== null)
+  const encap = encapFor(report.mode, report.privacy !== null, report.vni ?? undefined)
   if (icmpTo === undefined) {
     if (size !== undefined) refuseSize(size, leastPingBytes(encap, outer))
     const request = { command: 'ping', peer: peer.name, packet_bytes: size, timeout_ms: timeoutMs }

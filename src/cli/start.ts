@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { descriptionOf, MODES } from '../config/schema.js'
+import { descriptionOf, ENCAPS, MODES } from '../config/schema.js'
 import { usageError } from '../errors.js'
 import { runSettings, type SettingsFile } from './run-settings.js'
 import { requireWorkingDirectory } from './surroundings.js'
@@ -35,6 +35,8 @@ export function addStart(program: Command): void {
       collect,
     )
     .addOption(new Option('--mode <mode>', descriptionOf('mode')).choices(MODES))
+    .addOption(new Option('--encap <encapsulation>', descriptionOf('encap')).choices(ENCAPS))
+    .option('--vni <number>', descriptionOf('vni'))
     .option('--dev <name>', descriptionOf('dev'))
     .option('--mac <mac>', descriptionOf('mac'))
     .option('--vlan', descriptionOf('vlan'))

@@ -55,11 +55,12 @@ async function status(argument: string | undefined, flags: Flags): Promise<void>
 /** The report as text for a person. With an earlier report, also the rates between the two. */
 export function render(report: StatusReport, before?: StatusReport): string {
   const lines = [
-    `${stdoutColors.bold(report.device)} ${report.mode}${netnsText(report)}  ${report.local.join(', ') || 'no address'}  MTU ${report.mtu_bytes}${mtuBy(report)}  up ${duration(report.uptime_s)}`,
+    `${stdoutColors.bold(report.device)} ${report.mode}${vxlanText(report)}${netnsText(report)}  ${report.local.join(', ') || 'no address'}  MTU ${report.mtu_bytes}${mtuBy(report)}  up ${duration(report.uptime_s)}`,
     peersLine(report),
     ...carrierLines(report),
     ...listenLines(report),
     ...mappingLines(report),
+    ...discoveryLines(report),
     ...routeLines(report),
     privacyLine(report),
     ...pathLines(report),
@@ -73,6 +74,10 @@ export function render(report: StatusReport, before?: StatusReport): string {
     dropTable(report, before),
   ]
   return lines.join('\n')
+}
+
+function vxlanText({ vni }: StatusReport): string {
+  return vni === null ? '' : ` VXLAN ${vni}`
 }
 
 /** Where the device is, if not where the tunnel's sockets are. */
@@ -99,6 +104,22 @@ function mappingLines({ port_mapping: mapping }: StatusReport): string[] {
   if (external === null)
     return [`${stdoutColors.dim('no port mapping yet:')} ${trouble ?? `${gateway} is asked`}`]
   return [`${stdoutColors.dim('port mapping')} ${external} ${stdoutColors.dim(`by ${gateway} (${by})`)}`]
+}
+
+/** Where others are found, if that is in the settings, and what of it was refused. */
+function discoveryLines({ discovery }: StatusReport): string[] {
+  if (discovery == null) return []
+  const { dim, green, red, yellow } = stdoutColors
+  const { source, state, since_s, trouble, endpoint, members, refused } = discovery
+  const states = {
+    starting: yellow(`is asked at ${endpoint}`),
+    connected: `${green('in touch')} at ${endpoint} ${dim(`for ${duration(since_s)}`)}`,
+    away: `${red(`away for ${duration(since_s)}`)} ${trouble ?? ''}`.trimEnd(),
+  }
+  const reasons = Object.entries(refused).filter(([, count]) => count > 0)
+  const bad = reasons.map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`)
+  const wrong = bad.length === 0 ? '' : `  ${yellow(`refused: ${bad.join(', ')}`)}`
+  return [`${dim(source)} ${states[state]}  ${members.known} members${wrong}`]
 }
 
 /** The peer, if there is only one; otherwise how many peers are in each state. */

@@ -1,5 +1,12 @@
 import { Option } from 'commander'
-import { DATAPATHS, descriptionOf, LOG_LEVELS, OFFLOAD_MODES, WARM_UP_MODES } from '../config/schema.js'
+import {
+  DATAPATHS,
+  descriptionOf,
+  LOG_LEVELS,
+  OFFLOAD_MODES,
+  TOS_MODES,
+  WARM_UP_MODES,
+} from '../config/schema.js'
 import { usageError } from '../errors.js'
 
 /** The flags that make sense beside a file of settings for wg-quick(8), too. */
@@ -9,9 +16,11 @@ export function tunnelOptions(): Option[] {
     new Option('--mtu <auto|safe|bytes>', descriptionOf('mtu')),
     new Option('--mtu-refresh <seconds>', descriptionOf('mtu_refresh')),
     new Option('--mss-clamp', descriptionOf('mss_clamp')),
+    new Option('--tos <mode>', descriptionOf('tos')).choices(TOS_MODES),
     new Option('--offload <mode>', descriptionOf('offload')).choices(OFFLOAD_MODES),
     new Option('--datapath <mode>', descriptionOf('datapath')).choices(DATAPATHS),
     new Option('--warm-up <mode>', descriptionOf('warm_up')).choices(WARM_UP_MODES),
+    new Option('--crypto-workers <auto|count>', descriptionOf('crypto_workers')),
     new Option('--table <auto|off|table>', descriptionOf('table')),
     new Option('--hosts <suffix>', descriptionOf('hosts')),
     new Option('--dns <servers>', `${descriptionOf('dns')}; with commas between them`),

@@ -15,7 +15,7 @@ export type Conflict = readonly [path: SettingPath, message: string]
 
 /** @param single whether the settings of the one peer are at the top level */
 export function conflictOfKeys(settings: Settings, single: boolean): Conflict | undefined {
-  const { private_key_file: own, accept_any, peers } = settings
+  const { private_key_file: own, accept_any, crypto_workers, peers } = settings
   for (const [index, peer] of peers.entries()) {
     const { name, endpoint, public_key, preshared_key_file, persistent_keepalive } = peer
     const path = (key: string): SettingPath => (single ? [key] : ['peers', index, key])
@@ -39,6 +39,8 @@ export function conflictOfKeys(settings: Settings, single: boolean): Conflict | 
     if (own === undefined && endpoint === undefined)
       return [['peers', index], 'has no endpoint; give it one, such as host-b']
   }
+  if (own === undefined && crypto_workers !== 'auto' && crypto_workers > 0)
+    return [['crypto_workers'], 'is for private tunnels, because others seal nothing; leave it out']
   if (own !== undefined && accept_any)
     return [['accept_any'], 'makes no sense in a private tunnel, because keys tell who is who; leave it out']
   return undefined

@@ -5,6 +5,7 @@ import type { SettingPath } from './conflicts.js'
 import { nearest } from './nearest.js'
 import { PEER_KEYS, SECRET_SETTINGS, type Settings, settingsSchema } from './schema.js'
 import { isConflict, settle } from './settle.js'
+import { withVxlanPort } from './vxlan.js'
 
 /** The contents of a configuration file: plain values, and the line of each setting. */
 export interface ConfigFile {
@@ -25,7 +26,7 @@ export function loadSettings(flags: Readonly<Record<string, unknown>>, file?: Co
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined))
   // `peers` and `remote` are two forms of one setting. A flag of either form replaces both.
   const others = Object.hasOwn(given, 'peers') || Object.hasOwn(given, 'remote') ? OTHERS_UNSAID : {}
-  const values: Record<string, unknown> = { ...file?.values, ...others, ...given }
+  const values = withVxlanPort({ ...file?.values, ...others, ...given })
   const name = (path: SettingPath) => nameOf(path, given, file)
   const parsed = settingsSchema.safeParse(values)
   if (!parsed.success) throw usageError(explainIssue(parsed.error.issues, values, name, file))

@@ -1,4 +1,4 @@
-import { derivePublicKey } from '../noise/keys.js'
+import { derivePublicKey, deriveSigningKey } from '../noise/keys.js'
 import type { SignedRecord } from '../wire/signed-record.js'
 import { isSignedBy, networkPublicKey } from './network-key.js'
 import type { Secret } from './secret.js'
@@ -36,8 +36,11 @@ export interface OwnRecord {
 /** What is wrong with the record of this host: the rest of a sentence; undefined if nothing is. */
 export function troubleOfOwn({ record, network_key, private_key_file }: OwnRecord): string | undefined {
   if (record === undefined || private_key_file === undefined) return undefined
-  if (!derivePublicKey(private_key_file.reveal()).equals(record.publicKey))
+  const key = private_key_file.reveal()
+  if (!derivePublicKey(key).equals(record.publicKey))
     return `is that of "${record.name}", whose public key is not that of this host; give the record of this host`
+  if (record.signingKey && Buffer.compare(record.signingKey, deriveSigningKey(key).publicKey) !== 0)
+    return 'has another signing key than this host; sign one by what udptun-fast network request prints here'
   return troubleOfSignature(record, network_key)
 }
 

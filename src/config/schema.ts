@@ -8,9 +8,11 @@ import { parsed } from './parsed.js'
 import { parseRecordSetting } from './record-text.js'
 import { parseTable } from './route-tables.js'
 import { Secret } from './secret.js'
+import { parsePeerEndpoint } from './service-name.js'
 import {
   DEFAULT_PORT,
   type Prefix,
+  parseCryptoWorkers,
   parseDeviceName,
   parseFwMark,
   parseGroup,
@@ -28,7 +30,7 @@ import {
   parsePrefix,
   parsePublicKey,
   parseRelayLimit,
-  parseRemote,
+  parseVni,
   type Remote,
 } from './values.js'
 
@@ -80,14 +82,18 @@ export const OFFLOAD_MODES = ['auto', 'off'] as const
 
 export const DATAPATHS = ['auto', 'kernel', 'workers'] as const
 
+export const ENCAPS = ['auto', 'vxlan'] as const
+
+export const TOS_MODES = ['off', 'inherit'] as const
+
 export const WARM_UP_MODES = ['auto', 'off'] as const
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /** Most peers: the number of rows in the tables in shared memory. */
-export const MAX_PEERS = 256
+export const MAX_PEERS = 4_096
 
 /** Most addresses and prefixes of all peers together. Also the most MACs. */
-export const MAX_OVERLAY = 4096
+export const MAX_OVERLAY = 16_384
 
 /** Most access rules. */
 export const MAX_RULES = 128
@@ -104,7 +110,7 @@ const peerSchema = z.preprocess(
   z.strictObject(
     {
       name: text(parsePeerName, 'what status and the log call it (default: its endpoint)').optional(),
-      endpoint: text(parseRemote, 'its name or address, and port').optional(),
+      endpoint: text(parsePeerEndpoint, 'its name or address, and port').optional(),
       addresses: list(text(parsePeerAddress, ''), '10.9.0.3')
         .default([])
         .describe('its overlay addresses; ARP and neighbour requests for them go only to this peer'),
@@ -139,13 +145,17 @@ export const settingsSchema = z.strictObject({
     .array(text(parseLocalAddress, ''), { error: 'write a list, such as [10.9.0.1/24]' })
     .default([])
     .describe('overlay addresses of this host, with prefix; mode tap needs none'),
-  remote: text(parseRemote, 'the other host: name or address, and port').optional(),
+  remote: text(parsePeerEndpoint, 'the other host: name or address, and port').optional(),
   peers: list(peerSchema, 'host-b, host-c')
     .min(1, 'give at least one peer, such as [host-b]')
     .max(MAX_PEERS, `give at most ${MAX_PEERS} peers`)
     .describe('the other hosts, if there are several')
     .optional(),
   mode: choice(MODES).default('tap').describe('tap: Ethernet frames; tun: IP packets'),
+  encap: choice(ENCAPS)
+    .default('auto')
+    .describe('auto: the frame itself, or sealed with keys; vxlan: VXLAN (RFC 7348)'),
+  vni: text(parseVni, 'with encap vxlan: the number of the network').optional(),
   dev: text(parseDeviceName, 'name of the device (default: tap0 or tun0)').optional(),
   netns: text(
     parseNamespace,
@@ -173,6 +183,9 @@ export const settingsSchema = z.strictObject({
     .describe(
       'for hosts behind a bridge: in each TCP SYN that passes, lower the MSS to what the path carries',
     ),
+  tos: choice(TOS_MODES)
+    .default('off')
+    .describe("inherit: a datagram has its packet's DSCP; off: none; either way it has the packet's ECN"),
   offload: choice(OFFLOAD_MODES)
     .default('auto')
     .describe("auto: use the kernel's offloads as far as it has them; off: one frame at a time"),
@@ -184,6 +197,10 @@ export const settingsSchema = z.strictObject({
     .describe(
       'auto: ready for fast frames within a second; off: saves a second of processor time at the start',
     ),
+  crypto_workers: text(
+    parseCryptoWorkers,
+    'private: threads that help to seal and to open; auto: none with fewer than four processors, 1 to 4 with more',
+  ).default('auto'),
   relay: flag()
     .default(false)
     .describe('mode tap: pass frames on between peers that cannot reach each other'),

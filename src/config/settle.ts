@@ -14,6 +14,7 @@ import {
 import { namesOf } from './peer-names.js'
 import { filledByRecord } from './record-peer.js'
 import type { Parsed, Settings, WrittenPeer } from './schema.js'
+import { conflictOfVxlan, withCommonPort } from './vxlan.js'
 
 const NO_PEER_SETTINGS = { name: undefined, addresses: [], prefixes: undefined, macs: [] }
 
@@ -37,7 +38,7 @@ export function settle(parsed: Parsed): Settings | Conflict {
     peers: given.map((peer, index) => ({
       ...peer,
       name: names[index],
-      endpoint: peer.endpoint,
+      endpoint: withCommonPort(peer.endpoint, rest),
       prefixes: peer.prefixes ?? [],
       everything: given.length === 1 && saysNothing(peer) && !peer.introducer,
     })),
@@ -46,6 +47,7 @@ export function settle(parsed: Parsed): Settings | Conflict {
   const pathOf = (index: number): SettingPath => (peers === undefined ? ['remote'] : ['peers', index])
   return (
     conflictOfDevice(settings) ??
+    conflictOfVxlan(settings, pathOf) ??
     conflictOfIntroductions(settings, peers === undefined) ??
     conflictOfDiscovery(settings) ??
     conflictOfRecords(settings) ??

@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { looksLikeKey, parseKey } from '../key-text.js'
 import { isGroupMac, type MacAddress, parseMac } from '../wire/ethernet.js'
+import { MAX_VNI } from '../wire/vxlan.js'
 
 /**
  * The texts that a person writes, and their values. Each parser returns a value or throws a RangeError. Its
@@ -32,6 +33,13 @@ export interface Listen {
 }
 
 export const DEFAULT_PORT = 5149
+
+/** The number of a VXLAN network. */
+export function parseVni(text: string): number {
+  const vni = /^\d{1,8}$/.test(text) ? Number(text) : Number.NaN
+  if (!(vni <= MAX_VNI)) throw new RangeError(`"${text}" is not a VNI; use a number from 0 to ${MAX_VNI}`)
+  return vni
+}
 
 const HOST_NAME =
   /^(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?$/i
@@ -321,6 +329,17 @@ export function parseRelayLimit(text: string): number {
   if (!(mbits <= MAX_RELAY_MBITS))
     throw new RangeError(`"${text}" is not a limit; write Mbit/s from 0 to ${MAX_RELAY_MBITS}`)
   return mbits
+}
+
+/** Most crypto workers. */
+const MAX_CRYPTO_WORKERS = 16
+
+export function parseCryptoWorkers(text: string): number | 'auto' {
+  if (text === 'auto') return text
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : Number.NaN
+  if (!(count <= MAX_CRYPTO_WORKERS))
+    throw new RangeError(`"${text}" is no number of threads; write 0 to ${MAX_CRYPTO_WORKERS}, or auto`)
+  return count
 }
 
 export function parseMtu(text: string): number | 'safe' | 'auto' {

@@ -6,7 +6,7 @@ import type { PeerSettings, Settings } from '../config/schema.js'
 import type { Prefix } from '../config/values.js'
 import { formatKey } from '../key-text.js'
 import { type AccessEntry, type AccessRules, ANY, ICMP_OF_VERSION } from '../memory/access-rules.js'
-import { maskOf } from '../memory/routes.js'
+import { maskOf } from '../memory/prefixes.js'
 
 /** A peer, as the rules see it. */
 export interface Sender {

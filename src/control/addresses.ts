@@ -1,7 +1,8 @@
 import ipaddr from 'ipaddr.js'
 import type { PeerSettings, Settings } from '../config/schema.js'
 import { Fdb, type FdbCounts, type FdbEntry, type Pin } from '../memory/fdb.js'
-import { type Route, Routes } from '../memory/routes.js'
+import type { Route } from '../memory/prefixes.js'
+import { Routes } from '../memory/routes.js'
 import { DEVICE } from '../memory/target.js'
 import { formatMac, type MacAddress } from '../wire/ethernet.js'
 import type { Clock } from './clock.js'
@@ -46,6 +47,7 @@ export class Addresses {
   readonly #startedMs: number
   #ownMac: MacAddress | undefined
   #configured: readonly Route[] = []
+  readonly #toForget = new Set<number>()
 
   /** Must be called before the workers start. */
   constructor(platform: Pick<Platform, 'clock' | 'memory' | 'plan' | 'random'>, mode: Settings['mode']) {
@@ -70,6 +72,8 @@ export class Addresses {
    * @throws RangeError if there are more addresses than there is room for
    */
   configure(peers: readonly PeerRow[], heirs: readonly PeerRow[] = []): void {
+    if (this.#toForget.size > 0) this.#fdb.forgetAll(this.#toForget)
+    this.#toForget.clear()
     // First, so that there is no moment when neither may send.
     this.#heirs.set(heirs.flatMap((peer) => routesOf(peer, false)))
     const ownMac = this.#ownMac
@@ -116,6 +120,11 @@ export class Addresses {
     this.#fdb.forget(row)
   }
 
+  /** The same for a peer that is removed, at the next {@link configure}: many may be removed together. */
+  forgetLater(row: number): void {
+    this.#toForget.add(row)
+  }
+
   /** The row of a peer that has sent with the device's MAC address since the last call, and that address. */
   takeTwin(): { readonly row: number; readonly mac: string } | undefined {
     const row = this.#fdb.takeTwin()
@@ -153,8 +162,22 @@ function pin(mac: MacAddress, port: number): Pin {
   return { macHigh: (a << 8) | b, macLow: ((c << 24) | (d << 16) | (e << 8) | f) >>> 0, port }
 }
 
-/** @param tun whether a peer of which nothing is said gets all addresses */
-function routesOf({ row: index, settings }: PeerRow, tun: boolean): Route[] {
+/** All routes are set whenever one of them changes, and most are the same objects as before. */
+const known = new WeakMap<
+  PeerSettings,
+  { readonly row: number; readonly tun: boolean; readonly routes: readonly Route[] }
+>()
+
+/** @param tun whether a peer that has everything gets all addresses */
+function routesOf(peer: PeerRow, tun: boolean): readonly Route[] {
+  const before = known.get(peer.settings)
+  if (before?.row === peer.row && before.tun === tun) return before.routes
+  const routes = makeRoutes(peer, tun)
+  known.set(peer.settings, { row: peer.row, tun, routes })
+  return routes
+}
+
+function makeRoutes({ row: index, settings }: PeerRow, tun: boolean): Route[] {
   const { addresses, prefixes, everything } = settings
   if (tun && everything) {
     return [new Uint8Array(4), new Uint8Array(16)].map((address) => ({

@@ -1,8 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { type Commands, serveCommands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
+import { findCrypto } from '../crypto/find-crypto.js'
 import { UserError } from '../errors.js'
 import type { Store } from '../etcd/store.js'
 import { KINDS } from '../host/change.js'
@@ -16,9 +18,10 @@ import { ENOSYS, KernelError } from '../linux/errno.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink } from '../linux/netlink.js'
 import { type MemoryPlan, planMemory } from '../memory/plan.js'
-import { TIMES, type Times } from '../noise/peer.js'
+import { TIMES, type Times } from '../noise/times.js'
 import { StateDirectory } from '../state/state-directory.js'
-import type { DeviceMode } from '../wire/mode.js'
+import { outerDsMask } from '../wire/ecn.js'
+import { cryptoWorkersFor } from './crypto-workers.js'
 import { forbiddenBy } from './datapath/reason.js'
 import { deferred } from './deferred.js'
 import type { Device } from './device.js'
@@ -45,6 +48,12 @@ export async function startTunnel(options: Omit<TunnelOptions, 'platform'>): Pro
 
 /** How often this program looks whether the namespace of the device is still there. */
 const PLACE_MS = 1_000
+
+/**
+ * The kernel's own datapath has room for so many peers at the least. Each costs 56 bytes for each processor at once, also if
+ * it is never used, because the map is an array of each processor.
+ */
+const KERNEL_ROWS = 256
 
 /** So many of the last lines of what the verifier says are logged. */
 const VERIFIER_LINES = 20
@@ -92,7 +101,8 @@ export class LinuxPlatform implements Platform {
   readonly #journal: Journal
   readonly #faults: Faults
   readonly #log: Logger
-  readonly #mode: DeviceMode
+  /** Those of the start. */
+  readonly #settings: Settings
   readonly #resources: Resources
   /** Loaded only if the settings want it, because each module takes time at the start. */
   #kernelPath: typeof LinuxKernelPath | undefined
@@ -104,7 +114,7 @@ export class LinuxPlatform implements Platform {
   ) {
     this.#faults = faults
     this.#log = log
-    this.#mode = settings.mode
+    this.#settings = settings
     this.#resources = resources
     this.#netlink = new Netlink()
     resources.defer(() => this.#netlink.close())
@@ -117,11 +127,20 @@ export class LinuxPlatform implements Platform {
     resources.defer(() => this.socket.close())
     this.network = new LinuxNetwork(this.#netlink, this.socket)
     resources.defer(() => this.network.close())
-    this.plan = planMemory(MAX_PEERS)
+    this.plan = planMemory(MAX_PEERS, this.#countCryptoWorkers(settings))
     this.memory = NativeMemory.allocate(this.plan.bytes)
     const { memory, plan, socket } = this
     this.workers = new Workers({ memory, plan, socket, faults })
     resources.defer(() => this.workers.close())
+  }
+
+  #countCryptoWorkers(settings: Settings): number {
+    const { crypto_workers: wanted } = settings
+    if (settings.private_key_file === undefined || wanted === 0) return 0
+    const { name, lentAead } = findCrypto()
+    if (wanted !== 'auto' && lentAead === undefined)
+      this.#log.warn(`no crypto workers, because ${name} keeps keys where other threads cannot use them`)
+    return cryptoWorkersFor(settings, availableParallelism(), lentAead !== undefined)
   }
 
   /** @throws UserError; nothing is left behind then */
@@ -134,7 +153,11 @@ export class LinuxPlatform implements Platform {
         platform.#kernelPath = (await import('./kernel/kernel-path.js')).LinuxKernelPath
       const { discovery } = options.settings
       if (discovery !== undefined)
-        platform.store = (await import('./kernel/etcd.js')).openStore(discovery, randomInt(0xffff))
+        platform.store = (await import('./kernel/etcd.js')).openStore(
+          discovery,
+          randomInt(0xffff),
+          () => platform.socket.mark,
+        )
       return platform
     } catch (error) {
       await resources.close()
@@ -175,9 +198,10 @@ export class LinuxPlatform implements Platform {
   openKernelPath(device: Device): LinuxKernelPath {
     const options = {
       netlink: this.#netlink,
-      mode: this.#mode,
+      mode: this.#settings.mode,
+      dsMask: outerDsMask(this.#settings.tos),
       device,
-      rows: this.plan.peerRows,
+      rows: Math.max(KERNEL_ROWS, this.#settings.peers.length),
       prefixes: this.plan.routeLimit,
       socket: this.socket,
     }

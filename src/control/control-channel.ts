@@ -1,3 +1,4 @@
+import type { Encap } from '../encap/encap.js'
 import { EAGAIN } from '../linux/errno.js'
 import { sockaddrIn } from '../memory/name.js'
 import { Rates } from '../rates.js'
@@ -36,6 +37,7 @@ export interface ControlChannelContext {
   readonly tables: Tables
   readonly roster: Roster
   readonly faults: Faults
+  readonly encap: Encap
   /** Undefined if the tunnel is not private. A datagram is then the frame itself. */
   readonly privateSide: PrivateSide | undefined
 }
@@ -83,14 +85,23 @@ export class ControlChannel {
     return this.sendTo(row, this.#context.roster.at(row)?.datagramName, message, bytes)
   }
 
+  /** Sends a control frame with content to a peer. */
+  tell(row: number, type: ControlMessage['type'], content: Uint8Array): void {
+    this.send(row, { type, token: this.newToken(), sizeBytes: content.length, content })
+  }
+
   /** The same, to another place (memory/name.ts) than where the peer is. */
   sendTo(row: number, name: Uint8Array | undefined, message: ControlMessage, bytes?: number): number {
-    const { mode, platform, privateSide } = this.#context
+    const { mode, platform, privateSide, encap } = this.#context
+    // A device of the kernel, or a switch, answers none. It counts as lost on the way.
+    if (encap.vni !== undefined) return 0
     const plain = writeControl(mode, message, bytes)
-    const frame = privateSide === undefined ? plain : privateSide.seal(row, plain)
+    const frame = privateSide === undefined ? plain : privateSide.sender.seal(row, plain)
     // A frame that cannot be sealed counts as lost on the way, and so does one for a peer that is nowhere.
     if (frame === undefined || name === undefined) return 0
-    return privateSide === undefined ? platform.socket.send(frame, name) : privateSide.send(frame, name)
+    return privateSide === undefined
+      ? platform.socket.send(frame, name)
+      : privateSide.sender.send(frame, name)
   }
 
   /**

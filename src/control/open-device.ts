@@ -1,3 +1,5 @@
+import { vxlanOf } from '../config/vxlan.js'
+import { outerDsMask } from '../wire/ecn.js'
 import type { Device } from './device.js'
 import { enableOffloads } from './offload.js'
 import type { Parts, PartsOptions } from './parts.js'
@@ -17,8 +19,10 @@ export async function openDevice(
   resources.defer(() => platform.workers.stop())
   await platform.workers.start({
     mode: settings.mode,
+    dsMask: outerDsMask(settings.tos),
     relay: settings.relay,
-    keys: privateSide?.handshakeKeys,
+    vxlan: vxlanOf(settings),
+    keys: privateSide?.ownKey.handshakeKeys,
     warmUp: settings.warm_up === 'auto',
   })
   resources.defer(() => peerRows.close())

@@ -1,7 +1,10 @@
 import type { Logger } from 'pino'
 import type { Settings } from '../config/schema.js'
+import { vxlanOf } from '../config/vxlan.js'
 import { type Encap, encapFor } from '../encap/encap.js'
 import { errnoName } from '../linux/errno.js'
+import type { NativeMemory } from '../linux/memory.js'
+import { type MemoryPlan, type Part, secretsOfFirst } from '../memory/plan.js'
 import { Access } from './access.js'
 import { Addresses } from './addresses.js'
 import { ControlChannel } from './control-channel.js'
@@ -64,7 +67,7 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   const roster = new Roster<Peer>()
   const access = new Access(tables.access, log)
   const addresses = new Addresses(platform, settings.mode)
-  const encap = encapFor(settings.mode, settings.private_key_file !== undefined)
+  const encap = encapFor(settings.mode, settings.private_key_file !== undefined, vxlanOf(settings)?.vni)
   const mtuCeilingBytes = options.wgDevice?.mtuBytes
   const device = new TunnelDevice({
     settings,
@@ -115,12 +118,26 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   }
 }
 
+/** The keys of so many peers fit into 8 MiB, the usual limit on locked memory (systemd.exec(5), LimitMEMLOCK). */
+const LOCKED_ROWS = 256
+
 let privateModules: Promise<typeof import('./private/modules.js')> | undefined
 
 /** Loads the modules of a private tunnel, once. A plain tunnel must not wait for them. */
 export function loadPrivateSide(): Promise<typeof import('./private/modules.js')> {
   privateModules ??= import('./private/modules.js')
   return privateModules
+}
+
+/** If the limit on locked memory is too low for the keys of all peers that there can be, the first ones must do. */
+function keepKeysInRam(memory: NativeMemory, plan: MemoryPlan, log: Logger): void {
+  const lock = ({ at, bytes }: Part) => memory.keepInRam(at, bytes)
+  const errno = lock(plan.secrets)
+  if (errno === 0) return
+  const isPart = secretsOfFirst(LOCKED_ROWS, plan).every((it) => lock(it) === 0)
+  log.debug(
+    `the kernel does not keep the keys ${isPart ? `of more than ${LOCKED_ROWS} peers ` : ''}out of swap (${errnoName(errno)}); a greater limit on locked memory would help (ulimit -l)`,
+  )
 }
 
 /** Makes the private side if the settings have a key. */
@@ -133,11 +150,7 @@ async function makePrivateSide(
   const { private_key_file: privateKey } = settings
   if (privateKey === undefined) return undefined
   const { memory, plan } = platform
-  const errno = memory.keepInRam(plan.secrets.at, plan.secrets.bytes)
-  if (errno !== 0)
-    log.debug(
-      `the kernel does not keep the keys out of swap (${errnoName(errno)}); a greater limit on locked memory would help (ulimit -l)`,
-    )
+  keepKeysInRam(memory, plan, log)
   const { PrivateSide } = await loadPrivateSide()
   // A key of zeros is none, as for wg.
   const own = privateKey.isNone ? null : privateKey

@@ -11,6 +11,7 @@ import { type MissingRoutes, missingRoutes, prefixesOf, sentenceOf } from './mis
 import type { Peer } from './peer/peer.js'
 import type { Roster } from './peer/roster.js'
 import type { HostSide, Platform } from './platform.js'
+import { SaidOnce } from './said-once.js'
 
 export interface PeerRoutesOptions {
   readonly settings: Settings
@@ -37,11 +38,11 @@ export class PeerRoutes {
   /** What was given names last. */
   #hosts: readonly NamedHost[] = []
   #turn: Promise<void> = Promise.resolve()
-  /** Each sentence is logged once. */
-  readonly #told = new Set<string>()
+  readonly #once: SaidOnce
 
   constructor(options: PeerRoutesOptions) {
     this.#options = options
+    this.#once = new SaidOnce(options.log)
     this.#hostSide = options.platform.openHostSide(options.settings, options.device)
   }
 
@@ -70,13 +71,13 @@ export class PeerRoutes {
     if (settings.mode !== 'tun' || settings.table === 'off') return
     this.#waited = new Set(this.#waiting)
     for (const { name } of this.#waited)
-      this.#tell(
+      this.#once.say(
         `the routes that lead all traffic to ${device.name} wait until ${name} is found, because name servers could not be asked otherwise; until then traffic goes out by the old default route, unencrypted`,
       )
     try {
       const outcome = await this.#hostSide.setRoutes(this.#prefixes, this.#endpoints)
       this.#refused = outcome.refused
-      for (const note of outcome.notes) this.#tell(note)
+      for (const note of outcome.notes) this.#once.say(note)
       if (typeof settings.table === 'number') this.#tellRefused(settings.table, outcome)
     } catch (error) {
       if (error instanceof KernelError)
@@ -95,7 +96,7 @@ export class PeerRoutes {
     if (isDeepStrictEqual(hosts, this.#hosts)) return
     this.#hosts = hosts
     try {
-      for (const sentence of await this.#hostSide.setHosts(settings.hosts, hosts)) this.#tell(sentence)
+      for (const sentence of await this.#hostSide.setHosts(settings.hosts, hosts)) this.#once.say(sentence)
     } catch (error) {
       faults.take('routes', error)
     }
@@ -119,22 +120,16 @@ export class PeerRoutes {
     const { settings, faults } = this.#options
     try {
       const sentence = await this.#hostSide.setNames(settings.dns)
-      if (sentence !== undefined) this.#tell(sentence)
+      if (sentence !== undefined) this.#once.say(sentence)
     } catch (error) {
       faults.take('routes', error)
     }
   }
 
-  #tell(sentence: string): void {
-    if (this.#told.has(sentence)) return
-    this.#told.add(sentence)
-    this.#options.log.warn(sentence)
-  }
-
   #tellRefused(table: number, { refused }: RoutesOutcome): void {
     if (refused.size === 0) return
     const each = [...refused].map(([name, why]) => `${name} (${why})`).join(', ')
-    this.#tell(`table ${table} has no routes by ${this.#options.device.name} to ${each}`)
+    this.#once.say(`table ${table} has no routes by ${this.#options.device.name} to ${each}`)
   }
 
   /** The peers for all traffic whose names have not been found yet. In another namespace, no route is in their way. */

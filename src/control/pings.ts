@@ -83,6 +83,8 @@ export class Pings {
     const { channel, platform, privateSide, roster } = this.#context
     const peer = roster.get(name)
     if (peer === undefined) throw new UserError(`there is no peer "${name}" any more`)
+    if (this.#context.encap.vni !== undefined)
+      throw new UserError('no end of a VXLAN network answers these pings; ping its overlay address instead')
     if (this.#waiting.size >= MOST_WAITING)
       throw new UserError(`${MOST_WAITING} pings wait for an answer already; send fewer at once`)
     const { endpoint, row, underlay } = peer

@@ -8,8 +8,8 @@ import type { NamedHost } from '../host/hosts-block.js'
 import type { NativeMemory } from '../linux/memory.js'
 import type { Endpoint, SocketFamily } from '../linux/sockaddr.js'
 import type { MemoryPlan } from '../memory/plan.js'
-import type { Times } from '../noise/peer.js'
-import type { HandshakeKeys } from '../worker/task.js'
+import type { Times } from '../noise/times.js'
+import type { HandshakeKeys, VxlanTask } from '../worker/task.js'
 
 export type { HandshakeKeys }
 
@@ -147,6 +147,20 @@ export interface Resolver {
    * @throws the resolver's error, with its `code`
    */
   lookup(name: string, ipv4Only: boolean): Promise<readonly string[]>
+  /**
+   * The SRV records of a service (RFC 2782), at least one.
+   * @throws an error with a `code`, as {@link lookup} does: EAI_AGAIN if no server answers
+   */
+  services(name: string): Promise<readonly ServiceRecord[]>
+}
+
+/** One host of a service. */
+export interface ServiceRecord {
+  readonly priority: number
+  readonly weight: number
+  readonly port: number
+  /** Empty if the service is decidedly not there. */
+  readonly host: string
 }
 
 /** The worker threads. */
@@ -168,8 +182,12 @@ export interface WorkerThreads {
 
 export interface WorkerOptions {
   readonly mode: Settings['mode']
+  /** As in `LoopTask` (worker/task.ts). */
+  readonly dsMask: number
   /** Whether frames are passed on between peers. */
   readonly relay: boolean
+  /** Undefined if the tunnel is not VXLAN. */
+  readonly vxlan?: VxlanTask | undefined
   /** Undefined if the tunnel is not private. */
   readonly keys: HandshakeKeys | undefined
   /** Whether the workers warm up. */

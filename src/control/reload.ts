@@ -4,7 +4,8 @@ import type { PeerSettings, Settings } from '../config/schema.js'
 import { UserError } from '../errors.js'
 import { wipeUnusedIdentities } from '../noise/keys.js'
 import type { PeerChanges, Peers } from './peer/peers.js'
-import type { NewIdentity, PrivateSide } from './private/private-side.js'
+import type { NewIdentity } from './private/own-key.js'
+import type { PrivateSide } from './private/private-side.js'
 
 /** The names of the peers, and the keys of the settings that changed without effect. */
 export interface ReloadReport extends PeerChanges {
@@ -152,7 +153,7 @@ export class Reloader {
   async #changeKey({ private_key_file: key, peers }: Settings): Promise<boolean> {
     const { privateSide } = this.#options
     try {
-      const identity = key && privateSide?.identityWith(key)
+      const identity = key && privateSide?.ownKey.identityWith(key)
       if (identity === undefined) return false
       for (const peer of peers) privateSide?.check(peer, identity.own)
       await privateSide?.changeKey(identity)

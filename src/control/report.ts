@@ -1,5 +1,6 @@
 import type { Settings } from '../config/schema.js'
 import { formatPrefix } from '../config/values.js'
+import { vxlanOf } from '../config/vxlan.js'
 import type { Ring } from '../memory/ring.js'
 import { version } from '../package/version.js'
 import type { Addresses } from './addresses.js'
@@ -31,6 +32,7 @@ export interface ReportContext {
   readonly underlayDrops: UnderlayDrops
   readonly faults: Faults
   readonly portMapping: () => StatusReport['port_mapping']
+  readonly discovery: () => StatusReport['discovery']
 }
 
 /** Makes the reports that `udptun-fast status` shows. */
@@ -71,6 +73,7 @@ export class Reporter {
       netns: settings.netns ?? null,
       device_up: opened.link()?.up === true,
       mode: settings.mode,
+      vni: vxlanOf(settings)?.vni ?? null,
       uptime_s: (platform.clock.nowMs() - this.#startedMs) / 1000,
       local: settings.local.map(formatPrefix),
       listen: listening.text,
@@ -82,6 +85,7 @@ export class Reporter {
       tables: this.#context.routes.tables,
       fwmark: platform.socket.mark === 0 ? null : platform.socket.mark,
       port_mapping: this.#context.portMapping(),
+      discovery: this.#context.discovery(),
       privacy: privateSide === undefined ? null : privateSide.summary(),
       offloads: { ...offloads, udp_segment: offloads.udp_segment && peers.some((peer) => peer.takes_runs) },
       super_frames: { read: all.superFramesRead, written: all.superFramesWritten },
@@ -102,6 +106,7 @@ export class Reporter {
         mss_clamped: all.mssClamped,
       },
       workers: { tap: workerStatus(sumCounters(tap)), udp: workerStatus(sumCounters(udp)) },
+      crypto_workers: platform.plan.cryptoWorkers.length,
       rings: { outbound: ring(tables.rings.outbound, tap), inbound: ring(tables.rings.inbound, udp) },
       faults: faults.status(),
     }

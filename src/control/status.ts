@@ -4,6 +4,7 @@ import type { DeviceMode } from '../wire/mode.js'
 import type { FdbSummary } from './addresses.js'
 import type { WorkerReason } from './datapath/reason.js'
 import type { MtuRule } from './device-mtu.js'
+import type { SourceStatus } from './discovery/source.js'
 import type { FaultStatus } from './faults.js'
 import type { PortMappingStatus } from './mesh/mapping.js'
 import type { OffloadStatus } from './offload.js'
@@ -31,6 +32,11 @@ export const DROP_REASONS = {
   oversize: ['dropOversize', 'longer than any frame of this network'],
   not_ip: ['dropNotIp', 'not an IP packet'],
   checksum: ['dropChecksum', 'with a wrong checksum, from a peer whose kernel may have left it out'],
+  vni: ['dropVni', 'of another VXLAN network (VNI), or not VXLAN at all'],
+  congested: [
+    'dropCongested',
+    'marked by a router as congested, and its sender knows no ECN, so only a loss tells it (RFC 6040)',
+  ],
   device_down: ['dropDeviceDown', 'the device was down'],
   storm: ['dropStorm', 'more broadcasts than the limit allows'],
   not_allowed: ['dropNotAllowed', "from an address that is not the peer's"],
@@ -116,6 +122,8 @@ export interface WorkerStatus {
   readonly doorbells: number
   /** How often its ring was full, so that it did not read its fd for a while. */
   readonly ring_full: number
+  /** Messages that crypto workers may have helped to seal or to open. */
+  readonly spread_messages: number
 }
 
 export interface RingStatus {
@@ -196,6 +204,8 @@ export interface StatusReport {
   /** Whether somebody has set the device up. */
   readonly device_up: boolean
   readonly mode: DeviceMode
+  /** The number of the VXLAN network; null if the encapsulation is another. */
+  readonly vni: number | null
   readonly uptime_s: number
   readonly local: readonly string[]
   /** Where it listens or, while that is not there, where it is to listen. */
@@ -214,6 +224,8 @@ export interface StatusReport {
   readonly fwmark: number | null
   /** The mapping that a router is asked for; null if none is. */
   readonly port_mapping: PortMappingStatus | null
+  /** The peer source that the settings name, such as an etcd; null if there is none. */
+  readonly discovery: SourceStatus | null
   /** What a private tunnel is sealed with, and this host's public key; null if the tunnel is not private. */
   readonly privacy: { readonly crypto: string; readonly public_key: string | null } | null
   /** Which of the kernel's offloads are in use. */
@@ -251,6 +263,8 @@ export interface StatusReport {
     readonly mss_clamped: number
   }
   readonly workers: { readonly tap: WorkerStatus; readonly udp: WorkerStatus }
+  /** Threads that help to seal and to open. */
+  readonly crypto_workers: number
   readonly rings: { readonly outbound: RingStatus; readonly inbound: RingStatus }
   /** Errors of this program itself that did not stop it. */
   readonly faults: FaultStatus
@@ -270,6 +284,7 @@ export function workerStatus(counts: Counts): WorkerStatus {
     wake_ups: counts.wakeUps,
     doorbells: counts.doorbells,
     ring_full: counts.ringFull,
+    spread_messages: counts.spreadMessages,
   }
 }
 

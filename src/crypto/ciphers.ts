@@ -100,6 +100,11 @@ export interface AeadOptions {
 export interface Crypto {
   readonly name: string
   aead(options: AeadOptions): Aead
+  /**
+   * Like {@link aead}, but with the keys of another thread's: `keys` is the same for both. The other thread must not change
+   * a key while this one works with it. Undefined if keys cannot be lent, because they are not in the shared memory.
+   */
+  readonly lentAead?: ((options: AeadOptions) => Aead) | undefined
   /** @param key 32 bytes */
   mac(memory: NativeMemory, scratch: number, key: Uint8Array): KeyedHash
   /** @param key 32 bytes */

@@ -40,6 +40,7 @@ function loadOpenSsl(library: string | null, direct: boolean): Crypto | undefine
     name: `${version} (${where}, ${primitives === undefined ? 'EVP' : 'its primitives'})`,
     aead: (options) =>
       primitives === undefined ? new EvpAead(evp, options) : new PrimitiveAead(primitives, options),
+    lentAead: primitives && ((options) => new PrimitiveAead(primitives, options, true)),
     mac: (memory, scratch, key) => new EvpKeyedHash(evp, memory, scratch, key),
     cookieSealer: (memory, scratch, key) => new EvpCookieSealer(evp, memory, scratch, key),
   }

@@ -102,6 +102,7 @@ export class PrimitiveAead implements Aead {
   /** The addresses of the slots. A slot's plain bytes are where the next slot begins. */
   readonly #addresses: readonly unknown[]
   readonly #keys: number
+  readonly #lent: boolean
   readonly #keyAddresses: bigint[] = []
   readonly #context: Uint8Array
   readonly #contextAddress: bigint
@@ -110,13 +111,15 @@ export class PrimitiveAead implements Aead {
   readonly #tag: number
   readonly #tagAddress: bigint
 
-  constructor(primitives: Primitives, options: AeadOptions) {
+  /** @param lent whether another thread sets the keys */
+  constructor(primitives: Primitives, options: AeadOptions, lent = false) {
     const { memory, at, scratch, keys, copy } = options
     this.#primitives = primitives
     this.#memory = memory
     this.#copy = copy
     this.#at = at
     this.#keys = keys
+    this.#lent = lent
     this.#addresses = slotAddresses(options)
     this.#context = newContext(primitives)
     this.#contextAddress = koffi.address(this.#context)
@@ -170,6 +173,7 @@ export class PrimitiveAead implements Aead {
   #xor(keySlot: number, high: number, low: number, out: bigint, from: bigint, bytes: number): void {
     this.#memory.u32[(this.#counter + 8) >>> 2] = low
     this.#memory.u32[(this.#counter + 12) >>> 2] = high
+    if (this.#lent) this.#keyAddresses[keySlot] ??= this.#memory.address(this.#keys + keySlot * KEY_BYTES)
     const key = this.#keyAddresses[keySlot]
     this.#primitives.chacha20(out, from, BLOCK_BYTES + bytes, key, this.#counterAddress)
   }

@@ -40,6 +40,14 @@ const TELLING: Partial<Readonly<Record<DropReason, readonly [text: string, advic
     'had a wrong checksum',
     'look for a faulty network card, or use --datapath workers at the other end',
   ],
+  vni: [
+    'were of another VXLAN network, or not VXLAN at all',
+    'give both ends the same vni, or leave the other network to a program of its own',
+  ],
+  congested: [
+    'were marked as congested on the way, although their sender knows no ECN',
+    'look for a router or a rule on the way that sets CE in all packets',
+  ],
   device_refused: ['were refused by the device', 'look at ip -s link, and report it with udptun-fast report'],
   over_path: ['were longer than the path carries', 'leave the MTU to the program (--mtu auto)'],
 }

@@ -167,6 +167,7 @@ const TO_CARRY: Partial<Readonly<Record<WorkerReason, string>>> = {
   ipsec: 'see: ip xfrm policy',
   nat: 'take the port out of the NAT rules; see: nft list ruleset',
   other_end: 'run udptun-fast doctor there',
+  rows: 'restart the tunnel',
   qdisc: 'see: tc qdisc show; take it away with: tc qdisc del dev <device> root',
   unproved:
     'wait for a few seconds; if it stays so, something on the way drops datagrams without a UDP checksum',

@@ -2,6 +2,7 @@ import { ETHERNET_HEADER_BYTES, VLAN_TAG_BYTES } from '../wire/ethernet.js'
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, type IpFamily, UDP_HEADER_BYTES } from '../wire/ip.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { pad, unpad } from '../wire/padding.js'
+import { VXLAN_HEADER_BYTES } from '../wire/vxlan.js'
 import { PADDING_BYTES, TAG_BYTES, TRANSPORT_HEADER_BYTES } from '../wire/wireguard.js'
 
 /** The longest UDP payload over IPv4. */
@@ -16,6 +17,8 @@ export interface EncapShape {
   readonly trailerBytes: number
   /** Whether frames are padded, and whether the last byte then counts the padding (`wire/padding.ts`). */
   readonly padding: 'none' | 'zeros' | 'counted'
+  /** The network's number, if the header is VXLAN's. */
+  readonly vni?: number | undefined
 }
 
 /**
@@ -31,6 +34,8 @@ export class Encap {
   readonly l2Bytes: number
   readonly headerBytes: number
   readonly trailerBytes: number
+  /** The network's number if it is VXLAN (`wire/vxlan.ts`), else undefined. */
+  readonly vni: number | undefined
   /** The least padding that a frame gets. More only uses free room. */
   readonly leastPaddingBytes: number
   /** The least and the most bytes that a datagram's payload has more than the frame in it. */
@@ -39,12 +44,13 @@ export class Encap {
   readonly #pads: boolean
   readonly #counted: boolean
 
-  constructor({ mode, headerBytes, trailerBytes, padding }: EncapShape) {
+  constructor({ mode, headerBytes, trailerBytes, padding, vni }: EncapShape) {
     this.mode = mode
     this.ethernet = mode === 'tap'
     this.l2Bytes = this.ethernet ? ETHERNET_HEADER_BYTES : 0
     this.headerBytes = headerBytes
     this.trailerBytes = trailerBytes
+    this.vni = vni
     this.#pads = padding !== 'none'
     this.#counted = padding === 'counted'
     this.leastPaddingBytes = this.#counted ? 1 : 0
@@ -84,7 +90,8 @@ export class Encap {
 
   /**
    * What the underlay's packets have more than the overlay's: the overlay's MTU is the underlay's minus this.
-   * It is 42 for Ethernet frames over IPv4 and 28 for IP packets, and in a private tunnel 33 and 32 more.
+   * It is 42 for Ethernet frames over IPv4 and 28 for IP packets. In a private tunnel it is 33 and 32 more, and with VXLAN
+   * 8 more.
    */
   overheadBytes(outer: IpFamily, vlan: boolean): number {
     return this.packetBytes(this.frameBytes(0, vlan), outer)
@@ -114,8 +121,13 @@ export function outerBytes(outer: IpFamily): number {
 /**
  * The encapsulation of a tunnel. In a plain tunnel a datagram's payload is the frame and nothing else. In a
  * private tunnel it is WireGuard's transport data (`wire/wireguard.ts`).
+ * @param vni of a plain tunnel: the payload is VXLAN of this network
  */
-export function encapFor(mode: DeviceMode, isPrivate: boolean): Encap {
+export function encapFor(mode: DeviceMode, isPrivate: boolean, vni?: number): Encap {
+  if (vni !== undefined) {
+    const headerBytes = VXLAN_HEADER_BYTES
+    return new Encap({ mode, headerBytes, trailerBytes: 0, padding: 'none', vni })
+  }
   if (!isPrivate) return new Encap({ mode, headerBytes: 0, trailerBytes: 0, padding: 'none' })
   const padding = mode === 'tap' ? 'counted' : 'zeros'
   return new Encap({ mode, headerBytes: TRANSPORT_HEADER_BYTES, trailerBytes: TAG_BYTES, padding })

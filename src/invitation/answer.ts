@@ -7,7 +7,8 @@ import { Fields, networkBytes } from './invitation.js'
  * `join` and `joined` (wire/control.ts). Both begin with the version of this form (1 byte), and ignore what comes after
  * what they know.
  *
- * A `join`: version, zeros (3 bytes), the newcomer's own public key (32). It is sent again until it is answered.
+ * A `join`: version, zeros (3 bytes), the newcomer's own public key (32), and its signing key (32; noise/signing-key.ts),
+ * which earlier versions leave out. It is sent again until it is answered.
  *
  * A `joined`: version, verdict (1), zeros (2). If the newcomer is a member, then: preshared key (32), its addresses, the
  * introducer's addresses, the networks that the introducer passes on. Each of the three is a number (1), and of
@@ -15,6 +16,7 @@ import { Fields, networkBytes } from './invitation.js'
  */
 const VERSION = 1
 const HEAD_BYTES = 4
+const SIGNING_KEY_BYTES = 32
 
 /**
  * What becomes of a newcomer. `used`: the line is another one's. `expired`, `withdrawn`: it is good no more. `refused`:
@@ -38,14 +40,23 @@ export type Answer =
   | { readonly verdict: 'member'; readonly membership: Membership }
   | { readonly verdict: Exclude<Verdict, 'member'> }
 
-export function writeJoin(publicKey: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.from([VERSION, 0, 0, 0]), publicKey])
+/** The keys of a newcomer. */
+export interface JoinKeys {
+  readonly publicKey: Uint8Array
+  readonly signingKey?: Uint8Array | undefined
 }
 
-/** @returns the public key; undefined if it is malformed or of another version */
-export function readJoin(content: Uint8Array): Uint8Array | undefined {
-  if (content[0] !== VERSION || content.length < HEAD_BYTES + PUBLIC_KEY_BYTES) return undefined
-  return content.slice(HEAD_BYTES, HEAD_BYTES + PUBLIC_KEY_BYTES)
+export function writeJoin({ publicKey, signingKey = new Uint8Array(0) }: JoinKeys): Uint8Array {
+  return Buffer.concat([Buffer.from([VERSION, 0, 0, 0]), publicKey, signingKey])
+}
+
+/** @returns undefined if it is malformed or of another version */
+export function readJoin(content: Uint8Array): JoinKeys | undefined {
+  const end = HEAD_BYTES + PUBLIC_KEY_BYTES
+  if (content[0] !== VERSION || content.length < end) return undefined
+  const publicKey = content.slice(HEAD_BYTES, end)
+  const signingKey = content.slice(end, end + SIGNING_KEY_BYTES)
+  return signingKey.length < SIGNING_KEY_BYTES ? { publicKey } : { publicKey, signingKey }
 }
 
 export function writeJoined(answer: Answer): Uint8Array {

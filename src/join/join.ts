@@ -5,10 +5,10 @@ import { readKeyFile } from '../config/key-file.js'
 import { formatPrefix, parsePublicKey } from '../config/values.js'
 import { readConfigFile } from '../config/yaml-file.js'
 import { UserError, usageError } from '../errors.js'
-import type { Verdict } from '../invitation/answer.js'
+import type { JoinKeys, Verdict } from '../invitation/answer.js'
 import type { Invitation } from '../invitation/invitation.js'
 import { secretBytes, secretKeyLine } from '../key-text.js'
-import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
+import { clampPrivateKey, derivePublicKey, deriveSigningKey } from '../noise/keys.js'
 import { removeHalf, writeWhole } from './new-file.js'
 import { settingsFile } from './settings-file.js'
 import { tellIntroducer, timeOf, WITHIN_MS } from './tell.js'
@@ -58,8 +58,7 @@ export async function joinNetwork(options: JoinOptions): Promise<Joined> {
   const presharedKeyFile = file(`${network}.psk`)
   return await orRefused(async () => {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const publicKey = ownKey(keyFile)
-    const { answer, endpoint } = await tellIntroducer(invitation, publicKey, withinMs)
+    const { answer, endpoint } = await tellIntroducer(invitation, ownKeys(keyFile), withinMs)
     if (answer.verdict !== 'member') throw new UserError(refusal(answer.verdict, invitation, network))
     const { membership } = answer
     const text = settingsFile({ invitation, membership, endpoint, network, keyFile, presharedKeyFile })
@@ -103,8 +102,8 @@ function isKey(text: unknown, key: Uint8Array): boolean {
   }
 }
 
-/** This host's public key. Its private one is made if it is not there, and is never written over. */
-function ownKey(file: string): Buffer {
+/** This host's public keys. Its private one is made if it is not there, and is never written over. */
+function ownKeys(file: string): JoinKeys {
   removeHalf(file)
   if (!existsSync(file)) {
     const random = randomFillSync(secretBytes(32))
@@ -121,9 +120,10 @@ function ownKey(file: string): Buffer {
   }
   try {
     const secret = readKeyFile(file)
-    const publicKey = derivePublicKey(secret.reveal())
+    const key = secret.reveal()
+    const keys = { publicKey: derivePublicKey(key), signingKey: deriveSigningKey(key).publicKey }
     secret.wipe()
-    return publicKey
+    return keys
   } catch (error) {
     if (error instanceof RangeError) throw new UserError(`the key of this host: ${error.message}`)
     throw error

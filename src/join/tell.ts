@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { Remote } from '../config/values.js'
 import { encapFor } from '../encap/encap.js'
 import { UserError } from '../errors.js'
-import { type Answer, readJoined, writeJoin } from '../invitation/answer.js'
+import { type Answer, type JoinKeys, readJoined, writeJoin } from '../invitation/answer.js'
 import type { Invitation } from '../invitation/invitation.js'
 import { knowPeer, Protocol } from '../noise/handshake.js'
 import { Handshakes } from '../noise/handshakes.js'
 import { Identity, OwnIdentity } from '../noise/keys.js'
-import { TIMES } from '../noise/peer.js'
+import { TIMES } from '../noise/times.js'
 import { readControl, writeControl } from '../wire/control.js'
 import { MESSAGE } from '../wire/wireguard.js'
 import { FewKeypairs } from './keypairs.js'
@@ -31,12 +31,12 @@ export interface Told {
 
 /**
  * A newcomer comes to the introducer with the key of its line: a handshake of WireGuard, and inside of it, it tells its
- * own public key.
+ * own public keys.
  * @throws UserError if there is no answer
  */
 export async function tellIntroducer(
   invitation: Invitation,
-  publicKey: Uint8Array,
+  keys: JoinKeys,
   withinMs = WITHIN_MS,
 ): Promise<Told> {
   const { places, unknown } = await placesOf(invitation.endpoints)
@@ -44,7 +44,7 @@ export async function tellIntroducer(
     throw new UserError(
       `none of the introducer's names is found: ${unknown.join(', ')}; look at the name servers here`,
     )
-  const newcomer = new Newcomer(invitation, publicKey, places)
+  const newcomer = new Newcomer(invitation, keys, places)
   try {
     const told = await newcomer.told(withinMs)
     if (told !== undefined) return told
@@ -56,7 +56,7 @@ export async function tellIntroducer(
 
 class Newcomer {
   readonly #invitation: Invitation
-  readonly #publicKey: Uint8Array
+  readonly #keys: JoinKeys
   readonly #places: readonly Buffer[]
   readonly #keypairs = new FewKeypairs(randomBytes(4).readUInt32BE())
   readonly #handshakes: Handshakes
@@ -68,9 +68,9 @@ class Newcomer {
   #soughtMs = Number.NEGATIVE_INFINITY
   #resolve: (told: Told | undefined) => void = () => {}
 
-  constructor(invitation: Invitation, publicKey: Uint8Array, places: readonly Buffer[]) {
+  constructor(invitation: Invitation, keys: JoinKeys, places: readonly Buffer[]) {
     this.#invitation = invitation
-    this.#publicKey = publicKey
+    this.#keys = keys
     this.#places = places
     this.#sockets = new Sockets((message, source) => this.#take(message, source))
     const own = new OwnIdentity(invitation.privateKey)
@@ -145,7 +145,7 @@ class Newcomer {
     this.#toldMs = nowMs
     this.#unanswered++
     const { mode } = this.#invitation
-    const content = writeJoin(this.#publicKey)
+    const content = writeJoin(this.#keys)
     const token = randomBytes(8).readBigUInt64BE()
     const frame = writeControl(mode, { type: 'join', token, sizeBytes: content.length, content })
     const room = Buffer.alloc(frame.length + 32)

@@ -39,6 +39,7 @@ export const AF_INET = 2
 export const AF_INET6 = 10
 export const AF_PACKET = 17
 export const AF_NETLINK = 16
+export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
 export const SOCK_RAW = 3
 export const SOCK_NONBLOCK = O_NONBLOCK
@@ -65,9 +66,11 @@ export const MSG_NOSIGNAL = 0x4000
 
 // <linux/in.h>, <linux/in6.h>
 export const SOL_IP = 0
+export const IP_TOS = 1
 export const IP_PKTINFO = 8
 export const IP_MTU_DISCOVER = 10
 export const IP_RECVERR = 11
+export const IP_RECVTOS = 13
 export const IP_FREEBIND = 15
 export const IP_MTU = 14
 export const IP_PMTUDISC_DO = 2
@@ -84,6 +87,8 @@ export const IPV6_PMTUDISC_DONT = 0
 export const IPV6_PMTUDISC_DO = 2
 export const IPV6_PMTUDISC_PROBE = 3
 export const IPV6_DONTFRAG = 62
+export const IPV6_RECVTCLASS = 66
+export const IPV6_TCLASS = 67
 
 // <linux/in.h>, <linux/icmp.h>, <linux/icmpv6.h>
 export const SOL_RAW = 255
@@ -127,6 +132,7 @@ export const BPF_F_NO_PREALLOC = 1
 export const BPF_PROG_TYPE_SCHED_CLS = 3
 export const BPF_STATS_RUN_TIME = 0
 export const BPF_FUNC_map_lookup_elem = 1
+export const BPF_FUNC_l3_csum_replace = 10
 export const BPF_FUNC_skb_store_bytes = 9
 export const BPF_FUNC_redirect = 23
 export const BPF_FUNC_skb_load_bytes = 26
@@ -143,6 +149,7 @@ export const BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 = 0x04
 export const BPF_F_ADJ_ROOM_ENCAP_L4_UDP = 0x10
 export const BPF_F_ADJ_ROOM_ENCAP_L2_ETH = 0x40
 export const BPF_ADJ_ROOM_ENCAP_L2_SHIFT = 56
+export const BPF_F_RECOMPUTE_CSUM = 1
 export const BPF_F_INVALIDATE_HASH = 2
 export const BPF_F_INGRESS = 1
 

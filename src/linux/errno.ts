@@ -25,8 +25,11 @@ export const EADDRNOTAVAIL = 99
 export const ENETDOWN = 100
 export const ENETUNREACH = 101
 export const ENOBUFS = 105
+export const EISCONN = 106
 export const ECONNREFUSED = 111
 export const EHOSTUNREACH = 113
+export const EALREADY = 114
+export const EINPROGRESS = 115
 
 /** The symbolic name, such as `EBUSY`, or `errno 1234` if the platform has no name for it. */
 export function errnoName(errno: number): string {

@@ -26,6 +26,7 @@ import {
   UDP_GRO,
   UDP_NO_CHECK6_RX,
 } from './constants.js'
+import { receiveDsField } from './ds-field.js'
 import { EAFNOSUPPORT, KernelError } from './errno.js'
 import { bind, close, getsockname, getsockopt, lastErrno, must, sendto, setsockopt, socket } from './libc.js'
 import { receivePktInfo } from './pktinfo.js'
@@ -64,6 +65,8 @@ export interface UdpOptions {
  * fail a send to some other destination. An error of a send therefore comes from this host and is about that
  * datagram.
  *
+ * The kernel tells of each datagram which DS field it had (ds-field.ts).
+ *
  * If it is not bound to an address, the kernel tells of each datagram which one it was sent to (pktinfo.ts).
  * @throws KernelError from `socket`, `setsockopt` or `bind` (EADDRINUSE, EADDRNOTAVAIL)
  */
@@ -76,6 +79,7 @@ export function openUdp(options: UdpOptions): UdpSocket {
     }
     setOption(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
     if (options.foreign === true) setOption(fd, SOL_IP, IP_FREEBIND, 1)
+    must('setsockopt', () => receiveDsField(fd, family))
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBufferBytes)
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes)
     const any = family === AF_INET6 ? '::' : '0.0.0.0'

@@ -6,7 +6,7 @@ import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../wire/icmp.js'
  *
  * Layout: a cache line with the number of changes and the present second, then two copies. A copy is a cache line with
  * the number of entries, or {@link OFF}, and then the entries. An entry is:
- * - eight words: a bit for each row of a peer that it is about;
+ * - {@link ROW_WORDS} words: a bit for each row of a peer that it is about;
  * - the IP version, 0 for both; the destination's prefix and its mask, four words each;
  * - the protocol, {@link ANY}, or {@link ICMP_OF_VERSION};
  * - the first port and the last one; {@link ANY} as the first one: ports do not matter.
@@ -31,6 +31,9 @@ export const ANY = -1
 /** ICMP in a packet of IPv4, and ICMPv6 in one of IPv6. */
 export const ICMP_OF_VERSION = 256
 
+/** A row is less than this. */
+export const MAX_ROWS = 32 * 128
+
 /** So many entries fit. */
 export const MAX_ENTRIES = 1_024
 
@@ -38,7 +41,8 @@ export const MAX_ENTRIES = 1_024
 const OFF = -1
 
 const LINE_WORDS = 16
-const ROW_WORDS = 8
+/** Bits for {@link MAX_ROWS}. */
+const ROW_WORDS = 128
 const VERSION = ROW_WORDS
 const PREFIX = VERSION + 1
 const MASK = PREFIX + 4

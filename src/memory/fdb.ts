@@ -15,7 +15,7 @@ import { DEVICE, FLOOD } from './target.js'
  *
  * A bucket is a cache line of four entries. Two hashes give each address two buckets. A new address goes into
  * the emptier one. So a look-up reads at most two lines, however full the table is, and clearing an entry
- * removes it. The ports' limits together are a third of all entries. At that load both buckets are hardly ever
+ * removes it. All ports together have a third of all entries at most. At that load both buckets are hardly ever
  * full. The multipliers are random, so that nobody can choose addresses that collide.
  *
  * An entry is four words:
@@ -29,8 +29,8 @@ import { DEVICE, FLOOD } from './target.js'
  * never wait for the lock. An entry's key is written only while its port is 0 (nobody). Every change of the
  * port raises the version, which is in the same word. A reader takes that word, then the key, then the word
  * again. If the word is the same both times, the key did not change in between, so the port belongs to the key.
- * The version has 20 bits. It could only mislead a reader that sleeps while the entry is given to others half a
- * million times.
+ * The version has 18 bits. It could only mislead a reader that sleeps while the entry is given to others a hundred
+ * thousand times.
  *
  * A reader that finds the word changed looks again. A reader that finds port 0 takes the address as unknown,
  * which it was at that moment. When an address moves, only that one word changes. A reader finds either the old
@@ -39,6 +39,20 @@ import { DEVICE, FLOOD } from './target.js'
 
 /** Entries that a port may have. So no peer can push out what was learnt from another. */
 export const PORT_LIMIT = 1024
+
+/**
+ * With more peers than {@link FULL_PEERS}, not each can have so many at the same time: the table would be longer, and each
+ * look-up slower. Then each has a part of {@link SHARES} that nobody else can take. What a port has beyond that comes from
+ * a pool of {@link POOL} entries.
+ */
+const FULL_PEERS = 256
+const SHARES = 128 * 1024
+const POOL = 192 * 1024
+
+/** How many entries each port can have whatever others have. @param peers a power of two */
+export function shareOf(peers: number): number {
+  return peers <= FULL_PEERS ? PORT_LIMIT : Math.ceil(SHARES / peers)
+}
 
 /** Seconds after which an address that is not seen any more is forgotten (IEEE 802.1D, table 7-5). */
 export const AGEING_S = 300
@@ -95,7 +109,7 @@ const SEEN = 3
  * An entry's port word: the port in the low bits, the version above it. The port is stored relative to
  * {@link FLOOD}, so that 0 is nobody.
  */
-const PORT_BITS = 12
+const PORT_BITS = 14
 const PORT_MASK = (1 << PORT_BITS) - 1
 const VERSION_ONE = 1 << PORT_BITS
 
@@ -121,6 +135,9 @@ const COUNTED = 2
 const CHANGES = 9
 /** The last peer that sent with a MAC pinned to the device: its index and one. */
 const TWIN = 10
+/** How many entries all ports have beyond their shares; and how many entries are of a VLAN. */
+const BEYOND = 11
+const TAGGED = 12
 const MULTIPLIERS = 16
 
 /** Main looks through all blocks once in this many ticks. */
@@ -134,7 +151,9 @@ const SPINS = 1000
 
 /** A power of two. At least three entries for each one that the ports may have. */
 function bucketsFor(peers: number): number {
-  return 2 ** Math.ceil(Math.log2(((peers + 1) * PORT_LIMIT * 3) / BUCKET_ENTRIES))
+  const share = shareOf(peers)
+  const entries = (peers + 1) * share + (share < PORT_LIMIT ? POOL : 0)
+  return 2 ** Math.ceil(Math.log2((entries * 3) / BUCKET_ENTRIES))
 }
 
 function portWords(peers: number): number {
@@ -168,7 +187,10 @@ export class Fdb {
   readonly #moves: number
   /** A product is shifted right by this many bits, to give a bucket's number. */
   readonly #shift: number
+  readonly #share: number
   #multipliers: readonly [number, number, number, number]
+  /** Main: what it has pinned, by MAC. */
+  readonly #pinned = new Map<number, Pin>()
   /** Main: the block at which the next tick continues. */
   #next = 0
 
@@ -183,6 +205,7 @@ export class Fdb {
     this.#buckets = this.#blocks + blockWords(buckets)
     this.#moves = this.#buckets + buckets * BUCKET_WORDS
     this.#shift = 32 - Math.log2(buckets)
+    this.#share = shareOf(peers)
     const words = this.#header + MULTIPLIERS
     this.#multipliers = [this.#i32[words], this.#i32[words + 1], this.#i32[words + 2], this.#i32[words + 3]]
   }
@@ -221,7 +244,7 @@ export class Fdb {
       if (seen !== now && seen !== PINNED) Atomics.compareExchange(i32, entry + SEEN, seen, now)
       return LEARN.known
     }
-    if (entry < 0 && this.countOf(port) >= PORT_LIMIT) {
+    if (entry < 0 && !this.#hasRoom(port)) {
       const pinned = this.#untaggedPin(high, low)
       const learning = pinned !== FLOOD && pinned !== port ? this.#refuse(pinned, port) : LEARN.full
       Atomics.add(i32, this.#header + COUNTED + learning, 1)
@@ -287,23 +310,50 @@ export class Fdb {
    * anew.
    */
   forget(port: number): void {
-    this.#removeWhere((entry, seen) => seen !== PINNED && this.#portOf(this.#i32[entry + PORT]) === port)
+    this.forgetAll([port])
+  }
+
+  /** The same for several ports, in one look at all entries. */
+  forgetAll(ports: Iterable<number>): void {
+    const some = new Set([...ports].filter((port) => this.countOf(port) > 0))
+    if (some.size > 0)
+      this.#removeWhere((entry, seen) => seen !== PINNED && some.has(this.#portOf(this.#i32[entry + PORT])))
     Atomics.add(this.#i32, this.#header + CHANGES, 1)
   }
 
   /**
-   * Main: pins these addresses and no others.
+   * Main: pins these addresses and no others. Of two pins of one address, the first one counts.
    * @throws RangeError if there is no room for so many
    */
   pin(pins: readonly Pin[]): void {
-    const key = (high: number, low: number) => (high & 0xffff) * 2 ** 32 + (low >>> 0)
-    const keyAt = (entry: number) => key(this.#i32[entry + HIGH], this.#i32[entry + LOW])
-    const wanted = new Map(pins.map(({ macHigh, macLow, port }) => [key(macHigh, macLow), port]))
-    this.#removeWhere((entry, seen) => {
-      return seen === PINNED && wanted.get(keyAt(entry)) !== this.#portOf(this.#i32[entry + PORT])
-    })
-    for (const { macHigh, macLow, port } of pins) this.#pin(macHigh, macLow | 0, port)
-    this.#removeWhere((entry, seen) => seen !== PINNED && wanted.has(keyAt(entry)))
+    const wanted = new Map<number, Pin>()
+    for (const pin of pins) {
+      const key = pin.macHigh * 2 ** 32 + pin.macLow
+      if (!wanted.has(key)) wanted.set(key, pin)
+    }
+    for (const [key, { macHigh, macLow, port }] of this.#pinned) {
+      if (wanted.get(key)?.port === port) continue
+      this.#pinned.delete(key)
+      this.#unpin(macHigh, macLow | 0)
+    }
+    const added = [...wanted].filter(([key]) => !this.#pinned.has(key))
+    for (const [key, pin] of added) {
+      this.#pin(pin.macHigh, pin.macLow | 0, pin.port)
+      this.#pinned.set(key, pin)
+    }
+    // What was learnt of them in VLANs.
+    if (added.length === 0 || this.#i32[this.#header + TAGGED] === 0) return
+    const keys = new Set(added.map(([key]) => key))
+    const keyAt = (entry: number) =>
+      (this.#i32[entry + HIGH] & 0xffff) * 2 ** 32 + (this.#i32[entry + LOW] >>> 0)
+    this.#removeWhere((entry, seen) => seen !== PINNED && keys.has(keyAt(entry)))
+  }
+
+  #unpin(high: number, low: number): void {
+    this.#lock()
+    const entry = this.#entryOf(high, low)
+    if (entry >= 0) this.#remove(entry)
+    this.#unlock()
   }
 
   #pin(high: number, low: number, port: number): void {
@@ -431,14 +481,14 @@ export class Fdb {
     const word = i32[entry + PORT]
     if (i32[entry + SEEN] === PINNED) return this.#refuse(this.#portOf(word), port)
     if (this.#portOf(word) === port) return LEARN.known
-    if (this.countOf(port) >= PORT_LIMIT) {
+    if (!this.#hasRoom(port)) {
       // The address has left its old port. Its frames are better flooded than sent there.
       this.#remove(entry)
       return LEARN.full
     }
     if (!this.#mayMove(entry, now)) return LEARN.damped
-    i32[this.#counts + (word & PORT_MASK)]--
-    i32[this.#counts + port - FLOOD]++
+    this.#lost(word & PORT_MASK)
+    this.#gained(port - FLOOD)
     Atomics.store(i32, entry + SEEN, now)
     Atomics.store(i32, entry + PORT, ((word + VERSION_ONE) & ~PORT_MASK) | (port - FLOOD))
     return LEARN.moved
@@ -448,6 +498,22 @@ export class Fdb {
   #refuse(pinned: number, port: number): Learning {
     if (pinned === DEVICE) Atomics.store(this.#i32, this.#header + TWIN, port + 1)
     return LEARN.pinned
+  }
+
+  /** Whether a port may have one more entry. */
+  #hasRoom(port: number): boolean {
+    const count = this.countOf(port)
+    if (count < this.#share) return true
+    return count < PORT_LIMIT && Atomics.load(this.#i32, this.#header + BEYOND) < POOL
+  }
+
+  /** Under the lock: a port, relative to {@link FLOOD}, has one more entry. */
+  #gained(port: number): void {
+    if (++this.#i32[this.#counts + port] > this.#share) this.#i32[this.#header + BEYOND]++
+  }
+
+  #lost(port: number): void {
+    if (this.#i32[this.#counts + port]-- > this.#share) this.#i32[this.#header + BEYOND]--
   }
 
   /** Counts a move. Returns whether the move may be made. */
@@ -497,14 +563,16 @@ export class Fdb {
     i32[this.#moves + index] = 0
     i32[this.#blocks + Math.floor(index / BLOCK_ENTRIES)]++
     Atomics.store(i32, entry + PORT, (word + VERSION_ONE) | (port - FLOOD))
-    if (seen !== PINNED) i32[this.#counts + port - FLOOD]++
+    if (seen !== PINNED) this.#gained(port - FLOOD)
+    if (high > 0xffff) i32[this.#header + TAGGED]++
   }
 
   /** Under the lock: frees an entry. */
   #remove(entry: number): void {
     const i32 = this.#i32
     const word = Atomics.load(i32, entry + PORT)
-    if (i32[entry + SEEN] !== PINNED) i32[this.#counts + (word & PORT_MASK)]--
+    if (i32[entry + SEEN] !== PINNED) this.#lost(word & PORT_MASK)
+    if (i32[entry + HIGH] > 0xffff) i32[this.#header + TAGGED]--
     i32[this.#blocks + Math.floor((entry - this.#buckets) / ENTRY_WORDS / BLOCK_ENTRIES)]--
     Atomics.store(i32, entry + PORT, (word + VERSION_ONE) & ~PORT_MASK)
   }

@@ -1,4 +1,4 @@
-import { LOCAL_BYTES, SOCKADDR_BYTES } from '../linux/sockaddr.js'
+import { decodeLocal, LOCAL_BYTES, SOCKADDR_BYTES } from '../linux/sockaddr.js'
 
 /**
  * A *name* in memory: where a datagram comes from or goes to, and the address of this host at the other end of the
@@ -58,3 +58,9 @@ export const NO_LOCAL: Uint8Array = new Uint8Array(LOCAL_BYTES)
 /** The parts of a name. */
 export const sockaddrIn = (name: Uint8Array) => name.subarray(0, SOCKADDR_BYTES)
 export const localIn = (name: Uint8Array) => name.subarray(NAME.local, NAME.via)
+
+/** The name for an answer to what has come with this one: it goes from where it was spoken to. */
+export function answerName(name: Uint8Array): Uint8Array {
+  const local = localIn(name)
+  return encodeName(sockaddrIn(name), local, decodeLocal(local) !== undefined)
+}

@@ -18,7 +18,9 @@ import { encodeName, encodeRelayed, NAME } from './name.js'
  * goes to another peer only when no worker holds anything of it any more (control/peer/rows.ts).
  *
  * Before the rows there is an index from addresses to rows: two hash tables. A word of the header says which is
- * valid. If two changes overtake a reader, it may miss a row, but it never takes one row for another.
+ * valid. A row that has moved or gone leaves its old entry there, and a reader looks whether the row still has the
+ * address. When half of the places are taken, main makes the index anew in the other table. If two changes overtake a
+ * reader, it may miss a row, but it never takes one row for another. A relayed peer has no address, and no entry.
  */
 const SLOT_BYTES = 64
 const ROW_BYTES = 3 * SLOT_BYTES
@@ -30,12 +32,13 @@ const UNKNOWN = new Uint8Array(LOCAL_BYTES)
 const HEADER_BYTES = 64
 /**
  * Words of the header: which index is valid; the number of rows up to the last one in use; how many are in use;
- * and the only row in use, plus one.
+ * the only row in use, plus one; and how many places of the valid index are taken.
  */
 const WHICH_INDEX = 0
 const ROWS_IN_USE = 1
 const COUNT_IN_USE = 2
 const ONLY_IN_USE = 3
+const TAKEN = 4
 /** Words of a row's last line. */
 const WHICH_ADDRESS = 0
 const IN_USE = 1
@@ -43,7 +46,7 @@ const HAS_NEWS = 2
 const LACKS_SUMS = 3
 const NEWS = 4
 
-/** Places of an index for each row. At most half of them are taken. */
+/** Places of an index for each row: at most half of them are taken, and a new index takes a quarter of them. */
 const PLACES_PER_ROW = 4
 
 export function peerTableBytes(rows: number): number {
@@ -98,14 +101,25 @@ export class PeerTable {
     const next = 1 - Atomics.load(i32, words + WHICH_ADDRESS)
     u8.set(name, at + next * SLOT_BYTES)
     Atomics.store(i32, words + WHICH_ADDRESS, next)
-    Atomics.store(i32, words + IN_USE, 1)
-    this.#reindex()
+    const isNew = Atomics.exchange(i32, words + IN_USE, 1) === 0
+    this.#index(row)
+    if (isNew) this.#counted(this.countInUse + 1, Math.max(this.rowsInUse, row + 1), row)
   }
 
   /** Main: the peer in this row has been removed, or has no address. */
   clear(row: number): void {
-    Atomics.store(this.#memory.i32, this.#words(row) + IN_USE, 0)
-    this.#reindex()
+    if (Atomics.exchange(this.#memory.i32, this.#words(row) + IN_USE, 0) === 0) return
+    let rows = this.rowsInUse
+    while (rows > 0 && !this.inUse(rows - 1)) rows--
+    this.#counted(this.countInUse - 1, rows, rows - 1)
+  }
+
+  /** @param last a row in use; if only one is, that one */
+  #counted(count: number, rowsInUse: number, last: number): void {
+    const { i32 } = this.#memory
+    Atomics.store(i32, this.#header + ROWS_IN_USE, rowsInUse)
+    Atomics.store(i32, this.#header + COUNT_IN_USE, count)
+    Atomics.store(i32, this.#header + ONLY_IN_USE, count === 1 ? last + 1 : 0)
   }
 
   /** Main, while no worker holds anything of this row: it belongs to another peer from now on. */
@@ -211,7 +225,7 @@ export class PeerTable {
     for (let tries = 0; tries <= mask; tries++) {
       const row = Atomics.load(i32, index + place) - 1
       if (row < 0) return -1
-      if (this.isFrom(row, name)) {
+      if (this.isFrom(row, name) && this.inUse(row)) {
         this.#last = row
         return row
       }
@@ -249,26 +263,46 @@ export class PeerTable {
     return hash
   }
 
+  /** Puts a row into the index, unless it is there already. */
+  #index(row: number): void {
+    const { i32, u32 } = this.#memory
+    const address = this.address(row)
+    if (u32[address >>> 2] === 0) return
+    const index = this.#indexes + Atomics.load(i32, this.#header + WHICH_INDEX) * this.#places
+    const place = this.#placeOf(index, row, address)
+    if (i32[place] !== 0) return
+    const taken = i32[this.#header + TAKEN] + 1
+    if (taken > this.#places / 2) {
+      this.#reindex()
+      return
+    }
+    i32[this.#header + TAKEN] = taken
+    Atomics.store(i32, place, row + 1)
+  }
+
+  /** The word of an index in which a row is, or the empty one where it would be. */
+  #placeOf(index: number, row: number, address: number): number {
+    const { i32 } = this.#memory
+    const mask = this.#places - 1
+    let place = this.#hash(address) & mask
+    while (i32[index + place] !== 0 && i32[index + place] !== row + 1) place = (place + 1) & mask
+    return index + place
+  }
+
   /** Builds the index anew in the table that is not in use, and switches to it. */
   #reindex(): void {
-    const { i32 } = this.#memory
+    const { i32, u32 } = this.#memory
     const which = 1 - Atomics.load(i32, this.#header + WHICH_INDEX)
     const index = this.#indexes + which * this.#places
-    const mask = this.#places - 1
     i32.fill(0, index, index + this.#places)
-    let rowsInUse = 0
-    let countInUse = 0
+    let taken = 0
     for (let row = 0; row < this.rows; row++) {
-      if (!this.inUse(row)) continue
-      rowsInUse = row + 1
-      countInUse++
-      let place = this.#hash(this.address(row)) & mask
-      while (i32[index + place] !== 0) place = (place + 1) & mask
-      i32[index + place] = row + 1
+      const address = this.address(row)
+      if (!this.inUse(row) || u32[address >>> 2] === 0) continue
+      i32[this.#placeOf(index, row, address)] = row + 1
+      taken++
     }
     Atomics.store(i32, this.#header + WHICH_INDEX, which)
-    Atomics.store(i32, this.#header + ROWS_IN_USE, rowsInUse)
-    Atomics.store(i32, this.#header + COUNT_IN_USE, countInUse)
-    Atomics.store(i32, this.#header + ONLY_IN_USE, countInUse === 1 ? rowsInUse : 0)
+    i32[this.#header + TAKEN] = taken
   }
 }

@@ -1,6 +1,8 @@
 import { KEY_BYTES } from '../crypto/ciphers.js'
 import { ACCESS_RULES_BYTES } from './access-rules.js'
 import { COUNTER_BLOCK_BYTES } from './counters.js'
+import { CRYPTO_BATCH_BYTES } from './crypto-batch.js'
+import { CRYPTO_BELL_BYTES } from './crypto-bell.js'
 import { fdbBytes } from './fdb.js'
 import { flowsBytes } from './flows.js'
 import { IDENTITY_KEYS_BYTES } from './identity-keys.js'
@@ -12,7 +14,7 @@ import { peerTableBytes } from './peer-table.js'
 import { relayTableBytes } from './relay-table.js'
 import { ringBytes } from './ring.js'
 import { routesBytes } from './routes.js'
-import { HOP_SLOTS_BYTES, SEALING_SLOTS_BYTES } from './slots.js'
+import { HOP_SLOTS_BYTES, OPENING_SLOTS_BYTES, SEALING_SLOTS_BYTES } from './slots.js'
 import { stormBytes } from './storm-limit.js'
 import { STRANGER_BYTES } from './stranger.js'
 
@@ -25,6 +27,8 @@ export const WAITING_FRAMES_BYTES = 128 * 1024
 /** Where everything lies in the one shared memory. Offsets in bytes, multiples of 64. */
 export interface MemoryPlan extends TunnelPlan {
   readonly bytes: number
+  /** For each crypto worker. */
+  readonly cryptoWorkers: readonly CryptoWorkerPlan[]
   /** A small tunnel for each worker, used only to warm up. */
   readonly warmUp: { readonly tap: WarmUpPlan; readonly udp: WarmUpPlan }
 }
@@ -77,9 +81,33 @@ export interface TunnelPlan {
   /** Whom relayed messages name: see relay-table.ts. */
   readonly relays: number
   /** The part that holds all keys: the keypairs, and the workers' own copies. */
-  readonly secrets: { readonly at: number; readonly bytes: number }
+  readonly secrets: Part
   readonly tap: WorkerPlan
   readonly udp: WorkerPlan
+  /** What wakes the crypto workers: see crypto-bell.ts. */
+  readonly cryptoBell: number
+}
+
+export interface CryptoWorkerPlan {
+  /** Where messages are opened: see ciphers.ts. */
+  readonly slots: number
+  readonly scratch: number
+}
+
+/** A part of the memory, in bytes. */
+export interface Part {
+  readonly at: number
+  readonly bytes: number
+}
+
+/** The parts of {@link TunnelPlan.secrets} that the first rows use. */
+export function secretsOfFirst(rows: number, plan: TunnelPlan): Part[] {
+  const keypairRows = Math.min(plan.keypairRows, rows * KEYPAIRS_PER_PEER)
+  const own = [plan.tap, plan.udp].flatMap((it) => [it.keys, it.relayKeys, it.hopKeys])
+  return [
+    { at: plan.keypairs, bytes: keypairTableBytes(keypairRows, plan.peerRows) },
+    ...own.map((at) => ({ at, bytes: 2 * keypairRows * KEY_BYTES })),
+  ]
 }
 
 export interface RingPlan {
@@ -103,6 +131,9 @@ export interface WorkerPlan {
   readonly hopKeys: number
   /** Where frames wait for keys: see waiting-frames.ts. */
   readonly waitingFrames: number
+  /** Messages that others help to seal or to open: see crypto-batch.ts. */
+  readonly sealingBatch: number
+  readonly openingBatch: number
 }
 
 /**
@@ -134,7 +165,7 @@ export const StateWord = {
 } as const
 
 /** Bytes of each worker's scratch. */
-export const SCRATCH_BYTES = 896 * 1024
+export const SCRATCH_BYTES = 1088 * 1024
 
 /**
  * Room in the rings. The outbound ring is small, so that a super-frame is sent while it is still in the core's
@@ -144,17 +175,25 @@ export const SCRATCH_BYTES = 896 * 1024
 const OUTBOUND_DATA_BYTES = 512 * 1024
 const INBOUND_DATA_BYTES = 4 * 1024 * 1024
 
-/** Overlay addresses and prefixes for each peer, in each family, on average. */
+/** Overlay addresses and prefixes for each peer, in each family, on average; and of all together at the most. */
 const ROUTES_PER_PEER = 16
+const MAX_ROUTES = 16_384
 /** The previous keypair, the current one, the next one, and one whose handshake is under way. A power of two. */
 const KEYPAIRS_PER_PEER = 4
 
 /** @param peerRows a power of two */
-export function planMemory(peerRows: number): MemoryPlan {
+export function planMemory(peerRows: number, cryptoWorkers = 0): MemoryPlan {
   const tunnel = planTunnel(peerRows, 0)
   const tap = planWarmUp(tunnel.end)
   const udp = planWarmUp(tap.end)
-  return { ...tunnel, warmUp: { tap, udp }, bytes: udp.end }
+  let bytes = udp.end
+  const workers = Array.from({ length: cryptoWorkers }, () => {
+    const slots = bytes
+    const scratch = slots + ((OPENING_SLOTS_BYTES + 63) & -64)
+    bytes = scratch + SCRATCH_BYTES
+    return { slots, scratch }
+  })
+  return { ...tunnel, cryptoWorkers: workers, warmUp: { tap, udp }, bytes }
 }
 
 function planWarmUp(at: number): WarmUpPlan {
@@ -177,6 +216,8 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
     relaySlots: take(SEALING_SLOTS_BYTES),
     hopSlots: take(HOP_SLOTS_BYTES),
     waitingFrames: take(WAITING_FRAMES_BYTES),
+    sealingBatch: take(CRYPTO_BATCH_BYTES),
+    openingBatch: take(CRYPTO_BATCH_BYTES),
   })
   const ring = (dataBytes: number) => ({ at: take(ringBytes(dataBytes)), dataBytes })
   const state = take(64)
@@ -186,6 +227,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const pathLimits = take(pathLimitBytes(peerRows))
   const tap = worker()
   const udp = worker()
+  const cryptoBell = take(CRYPTO_BELL_BYTES)
   const control = take(ringBytes(MAILBOX_DATA_BYTES))
   const keypairRows = peerRows * KEYPAIRS_PER_PEER
   const secretsAt = next
@@ -200,7 +242,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const relays = take(relayTableBytes(peerRows))
   const outbound = ring(OUTBOUND_DATA_BYTES)
   const inbound = ring(INBOUND_DATA_BYTES)
-  const routeLimit = peerRows * ROUTES_PER_PEER
+  const routeLimit = Math.min(peerRows * ROUTES_PER_PEER, MAX_ROUTES)
   const routes = take(routesBytes(routeLimit))
   const heirs = take(routesBytes(routeLimit))
   const storm = take(stormBytes(peerRows))
@@ -210,6 +252,6 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
   const tables = { peers, stranger, peerRows, fdb, routes, heirs, routeLimit, storm, accessRules, flows }
   const keys = { keypairs, keypairRows, handshakes, identity, relays, secrets }
   const workers = { tap: { ...tap, ...tapKeys }, udp: { ...udp, ...udpKeys } }
-  const rings = { outbound, inbound, control }
+  const rings = { outbound, inbound, control, cryptoBell }
   return { state, offloads, pathLimits, ...rings, ...tables, ...keys, ...workers, end: next }
 }

@@ -5,7 +5,8 @@ import { RECORD_ALIGN } from './ring.js'
  * What the records of the outbound ring and the inbound ring hold, after the ring's own two words: a run of
  * frames. Word 2 is the number of entries. At byte 16 a table of 16-byte entries begins. An entry has four
  * words: offset in the memory, bytes, `gso_size`, the peer's row. `gso_size` is 0 for a single frame. For a
- * super-frame it is the payload bytes of each segment. The frames lie behind the table, at the offsets in
+ * super-frame it is the payload bytes of each segment. Above its 16 bits is the DS field of the datagram
+ * (`wire/ecn.ts`), if the entry comes from the network. The frames lie behind the table, at the offsets in
  * their entries.
  */
 
@@ -22,6 +23,8 @@ export const SEALED = 0x7fff_ffff
 export const MAX_FRAME_BYTES = 65_600
 
 const COUNT_WORD = 2
+const DS_SHIFT = 16
+const GSO_MASK = 0xffff
 const TABLE_BYTES = 16
 const ENTRY_BYTES = 16
 
@@ -46,11 +49,20 @@ export class Records {
     return this.#u32[(record >>> 2) + COUNT_WORD]
   }
 
-  setEntry(record: number, index: number, offset: number, bytes: number, gsoSize: number, row: number): void {
+  /** @param dsField that of the datagram's header, if the entry comes from the network */
+  setEntry(
+    record: number,
+    index: number,
+    offset: number,
+    bytes: number,
+    gsoSize: number,
+    row: number,
+    dsField = 0,
+  ): void {
     const word = (record + TABLE_BYTES + index * ENTRY_BYTES) >>> 2
     this.#u32[word] = offset
     this.#u32[word + 1] = bytes
-    this.#u32[word + 2] = gsoSize
+    this.#u32[word + 2] = gsoSize | (dsField << DS_SHIFT)
     this.#u32[word + 3] = row
   }
 
@@ -63,7 +75,11 @@ export class Records {
   }
 
   gsoSize(record: number, index: number): number {
-    return this.#u32[((record + TABLE_BYTES + index * ENTRY_BYTES) >>> 2) + 2]
+    return this.#u32[((record + TABLE_BYTES + index * ENTRY_BYTES) >>> 2) + 2] & GSO_MASK
+  }
+
+  dsField(record: number, index: number): number {
+    return this.#u32[((record + TABLE_BYTES + index * ENTRY_BYTES) >>> 2) + 2] >>> DS_SHIFT
   }
 
   row(record: number, index: number): number {

@@ -5,9 +5,11 @@ import type { RelayName } from '../wire/relay.js'
  * Whom relayed messages name (wire/relay.ts), in shared memory. Main writes; workers read. The rows are those of the
  * peer table. A row has four words: the name's two, what the peer is in a relay ({@link PART}), and one that is unused.
  *
- * Before the rows there is an index from names to rows, as in the peer table: two hash tables, and a word of the header
- * that says which is valid. A reader compares the name in the row. So it may miss a row during two changes, but it
- * never takes one row for another.
+ * Before the rows there is an index from names to rows, as in the peer table: two hash tables, a word of the header that
+ * says which is valid, and one that says how many places of it are taken. A row that has gone, or has another name,
+ * leaves its old entry there, and a reader compares the name in the row. When half of the places are taken, main makes
+ * the index anew in the other table. So a reader may miss a row during two changes, but it never takes one row for
+ * another.
  */
 const HEADER_BYTES = 64
 const ROW_WORDS = 4
@@ -15,7 +17,11 @@ const LOW = 0
 const HIGH = 1
 const PARTS = 2
 
-/** Places of an index for each row. At most a quarter of them are taken. */
+/** Words of the header. */
+const WHICH_INDEX = 0
+const TAKEN = 1
+
+/** Places of an index for each row: at most half of them are taken, and a new index takes a quarter of them. */
 const PLACES_PER_ROW = 4
 
 /**
@@ -56,13 +62,21 @@ export class RelayTable {
     Atomics.store(this.#i32, at + LOW, low | 0)
     Atomics.store(this.#i32, at + HIGH, high | 0)
     Atomics.store(this.#i32, at + PARTS, parts)
-    this.#reindex()
+    const index = this.#indexes + Atomics.load(this.#i32, this.#header + WHICH_INDEX) * this.#places
+    const place = this.#placeOf(index, row)
+    if (this.#i32[place] !== 0) return
+    const taken = this.#i32[this.#header + TAKEN] + 1
+    if (taken > this.#places / 2) {
+      this.#reindex()
+      return
+    }
+    this.#i32[this.#header + TAKEN] = taken
+    Atomics.store(this.#i32, place, row + 1)
   }
 
   /** Main: the peer in this row is gone. */
   clear(row: number): void {
     Atomics.store(this.#i32, this.#at + row * ROW_WORDS + PARTS, 0)
-    this.#reindex()
   }
 
   /** Whether the peer in this row may be this {@link PART}. */
@@ -82,7 +96,7 @@ export class RelayTable {
   find(low: number, high: number): number {
     if (this.#isNamed(this.#last, low, high)) return this.#last
     const i32 = this.#i32
-    const index = this.#indexes + Atomics.load(i32, this.#header) * this.#places
+    const index = this.#indexes + Atomics.load(i32, this.#header + WHICH_INDEX) * this.#places
     const mask = this.#places - 1
     // The name is a hash already.
     let place = low & mask
@@ -104,19 +118,27 @@ export class RelayTable {
     return i32[at + LOW] === (low | 0) && i32[at + HIGH] === (high | 0) && i32[at + PARTS] !== 0
   }
 
+  /** The word of an index in which a row is, or the empty one where it would be. */
+  #placeOf(index: number, row: number): number {
+    const i32 = this.#i32
+    const mask = this.#places - 1
+    let place = this.low(row) & mask
+    while (i32[index + place] !== 0 && i32[index + place] !== row + 1) place = (place + 1) & mask
+    return index + place
+  }
+
   #reindex(): void {
     const i32 = this.#i32
-    const which = 1 - Atomics.load(i32, this.#header)
+    const which = 1 - Atomics.load(i32, this.#header + WHICH_INDEX)
     const index = this.#indexes + which * this.#places
-    const mask = this.#places - 1
     i32.fill(0, index, index + this.#places)
+    let taken = 0
     for (let row = 0; row < this.#rows; row++) {
-      const at = this.#at + row * ROW_WORDS
-      if (i32[at + PARTS] === 0) continue
-      let place = i32[at + LOW] & mask
-      while (i32[index + place] !== 0) place = (place + 1) & mask
-      i32[index + place] = row + 1
+      if (i32[this.#at + row * ROW_WORDS + PARTS] === 0) continue
+      i32[this.#placeOf(index, row)] = row + 1
+      taken++
     }
-    Atomics.store(i32, this.#header, which)
+    Atomics.store(i32, this.#header + WHICH_INDEX, which)
+    i32[this.#header + TAKEN] = taken
   }
 }

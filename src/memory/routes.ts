@@ -1,4 +1,5 @@
 import type { NativeMemory } from '../linux/memory.js'
+import { hashOf, maskOf, mix, type Prefix, prefixesOf, type Route } from './prefixes.js'
 import { FLOOD } from './target.js'
 
 /**
@@ -23,17 +24,9 @@ import { FLOOD } from './target.js'
  * written to. The number and the hash table's words are read and written with Atomics, in one order for all
  * threads. A mask need not be, because the place that is probed depends on it.
  */
-export interface Route {
-  /** 4 or 16 bytes. The bits behind the prefix are ignored. */
-  readonly address: ArrayLike<number>
-  readonly prefixLength: number
-  readonly row: number
-}
-
 const LINE_WORDS = 16
 const LENGTH_BITS = 8
 const LENGTH_MASK = (1 << LENGTH_BITS) - 1
-const MULTIPLIER = 0x9e3779b1 | 0
 
 /** A family's part of a copy. Sizes and offsets in words, offsets from the copy's start. */
 interface Family {
@@ -77,6 +70,8 @@ export class Routes {
   readonly #ipv6: Family
   /** The mask for the place numbers of both hash tables. */
   readonly #placeMask: number
+  /** Main: what both copies have, of each family, by the prefixes as text. */
+  #written: readonly (readonly [Map<string, Prefix>, Map<string, Prefix>])[] | undefined
 
   /**
    * @param at offset of {@link routesBytes} in `memory`, a multiple of 64
@@ -101,12 +96,17 @@ export class Routes {
    */
   set(routes: readonly Route[]): void {
     const prefixes = [this.#ipv4, this.#ipv6].map((it) => prefixesOf(routes, it.words))
-    if (prefixes.some(({ length }) => length > this.#limit))
+    if (prefixes.some(({ size }) => size > this.#limit))
       throw new RangeError(`there are more than ${this.#limit} prefixes of one family`)
     const changes = Atomics.load(this.#i32, this.#changes)
-    const copy = this.#copies + ((changes + 1) & 1) * this.#copyWords
-    this.#write(copy, this.#ipv4, prefixes[0])
-    this.#write(copy, this.#ipv6, prefixes[1])
+    const which = (changes + 1) & 1
+    const copy = this.#copies + which * this.#copyWords
+    this.#written ??= [
+      [new Map(), new Map()],
+      [new Map(), new Map()],
+    ]
+    for (const [index, to] of [this.#ipv4, this.#ipv6].entries())
+      this.#write(copy, to, this.#written[which][index], prefixes[index])
     Atomics.store(this.#i32, this.#changes, changes + 1)
   }
 
@@ -195,56 +195,81 @@ export class Routes {
     return FLOOD
   }
 
-  #write(copy: number, to: Family, prefixes: readonly Prefix[]): void {
+  /** Changes what is in a table to what is wanted. Nothing else of it is touched, because it may be very long. */
+  #write(copy: number, to: Family, written: Map<string, Prefix>, wanted: ReadonlyMap<string, Prefix>): void {
+    for (const [text, prefix] of written) {
+      const now = wanted.get(text)
+      if (now === prefix) continue
+      if (now === undefined) this.#remove(copy, to, prefix)
+      else this.#own(copy, to, now, this.#placeOf(copy, to, prefix))
+      if (now === undefined) written.delete(text)
+      else written.set(text, now)
+    }
+    for (const [text, prefix] of wanted) {
+      if (written.has(text)) continue
+      const place = this.#placeOf(copy, to, prefix)
+      const at = this.#at(copy, to, place)
+      for (let word = 0; word < to.words; word++) Atomics.store(this.#i32, at + word, prefix.key[word])
+      this.#own(copy, to, prefix, place)
+      written.set(text, prefix)
+    }
+    this.#writeLengths(copy, to, wanted)
+  }
+
+  #at(copy: number, to: Family, place: number): number {
+    return copy + to.places + (place & this.#placeMask) * to.stride
+  }
+
+  /** The place of a prefix, or the empty one where it would be. */
+  #placeOf(copy: number, to: Family, { key, length, hash }: Prefix): number {
     const i32 = this.#i32
-    const { words, stride } = to
-    for (let word = copy + to.places; word < copy + to.end; word++) Atomics.store(i32, word, 0)
-    for (const { key, length, row } of prefixes) {
-      let place = key.reduce(mix, length)
-      const at = () => copy + to.places + (place & this.#placeMask) * stride
-      while (Atomics.load(i32, at() + words) !== 0) place++
-      key.forEach((word, index) => void Atomics.store(i32, at() + index, word))
-      Atomics.store(i32, at() + words, ((row - FLOOD) << LENGTH_BITS) | length)
+    for (let place = hash; ; place++) {
+      const at = this.#at(copy, to, place)
+      const owner = i32[at + to.words]
+      if (owner === 0) return place
+      if ((owner & LENGTH_MASK) === length && key.every((word, index) => i32[at + index] === word))
+        return place
     }
-    const lengths = [...new Set(prefixes.map(({ length }) => length))].sort((a, b) => b - a)
+  }
+
+  #own(copy: number, to: Family, { row, length }: Prefix, place: number): void {
+    const owner = ((row - FLOOD) << LENGTH_BITS) | length
+    Atomics.store(this.#i32, this.#at(copy, to, place) + to.words, owner)
+  }
+
+  /** Empties a place, and moves back what has collided with it (Knuth, The Art of Computer Programming, 6.4, R). */
+  #remove(copy: number, to: Family, prefix: Prefix): void {
+    const i32 = this.#i32
+    const mask = this.#placeMask
+    let empty = this.#placeOf(copy, to, prefix) & mask
+    Atomics.store(i32, this.#at(copy, to, empty) + to.words, 0)
+    for (let place = (empty + 1) & mask; ; place = (place + 1) & mask) {
+      const at = this.#at(copy, to, place)
+      const owner = i32[at + to.words]
+      if (owner === 0) return
+      const home = hashOf(i32.subarray(at, at + to.words), owner & LENGTH_MASK) & mask
+      if (((place - home) & mask) < ((place - empty) & mask)) continue
+      const target = this.#at(copy, to, empty)
+      for (let word = 0; word < to.stride; word++) Atomics.store(i32, target + word, i32[at + word])
+      Atomics.store(i32, at + to.words, 0)
+      empty = place
+    }
+  }
+
+  #writeLengths(
+    copy: number,
+    { words, stride, masks, lengths: count }: Family,
+    wanted: ReadonlyMap<string, Prefix>,
+  ): void {
+    const i32 = this.#i32
+    const used = new Set<number>()
+    for (const { length } of wanted.values()) used.add(length)
+    const lengths = [...used].sort((a, b) => b - a)
     for (const [index, length] of lengths.entries()) {
-      const mask = copy + to.masks + index * stride
+      const mask = copy + masks + index * stride
       Atomics.store(i32, mask, length)
-      maskOf(length, words).forEach((word, at) => void Atomics.store(i32, mask + 1 + at, word))
+      for (const [at, word] of maskOf(length, words).entries()) Atomics.store(i32, mask + 1 + at, word)
     }
-    Atomics.store(i32, copy + to.lengths, lengths.length)
+    Atomics.store(i32, copy + count, lengths.length)
   }
-}
-
-/** Adds one more word to a hash. */
-function mix(hash: number, word: number): number {
-  const mixed = Math.imul(hash ^ word, MULTIPLIER)
-  return mixed ^ (mixed >>> 15)
-}
-
-interface Prefix {
-  /** The address in words; the bits behind the prefix are zero. */
-  readonly key: readonly number[]
-  readonly length: number
-  readonly row: number
-}
-
-/** The routes whose addresses have `words` words, each prefix once. */
-function prefixesOf(routes: readonly Route[], words: number): readonly Prefix[] {
-  const prefixes = new Map<string, Prefix>()
-  for (const { address, prefixLength: length, row } of routes) {
-    if (address.length !== words * 4) continue
-    const view = new DataView(Uint8Array.from(Array.from(address)).buffer)
-    const key = maskOf(length, words).map((mask, word) => view.getInt32(word * 4) & mask)
-    prefixes.set(`${key}/${length}`, { key, length, row })
-  }
-  return [...prefixes.values()]
-}
-
-/** A mask with `length` bits set from the front, in `words` words. */
-export function maskOf(length: number, words: number): readonly number[] {
-  return Array.from({ length: words }, (_, word) => {
-    const bits = Math.min(32, Math.max(0, length - 32 * word))
-    return bits === 0 ? 0 : -1 << (32 - bits)
-  })
 }

@@ -1,8 +1,9 @@
 import { wipe } from '../crypto/primitives.js'
 import { formatKey } from '../key-text.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE } from '../wire/wireguard.js'
+import type { HandshakeContext } from './context.js'
 import { authenticate, readInitiation } from './handshake.js'
-import { type HandshakeContext, Peer, type PeerOptions } from './peer.js'
+import { Peer, type PeerOptions } from './peer.js'
 
 /**
  * The result of a handshake message: `accepted` if it was authentic and useful, otherwise the reason. Only an

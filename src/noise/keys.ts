@@ -3,6 +3,7 @@ import { collectGarbage } from '../crypto/collect.js'
 import { hash, importPrivateKey, importPublicKey, publicKeyOf, wipe } from '../crypto/primitives.js'
 import { secretBytes } from '../key-text.js'
 import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
+import { SigningKey } from './signing-key.js'
 
 /**
  * Makes a private key from 32 random bytes. It sets the bits that the curve would set (RFC 7748, section 5).
@@ -18,6 +19,16 @@ export function clampPrivateKey(random: Uint8Array): Buffer {
 /** The public key of a private key, both as bytes. */
 export function derivePublicKey(privateKey: Uint8Array): Buffer {
   return publicKeyOf(importPrivateKey(privateKey))
+}
+
+/** The signing key of the host that has this private key, clamped or not. */
+export function deriveSigningKey(privateKey: Uint8Array): SigningKey {
+  const clamped = clampPrivateKey(privateKey)
+  try {
+    return new SigningKey(clamped)
+  } finally {
+    wipe(clamped)
+  }
 }
 
 const MAC1_LABEL = Buffer.from('mac1----')
@@ -41,15 +52,17 @@ export class Identity {
   }
 }
 
-/** This end's identity and its private key, which only OpenSSL holds. */
+/** This end's identity and its private keys, which only OpenSSL holds. */
 export class OwnIdentity extends Identity {
   readonly privateKey: KeyObject
+  readonly signingKey: SigningKey
 
   /** @param privateKey 32 bytes; the caller wipes them */
   constructor(privateKey: Uint8Array) {
     const key = importPrivateKey(privateKey)
     super(publicKeyOf(key))
     this.privateKey = key
+    this.signingKey = deriveSigningKey(privateKey)
   }
 }
 

@@ -1,30 +1,13 @@
 import { timingSafeEqual } from 'node:crypto'
 import { wipe } from '../crypto/primitives.js'
-import {
-  COOKIE_REPLY,
-  KEEPALIVE_TIMEOUT_MS,
-  REJECT_AFTER_TIME_MS,
-  REKEY_AFTER_TIME_MS,
-  REKEY_ATTEMPT_TIME_MS,
-  REKEY_TIMEOUT_MS,
-  RESPONSE,
-  TIMESTAMP_BYTES,
-} from '../wire/wireguard.js'
-import {
-  type Authenticated,
-  createInitiation,
-  createResponse,
-  type Initiated,
-  type KnownPeer,
-  knowAgain,
-  type Protocol,
-  readResponse,
-  type TransportKeys,
-} from './handshake.js'
-import type { Activity, Keypairs } from './keypairs.js'
-import type { OwnIdentity } from './keys.js'
+import { COOKIE_REPLY, RESPONSE, TIMESTAMP_BYTES } from '../wire/wireguard.js'
+import type { HandshakeContext } from './context.js'
+import { type Authenticated, createResponse, type KnownPeer, knowAgain } from './handshake.js'
+import { Initiator } from './initiator.js'
+import type { Activity } from './keypairs.js'
 import { MacStamp } from './macs.js'
-import { tai64n } from './tai64n.js'
+import { type Keypair, SessionKeys } from './session-keys.js'
+import { TIMES, type Times } from './times.js'
 
 /**
  * A keypair is renewed after this many messages. The white paper allows 2^60. Message numbers here have only 32
@@ -33,56 +16,8 @@ import { tai64n } from './tai64n.js'
  */
 const REKEY_AFTER_MESSAGES = 2 ** 31
 
-/** Retries are spread by up to a third of a second, so that two ends do not keep sending at the same moment. */
-const JITTER_MS = 334
-
 /** The least time between two initiations that we accept from one peer (the white paper: 50 a second). */
 const INITIATION_INTERVAL_MS = 20
-
-/** What the keypairs and handshakes of a peer need from outside. */
-export interface HandshakeContext {
-  readonly protocol: Protocol
-  /** Undefined while this end has no private key. It then begins no handshake, and answers none. It may change. */
-  readonly own: OwnIdentity | undefined
-  readonly keypairs: Keypairs
-  /** Secret random bytes. */
-  random(bytes: number): Uint8Array
-  /** Milliseconds since 1970. */
-  unixMs(): number
-  /** The present time of the clock that all times are of, if a caller's time may be older. */
-  nowMs?(): number
-  /** Sends a handshake message. @param to a socket address, as bytes */
-  send(message: Uint8Array, to: Uint8Array): void
-  /** Seals an empty message with the keypair in use, and sends it. */
-  sendKeepalive(row: number): void
-  /** The endpoint of a peer as a socket address; undefined while it is not known. */
-  endpointOf(row: number): Uint8Array | undefined
-  /**
-   * An authentic message of a peer came from `source`. The peer is there from now on.
-   * @param answers whether it answers a message of this end, so that the way there is known to be good
-   * @returns false if no peer can be there; the peer has not moved then
-   */
-  roamed(row: number, source: Uint8Array, answers: boolean): boolean
-  /** The default is {@link TIMES}. */
-  readonly times?: Partial<Times>
-}
-
-export interface Times {
-  readonly rekeyAfterMs: number
-  readonly rejectAfterMs: number
-  readonly rekeyTimeoutMs: number
-  readonly rekeyAttemptMs: number
-  readonly keepaliveTimeoutMs: number
-}
-
-/** The white paper's times. */
-export const TIMES: Times = {
-  rekeyAfterMs: REKEY_AFTER_TIME_MS,
-  rejectAfterMs: REJECT_AFTER_TIME_MS,
-  rekeyTimeoutMs: REKEY_TIMEOUT_MS,
-  rekeyAttemptMs: REKEY_ATTEMPT_TIME_MS,
-  keepaliveTimeoutMs: KEEPALIVE_TIMEOUT_MS,
-}
 
 export interface PeerOptions {
   /** Its row, as in {@link Keypairs}. */
@@ -107,38 +42,13 @@ export interface PeerChange {
  */
 export type Taken = 'accepted' | 'old' | 'not authentic' | 'misplaced'
 
-interface Keypair {
-  readonly index: number
-  readonly initiator: boolean
-  readonly establishedMs: number
-  /** How much later than usual it is renewed. */
-  readonly lateMs: number
-}
-
-/** A handshake that this end has begun. */
-interface Attempt {
-  readonly index: number
-  readonly initiated: Initiated
-  /** When the first of these tries was sent. */
-  readonly startedMs: number
-  readonly retransmitHandshakeMs: number
-  /** When this try was sent: later than its start, by what its arithmetic took. */
-  readonly sentMs: number
-  /** Whether it looks for the peer, and so went elsewhere than to its endpoint. */
-  readonly seeks: boolean
-}
-
 /**
- * One peer: its keypairs, its handshakes, and the timers of section 6 of the white paper. There are three
- * keypairs: the previous one, the one in use, and the next one, which the other end has not used yet. Times are
- * milliseconds on a clock that never runs backward. {@link tick} must be called often; it sets how exact the
- * timers are.
+ * One peer: its keypairs, its handshakes, and the timers of section 6 of the white paper. Times are milliseconds on a
+ * clock that never runs backward. {@link tick} must be called often; it sets how exact the timers are.
  */
 export class Peer {
   readonly row: number
   readonly acquaintance: KnownPeer
-  /** When the keypair in use was made. */
-  handshakeMs: number | undefined
   /**
    * How long its last answer to this end's handshake took; undefined if it has not answered one. Only renewals count:
    * the first handshake is at a start, when both ends may have other things to do.
@@ -147,22 +57,20 @@ export class Peer {
   readonly #context: HandshakeContext
   readonly #times: Times
   readonly #macs: MacStamp
+  readonly #keys: SessionKeys
+  readonly #initiator: Initiator
   #persistentKeepaliveMs: number
-  #previous: Keypair | undefined
-  #current: Keypair | undefined
-  #next: Keypair | undefined
-  #attempt: Attempt | undefined
-  #initiationSentMs = Number.NEGATIVE_INFINITY
   #initiationTakenMs = Number.NEGATIVE_INFINITY
   #greatestTimestamp: Buffer
   #activity: Activity
+  /** Whether there were keys at the last tick. */
+  #hadKeys = false
   /** Deadlines; undefined while a timer is not running. */
   #newHandshakeDueMs: number | undefined
   /** Of keys with another preshared key. */
   #presharedKeyDueMs: number | undefined
   #sendKeepaliveDueMs: number | undefined
   #persistentKeepaliveDueMs: number | undefined
-  #zeroKeyMaterialDueMs: number | undefined
   #needsAnotherKeepalive = false
 
   constructor(around: HandshakeContext, options: PeerOptions, nowMs: number) {
@@ -171,6 +79,14 @@ export class Peer {
     this.#context = around
     this.#times = { ...TIMES, ...around.times }
     this.#macs = new MacStamp(options.known.identity)
+    this.#keys = new SessionKeys(this.row, around.keypairs, this.#times.rejectAfterMs)
+    this.#initiator = new Initiator(around, {
+      row: this.row,
+      acquaintance: this.acquaintance,
+      times: this.#times,
+      stamp: (message, index, nowMs) => this.#stamp(message, index, nowMs),
+      onSend: (nowMs) => this.#authenticatedPacketTraversed(nowMs),
+    })
     this.#persistentKeepaliveMs = options.persistentKeepaliveMs ?? 0
     this.#greatestTimestamp = options.greatestTimestamp ?? Buffer.alloc(TIMESTAMP_BYTES)
     this.#activity = around.keypairs.activity(this.row)
@@ -178,12 +94,17 @@ export class Peer {
   }
 
   get hasKeypair(): boolean {
-    return this.#current !== undefined
+    return this.#keys.current !== undefined
+  }
+
+  /** When the keypair in use was made. */
+  get handshakeMs(): number | undefined {
+    return this.#keys.handshakeMs
   }
 
   /** Whether a handshake of this end is unanswered, and there are no keys without it. */
   get asks(): boolean {
-    return this.#attempt !== undefined && this.#current === undefined
+    return this.#initiator.isRunning && !this.hasKeypair
   }
 
   /** Its endpoint as a socket address; undefined while it is not known. */
@@ -203,7 +124,7 @@ export class Peer {
   change({ presharedKey, persistentKeepaliveMs }: PeerChange, nowMs: number): void {
     if (presharedKey !== undefined && !timingSafeEqual(presharedKey, this.acquaintance.presharedKey)) {
       this.acquaintance.presharedKey.set(presharedKey)
-      this.#presharedKeyDueMs = Math.max(nowMs, this.#initiationSentMs + this.#times.rekeyTimeoutMs)
+      this.#presharedKeyDueMs = Math.max(nowMs, this.#initiator.sentMs + this.#times.rekeyTimeoutMs)
     }
     if (persistentKeepaliveMs === this.#persistentKeepaliveMs) return
     this.#persistentKeepaliveMs = persistentKeepaliveMs
@@ -215,20 +136,19 @@ export class Peer {
    * a new handshake begins.
    */
   identify(nowMs: number): void {
-    const was = this.#attempt ?? this.#current ?? this.#next ?? this.#previous
+    const hadSome = this.#initiator.isRunning || this.#keys.any
     this.wipe()
     knowAgain(this.#context.own, this.acquaintance)
     this.#newHandshakeDueMs = undefined
     this.#presharedKeyDueMs = undefined
     this.#sendKeepaliveDueMs = undefined
-    this.#initiationSentMs = Number.NEGATIVE_INFINITY
-    if (was !== undefined) this.initiate(nowMs)
+    this.#initiator.reset()
+    if (hadSome) this.initiate(nowMs)
   }
 
   /** Begins a handshake. If one is running, its tries are counted from now. */
   initiate(nowMs: number): void {
-    if (this.#attempt !== undefined) this.#attempt = { ...this.#attempt, startedMs: nowMs }
-    this.#sendInitiation(nowMs, nowMs)
+    this.#initiator.initiate(nowMs)
   }
 
   /**
@@ -237,45 +157,7 @@ export class Peer {
    * @param places where it may be, as in {@link endpoint}. It is where its answer comes from
    */
   seek(places: readonly Uint8Array[], nowMs: number): void {
-    this.#begin(places, nowMs, nowMs, true)
-  }
-
-  #sendInitiation(nowMs: number, startedMs: number): void {
-    const { endpoint } = this
-    if (endpoint === undefined) return
-    if (nowMs - this.#initiationSentMs < this.#times.rekeyTimeoutMs) return
-    this.#begin([endpoint], nowMs, startedMs, false)
-  }
-
-  #begin(places: readonly Uint8Array[], nowMs: number, startedMs: number, seeks: boolean): void {
-    const { protocol, own, keypairs, random } = this.#context
-    if (own === undefined) return
-    this.#endAttempt()
-    const index = keypairs.reserve(this.row)
-    if (index === undefined) return
-    const timestamp = tai64n(this.#context.unixMs())
-    const { message, initiated } = createInitiation(
-      protocol,
-      own,
-      this.acquaintance,
-      index,
-      random(32),
-      timestamp,
-    )
-    this.#stamp(message, index, nowMs)
-    const retryMs = nowMs + this.#times.rekeyTimeoutMs + (random(1)[0] / 256) * JITTER_MS
-    const sentMs = this.#context.nowMs?.() ?? nowMs
-    this.#attempt = { index, initiated, startedMs, retransmitHandshakeMs: retryMs, sentMs, seeks }
-    this.#initiationSentMs = nowMs
-    this.#authenticatedPacketTraversed(nowMs)
-    for (const place of places) this.#context.send(message, place)
-  }
-
-  #endAttempt(): void {
-    if (this.#attempt === undefined) return
-    wipe(this.#attempt.initiated.chainingKey, this.#attempt.initiated.hash)
-    this.#context.keypairs.release(this.#attempt.index)
-    this.#attempt = undefined
+    this.#initiator.seek(places, nowMs)
   }
 
   /** Answers an initiation of this peer. The result `old` also means that it was repeated, or came too soon. */
@@ -298,10 +180,7 @@ export class Peer {
     this.#greatestTimestamp = initiation.timestamp
     this.#initiationTakenMs = nowMs
     this.#stamp(response.message, index, nowMs)
-    // The white paper's implementations drop the previous keypair, too. But if both ends began at once, the other end
-    // may still seal with it, until it gets this response. Everything would be lost until then.
-    this.#drop(this.#next)
-    this.#next = this.#establish(index, initiation.sender, response.keys, false, nowMs)
+    this.#keys.responded({ index, remoteIndex: initiation.sender, keys: response.keys }, nowMs)
     this.#authenticatedPacketTraversed(nowMs)
     this.#context.send(response.message, source)
     return 'accepted'
@@ -309,38 +188,20 @@ export class Peer {
 
   /** Takes the response to this end's initiation. */
   takeResponse(message: Buffer, source: Uint8Array, nowMs: number): Taken {
-    const attempt = this.#attempt
-    const { own } = this.#context
-    if (
-      attempt === undefined ||
-      own === undefined ||
-      attempt.index !== message.readUInt32LE(RESPONSE.receiver)
-    )
-      return 'not authentic'
-    // The response may have waited here during a suspend. The other end's keys may have expired meanwhile.
-    if (nowMs - this.#initiationSentMs >= this.#times.rejectAfterMs) return 'old'
-    const keys = readResponse(attempt.initiated, own, this.acquaintance, message)
-    if (keys === undefined) return 'not authentic'
+    const answer = this.#initiator.open(message, nowMs)
+    if (typeof answer === 'string') return answer
+    const { index, keys, sentMs } = answer
     if (!this.#context.roamed(this.row, source, true)) {
       wipe(keys.send, keys.receive)
       return 'misplaced'
     }
-    wipe(attempt.initiated.chainingKey, attempt.initiated.hash)
-    this.#attempt = undefined
-    if (this.hasKeypair) this.roundTripMs = Math.max(0, nowMs - attempt.sentMs)
+    this.#initiator.finish()
+    if (this.hasKeypair) this.roundTripMs = Math.max(0, nowMs - sentMs)
     // If both ends began at once, they would do so again at each renewal, and lose what is on its way then.
     const lateMs =
-      this.#next === undefined ? 0 : (this.#context.random(1)[0] / 256) * this.#times.rekeyTimeoutMs
+      this.#keys.next === undefined ? 0 : (this.#context.random(1)[0] / 256) * this.#times.rekeyTimeoutMs
     const remoteIndex = message.readUInt32LE(RESPONSE.sender)
-    const keypair = this.#establish(attempt.index, remoteIndex, keys, true, nowMs, lateMs)
-    this.#drop(this.#previous)
-    this.#previous = this.#current
-    if (this.#next !== undefined) {
-      this.#drop(this.#current)
-      this.#previous = this.#next
-      this.#next = undefined
-    }
-    this.#use(keypair)
+    this.#keys.initiated({ index, remoteIndex, keys }, nowMs, lateMs)
     this.#authenticatedPacketTraversed(nowMs)
     // The responder may not send before it has received a message under the new keys.
     this.#sendKeepalive(nowMs)
@@ -361,19 +222,16 @@ export class Peer {
 
   /** A message that was sealed with the keypair `index` has been opened for the first time. */
   confirm(index: number): void {
-    const next = this.#next
-    if (next?.index !== index) return
+    if (this.#keys.next?.index !== index) return
     // This end has what its own handshake was for.
-    this.#endAttempt()
-    this.#drop(this.#previous)
-    this.#previous = this.#current
-    this.#next = undefined
-    this.#use(next)
+    this.#initiator.end()
+    this.#keys.confirm()
   }
 
   /** Runs the timers of section 6. Must be called often. */
   tick(nowMs: number): void {
-    this.#expire(nowMs)
+    this.#keys.expire(nowMs)
+    if (this.#keys.isWipeDue(nowMs)) this.wipe()
     this.#observeTraffic(nowMs)
     if (due(this.#newHandshakeDueMs, nowMs)) {
       this.#newHandshakeDueMs = undefined
@@ -399,38 +257,27 @@ export class Peer {
 
   /** Forgets all keys and handshakes. */
   wipe(): void {
-    this.#endAttempt()
-    this.#context.keypairs.sealWith(this.row, undefined)
-    for (const keypair of [this.#previous, this.#current, this.#next]) this.#drop(keypair)
-    this.#previous = undefined
-    this.#current = undefined
-    this.#next = undefined
-    this.#zeroKeyMaterialDueMs = undefined
+    this.#initiator.end()
+    this.#keys.wipe()
   }
 
   #retry(nowMs: number): void {
-    const attempt = this.#attempt
-    if (attempt === undefined || nowMs < attempt.retransmitHandshakeMs) return
-    if (attempt.seeks && this.hasKeypair) {
-      // There was another way all the time.
-      this.#endAttempt()
-      return
-    }
-    if (nowMs - attempt.startedMs < this.#times.rekeyAttemptMs) {
-      this.#sendInitiation(nowMs, attempt.startedMs)
-      return
-    }
-    this.#endAttempt()
+    if (!this.#initiator.retry(nowMs, this.hasKeypair)) return
     this.#sendKeepaliveDueMs = undefined
-    this.#zeroKeyMaterialDueMs ??= nowMs + this.#times.rejectAfterMs * 3
+    this.#keys.wipeLater(nowMs)
   }
 
   /** Starts and stops timers, by the traffic since the last call. */
   #observeTraffic(nowMs: number): void {
+    // Without keys there is none. One more look takes what came before they were gone.
+    const hasKeys = this.#keys.any
+    const isOver = !hasKeys && !this.#hadKeys
+    this.#hadKeys = hasKeys
+    if (isOver) return
     const before = this.#activity
     const now = this.#context.keypairs.activity(this.row)
     this.#activity = now
-    const current = this.#current
+    const { current } = this.#keys
     if (now.sent !== before.sent) {
       this.#sendKeepaliveDueMs = undefined
       this.#needsAnotherKeepalive = false
@@ -459,52 +306,9 @@ export class Peer {
     return this.#context.keypairs.sealed(keypair.index) >= REKEY_AFTER_MESSAGES
   }
 
-  /** Drops keypairs that are too old. If there is no new handshake for long, wipes everything. */
-  #expire(nowMs: number): void {
-    const isOver = (keypair: Keypair | undefined) =>
-      keypair !== undefined && nowMs - keypair.establishedMs >= this.#times.rejectAfterMs
-    if (isOver(this.#current)) {
-      this.#context.keypairs.sealWith(this.row, undefined)
-      this.#drop(this.#current)
-      this.#current = undefined
-    }
-    if (isOver(this.#previous)) {
-      this.#drop(this.#previous)
-      this.#previous = undefined
-    }
-    if (isOver(this.#next)) {
-      this.#drop(this.#next)
-      this.#next = undefined
-    }
-    if (due(this.#zeroKeyMaterialDueMs, nowMs)) this.wipe()
-  }
-
   #sendKeepalive(nowMs: number): void {
-    if (this.#current === undefined) this.initiate(nowMs)
+    if (!this.hasKeypair) this.initiate(nowMs)
     else this.#context.sendKeepalive(this.row)
-  }
-
-  #establish(
-    index: number,
-    remoteIndex: number,
-    keys: TransportKeys,
-    initiator: boolean,
-    nowMs: number,
-    lateMs = 0,
-  ): Keypair {
-    this.#context.keypairs.establish(index, remoteIndex, keys, nowMs + this.#times.rejectAfterMs)
-    this.#zeroKeyMaterialDueMs = nowMs + this.#times.rejectAfterMs * 3
-    return { index, initiator, establishedMs: nowMs, lateMs }
-  }
-
-  #use(keypair: Keypair): void {
-    this.#current = keypair
-    this.handshakeMs = keypair.establishedMs
-    this.#context.keypairs.sealWith(this.row, keypair.index)
-  }
-
-  #drop(keypair: Keypair | undefined): void {
-    if (keypair !== undefined) this.#context.keypairs.release(keypair.index)
   }
 
   /** An authenticated message was sent or received, so the next persistent keepalive can wait. */

@@ -21,6 +21,7 @@ export function tunnelFamilies(report: StatusReport, health: Health, startS: num
     gauge('info', 'The device of the tunnel, what it carries, and where it listens.', 'device mode listen', [
       [1, report.device, report.mode, report.listen],
     ]),
+    gauge('vxlan_vni', 'The number of the VXLAN network, if it is one.', '', [[report.vni]]),
     gauge('up', 'Whether the tunnel works: as /healthz says.', '', [[health.healthy]]),
     gauge('device_up', 'Whether the device is set up.', '', [[report.device_up]]),
     gauge('listen_up', 'Whether there is an address to listen on.', '', [[report.listen_trouble === null]]),
@@ -61,6 +62,31 @@ export function tunnelFamilies(report: StatusReport, health: Health, startS: num
       byKey(report.faults.log_lines_lost),
     ),
     ...fdbFamilies(report),
+    ...discoveryFamilies(report),
+  ]
+}
+
+/** The peer source, if there is one. */
+function discoveryFamilies({ discovery }: StatusReport): Family[] {
+  if (discovery === null) return []
+  const { source, state, since_s, requests, members, refused } = discovery
+  const of = (readings: readonly Reading[]): Reading[] =>
+    readings.map(([value, ...labels]) => [value, source, ...labels])
+  return [
+    gauge('discovery_up', 'Whether the source of peers answers.', 'source', [
+      [state === 'connected', source],
+    ]),
+    gauge('discovery_state_seconds', 'How long it has answered, or has been away.', 'source', [
+      [since_s, source],
+    ]),
+    gauge(
+      'discovery_members',
+      'Members that it knows, and those for whom something stands in it.',
+      'source state',
+      of(byKey(members)),
+    ),
+    counter('discovery_refused', 'Values in it that were refused.', 'source reason', of(byKey(refused))),
+    counter('discovery_requests', 'Requests to it.', 'source', [[requests, source]]),
   ]
 }
 
@@ -100,7 +126,7 @@ function trafficFamilies({
   ]
 }
 
-function workerFamilies({ workers, rings }: StatusReport, health: Health): Family[] {
+function workerFamilies({ workers, crypto_workers, rings }: StatusReport, health: Health): Family[] {
   const eachWorker = (read: (worker: WorkerStatus) => number): Reading[] =>
     WORKERS.map((name) => [read(workers[name]), name])
   const eachRing = (read: (ring: RingStatus) => number): Reading[] =>
@@ -131,6 +157,13 @@ function workerFamilies({ workers, rings }: StatusReport, health: Health): Famil
       'worker',
       eachWorker((it) => it.ring_full),
     ),
+    counter(
+      'worker_spread_messages',
+      'Messages that crypto workers may have helped to seal or to open.',
+      'worker',
+      eachWorker((it) => it.spread_messages),
+    ),
+    gauge('crypto_workers', 'Threads that help to seal and to open.', '', [[crypto_workers]]),
     gauge(
       'ring_size_bytes',
       'The size of a ring.',

@@ -58,3 +58,12 @@ export function fold(total: number): number {
 export function swap16(value: number): number {
   return ((value & 0xff) << 8) | (value >>> 8)
 }
+
+/**
+ * Corrects the checksum at `at` after a word changed from `before` to `after` (RFC 1624, 3: HC' = ~(~HC + ~m +
+ * m')).
+ */
+export function mendChecksum(view: DataView, at: number, before: number, after: number): void {
+  const sum = (~view.getUint16(at) & 0xffff) + (~before & 0xffff) + after
+  view.setUint16(at, ~fold(sum) & 0xffff)
+}

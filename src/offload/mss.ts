@@ -4,7 +4,7 @@ import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, IPV6_MIN_MTU_BYTES } from '../wir
 import { IPV4, IPV4_FRAGMENT_OFFSET } from '../wire/ipv4.js'
 import { ipv6Upper } from '../wire/ipv6.js'
 import { IPPROTO_TCP, TCP, TCP_MIN_HEADER_BYTES, TCP_OPTION, TCP_SYN } from '../wire/tcp.js'
-import { fold, swap16 } from './bytes.js'
+import { mendChecksum, swap16 } from './bytes.js'
 import { l3Offset } from './parse.js'
 
 /** Linux accepts no less (tcp_min_snd_mss in ip-sysctl). Segments of only a few bytes are used for attacks. */
@@ -75,13 +75,4 @@ function lowerMss({ view, u8 }: NativeMemory, l4: number, end: number, fitting: 
     at += length
   }
   return lowered
-}
-
-/**
- * Corrects the checksum at `at` after a word changed from `before` to `after` (RFC 1624, 3: HC' = ~(~HC + ~m +
- * m')).
- */
-function mendChecksum(view: DataView, at: number, before: number, after: number): void {
-  const sum = (~view.getUint16(at) & 0xffff) + (~before & 0xffff) + after
-  view.setUint16(at, ~fold(sum) & 0xffff)
 }

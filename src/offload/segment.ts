@@ -14,7 +14,7 @@ import { IPPROTO_UDP, UDP } from '../wire/udp.js'
 import { type ByteOperations, fold, swap16 } from './bytes.js'
 
 /** The longest headers that a segment can have: Ethernet with two tags, IPv6 or full IPv4, full TCP. */
-export const MAX_HEADER_BYTES = 192
+export const MAX_HEADER_BYTES = 184
 
 /**
  * Cuts a super-frame from the kernel (with its `virtio_net_hdr`) into the frames that it stands for. It writes
@@ -26,6 +26,8 @@ export const MAX_HEADER_BYTES = 192
  * - FIN and PSH are only on the last segment. CWR is only on the first.
  */
 export class Segmenter {
+  /** Offset of the super-frame. */
+  frame = 0
   /** Bytes of the headers of every segment. */
   headerBytes = 0
   /** Payload bytes of every segment. Only the last may have fewer. */
@@ -35,7 +37,6 @@ export class Segmenter {
   readonly #view: DataView
   readonly #u8: Uint8Array
   readonly #bytes: ByteOperations
-  #frame = 0
   #payloadBytes = 0
   /** Offsets from the start of the frame. */
   #l3 = 0
@@ -93,7 +94,7 @@ export class Segmenter {
     this.#ipv4 = version === 4
     if (!this.#ipv4 && (version !== 6 || l4 < l3 + IPV6_HEADER_BYTES)) return 0
 
-    this.#frame = frame
+    this.frame = frame
     this.#l3 = l3
     this.#l4 = l4
     this.headerBytes = headerBytes
@@ -122,7 +123,7 @@ export class Segmenter {
 
   /** The sum of the pseudo header without its length. It comes from the IP header. */
   #addressSum(): number {
-    const addresses = this.#frame + this.#l3 + (this.#ipv4 ? IPV4.source : IPV6.source)
+    const addresses = this.frame + this.#l3 + (this.#ipv4 ? IPV4.source : IPV6.source)
     return this.#bytes.sum(addresses, this.#ipv4 ? 8 : 32, swap16(this.#tcp ? IPPROTO_TCP : IPPROTO_UDP))
   }
 
@@ -132,7 +133,7 @@ export class Segmenter {
   }
 
   payloadOffset(index: number): number {
-    return this.#frame + this.headerBytes + index * this.gsoSize
+    return this.frame + this.headerBytes + index * this.gsoSize
   }
 
   payloadBytes(index: number): number {
@@ -143,7 +144,7 @@ export class Segmenter {
   writeHeader(index: number, to: number): void {
     const view = this.#view
     const payloadBytes = this.payloadBytes(index)
-    this.#bytes.copy(to, this.#frame, this.headerBytes)
+    this.#bytes.copy(to, this.frame, this.headerBytes)
     const l3 = to + this.#l3
     const l4 = to + this.#l4
     const l4Bytes = this.headerBytes - this.#l4 + payloadBytes

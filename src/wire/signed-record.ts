@@ -6,8 +6,9 @@ import { nameBytes, networkBytes, readName, readNetwork, type ToldNetwork } from
  *
  * | bytes | what |
  * | ---: | --- |
- * | 1 | version of this form: 1 |
+ * | 1 | version of this form: 2 with a signing key, 1 without |
  * | 32 | the member's public key (WireGuard's) |
+ * | 0 or 32 | its signing key (Ed25519), with which it signs where it is; only in version 2 |
  * | 8 | serial number: of two records of one member, the one with the greater serial number counts |
  * | 8 | end: seconds since 1970, from which it is not valid any more |
  * | 1 + n | its name (wire/told.ts) |
@@ -19,7 +20,7 @@ import { nameBytes, networkBytes, readName, readNetwork, type ToldNetwork } from
  * The same content has only one form: networks, groups and rules are in the order of their bytes, none is there twice, and no
  * byte follows. Anything else is malformed. The domain keeps a signature from meaning something else elsewhere.
  */
-const VERSION = 1
+const VERSION = { plain: 1, signing: 2 } as const
 const DOMAIN = Buffer.from('udptun-fast member record\0', 'latin1')
 
 const KEY_BYTES = 32
@@ -36,6 +37,8 @@ export const MAX_END_S = 253_402_300_799
 
 export interface RecordContent {
   readonly publicKey: Uint8Array
+  /** With it the member signs where it is. */
+  readonly signingKey?: Uint8Array | undefined
   readonly serial: number
   /** Seconds since 1970. */
   readonly endsS: number
@@ -61,9 +64,11 @@ export function recordBody(content: RecordContent): Uint8Array {
   const networks = inOrder(content.networks.map(networkBytes))
   const groups = inOrder(content.groups.map(nameBytes))
   const allow = inOrder(content.allow.map(nameBytes))
+  const { signingKey } = content
   return Buffer.concat([
-    Buffer.of(VERSION),
+    Buffer.of(signingKey === undefined ? VERSION.plain : VERSION.signing),
     content.publicKey,
+    ...(signingKey === undefined ? [] : [signingKey]),
     numbers,
     nameBytes(content.name),
     Buffer.of(networks.length),
@@ -89,8 +94,10 @@ function inOrder(items: readonly Uint8Array[]): Uint8Array[] {
 export function readRecord(bytes: Uint8Array): SignedRecord | undefined {
   if (bytes.length > MAX_RECORD_BYTES) return undefined
   const taker = new Taker(bytes)
-  if (taker.byte() !== VERSION) return undefined
+  const version = taker.byte()
+  if (version !== VERSION.plain && version !== VERSION.signing) return undefined
   const publicKey = taker.take(KEY_BYTES)
+  const signingKey = version === VERSION.signing ? taker.take(KEY_BYTES) : undefined
   const numbers = taker.take(16)
   const name = readName(taker)
   const networks = taker.list(() => readNetwork(taker))
@@ -102,7 +109,16 @@ export function readRecord(bytes: Uint8Array): SignedRecord | undefined {
   const view = new DataView(numbers.buffer)
   const [serial, endsS] = [Number(view.getBigUint64(0)), Number(view.getBigUint64(8))]
   if (serial > MAX_SERIAL || endsS > MAX_END_S) return undefined
-  const content = { publicKey, serial, endsS, name, networks, groups, allow }
+  const content = {
+    publicKey,
+    ...(signingKey === undefined ? {} : { signingKey }),
+    serial,
+    endsS,
+    name,
+    networks,
+    groups,
+    allow,
+  }
   const body = bytes.subarray(0, bytes.length - SIGNATURE_BYTES)
   if (Buffer.compare(recordBody(content), body) !== 0) return undefined
   return { ...content, bytes: Uint8Array.from(bytes) }

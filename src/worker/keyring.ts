@@ -32,6 +32,8 @@ const MAX_RANGE = 64
 export class Keyring {
   /** The row of the peer that sent the message opened last. */
   row = 0
+  /** The generation of the keys that {@link find} has found last. */
+  generation = 0
   /**
    * If {@link open} returns 0: bytes of the connectivity check that was in the message and came from elsewhere than where
    * its sender is. It moves nobody. Whoever takes it sets this to 0.
@@ -58,7 +60,8 @@ export class Keyring {
    */
   #rangeRow = -1
   #keyRow = 0
-  #remoteIndex = 0
+  /** The index of {@link next}'s keys at the other end. */
+  remoteIndex = 0
   #next = 0
   #end = 0
   #expected = 1
@@ -92,20 +95,35 @@ export class Keyring {
    * @returns false if there is no key
    */
   seal(row: number, header: number, slot: number, bytes: number, type: number = MESSAGE.transport): boolean {
-    if (row !== this.#rangeRow || this.#next === this.#end) {
-      if (!this.#takeRange(row)) {
-        if (this.#table.want(row)) this.#tellMain()
-        return false
-      }
-    }
+    const number = this.next(row)
+    if (number < 0) return false
     const { u32 } = this.#memory
-    const number = this.#next++
-    this.#aead.seal(this.#keyRow * 2, 0, number, slot, bytes)
+    this.#aead.seal(this.sealingKeySlot, 0, number, slot, bytes)
     u32[header >>> 2] = type
-    u32[(header + TRANSPORT.receiver) >>> 2] = this.#remoteIndex
+    u32[(header + TRANSPORT.receiver) >>> 2] = this.remoteIndex
     u32[(header + TRANSPORT.counter) >>> 2] = number
     u32[(header + TRANSPORT.counter + 4) >>> 2] = 0
     return true
+  }
+
+  /**
+   * Takes the number of the next message to the peer in row `row`. Its keys are in {@link sealingKeySlot}. Without a key it
+   * tells main.
+   * @returns the number, -1 if there is no key
+   */
+  next(row: number): number {
+    if (row !== this.#rangeRow || this.#next === this.#end) {
+      if (!this.#takeRange(row)) {
+        if (this.#table.want(row)) this.#tellMain()
+        return -1
+      }
+    }
+    return this.#next++
+  }
+
+  /** The key slot of the message whose number was taken last. */
+  get sealingKeySlot(): number {
+    return this.#keyRow * 2
   }
 
   #takeRange(row: number): boolean {
@@ -119,7 +137,7 @@ export class Keyring {
     if (first < 0) return false
     this.#rangeRow = row
     this.#keyRow = keyRow
-    this.#remoteIndex = remoteIndex
+    this.remoteIndex = remoteIndex
     this.#next = first
     this.#end = first + this.#expected
     return true
@@ -134,7 +152,14 @@ export class Keyring {
    */
   open(at: number, bytes: number, name: number): number {
     if (bytes < TRANSPORT_OVERHEAD_BYTES) return -1 - C.dropNotPrivate
-    const padded = this.#open(at, bytes)
+    return this.#look(at, this.#open(at, bytes), name)
+  }
+
+  /**
+   * What is in the message at `at`, once it is open and its sender known.
+   * @param padded bytes of the padded content, or what it was dropped for
+   */
+  #look(at: number, padded: number, name: number): number {
     if (padded < 0) return padded
     const { view } = this.#memory
     const packet = at + TRANSPORT_HEADER_BYTES
@@ -163,21 +188,52 @@ export class Keyring {
 
   /** The same as {@link open}, with the padding. It does not look where the message is from. */
   #open(at: number, bytes: number): number {
+    const keyRow = this.find(at)
+    if (keyRow < 0) return keyRow
+    const { view } = this.#memory
+    const low = view.getUint32(at + TRANSPORT.counter, true)
+    const high = view.getUint32(at + TRANSPORT.counter + 4, true)
+    const sealed = at + TRANSPORT_HEADER_BYTES
+    const authentic = this.#aead.open(keyRow * 2 + 1, high, low, sealed, bytes - TRANSPORT_HEADER_BYTES)
+    return authentic ? this.#accept(at, bytes, keyRow, this.generation) : -1 - C.dropNotAuthentic
+  }
+
+  /**
+   * The keypair's row of the keys that open the transport data at `at`, which are then prepared in key slot 2 × row + 1.
+   * Their generation is in {@link generation}.
+   * @returns a negative number as {@link open} if there are no such keys, or if the message has come already
+   */
+  find(at: number): number {
     const { view } = this.#memory
     const keyRow = this.#table.keyRowOf(view.getUint32(at + TRANSPORT.receiver, true))
     const generation = keyRow < 0 ? 0 : this.#readyKey(keyRow, false)
     if (generation === 0) return -1 - C.dropUnknownIndex
     const low = view.getUint32(at + TRANSPORT.counter, true)
     const high = view.getUint32(at + TRANSPORT.counter + 4, true)
-    const window = this.#table.window(keyRow)
-    if (!this.#window.isFresh(window, high, low)) return -1 - C.dropReplayed
-    const packet = at + TRANSPORT_HEADER_BYTES
-    if (!this.#aead.open(keyRow * 2 + 1, high, low, packet, bytes - TRANSPORT_HEADER_BYTES))
-      return -1 - C.dropNotAuthentic
+    if (!this.#window.isFresh(this.#table.window(keyRow), high, low)) return -1 - C.dropReplayed
+    this.generation = generation
+    return keyRow
+  }
+
+  /**
+   * Finishes what {@link find} has begun, when somebody has opened the message in place.
+   * @param keyRow what `find` has returned
+   * @param generation the {@link generation} then
+   * @returns as {@link open}
+   */
+  opened(at: number, bytes: number, keyRow: number, generation: number, name: number): number {
+    return this.#look(at, this.#accept(at, bytes, keyRow, generation), name)
+  }
+
+  #accept(at: number, bytes: number, keyRow: number, generation: number): number {
     const row = this.#table.row(keyRow)
     // If main has wiped the keys meanwhile, the keypair's row and its window may belong to another peer now.
     if (this.#table.generation(keyRow) !== generation) return -1 - C.dropUnknownIndex
-    this.#window.accept(window, high, low)
+    const { view } = this.#memory
+    const low = view.getUint32(at + TRANSPORT.counter, true)
+    const high = view.getUint32(at + TRANSPORT.counter + 4, true)
+    // A run may have the same message twice.
+    if (!this.#window.accept(this.#table.window(keyRow), high, low)) return -1 - C.dropReplayed
     this.row = row
     if (this.#table.confirm(keyRow, generation)) this.#tellMain()
     return bytes - TRANSPORT_OVERHEAD_BYTES

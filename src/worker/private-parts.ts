@@ -1,8 +1,10 @@
-import { CRYPTO_SCRATCH_BYTES, type Crypto, KEY_BYTES } from '../crypto/ciphers.js'
+import { type Aead, CRYPTO_SCRATCH_BYTES, type Crypto, KEY_BYTES } from '../crypto/ciphers.js'
 import { findCrypto } from '../crypto/find-crypto.js'
 import type { Encap } from '../encap/encap.js'
 import { BootClock } from '../linux/clock.js'
 import { C } from '../memory/counters.js'
+import { CryptoBatch } from '../memory/crypto-batch.js'
+import { CryptoBell } from '../memory/crypto-bell.js'
 import type { Drops } from '../memory/drops.js'
 import { IdentityKeys } from '../memory/identity-keys.js'
 import { KeypairTable } from '../memory/keypair-table.js'
@@ -16,6 +18,8 @@ import { HOP_SLOTS_BYTES, SEALING_SLOTS_BYTES } from '../memory/slots.js'
 import { StateWords } from '../memory/state-words.js'
 import type { ByteOperations } from '../offload/bytes.js'
 import { COOKIE_REPLY } from '../wire/wireguard.js'
+import { CryptoHand } from './crypto/crypto-hand.js'
+import { Spread } from './crypto/spread.js'
 import { COOKIE_SOCKET_SCRATCH_BYTES, CookieSocket } from './inbound/cookie-socket.js'
 import { GATE_SCRATCH_BYTES, Gate } from './inbound/gate.js'
 import { MAC_CHECK_SCRATCH_BYTES, MacCheck } from './inbound/mac-check.js'
@@ -49,6 +53,11 @@ function sharedClock(): BootClock {
 /** One function for all callers, so that V8 can optimise the call. */
 const nowMs = () => performance.now()
 
+interface KeyringParts {
+  readonly keyring: Keyring
+  readonly aead: Aead
+}
+
 export interface PrivatePartsOptions {
   readonly task: LoopTask
   readonly keys: HandshakeKeys
@@ -58,6 +67,7 @@ export interface PrivatePartsOptions {
   readonly encap: Encap
   readonly bytes: ByteOperations
   readonly control: Mailbox
+  readonly counters: Float64Array
   /** Wakes main. */
   readonly tellMain: () => void
 }
@@ -68,22 +78,26 @@ export class PrivateParts {
   readonly #crypto = sharedCrypto()
   readonly #clock = sharedClock()
   readonly #keyrings: Keyring[] = []
+  /** For frames from the device, and for all that is opened. */
+  readonly #own: KeyringParts
   readonly #relays: RelayTable
-  /** Made when they are first needed, after the keyring that opens. */
+  /** Made when they are first needed. */
   #relayHeaders: RelayHeaders | undefined
   #macKeys: MacKeys | undefined
 
   constructor(options: PrivatePartsOptions) {
     this.#options = options
-    const { plan } = options.task
+    const { plan, role } = options.task
+    this.#own = this.#keyring(plan[role].slots, SEALING_SLOTS_BYTES, plan[role].keys)
     this.#relays = new RelayTable(options.scratch.memory, plan.relays, plan.peerRows)
   }
 
   /** For frames from the device, which may wait for keys. */
   forDevice(): Sealing {
     const { task, bytes } = this.#options
-    const { slots, keys, waitingFrames } = task.plan[task.role]
-    const sealer = this.#sealer(slots, keys)
+    const { slots, waitingFrames, sealingBatch } = task.plan[task.role]
+    const { keyring, aead } = this.#own
+    const sealer = this.#sealer(keyring, slots, this.#spread(sealingBatch, aead, true))
     const relayHeaders = this.#headers
     return { sealer, waitingFrames: new WaitingFrames(waitingFrames, bytes.copy), relayHeaders }
   }
@@ -93,7 +107,7 @@ export class PrivateParts {
     const { hopSlots, hopKeys } = task.plan[task.role]
     this.#relayHeaders ??= new RelayHeaders({
       memory: scratch.memory,
-      keyring: this.#keyring(hopSlots, HOP_SLOTS_BYTES, hopKeys),
+      keyring: this.#keyring(hopSlots, HOP_SLOTS_BYTES, hopKeys).keyring,
       table: this.#relays,
       slot: hopSlots,
     })
@@ -104,7 +118,8 @@ export class PrivateParts {
   forRelay(): Sealing {
     const { task } = this.#options
     const { relaySlots, relayKeys } = task.plan[task.role]
-    const sealer = this.#sealer(relaySlots, relayKeys)
+    const { keyring } = this.#keyring(relaySlots, SEALING_SLOTS_BYTES, relayKeys)
+    const sealer = this.#sealer(keyring, relaySlots, undefined)
     return { sealer, waitingFrames: undefined, relayHeaders: undefined }
   }
 
@@ -120,15 +135,25 @@ export class PrivateParts {
     for (let i = 0; i < this.#keyrings.length; i++) this.#keyrings[i].look()
   }
 
-  #sealer(slots: number, keys: number): Sealer {
+  #sealer(keyring: Keyring, slots: number, spread: Spread | undefined): Sealer {
     const { task, scratch, limits, encap, bytes } = this.#options
     const { memory } = scratch
-    const keyring = this.#keyring(slots, SEALING_SLOTS_BYTES, keys)
     const words = new StateWords(memory, task.plan.state)
-    return new Sealer({ memory, keyring, limits, bytes, slots, words, encap })
+    return new Sealer({ memory, keyring, limits, bytes, slots, words, encap, spread })
   }
 
-  #keyring(slots: number, slotsBytes: number, keys: number): Keyring {
+  /** The owner's side of a batch, if there are crypto workers. */
+  #spread(at: number, aead: Aead, seals: boolean): Spread | undefined {
+    const { task, scratch, counters } = this.#options
+    if (!task.spread) return undefined
+    const { memory } = scratch
+    const batch = new CryptoBatch(memory, at)
+    const hand = new CryptoHand(memory, batch, aead, seals)
+    const bell = new CryptoBell(memory, task.plan.cryptoBell)
+    return new Spread({ batch, hand, bell, words: new StateWords(memory, task.plan.state), counters })
+  }
+
+  #keyring(slots: number, slotsBytes: number, keys: number): KeyringParts {
     const { task, scratch, peers, encap, bytes, control } = this.#options
     const { plan } = task
     const { memory } = scratch
@@ -146,7 +171,7 @@ export class PrivateParts {
     }
     const keyring = new Keyring({ memory, table, aead, peers, encap, clockMs: this.#clock.ms, tellMain })
     this.#keyrings.push(keyring)
-    return keyring
+    return { keyring, aead }
   }
 
   /** @param outlet sends what is relayed */
@@ -170,14 +195,15 @@ export class PrivateParts {
     const at = scratch.take(GATE_SCRATCH_BYTES)
     const around = { memory, table, peers, handshakes, tellMain, outlet: cookies, nowMs, drops }
     const gate = new Gate({ ...around, macs, neighbours: new Neighbours(memory), scratch: at })
-    const [keyring] = this.#keyrings
+    const { keyring, aead } = this.#own
+    const spread = this.#spread(plan.udp.openingBatch, aead, false)
     const relays = this.#relays
     const words = new StateWords(memory, plan.state)
     const headers = this.#headers
     const passingOn = new PassingOn({ table: relays, peers, words, headers, outlet, counters, drops, nowMs })
     const name = scratch.take(NAME_BYTES)
     const relayed = new Relayed({ memory, keyring, table: relays, drops, peerCounters, passingOn, name })
-    return new Opener({ memory, keyring, gate, counters, peerCounters, drops, relayed })
+    return new Opener({ memory, keyring, gate, counters, peerCounters, drops, relayed, spread })
   }
 }
 

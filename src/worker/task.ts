@@ -11,11 +11,21 @@ export interface WorkerTask extends LoopTask {
   readonly warmUp: boolean
 }
 
+/** What one crypto worker needs. */
+export interface CryptoTask {
+  readonly memory: WebAssembly.Memory
+  readonly plan: MemoryPlan
+  /** Its number, from 0. */
+  readonly number: number
+}
+
 /** What one worker's loop is made of. */
 export interface LoopTask {
   readonly role: WorkerRole
   readonly plan: TunnelPlan
   readonly mode: DeviceMode
+  /** Bits of the DS field (`wire/ecn.ts`) that a datagram's header takes from the packet in it. */
+  readonly dsMask: number
   /** Whether frames are passed on between peers. */
   readonly relay: boolean
   readonly tapFd: number
@@ -23,8 +33,18 @@ export interface LoopTask {
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number
+  /** Undefined if the tunnel is not VXLAN. */
+  readonly vxlan?: VxlanTask | undefined
+  /** Whether others help to seal and to open. */
+  readonly spread: boolean
   /** Undefined if the tunnel is not private. */
   readonly keys?: HandshakeKeys | undefined
+}
+
+/** VXLAN (`wire/vxlan.ts`): the network's number, and the one port of all ends. */
+export interface VxlanTask {
+  readonly vni: number
+  readonly port: number
 }
 
 /** Keys that anyone who knows this end's public key can compute. 32 bytes each. */

@@ -24,6 +24,7 @@ import { Routes } from '../memory/routes.js'
 import { StateWords } from '../memory/state-words.js'
 import { DEVICE } from '../memory/target.js'
 import { writeControl } from '../wire/control.js'
+import { ECN } from '../wire/ecn.js'
 import { ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../wire/icmp.js'
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, UDP_HEADER_BYTES } from '../wire/ip.js'
@@ -142,14 +143,17 @@ class SmallTunnel {
     this.#near = near
     this.#bell = Doorbell.open()
     const part = (role: WorkerRole, udpFd: number, fdb: number) => {
-      const { mode, relay, keys } = task
+      const { mode, dsMask, relay, vxlan, keys, spread } = task
       const bells = { tapBellFd: this.#bell.fd, udpBellFd: this.#bell.fd }
       return assemble({
         role,
         plan: { ...plan, fdb },
         mode,
+        dsMask,
         relay,
+        vxlan,
         keys,
+        spread,
         tapFd: device,
         udpFd,
         ...bells,
@@ -160,7 +164,7 @@ class SmallTunnel {
     this.#fdbs = [this.#database(plan.fdb, 0), this.#database(plan.farFdb, DEVICE)]
     this.#tap = part('tap', near, plan.fdb)
     this.#udp = part('udp', far, plan.farFdb)
-    this.#bursts = burstsFor(encapFor(task.mode, task.keys !== undefined))
+    this.#bursts = burstsFor(encapFor(task.mode, task.keys !== undefined, task.vxlan?.vni))
     this.#control = writeControl(task.mode, { type: 'hello', token: 0n, sizeBytes: 0 })
   }
 
@@ -256,10 +260,12 @@ function burstsFor({ l2Bytes, ethernet }: Encap): readonly (readonly Uint8Array[
     const echo = packet(l2Bytes, version, version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, SMALL_BYTES, 0)
     const datagram = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES, 0)
     const shorter = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES / 2, 0)
+    const marked = packet(l2Bytes, version, IPPROTO_UDP, SMALL_BYTES, 0, ECN.ect0)
     const acknowledgment = packet(l2Bytes, version, IPPROTO_TCP, 0, 0)
     const tcp = packet(l2Bytes, version, IPPROTO_TCP, SEGMENTS_BYTES, SEGMENT_BYTES)
     const udp = packet(l2Bytes, version, IPPROTO_UDP, SEGMENTS_BYTES, SEGMENT_BYTES)
-    return [[question], [echo], [datagram], [acknowledgment], [tcp], [udp], [datagram, datagram, shorter]]
+    const several = [datagram, datagram, marked, marked, shorter]
+    return [[question], [echo], [datagram], [acknowledgment], [tcp], [udp], several]
   })
 }
 
@@ -270,6 +276,7 @@ function packet(
   protocol: number,
   payloadBytes: number,
   gsoSize: number,
+  ecn = 0,
 ): Uint8Array {
   const l4 = l2Bytes + IP_HEADER_BYTES[version]
   const l4Bytes = (protocol === IPPROTO_TCP ? TCP_HEADER_BYTES : UDP_HEADER_BYTES) + payloadBytes
@@ -285,10 +292,11 @@ function packet(
   }
   if (version === 4) {
     frame.setUint8(l2Bytes, 0x45)
+    frame.setUint8(l2Bytes + IPV4.tos, ecn)
     frame.setUint16(l2Bytes + IPV4.totalLength, IPV4_HEADER_BYTES + l4Bytes)
     frame.setUint8(l2Bytes + IPV4.protocol, protocol)
   } else {
-    frame.setUint8(l2Bytes, 0x60)
+    frame.setUint16(l2Bytes, 0x6000 | (ecn << 4))
     frame.setUint16(l2Bytes + IPV6.payloadLength, l4Bytes)
     frame.setUint8(l2Bytes + IPV6.nextHeader, protocol)
   }

@@ -64,6 +64,8 @@ export default function work(task: WorkerTask): void {
   }
 }
 
+export { help } from './crypto/crypto-worker.js'
+
 /** One function for all callers, so that V8 can optimise the call. */
 const tellMain = () => parentPort?.postMessage({ control: true } satisfies WorkerMessage)
 
@@ -88,7 +90,7 @@ export function assemble(
   const peerCounters = peerCounterBlock(memory, plan[task.role].peerCounters, plan.peerRows)
   const drops = new Drops(counters, peerCounters)
   const offloads = new Offloads(memory, plan.offloads)
-  const encap = encapFor(task.mode, task.keys !== undefined)
+  const encap = encapFor(task.mode, task.keys !== undefined, task.vxlan?.vni)
   const { state } = plan
   const words = new StateWords(memory, state)
   const limits = new PathLimits(memory, plan.pathLimits)
@@ -102,11 +104,24 @@ export function assemble(
   const control = new Mailbox(memory, plan.control, state + StateWord.controlTold * 4)
   const privateParts =
     task.keys &&
-    new PrivateParts({ task, keys: task.keys, scratch, peers, limits, encap, bytes, control, tellMain })
+    new PrivateParts({
+      task,
+      keys: task.keys,
+      scratch,
+      peers,
+      limits,
+      encap,
+      bytes,
+      control,
+      counters,
+      tellMain,
+    })
   const sending = {
     ...calls,
     fd: udpFd,
     sockaddrBytes,
+    encap,
+    dsMask: task.dsMask,
     peers,
     peerCounters,
     drops,
@@ -114,13 +129,14 @@ export function assemble(
     pathPolicy,
   }
   const sealing = privateParts?.forDevice()
-  const udpSink = new UdpSink({ ...sending, sealing, encap, forwarding, words }, scratch, bytes, counters)
+  const udpSink = new UdpSink({ ...sending, sealing, forwarding, words }, scratch, bytes, counters)
   const relaying = { ...sending, sealing: privateParts?.forRelay() }
   const relay = task.relay ? new Relay(relaying, scratch, counters) : undefined
   const writing = {
     fd: tapFd,
     encap,
     offloads,
+    peers,
     peerCounters,
     drops,
     forwarding,
@@ -169,6 +185,7 @@ export function assemble(
     encap,
     sum: bytes.sum,
     words,
+    port: task.vxlan?.port,
     opener,
     tellMain: () => {
       if (control.mustTell()) tellMain()

@@ -246,3 +246,26 @@ simTest('two names that swap their addresses swap the peers: plain', async (t, w
     ['up', 'up'],
   )
 })
+
+simTest(
+  'a peer by a service: its port is in DNS, and the backup takes over and is found again',
+  async (t, world) => {
+    const a = world.host('a')
+    const b = world.host('b')
+    const name = '_udptun-fast._udp.example'
+    const service = (host: string, priority: number) => ({ host, priority, weight: 0, port: 5149 })
+    world.dns.set('b.example', { addresses: b.attachment.addresses })
+    world.dns.set('gone.example', { addresses: ['198.51.100.99'] })
+    world.dns.set(name, { services: [service('b.example', 20), service('gone.example', 10)] })
+    await a.start({ peers: [b.asPeer({ endpoint: name })] })
+    await b.start({ peers: [a.asPeer({ endpoint: undefined })] })
+    t.equal(a.peer('b').endpoint, '198.51.100.99:5149', 'the one of the least priority')
+    await world.pass(60_000)
+    t.equal(a.peer('b').state, 'up')
+    t.equal(a.peer('b').endpoint, '198.51.100.2:5149')
+    const asked = world.dns.asked.get(name) ?? 0
+    await world.pass(180_000)
+    t.ok((world.dns.asked.get(name) ?? 0) >= asked + 2, 'it is asked for again')
+    t.equal(a.peer('b').endpoint, '198.51.100.2:5149', 'who answers stays')
+  },
+)

@@ -1,9 +1,12 @@
+import type { ServiceRecord } from '../../src/control/platform.js'
 import type { SimTime } from './clock.js'
 import { isIpv6 } from './network.js'
 
 /** What the name servers say of a name. */
 export interface SimName {
   readonly addresses?: readonly string[]
+  /** Of a service. */
+  readonly services?: readonly ServiceRecord[]
   /** The error instead: `ENOTFOUND`, or `EAI_AGAIN` while no server answers. */
   readonly code?: string
   readonly delayMs?: number
@@ -22,6 +25,14 @@ export class SimDns {
 
   set(name: string, says: SimName): void {
     this.#names.set(name, says)
+  }
+
+  async services(name: string): Promise<readonly ServiceRecord[]> {
+    this.asked.set(name, (this.asked.get(name) ?? 0) + 1)
+    await this.#time.sleep(this.#names.get(name)?.delayMs ?? 10)
+    const { services, code = 'ENOTFOUND' } = this.#names.get(name) ?? {}
+    if (services !== undefined) return services
+    throw Object.assign(new Error(`querySrv ${code} ${name}`), { code })
   }
 
   /** The answer is the one that holds when it comes. @throws the resolver's error, with its `code` */

@@ -6,6 +6,7 @@ import { Faults } from '../../src/control/faults.js'
 import type { ReloadReport } from '../../src/control/reload.js'
 import type { PeerStatus, StatusReport } from '../../src/control/status.js'
 import { Tunnel } from '../../src/control/tunnel.js'
+import type { Store } from '../../src/etcd/store.js'
 import { formatKey } from '../../src/key-text.js'
 import { C, type CounterName, counterBlock } from '../../src/memory/counters.js'
 import { PeerTable } from '../../src/memory/peer-table.js'
@@ -39,6 +40,8 @@ export interface SimHostOptions {
   /** Whether its tunnel is private. */
   readonly secret: boolean
   readonly mode: DeviceMode
+  /** Rows for peers at the least. By default there are as many as the settings need, and some more. */
+  readonly rows?: number
 }
 
 /** A line of a host's log. */
@@ -74,6 +77,8 @@ export class SimHost {
   clock: SimClock
   platform: SimPlatform | undefined
   tunnel: Tunnel | undefined
+  /** What it finds others by, if its settings say so. */
+  store: Store | undefined
   /** What its configuration file has. */
   values: SimSettings = { peers: [] }
   readonly #around: Surroundings
@@ -119,7 +124,7 @@ export class SimHost {
     }
     const { peers, ...values } = this.values
     // Only a file for wg-quick(8) may be without peers.
-    const some = peers.length === 0 ? { wireguard: true as const } : {}
+    const some = peers.length === 0 && values.discovery === undefined ? { wireguard: true as const } : {}
     return loadSettings(
       {},
       {
@@ -143,8 +148,8 @@ export class SimHost {
     this.#signal = new AbortController()
     const { time, network, dns, random } = this.#around
     const settings = this.#settings()
-    const leastRows =
-      settings.introduce || settings.peers.some(({ introducer }) => introducer) ? MEMBER_ROWS : LEAST_ROWS
+    const isMesh = settings.introduce || settings.peers.some(({ introducer }) => introducer)
+    const leastRows = this.#options.rows ?? (isMesh ? MEMBER_ROWS : LEAST_ROWS)
     const peerRows = 2 ** Math.ceil(Math.log2(Math.max(leastRows, settings.peers.length)))
     const platform = new SimPlatform({
       time,
@@ -152,6 +157,7 @@ export class SimHost {
       dns,
       random,
       settings,
+      store: this.store,
       peerRows,
       attachment: this.attachment,
       clock: this.clock,

@@ -4,10 +4,11 @@ import type { Settings } from '../../src/config/schema.js'
 import { formatPrefix } from '../../src/config/values.js'
 import type { Device } from '../../src/control/device.js'
 import type { HostSide, Platform, Resolver, State } from '../../src/control/platform.js'
+import type { Store } from '../../src/etcd/store.js'
 import { ENOSYS, KernelError } from '../../src/linux/errno.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { type MemoryPlan, planMemory } from '../../src/memory/plan.js'
-import { TIMES } from '../../src/noise/peer.js'
+import { TIMES } from '../../src/noise/times.js'
 import type { MacAddress } from '../../src/wire/ethernet.js'
 import type { SimClock, SimTime } from './clock.js'
 import { SimSocket } from './data-socket.js'
@@ -26,6 +27,7 @@ export interface SimPlatformOptions {
   readonly clock: SimClock
   readonly random: SimRandom
   readonly settings: Settings
+  readonly store: Store | undefined
   /** Of the device. */
   readonly mac: MacAddress
   /** Rows of the peer table: a power of two. */
@@ -49,6 +51,7 @@ export class SimPlatform implements Platform {
   readonly workers: SimWorkers
   readonly resolver: Resolver
   readonly state: State
+  readonly store: Store | undefined
   device: SimDevice | undefined
   /** What the host's commands do. */
   commands: Commands = {}
@@ -61,6 +64,7 @@ export class SimPlatform implements Platform {
     const { time, network, dns, attachment, clock, settings, peerRows, onFrame, onAnswer } = options
     const { port } = settings.listen
     this.#options = options
+    this.store = options.store
     this.clock = clock
     this.plan = planMemory(peerRows)
     this.memory = NativeMemory.allocate(this.plan.bytes)
@@ -82,7 +86,10 @@ export class SimPlatform implements Platform {
       load: (name) => files.get(name),
       save: (name, text) => void files.set(name, text),
     }
-    this.resolver = { lookup: (name, ipv4Only) => dns.lookup(name, ipv4Only) }
+    this.resolver = {
+      lookup: (name, ipv4Only) => dns.lookup(name, ipv4Only),
+      services: (name) => dns.services(name),
+    }
   }
 
   random(bytes: number): Buffer {

@@ -11,6 +11,7 @@ const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
 export interface Signed {
   readonly name: string
   readonly publicKey: Uint8Array
+  readonly signingKey?: Uint8Array
   readonly addresses?: readonly string[]
   readonly prefixes?: readonly string[]
   readonly groups?: readonly string[]
@@ -37,6 +38,7 @@ export class SignedNetwork {
   record({
     name,
     publicKey,
+    signingKey,
     addresses = [],
     prefixes = [],
     groups = [],
@@ -46,7 +48,7 @@ export class SignedNetwork {
   }: Signed): SignedRecord {
     const networks = toldNetworks({ addresses, prefixes: prefixes.map(parsePrefix) })
     return signRecord(
-      { name, publicKey: Uint8Array.from(publicKey), networks, groups, allow, serial, endsS },
+      { name, publicKey: Uint8Array.from(publicKey), signingKey, networks, groups, allow, serial, endsS },
       this.key,
     )
   }

@@ -23,6 +23,7 @@ import { Ring } from '../../src/memory/ring.js'
 import { StateWords } from '../../src/memory/state-words.js'
 import { DEVICE, FLOOD } from '../../src/memory/target.js'
 import { byteOperations } from '../../src/offload/bytes.js'
+import { ECN_MASK } from '../../src/wire/ecn.js'
 import { PathPolicy } from '../../src/worker/outbound/path-policy.js'
 import { UdpSink } from '../../src/worker/outbound/udp-sink.js'
 import { Scratch } from '../../src/worker/scratch.js'
@@ -106,6 +107,7 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
   const drops = new Drops(counters, peerCounters)
   const common = {
     encap: encapFor('tap', false),
+    dsMask: ECN_MASK,
     sockaddrBytes: sockaddrLength(from.family),
     words: new StateWords(memory, plan.state),
     drops,

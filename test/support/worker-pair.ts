@@ -27,6 +27,8 @@ import { Ring } from '../../src/memory/ring.js'
 import { StateWords } from '../../src/memory/state-words.js'
 import { StormLimit } from '../../src/memory/storm-limit.js'
 import { byteOperations } from '../../src/offload/bytes.js'
+import { ECN_MASK } from '../../src/wire/ecn.js'
+import { VXLAN_PORT } from '../../src/wire/vxlan.js'
 import type { Loop } from '../../src/worker/loop.js'
 import type { WorkerRole } from '../../src/worker/task.js'
 import { assemble } from '../../src/worker/worker.js'
@@ -49,6 +51,7 @@ export class WorkerPair {
   readonly limits: PathLimits
   readonly relays: RelayTable
   readonly words: StateWords
+  readonly offloads: Offloads
   readonly storm: StormLimit
   readonly fdb: Fdb
   readonly rows: PeerRows
@@ -66,7 +69,11 @@ export class WorkerPair {
   readonly #name: number
   #keypairRow = 0
 
-  constructor(t: Test, isPrivate: boolean) {
+  /**
+   * @param spread whether messages are sealed and opened in batches, as with crypto workers
+   * @param vni that of VXLAN, if it is that
+   */
+  constructor(t: Test, isPrivate: boolean, spread = false, vni?: number) {
     const plan = planMemory(2)
     const memory = NativeMemory.allocate(plan.bytes + SOCKADDR_BYTES)
     const fds = new Int32Array(2)
@@ -82,7 +89,8 @@ export class WorkerPair {
     const state = plan.state >>> 2
     memory.i32[state + StateWord.maxFrameBytes] = 2000
     memory.i32[state + StateWord.paddingLimit] = 1500
-    new Offloads(memory, plan.offloads).set('udp_segment', true)
+    this.offloads = new Offloads(memory, plan.offloads)
+    this.offloads.set('udp_segment', true)
     this.fdb = new Fdb(memory, plan.fdb, plan.peerRows)
     this.fdb.initialise(() => randomInt(2 ** 32))
     this.memory = memory
@@ -109,12 +117,15 @@ export class WorkerPair {
     const shared = {
       plan,
       mode: 'tap' as const,
+      dsMask: ECN_MASK,
       relay: false,
+      spread,
       tapFd,
       udpFd: socket.fd,
       tapBellFd: bells.tap.fd,
       udpBellFd: bells.udp.fd,
       sockaddrBytes: sockaddrLength(socket.family),
+      vxlan: vni === undefined ? undefined : { vni, port: VXLAN_PORT },
       keys: isPrivate ? { mac1: randomBytes(32), cookie: randomBytes(32) } : undefined,
     }
     const loop = (role: WorkerRole) => assemble({ ...shared, role }, memory, bytes, { sendmmsg: between })

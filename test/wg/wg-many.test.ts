@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { fstatSync } from 'node:fs'
 import t from 'tap'
+import { MAX_PEERS } from '../../src/config/schema.js'
 import { formatKey } from '../../src/key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'
 import { ok, run, startTunnel, twoHosts, untilPing } from '../support/hosts/lab.js'
@@ -65,10 +66,12 @@ t.test(`${PEERS} peers with ${NETWORKS} networks are there within a second, and 
   t.comment(`${times.map((ms) => ms.toFixed(0)).join(', ')} ms`)
   t.ok(medianMs < WITHIN_MS, `${medianMs.toFixed(0)} ms`)
 
-  const refused = await run(pair.a, 'wg', ['set', device, 'peer', others[0], 'allowed-ips', '10.9.9.0/24'])
+  const more = Array.from({ length: MAX_PEERS }, () => formatKey(randomBytes(32)))
+  const many = keys.write('many.conf', [head, real, ...more.map((key) => peer(key))].join('\n'))
+  const refused = await run(pair.a, 'wg', ['setconf', device, many])
   t.equal(refused.code, 1)
   t.match(refused.stderr, /^Unable to modify interface: No space left on device\n$/)
-  await tunnel.said(/wg wants more than 256 peers, or more than 4096 networks, and no more fit here/)
+  await tunnel.said(/wg wants more than 4096 peers, or more than 16384 networks, and no more fit here/)
   t.equal((await ok(pair.a, 'wg', 'show', device, 'peers')).trim().split('\n').length, PEERS)
   t.equal((await tunnel.status(device)).faults.count, 0)
   await untilPing(pair.a, '10.9.0.2', 20_000)

@@ -3,8 +3,8 @@ import { EINVAL } from '../../linux/errno.js'
 import type { SetOperation } from './operation.js'
 import { parseSet } from './set-text.js'
 
-/** No operation is longer. A `set` of 256 peers with 4,096 networks takes a third of that. */
-const MAX_BYTES = 1024 * 1024
+/** No operation is longer. A `set` of 4,096 peers with 16,384 networks takes half of that. */
+const MAX_BYTES = 4 * 1024 * 1024
 
 const FIRST_BYTES = 4096
 

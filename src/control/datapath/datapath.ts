@@ -169,8 +169,8 @@ export class Datapath {
   }
 
   #follow(path: KernelPath, entry: Entry, hindrance: WorkerReason | undefined, nowMs: number): void {
-    const { row } = entry.peer
-    this.#counters?.look(row)
+    // Only a peer that the programs know has counts.
+    if (entry.way !== undefined) this.#counters?.look(entry.peer.row)
     const before = entry.reason
     entry.reason = this.#reason(path, entry, hindrance, nowMs)
     if ((before === undefined) !== (entry.reason === undefined)) this.#tell(entry)
@@ -183,6 +183,7 @@ export class Datapath {
     nowMs: number,
   ): WorkerReason | undefined {
     const { peer, proof, passage } = entry
+    if (peer.row >= path.rows) return 'rows'
     const there = wayTo(this.#context, peer)
     // What netfilter or IPsec would not let in, the programs must not, either.
     const way = passage.isHeard(nowMs) && entry.hindrance !== 'ipsec' ? there : undefined
@@ -295,6 +296,12 @@ function numberOf(mac: Uint8Array): bigint {
 }
 
 function refusal(reason: WorkerReason): string {
-  const what = { private: 'a private tunnel', netns: '--netns', relay: '--relay', mss_clamp: '--mss-clamp' }
+  const what = {
+    private: 'a private tunnel',
+    netns: '--netns',
+    encap: '--encap vxlan',
+    relay: '--relay',
+    mss_clamp: '--mss-clamp',
+  }
   return `--datapath kernel does not go with ${what[reason as keyof typeof what]}; leave one of them out`
 }

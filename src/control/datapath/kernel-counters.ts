@@ -10,6 +10,7 @@ const NOTHING: KernelCounts = {
   inBytes: 0,
   notAllowed: 0,
   filtered: 0,
+  congested: 0,
 }
 
 /** Adds what the kernel has carried to main's own counters, so that it is in every figure that is shown. */
@@ -40,10 +41,12 @@ export class KernelCounters {
     block[C.writtenBytes] += since('inBytes')
     block[C.dropNotAllowed] += since('notAllowed')
     block[C.filtered] += since('filtered')
+    block[C.dropCongested] += since('congested')
     peer[at + P.sentFrames] += since('outFrames')
     peer[at + P.sentBytes] += since('outBytes')
-    peer[at + P.receivedFrames] += since('inFrames') + since('notAllowed') + since('filtered')
+    const dropped = since('notAllowed') + since('filtered') + since('congested')
+    peer[at + P.receivedFrames] += since('inFrames') + dropped
     peer[at + P.receivedBytes] += since('inBytes')
-    peer[at + P.droppedInbound] += since('notAllowed') + since('filtered')
+    peer[at + P.droppedInbound] += dropped
   }
 }

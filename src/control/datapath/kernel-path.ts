@@ -1,4 +1,4 @@
-import type { Route } from '../../memory/routes.js'
+import type { Route } from '../../memory/prefixes.js'
 
 /** A peer's place, as the kernel's own datapath must know it. */
 export interface KernelWay {
@@ -18,9 +18,10 @@ export interface KernelCounts {
   readonly outBytes: number
   readonly inFrames: number
   readonly inBytes: number
-  /** Dropped: from an address that is not the peer's; for a host behind another peer. */
+  /** Dropped: from an address that is not the peer's; for a host behind another peer; marked as congested (RFC 6040). */
   readonly notAllowed: number
   readonly filtered: number
+  readonly congested: number
 }
 
 /** A MAC that was seen behind a peer, where the datapath does not have it; or the source of a probe. */
@@ -41,6 +42,8 @@ export interface MacFlags {
  * All methods may throw a KernelError.
  */
 export interface KernelPath {
+  /** There is room only for peers in rows below this one. */
+  readonly rows: number
   /** Why the device's frames must go through the workers now; undefined if nothing is in the way. */
   readonly hindrance: string | undefined
   /** @returns whether an IPsec policy of this host, as it is now, is for a way, or for its answers */

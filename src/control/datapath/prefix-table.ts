@@ -1,4 +1,4 @@
-import type { Route } from '../../memory/routes.js'
+import type { Route } from '../../memory/prefixes.js'
 import type { KernelPath } from './kernel-path.js'
 
 interface Known {

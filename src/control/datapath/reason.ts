@@ -5,6 +5,7 @@ export const WORKER_REASONS = {
   setting: 'the settings say so',
   private: 'the tunnel is private',
   netns: 'the device is in another network namespace',
+  encap: 'the encapsulation is VXLAN',
   relay: 'frames are passed on between peers',
   mss_clamp: 'the MSS is lowered',
   kernel: 'this kernel cannot, or this process may not',
@@ -17,6 +18,7 @@ export const WORKER_REASONS = {
   no_way: 'there is no way to the peer',
   underlay: 'the underlay is no Ethernet',
   peer: 'the peer has not said that it can',
+  rows: 'there were fewer peers at the start, and the kernel has room for no more',
   unproved: 'no probe has come through',
 } as const
 
@@ -28,6 +30,7 @@ export function forbiddenBy(settings: Settings): WorkerReason | undefined {
   if (settings.private_key_file !== undefined) return 'private'
   // The programs redirect to an interface of the same namespace.
   if (settings.netns !== undefined) return 'netns'
+  if (settings.encap === 'vxlan') return 'encap'
   if (settings.relay) return 'relay'
   return settings.mss_clamp ? 'mss_clamp' : undefined
 }

@@ -1,18 +1,16 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
-import * as z from 'zod'
 import type { EtcdSettings } from '../../config/discovery.js'
-import { bytesOfAddress } from '../../config/told-networks.js'
 import type { LocalAddress } from '../../config/values.js'
-import { addressBits } from '../../config/values.js'
 import { type Newest, type Store, type StoreChange, StoreError } from '../../etcd/store.js'
 import { pause } from '../clock.js'
-import { deferred } from '../deferred.js'
 import type { Faults } from '../faults.js'
 import type { Platform } from '../platform.js'
-import { Directory, MAX_ENTRIES } from './directory.js'
-import { formatValue } from './member-value.js'
-import type { OwnSaid, PeerSource, SourceEvents } from './source.js'
+import { Alarm } from './alarm.js'
+import { Directory } from './directory.js'
+import { KeptMembers } from './kept-members.js'
+import { OwnValue } from './own-value.js'
+import type { OwnSaid, PeerSource, SourceEvents, SourceStatus } from './source.js'
 
 /** A lease is kept alive so often in its time. */
 const TIMES_PER_LEASE = 3
@@ -29,14 +27,6 @@ const SETTLE_MS = 50
 
 /** At the end, the lease is given back within this time, or expires later. */
 const REVOKE_MS = 1_000
-
-/** The least time between two writes of what is known. */
-const KEEP_MS = 5_000
-
-const keptSchema = z.object({
-  version: z.literal(1),
-  values: z.array(z.tuple([z.string(), z.string()])).max(MAX_ENTRIES),
-})
 
 export interface EtcdSourceOptions {
   readonly settings: EtcdSettings
@@ -58,13 +48,15 @@ export interface EtcdSourceOptions {
 export class EtcdSource implements PeerSource {
   readonly #options: EtcdSourceOptions
   readonly #directory: Directory
+  readonly #kept: KeptMembers
+  readonly #own: OwnValue
   /** With a slash at the end. */
   readonly #prefix: string
   readonly #ownName: string
   readonly #stop = new AbortController()
+  /** Rings when there is something to do. */
+  readonly #alarm: Alarm
   readonly #running: Promise<void>
-  readonly #file: string
-  #own: string | undefined
   /** What is written of this host under the present lease. */
   #written: string | undefined
   /** What was written last, or is about to be. */
@@ -72,103 +64,77 @@ export class EtcdSource implements PeerSource {
   #lease: string | undefined
   /** All up to here is known. */
   #revision = '0'
-  #wake: (() => void) | undefined
-  #isAwake = false
-  #isInTouch = false
-  #isAwaySaid = false
+  #state: SourceStatus['state'] = 'starting'
+  #sinceMs: number
+  #trouble: string | null = null
   #isClashSaid = false
-  #isKept = true
-  #keeping: Promise<unknown> | undefined
-  #keepMs = Number.NEGATIVE_INFINITY
 
   constructor(options: EtcdSourceOptions) {
-    const { settings, events, ownKey } = options
+    const { settings, events, ownKey, platform } = options
     this.#options = options
     this.#prefix = `${settings.prefix}/${settings.network}/`
     this.#ownName = settings.name
+    this.#alarm = new Alarm(platform.clock)
+    this.#sinceMs = platform.clock.nowMs()
     this.#directory = new Directory({
+      ...events,
       graceMs: settings.grace * 1_000,
       ownName: settings.name,
       told: (name, member) => {
-        this.#isKept = false
+        this.#kept.change()
         events.told(name, member)
       },
-      refused: events.refused,
-      isAlive: events.isAlive,
     })
-    const store = createHash('sha256').update(ownKey).update(this.#prefix).digest('hex').slice(0, 16)
-    this.#file = `etcd-${store}.json`
-    this.#restore()
+    const place = createHash('sha256').update(ownKey).update(this.#prefix).digest('hex').slice(0, 16)
+    this.#kept = new KeptMembers(this.#directory, { ...options, file: `etcd-${place}.json` })
+    this.#own = new OwnValue({ ...options, name: settings.name, file: `etcd-${place}.serial` })
+    // They stay until etcd has said otherwise, and the grace time has passed.
+    this.#kept.restore()
     this.#running = this.#run()
   }
 
-  tell({ publicKey, claims, record }: OwnSaid): void {
-    const { local } = this.#options
-    const networks = local.map(({ address, family }) => ({
-      address: bytesOfAddress(address),
-      prefixLength: addressBits(family),
-    }))
-    const { endpoints, macs } = claims
-    const own = formatValue({ name: this.#ownName, publicKey, networks, endpoints, macs, record })
-    if (own === this.#own) return
-    this.#own = own
-    this.#rouse()
+  tell(said: OwnSaid): void {
+    if (this.#own.tell(said)) this.#alarm.ring()
   }
 
   tick(nowMs: number): void {
+    this.#directory.judgePending(nowMs)
     if (this.#isInTouch) this.#directory.expire(nowMs)
-    if (this.#isKept || this.#keeping !== undefined || nowMs < this.#keepMs) return
-    this.#keepMs = nowMs + KEEP_MS
-    this.#keep()
+    this.#kept.tick(nowMs)
+  }
+
+  status(nowMs: number): SourceStatus {
+    const { endpoint, requests } = this.#options.store
+    const { known, present, refused } = this.#directory
+    return {
+      source: 'etcd',
+      state: this.#state,
+      since_s: (nowMs - this.#sinceMs) / 1_000,
+      trouble: this.#trouble,
+      endpoint,
+      revision: this.#revision === '0' ? null : this.#revision,
+      requests,
+      members: { known, present },
+      refused: { ...refused },
+    }
+  }
+
+  judgeAnew(nowMs: number): void {
+    this.#directory.judgeAnew(nowMs)
   }
 
   async close(): Promise<void> {
     const { store, platform } = this.#options
     const lease = this.#isInTouch ? this.#lease : undefined
     this.#stop.abort()
-    this.#wake?.()
+    this.#alarm.ring()
     if (lease !== undefined) {
       const revoked = store.revoke(lease).catch(() => {})
       await Promise.race([revoked, pause(platform.clock, REVOKE_MS)])
     }
     store.close()
     await this.#running
-    await this.#keeping
-    if (!this.#isKept) await this.#keep()
-  }
-
-  /** Takes whom an earlier run has known last. They stay until etcd has said otherwise, and the grace time has passed. */
-  #restore(): void {
-    const { platform, log } = this.#options
-    const text = platform.state.read(this.#file)
-    if (text === undefined) return
-    try {
-      for (const [name, value] of keptSchema.parse(JSON.parse(text)).values) this.#directory.put(name, value)
-    } catch {
-      log.warn(
-        `${platform.state.path}/${this.#file} is damaged, so the members that were known last are forgotten`,
-      )
-    }
-    this.#isKept = true
-  }
-
-  #keep(): Promise<unknown> {
-    const { platform, faults } = this.#options
-    this.#isKept = true
-    const text = `${JSON.stringify({ version: 1, values: this.#directory.values })}\n`
-    this.#keeping = platform.state
-      .replace(this.#file, text)
-      .catch((error) => faults.take('introductions', error))
-      .finally(() => {
-        this.#keeping = undefined
-      })
-    return this.#keeping
-  }
-
-  /** The loop looks at once whether there is something to do. */
-  #rouse(): void {
-    this.#isAwake = true
-    this.#wake?.()
+    await this.#kept.close()
   }
 
   async #run(): Promise<void> {
@@ -203,8 +169,8 @@ export class EtcdSource implements PeerSource {
       this.#lease = undefined
       this.#lease = await store.grant(settings.ttl)
     }
-    this.#isAwake = false
-    const own = this.#own
+    this.#alarm.reset()
+    const own = await this.#own.text()
     if (own === undefined || own === this.#written || this.#lease === undefined) return
     this.#writing = own
     await store.put(`${this.#prefix}${this.#ownName}`, own, this.#lease)
@@ -234,7 +200,7 @@ export class EtcdSource implements PeerSource {
     const over = (it: { readonly error?: unknown }) => {
       if (watch.signal.aborted) return
       outcome = it
-      this.#rouse()
+      this.#alarm.ring()
     }
     const hear = (changes: readonly StoreChange[], revision: string) => {
       if (!watch.signal.aborted) this.#hear(changes, revision)
@@ -246,10 +212,10 @@ export class EtcdSource implements PeerSource {
     let wasBehind = false
     try {
       for (let turn = 1; ; turn++) {
-        const isAwake = await this.#pause((settings.ttl * 1_000) / TIMES_PER_LEASE)
+        const hasRung = await this.#alarm.wait((settings.ttl * 1_000) / TIMES_PER_LEASE)
         if (outcome?.error !== undefined) throw outcome.error
         if (outcome !== undefined) return
-        if (isAwake) await pause(platform.clock, SETTLE_MS, this.#stop.signal)
+        if (hasRung) await pause(platform.clock, SETTLE_MS, this.#stop.signal)
         await this.#renew()
         if (turn % TURNS_PER_LOOK !== 0) continue
         const isBehind = this.#isBehind(await store.newest(this.#prefix))
@@ -269,20 +235,6 @@ export class EtcdSource implements PeerSource {
     return BigInt(revision) > BigInt(this.#revision) || count !== this.#directory.keys + own
   }
 
-  /** Waits for some time, or until there is something to do. @returns whether there is */
-  async #pause(ms: number): Promise<boolean> {
-    if (this.#isAwake) return true
-    const { promise, resolve } = deferred<boolean>()
-    this.#wake = () => resolve(true)
-    const timer = this.#options.platform.clock.after(ms, () => resolve(false))
-    try {
-      return await promise
-    } finally {
-      this.#wake = undefined
-      timer.cancel()
-    }
-  }
-
   #hear(changes: readonly StoreChange[], revision: string): void {
     const { faults, platform } = this.#options
     this.#revision = revision
@@ -291,7 +243,7 @@ export class EtcdSource implements PeerSource {
         const name = key.slice(this.#prefix.length)
         if (name === this.#ownName) this.#lookAtOwn(value)
         else if (value === undefined) this.#directory.gone(name, platform.clock.nowMs())
-        else this.#directory.put(name, value)
+        else this.#directory.put(name, value, platform.clock.nowMs())
       }
     })
   }
@@ -301,27 +253,44 @@ export class EtcdSource implements PeerSource {
     if (value === this.#written || this.#written === undefined) return
     if (value === undefined) {
       this.#written = undefined
-      this.#rouse()
-    } else if (value !== this.#writing && !this.#isClashSaid) {
-      this.#isClashSaid = true
-      this.#options.log.warn(
-        `another host writes to the key ${this.#prefix}${this.#ownName} of this one in etcd; give each host a name of its own, and a role that can write only its own key`,
-      )
+      this.#alarm.ring()
+      return
     }
+    if (value === this.#writing) return
+    if (this.#own.isSigned) {
+      // The others do not believe the other one. At the next turn, so that two do not fight without a pause.
+      this.#own.overtake(value)
+      this.#written = undefined
+    }
+    if (this.#isClashSaid) return
+    this.#isClashSaid = true
+    this.#options.log.warn(
+      `another host writes to the key ${this.#prefix}${this.#ownName} of this one in etcd; give each host a name of its own, and a role that can write only its own key`,
+    )
+  }
+
+  get #isInTouch(): boolean {
+    return this.#state === 'connected'
   }
 
   #inTouch(): void {
     const { log, store } = this.#options
     if (!this.#isInTouch)
       log.info(`etcd is in touch at ${store.endpoint}: ${this.#directory.present} other members`)
-    this.#isInTouch = true
-    this.#isAwaySaid = false
+    this.#become('connected', null)
   }
 
   #away(why: string): void {
-    this.#isInTouch = false
-    if (this.#isAwaySaid) return
-    this.#isAwaySaid = true
-    this.#options.log.warn(`etcd is away: ${why}; who is known stays a peer, and the next endpoint is tried`)
+    if (this.#state !== 'away')
+      this.#options.log.warn(
+        `etcd is away: ${why}; who is known stays a peer, and the next endpoint is tried`,
+      )
+    this.#become('away', why)
+  }
+
+  #become(state: SourceStatus['state'], trouble: string | null): void {
+    if (state !== this.#state) this.#sinceMs = this.#options.platform.clock.nowMs()
+    this.#state = state
+    this.#trouble = trouble
   }
 }

@@ -12,6 +12,8 @@ import {
   type ToldEndpoint,
   type ToldMember,
 } from '../../wire/introduction.js'
+import { MAX_SERIAL } from '../../wire/signed-record.js'
+import { type EndpointText, type Statement, statementMessage } from './statement.js'
 
 /** The longest value of a member. The longest one that this program writes has half of it. */
 export const MAX_VALUE_CHARACTERS = 4_096
@@ -23,7 +25,8 @@ const KINDS = Object.keys(ENDPOINT_KIND) as (keyof typeof ENDPOINT_KIND)[]
 
 /**
  * A member's value in etcd, as JSON. With a `record`, all but the endpoints is in the record alone, so that nothing can
- * disagree with it. Members that are not known are ignored, because a later version may write them.
+ * disagree with it. If the record has a signing key, the member has signed the endpoints (statement.ts). Members of the
+ * JSON that are not known are ignored, because a later version may write them.
  */
 const valueSchema = z.object({
   version: z.literal(1),
@@ -40,9 +43,22 @@ const valueSchema = z.object({
       }),
     )
     .max(MAX_TOLD_ENDPOINTS),
+  serial: z.number().int().min(0).max(MAX_SERIAL).optional(),
+  signature: z.base64().optional(),
 })
 
-export function formatValue({ publicKey, networks, endpoints, macs = [], record }: ToldMember): string {
+/** How a host signs its own value. */
+export interface Signing {
+  readonly serial: number
+  readonly sign: (message: Uint8Array) => Uint8Array
+}
+
+/** @param signing for a member with a record that has a signing key */
+export function formatValue(
+  { publicKey, networks, endpoints, macs = [], record }: ToldMember,
+  signing?: Signing,
+): string {
+  const places = endpoints.map(endpointText)
   const said =
     record === undefined
       ? {
@@ -51,10 +67,17 @@ export function formatValue({ publicKey, networks, endpoints, macs = [], record 
           ...(macs.length === 0 ? {} : { macs: macs.map((it) => formatMac(it)) }),
         }
       : { record: formatRecord(record) }
-  return JSON.stringify({ version: 1, ...said, endpoints: endpoints.map(endpointText) })
+  return JSON.stringify({ version: 1, ...said, endpoints: places, ...signed(said.record, places, signing) })
 }
 
-function endpointText({ address, port, kinds = 0 }: ToldEndpoint) {
+function signed(record: string | undefined, places: readonly EndpointText[], signing: Signing | undefined) {
+  if (record === undefined || signing === undefined) return {}
+  const { serial, sign } = signing
+  const signature = sign(statementMessage(record, serial, places))
+  return { serial, signature: Buffer.from(signature).toString('base64') }
+}
+
+function endpointText({ address, port, kinds = 0 }: ToldEndpoint): EndpointText {
   return {
     address: ipaddr.fromByteArray([...address]).toString(),
     port,
@@ -62,25 +85,53 @@ function endpointText({ address, port, kinds = 0 }: ToldEndpoint) {
   }
 }
 
-/**
- * @param name the last part of its key
- * @returns the member, or why it is none: the rest of a sentence
- */
-export function parseValue(value: string, name: string): ToldMember | string {
+/** A value that has the right form. */
+export interface ReadValue {
+  readonly member: ToldMember
+  /** Undefined if the member has signed nothing. */
+  readonly statement: Statement | undefined
+}
+
+/** Why a value is no member's. */
+export interface WrongValue {
+  /** `foreign`: it is that of another member. */
+  readonly reason: 'malformed' | 'foreign'
+  /** The rest of a sentence. */
+  readonly why: string
+}
+
+/** @param name the last part of its key */
+export function parseValue(value: string, name: string): ReadValue | WrongValue {
+  const malformed = (why: string): WrongValue => ({ reason: 'malformed', why })
   if (value.length > MAX_VALUE_CHARACTERS)
-    return `has a value of more than ${MAX_VALUE_CHARACTERS} characters`
+    return malformed(`has a value of more than ${MAX_VALUE_CHARACTERS} characters`)
   try {
     const parsed = valueSchema.parse(JSON.parse(value))
     const endpoints = parsed.endpoints.map(readEndpoint)
-    if (parsed.record === undefined) return { name, endpoints, ...readUnsigned(parsed) }
+    if (parsed.record === undefined)
+      return { member: { name, endpoints, ...readUnsigned(parsed) }, statement: undefined }
     const record = parseRecord(parsed.record)
-    if (record.name !== name) return `has the signed record of ${JSON.stringify(record.name)}`
-    return { name, publicKey: record.publicKey, networks: record.networks, endpoints, macs: [], record }
+    if (record.name !== name)
+      return { reason: 'foreign', why: `has the signed record of ${JSON.stringify(record.name)}` }
+    const { publicKey, networks } = record
+    return {
+      member: { name, publicKey, networks, endpoints, macs: [], record },
+      statement: statementOf(parsed, parsed.record),
+    }
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof z.ZodError)
-      return 'has a value that is not one of a member'
-    return `has a value that is not one of a member (${(error as Error).message})`
+      return malformed('has a value that is not one of a member')
+    return malformed(`has a value that is not one of a member (${(error as Error).message})`)
   }
+}
+
+function statementOf(
+  { serial, signature, endpoints }: z.output<typeof valueSchema>,
+  record: string,
+): Statement | undefined {
+  if (serial === undefined || signature === undefined) return undefined
+  const message = statementMessage(record, serial, endpoints)
+  return { serial, signature: Uint8Array.from(Buffer.from(signature, 'base64')), message }
 }
 
 function readUnsigned({ public_key = '', networks = [], macs = [] }: z.output<typeof valueSchema>) {

@@ -32,7 +32,7 @@ import { close } from '../../linux/libc.js'
 import type { Netlink } from '../../linux/netlink.js'
 import { PacketSender } from '../../linux/packet-sender.js'
 import { isShaped } from '../../linux/qdisc.js'
-import type { Route } from '../../memory/routes.js'
+import type { Route } from '../../memory/prefixes.js'
 import { DEVICE } from '../../memory/target.js'
 import { ETHERTYPE_IPV4 } from '../../wire/ethernet.js'
 import type { DeviceMode } from '../../wire/mode.js'
@@ -50,6 +50,8 @@ const NS_PER_S = 1_000_000_000n
 export interface KernelPathOptions {
   readonly netlink: Netlink
   readonly mode: DeviceMode
+  /** As in `OutboundOptions` (bpf/outbound.ts). */
+  readonly dsMask: number
   readonly device: Pick<Device, 'index' | 'mac'>
   /** Rows of peers. */
   readonly rows: number
@@ -76,7 +78,7 @@ export class LinuxKernelPath implements KernelPath {
 
   /** @throws KernelError; the resources have what must be closed then, too */
   constructor(options: KernelPathOptions, resources: Resources) {
-    const { mode, device, rows, prefixes, socket } = options
+    const { mode, dsMask, device, rows, prefixes, socket } = options
     const { port } = socket.local
     this.#options = options
     this.#mark = socket.mark
@@ -85,7 +87,7 @@ export class LinuxKernelPath implements KernelPath {
     resources.defer(() => this.#maps.close())
     this.#outbound = new BpfProgram(
       'udptun_out',
-      outboundProgram(this.#maps.fds, { mode, mac, mark: this.#mark }),
+      outboundProgram(this.#maps.fds, { mode, mac, dsMask, mark: this.#mark }),
     )
     resources.defer(() => this.#outbound.close())
     this.#inbound = new BpfProgram(
@@ -101,6 +103,10 @@ export class LinuxKernelPath implements KernelPath {
     this.carry(true)
     this.carry(false)
     resources.defer(() => this.close())
+  }
+
+  get rows(): number {
+    return this.#options.rows
   }
 
   get hindrance(): string | undefined {
@@ -197,6 +203,7 @@ export class LinuxKernelPath implements KernelPath {
       inBytes: sum(COUNTS.inBytes),
       notAllowed: sum(COUNTS.notAllowed),
       filtered: sum(COUNTS.filtered),
+      congested: sum(COUNTS.congested),
     }
   }
 

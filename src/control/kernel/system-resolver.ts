@@ -1,3 +1,4 @@
+import { Resolver as DnsResolver } from 'node:dns/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NameQuery } from '../../linux/names.js'
 import type { Resolver } from '../platform.js'
@@ -5,6 +6,13 @@ import type { Resolver } from '../platform.js'
 /** The first pause before we look for an answer again. It doubles up to the second value. */
 const FIRST_LOOK_MS = 1
 const LAST_LOOK_MS = 50
+
+/** How long a name server is waited for, at first. It is asked twice, and then waited for twice as long. */
+const SERVER_MS = 2_500
+const TRIES = 2
+
+/** Codes of c-ares that mean that no name server has answered. */
+const UNANSWERED = ['ETIMEOUT', 'ECONNREFUSED', 'ESERVFAIL', 'ECANCELLED']
 
 /** The system's resolver, so that /etc/hosts and nsswitch.conf count. */
 export const systemResolver: Resolver = {
@@ -14,6 +22,19 @@ export const systemResolver: Resolver = {
       await sleep(lookMs)
       const addresses = query.answer(name)
       if (addresses !== undefined) return addresses
+    }
+  },
+
+  /** getaddrinfo(3) knows no SRV records, so c-ares asks, with sockets of its own, and no thread waits. */
+  async services(name) {
+    // A new one, because it reads resolv.conf(5) when it is made.
+    const resolver = new DnsResolver({ timeout: SERVER_MS, tries: TRIES })
+    try {
+      const records = await resolver.resolveSrv(name.replace(/\.$/, ''))
+      return records.map(({ name: host, ...rest }) => ({ host, ...rest }))
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException
+      throw UNANSWERED.includes(code) ? Object.assign(error as Error, { code: 'EAI_AGAIN' }) : error
     }
   },
 }

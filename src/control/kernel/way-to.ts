@@ -2,6 +2,7 @@ import ipaddr from 'ipaddr.js'
 import { RTN_ANYCAST, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from '../../linux/constants.js'
 import { ENODEV, KernelError } from '../../linux/errno.js'
 import { type Egress, egressTo, getLink, leavesBy } from '../../linux/interface.js'
+import { linkKind } from '../../linux/link-kind.js'
 import { resolvedNeighbours } from '../../linux/neighbours.js'
 import type { Netlink } from '../../linux/netlink.js'
 import { MAX_PACKET_BYTES } from '../path-mtu/sizes.js'
@@ -29,7 +30,8 @@ export function wayTo(
   const inside: Way = { kind: 'inside', underlay: NO_UNDERLAY, inwards: link.name }
   if (deviceIndex !== undefined && leavesBy(netlink, link, deviceIndex, mark)) return inside
   const mtuBytes = Math.min(link.mtuBytes, MAX_PACKET_BYTES)
-  const underlay = { interface: link.name, gateway, mtuBytes }
+  const virtual = linkKind(link.info) !== ''
+  const underlay = { interface: link.name, gateway, mtuBytes, virtual }
   const kind = kindOf(egress)
   if (kind !== 'host' || deviceIndex === undefined || !isPortOf(netlink, deviceIndex, link.index))
     return { kind, underlay, source }

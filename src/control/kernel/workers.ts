@@ -3,10 +3,11 @@ import { Piscina } from 'piscina'
 import { Doorbell } from '../../linux/eventfd.js'
 import type { NativeMemory } from '../../linux/memory.js'
 import { type SocketFamily, sockaddrLength } from '../../linux/sockaddr.js'
+import { CryptoBell } from '../../memory/crypto-bell.js'
 import type { MemoryPlan } from '../../memory/plan.js'
 import { StateWords } from '../../memory/state-words.js'
 import { programFile } from '../../package/files.js'
-import type { WorkerMessage, WorkerRole, WorkerTask } from '../../worker/task.js'
+import type { CryptoTask, WorkerMessage, WorkerRole, WorkerTask } from '../../worker/task.js'
 import { deferred } from '../deferred.js'
 import type { Faults } from '../faults.js'
 import type { WorkerOptions, WorkerThreads } from '../platform.js'
@@ -25,7 +26,10 @@ export interface WorkersContext {
   readonly faults: Faults
 }
 
-/** The worker threads: a pool with one thread for each role. Each runs one task until {@link Workers.stop}. */
+/**
+ * The worker threads: a pool with one thread for each role, and one for each crypto worker. Each runs one task until
+ * {@link Workers.stop}.
+ */
 export class Workers implements WorkerThreads {
   readonly died: Promise<Error>
   readonly #context: WorkersContext
@@ -48,13 +52,14 @@ export class Workers implements WorkerThreads {
     this.#look = look
   }
 
-  async start({ mode, relay, keys, warmUp }: WorkerOptions): Promise<void> {
+  async start({ mode, dsMask, relay, vxlan, keys, warmUp }: WorkerOptions): Promise<void> {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
     const { memory, plan, socket, faults } = this.#context
+    const threads = 2 + plan.cryptoWorkers.length
     const pool = new Piscina({
       filename: programFile('worker/worker.js').href,
-      minThreads: 2,
-      maxThreads: 2,
+      minThreads: threads,
+      maxThreads: threads,
       concurrentTasksPerWorker: 1,
     })
     this.#pool = pool
@@ -71,11 +76,14 @@ export class Workers implements WorkerThreads {
         if (waiting.size === 0) resolve(undefined)
       })
     })
-    this.#tasks = (['tap', 'udp'] as const).map((role) => {
+    const workers = (['tap', 'udp'] as const).map((role) => {
       const task = pool.run({
         mode,
+        dsMask,
         relay,
+        vxlan,
         keys,
+        spread: plan.cryptoWorkers.length > 0,
         warmUp,
         plan,
         role,
@@ -86,9 +94,15 @@ export class Workers implements WorkerThreads {
         tapBellFd: this.#bells.tap.fd,
         udpBellFd: this.#bells.udp.fd,
       } satisfies WorkerTask)
-      void ending(role, task).then(this.#end)
+      void ending(`the ${role} worker`, task).then(this.#end)
       return task
     })
+    const crypto = plan.cryptoWorkers.map((_, number) => {
+      const task = pool.run({ memory: memory.memory, plan, number } satisfies CryptoTask, { name: 'help' })
+      void ending('a crypto worker', task).then(this.#end)
+      return task
+    })
+    this.#tasks = [...workers, ...crypto]
     const failure = await Promise.race([ready, this.died])
     if (failure !== undefined) throw failure
   }
@@ -103,6 +117,7 @@ export class Workers implements WorkerThreads {
     const { memory, plan } = this.#context
     new StateWords(memory, plan.state).stop()
     this.ring()
+    new CryptoBell(memory, plan.cryptoBell).ring()
     await Promise.allSettled(this.#tasks)
     await this.#pool?.destroy()
   }
@@ -113,11 +128,11 @@ export class Workers implements WorkerThreads {
   }
 }
 
-async function ending(role: WorkerRole, task: Promise<void>): Promise<Error> {
+async function ending(who: string, task: Promise<void>): Promise<Error> {
   try {
     await task
-    return new Error(`the ${role} worker has ended`)
+    return new Error(`${who} has ended`)
   } catch (error) {
-    return new Error(`the ${role} worker has ended: ${(error as Error).message}`, { cause: error })
+    return new Error(`${who} has ended: ${(error as Error).message}`, { cause: error })
   }
 }

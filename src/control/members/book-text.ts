@@ -28,7 +28,16 @@ const common = {
 
 const fileSchema = z.object({
   version: z.literal(VERSION),
-  members: z.array(z.object({ ...common, joined: time, seen: maybe, until: maybe, wireguard: z.boolean() })),
+  members: z.array(
+    z.object({
+      ...common,
+      signing_key: key.nullish().transform((text) => text ?? undefined),
+      joined: time,
+      seen: maybe,
+      until: maybe,
+      wireguard: z.boolean(),
+    }),
+  ),
   lines: z.array(z.object({ ...common, until: time, used_by: key.nullable(), withdrawn: z.boolean() })),
 })
 
@@ -41,6 +50,7 @@ export function writeBook({ members, lines }: Book): string {
     members: members.map((it) => ({
       name: it.name,
       public_key: it.publicKey,
+      signing_key: it.signingKey ?? null,
       preshared_key: it.presharedKey,
       addresses: it.addresses,
       groups: it.groups,
@@ -80,6 +90,7 @@ export function readBook(text: string): Book | string {
     members: file.data.members.map((it) => ({
       name: it.name,
       publicKey: it.public_key,
+      signingKey: it.signing_key,
       presharedKey: it.preshared_key,
       addresses: it.addresses,
       groups: it.groups,

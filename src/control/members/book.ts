@@ -5,6 +5,8 @@ export interface Member {
   readonly name: string
   /** In base64, like all keys here. */
   readonly publicKey: string
+  /** With which it signs where it is; undefined if it has told none. */
+  readonly signingKey?: string | undefined
   readonly presharedKey: string
   /** Its overlay addresses. */
   readonly addresses: readonly string[]
@@ -71,13 +73,13 @@ export interface Admission {
 }
 
 /**
- * A newcomer has come with the key of a line, and tells its own one. The same one may tell it again at any time.
+ * A newcomer has come with the key of a line, and tells its own ones. The same one may tell them again at any time.
  * @param presharedKey for a new member
  */
 export function admit(
   book: Book,
   lineKey: string,
-  publicKey: string,
+  { publicKey, signingKey }: Pick<Member, 'publicKey' | 'signingKey'>,
   presharedKey: string,
   nowMs: number,
 ): Admission {
@@ -96,6 +98,7 @@ export function admit(
   const member = {
     name,
     publicKey,
+    signingKey,
     presharedKey,
     addresses,
     groups,

@@ -66,7 +66,7 @@ export class Inviter {
   invite(request: InviteRequest): InviteReport {
     const { settings, names, platform, privateSide, file } = this.#context
     const { name, wireguard } = request
-    const own = privateSide.own?.publicKey
+    const own = privateSide.ownKey.identity?.publicKey
     if (own === undefined) throw new UserError('this host has no private key yet; set one before you invite')
     if (wireguard && settings.mode !== 'tun')
       throw new UserError(

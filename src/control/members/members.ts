@@ -1,11 +1,12 @@
 import { MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
-import { readJoin, type Verdict, writeJoined } from '../../invitation/answer.js'
+import { type JoinKeys, readJoin, type Verdict, writeJoined } from '../../invitation/answer.js'
 import { formatKey } from '../../key-text.js'
 import { Rates } from '../../rates.js'
 import type { ControlMessage } from '../../wire/control.js'
 import { PUBLIC_KEY_BYTES } from '../../wire/wireguard.js'
 import type { Peer } from '../peer/peer.js'
+import { SaidOnce } from '../said-once.js'
 import { admit, heard, isOpen, type Member, tidied, without } from './book.js'
 import type { MembersContext } from './context.js'
 import { type InviteReport, Inviter } from './inviter.js'
@@ -27,12 +28,13 @@ export class Members {
   readonly #file: MembersFile
   readonly #inviter: Inviter
   readonly #joins: Rates
-  readonly #told = new Set<string>()
+  readonly #once: SaidOnce
 
   constructor(context: MembersContext) {
     this.#context = context
     const { platform, privateSide, tables, channel, log } = context
-    this.#file = new MembersFile(platform.state, () => privateSide.own?.publicKey)
+    this.#once = new SaidOnce(log)
+    this.#file = new MembersFile(platform.state, () => privateSide.ownKey.identity?.publicKey)
     if (this.#file.trouble !== undefined) log.error(this.#file.trouble)
     this.#inviter = new Inviter({ ...context, file: this.#file })
     this.#joins = new Rates(tables.peers.rows, JOINS_PER_SECOND, JOINS_BURST)
@@ -43,7 +45,7 @@ export class Members {
   peersBeside(settings: Settings): PeerSettings[] {
     const nowMs = this.#context.platform.clock.unixMs()
     const { peers, refused } = peersOf(this.#file.book, settings, (line) => isOpen(line, nowMs))
-    for (const sentence of refused) this.#say(sentence)
+    for (const sentence of refused) this.#once.say(sentence)
     return peers.slice(0, MAX_PEERS - settings.peers.length)
   }
 
@@ -97,7 +99,7 @@ export class Members {
     try {
       this.#file.change(next)
     } catch (error) {
-      this.#say((error as Error).message)
+      this.#once.say((error as Error).message)
       return
     }
     this.#follow().catch((error) => {
@@ -128,19 +130,19 @@ export class Members {
     const { roster, tables, platform } = this.#context
     const peer = roster.at(row)
     const { own } = tables.counters
-    const publicKey = readJoin(content)
+    const keys = readJoin(content)
     const invited = peer?.settings.invited
     if (peer === undefined || (invited !== 'line' && invited !== 'spent')) own.count('dropJoinRefused')
-    else if (publicKey === undefined) own.count('dropControlMalformed')
+    else if (keys === undefined) own.count('dropControlMalformed')
     else if (!this.#joins.allows(row, platform.clock.nowMs())) own.count('dropControlFull')
-    else void this.#admit(peer, publicKey)
+    else void this.#admit(peer, keys)
   }
 
-  /** A newcomer tells its public key. It is answered when it is a member, so that its handshake is known then. */
-  async #admit(peer: Peer, publicKey: Uint8Array): Promise<void> {
+  /** A newcomer tells its public keys. It is answered when it is a member, so that its handshake is known then. */
+  async #admit(peer: Peer, keys: JoinKeys): Promise<void> {
     const { roster, channel, tables, faults } = this.#context
     try {
-      const { verdict, member, isNew } = this.#examine(peer, publicKey)
+      const { verdict, member, isNew } = this.#examine(peer, keys)
       if (isNew) await this.#follow()
       if (roster.at(peer.row) !== peer) return
       if (verdict !== 'member') tables.counters.own.count('dropJoinRefused')
@@ -149,25 +151,21 @@ export class Members {
           ? { verdict, membership: this.#membershipOf(member) }
           : { verdict: verdict === 'member' ? 'refused' : verdict },
       )
-      channel.send(peer.row, {
-        type: 'joined',
-        token: channel.newToken(),
-        sizeBytes: content.length,
-        content,
-      })
+      channel.tell(peer.row, 'joined', content)
     } catch (error) {
       // The tunnel stops.
       if (!(error instanceof UserError)) faults.take('members', error, peer.name)
     }
   }
 
-  #examine(peer: Peer, publicKey: Uint8Array) {
+  #examine(peer: Peer, { publicKey, signingKey }: JoinKeys) {
     const { platform, log } = this.#context
     const before = this.#file.book
     const lineKey = formatKey(peer.settings.public_key ?? new Uint8Array(PUBLIC_KEY_BYTES))
     const key = formatKey(publicKey)
     const psk = formatKey(platform.random(PUBLIC_KEY_BYTES))
-    const { verdict, book, member } = admit(before, lineKey, key, psk, platform.clock.unixMs())
+    const keys = { publicKey: key, signingKey: signingKey && formatKey(signingKey) }
+    const { verdict, book, member } = admit(before, lineKey, keys, psk, platform.clock.unixMs())
     const isNew = book !== before
     const no = (why: Verdict) => ({ verdict: why, member: undefined, isNew: false })
     if (isNew && !this.#isFree(publicKey, peer)) return no('refused')
@@ -175,7 +173,7 @@ export class Members {
       try {
         this.#file.change(book)
       } catch (error) {
-        this.#say((error as Error).message)
+        this.#once.say((error as Error).message)
         return no('unable')
       }
       log.info({ name: member?.name, public_key: key }, `${member?.name} has joined, with the key ${key}`)
@@ -206,12 +204,5 @@ export class Members {
     const { follow, onPeers } = this.#context
     await follow()
     onPeers()
-  }
-
-  /** Logs a sentence once. */
-  #say(sentence: string): void {
-    if (this.#told.has(sentence)) return
-    this.#told.add(sentence)
-    this.#context.log.warn(sentence)
   }
 }

@@ -14,6 +14,8 @@ export interface MemberReport {
   readonly groups: readonly string[]
   /** In base64; null in a tunnel without keys. */
   readonly public_key: string | null
+  /** In base64: with it the member signs where it is. Null if this host does not know it. */
+  readonly signing_key: string | null
   /** In ISO 8601; null if that is not known here. */
   readonly joined: string | null
   readonly seen: string | null
@@ -47,6 +49,7 @@ export function reportMembers(
       addresses: networksOf(peer.settings).map(textOf),
       groups: [...groupsOf(peer)],
       public_key: key,
+      signing_key: known?.signingKey ?? null,
       joined: timeOf(known?.joinedMs),
       seen: timeOf(seenMs),
       until: timeOf(known?.untilMs),

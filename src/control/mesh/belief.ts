@@ -1,11 +1,11 @@
 import { MAX_OVERLAY, MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
-import { networksOf, peerNetworks } from '../../config/told-networks.js'
-import { addressBits, formatPrefix, parsePeerName } from '../../config/values.js'
+import { addressBits } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import { formatMac, type MacAddress } from '../../wire/ethernet.js'
-import type { ToldMember } from '../../wire/introduction.js'
+import { Believed, networksAsNumbers } from './believed.js'
 import { macFault } from './macs.js'
-import { isPartOf, isWithin, type NumericNetwork, numeric, overlaps } from './networks.js'
+import { isWithin, type NumericNetwork, numeric } from './networks.js'
+import { keyOfTold, prepare } from './prepared.js'
 import { type Judged, judge, type Signing } from './signed-belief.js'
 import type { Pin, Refusal, Told } from './told.js'
 
@@ -49,66 +49,61 @@ export function believe(told: readonly Told[], known: Known): Belief {
   const state: State = {
     ...known,
     members: new Map(),
-    all: peers.map(placed),
+    believed: new Believed(peers),
     hosts: local.map(({ address, family }) => numeric({ address, prefixLength: addressBits(family) })),
     overlay: local.map(numeric),
   }
-  const isOther = (key: string) => key !== known.ownKey && !peers.some((peer) => isOf(peer, key))
-  const others = told.filter(({ member }) => isOther(formatKey(member.publicKey)))
+  const own = new Set(
+    peers.flatMap(({ public_key }) => (public_key === undefined ? [] : formatKey(public_key))),
+  )
+  if (known.ownKey !== undefined) own.add(known.ownKey)
+  const others = told.filter(({ member }) => !own.has(keyOfTold(member)))
   const judged = known.signing && judge(others, known.signing, known.pins)
   const refusals: Refusal[] = [...(judged?.refusals ?? [])]
   for (const each of judged?.told ?? others) {
-    const key = formatKey(each.member.publicKey)
-    const found = examine(each, key, state)
-    if ('why' in found) refusals.push({ key, by: each.by, ...found })
-    else if (!state.members.has(key)) {
-      const { macs, faults } = macsOf(each.member, state)
-      for (const fault of faults)
-        refusals.push({
-          key,
-          by: each.by,
-          why: `${each.by} introduces ${found.name} with ${fault}`,
-          isLoud: true,
-        })
-      const member = { ...found, macs }
-      state.members.set(key, member)
-      state.all.push(placed(member))
-    }
+    const { by } = each
+    const found = examine(each, state)
+    if ('why' in found) refusals.push({ key: keyOfTold(each.member), by, ...found })
+    else if (!state.members.has(found.key)) refusals.push(...join(each, found, state))
   }
-  return { members: [...state.members.values()], refusals, judged }
+  return { members: [...state.members.values()].map(({ settings }) => settings), refusals, judged }
 }
 
 interface State extends Known {
   /** Those that are believed so far, by public key. */
-  readonly members: Map<string, PeerSettings>
+  readonly members: Map<string, Member>
   /** The same, and the peers of the settings. */
-  readonly all: Placed[]
+  readonly believed: Believed
   /** This host's overlay addresses, and their networks. */
   readonly hosts: readonly NumericNetwork[]
   readonly overlay: readonly NumericNetwork[]
 }
 
-interface Placed {
-  readonly peer: PeerSettings
-  readonly networks: readonly NumericNetwork[]
+interface Member {
+  readonly key: string
+  readonly settings: PeerSettings
+  /** As text. */
+  readonly networks: string
 }
-
-const placed = (peer: PeerSettings): Placed => ({ peer, networks: networksOf(peer).map(numeric) })
 
 type No = Pick<Refusal, 'why' | 'isLoud'>
 
 const no = (why: string, isLoud = false): No => ({ why, isLoud })
 
-/** @returns the settings of the peer that it would be, or why it is refused */
-function examine({ by, member }: Told, key: string, state: State): PeerSettings | No {
-  const settings = peerOf(member, by, state)
+/** @returns the member, or why it is refused */
+function examine(told: Told, state: State): Member | No {
+  const { by, member } = told
+  const { believed, signing } = state
+  const { mode } = state.settings
+  const { key, settings, networks } = prepare(told, { mode, isSigned: signing !== undefined })
   if (typeof settings === 'string') return no(`${by} introduces ${quoted(member.name)} ${settings}`)
   const { name } = settings
   const before = state.members.get(key)
   if (before !== undefined) {
-    if (before.name === name && sameNetworks(before, settings)) return before
+    if (before.settings.name === name && before.networks === networks) return before
+    const first = before.settings.introduced_by
     return no(
-      `${by} introduces ${name} (${key}) in another way than ${before.introduced_by} does, which told of it first; ${before.introduced_by} is believed`,
+      `${by} introduces ${name} (${key}) in another way than ${first} does, which told of it first; ${first} is believed`,
     )
   }
   const other = keyOf(name, state)
@@ -117,22 +112,44 @@ function examine({ by, member }: Told, key: string, state: State): PeerSettings 
       `${by} introduces ${name} with the key ${key}, but ${name} is known to have ${other}: somebody may want to be taken for ${name}; if ${name} has a new key, write it into the settings of this host`,
       true,
     )
-  const wrong = conflictOf(placed(settings).networks, by, state)
+  const numbers = networksAsNumbers(settings)
+  const wrong = conflictOf(numbers, by, state)
   if (wrong !== undefined) return no(`${by} introduces ${name} with ${wrong}`, true)
-  const overlay = state.all.reduce((sum, it) => sum + it.networks.length, networksOf(settings).length)
-  if (state.all.length >= MAX_PEERS || overlay > MAX_OVERLAY)
+  if (believed.count >= MAX_PEERS || believed.networks.count + numbers.length > MAX_OVERLAY)
     return no(
       `there is no room for ${name}, whom ${by} introduces: ${MAX_PEERS} peers and ${MAX_OVERLAY} of their addresses and prefixes are the most`,
     )
   if (!state.isPossible(settings)) return no(`${by} introduces ${name} with a key that no host can have`)
-  return settings
+  return { key, settings, networks }
+}
+
+/** Believes a member, with those of its MACs that it can have. @returns what is wrong with the others */
+function join({ by, member }: Told, { key, settings, networks }: Member, state: State): Refusal[] {
+  const { name } = settings
+  const { macs, faults } = macsOf(member, state)
+  const now = { key, settings: withMacs(settings, macs), networks }
+  state.members.set(key, now)
+  state.believed.add(now.settings, key)
+  return faults.map((fault) => ({ key, by, why: `${by} introduces ${name} with ${fault}`, isLoud: true }))
+}
+
+/** The same object for the same MACs, so that it is seen at once that nothing has changed. */
+const variants = new WeakMap<PeerSettings, { readonly text: string; readonly settings: PeerSettings }>()
+
+function withMacs(settings: PeerSettings, macs: MacAddress[]): PeerSettings {
+  if (macs.length === 0) return settings
+  const text = macs.join()
+  const before = variants.get(settings)
+  if (before?.text === text) return before.settings
+  const now = { ...settings, macs }
+  variants.set(settings, { text, settings: now })
+  return now
 }
 
 /** The MACs of a member, without those that it cannot have. In mode tun there are none. */
-function macsOf({ macs = [] }: ToldMember, { all, ownMac, settings }: State) {
+function macsOf({ macs = [] }: Told['member'], { believed, ownMac, settings }: State) {
   if (settings.mode === 'tun') return { macs: [], faults: [] }
-  const owners = all.map(({ peer }) => peer)
-  const judged = macs.map((mac) => [mac, macFault(mac, owners, ownMac)] as const)
+  const judged = macs.map((mac) => [mac, macFault(mac, (it) => believed.ownerOf(it), ownMac)] as const)
   return {
     macs: judged.flatMap(([mac, fault]) => (fault === undefined ? [[...mac] as unknown as MacAddress] : [])),
     faults: judged.flatMap(([mac, fault]) =>
@@ -142,65 +159,25 @@ function macsOf({ macs = [] }: ToldMember, { all, ownMac, settings }: State) {
 }
 
 /** The key that a name is known with. Of a name with a record, that has been looked at already. */
-function keyOf(name: string, { all, pins, signing }: State): string | undefined {
-  const found = all.find(({ peer }) => peer.name === name)?.peer.public_key
-  if (found !== undefined) return formatKey(found)
-  return signing === undefined ? pins.get(name)?.key : undefined
+function keyOf(name: string, { believed, pins, signing }: State): string | undefined {
+  return believed.keyOf(name) ?? (signing === undefined ? pins.get(name)?.key : undefined)
 }
 
 /** The rest of a sentence, if one of the networks cannot be a member's; undefined if all can. */
 function conflictOf(networks: readonly NumericNetwork[], by: string, state: State): string | undefined {
-  const { all, hosts, overlay, settings } = state
-  const introducer = all.find(({ peer }) => peer.name === by)?.networks ?? []
+  const { believed, hosts, overlay, settings } = state
   for (const network of networks) {
     const own = hosts.find((it) => isWithin(it, network))
     if (own !== undefined) return `${network.text}, but this host has ${own.text}`
     // A part of what the introducer has, it may give to others.
-    for (const { peer, networks: others } of all)
-      for (const it of others)
-        if (overlaps(network, it) && !(peer.name === by && isPartOf(network, it)))
-          return `${network.text}, but ${peer.name} has ${it.text}`
-    const isOurs = [...overlay, ...introducer].some((it) => isWithin(network, it))
+    const other = believed.networks.overlapping(network, by)
+    if (other !== undefined) return `${network.text}, but ${other.owner} has ${other.network.text}`
     // In mode tap the addresses only say who is asked for them by ARP.
-    if (!isOurs && settings.mode === 'tun')
+    if (settings.mode === 'tap' || overlay.some((it) => isWithin(network, it))) continue
+    if (!believed.networksOf(by).some((it) => isWithin(network, it)))
       return `${network.text}, which is neither in an overlay network of this host nor in a prefix of ${by}`
   }
   return undefined
-}
-
-/** The settings of a member, or what is wrong with it: the rest of a sentence. */
-function peerOf({ publicKey, name, networks, record }: ToldMember, by: string, state: State) {
-  try {
-    const { addresses, prefixes } = peerNetworks(networks)
-    if (state.settings.mode === 'tap' && prefixes.length > 0)
-      return `with the prefix ${formatPrefix(prefixes[0])}, and in mode tap a peer has only addresses`
-    return {
-      name: parsePeerName(name),
-      endpoint: undefined,
-      addresses,
-      prefixes,
-      macs: [],
-      everything: false,
-      public_key: Buffer.from(publicKey),
-      preshared_key_file: undefined,
-      persistent_keepalive: undefined,
-      introduced_by: by,
-      // A record that nobody has looked at says nothing.
-      ...(state.signing === undefined ? {} : { record }),
-    }
-  } catch (error) {
-    if (error instanceof RangeError) return `in a way that makes no sense: ${error.message}`
-    throw error
-  }
-}
-
-function sameNetworks(a: PeerSettings, b: PeerSettings): boolean {
-  const text = (it: PeerSettings) => networksOf(it).map(formatPrefix).join()
-  return text(a) === text(b)
-}
-
-function isOf({ public_key }: PeerSettings, key: string): boolean {
-  return public_key !== undefined && formatKey(public_key) === key
 }
 
 const quoted = (name: string) => JSON.stringify(name)

@@ -1,5 +1,5 @@
 import { formatEndpoint } from '../../config/values.js'
-import { formatKey } from '../../key-text.js'
+import { publicKeyText } from '../../key-text.js'
 import { decodeSockaddr, type Endpoint } from '../../linux/sockaddr.js'
 import { encodeName, NO_LOCAL } from '../../memory/name.js'
 import type { Rates } from '../../rates.js'
@@ -38,6 +38,8 @@ interface Watched {
   renewMs: number
   /** What {@link places} were made of. */
   endpoints: string
+  /** What was told at the last look. */
+  told: readonly Endpoint[] | undefined
   readonly heard: Map<string, { readonly endpoint: Endpoint; readonly untilMs: number }>
   readonly waiting: Map<bigint, { readonly key: string; readonly sentMs: number }>
   received: number
@@ -63,10 +65,10 @@ export class Checks {
   /** Must be called often. @param placesOf where a peer may be, by its public key in base64 */
   look(placesOf: (key: string) => readonly Endpoint[], nowMs: number): void {
     const { faults, roster } = this.#context
-    const all = roster.all.filter(
-      (it) => it.settings.introduced_by !== undefined && it.carries && !it.isRelayed,
-    )
-    for (const peer of this.#watched.keys()) if (!all.includes(peer)) this.#watched.delete(peer)
+    const isDirect = (it: Peer) => it.settings.introduced_by !== undefined && it.carries && !it.isRelayed
+    for (const peer of this.#watched.keys())
+      if (roster.at(peer.row) !== peer || !isDirect(peer)) this.#watched.delete(peer)
+    const all = roster.all.filter(isDirect)
     for (const peer of all)
       faults.run('introductions', () => this.#lookAt(peer, placesOf(keyOf(peer)), nowMs), peer.name)
   }
@@ -132,6 +134,7 @@ export class Checks {
       places: new Map(),
       renewMs: 0,
       endpoints: '',
+      told: undefined,
       heard: new Map(),
       waiting: new Map(),
       received,
@@ -144,6 +147,8 @@ export class Checks {
 
   #renew(peer: Peer, watched: Watched, told: readonly Endpoint[], nowMs: number): void {
     for (const [key, { untilMs }] of watched.heard) if (untilMs <= nowMs) watched.heard.delete(key)
+    if (told === watched.told && watched.heard.size === 0 && nowMs < watched.renewMs) return
+    watched.told = told
     const endpoints = [...told, ...[...watched.heard.values()].map(({ endpoint }) => endpoint)]
     const text = endpoints.map(formatEndpoint).join()
     if (text === watched.endpoints && nowMs < watched.renewMs) return
@@ -185,5 +190,5 @@ function rankOf({ address }: Endpoint, gateway: string | undefined): Rank {
 }
 
 function keyOf({ settings: { public_key } }: Peer): string {
-  return public_key === undefined ? '' : formatKey(public_key)
+  return public_key === undefined ? '' : publicKeyText(public_key)
 }

@@ -3,7 +3,7 @@ import type { PeerSettings } from '../../config/schema.js'
 import { formatMac } from '../../wire/ethernet.js'
 import type { Claims } from '../../wire/introduction.js'
 import { sameClaims } from './claims.js'
-import { macFault } from './macs.js'
+import { isSameMac, macFault } from './macs.js'
 
 /** Who says something of itself. */
 export interface Claimant {
@@ -35,12 +35,11 @@ export class ClaimBook {
     all: readonly Claimant[],
     ownMac: ArrayLike<number> | undefined,
   ): string[] {
-    const others = all.filter(({ row }) => row !== member.row)
-    const owners = others.map((it) => ({
-      name: it.settings.name,
-      macs: [...it.settings.macs, ...(this.of(it)?.macs ?? [])],
-    }))
-    const refused = new Map(claims.macs.map((mac) => [mac, macFault(mac, owners, ownMac)]))
+    const has = (it: Claimant, mac: Uint8Array) =>
+      it.row !== member.row &&
+      [...it.settings.macs, ...(this.of(it)?.macs ?? [])].some((its) => isSameMac(its, mac))
+    const ownerOf = (mac: Uint8Array) => all.find((it) => has(it, mac))?.settings.name
+    const refused = new Map(claims.macs.map((mac) => [mac, macFault(mac, ownerOf, ownMac)]))
     const believed = { ...claims, macs: claims.macs.filter((mac) => refused.get(mac) === undefined) }
     const before = this.of(member)
     if (before === undefined || !sameClaims(before, believed))

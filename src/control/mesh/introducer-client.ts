@@ -26,6 +26,11 @@ export class IntroducerClient {
     return this.#introductions.members
   }
 
+  /** What it tells of the host with this public key, in base64; undefined if it does not introduce that. */
+  member(key: string): ToldMember | undefined {
+    return this.#introductions.member(key)
+  }
+
   /** Whether it relays between its members. */
   get relays(): boolean {
     return this.#relays

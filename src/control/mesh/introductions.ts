@@ -1,11 +1,12 @@
+import { MAX_PEERS } from '../../config/schema.js'
 import { formatKey } from '../../key-text.js'
 import type { Introduction, Position, ToldMember } from '../../wire/introduction.js'
 
 /** So many changes are kept that have come before an earlier one. */
 const MAX_EARLY = 64
 
-/** So many members are believed to one introducer. It has at most 256 peers (config/schema.ts). */
-const MAX_MEMBERS = 256
+/** So many members are believed to one introducer. It has no more peers. */
+const MAX_MEMBERS = MAX_PEERS
 
 /** What one introducer has told of its members so far. */
 export class Introductions {
@@ -22,6 +23,11 @@ export class Introductions {
   /** What it has told, in the order in which it told of each first. */
   get members(): readonly ToldMember[] {
     return [...this.#members.values()]
+  }
+
+  /** What it has told of the host with this public key, in base64; undefined if it does not introduce that. */
+  member(key: string): ToldMember | undefined {
+    return this.#members.get(key)
   }
 
   /** The changes that have come, to be asked for those after them. */

@@ -7,7 +7,7 @@ import type { Faults } from '../faults.js'
 import type { Platform } from '../platform.js'
 
 /** So many names are remembered, also of hosts that nobody introduces any more. */
-export const MAX_PINS = 1_024
+export const MAX_PINS = 4 * MAX_PEERS
 
 /** The least time between two writes. */
 const WRITE_MS = 2_000

@@ -1,23 +1,22 @@
 import { isGroupMac } from '../../wire/ethernet.js'
 
-/** Somebody who has these MACs. */
-export interface MacOwner {
-  readonly name: string
-  readonly macs: readonly ArrayLike<number>[]
-}
-
-/** The rest of a sentence: why nobody else can have this MAC; undefined if one can. */
+/**
+ * The rest of a sentence: why nobody else can have this MAC; undefined if one can.
+ * @param ownerOf the name of the peer that has a MAC
+ */
 export function macFault(
   mac: Uint8Array,
-  others: readonly MacOwner[],
+  ownerOf: (mac: Uint8Array) => string | undefined,
   ownMac: ArrayLike<number> | undefined,
 ): string | undefined {
   if (isGroupMac(mac) || mac.every((byte) => byte === 0)) return 'which no device can have'
-  if (ownMac !== undefined && isSame(mac, ownMac)) return "which is that of this host's device"
-  const owner = others.find(({ macs }) => macs.some((it) => isSame(mac, it)))
-  return owner === undefined ? undefined : `but ${owner.name} has it`
+  if (ownMac !== undefined && isSameMac(mac, ownMac)) return "which is that of this host's device"
+  const owner = ownerOf(mac)
+  return owner === undefined ? undefined : `but ${owner} has it`
 }
 
-function isSame(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
-  return Buffer.from(Array.from(a)).equals(Buffer.from(Array.from(b)))
+/** Whether two MACs are the same. */
+export function isSameMac(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false
+  return a.length === b.length
 }

@@ -5,7 +5,11 @@ import type { Endpoint } from '../../linux/sockaddr.js'
 import { NONCE_BYTES, PCP_PORT } from '../../wire/pcp.js'
 import type { GatewaySocket } from '../network.js'
 import type { Platform } from '../platform.js'
+import { SaidOnce } from '../said-once.js'
 import { PortMapper } from './port-mapper.js'
+
+/** So many sentences are logged: the router decides what is in them. */
+const MOST_SENTENCES = 32
 
 /** What `status` says of the mapping that a router is asked for. */
 export interface PortMappingStatus {
@@ -41,11 +45,12 @@ interface Asked extends MappingNeed {
 export class Mapping {
   readonly #context: MappingContext
   #nonce: Uint8Array | undefined
-  readonly #said = new Set<string>()
+  readonly #once: SaidOnce
   #asked: Asked | undefined
 
   constructor(context: MappingContext) {
     this.#context = context
+    this.#once = new SaidOnce(context.log, MOST_SENTENCES)
   }
 
   /** Where this host is reached from outside, as the router says. */
@@ -113,19 +118,15 @@ export class Mapping {
       this.#context.log.info(`the router ${gateway} had lost its mappings; it is asked anew`)
     asked.losses = losses
     if (mapping !== undefined)
-      this.#sayOnce(
+      this.#once.say(
         `the router ${gateway} lets in what is for ${formatEndpoint(mapping.external)} (${mapping.by.toUpperCase()})`,
+        'info',
       )
     else if (trouble !== undefined)
-      this.#sayOnce(
+      this.#once.say(
         `there is no mapping of the port, because the router ${gateway} ${trouble}; carrying on without`,
+        'info',
       )
-  }
-
-  #sayOnce(sentence: string): void {
-    if (this.#said.has(sentence) || this.#said.size > 32) return
-    this.#said.add(sentence)
-    this.#context.log.info(sentence)
   }
 }
 

@@ -42,7 +42,8 @@ export class Relays {
    */
   look(introducersOf: (peer: Peer) => readonly string[], nowMs: number): void {
     const introduced = this.#context.roster.all.filter(({ settings }) => settings.introduced_by !== undefined)
-    for (const [row, { peer }] of this.#direct) if (!introduced.includes(peer)) this.#direct.delete(row)
+    for (const [row, { peer }] of this.#direct)
+      if (this.#context.roster.at(row) !== peer) this.#direct.delete(row)
     this.#introducers.look(introduced, nowMs)
     for (const peer of introduced) {
       const relays = this.#usable(introducersOf(peer))

@@ -1,4 +1,4 @@
-import { formatKey } from '../../key-text.js'
+import { publicKeyText } from '../../key-text.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import { encodeName, NO_LOCAL } from '../../memory/name.js'
 import type { Rates } from '../../rates.js'
@@ -42,7 +42,7 @@ export class Seeker {
         const { public_key, introduced_by } = peer.settings
         const isSought =
           introduced_by !== undefined && public_key !== undefined && (!peer.carries || peer.isRelayed)
-        return isSought ? [[formatKey(public_key), peer] as const] : []
+        return isSought ? [[publicKeyText(public_key), peer] as const] : []
       }),
     )
     for (const key of this.#relayedMs.keys()) if (!sought.has(key)) this.#relayedMs.delete(key)

@@ -1,6 +1,6 @@
 import { dayOf } from '../../config/record-text.js'
-import { formatKey } from '../../key-text.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
+import { keyOfTold } from './prepared.js'
 import type { Pin, Refusal, Told } from './told.js'
 
 /** How a member with a `network_key` tells good records from others. */
@@ -32,7 +32,8 @@ export interface Judged {
   readonly isPending: boolean
 }
 
-interface Candidate extends Told {
+interface Candidate {
+  readonly told: Told
   readonly key: string
   readonly record: SignedRecord
 }
@@ -49,15 +50,15 @@ export function judge(told: readonly Told[], signing: Signing, pins: ReadonlyMap
   const refusals: Refusal[] = []
   const refuse = ({ by, member }: Told, how: string, isLoud = false) =>
     refusals.push({
-      key: formatKey(member.publicKey),
+      key: keyOfTold(member),
       by,
-      why: `${by} introduces ${member.name} (${formatKey(member.publicKey)}) ${how}`,
+      why: `${by} introduces ${member.name} (${keyOfTold(member)}) ${how}`,
       isLoud,
     })
   const candidates: Candidate[] = []
   let isPending = false
   for (const each of told) {
-    const { record, publicKey } = each.member
+    const { record } = each.member
     const isSigned = record && signing.isSigned(record, each.by)
     if (record === undefined) refuse(each, 'without a signed record, and this host has a network_key', true)
     else if (isSigned === undefined) isPending = true
@@ -67,21 +68,21 @@ export function judge(told: readonly Told[], signing: Signing, pins: ReadonlyMap
         'with a record that the network key has not signed: it is forged, or of another network',
         true,
       )
-    else candidates.push({ ...each, key: formatKey(publicKey), record })
+    else candidates.push({ told: each, key: keyOfTold(each.member), record })
   }
   candidates.sort((a, b) => b.record.serial - a.record.serial)
   const latest = new Latest(pins)
   const good = candidates.filter((it) => {
     const wrong = latest.objectionTo(it)
-    if (wrong !== undefined) refuse(it, wrong)
+    if (wrong !== undefined) refuse(it.told, wrong)
     else if (it.record.endsS <= signing.nowS)
-      refuse(it, `with a record that ended on ${dayOf(it.record.endsS)}; it needs a new one`)
+      refuse(it.told, `with a record that ended on ${dayOf(it.record.endsS)}; it needs a new one`)
     else return true
     return false
   })
   const ends = candidates.map(({ record }) => record.endsS)
   return {
-    told: good,
+    told: good.map((it) => it.told),
     refusals,
     seen: latest.seen,
     holds: {

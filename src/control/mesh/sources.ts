@@ -1,15 +1,15 @@
 import type { Logger } from 'pino'
 import { etcdSettings } from '../../config/discovery.js'
 import type { Settings } from '../../config/schema.js'
-import { formatKey, parseKey } from '../../key-text.js'
+import { formatKey } from '../../key-text.js'
 import type { Claims } from '../../wire/introduction.js'
-import type { SignedRecord } from '../../wire/signed-record.js'
-import type { OwnSaid, PeerSource } from '../discovery/source.js'
+import type { OwnSaid, PeerSource, SourceStatus } from '../discovery/source.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
 import type { Roster } from '../peer/roster.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
+import { SourceSignatures } from './source-signatures.js'
 import { SourceTold } from './source-told.js'
 import type { Told } from './told.js'
 
@@ -36,6 +36,7 @@ export class Sources {
   readonly #context: SourcesContext
   readonly #options: SourcesOptions
   readonly #told = new SourceTold(STORE)
+  readonly #signatures: SourceSignatures
   readonly #loading: Promise<void> | undefined
   #source: PeerSource | undefined
   #said: OwnSaid | undefined
@@ -44,6 +45,8 @@ export class Sources {
   constructor(context: SourcesContext, options: SourcesOptions) {
     this.#context = context
     this.#options = options
+    this.#signatures = new SourceSignatures(() => context.platform.clock.nowMs())
+    this.#signatures.follow(context.settings.network_key)
     if (context.settings.discovery !== undefined && context.platform.store !== undefined)
       this.#loading = this.#load().catch((error) => context.faults.take('introductions', error))
   }
@@ -51,6 +54,11 @@ export class Sources {
   /** Whether there is one. */
   get any(): boolean {
     return this.#loading !== undefined
+  }
+
+  /** Null if there is none, or if it is being loaded. */
+  status(nowMs: number): SourceStatus | null {
+    return this.#source?.status(nowMs) ?? null
   }
 
   get told(): Iterable<Told> {
@@ -77,6 +85,7 @@ export class Sources {
       events: {
         told: (id, member) => this.#options.changed(this.#told.tell(id, member)),
         refused: this.#options.refused,
+        signatures: () => (this.#signatures.any ? this.#signatures : undefined),
         isAlive: (publicKey) => {
           const key = formatKey(publicKey)
           return roster.all.some(
@@ -88,16 +97,25 @@ export class Sources {
     })
   }
 
-  /** Must be called often, with what this host says of itself. */
-  tick(claims: Claims, record: SignedRecord | undefined, nowMs: number): void {
+  /** Must be called often, with what this host says of itself, and what its settings say now. */
+  tick(
+    claims: Claims,
+    { record, network_key }: Pick<Settings, 'record' | 'network_key'>,
+    nowMs: number,
+  ): void {
+    const isOther = this.#signatures.follow(network_key)
     const source = this.#source
     if (source === undefined) return
+    if (isOther) source.judgeAnew(nowMs)
     source.tick(nowMs)
-    const publicKey = parseKey(this.#context.privateSide.summary().public_key ?? '')
-    if (publicKey === undefined || claims.endpoints.length === 0) return
+    const own = this.#context.privateSide.ownKey.identity
+    if (own === undefined || claims.endpoints.length === 0) return
     const said = this.#said
-    if (said?.claims === claims && said.record === record && publicKey.equals(said.publicKey)) return
-    this.#said = { publicKey, claims, record }
+    if (said?.claims === claims && said.record === record && own.publicKey.equals(said.publicKey)) return
+    const { publicKey, signingKey } = own
+    const isCertified =
+      record?.signingKey !== undefined && Buffer.compare(record.signingKey, signingKey.publicKey) === 0
+    this.#said = { publicKey, claims, record, signingKey: isCertified ? signingKey : undefined }
     source.tell(this.#said)
   }
 

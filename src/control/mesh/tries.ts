@@ -15,6 +15,8 @@ export const triesBudget = () => new Rates(1, TRIES_PER_SECOND, TRIES_BURST)
 const PAUSES_MS = [500, 1_000, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000] as const
 
 interface Sought {
+  list: readonly Endpoint[]
+  /** The same as text. */
   places: string
   tries: number
   nextMs: number
@@ -49,12 +51,18 @@ export class Tries {
    * @returns those whose turn it is, with as many of their places as the budget allows
    */
   due(wanted: readonly Wanted[], nowMs: number): Wanted[] {
-    const keys = new Set(wanted.map(({ key }) => key))
-    for (const key of this.#sought.keys()) if (!keys.has(key)) this.#sought.delete(key)
-    const some = wanted
-      .filter(({ places, byRelay }) => byRelay || places.length > 0)
-      .map((it) => [it, this.#seek(it, nowMs)] as const)
-      .filter(([, { nextMs }]) => nextMs <= nowMs)
+    const some: (readonly [Wanted, Sought])[] = []
+    let known = 0
+    for (const it of wanted) {
+      const isSome = it.byRelay || it.places.length > 0
+      const sought = isSome ? this.#seek(it, nowMs) : this.#sought.get(it.key)
+      if (sought !== undefined) known++
+      if (isSome && sought !== undefined && sought.nextMs <= nowMs) some.push([it, sought])
+    }
+    if (this.#sought.size > known) {
+      const keys = new Set(wanted.map(({ key }) => key))
+      for (const key of this.#sought.keys()) if (!keys.has(key)) this.#sought.delete(key)
+    }
     // Who has waited longest is first, if the budget is not enough for all.
     some.sort(([, a], [, b]) => a.nextMs - b.nextMs)
     const found: Wanted[] = []
@@ -70,14 +78,18 @@ export class Tries {
   }
 
   #seek({ key, places }: Wanted, nowMs: number): Sought {
-    const text = places.map(({ address, port }) => `${address} ${port}`).join()
     const before = this.#sought.get(key)
-    if (before?.places === text) return before
+    if (before?.list === places) return before
+    const text = places.map(({ address, port }) => `${address} ${port}`).join()
+    if (before?.places === text) {
+      before.list = places
+      return before
+    }
     // Whoever tells of other places all the time does not get more tries for that.
     const tries = before?.tries ?? 0
     // Nor does one whose turn has not come yet lose its place.
     const nextMs = Math.min(before?.nextMs ?? nowMs, nowMs)
-    const now = { places: text, tries: Math.min(tries, 2), nextMs }
+    const now = { list: places, places: text, tries: Math.min(tries, 2), nextMs }
     this.#sought.set(key, now)
     return now
   }

@@ -1,11 +1,11 @@
-import type { Settings } from '../../config/schema.js'
-import { UserError } from '../../errors.js'
+import type { PeerSettings, Settings } from '../../config/schema.js'
 import { formatKey } from '../../key-text.js'
 import type { Addresses } from '../addresses.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
 import { type Belief, believe } from './belief.js'
 import { type KeptContent, MAX_PINS } from './kept.js'
+import { PossibleKeys } from './possible-keys.js'
 import type { Span } from './signed-belief.js'
 import type { Pin, Told } from './told.js'
 import { Verifier } from './verifier.js'
@@ -28,6 +28,7 @@ export class Trust {
   /** The one that all serial numbers are of. */
   #networkKey: string | undefined
   readonly #verifier: Verifier
+  readonly #possible = new PossibleKeys()
   #holds: Span | undefined
   /** When those that were not looked at are; undefined if there are none. */
   #pendingMs: number | undefined
@@ -55,12 +56,14 @@ export class Trust {
     const { addresses, platform, privateSide } = this.#options
     this.#follow(settings)
     const { public_key: ownKey } = privateSide.summary()
+    const own = privateSide.ownKey.identity
+    const judge = { own, isPossible: (peer: PeerSettings) => privateSide.isPossible(peer) }
     const belief = believe(told, {
       settings,
       ownKey: ownKey ?? undefined,
       ownMac: addresses.ownMac,
       pins: this.#pins,
-      isPossible: (peer) => isPossible(peer, privateSide),
+      isPossible: (peer) => this.#possible.isPossible(peer, judge),
       signing:
         settings.network_key === undefined
           ? undefined
@@ -70,6 +73,7 @@ export class Trust {
             },
     })
     this.#verifier.forgetOthers()
+    this.#possible.forgetOthers()
     const { judged } = belief
     this.#holds = judged?.holds
     this.#pendingMs = judged?.isPending ? platform.clock.nowMs() + PENDING_MS : undefined
@@ -116,15 +120,5 @@ export class Trust {
     if (before?.key === pin.key && before.serial === pin.serial) return
     this.#pins.set(name, pin)
     this.#options.onChange()
-  }
-}
-
-function isPossible(peer: Settings['peers'][number], privateSide: PrivateSide): boolean {
-  try {
-    privateSide.check(peer, privateSide.own)
-    return true
-  } catch (error) {
-    if (error instanceof UserError) return false
-    throw error
   }
 }

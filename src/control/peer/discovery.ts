@@ -1,3 +1,4 @@
+import { isServiceName } from '../../config/service-name.js'
 import { isAddress, type Remote } from '../../config/values.js'
 import { AF_INET } from '../../linux/constants.js'
 import type { Endpoint, SocketFamily } from '../../linux/sockaddr.js'
@@ -38,8 +39,28 @@ function dnsDiscovery({ host, port }: Remote, family: SocketFamily, lookups: Loo
   }
 }
 
-export function discoveryOf(endpoint: Remote, family: SocketFamily, lookups: Lookups): Discovery {
-  return isAddress(endpoint.host) ? staticDiscovery(endpoint) : dnsDiscovery(endpoint, family, lookups)
+/** The settings give the name of a service. DNS says which hosts have it, and at which ports (RFC 2782). */
+function serviceDiscovery(
+  { host }: Remote,
+  family: SocketFamily,
+  lookups: Lookups,
+  random: () => number,
+): Discovery {
+  const lookup = lookups.openService(host, family === AF_INET, random)
+  return { refreshMs: DNS_REFRESH_MS, locate: () => lookup.find(), close: () => lookup.close() }
+}
+
+/** @param random from 0 to 1, without 1 */
+export function discoveryOf(
+  endpoint: Remote,
+  family: SocketFamily,
+  lookups: Lookups,
+  random = Math.random,
+): Discovery {
+  if (isAddress(endpoint.host)) return staticDiscovery(endpoint)
+  return isServiceName(endpoint.host)
+    ? serviceDiscovery(endpoint, family, lookups, random)
+    : dnsDiscovery(endpoint, family, lookups)
 }
 
 /**

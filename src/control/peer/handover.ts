@@ -17,20 +17,26 @@ export interface Heir extends PeerRow {
  * themselves when they have a session, and back when that is lost.
  */
 export class Handovers {
-  /** By row: whether the member carried at the last look, and when that has changed. */
-  readonly #seen = new Map<number, { readonly carries: boolean; readonly sinceMs: number }>()
-  #text = ''
+  /** By row: whether the member carried at the last look, when that has changed, and whether that was a moment ago. */
+  readonly #seen = new Map<number, { carries: boolean; sinceMs: number; isFresh: boolean }>()
 
   /** Must be called often. @returns whether anything is otherwise than at the last call */
   look(peers: readonly Heir[], nowMs: number): boolean {
+    let isNew = false
+    for (const { row, carries } of peers) {
+      const seen = this.#seen.get(row)
+      if (seen?.carries !== carries) {
+        this.#seen.set(row, { carries, sinceMs: nowMs, isFresh: carries })
+        isNew = true
+      } else if (seen.isFresh && !this.#isFresh(row, nowMs)) {
+        seen.isFresh = false
+        isNew = true
+      }
+    }
+    if (this.#seen.size === peers.length) return isNew
     const rows = new Set(peers.map(({ row }) => row))
     for (const row of this.#seen.keys()) if (!rows.has(row)) this.#seen.delete(row)
-    for (const { row, carries } of peers)
-      if (this.#seen.get(row)?.carries !== carries) this.#seen.set(row, { carries, sinceMs: nowMs })
-    const text = peers.map((it) => `${it.row} ${it.carries} ${this.#isFresh(it, nowMs)}`).join()
-    const isNew = text !== this.#text
-    this.#text = text
-    return isNew
+    return true
   }
 
   /**
@@ -42,12 +48,13 @@ export class Handovers {
       const { introduced_by: by } = peer.settings
       if (by === undefined) return []
       if (!peer.carries) return peer
+      if (!this.#isFresh(peer.row, nowMs)) return []
       const introducer = peers.find(({ settings }) => settings.name === by)
-      return introducer === undefined || !this.#isFresh(peer, nowMs) ? [] : inheritedBy(introducer, peer)
+      return introducer === undefined ? [] : inheritedBy(introducer, peer)
     })
   }
 
-  #isFresh({ row }: Heir, nowMs: number): boolean {
+  #isFresh(row: number, nowMs: number): boolean {
     return nowMs - (this.#seen.get(row)?.sinceMs ?? Number.NEGATIVE_INFINITY) < HANDOVER_MS
   }
 }

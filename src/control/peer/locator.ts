@@ -175,7 +175,8 @@ export class Locator {
   #discover(): Discovery | undefined {
     const { endpoint } = this.#peer.settings
     const { platform, lookups } = this.#context
-    return endpoint === undefined ? undefined : discoveryOf(endpoint, platform.socket.family, lookups)
+    const random = () => platform.random(4).readUInt32BE() / 2 ** 32
+    return endpoint && discoveryOf(endpoint, platform.socket.family, lookups, random)
   }
 
   /** Looks for the endpoint that the settings give now, unless that is being done. @throws why it is not found */

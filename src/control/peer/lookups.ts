@@ -1,5 +1,7 @@
+import type { Endpoint } from '../../linux/sockaddr.js'
 import type { Clock, Timer } from '../clock.js'
 import type { Resolver } from '../platform.js'
+import { locateService } from './service.js'
 
 /**
  * How many names are looked up at once: as many as libc has threads for it (glibc, resolv/gai_misc.c). None of them
@@ -15,20 +17,18 @@ export const FIRST_PAUSE_MS = 2_000
 export const LAST_PAUSE_MS = 8_000
 
 /** A name that is looked up from time to time. */
-export interface NameLookup {
+export interface NameLookup<T> {
   /**
    * Looks the name up, as soon as it is its turn. Calls must not overlap.
-   * @returns all addresses, at least one
+   * @returns all that is found, at least one
    * @throws the resolver's error, with its `code`; or, after {@link close}, an error without one
    */
-  find(): Promise<readonly string[]>
+  find(): Promise<readonly T[]>
   /** The name is of no interest any more. */
   close(): void
 }
 
 interface Name {
-  readonly host: string
-  readonly ipv4Only: boolean
   /** Failures since it was last found. */
   failures: number
   /** Whether it has ever been found. */
@@ -37,7 +37,11 @@ interface Name {
   notBeforeMs: number
   /** Who waits for its turn. */
   waiting:
-    | { readonly resolve: (addresses: readonly string[]) => void; readonly reject: (error: Error) => void }
+    | {
+        /** @returns what gives the answer to who waits */
+        readonly ask: () => Promise<() => void>
+        readonly reject: (error: Error) => void
+      }
     | undefined
 }
 
@@ -60,16 +64,29 @@ export class Lookups {
     this.#resolver = resolver
   }
 
-  /** @param ipv4Only whether IPv6 addresses are of no use */
-  open(host: string, ipv4Only: boolean): NameLookup {
-    const name: Name = { host, ipv4Only, failures: 0, known: false, notBeforeMs: 0, waiting: undefined }
+  /** The addresses of a host. @param ipv4Only whether IPv6 addresses are of no use */
+  open(host: string, ipv4Only: boolean): NameLookup<string> {
+    return this.#open(host, () => this.#resolver.lookup(host, ipv4Only))
+  }
+
+  /** Where a service is, as {@link locateService} says. */
+  openService(name: string, ipv4Only: boolean, random: () => number): NameLookup<Endpoint> {
+    return this.#open(name, () => locateService(name, ipv4Only, this.#resolver, random))
+  }
+
+  #open<T>(host: string, ask: () => Promise<readonly T[]>): NameLookup<T> {
+    const name: Name = { failures: 0, known: false, notBeforeMs: 0, waiting: undefined }
     const over = () => new Error(`${host} is not looked up any more`)
     let closed = false
     return {
       find: () =>
         new Promise((resolve, reject) => {
           if (closed) return reject(over())
-          name.waiting = { resolve, reject }
+          const answer = async () => {
+            const found = await ask()
+            return () => resolve(found)
+          }
+          name.waiting = { ask: answer, reject }
           this.#waiting.add(name)
           this.#begin()
         }),
@@ -111,15 +128,15 @@ export class Lookups {
   }
 
   async #look(name: Name): Promise<void> {
-    const { host, ipv4Only, waiting } = name
+    const { waiting } = name
     const failed = name.failures > 0
     this.#running++
     if (failed) this.#runningFailed++
     try {
-      const addresses = await this.#resolver.lookup(host, ipv4Only)
+      const give = await waiting?.ask()
       name.failures = 0
       name.known = true
-      waiting?.resolve(addresses)
+      give?.()
     } catch (error) {
       const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** name.failures, LAST_PAUSE_MS)
       name.failures++

@@ -233,6 +233,7 @@ export class PeerPath {
     if (input === undefined) return
     const { device, encap, tables } = this.#context
     const { row } = this.#peer
+    if (encap.vni !== undefined) tables.peers.setLacksSums(row, this.#place.underlay?.virtual === true)
     // What is sent into a loop comes back, and may become more each time.
     if (this.#place.inwards !== undefined) {
       tables.limits.block(row)

@@ -1,22 +1,23 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings } from '../../config/schema.js'
-import { formatEndpoint, formatPrefix } from '../../config/values.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import { PART } from '../../memory/relay-table.js'
 import { relayNameOf } from '../../noise/relay-name.js'
 import type { ControlMessage } from '../../wire/control.js'
 import type { PathMtu } from '../path-mtu/path-mtu.js'
-import type { PeerSource, PeerStatus } from '../status.js'
+import type { PeerStatus } from '../status.js'
+import { Contact } from './contact.js'
 import type { PeerContext } from './context.js'
 import { LeftPlace } from './left-place.js'
-import { HELLO_MS, PeerLife, type PeerMoment, type PeerState, QUIET_HELLO_MS, SECOND_MS } from './liveness.js'
+import type { PeerState } from './liveness.js'
 import { type LocatedPeer, Locator } from './locator.js'
 import { PeerPath } from './path.js'
 import { type Move, PeerEndpoint } from './peer-endpoint.js'
 import { PeerNews } from './peer-news.js'
+import { reportPeer } from './peer-report.js'
 import { Roaming } from './roaming.js'
 import type { RosterPeer } from './roster.js'
-import { Traffic, type Ways } from './traffic.js'
+import type { Ways } from './traffic.js'
 import type { Underlay } from './underlay.js'
 
 /** One peer, as main sees it: its endpoint, the path to it, and whether we hear it. */
@@ -26,23 +27,13 @@ export class Peer implements RosterPeer, LocatedPeer {
   readonly place: PeerEndpoint
   readonly #context: PeerContext
   #settings: PeerSettings
-  readonly #traffic: Traffic
-  readonly #life: PeerLife
+  readonly #contact: Contact
   readonly #locator: Locator
   readonly #roaming: Roaming
   readonly #path: PeerPath
   readonly #news: PeerNews
   readonly #left = new LeftPlace()
-  /** The token of the last keepalive to the present endpoint. The answer carries the same token. */
-  #helloToken: bigint | undefined
-  /** How many keepalives have gone to it. */
-  #greetings = 0
   #relayedWhy = ''
-  /**
-   * Whether an introducer would relay what is for it. Then a path that is lost is noticed and left by both ends when it is
-   * used, so nobody need ask often.
-   */
-  hasRelay = false
 
   constructor(row: number, settings: PeerSettings, context: PeerContext) {
     this.row = row
@@ -56,8 +47,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     this.#path = new PeerPath(context, this)
     this.#roaming = new Roaming(context, this)
     this.#locator = new Locator(context, this)
-    this.#traffic = new Traffic(row, tables.peerCounters)
-    this.#life = new PeerLife(this.#moment)
+    this.#contact = new Contact(context, this, (state, before) => this.#stateChanged(state, before))
     context.privateSide?.add(row, settings)
     this.#nameInRelays()
   }
@@ -117,7 +107,7 @@ export class Peer implements RosterPeer, LocatedPeer {
   }
 
   get state(): PeerState {
-    return this.#life.state
+    return this.#contact.state
   }
 
   /**
@@ -131,7 +121,7 @@ export class Peer implements RosterPeer, LocatedPeer {
 
   /** The frames that went to it and came from it, by all datapaths. */
   get traffic(): { readonly sentFrames: number; readonly receivedFrames: number } {
-    return this.#traffic.totals
+    return this.#contact.totals
   }
 
   /** Whether only main talks with it: somebody with the line of an invitation, who is no member. */
@@ -151,15 +141,19 @@ export class Peer implements RosterPeer, LocatedPeer {
 
   /** Whether this host's public key is the less one: only one of two ends can say so, and both come to the same. */
   get isFirst(): boolean {
-    const own = this.#context.privateSide?.own?.publicKey
+    const own = this.#context.privateSide?.ownKey.identity?.publicKey
     const { public_key: key } = this.settings
     return own !== undefined && key !== undefined && own.compare(key) < 0
   }
 
   /** By which way it was heard, and what was for it, keepalives too; see {@link Traffic.ways}. */
   get ways(): Ways {
-    const { tried, ...heard } = this.#traffic.ways
-    return { ...heard, tried: tried + this.#greetings }
+    return this.#contact.ways
+  }
+
+  /** Whether an introducer would relay what is for it. */
+  set hasRelay(hasRelay: boolean) {
+    this.#contact.hasRelay = hasRelay
   }
 
   /**
@@ -170,15 +164,13 @@ export class Peer implements RosterPeer, LocatedPeer {
   relayBy(by: Peer | undefined, why: string): void {
     this.place.relayBy(by && { row: by.row, name: by.name, place: by.place })
     this.#relayedWhy = why
-    this.#helloToken = undefined
-    this.#context.channel.roundTrips.forget(this.row)
-    this.#life.moved(this.#moment)
+    this.#contact.moved()
     this.#path.moved('address')
   }
 
   /** Sends it a keepalive. */
   greet(): void {
-    this.#greet()
+    this.#contact.greet()
   }
 
   /** Finds its endpoint; see {@link Locator.find}. */
@@ -209,15 +201,12 @@ export class Peer implements RosterPeer, LocatedPeer {
 
   /** Must be called once a second. @throws KernelError from rtnetlink */
   tick(): void {
-    const moment = this.#moment
-    const busy = this.#traffic.hasSent()
-    const before = this.state
-    const { hello, locate } = this.#life.tick(moment)
-    if (hello) this.#greet()
-    this.#tellChange(before)
+    const nowMs = this.#context.platform.clock.nowMs()
+    const busy = this.#contact.hasSent()
+    const locate = this.#contact.tick()
     this.#path.tick(busy)
-    this.#roaming.tick(moment.nowMs)
-    this.#locator.tick(moment.nowMs, locate)
+    this.#roaming.tick(nowMs)
+    this.#locator.tick(nowMs, locate)
   }
 
   deviceChanged(): void {
@@ -230,28 +219,14 @@ export class Peer implements RosterPeer, LocatedPeer {
   }
 
   said(message: ControlMessage, bytes: number): void {
-    const { type, token } = message
-    const before = this.state
-    const nowMs = this.#context.platform.clock.nowMs()
-    if (type === 'hello' || type === 'probe') this.#life.asked(nowMs)
-    if (type === 'hello_ack' && token === this.#helloToken) this.#life.answered(nowMs)
-    this.#tellChange(before)
+    this.#contact.said(message)
     this.#path.said(message, bytes)
-  }
-
-  #greet(): void {
-    if (this.endpoint === undefined) return
-    const { channel } = this.#context
-    const token = channel.newToken()
-    this.#helloToken = token
-    this.#greetings++
-    channel.hello(this.row, token)
   }
 
   /** This host sends from another address from now on. Says so to the peer. */
   rebound(): void {
     const { privateSide } = this.#context
-    if (privateSide === undefined) this.#greet()
+    if (privateSide === undefined) this.#contact.greet()
     else privateSide.rebound(this.row)
     this.pathMtu?.refresh()
   }
@@ -259,10 +234,8 @@ export class Peer implements RosterPeer, LocatedPeer {
   located(move: Move): void {
     const { addresses, privateSide } = this.#context
     this.#roaming.hasRoamed = false
-    // What came from the old endpoint says nothing of the new one. In a plain tunnel, even another host may be there.
-    this.#helloToken = undefined
-    this.#context.channel.roundTrips.forget(this.row)
-    this.#life.moved(this.#moment)
+    this.#contact.moved()
+    // In a plain tunnel, even another host may be there.
     if (privateSide === undefined) addresses.forget(this.row)
     this.#path.moved(move)
     privateSide?.located(this.row)
@@ -292,7 +265,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     channel.roundTrips.forget(this.row)
     // The peer follows what it can open.
     privateSide?.rebound(this.row)
-    this.#greet()
+    this.#contact.greet()
   }
 
   spokenTo(local: Uint8Array): void {
@@ -311,7 +284,7 @@ export class Peer implements RosterPeer, LocatedPeer {
     privateSide?.remove(this.row)
     tables.peers.clear(this.row)
     tables.relays.clear(this.row)
-    addresses.forget(this.row)
+    addresses.forgetLater(this.row)
     this.settings.preshared_key_file?.wipe()
   }
 
@@ -340,63 +313,11 @@ export class Peer implements RosterPeer, LocatedPeer {
   }
 
   status(): PeerStatus {
-    const { channel, datapath, platform, privateSide, tables } = this.#context
-    const reason = datapath.reasonOf(this.row) ?? null
-    const { addresses, prefixes } = this.settings
-    const { endpoint, underlay } = this
-    const { relay } = this.place
-    const { heardMs } = this.#life
-    return {
-      name: this.name,
-      host: this.host,
-      // That of a relay is not its own.
-      endpoint: endpoint === undefined || relay !== undefined ? null : formatEndpoint(endpoint),
-      state: this.state,
-      heard_s: heardMs === undefined ? null : (platform.clock.nowMs() - heardMs) / 1000,
-      keepalives: this.#life.answersHello ?? null,
-      rtt_ms: channel.roundTrips.smoothedMs(this.row) ?? privateSide?.peer(this.row)?.roundTripMs ?? null,
-      trouble: this.#locator.trouble ?? null,
-      from: this.place.from ?? null,
-      underlay:
-        underlay === undefined
-          ? null
-          : { interface: underlay.interface ?? null, mtu_bytes: underlay.mtuBytes },
-      mtu_bytes: this.mtuBytes ?? null,
-      carried_mtu_bytes: this.carriedMtuBytes ?? null,
-      path_mtu: this.pathMtu?.status() ?? null,
-      takes_runs: tables.limits.takesRuns(this.row),
-      datapath: { by: reason === null ? 'kernel' : 'workers', reason },
-      privacy: privateSide?.status(this.row) ?? null,
-      overlay: [...addresses, ...prefixes.map(formatPrefix)],
-      introduced_by: this.settings.introduced_by ?? null,
-      relayed: relay === undefined ? null : { by: relay.name, why: this.#relayedWhy },
-      source: sourceOf(this.settings),
-      ...this.#traffic.status(),
-    }
+    return reportPeer(this, this.#contact, this.#locator.trouble, this.#context)
   }
 
-  #tellChange(before: PeerState): void {
-    const { state } = this
-    if (state === before) return
+  #stateChanged(state: PeerState, before: PeerState): void {
     if (state === 'down') this.#context.addresses.forget(this.row)
     this.#news.state(state, before)
   }
-
-  /** One of the two ends is first, and then the other one has nothing to ask. */
-  get #quietHelloMs(): number {
-    return this.isFirst ? QUIET_HELLO_MS : QUIET_HELLO_MS + SECOND_MS
-  }
-
-  get #moment(): PeerMoment {
-    const { platform, privateSide } = this.#context
-    const asks = privateSide?.peer(this.row)?.asks ?? false
-    const helloMs = this.hasRelay ? this.#quietHelloMs : HELLO_MS
-    return { nowMs: platform.clock.nowMs(), ...this.#traffic.totals, asks, helloMs }
-  }
-}
-
-function sourceOf({ introduced_by, invited }: PeerSettings): PeerSource {
-  if (introduced_by !== undefined) return 'introduction'
-  if (invited === undefined) return 'settings'
-  return invited === 'line' || invited === 'spent' ? 'invitation' : 'member'
 }

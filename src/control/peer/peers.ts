@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../../config/schema.js'
-import { formatEndpoint } from '../../config/values.js'
 import { UserError } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
 import { Rates } from '../../rates.js'
@@ -206,7 +205,8 @@ export class Peers {
     const before = new Map(this.#roster.all.map((peer) => [identityOf(peer.settings), peer]))
     const stays = (peer: PeerSettings) => isDeepStrictEqual(peer, before.get(identityOf(peer))?.settings)
     if (!areChecked)
-      for (const peer of settings.peers) if (!stays(peer)) privateSide?.check(peer, privateSide.own)
+      for (const peer of settings.peers)
+        if (!stays(peer)) privateSide?.check(peer, privateSide.ownKey.identity)
     const changes = this.#changes(settings)
     const wanted = new Set(settings.peers.map(identityOf))
     for (const [identity, peer] of before) if (!wanted.has(identity)) this.#remove(peer)
@@ -258,33 +258,6 @@ export class Peers {
     return this.#settings.peers.flatMap(({ name, invited }) =>
       invited === 'spent' ? [] : (faults.run('peer', () => this.#roster.get(name)?.status(), name) ?? []),
     )
-  }
-
-  /** How the log names the peers when the tunnel is up. */
-  summary(): string {
-    const [first, ...others] = this.#roster.all
-    if (first === undefined) return 'no peer yet'
-    if (others.length > 0) return `${others.length + 1} peers`
-    if (first.endpoint !== undefined) return formatEndpoint(first.endpoint)
-    return first.hasName ? `${first.host}, which is not found yet,` : `${first.name}, which has not come yet,`
-  }
-
-  /** The same, as fields of the log. */
-  announcement(): Record<string, unknown> {
-    const [first, ...others] = this.#roster.all
-    if (others.length === 0 && first?.endpoint !== undefined)
-      return { remote: formatEndpoint(first.endpoint), underlay: first.underlay?.interface }
-    return { peers: this.status().map(({ name, endpoint }) => ({ name, endpoint })) }
-  }
-
-  warnOfMissingRoutes(): void {
-    for (const { name, endpoint, underlay } of this.#roster.all) {
-      if (endpoint === undefined || underlay?.interface !== undefined) continue
-      this.#context.log.warn(
-        { peer: name },
-        `there is no route to ${endpoint.address} yet; carrying on, and looking again every second`,
-      )
-    }
   }
 
   close(): void {

@@ -51,29 +51,37 @@ export interface NarrowPeer {
 /** The peers that there are, by name and by row, and what all of them together allow. */
 export class Roster<P extends RosterPeer = RosterPeer> {
   readonly #byName = new Map<string, P>()
+  readonly #byRow = new Map<number, P>()
+  #all: readonly P[] | undefined
 
   add(peer: P): void {
     this.#byName.set(peer.name, peer)
+    this.#byRow.set(peer.row, peer)
+    this.#all = undefined
   }
 
   /** Removes the peer that has this name now. */
   delete(name: string): void {
+    const peer = this.#byName.get(name)
+    if (peer === undefined) return
     this.#byName.delete(name)
+    this.#byRow.delete(peer.row)
+    this.#all = undefined
   }
 
   get(name: string): P | undefined {
     return this.#byName.get(name)
   }
 
-  /** In the order in which they were added. */
-  get all(): P[] {
-    return [...this.#byName.values()]
+  /** In the order in which they were added. It is asked for very often, so it is one list until that changes. */
+  get all(): readonly P[] {
+    this.#all ??= [...this.#byName.values()]
+    return this.#all
   }
 
   /** The peer of a row; undefined if the row has none now. */
   at(row: number): P | undefined {
-    for (const peer of this.#byName.values()) if (peer.row === row) return peer
-    return undefined
+    return this.#byRow.get(row)
   }
 
   /** The names of the interfaces that lead to the peers. */

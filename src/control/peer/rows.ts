@@ -1,8 +1,12 @@
 import { Fdb } from '../../memory/fdb.js'
 import type { Ring } from '../../memory/ring.js'
 import { StormLimit } from '../../memory/storm-limit.js'
+import { FreeRows } from '../free-rows.js'
 import { Rounds, type RoundsPlatform } from '../rounds.js'
 import type { Tables } from '../tables.js'
+
+/** A row is not used again before so many others are free. */
+const LEAST_FREE = 16
 
 type RowTables = Pick<Tables, 'rings' | 'control' | 'handshakes' | 'peers' | 'keypairs' | 'limits'>
 
@@ -35,8 +39,7 @@ export class PeerRows {
   readonly #tables: RowTables
   readonly #storm: StormLimit
   readonly #fdb: Fdb
-  /** The free rows. The one that has been free the longest is first. */
-  readonly #free: number[]
+  readonly #free: FreeRows
   readonly #retired: number[] = []
   #settling: Promise<void> | undefined
 
@@ -48,12 +51,12 @@ export class PeerRows {
     this.#queues = [tables.control, tables.handshakes]
     this.#storm = new StormLimit(memory, plan.storm)
     this.#fdb = new Fdb(memory, plan.fdb, plan.peerRows)
-    this.#free = Array.from({ length: plan.peerRows }, (_, row) => row)
+    this.#free = new FreeRows(plan.peerRows, LEAST_FREE)
   }
 
   /** Takes a free row for a peer; undefined if there is none. */
   take(): number | undefined {
-    return this.#free.shift()
+    return this.#free.take()
   }
 
   /**
@@ -101,11 +104,11 @@ export class PeerRows {
   async #release(rows: readonly number[]): Promise<void> {
     await this.#rounds.round()
     await this.#passed(this.#rings)
-    for (const row of rows) this.#fdb.forget(row)
+    this.#fdb.forgetAll(rows)
     await this.#rounds.round()
     await this.#passed(this.#queues)
     for (const row of rows) this.#forget(row)
-    this.#free.push(...rows)
+    this.#free.give(rows)
   }
 
   #forget(row: number): void {

@@ -11,6 +11,8 @@ export interface Underlay {
   /** The next router; undefined if there is none, or if there is no route. */
   readonly gateway: string | undefined
   readonly mtuBytes: number
+  /** Whether the interface is none of a card, but one such as veth, whose kernel may leave checksums out. */
+  readonly virtual?: boolean
 }
 
 /** The MTU that we assume while there is no route, and for an end that does not know the overhead. */

@@ -50,7 +50,7 @@ export class Configuration implements Configurable {
   get(): DeviceConfiguration {
     const { platform, privateSide, roster } = this.#options
     return {
-      privateKey: privateSide.privateKey,
+      privateKey: privateSide.ownKey.privateKey,
       listenPort: platform.socket.local.port,
       fwmark: platform.socket.mark,
       peers: roster.all.map((peer) => this.#peer(peer)),
@@ -101,10 +101,10 @@ export class Configuration implements Configurable {
    * @returns the rest, or an errno @throws UserError for impossible keys
    */
   #wanted(running: readonly PeerSettings[], operation: SetOperation): Wanted | number {
-    const { privateSide } = this.#options
+    const { ownKey } = this.#options.privateSide
     const { privateKey: key } = operation
-    const identity = key === undefined ? undefined : privateSide.identityWith(key)
-    const { own } = identity ?? privateSide
+    const identity = key === undefined ? undefined : ownKey.identityWith(key)
+    const own = identity === undefined ? ownKey.identity : identity.own
     const wanted = wantedPeers(running, operation, own?.publicKey)
     if (typeof wanted === 'number') {
       this.#options.log.warn(
@@ -112,7 +112,7 @@ export class Configuration implements Configurable {
       )
       return wanted
     }
-    for (const peer of wanted.peers) if (!running.includes(peer)) privateSide.check(peer, own)
+    for (const peer of wanted.peers) if (!running.includes(peer)) this.#options.privateSide.check(peer, own)
     const errno = this.#send(operation)
     if (errno !== 0) return errno
     return { ...wanted, identity }

@@ -7,6 +7,10 @@ import { sumPeerCounters } from '../../memory/peer-counters.js'
 import type { TransportKeys } from '../../noise/handshake.js'
 import type { Activity, Keypairs } from '../../noise/keypairs.js'
 import { MESSAGE, TAG_BYTES, TRANSPORT, TRANSPORT_HEADER_BYTES } from '../../wire/wireguard.js'
+import { FreeRows } from '../free-rows.js'
+
+/** A row is not used again before so many others are free. */
+const LEAST_FREE = 64
 
 /** Main's access to the keypairs in shared memory. */
 export class SharedKeypairs implements Keypairs {
@@ -16,9 +20,10 @@ export class SharedKeypairs implements Keypairs {
   readonly #random: (bytes: number) => Uint8Array
   readonly #nowMs: () => number
   readonly #changed: () => void
-  /** The free rows. The one that has been free the longest is first. */
-  readonly #free: number[]
+  readonly #free: FreeRows
   readonly #reserved = new Map<number, number>()
+  /** Those of them that the other end has not used yet. */
+  readonly #unconfirmed = new Map<number, number>()
   /** How many messages main itself has sealed for each peer. */
   readonly #sent = new Map<number, number>()
 
@@ -41,11 +46,11 @@ export class SharedKeypairs implements Keypairs {
     this.#random = random
     this.#nowMs = nowMs
     this.#changed = changed
-    this.#free = Array.from({ length: table.rows }, (_, row) => row)
+    this.#free = new FreeRows(table.rows, LEAST_FREE)
   }
 
   reserve(peer: number): number | undefined {
-    const row = this.#free.shift()
+    const row = this.#free.take()
     if (row === undefined) return undefined
     const random = Buffer.from(this.#random(4)).readUInt32LE()
     const high = (random & ~(this.#table.rows - 1)) >>> 0
@@ -66,6 +71,8 @@ export class SharedKeypairs implements Keypairs {
 
   establish(index: number, remoteIndex: number, keys: TransportKeys, overMs: number): void {
     this.#table.establish(this.#keyRowOf(index), remoteIndex, keys.send, keys.receive, overMs)
+    const peer = this.#reserved.get(index)
+    if (peer !== undefined) this.#unconfirmed.set(index, peer)
     wipe(keys.send, keys.receive)
   }
 
@@ -83,18 +90,20 @@ export class SharedKeypairs implements Keypairs {
     const ready = this.#table.isEstablished(row)
     this.#table.release(row)
     this.#reserved.delete(index)
-    this.#free.push(row)
+    this.#unconfirmed.delete(index)
+    this.#free.give([row])
     if (ready) this.#changed()
   }
 
   /** The keypairs that the other end has begun to use since main last asked. */
   confirmed(): { index: number; peer: number }[] {
-    return [...this.#reserved]
-      .map(([index, peer]) => ({ index, peer }))
-      .filter(({ index }) => {
-        const row = this.#keyRowOf(index)
-        return this.#table.isEstablished(row) && this.#table.isConfirmed(row)
-      })
+    const found: { index: number; peer: number }[] = []
+    for (const [index, peer] of this.#unconfirmed) {
+      if (!this.#table.isConfirmed(this.#keyRowOf(index))) continue
+      this.#unconfirmed.delete(index)
+      found.push({ index, peer })
+    }
+    return found
   }
 
   activity(peer: number): Activity {

@@ -11,8 +11,11 @@ import { ShareLimit } from './share-limit.js'
 export interface RelayOutlet {
   /** Offset at which the next header must be written, for the peer in this row. */
   header(row: number): number
-  /** Adds a message: its header, and the `bytes` bytes at `message`, which must stay in place until {@link flush}. */
-  add(row: number, message: number, bytes: number): void
+  /**
+   * Adds a message: its header, and the `bytes` bytes at `message`, which must stay in place until {@link flush}.
+   * @param dsField of the datagram that it came in. Its ECN is that of the next one, so that no router's mark is lost
+   */
+  add(row: number, message: number, bytes: number, dsField: number): void
   flush(): void
 }
 
@@ -49,8 +52,9 @@ export class PassingOn {
    * Passes a message of the member in the row `from` on.
    * @param low and `high`: the name of the member that it is for
    * @param message its offset, without the header
+   * @param dsField of the datagram that it came in
    */
-  pass(from: number, low: number, high: number, message: number, bytes: number): void {
+  pass(from: number, low: number, high: number, message: number, bytes: number, dsField: number): void {
     const { table, peers, words, headers, outlet, drops, counters } = this.#options
     const limit = words.relayLimit
     if (limit === 0 || !table.is(from, PART.member)) {
@@ -71,7 +75,7 @@ export class PassingOn {
       drops.outbound(C.dropNoKeypair, to, 1)
       return
     }
-    outlet.add(to, message, bytes)
+    outlet.add(to, message, bytes, dsField)
     counters[C.relayedDatagrams]++
     counters[C.relayedBytes] += bytes
   }

@@ -1,4 +1,5 @@
 import { SOL_UDP, UDP_GRO } from '../../linux/constants.js'
+import { DS_SPACE, dsFieldIn } from '../../linux/ds-field.js'
 import type { NativeMemory } from '../../linux/memory.js'
 import { PKTINFO_SPACE, type PktInfo, pktInfoOf } from '../../linux/pktinfo.js'
 import { SOCKADDR_BYTES } from '../../linux/sockaddr.js'
@@ -10,7 +11,7 @@ import type { Scratch } from '../scratch.js'
 const NAME_STRIDE = 64
 /** `CMSG_SPACE(sizeof(int))` (cmsg(3)). */
 const GRO_SPACE = cmsghdr.size + 8
-const CONTROL_BYTES = GRO_SPACE + PKTINFO_SPACE
+const CONTROL_BYTES = GRO_SPACE + PKTINFO_SPACE + DS_SPACE
 
 /** The third word of an IPv4-mapped address (RFC 4291, 2.5.5.2), as it lies in memory. */
 const MAPPED = 0xffff_0000 | 0
@@ -21,8 +22,8 @@ export function datagramsIn(bytes: number, gsoSize: number): number {
 }
 
 /**
- * An array of `struct mmsghdr` for recvmmsg(2). Each has a buffer, the sender's name, the word of `UDP_GRO`, and the
- * address of this host that it was sent to.
+ * An array of `struct mmsghdr` for recvmmsg(2). Each has a buffer, the sender's name, the word of `UDP_GRO`, the
+ * address of this host that it was sent to, and the DS field.
  */
 export class ReceiveVector {
   /** Address of the array. */
@@ -116,6 +117,13 @@ export class ReceiveVector {
     const size = u32[control + (cmsghdr.size >>> 2)]
     const run = size < this.bytes(index) ? size : 0
     return this.#isRun(index) === 0 ? run : 0
+  }
+
+  /** The DS field of the message, and so of each datagram in it: the kernel joins none that have another. */
+  dsField(index: number): number {
+    const { u32 } = this.#memory
+    const bytes = u32[(this.#messages + index * mmsghdr.size + msghdr.msg_controllen) >>> 2]
+    return dsFieldIn(this.#memory, this.#controls + index * CONTROL_BYTES, bytes)
   }
 
   /** 0 if the first control message is that of `UDP_GRO`. */

@@ -19,6 +19,7 @@ export class RelayBatch implements RelayOutlet {
   readonly #offloads: Offloads
   readonly #udpSegment: number
   readonly #pathPolicy: PathPolicy
+  readonly #dsMask: number
   /** Of the message added last. */
   #bytes = 0
 
@@ -29,6 +30,7 @@ export class RelayBatch implements RelayOutlet {
     this.#offloads = options.offloads
     this.#udpSegment = options.offloads.wordOf('udp_segment')
     this.#pathPolicy = options.pathPolicy
+    this.#dsMask = options.dsMask
   }
 
   header(row: number): number {
@@ -37,11 +39,12 @@ export class RelayBatch implements RelayOutlet {
     return this.#batch.headerSlot
   }
 
-  add(row: number, message: number, bytes: number): void {
+  add(row: number, message: number, bytes: number, dsField: number): void {
     // A router drops a run as a whole if it is too long for the next link. A short probe must not go with a long one.
     if (bytes !== this.#bytes) this.#batch.close()
     this.#bytes = bytes
-    this.#batch.addSegment(RELAY_HEADER_BYTES, message, bytes, row, this.#peers.address(row))
+    const name = this.#peers.address(row)
+    this.#batch.addSegment(RELAY_HEADER_BYTES, message, bytes, row, name, dsField & this.#dsMask)
   }
 
   flush(): void {

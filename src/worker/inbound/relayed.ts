@@ -28,6 +28,8 @@ export const RELAYED_MIN_BYTES = RELAY_HEADER_BYTES + 32
 export class Relayed {
   /** Offset of the name of the message behind the header taken last. */
   readonly name: number
+  /** The DS field of the datagrams that are taken. */
+  dsField = 0
   readonly #options: RelayedOptions
   readonly #memory: NativeMemory
 
@@ -61,7 +63,8 @@ export class Relayed {
     const low = view.getInt32(message + RELAY.name, true)
     const high = view.getInt32(message + RELAY.name + 4, true)
     if ((high & TO_INTRODUCER) === 0) return this.#isForThisHost(hop, low, high)
-    passingOn.pass(hop, low, high & NAME_MASK, message + RELAY_HEADER_BYTES, bytes - RELAY_HEADER_BYTES)
+    const behind = message + RELAY_HEADER_BYTES
+    passingOn.pass(hop, low, high & NAME_MASK, behind, bytes - RELAY_HEADER_BYTES, this.dsField)
     return false
   }
 

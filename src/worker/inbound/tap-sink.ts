@@ -7,17 +7,22 @@ import type { Drops } from '../../memory/drops.js'
 import type { Mailbox } from '../../memory/mailbox.js'
 import type { Offloads } from '../../memory/offloads.js'
 import { P, PEER_STRIDE } from '../../memory/peer-counters.js'
+import type { PeerTable } from '../../memory/peer-table.js'
 import { Records, SEALED } from '../../memory/record.js'
 import type { Ring } from '../../memory/ring.js'
 import type { StateWords } from '../../memory/state-words.js'
 import { dropCounterOf, FILTERED, FLOOD } from '../../memory/target.js'
 import type { ByteOperations } from '../../offload/bytes.js'
+import { takeEcn } from '../../offload/ds-field.js'
 import { Joiner, type JoinTarget } from '../../offload/join.js'
 import { clampMss } from '../../offload/mss.js'
+import { Unfilled } from '../../offload/unfilled.js'
 import { Rates } from '../../rates.js'
 import { isControl } from '../../wire/control.js'
+import { marksInner } from '../../wire/ecn.js'
 import { ETHERNET_HEADER_BYTES } from '../../wire/ethernet.js'
 import { looksLikeIp } from '../../wire/ip.js'
+import { VXLAN_HEADER_BYTES, vniOf } from '../../wire/vxlan.js'
 import type { Relay } from '../outbound/relay.js'
 import { DONE, MORE, type Progress, type Sink } from '../port.js'
 import type { Scratch } from '../scratch.js'
@@ -35,6 +40,7 @@ export interface TapSinkOptions {
   readonly fd: number
   readonly encap: Encap
   readonly offloads: Offloads
+  readonly peers: PeerTable
   readonly peerCounters: Float64Array
   readonly drops: Drops
   readonly forwarding: Forwarding
@@ -58,6 +64,11 @@ export class TapSink implements Sink, JoinTarget {
   readonly #ethernet: boolean
   /** Bytes of a message before the frame in it. */
   readonly #headerBytes: number
+  /** VXLAN's network, -1 if there is none. */
+  readonly #vni: number
+  readonly #peers: PeerTable
+  readonly #unfilled: Unfilled
+  readonly #unfilledAddress: bigint
   readonly #offloads: Offloads
   readonly #deviceTso: number
   readonly #deviceUso: number
@@ -87,6 +98,8 @@ export class TapSink implements Sink, JoinTarget {
     this.#l2Bytes = options.encap.l2Bytes
     this.#ethernet = options.encap.ethernet
     this.#headerBytes = options.encap.headerBytes
+    this.#vni = options.encap.vni ?? -1
+    this.#peers = options.peers
     this.#offloads = options.offloads
     this.#deviceTso = options.offloads.wordOf('device_tso')
     this.#deviceUso = options.offloads.wordOf('device_uso')
@@ -105,6 +118,8 @@ export class TapSink implements Sink, JoinTarget {
     this.#records = new Records(memory)
     this.#joiner = new Joiner(memory, bytes, scratch.take(Joiner.BYTES), options.encap.l2Bytes, this)
     this.#joinedAddress = memory.address(this.#joiner.iovecs)
+    this.#unfilled = new Unfilled(memory, bytes, scratch.take(Unfilled.BYTES), options.encap.l2Bytes)
+    this.#unfilledAddress = memory.address(this.#unfilled.iovecs)
     this.#iov = scratch.take(2 * iovec.size)
     this.#iovAddress = memory.address(this.#iov)
     memory.writePointer(this.#iov + iovec.iov_base, scratch.take(virtio_net_hdr.size))
@@ -134,21 +149,42 @@ export class TapSink implements Sink, JoinTarget {
     const bytes = this.#records.bytes(record, index)
     const row = this.#records.row(record, index)
     const step = this.#records.gsoSize(record, index) || bytes
+    const dsField = this.#records.dsField(record, index)
     if (row === SEALED) {
-      this.#takeOpened(offset, bytes, step)
+      this.#takeOpened(offset, bytes, step, dsField)
       return
     }
     for (let done = 0; done < bytes; done += step) {
       const frameBytes = Math.min(step, bytes - done)
-      this.#takeFrame(offset + done, frameBytes, row, frameBytes)
+      if (this.#vni < 0) this.#takeFrame(offset + done, frameBytes, row, frameBytes, dsField)
+      else this.#takeVxlan(offset + done, frameBytes, row, dsField)
     }
+  }
+
+  #takeVxlan(at: number, bytes: number, row: number, dsField: number): void {
+    if (bytes < VXLAN_HEADER_BYTES || vniOf(this.#scratch.memory.view, at) !== this.#vni) {
+      this.#drops.inbound(C.dropVni, row, 1)
+      return
+    }
+    const frame = at + VXLAN_HEADER_BYTES
+    const frameBytes = bytes - VXLAN_HEADER_BYTES
+    const isLong = this.#isLong(frameBytes)
+    if (!isLong && this.#peers.lacksSums(row)) this.#unfilled.fill(frame, frameBytes)
+    if (isLong && !this.#unfilled.prepare(frame, frameBytes, this.#words.deviceMtuBytes))
+      this.#drops.inbound(C.dropOversize, row, 1)
+    else this.#takeFrame(frame, frameBytes, row, bytes, dsField)
+  }
+
+  /** Whether it can only be a super-frame of a kernel, as VXLAN may bring one. */
+  #isLong(frameBytes: number): boolean {
+    return this.#vni >= 0 && frameBytes > this.#words.maxFrameBytes
   }
 
   /**
    * In a private tunnel each frame's length and its peer's row are at the start of its former header
    * (record.ts).
    */
-  #takeOpened(offset: number, bytes: number, step: number): void {
+  #takeOpened(offset: number, bytes: number, step: number, dsField: number): void {
     const headerBytes = this.#headerBytes
     const { view } = this.#scratch.memory
     for (let done = 0; bytes - done >= headerBytes; done += step) {
@@ -156,7 +192,7 @@ export class TapSink implements Sink, JoinTarget {
       if (frameBytes === 0) continue
       const row = view.getUint32(offset + done + 4, true)
       const messageBytes = Math.min(step, bytes - done)
-      this.#takeFrame(offset + done + headerBytes, frameBytes, row, messageBytes)
+      this.#takeFrame(offset + done + headerBytes, frameBytes, row, messageBytes, dsField)
     }
   }
 
@@ -171,8 +207,11 @@ export class TapSink implements Sink, JoinTarget {
     this.#peerCounters[at + P.receivedKeepalives]++
   }
 
-  /** @param messageBytes the bytes of the datagram's payload, which are those of the frame or more */
-  #takeFrame(frame: number, bytes: number, row: number, messageBytes: number): void {
+  /**
+   * @param messageBytes the bytes of the datagram's payload, which are those of the frame or more
+   * @param dsField of the datagram's header
+   */
+  #takeFrame(frame: number, bytes: number, row: number, messageBytes: number, dsField: number): void {
     if (this.#ethernet) {
       if (bytes < ETHERNET_HEADER_BYTES) {
         this.#drops.inbound(C.dropRunt, row, 1)
@@ -190,6 +229,10 @@ export class TapSink implements Sink, JoinTarget {
       return
     }
     const { memory } = this.#scratch
+    if (marksInner(dsField) && !takeEcn(memory.view, frame, bytes, this.#l2Bytes, dsField)) {
+      this.#drops.inbound(C.dropCongested, row, 1)
+      return
+    }
     const clampBytes = this.#words.clampFrameBytes
     if (clampBytes !== 0 && clampMss(memory, frame, bytes, this.#l2Bytes, clampBytes))
       this.#counters[C.mssClamped]++
@@ -205,7 +248,8 @@ export class TapSink implements Sink, JoinTarget {
       return
     }
     if (target === FLOOD) this.#relay?.toOthers(frame, bytes, row)
-    if (this.#joins) this.#joiner.add(frame, bytes)
+    if (this.#isLong(bytes)) this.#writeUncut(row, bytes)
+    else if (this.#joins) this.#joiner.add(frame, bytes)
     else {
       // Joining may just have been switched off. The joiner may still hold earlier frames, which must be
       // written first.
@@ -227,8 +271,19 @@ export class TapSink implements Sink, JoinTarget {
   }
 
   writeSuperFrame(iovecs: number, frames: number, bytes: number): void {
+    this.#writeSuper(this.#joinedAddress, iovecs, frames, bytes)
+  }
+
+  /** Writes the super-frame that was prepared last. */
+  #writeUncut(row: number, bytes: number): void {
+    this.#joiner.flush()
+    if (this.#joins) this.#writeSuper(this.#unfilledAddress, 2, 1, bytes)
+    else this.#drops.inbound(C.dropOversize, row, 1)
+  }
+
+  #writeSuper(address: bigint, iovecs: number, frames: number, bytes: number): void {
     this.#counters[C.syscalls]++
-    if (this.#writev(this.fd, this.#joinedAddress, iovecs) >= 0) {
+    if (this.#writev(this.fd, address, iovecs) >= 0) {
       this.#counters[C.writtenFrames] += frames
       this.#counters[C.writtenBytes] += bytes
       this.#counters[C.superFramesWritten]++

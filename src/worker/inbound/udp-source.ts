@@ -2,6 +2,7 @@ import type { Encap } from '../../encap/encap.js'
 import { MSG_DONTWAIT, MSG_TRUNC } from '../../linux/constants.js'
 import { recvmmsg } from '../../linux/libc.js'
 import type { NativeMemory } from '../../linux/memory.js'
+import { sockaddr_in } from '../../linux/structs.js'
 import { takeError } from '../../linux/udp.js'
 import { C } from '../../memory/counters.js'
 import type { Drops } from '../../memory/drops.js'
@@ -11,7 +12,7 @@ import { framesOffset, Records, SEALED } from '../../memory/record.js'
 import type { Ring } from '../../memory/ring.js'
 import type { StateWords } from '../../memory/state-words.js'
 import type { Stranger } from '../../memory/stranger.js'
-import type { ByteOperations } from '../../offload/bytes.js'
+import { type ByteOperations, swap16 } from '../../offload/bytes.js'
 import { checksumsHold } from '../../offload/checksums.js'
 import { RELAY_HEADER_BYTES } from '../../wire/relay.js'
 import { BLOCKED, DONE, MORE, type Progress, type Source } from '../port.js'
@@ -50,6 +51,8 @@ export interface UdpSourceOptions {
   readonly encap: Encap
   readonly sum: ByteOperations['sum']
   readonly words: StateWords
+  /** With VXLAN, the port of all peers. The source ports of their datagrams vary, and say nothing. */
+  readonly port?: number | undefined
   /** Wakes main, unless it has been told and has not looked since. */
   readonly tellMain: () => void
   /** Opens all messages, if the tunnel is private. */
@@ -79,6 +82,8 @@ export class UdpSource implements Source {
    */
   #slots = AFTER_SLEEP
   #row = 0
+  /** {@link UdpSourceOptions.port} as it lies in memory; -1 if there is none. */
+  readonly #portWord: number
 
   constructor(options: UdpSourceOptions, scratch: Scratch, counters: Float64Array) {
     this.fd = options.fd
@@ -87,6 +92,7 @@ export class UdpSource implements Source {
     this.#moreBytes = options.encap.mostBytes + (options.opener === undefined ? 0 : RELAY_HEADER_BYTES)
     this.#counters = counters
     this.#memory = scratch.memory
+    this.#portWord = options.port === undefined ? -1 : swap16(options.port)
     this.#records = new Records(scratch.memory)
     this.#receive = new ReceiveVector(scratch, BATCH, options.sockaddrBytes)
   }
@@ -112,9 +118,10 @@ export class UdpSource implements Source {
       const bytes = this.#receive.bytes(i)
       const gsoSize = this.#receive.gsoSize(i)
       this.#receive.readLocal(i)
+      const dsField = this.#receive.dsField(i)
       if (gsoSize !== 0) run = true
-      if (!this.#take(i, offset, bytes, gsoSize)) continue
-      this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#row)
+      if (!this.#take(i, offset, bytes, gsoSize, dsField)) continue
+      this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#row, dsField)
       end = offset + bytes
     }
     // Before the ring's other side may have the record.
@@ -128,14 +135,14 @@ export class UdpSource implements Source {
   }
 
   /** Whether a message has something for the device. If so, `#row` is its sender's row. */
-  #take(message: number, offset: number, bytes: number, gsoSize: number): boolean {
+  #take(message: number, offset: number, bytes: number, gsoSize: number, dsField: number): boolean {
     const { opener, drops } = this.#options
     const frames = datagramsIn(bytes, gsoSize)
     if (opener !== undefined) {
       this.#row = SEALED
       if (bytes === 0) drops.ofNobody(C.dropEmpty, 1)
       else if (this.#isOversize(message, gsoSize || bytes)) drops.ofNobody(C.dropOversize, frames)
-      else return opener.open(offset, bytes, gsoSize || bytes, this.#receive.name(message))
+      else return opener.open(offset, bytes, gsoSize || bytes, this.#receive.name(message), dsField)
       return false
     }
     this.#row = this.#sender(message, frames)
@@ -149,7 +156,7 @@ export class UdpSource implements Source {
   #sender(message: number, frames: number): number {
     const { peers, stranger, tellMain } = this.#options
     const name = this.#receive.name(message)
-    const row = peers.find(name)
+    const row = this.#portWord < 0 ? peers.find(name) : this.#findByAddress(name)
     if (row >= 0) {
       if (!peers.speaksTo(row, name) && peers.noteLocal(row, name)) tellMain()
       return row
@@ -159,6 +166,16 @@ export class UdpSource implements Source {
     this.#options.drops.ofNobody(C.dropForeign, frames)
     stranger.note(name)
     return -1
+  }
+
+  #findByAddress(name: number): number {
+    const { u16 } = this.#memory
+    const at = (name + sockaddr_in.sin_port) >>> 1
+    const port = u16[at]
+    u16[at] = this.#portWord
+    const row = this.#options.peers.find(name)
+    if (row < 0) u16[at] = port
+    return row
   }
 
   #countReceived(row: number, frames: number, bytes: number): void {
@@ -172,6 +189,7 @@ export class UdpSource implements Source {
   #accept(message: number, row: number, bytes: number, gsoSize: number, frames: number): boolean {
     const { drops } = this.#options
     if (bytes === 0) drops.inbound(C.dropEmpty, row, frames)
+    else if (this.#mayBeUncut(row)) return true
     else if (this.#isOversize(message, gsoSize || bytes)) drops.inbound(C.dropOversize, row, frames)
     else return true
     return false
@@ -183,10 +201,16 @@ export class UdpSource implements Source {
    */
   #isSummed(offset: number, bytes: number, gsoSize: number): boolean {
     const { peers, encap, drops, sum } = this.#options
-    if (gsoSize !== 0 || !peers.lacksSums(this.#row)) return true
+    // With VXLAN, the tap sink fills them in.
+    if (gsoSize !== 0 || this.#portWord >= 0 || !peers.lacksSums(this.#row)) return true
     if (checksumsHold(this.#memory, sum, offset, bytes, encap.l2Bytes)) return true
     drops.inbound(C.dropChecksum, this.#row, 1)
     return false
+  }
+
+  /** Whether VXLAN may bring a whole super-frame of another kernel, which the tap sink looks at. */
+  #mayBeUncut(row: number): boolean {
+    return this.#portWord >= 0 && this.#options.peers.lacksSums(row)
   }
 
   #isOversize(message: number, datagramBytes: number): boolean {

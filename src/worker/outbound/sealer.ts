@@ -1,11 +1,13 @@
 import { SEALING_SLOT_BYTES, SEALING_SLOT_SKEW, SEALING_SLOT_TAIL_BYTES } from '../../crypto/ciphers.js'
 import type { Encap } from '../../encap/encap.js'
 import type { NativeMemory } from '../../linux/memory.js'
+import { CryptoWord } from '../../memory/crypto-batch.js'
 import type { PathLimits } from '../../memory/path-limits.js'
 import { FIRST_SEALING_SLOT, SEALING_SLOTS_BYTES } from '../../memory/slots.js'
 import type { StateWords } from '../../memory/state-words.js'
 import type { ByteOperations } from '../../offload/bytes.js'
 import { PADDING_BYTES } from '../../wire/wireguard.js'
+import type { Spread } from '../crypto/spread.js'
 import type { Keyring } from '../keyring.js'
 
 /** The most bytes added to a frame: those before it, padding, and what sealing writes behind it. */
@@ -20,9 +22,14 @@ export interface SealerOptions {
   readonly slots: number
   readonly words: StateWords
   readonly encap: Encap
+  /** Seals with the help of others, if there are crypto workers. */
+  readonly spread?: Spread | undefined
 }
 
-/** Seals a batch of frames, one after the other, into transport data messages that wait to be sent. */
+/**
+ * Seals a batch of frames, one after the other, into transport data messages that wait to be sent. With crypto workers, all
+ * of a batch are sealed at its end.
+ */
 export class Sealer {
   readonly #memory: NativeMemory
   readonly #keyring: Keyring
@@ -35,9 +42,15 @@ export class Sealer {
   readonly #trailerBytes: number
   /** Bytes of padding that {@link PathLimits} leave room for. */
   readonly #least: number
+  readonly #spread: Spread | undefined
+  /** Bytes that must stay free behind a message: others write there when they seal it. */
+  readonly #freeBytes: number
   #slot = FIRST_SEALING_SLOT
+  /** The message that {@link seal} was called for last, if it is to be sealed later. */
+  #number = 0
+  #padded = 0
 
-  constructor({ memory, keyring, limits, bytes, slots, words, encap }: SealerOptions) {
+  constructor({ memory, keyring, limits, bytes, slots, words, encap, spread }: SealerOptions) {
     this.#memory = memory
     this.#keyring = keyring
     this.#limits = limits
@@ -48,10 +61,13 @@ export class Sealer {
     this.#headerBytes = encap.headerBytes
     this.#trailerBytes = encap.trailerBytes
     this.#least = encap.leastPaddingBytes
+    this.#spread = spread
+    this.#freeBytes = spread === undefined ? 0 : SEALING_SLOT_TAIL_BYTES
   }
 
   /** Whether there is room for a frame of `bytes`. */
   fits(bytes: number): boolean {
+    if (this.#spread?.batch.full === true) return false
     return this.#slot * SEALING_SLOT_BYTES + bytes + MORE_BYTES <= SEALING_SLOTS_BYTES
   }
 
@@ -84,16 +100,44 @@ export class Sealer {
   seal(row: number, bytes: number): number {
     const limit = Math.min(this.#words.paddingLimitBytes, this.#limits.whole(row) + this.#least)
     const padded = this.#encap.pad(this.#memory.u8, this.frame, bytes, limit)
-    if (!this.#keyring.seal(row, this.message, this.#slot, padded)) return 0
+    if (this.#spread === undefined) {
+      if (!this.#keyring.seal(row, this.message, this.#slot, padded)) return 0
+    } else {
+      this.#number = this.#keyring.next(row)
+      if (this.#number < 0) return 0
+      this.#padded = padded
+    }
     return this.#headerBytes + padded + this.#trailerBytes
   }
 
   /** Keeps the message at {@link message}. The next frame goes behind it. */
   keep(bytes: number): void {
-    this.#slot += Math.ceil((SEALING_SLOT_SKEW - this.#headerBytes + bytes) / SEALING_SLOT_BYTES)
+    if (this.#spread !== undefined) this.#put(this.#spread)
+    const end = SEALING_SLOT_SKEW - this.#headerBytes + bytes + this.#freeBytes
+    this.#slot += Math.ceil(end / SEALING_SLOT_BYTES)
   }
 
-  /** All messages have been sent. */
+  #put({ batch }: Spread): void {
+    const { u32 } = this.#memory
+    const entry = batch.add()
+    u32[entry + CryptoWord.at] = this.#slot
+    u32[entry + CryptoWord.bytes] = this.#padded
+    u32[entry + CryptoWord.keySlot] = this.#keyring.sealingKeySlot
+    u32[entry + CryptoWord.low] = this.#number
+    u32[entry + CryptoWord.high] = 0
+    u32[entry + CryptoWord.header] = this.message
+    u32[entry + CryptoWord.mark] = this.#keyring.remoteIndex
+  }
+
+  /** Seals what was put off. Call it before the messages are sent. */
+  finish(): void {
+    const spread = this.#spread
+    if (spread === undefined || spread.batch.count === 0) return
+    spread.run()
+    spread.batch.count = 0
+  }
+
+  /** All messages have been sent, or are given up. */
   clear(): void {
     this.#slot = FIRST_SEALING_SLOT
   }

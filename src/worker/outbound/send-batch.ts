@@ -2,6 +2,7 @@ import type { NativeMemory } from '../../linux/memory.js'
 import { iovec, mmsghdr, msghdr } from '../../linux/structs.js'
 import { NAME } from '../../memory/name.js'
 import { MAX_HEADER_BYTES } from '../../offload/segment.js'
+import { VXLAN_HEADER_BYTES } from '../../wire/vxlan.js'
 import type { Scratch } from '../scratch.js'
 import { ControlMessages } from './control-messages.js'
 
@@ -18,8 +19,12 @@ const MAX_MESSAGE_BYTES = 65_507
 const MESSAGES = 1024
 const FRAMES = 512
 
+/** A frame's own headers, and VXLAN's before them: whole cache lines. */
+const HEADER_SLOT_BYTES = VXLAN_HEADER_BYTES + MAX_HEADER_BYTES
+
 /**
- * The words of a message's line. One line is one place in the caches; separate arrays would be six. `row` is its peer's.
+ * The words of a message's line. One line is one place in the caches; separate arrays would be six. `kind`: how many pieces
+ * a frame has, and above {@link DS_SHIFT} the DS field of the datagrams (`wire/ecn.ts`). `row` is its peer's.
  * `sourceBytes`: of the control message with its source address, 0 if there is none. `pointsBytes`: the same as it was
  * when `msg_control` was last set. Both are for {@link ControlMessages.put}.
  */
@@ -27,13 +32,15 @@ const Word = {
   frames: 0,
   bytes: 1,
   segmentBytes: 2,
-  pieces: 3,
+  kind: 3,
   row: 4,
   firstIovec: 5,
   sourceBytes: 6,
   pointsBytes: 7,
 } as const
 const LINE_WORDS = 8
+const DS_SHIFT = 8
+const PIECES_MASK = 0xff
 /** Those of a message that may be repeated. */
 const CONTENT_WORDS = Word.row
 
@@ -68,7 +75,7 @@ export class SendBatch {
     this.#messages = scratch.take(MESSAGES * mmsghdr.size)
     this.#iovecs = scratch.take(2 * FRAMES * iovec.size)
     this.#controls = new ControlMessages(scratch, MESSAGES, sockaddrBytes)
-    this.#headers = scratch.take(FRAMES * MAX_HEADER_BYTES)
+    this.#headers = scratch.take(FRAMES * HEADER_SLOT_BYTES)
     this.#lines = scratch.take(MESSAGES * LINE_WORDS * 4) >>> 2
     const addresses: unknown[] = []
     for (let i = 0; i < MESSAGES; i++) {
@@ -96,21 +103,31 @@ export class SendBatch {
     this.#closed = true
   }
 
-  /** Offset at which the next frame's headers may be written: {@link MAX_HEADER_BYTES} bytes. */
+  /** Offset at which the next frame's headers may be written: {@link HEADER_SLOT_BYTES} bytes. */
   get headerSlot(): number {
-    return this.#headers + this.#usedFrames * MAX_HEADER_BYTES
+    return this.#headers + this.#usedFrames * HEADER_SLOT_BYTES
   }
 
-  /** Adds a frame in one piece, to the peer in row `row`, whose name is at offset `name`. */
-  addFrame(frame: number, bytes: number, row: number, name: number): void {
-    this.#place(bytes, 1, row, name)
+  /**
+   * Adds a frame in one piece, to the peer in row `row`, whose name is at offset `name`.
+   * @param dsField of the datagram's header
+   */
+  addFrame(frame: number, bytes: number, row: number, name: number, dsField = 0): void {
+    this.#place(bytes, 1 | (dsField << DS_SHIFT), row, name)
     this.#addIovec(frame, bytes)
   }
 
   /** Adds a frame whose headers are in {@link headerSlot} and whose payload lies elsewhere. */
-  addSegment(headerBytes: number, payload: number, payloadBytes: number, row: number, name: number): void {
+  addSegment(
+    headerBytes: number,
+    payload: number,
+    payloadBytes: number,
+    row: number,
+    name: number,
+    dsField = 0,
+  ): void {
     const header = this.headerSlot
-    this.#place(headerBytes + payloadBytes, 2, row, name)
+    this.#place(headerBytes + payloadBytes, 2 | (dsField << DS_SHIFT), row, name)
     this.#addIovec(header, headerBytes)
     this.#addIovec(payload, payloadBytes)
   }
@@ -143,13 +160,13 @@ export class SendBatch {
     return this.#memory.u32[this.#lines + index * LINE_WORDS + word]
   }
 
-  #place(bytes: number, pieces: number, row: number, name: number): void {
+  #place(bytes: number, kind: number, row: number, name: number): void {
     const { u32 } = this.#memory
     const last = this.#line(this.count - 1)
     if (
       !this.#closed &&
       u32[last + Word.row] === row &&
-      u32[last + Word.pieces] === pieces &&
+      u32[last + Word.kind] === kind &&
       bytes <= u32[last + Word.segmentBytes] &&
       u32[last + Word.frames] < MAX_SEGMENTS &&
       u32[last + Word.bytes] + bytes <= MAX_MESSAGE_BYTES
@@ -158,19 +175,19 @@ export class SendBatch {
       u32[last + Word.bytes] += bytes
       if (bytes < u32[last + Word.segmentBytes]) this.#closed = true
     } else {
-      this.#open(bytes, pieces, row, name)
+      this.#open(bytes, kind, row, name)
     }
     this.#usedFrames++
   }
 
-  #open(bytes: number, pieces: number, row: number, name: number): void {
+  #open(bytes: number, kind: number, row: number, name: number): void {
     const { u32 } = this.#memory
     const index = this.count++
     const line = this.#line(index)
     u32[line + Word.frames] = 1
     u32[line + Word.bytes] = bytes
     u32[line + Word.segmentBytes] = bytes
-    u32[line + Word.pieces] = pieces
+    u32[line + Word.kind] = kind
     this.#closed = !this.segments
     this.#address(index, row, name, this.#usedIovecs)
   }
@@ -185,6 +202,8 @@ export class SendBatch {
     u32[(at + msghdr.msg_namelen) >>> 2] = this.#sockaddrBytes
     const bearsLocal = u32[(name + NAME.bearsLocal) >>> 2] !== 0
     u32[line + Word.sourceBytes] = bearsLocal ? this.#controls.setSource(index, name) : 0
+    const dsField = u32[line + Word.kind] >>> DS_SHIFT
+    if (dsField !== 0) this.#controls.setDsField(index, name, dsField)
     this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + firstIovec * iovec.size)
   }
 
@@ -201,8 +220,10 @@ export class SendBatch {
       const at = this.#messages + index * mmsghdr.size
       const line = this.#line(index)
       const frames = u32[line + Word.frames]
-      u32[(at + msghdr.msg_iovlen) >>> 2] = frames * u32[line + Word.pieces]
-      this.#controls.put(index, at, line + Word.sourceBytes, frames > 1 ? u32[line + Word.segmentBytes] : 0)
+      const kind = u32[line + Word.kind]
+      u32[(at + msghdr.msg_iovlen) >>> 2] = frames * (kind & PIECES_MASK)
+      const segmentBytes = frames > 1 ? u32[line + Word.segmentBytes] : 0
+      this.#controls.put(index, at, line + Word.sourceBytes, segmentBytes, kind >>> DS_SHIFT)
     }
   }
 
@@ -257,8 +278,9 @@ export class SendBatch {
   /** Reduces message `index`, a run that the kernel refused, to its first frame. */
   single(index: number): void {
     const at = this.#messages + index * mmsghdr.size
-    this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = this.#word(index, Word.pieces)
-    this.#controls.put(index, at, this.#line(index) + Word.sourceBytes, 0)
+    const kind = this.#word(index, Word.kind)
+    this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = kind & PIECES_MASK
+    this.#controls.put(index, at, this.#line(index) + Word.sourceBytes, 0, kind >>> DS_SHIFT)
   }
 
   /** Removes the first `frames` frames from message `index`. The rest is a run, even if it is one frame. */
@@ -266,12 +288,13 @@ export class SendBatch {
     const { u32 } = this.#memory
     const at = this.#messages + index * mmsghdr.size
     const line = this.#line(index)
-    const pieces = u32[line + Word.pieces]
+    const kind = u32[line + Word.kind]
+    const pieces = kind & PIECES_MASK
     u32[line + Word.bytes] -= Math.min(frames * u32[line + Word.segmentBytes], u32[line + Word.bytes])
     u32[line + Word.frames] -= frames
     u32[line + Word.firstIovec] += frames * pieces
     this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + u32[line + Word.firstIovec] * iovec.size)
     u32[(at + msghdr.msg_iovlen) >>> 2] = u32[line + Word.frames] * pieces
-    this.#controls.put(index, at, line + Word.sourceBytes, u32[line + Word.segmentBytes])
+    this.#controls.put(index, at, line + Word.sourceBytes, u32[line + Word.segmentBytes], kind >>> DS_SHIFT)
   }
 }

@@ -1,11 +1,14 @@
+import type { Encap } from '../../encap/encap.js'
 import type { NativeMemory } from '../../linux/memory.js'
 import { C } from '../../memory/counters.js'
 import type { Drops } from '../../memory/drops.js'
 import { NAME } from '../../memory/name.js'
 import type { Offloads } from '../../memory/offloads.js'
 import type { PeerTable } from '../../memory/peer-table.js'
+import { dsField } from '../../offload/ds-field.js'
 import type { Segmenter } from '../../offload/segment.js'
 import { RELAY_HEADER_BYTES } from '../../wire/relay.js'
+import { VXLAN_HEADER_BYTES, writeVxlan } from '../../wire/vxlan.js'
 import type { RelayHeaders } from '../relay-headers.js'
 import type { Scratch } from '../scratch.js'
 import { Delivery, type DeliveryOptions } from './delivery.js'
@@ -26,6 +29,9 @@ export interface Sealing {
 export interface SenderOptions extends DeliveryOptions {
   /** Length of a socket address of the socket's family. */
   readonly sockaddrBytes: number
+  readonly encap: Encap
+  /** Bits of the DS field (`wire/ecn.ts`) that a datagram's header takes from the packet in it. */
+  readonly dsMask: number
   readonly peers: PeerTable
   readonly offloads: Offloads
   /** Only if the tunnel is private. */
@@ -48,6 +54,11 @@ export class Sender {
   readonly #waitingFrames: WaitingFrames | undefined
   readonly #relayHeaders: RelayHeaders | undefined
   readonly #drops: Drops
+  readonly #l2Bytes: number
+  readonly #dsMask: number
+  /** VXLAN's network, -1 if there is none; and the bytes of its header, or 0. */
+  readonly #vni: number
+  readonly #vxlanBytes: number
   /** Whether the batch's datagrams may be fragmented. */
   #fragmented = false
   /** Whether the kernel is believed to take runs (`UDP_SEGMENT`). */
@@ -73,6 +84,10 @@ export class Sender {
     this.#waitingFrames = options.sealing?.waitingFrames
     this.#relayHeaders = options.sealing?.relayHeaders
     this.#drops = options.drops
+    this.#l2Bytes = options.encap.l2Bytes
+    this.#dsMask = options.dsMask
+    this.#vni = options.encap.vni ?? -1
+    this.#vxlanBytes = this.#vni < 0 ? 0 : VXLAN_HEADER_BYTES
   }
 
   /** Whether each message is sealed for its peer, and so cannot go to another peer. */
@@ -116,17 +131,20 @@ export class Sender {
 
   /**
    * Adds a frame that fits, for one peer. Unless the tunnel is private, the frame must stay unchanged until
-   * {@link flush}.
+   * {@link flush}. With VXLAN, the header is written to the bytes before the frame, which nobody may need any more.
    */
   addFrame(frame: number, bytes: number, row: number): void {
     const sealer = this.#sealer
+    const field = this.#outerField(frame, bytes)
     if (sealer === undefined) {
-      this.#batch.addFrame(frame, bytes, row, this.#peers.address(row))
+      const more = this.#vxlanBytes
+      if (more !== 0) writeVxlan(this.#memory.view, frame - more, this.#vni)
+      this.#batch.addFrame(frame - more, bytes + more, row, this.#peers.address(row), field)
       return
     }
     sealer.expect(1)
     sealer.copy(sealer.frame, frame, bytes)
-    this.#seal(sealer, bytes, row, this.#peers.address(row))
+    this.#seal(sealer, bytes, row, this.#peers.address(row), field)
   }
 
   /**
@@ -138,27 +156,31 @@ export class Sender {
     const batch = this.#batch
     const name = this.#peers.address(row)
     const limit = batch.count + room
-    const { count, longestBytes } = segmenter
+    const { count, longestBytes, frame } = segmenter
+    const field = this.#outerField(frame, longestBytes)
     this.#sealer?.expect(count - first)
     let segment = first
     while (segment < count && !batch.full && batch.count < limit && this.fits(longestBytes))
-      this.#addSegment(segmenter, segment++, row, name)
+      this.#addSegment(segmenter, segment++, row, name, field)
     return segment
   }
 
-  #addSegment(segmenter: Segmenter, segment: number, row: number, name: number): void {
+  #addSegment(segmenter: Segmenter, segment: number, row: number, name: number, field: number): void {
     const { headerBytes } = segmenter
     const payload = segmenter.payloadOffset(segment)
     const payloadBytes = segmenter.payloadBytes(segment)
     const sealer = this.#sealer
     if (sealer === undefined) {
-      segmenter.writeHeader(segment, this.#batch.headerSlot)
-      this.#batch.addSegment(headerBytes, payload, payloadBytes, row, name)
+      const slot = this.#batch.headerSlot
+      const more = this.#vxlanBytes
+      if (more !== 0) writeVxlan(this.#memory.view, slot, this.#vni)
+      segmenter.writeHeader(segment, slot + more)
+      this.#batch.addSegment(more + headerBytes, payload, payloadBytes, row, name, field)
       return
     }
     segmenter.writeHeader(segment, sealer.frame)
     sealer.copy(sealer.frame + headerBytes, payload, payloadBytes)
-    this.#seal(sealer, headerBytes + payloadBytes, row, name)
+    this.#seal(sealer, headerBytes + payloadBytes, row, name, field)
   }
 
   /**
@@ -189,9 +211,9 @@ export class Sender {
   /**
    * Seals the frame that is in the sealer, and adds it to the batch in one piece. Without keys the frame waits.
    */
-  #seal(sealer: Sealer, bytes: number, row: number, name: number): void {
+  #seal(sealer: Sealer, bytes: number, row: number, name: number, field: number): void {
     const sealed = sealer.seal(row, bytes)
-    if (sealed > 0) this.#add(sealer, sealed, row, name)
+    if (sealed > 0) this.#add(sealer, sealed, row, name, field)
     else if (this.#waitingFrames?.put(sealer.frame, bytes, row, performance.now(), this.#givenUp) !== true) {
       this.#givenUp(row)
     }
@@ -228,16 +250,16 @@ export class Sender {
     sealer.copy(sealer.frame, frame, bytes)
     const sealed = sealer.seal(row, bytes)
     if (sealed === 0) return false
-    this.#add(sealer, sealed, row, this.#peers.address(row))
+    this.#add(sealer, sealed, row, this.#peers.address(row), this.#outerField(frame, bytes))
     return true
   }
 
   /** Adds the message that was sealed last, directly or by way of an introducer. */
-  #add(sealer: Sealer, bytes: number, row: number, name: number): void {
+  #add(sealer: Sealer, bytes: number, row: number, name: number, field: number): void {
     const via = this.#memory.u32[(name + NAME.via) >>> 2]
-    if (via === 0) this.#batch.addFrame(sealer.message, bytes, row, name)
+    if (via === 0) this.#batch.addFrame(sealer.message, bytes, row, name, field)
     else if (this.#relayHeaders?.toIntroducer(via - 1, row, this.#batch.headerSlot) === true)
-      this.#batch.addSegment(RELAY_HEADER_BYTES, sealer.message, bytes, row, this.#peers.address(via - 1))
+      this.#addRelayed(sealer.message, bytes, row, this.#peers.address(via - 1), field)
     else {
       this.#givenUp(row)
       return
@@ -245,9 +267,19 @@ export class Sender {
     sealer.keep(bytes)
   }
 
+  #addRelayed(message: number, bytes: number, row: number, name: number, field: number): void {
+    this.#batch.addSegment(RELAY_HEADER_BYTES, message, bytes, row, name, field)
+  }
+
+  /** The DS field of the datagram that a frame becomes. */
+  #outerField(frame: number, bytes: number): number {
+    return dsField(this.#memory.view, frame, bytes, this.#l2Bytes) & this.#dsMask
+  }
+
   /** Sends the rest of the batch. False if the send buffer is full and worth waiting for. */
   flush(): boolean {
     if (this.#batch.count === 0) return true
+    this.#sealer?.finish()
     if (!this.#delivery.send(this.#fragmented)) return false
     this.#sealer?.clear()
     return true

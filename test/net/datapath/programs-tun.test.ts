@@ -6,7 +6,18 @@ import t from 'tap'
 import { probeFor } from '../../../src/bpf/probe.js'
 import { TCX_NEXT } from '../../../src/linux/bpf.js'
 import { TC_ACT_REDIRECT, TC_ACT_SHOT } from '../../../src/linux/constants.js'
-import { CONTEXT, coming, End, inner4, inner6, OTHER_ROW, ROW, WAYS } from '../../support/hosts/bpf-end.js'
+import { CONGESTED, innerEcn } from '../../../src/wire/ecn.js'
+import {
+  CONTEXT,
+  coming,
+  End,
+  inner4,
+  inner6,
+  OTHER_ROW,
+  ROW,
+  setDsField,
+  WAYS,
+} from '../../support/hosts/bpf-end.js'
 
 /** A packet from an address. */
 function from(address: readonly number[], payload = 100): Buffer {
@@ -53,6 +64,22 @@ for (const [version, way] of Object.entries(WAYS)) {
     t.equal(it.count('notAllowed'), 4)
     t.equal(it.count('inFrames'), 5)
     t.equal(it.news(), undefined)
+  })
+
+  t.test(`${version}: marks are carried in as in RFC 6040`, async (t) => {
+    using it = end()
+    for (const address of [THEIRS4, THEIRS6])
+      for (let inner = 0; inner < 4; inner++)
+        for (let outer = 0; outer < 4; outer++) {
+          const packet = setDsField(from(address), 0xb8 | inner, 0)
+          const trial = it.in.try(setDsField(coming(packet, way, 'tun'), outer), CONTEXT)
+          const ecn = innerEcn(inner, outer)
+          t.equal(trial.result, ecn === CONGESTED ? TC_ACT_SHOT : TC_ACT_REDIRECT)
+          if (ecn === CONGESTED) continue
+          const wanted = setDsField(packet, 0xb8 | ecn, 0).toString('hex')
+          t.equal(Buffer.from(trial.frame.subarray(14)).toString('hex'), wanted, `${inner} in ${outer}`)
+        }
+    t.equal(it.count('congested'), 2)
   })
 
   t.test(`${version}: a probe is told to main`, async (t) => {

@@ -18,6 +18,7 @@ import {
 import { BpfProgram, TCX_NEXT, VerifierError } from '../../../src/linux/bpf.js'
 import { TC_ACT_REDIRECT, TC_ACT_SHOT } from '../../../src/linux/constants.js'
 import { internetChecksum } from '../../../src/wire/checksum.js'
+import { CONGESTED, innerEcn } from '../../../src/wire/ecn.js'
 import {
   CONTEXT,
   coming,
@@ -32,6 +33,7 @@ import {
   OWN,
   PORT,
   ROW,
+  setDsField,
   THEIRS,
   THIRD,
   WAYS,
@@ -105,6 +107,40 @@ for (const [version, way] of Object.entries(WAYS)) {
     t.equal(end.count('inBytes'), 134 + 154 + 34 + LONGEST)
     t.ok(end.count('heardNs') > 0)
     t.equal(end.news(), undefined, 'there is nothing to learn')
+  })
+
+  t.test(
+    `outbound, ${version}: the ECN of the packet is that of the datagram, and the DSCP if wanted`,
+    async (t) => {
+      for (const mask of [0x03, 0xff]) {
+        using end = new End(way, 'tap', undefined, mask)
+        for (const make of [inner4, inner6])
+          for (const dsField of [0, 1, 2, 3, 0xb8, 0xff]) {
+            const frame = setDsField(mac(make(), THEIRS, OWN), dsField)
+            const trial = end.out.try(frame, CONTEXT)
+            const wanted = setDsField(wrapped(frame, way), dsField & mask)
+            t.equal(Buffer.from(trial.frame).toString('hex'), wanted.toString('hex'), `${dsField} & ${mask}`)
+          }
+      }
+    },
+  )
+
+  t.test(`inbound, ${version}: marks are carried in as in RFC 6040`, async (t) => {
+    using end = new End(way)
+    for (const make of [inner4, inner6])
+      for (let inner = 0; inner < 4; inner++)
+        for (let outer = 0; outer < 4; outer++) {
+          const frame = setDsField(mac(make(), OWN, THEIRS), 0xb8 | inner)
+          const trial = end.in.try(setDsField(coming(frame, way), 0x28 | outer), CONTEXT)
+          const ecn = innerEcn(inner, outer)
+          const what = `${inner} in ${outer}`
+          t.equal(trial.result, ecn === CONGESTED ? TC_ACT_SHOT : TC_ACT_REDIRECT, what)
+          if (ecn === CONGESTED) continue
+          const wanted = setDsField(frame, 0xb8 | ecn).toString('hex')
+          t.equal(Buffer.from(trial.frame).toString('hex'), wanted, what)
+        }
+    t.equal(end.count('congested'), 2)
+    t.equal(end.count('inFrames'), 30)
   })
 
   t.test(`inbound, ${version}: what the switch would do`, async (t) => {

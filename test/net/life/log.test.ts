@@ -48,6 +48,8 @@ const OTHERS = {
   vlan: true,
   mtu_refresh: 700,
   mss_clamp: true,
+  tos: 'inherit',
+  encap: 'vxlan',
   offload: 'off',
   datapath: 'workers',
   warm_up: 'off',

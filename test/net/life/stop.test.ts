@@ -312,7 +312,7 @@ function onSockets(fds: { tap?: number; udp?: number } = {}) {
     faults: new Faults({ warn() {}, debug() {} }),
   })
   workers.tapFd = fds.tap ?? tap.fd
-  const start = () => workers.start({ mode: 'tap', relay: false, keys: undefined, warmUp: true })
+  const start = () => workers.start({ mode: 'tap', dsMask: 3, relay: false, keys: undefined, warmUp: true })
   return { sockets: { tap, udp }, workers, start }
 }
 

@@ -1,10 +1,11 @@
 /** Real hosts that find each other by a real etcd. */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parseKey } from '../../../src/key-text.js'
 import type { Host } from '../../../src/lab/host.js'
+import { deriveSigningKey } from '../../../src/noise/keys.js'
 import { Etcd } from '../../support/hosts/etcd.js'
 import { ok, type RunningTunnel, startTunnel, until, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
@@ -44,8 +45,13 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
   await using etcd = await Etcd.start(network.hosts[3], network.underlay(3))
   const signed = new SignedNetwork(randomBytes(32))
   const pairs = [0, 1, 2].map((index) => keys.make(`m${index}`))
-  const lineOf = (name: string, publicKey: string, address: string) =>
-    signed.line({ name, publicKey: parseKey(publicKey) ?? Buffer.of(), addresses: [address] })
+  const lineOf = (name: string, { publicKey, file }: { publicKey: string; file: string }, address: string) =>
+    signed.line({
+      name,
+      publicKey: parseKey(publicKey) ?? Buffer.of(),
+      signingKey: deriveSigningKey(parseKey(readFileSync(file, 'latin1').trim()) ?? Buffer.of()).publicKey,
+      addresses: [address],
+    })
   const start = (index: number) =>
     startTunnel(
       network.hosts[index],
@@ -57,7 +63,7 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
           `local: [${network.overlay(index)}/24]`,
           `private_key_file: ${pairs[index].file}`,
           `network_key: "${signed.text}"`,
-          `record: "${lineOf(`m${index}`, pairs[index].publicKey, network.overlay(index))}"`,
+          `record: "${lineOf(`m${index}`, pairs[index], network.overlay(index))}"`,
           `discovery: {etcd: {endpoints: ["${etcd.url}"], grace: 1, ttl: 5}}`,
         ].join('\n'),
       ),
@@ -81,6 +87,15 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
     ['m0', 'm1', 'm2'].map((it) => KEYS + it),
   )
 
+  t.match((await m0.status('tun0')).discovery, {
+    source: 'etcd',
+    state: 'connected',
+    trouble: null,
+    endpoint: etcd.url,
+    revision: /^\d+$/,
+    members: { known: 2, present: 2 },
+  })
+
   t.comment('somebody who can write there, but has no record')
   const forged = new SignedNetwork(randomBytes(32))
   const evil = keys.make('evil')
@@ -91,13 +106,44 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
       endpoints: [],
     })
   await etcd.ctl('put', `${KEYS}evil`, value('evil', forged))
-  await m0.said(/the etcd store introduces evil .* that the network key has not signed/)
+  await m0.said(/the key of "evil" in the etcd store has a record that the network key has not signed/)
   await etcd.ctl('put', `${KEYS}odd`, '{"version": 1')
   await m0.said(/the key of "odd" in the etcd store has a value that is not one of a member/)
   await etcd.ctl('put', `${KEYS}other`, value('evil', signed))
   await m0.said(/the key of "other" in the etcd store has the signed record of "evil"/)
   t.ok((await refused(m0)) >= 3)
+  t.match((await m0.status('tun0')).discovery?.refused, { forged: 1, malformed: 1, foreign: 1, old: 0 })
   t.equal((await peers(m0)).length, 2)
+
+  t.comment('somebody who writes over the value of a member')
+  const own = (await etcd.ctl('get', '--print-value-only', `${KEYS}m1`)).trim()
+  const { endpoints, serial } = JSON.parse(own)
+  const altered = JSON.stringify({ ...JSON.parse(own), endpoints: [{ ...endpoints[0], port: 9 }] })
+  const foreign = (await etcd.ctl('get', '--print-value-only', `${KEYS}m2`)).trim()
+  for (const [text, message] of [
+    [
+      altered,
+      /key of "m1" in the etcd store says where its host is, with a signature that is not of the host/,
+    ],
+    [foreign, /key of "m1" in the etcd store has the signed record of "m2"/],
+  ] as const) {
+    await etcd.ctl('put', `${KEYS}m1`, text)
+    await m0.said(message)
+  }
+  await until(
+    'the member has written it again',
+    async () => own === (await etcd.ctl('get', '--print-value-only', `${KEYS}m1`)).trim(),
+  )
+  t.comment('and an old value, after the member has another address')
+  await ok(network.hosts[1], 'ip', 'address', 'add', '198.51.100.77/32', 'dev', 'lo')
+  await until(
+    'm1 has written that',
+    async () => JSON.parse(await etcd.ctl('get', '--print-value-only', `${KEYS}m1`)).serial > serial,
+  )
+  await etcd.ctl('put', `${KEYS}m1`, own)
+  await m0.said(/key of "m1" .* says where its host was before: its serial number is .* was seen/)
+  t.equal((await peers(m0)).length, 2)
+  await untilPing(network.hosts[0], network.overlay(1))
 
   t.comment('a member comes and goes')
   const lease = / lease (\w+) /.exec(` ${(await etcd.ctl('lease', 'grant', '60')).trim()} `)?.[1] ?? ''
@@ -109,6 +155,7 @@ t.test('three hosts and an etcd: they find each other, also while it is away', a
   t.comment('etcd is away')
   await etcd.stop()
   await m0.said(/etcd is away: http/)
+  t.match((await m0.status('tun0')).discovery, { state: 'away', trouble: /192.0.2.4:2379/ })
   await m2.stop()
   m2 = await start(2)
   await untilPing(network.hosts[2], network.overlay(0))
@@ -265,3 +312,77 @@ t.test('a cluster of three: its nodes are killed, and come back', async (t) => {
   t.equal((await m0.status('tun0')).peers.length, 4)
   await Promise.all([m0, m1].map((it) => it.stop()))
 })
+
+t.test('a tunnel that carries the default route carries nothing for etcd', async (t) => {
+  using keys = new KeyFolder()
+  using network = new Network(2)
+  const [host, store] = network.hosts
+  await ok(store, 'ip', 'address', 'add', '203.0.113.9/32', 'dev', 'lo')
+  await ok(host, 'ip', 'route', 'add', 'default', 'via', network.underlay(1))
+  const lines = [
+    'mode: tun',
+    `local: [${network.overlay(0)}/24]`,
+    `private_key_file: ${keys.make('m0').file}`,
+    `discovery: {etcd: {endpoints: ["http://203.0.113.9:2379"], name: m0, ttl: 5}}`,
+    // There is no such host, so whatever goes into the tunnel is lost.
+    `peers: [{name: hub, endpoint: 192.0.2.77, public_key: "${keys.make('hub').publicKey}", prefixes: [0.0.0.0/0]}]`,
+  ]
+  const m0 = await startTunnel(host, '--config', keys.write('m0.yaml', lines.join('\n')))
+  t.match((await ok(host, 'ip', 'route', 'get', '203.0.113.9')).split('\n')[0], /dev tun0/)
+  await m0.said(/etcd is away: http:\/\/203.0.113.9:2379 cannot be reached \(connect: connection refused/)
+  await using etcd = await Etcd.start(store, '203.0.113.9')
+  await m0.said(/etcd is in touch at http:\/\/203.0.113.9:2379/)
+  await until('its key is there', async () => (await etcd.keys(KEYS)).includes(`${KEYS}m0`))
+  await m0.stop()
+})
+
+t.test(
+  'a host that cannot keep up with the watch has all of it in the end, also if it is compacted away',
+  async (t) => {
+    using keys = new KeyFolder()
+    using network = new Network(2)
+    const [host, store] = network.hosts
+    await using etcd = await Etcd.start(store, network.underlay(1))
+    const lines = [
+      'mode: tun',
+      `local: [${network.overlay(0)}/24]`,
+      `private_key_file: ${keys.make('m0').file}`,
+      `discovery: {etcd: {endpoints: ["${etcd.url}"], name: m0, ttl: 5}}`,
+    ]
+    const m0 = await startTunnel(host, '--config', keys.write('m0.yaml', lines.join('\n')))
+    await m0.said(/etcd is in touch/)
+    const discovery = async () => (await m0.status('tun0')).discovery
+    const put = (key: string, text: string) => `put ${KEYS}${key} ${text}`
+    const flood = Array.from({ length: 100 }, (_, at) => put(`x${at}`, 'x'.repeat(3_000)))
+    const transaction = keys.write('flood', `\n${flood.join('\n')}\n\n\n`)
+    const publicKey = keys.make('late').publicKey
+    const late = JSON.stringify({
+      version: 1,
+      public_key: publicKey,
+      networks: ['10.9.0.9/32'],
+      endpoints: [],
+    })
+    for (const isCompacted of [false, true]) {
+      // More than a socket takes, and nobody reads it.
+      m0.child.kill('SIGSTOP')
+      await ok(
+        store,
+        'sh',
+        '-c',
+        `for i in $(seq 30); do etcdctl --endpoints ${etcd.url} txn < ${transaction}; done`,
+      )
+      const name = isCompacted ? 'later' : 'late'
+      await etcd.ctl('put', `${KEYS}${name}`, late)
+      const { revision } = JSON.parse(await etcd.ctl('get', '-w', 'json', KEYS)).header
+      if (isCompacted) await etcd.ctl('compaction', String(revision))
+      m0.child.kill('SIGCONT')
+      const startedMs = performance.now()
+      await until('all is known', async () => Number((await discovery())?.revision) >= revision)
+      t.comment(`${name} is known ${Math.round(performance.now() - startedMs)} ms after it may go on`)
+    }
+    for (const { msg } of m0.log) if (/etcd is/.test(String(msg))) t.comment(String(msg))
+    t.match(await discovery(), { state: 'connected', members: { known: 2, present: 2 } })
+    t.notOk(m0.log.some(({ msg }) => /a fault in/.test(String(msg))))
+    await m0.stop()
+  },
+)

@@ -19,29 +19,22 @@ import { KeyFolder, type KeyPair, keyFlags } from '../../support/hosts/wireguard
 
 const MiB = 1024 * 1024
 
-/** The flags that make an end private. */
-for (const [mode, underlay] of [
-  ['tap', 'IPv4'],
-  ['tun', 'IPv6'],
-]) {
+for (const [mode, underlay, cryptoWorkers] of [
+  ['tap', 'IPv4', 0],
+  ['tun', 'IPv6', 0],
+  ['tun', 'IPv4', 3],
+] as const) {
   t.test(
-    `TCP both ways at once arrives whole through a private tunnel: ${mode} over ${underlay}`,
+    `TCP both ways at once arrives whole through a private tunnel: ${mode} over ${underlay}, ${cryptoWorkers} crypto workers`,
     async (t) => {
       using keys = new KeyFolder()
       using pair = twoHosts()
       const { a, b, a6, b6 } = pair.underlay
       const [toA, toB] = underlay === 'IPv4' ? [a, b] : [a6, b6]
       const [ka, kb] = [keys.make('a'), keys.make('b')]
-      const near = await startTunnel(
-        pair.a,
-        '10.9.0.1',
-        'fd00:9::1',
-        toB,
-        '--mode',
-        mode,
-        ...keyFlags(ka, kb),
-      )
-      const far = await startTunnel(pair.b, '10.9.0.2', 'fd00:9::2', toA, '--mode', mode, ...keyFlags(kb, ka))
+      const flags = ['--mode', mode, '--crypto-workers', String(cryptoWorkers)]
+      const near = await startTunnel(pair.a, '10.9.0.1', 'fd00:9::1', toB, ...flags, ...keyFlags(ka, kb))
+      const far = await startTunnel(pair.b, '10.9.0.2', 'fd00:9::2', toA, ...flags, ...keyFlags(kb, ka))
       await untilPing(pair.a, '10.9.0.2')
       const ends = { listener: pair.b, connector: pair.a, bytes: 8 * MiB }
       const transfers = await Promise.all([
@@ -54,7 +47,10 @@ for (const [mode, underlay] of [
         t.equal(listener.received.bytes, 8 * MiB)
       }
       for (const tunnel of [near, far]) {
-        const { drops, super_frames, peers } = await tunnel.status(`${mode}0`)
+        const { drops, super_frames, peers, crypto_workers, workers } = await tunnel.status(`${mode}0`)
+        t.equal(crypto_workers, cryptoWorkers)
+        const spread = workers.tap.spread_messages + workers.udp.spread_messages
+        t.equal(spread > 1_000, cryptoWorkers > 0, `${spread} messages in batches for several threads`)
         t.equal(drops.not_authentic + drops.replayed + drops.not_private + drops.no_keypair, 0)
         t.ok(super_frames.read > 10 && super_frames.written > 10, 'super-frames on both sides of the sealing')
         t.equal(peers[0].path_mtu?.bytes, 1500)

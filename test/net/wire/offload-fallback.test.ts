@@ -52,6 +52,7 @@ function bench() {
     peerCounters,
     drops,
     toMain: {
+      peers: new PeerTable(memory, plan.peers, plan.peerRows),
       control: new Mailbox(memory, plan.control, plan.state),
       tellMain: () => {},
       peerCounters,
@@ -78,6 +79,7 @@ function udpOptions(made: Bench, { fd, family }: UdpSocket) {
   const limits = new PathLimits(memory, plan.pathLimits)
   const common = {
     encap: ENCAP,
+    dsMask: 3,
     sockaddrBytes: sockaddrLength(family),
     words: new StateWords(memory, plan.state),
     drops,

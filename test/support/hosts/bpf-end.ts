@@ -18,6 +18,7 @@ import {
 import { BpfProgram } from '../../../src/linux/bpf.js'
 import { __sk_buff } from '../../../src/linux/structs.js'
 import { internetChecksum } from '../../../src/wire/checksum.js'
+import { ECN_MASK } from '../../../src/wire/ecn.js'
 import type { DeviceMode } from '../../../src/wire/mode.js'
 import { frame as ethernet, ipv4, ipv6 } from './frames.js'
 
@@ -56,10 +57,10 @@ export class End {
   readonly out: BpfProgram
   readonly in: BpfProgram
 
-  constructor(way: Way, mode: DeviceMode = 'tap', decapUdp = takesDecapUdp()) {
+  constructor(way: Way, mode: DeviceMode = 'tap', decapUdp = takesDecapUdp(), dsMask = ECN_MASK) {
     const { fds } = this.maps
     const mac = Uint8Array.from(OWN)
-    this.out = new BpfProgram('udptun_out', outboundProgram(fds, { mode, mac, mark: 0 }))
+    this.out = new BpfProgram('udptun_out', outboundProgram(fds, { mode, mac, dsMask, mark: 0 }))
     this.in = new BpfProgram(
       'udptun_in',
       inboundProgram(fds, { mode, mac, port: PORT, device: IFINDEX, decapUdp }),
@@ -147,7 +148,26 @@ export function wrapped(frame: Buffer, way: Way, mode: DeviceMode = 'tap'): Buff
     packet.set(way.source, 8)
     packet.set(way.destination, 24)
   }
-  return Buffer.concat([mode === 'tap' ? frame.subarray(0, 14) : Buffer.alloc(14), packet])
+  const datagram = Buffer.concat([mode === 'tap' ? frame.subarray(0, 14) : Buffer.alloc(14), packet])
+  setDsField(datagram, dsFieldOf(frame, mode === 'tap' ? 14 : 0) & ECN_MASK)
+  return datagram
+}
+
+/** The DS field of the IP packet behind `l2` bytes. */
+export function dsFieldOf(frame: Buffer, l2 = 14): number {
+  const isIpv6 = l2 === 0 ? frame[0] >>> 4 === 6 : frame.readUInt16BE(l2 - 2) === 0x86dd
+  return isIpv6 ? (frame.readUInt16BE(l2) >>> 4) & 0xff : frame[l2 + 1]
+}
+
+/** Sets the DS field of the IP packet behind `l2` bytes, and makes the checksum of IPv4 anew. */
+export function setDsField(frame: Buffer, dsField: number, l2 = 14): Buffer {
+  if (frame[l2] >>> 4 === 6) frame.writeUInt16BE(0x6000 | (dsField << 4), l2)
+  else {
+    frame[l2 + 1] = dsField
+    frame.writeUInt16BE(0, l2 + 10)
+    frame.writeUInt16BE(internetChecksum(frame, l2, 20), l2 + 10)
+  }
+  return frame
 }
 
 /** A datagram from the peer, to this host's MAC: the same way in the other direction. */

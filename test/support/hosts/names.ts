@@ -17,7 +17,10 @@ export function serveNames(host: Host, ...addresses: string[]): Promise<ChildPro
   return serveRecords(host, ...addresses.map((address) => `${NAME},${address}`))
 }
 
-/** The same for several names: each record is a name and an address, such as `b.test,192.0.2.2`. */
+/**
+ * The same for several names: each record is a name and an address, such as `b.test,192.0.2.2`, or that of a service:
+ * `_x._udp.test,b.test,7000,10,5` with its host, port, priority and weight.
+ */
 export async function serveRecords(host: Host, ...records: string[]): Promise<ChildProcess> {
   const server = host.spawn('dnsmasq', [
     '--keep-in-foreground',
@@ -29,7 +32,7 @@ export async function serveRecords(host: Host, ...records: string[]): Promise<Ch
     '--local=/test/',
     '--listen-address=127.0.0.1',
     '--bind-interfaces',
-    ...records.map((record) => `--host-record=${record}`),
+    ...records.map((record) => `--${record.startsWith('_') ? 'srv-host' : 'host-record'}=${record}`),
   ])
   await until(
     'the name server listens',

@@ -8,7 +8,7 @@ import { readWgQuick } from '../../../src/config/wg-quick.js'
 import { LinuxPlatform } from '../../../src/control/assembly.js'
 import { Faults } from '../../../src/control/faults.js'
 import { Tunnel } from '../../../src/control/tunnel.js'
-import { TIMES } from '../../../src/noise/peer.js'
+import { TIMES } from '../../../src/noise/times.js'
 
 const [, , times, , file] = process.argv
 

@@ -39,7 +39,7 @@ t.test('it knows all commands, their flags, and the values that a flag may have'
       [...command.options.map(({ long }) => long), '--help'].sort(),
       name,
     )
-  t.same(suggested('network', '').sort(), ['add', 'help', 'key', 'show', 'sign'])
+  t.same(suggested('network', '').sort(), ['add', 'help', 'key', 'request', 'show', 'sign'])
   t.same(suggested('start', '--datapath', ''), ['auto', 'kernel', 'workers'])
   t.same(suggested('start', '--datapath', 'w'), ['workers'])
 })

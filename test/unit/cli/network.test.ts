@@ -3,6 +3,8 @@ import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { renderRecord, shownRecord } from '../../../src/cli/network.js'
+import { formatKey } from '../../../src/key-text.js'
+import { derivePublicKey, deriveSigningKey } from '../../../src/noise/keys.js'
 import { PROGRAM } from '../../support/program.js'
 import { SignedNetwork } from '../../support/signed-network.js'
 
@@ -75,11 +77,25 @@ t.test('a key is made once, for its owner alone, and signs records that can be s
   t.match(run(['show', record]), { status: 0, stdout: /"signed": null/ })
   t.match(run(['show', record, '--network-key', PUBLIC_KEY]), { status: 1, stdout: /"signed": false/ })
 
+  const own = join(folder, 'own.key')
+  writeFileSync(own, `${Buffer.alloc(32, 9).toString('base64')}\n`, { mode: 0o600 })
+  const request = run(['request', own])
+  t.match(request, { status: 0, stdout: /^udptun-request:[A-Za-z0-9+/]{92}\n$/, stderr: '' })
+  const asked = run(['sign', file, '--name', 'laptop', '--request', request.stdout.trim()])
+  t.match(JSON.parse(run(['show', asked.stdout.trim(), ...networkKey]).stdout), {
+    public_key: formatKey(derivePublicKey(Buffer.alloc(32, 9))),
+    signing_key: formatKey(deriveSigningKey(Buffer.alloc(32, 9)).publicKey),
+    signed: true,
+  })
+
   const serial = JSON.parse(run(['show'], run(['sign', file, ...who]).stdout).stdout).serial
   t.ok(Math.abs(serial - Date.now() / 1_000) < 60, 'the present time, if nothing else is said')
 
   const wrong: [readonly string[], RegExp, number][] = [
-    [['sign', file, '--name', 'x'], /required option '--public-key/, 2],
+    [['sign', file, '--name', 'x'], /give either --request or --public-key/, 2],
+    [['sign', file, ...who, '--request', 'x'], /give either --request or --public-key/, 2],
+    [['sign', file, '--name', 'x', '--request', 'x'], /--request: this is no request, which begins/, 2],
+    [['request', join(folder, 'nothing')], /the private key: the file that it names cannot be read/, 2],
     [['sign', file, '--name', 'a b', '--public-key', PUBLIC_KEY], /--name: "a b" is not a peer's name/, 2],
     [['sign', file, ...who, '--address', '10.9.0.3/24'], /--address: .* is not an overlay address/, 2],
     [['sign', file, ...who, '--group', 'a,b'], /--group: "a,b" is not the name of a group/, 2],

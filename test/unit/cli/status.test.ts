@@ -10,3 +10,27 @@ t.test('tables of routes and the mark are shown if there are any', async (t) => 
   )
   t.match(render(reportOf({ fwmark: 7 })), /^mark 0x7$/m)
 })
+
+t.test('a peer source: whether it answers, since when, whom it knows, and what was refused', async (t) => {
+  t.notMatch(render(reportOf({ discovery: null })), /etcd/)
+  const discovery = {
+    source: 'etcd',
+    state: 'connected',
+    since_s: 7_200,
+    trouble: null,
+    endpoint: 'https://192.0.2.9:2379',
+    revision: '7',
+    requests: 3,
+    members: { known: 5, present: 4 },
+    refused: { malformed: 0, foreign: 0, unsigned: 0, forged: 2, old: 1, no_room: 0 },
+  } as const
+  t.match(
+    render(reportOf({ discovery })),
+    /^etcd in touch at https:\/\/192.0.2.9:2379 for 2 h 0 min {2}5 members {2}refused: 2 forged, 1 old$/m,
+  )
+  const away = { ...discovery, state: 'away', trouble: 'it cannot be reached' } as const
+  t.match(
+    render(reportOf({ discovery: away })),
+    /^etcd away for 2 h 0 min it cannot be reached {2}5 members/m,
+  )
+})

@@ -278,11 +278,13 @@ t.test('defaults', async (t) => {
       },
     ],
     mode: 'tap',
+    encap: 'auto',
     listen: { address: undefined, port: 5149 },
     mtu: 'auto',
     mtu_refresh: 600,
     vlan: false,
     mss_clamp: false,
+    tos: 'off',
     offload: 'auto',
     datapath: 'auto',
     warm_up: 'auto',
@@ -291,6 +293,7 @@ t.test('defaults', async (t) => {
     dns: [],
     relay: false,
     introduce: false,
+    crypto_workers: 'auto',
     relay_limit: 100,
     port_mapping: false,
     accept_any: false,
@@ -325,6 +328,7 @@ t.test('a file may say everything', async (t) => {
       'mtu_refresh: 60',
       'vlan: true',
       'mss_clamp: true',
+      'tos: inherit',
       'offload: off',
       'datapath: auto',
       'warm_up: off',
@@ -355,6 +359,7 @@ t.test('a file may say everything', async (t) => {
       },
     ],
     mode: 'tap',
+    encap: 'auto',
     dev: 'tap7',
     netns: '/proc/4711/ns/net',
     listen: { address: '2001:db8::1', port: 7001 },
@@ -363,6 +368,7 @@ t.test('a file may say everything', async (t) => {
     mtu_refresh: 60,
     vlan: true,
     mss_clamp: true,
+    tos: 'inherit',
     offload: 'off',
     datapath: 'auto',
     warm_up: 'off',
@@ -373,6 +379,7 @@ t.test('a file may say everything', async (t) => {
     metrics: { address: '::1', port: 9149 },
     relay: false,
     introduce: false,
+    crypto_workers: 'auto',
     relay_limit: 100,
     port_mapping: false,
     accept_any: true,
@@ -380,8 +387,10 @@ t.test('a file may say everything', async (t) => {
     log_level: 'debug',
     json: true,
   })
-  // Those of a private tunnel have tests of their own: keys.test.ts, record-peer.test.ts, access-rule.test.ts, discovery.test.ts.
-  const aside = new Set([...PEER_KEYS, 'remote', 'private_key_file', 'network_key', 'allow', 'discovery'])
+  // Those of a private tunnel have tests of their own: keys.test.ts, record-peer.test.ts, access-rule.test.ts, discovery.test.ts. VXLAN's
+  // are in vxlan.test.ts.
+  const secret = ['private_key_file', 'network_key', 'allow', 'discovery']
+  const aside = new Set([...PEER_KEYS, ...secret, 'remote', 'vni'])
   const all = Object.keys(settingsSchema.shape).filter((key) => !aside.has(key))
   t.strictSame(Object.keys(settings).sort(), all.sort(), 'that is all there is')
 })
@@ -422,6 +431,7 @@ t.test('a flag wins over the file, one that was not given does not', async (t) =
     log_level: 'warn',
     relay: false,
     introduce: false,
+    crypto_workers: 'auto',
     relay_limit: 100,
     port_mapping: false,
     accept_any: true,
@@ -508,7 +518,7 @@ t.test('an empty file is as good as none', async (t) => {
 })
 
 const THERE_ARE =
-  'there are local, remote, peers, mode, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, offload, datapath, warm_up, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
+  'there are local, remote, peers, mode, encap, vni, dev, netns, listen, mac, mtu, mtu_refresh, vlan, mss_clamp, tos, offload, datapath, warm_up, crypto_workers, relay, introduce, relay_limit, port_mapping, allow, accept_any, wait, fwmark, table, dns, hosts, metrics, log_level, json, discovery, private_key_file, network_key, record, public_key, preshared_key_file, persistent_keepalive, introducer'
 
 /** Lines of a file, and the sentence it is refused with behind its path. */
 const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: string])[] = [
@@ -644,6 +654,14 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
     ':3: relay_limit: "fast" is not a limit; write Mbit/s from 0 to 1000000',
   ],
   [
+    ['local: [10.9.0.1]', 'remote: b', 'crypto_workers: 17'],
+    ':3: crypto_workers: "17" is no number of threads; write 0 to 16, or auto',
+  ],
+  [
+    ['local: [10.9.0.1]', 'remote: b', 'crypto_workers: 2'],
+    ':3: crypto_workers: is for private tunnels, because others seal nothing; leave it out',
+  ],
+  [
     ['local: [10.9.0.1]', 'remote: b', 'introducer: maybe'],
     ':3: introducer: "maybe" is not right; use true or false',
   ],
@@ -656,9 +674,9 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
       'local: [10.9.0.1]',
       'mode: tun',
       'peers:',
-      ` - {endpoint: b, addresses: [${Array.from({ length: 4097 }, (_, index) => `10.8.${index >> 8}.${index & 255}`)}]}`,
+      ` - {endpoint: b, addresses: [${Array.from({ length: 16_385 }, (_, index) => `10.8.${index >> 8}.${index & 255}`)}]}`,
     ],
-    ':3: peers: have 4097 addresses and prefixes together, and there is room for 4096; write larger prefixes, or fewer of them',
+    ':3: peers: have 16385 addresses and prefixes together, and there is room for 16384; write larger prefixes, or fewer of them',
   ],
   [
     ['local: [10.9.0.1]', 'accept_any: true', 'peers: [b, c]'],

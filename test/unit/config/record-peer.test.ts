@@ -5,7 +5,7 @@ import { loadSettings } from '../../../src/config/load.js'
 import { formatRecord } from '../../../src/config/record-text.js'
 import { Secret } from '../../../src/config/secret.js'
 import { formatKey } from '../../../src/key-text.js'
-import { clampPrivateKey, derivePublicKey } from '../../../src/noise/keys.js'
+import { clampPrivateKey, derivePublicKey, deriveSigningKey } from '../../../src/noise/keys.js'
 import { type Signed, SignedNetwork } from '../../support/signed-network.js'
 
 const NETWORK = new SignedNetwork(Buffer.alloc(32, 1))
@@ -76,8 +76,14 @@ t.test('what cannot be', async (t) => {
     network_key: NETWORK.text,
     record: { name: 'me' },
   })
+  const signingKey = deriveSigningKey(PRIVATE).publicKey
+  t.ok(load({ peers, record: NETWORK.line({ name: 'me', publicKey: OWN, signingKey }) }).record?.signingKey)
   const cases: [Record<string, unknown>, RegExp][] = [
     [{ peers, record: NETWORK.line(B) }, /record: is that of "b", whose public key is not that of this host/],
+    [
+      { peers, record: NETWORK.line({ name: 'me', publicKey: OWN, signingKey: KEY }) },
+      /record: has another signing key than this host; sign one by what udptun-fast network request prints/,
+    ],
     [{ peers, record: own, network_key: OTHER.text }, /record: is not signed by the network_key/],
     [{ peers, network_key: 'x' }, /network_key: "x" is not the public part/],
     [{ peers, record: 'udptun-record:x' }, /record: this signed record is damaged/],

@@ -7,7 +7,11 @@ import type { DeviceMode } from '../../../src/wire/mode.js'
 
 const mode = fc.constantFrom<DeviceMode>('tap', 'tun')
 const outer = fc.constantFrom<IpFamily>('ipv4', 'ipv6')
-const encap = fc.tuple(mode, fc.boolean()).map(([it, isPrivate]) => encapFor(it, isPrivate))
+const VXLAN = encapFor('tap', false, 42)
+const encap = fc.oneof(
+  fc.tuple(mode, fc.boolean()).map(([it, isPrivate]) => encapFor(it, isPrivate)),
+  fc.constant(VXLAN),
+)
 
 t.test('it adds what the documents say', async (t) => {
   const overhead = (it: DeviceMode, isPrivate: boolean, vlan = false) =>
@@ -18,6 +22,7 @@ t.test('it adds what the documents say', async (t) => {
   t.same(overhead('tun', false, true), [28, 48], 'an IP packet has no tag')
   t.same(overhead('tap', true), [42 + 33, 62 + 33])
   t.same(overhead('tun', true), [28 + 32, 48 + 32])
+  t.same([VXLAN.overheadBytes('ipv4', false), VXLAN.overheadBytes('ipv6', false)], [50, 70])
   t.same([encapFor('tap', false).leastBytes, encapFor('tap', false).mostBytes], [0, 0])
   t.same([encapFor('tap', true).leastBytes, encapFor('tap', true).mostBytes], [33, 48])
   t.same([encapFor('tun', true).leastBytes, encapFor('tun', true).mostBytes], [32, 48])

@@ -22,16 +22,18 @@ const member: Answer = {
   },
 }
 
-t.test('a key, and each verdict', async (t) => {
-  const key = randomBytes(32)
-  t.same(Buffer.from(readJoin(writeJoin(key)) ?? []), key)
+const key = () => Uint8Array.from(randomBytes(32))
+
+t.test('the keys, and each verdict', async (t) => {
+  for (const keys of [{ publicKey: key() }, { publicKey: key(), signingKey: key() }])
+    t.same(readJoin(writeJoin(keys)), keys)
   t.same(readJoined(writeJoined(member)), member)
   for (const verdict of VERDICTS)
     if (verdict !== 'member') t.same(readJoined(writeJoined({ verdict })), { verdict })
 })
 
 t.test('what is cut, or of another version, says nothing', async (t) => {
-  const [join, joined] = [writeJoin(randomBytes(32)), writeJoined(member)]
+  const [join, joined] = [writeJoin({ publicKey: key() }), writeJoined(member)]
   for (let bytes = 0; bytes < join.length; bytes++) t.equal(readJoin(join.subarray(0, bytes)), undefined)
   for (let bytes = 0; bytes < joined.length; bytes++)
     t.equal(readJoined(joined.subarray(0, bytes)), undefined)

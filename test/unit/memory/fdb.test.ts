@@ -12,6 +12,7 @@ import {
   MOVES,
   MOVES_WITHIN_S,
   PORT_LIMIT,
+  shareOf,
 } from '../../../src/memory/fdb.js'
 import { DEVICE, FLOOD } from '../../../src/memory/target.js'
 import type { FdbTask, FdbTold } from '../../support/fdb-worker.js'
@@ -356,4 +357,39 @@ t.test('several threads may change it at once', async (t) => {
   for (const port of [DEVICE, 0, 1]) {
     t.equal(fdb.countOf(port), entries.filter((it) => it.port === port).length, `entries of port ${port}`)
   }
+})
+
+t.test('of thousands of peers, some have many addresses, and each has its share', async (t) => {
+  const peers = 4_096
+  const memory = NativeMemory.allocate(fdbBytes(peers))
+  const fdb = new Fdb(memory, 0, peers)
+  fdb.initialise(() => randomInt(2 ** 32))
+  const share = shareOf(peers)
+  let mac = 0
+  /** @returns how many of `count` new addresses are learnt behind a port */
+  const learn = (port: number, count: number) => {
+    let learnt = 0
+    for (let done = 0; done < count; done++)
+      if (fdb.learn(0x0200, Math.imul(++mac, 0x9e3779b1), port) === LEARN.learnt) learnt++
+    return learnt
+  }
+  const greedy = 256
+  let all = 0
+  for (let port = 0; port < greedy; port++) all += learn(port, PORT_LIMIT + 1)
+  t.ok(all >= 190 * PORT_LIMIT && all < greedy * PORT_LIMIT, `${all} addresses of ${greedy} peers`)
+  t.equal(fdb.countOf(0), PORT_LIMIT)
+  const few = Array.from({ length: peers - greedy }, (_, at) => learn(greedy + at, share + 1))
+  t.same([...new Set(few)], [share], 'nobody has taken the shares of the others')
+  t.equal(learn(DEVICE, share), share)
+  const [last] = [peers - 1]
+  t.equal(
+    fdb.find(0x0200, Math.imul(mac - share - 1, 0x9e3779b1)),
+    last,
+    'the last row is told from the others',
+  )
+  fdb.forget(0)
+  t.equal(learn(last, PORT_LIMIT), PORT_LIMIT - share, 'who has gone leaves room')
+  fdb.forgetAll([DEVICE, ...Array.from({ length: peers }, (_, port) => port)])
+  t.equal(fdb.size, 0)
+  t.equal(learn(7, PORT_LIMIT), PORT_LIMIT)
 })

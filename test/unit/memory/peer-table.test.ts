@@ -118,7 +118,7 @@ t.test('a new address is written beside the one in use, which a reader may be us
 })
 
 t.test('of many peers the sender is found, and nobody else is', async (t) => {
-  const rows = 256
+  const rows = 4_096
   const name = peerTableBytes(rows)
   const memory = NativeMemory.allocate(name + 64)
   const table = new PeerTable(memory, 0, rows)
@@ -135,14 +135,21 @@ t.test('of many peers the sender is found, and nobody else is', async (t) => {
   t.equal(table.rowsInUse, rows)
   for (let row = 0; row < rows; row++) if (find(row) !== row) t.fail(`peer ${row} is taken for ${find(row)}`)
   for (let other = rows; other < 4 * rows; other++) if (find(other) !== -1) t.fail(`${other} is nobody's`)
-  table.setAddress(7, nameOf(1000))
-  t.equal(find(1000), 7, 'one that has moved')
+  table.setAddress(7, nameOf(9_000))
+  t.equal(find(9_000), 7, 'one that has moved')
   t.equal(find(7), -1, 'is not where it was')
-  table.clear(255)
-  table.clear(254)
-  t.equal(find(255), -1)
-  t.notOk(table.inUse(255))
-  t.equal(table.rowsInUse, 254)
+  table.clear(rows - 1)
+  table.clear(rows - 2)
+  t.equal(find(rows - 1), -1)
+  t.notOk(table.inUse(rows - 1))
+  t.equal(table.rowsInUse, rows - 2)
+  for (let move = 1; move <= 3; move++) {
+    for (let row = 8; row < rows - 2; row++) table.setAddress(row, nameOf(move * 10_000 + row))
+    for (let row = 8; row < rows - 2; row++)
+      if (find(move * 10_000 + row) !== row) t.fail(`peer ${row} is not found after move ${move}`)
+    t.equal(find(100), -1)
+  }
+  t.equal(find(9_000), 7, 'who has not moved is where it was')
 })
 
 t.test('a peer that is removed right after it was heard is nobody', async (t) => {

@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import { type Route, Routes, routesBytes } from '../../../src/memory/routes.js'
+import type { Route } from '../../../src/memory/prefixes.js'
+import { Routes, routesBytes } from '../../../src/memory/routes.js'
 import { FLOOD } from '../../../src/memory/target.js'
 import { interrupted } from '../../support/interrupted.js'
 import { ROUTES_AT, type RoutesTask, type RoutesTold } from '../../support/routes-worker.js'
@@ -69,6 +70,30 @@ for (const [family, bytes] of [
       },
     )
     t.doesNotThrow(() => fc.assert(property, { numRuns: 300 }))
+  })
+}
+
+for (const [family, bytes] of [
+  ['IPv4', 4],
+  ['IPv6', 16],
+] as const) {
+  t.test(`changes leave nothing behind, also where prefixes have collided (${family})`, async (t) => {
+    // A table with few places, so that they collide, and the same routes again and again.
+    const few = 16
+    const all = fc.uniqueArray(routeOf(bytes), { minLength: few, maxLength: 2 * few, selector: (it) => it })
+    const property = fc.property(
+      all,
+      fc.array(fc.array(fc.nat(2 * few - 1), { maxLength: few }), { minLength: 1, maxLength: 20 }),
+      (known, sets) => {
+        const { routes, find } = tables(few)
+        return sets.every((indexes) => {
+          const some = indexes.flatMap((at) => known[at] ?? [])
+          routes.set(some)
+          return known.every(({ address }) => find(address) === longest(some, address))
+        })
+      },
+    )
+    t.doesNotThrow(() => fc.assert(property, { numRuns: 500 }))
   })
 }
 

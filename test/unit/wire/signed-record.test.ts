@@ -31,6 +31,7 @@ const network = fc
   })
 const content: fc.Arbitrary<RecordContent> = fc.record({
   publicKey: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  signingKey: fc.option(fc.uint8Array({ minLength: 32, maxLength: 32 }), { nil: undefined }),
   serial: fc.integer({ min: 0, max: MAX_SERIAL }),
   endsS: fc.integer({ min: 0, max: MAX_END_S }),
   name,
@@ -53,6 +54,8 @@ t.test('the same content has one form, whatever the order, and it is read again'
       t.same(recordBody(other), recordBody(it))
       t.same(recordBody(read), recordBody(it))
       t.match(read, { publicKey: it.publicKey, serial: it.serial, endsS: it.endsS, name: it.name })
+      t.same(read.signingKey, it.signingKey)
+      t.equal(bytes[0], it.signingKey === undefined ? 1 : 2, 'the version without it is as it was')
       t.same(new Set(read.groups), new Set(it.groups))
       t.same(new Set(read.allow), new Set(it.allow))
       t.same(signRecord(it, OURS.key).bytes, bytes, 'also with its signature (RFC 8032 has no chance in it)')
@@ -82,6 +85,7 @@ t.test('each single bit of one record', async (t) => {
   const { bytes } = OURS.record({
     name: 'b',
     publicKey: Buffer.alloc(32, 7),
+    signingKey: Buffer.alloc(32, 8),
     addresses: ['10.9.0.2'],
     groups: ['staff'],
   })
@@ -105,7 +109,8 @@ t.test('any bytes are read without an error', async () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 100, maxLength: 300 }),
-      (rest) => void readRecord(Buffer.concat([Buffer.of(1), rest])),
+      fc.constantFrom(1, 2),
+      (rest, version) => void readRecord(Buffer.concat([Buffer.of(version), rest])),
     ),
     { numRuns: 2_000 },
   )

@@ -15,17 +15,26 @@ t.test('whatever a worker consists of finds room in its scratch memory', async (
   for (const role of ['tap', 'udp'] as const)
     for (const mode of ['tap', 'tun'] as const)
       for (const relay of [false, true])
-        for (const secret of [false, true]) {
+        for (const [secret, spread] of [
+          [false, false],
+          [true, false],
+          [true, true],
+        ]) {
           const task: LoopTask = {
             role,
             mode,
+            dsMask: 3,
             relay,
+            spread,
             plan,
             sockaddrBytes: 28,
             ...fds,
             ...(secret ? { keys } : {}),
           }
           memory.u8.fill(0, plan[role].scratch, plan[role].scratch + SCRATCH_BYTES)
-          t.doesNotThrow(() => assemble(task, memory, bytes), `${role} worker, ${mode}, ${relay}, ${secret}`)
+          t.doesNotThrow(
+            () => assemble(task, memory, bytes),
+            `${role} worker, ${mode}, ${relay}, ${secret}, ${spread}`,
+          )
         }
 })

@@ -1,9 +1,12 @@
 /** Relayed messages at both workers: on an introducer, and on a member. The keys of a row are the same in both directions. */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
+import { IP_TOS, SOL_IP } from '../../../src/linux/constants.js'
+import { must, setsockopt } from '../../../src/linux/libc.js'
 import { PART } from '../../../src/memory/relay-table.js'
 import { NAME_MASK, RELAY_HEADER_BYTES, type RelayName, TO_INTRODUCER } from '../../../src/wire/relay.js'
 import { MESSAGE, TAG_BYTES } from '../../../src/wire/wireguard.js'
+import { datagramsTo } from '../../support/received.js'
 import { datagrams, WorkerPair } from '../../support/worker-pair.js'
 
 const NAMES: readonly RelayName[] = [
@@ -102,6 +105,16 @@ t.test('an introducer passes a message on as it is, behind a header for its hop'
   t.equal(pair.count('relayedBytes'), 1_632)
   t.same(pair.received(), [], 'the device gets nothing of it')
   t.equal(pair.countOf(0, 'receivedKeepalives'), 3, 'the member counts as heard')
+})
+
+t.test("a router's mark on the first hop is on the second, too", async (t) => {
+  const { sockets, send, keys } = world(t, BOTH, FAST)
+  const [from, to] = sockets
+  for (const ecn of [0, 2, 3, 1]) {
+    must('setsockopt', () => setsockopt(from.fd, SOL_IP, IP_TOS, new Int32Array([ecn | 0x28]), 4))
+    send(0, relayed(keys[0], 0, ecn, NAMES[1], TO_INTRODUCER, anyMessage()))
+    t.match(datagramsTo(to), [{ dsField: ecn }])
+  }
 })
 
 t.test('what is repeated, altered, or of a stranger is passed on to nobody, and counted', async (t) => {

@@ -7,6 +7,8 @@ import { mac } from '../../../src/crypto/primitives.js'
 import { encapFor } from '../../../src/encap/encap.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { C, COUNTERS, type CounterName } from '../../../src/memory/counters.js'
+import { CryptoBatch } from '../../../src/memory/crypto-batch.js'
+import { CryptoBell } from '../../../src/memory/crypto-bell.js'
 import { Drops } from '../../../src/memory/drops.js'
 import { KeypairTable } from '../../../src/memory/keypair-table.js'
 import { Mailbox } from '../../../src/memory/mailbox.js'
@@ -14,23 +16,27 @@ import { NAME, NAME_BYTES } from '../../../src/memory/name.js'
 import { PathLimits } from '../../../src/memory/path-limits.js'
 import { P, PEER_STRIDE } from '../../../src/memory/peer-counters.js'
 import { PeerTable } from '../../../src/memory/peer-table.js'
-import { planMemory, StateWord } from '../../../src/memory/plan.js'
+import { type MemoryPlan, planMemory, StateWord } from '../../../src/memory/plan.js'
 import { SEALING_SLOTS_BYTES } from '../../../src/memory/slots.js'
 import { StateWords } from '../../../src/memory/state-words.js'
 import { byteOperations } from '../../../src/offload/bytes.js'
 import { INITIATION, MESSAGE, TRANSPORT_HEADER_BYTES } from '../../../src/wire/wireguard.js'
+import { CryptoHand } from '../../../src/worker/crypto/crypto-hand.js'
+import { Spread } from '../../../src/worker/crypto/spread.js'
 import { GATE_SCRATCH_BYTES, Gate } from '../../../src/worker/inbound/gate.js'
 import { Opener } from '../../../src/worker/inbound/opener.js'
 import { Keyring } from '../../../src/worker/keyring.js'
 import { Sealer } from '../../../src/worker/outbound/sealer.js'
 import { makeMacCheck } from '../../../src/worker/private-parts.js'
 import { Scratch } from '../../../src/worker/scratch.js'
+import { startCryptoThreads } from '../../support/crypto-threads.js'
 
 const ROWS = 2
 
 /** One thread's side of a private tunnel, whose keys are its own: what it seals for a peer is from that peer. */
 class Side {
   readonly memory: NativeMemory
+  readonly plan: MemoryPlan
   readonly table: KeypairTable
   readonly peers: PeerTable
   readonly keyring: Keyring
@@ -47,8 +53,9 @@ class Side {
   /** The clock that keys age by. */
   readonly clockMs = new Float64Array([1_000])
 
-  constructor(tap: boolean) {
-    const plan = planMemory(ROWS)
+  /** @param cryptoWorkers with some, messages are sealed and opened in batches */
+  constructor(tap: boolean, cryptoWorkers = 0) {
+    const plan = planMemory(ROWS, cryptoWorkers)
     const memory = NativeMemory.allocate(plan.bytes + 200_000)
     const scratch = new Scratch(memory, plan.udp.scratch)
     const bytes = byteOperations(memory)
@@ -67,6 +74,7 @@ class Side {
       this.told++
     }
     this.memory = memory
+    this.plan = plan
     this.at = (plan.bytes + 63) & -64
     this.name = scratch.take(64)
     this.peers = new PeerTable(memory, plan.peers, plan.peerRows)
@@ -82,17 +90,26 @@ class Side {
       tellMain,
     })
     const limits = new PathLimits(memory, plan.pathLimits)
+    const words = new StateWords(memory, plan.state)
+    const bell = new CryptoBell(memory, plan.cryptoBell)
+    const spread = (at: number, seals: boolean) => {
+      if (cryptoWorkers === 0) return undefined
+      const batch = new CryptoBatch(memory, at)
+      const hand = new CryptoHand(memory, batch, aead, seals)
+      return new Spread({ batch, hand, bell, words, counters: this.counters })
+    }
     this.sealer = new Sealer({
       memory,
       keyring: this.keyring,
       limits,
       bytes,
       slots: places,
-      words: new StateWords(memory, plan.state),
+      words,
       encap,
+      spread: spread(plan.udp.sealingBatch, true),
     })
     this.queue = new Mailbox(memory, plan.handshakes, plan.state + StateWord.handshakesTold * 4)
-    new StateWords(memory, plan.state).paddingLimitBytes = 1440
+    words.paddingLimitBytes = 1440
     const { counters, peerCounters, table, peers } = this
     const drops = new Drops(counters, peerCounters)
     const gate = new Gate({
@@ -108,7 +125,15 @@ class Side {
       scratch: scratch.take(GATE_SCRATCH_BYTES),
       drops,
     })
-    this.opener = new Opener({ memory, keyring: this.keyring, gate, counters, peerCounters, drops })
+    this.opener = new Opener({
+      memory,
+      keyring: this.keyring,
+      gate,
+      counters,
+      peerCounters,
+      drops,
+      spread: spread(plan.udp.openingBatch, false),
+    })
   }
 
   /** Gives a peer keys in a keypair's row; that one's index is also what it is sent to. */
@@ -122,10 +147,23 @@ class Side {
 
   /** Undefined where there is nothing to seal with. */
   seal(row: number, frame: Uint8Array): Buffer | undefined {
-    this.memory.u8.set(frame, this.sealer.frame)
-    const bytes = this.sealer.seal(row, frame.length)
-    const { message } = this.sealer
-    return bytes === 0 ? undefined : Buffer.from(this.memory.u8.slice(message, message + bytes))
+    return this.sealAll(row, [frame])[0]
+  }
+
+  /** Seals frames as one batch. Those that there is nothing to seal with are left out. */
+  sealAll(row: number, frames: readonly Uint8Array[]): Buffer[] {
+    const { memory, sealer } = this
+    const places = frames.flatMap((frame) => {
+      memory.u8.set(frame, sealer.frame)
+      const bytes = sealer.seal(row, frame.length)
+      const { message } = sealer
+      if (bytes === 0) return []
+      sealer.keep(bytes)
+      return [[message, message + bytes]]
+    })
+    sealer.finish()
+    sealer.clear()
+    return places.map(([from, to]) => Buffer.from(memory.u8.slice(from, to)))
   }
 
   /** What the device would get of a run of messages, each `step` bytes but the last. */
@@ -154,52 +192,103 @@ class Side {
 
 const frames = fc.uint8Array({ minLength: 14, maxLength: 1500 })
 
-t.test('what is sealed opens once, from whom it is', async () => {
-  const side = new Side(true)
+/** One message after the other, and in batches as with crypto workers. */
+const WAYS = [
+  ['one by one', 0],
+  ['in batches', 1],
+] as const
+
+t.test('crypto workers and the owner seal and open what is in batches, and in its order', async (t) => {
+  const side = new Side(true, 3)
   side.key(0, 3)
   side.key(1, 5)
-  const property = fc.property(fc.nat(1), frames, (row, frame) => {
-    const message = side.seal(row, frame)
-    if (message === undefined) return false
-    const [first] = side.open(message)
-    return first.row === row && first.frame.equals(frame) && side.open(message).length === 0
-  })
-  fc.assert(property, { numRuns: 500 })
+  await startCryptoThreads(t, side.memory, side.plan)
+  let wrong = 0
+  for (let round = 0; round < 600; round++) {
+    const row = round % 2
+    // Lengths that are no multiple of 16 show that no thread writes where another one works.
+    const batch = Array.from({ length: 8 + (round % 60) }, (_, i) => randomBytes(1_300 + ((round + i) % 16)))
+    const messages = side.sealAll(row, batch)
+    const numbers = messages.map((message) => message.readUInt32LE(8))
+    if (numbers.some((number, i) => i > 0 && number !== numbers[i - 1] + 1)) wrong++
+    const longest = Math.max(...messages.map(({ length }) => length))
+    const alike = messages.filter(({ length }) => length === longest)
+    const kept = batch.filter((_, i) => messages[i].length === longest)
+    const spoilt = round % alike.length
+    alike[spoilt][40] ^= 1
+    const opened = side.open(Buffer.concat(alike), longest)
+    const right = kept.filter((_, i) => i !== spoilt)
+    if (opened.length !== right.length || opened.some(({ frame }, i) => !frame.equals(right[i]))) wrong++
+    if (opened.some((it) => it.row !== row)) wrong++
+    if (side.open(Buffer.concat([...alike, ...alike]), longest).length > 0) wrong++
+  }
+  t.equal(wrong, 0)
+  t.ok(side.count('spreadMessages') > 1_000, `${side.count('spreadMessages')} were spread`)
 })
 
-t.test('a run is taken apart, whatever is in it', async (t) => {
-  const side = new Side(true)
+t.test('of a message that is twice in a run, one is taken', async (t) => {
+  const side = new Side(true, 1)
   side.key(0, 0)
-  const property = fc.property(
-    fc.array(fc.nat(4), { minLength: 1, maxLength: 40 }),
-    fc.nat(60),
-    (kinds, tail) => {
-      const expected: Buffer[] = []
-      const messages = kinds.map((kind, index) => {
-        const frame = Buffer.alloc(100, index + 1)
-        const message = side.seal(0, frame) as Buffer
-        if (kind === 0) message[50] ^= 1
-        else if (kind === 1) message[0] = 9
-        else if (kind === 2) message[7] ^= 0x40
-        else expected.push(frame)
-        return message
-      })
-      const run = Buffer.concat([...messages, randomBytes(tail)])
-      return (
-        JSON.stringify(side.open(run, messages[0].length).map(({ frame }) => frame)) ===
-        JSON.stringify(expected)
-      )
-    },
-  )
-  fc.assert(property, { numRuns: 200 })
-  t.ok(side.count('dropNotAuthentic') > 0)
-  t.ok(side.count('dropNotPrivate') > 0)
-  t.ok(side.count('dropUnknownIndex') > 0)
+  const [message] = side.sealAll(0, [Buffer.alloc(100, 1)])
+  const run = Buffer.concat(Array.from({ length: 10 }, () => message))
+  t.equal(side.open(run, message.length).length, 1)
+  t.equal(side.count('dropReplayed'), 9)
 })
+
+for (const [how, cryptoWorkers] of WAYS) {
+  t.test(`what is sealed opens once, from whom it is, ${how}`, async () => {
+    const side = new Side(true, cryptoWorkers)
+    side.key(0, 3)
+    side.key(1, 5)
+    const property = fc.property(fc.nat(1), frames, (row, frame) => {
+      const message = side.seal(row, frame)
+      if (message === undefined) return false
+      const [first] = side.open(message)
+      return first.row === row && first.frame.equals(frame) && side.open(message).length === 0
+    })
+    fc.assert(property, { numRuns: 500 })
+  })
+}
+
+for (const [how, cryptoWorkers] of WAYS) {
+  t.test(`a run is taken apart, whatever is in it, ${how}`, async (t) => {
+    const side = new Side(true, cryptoWorkers)
+    side.key(0, 0)
+    const property = fc.property(
+      fc.array(fc.nat(4), { minLength: 1, maxLength: 40 }),
+      fc.nat(60),
+      (kinds, tail) => {
+        const expected: Buffer[] = []
+        const messages = kinds.map((kind, index) => {
+          const frame = Buffer.alloc(100, index + 1)
+          const message = side.seal(0, frame) as Buffer
+          if (kind === 0) message[50] ^= 1
+          else if (kind === 1) message[0] = 9
+          else if (kind === 2) message[7] ^= 0x40
+          else expected.push(frame)
+          return message
+        })
+        const run = Buffer.concat([...messages, randomBytes(tail)])
+        return (
+          JSON.stringify(side.open(run, messages[0].length).map(({ frame }) => frame)) ===
+          JSON.stringify(expected)
+        )
+      },
+    )
+    fc.assert(property, { numRuns: 200 })
+    t.ok(side.count('dropNotAuthentic') > 0)
+    t.ok(side.count('dropNotPrivate') > 0)
+    t.ok(side.count('dropUnknownIndex') > 0)
+  })
+}
 
 t.test('any bytes, cut any way, open to nothing and break nothing', async () => {
-  for (const tap of [true, false]) {
-    const side = new Side(tap)
+  for (const [tap, cryptoWorkers] of [
+    [true, 0],
+    [false, 0],
+    [false, 1],
+  ] as const) {
+    const side = new Side(tap, cryptoWorkers)
     side.key(0, 0)
     const run = fc.uint8Array({ maxLength: 3000 })
     const property = fc.property(

@@ -43,7 +43,7 @@ type Changes = Partial<Omit<StatusReport, 'drops'>> & { readonly drops?: Partial
 /** The report of an idle tunnel, with some things changed. */
 export function reportOf({ drops, ...changes }: Changes = {}): StatusReport {
   const reasons = [...Object.keys(DROP_REASONS), ...Object.keys(KERNEL_DROP_REASONS)]
-  const worker = { syscalls: 0, wake_ups: 0, doorbells: 0, ring_full: 0 }
+  const worker = { syscalls: 0, wake_ups: 0, doorbells: 0, ring_full: 0, spread_messages: 0 }
   const ring = { bytes: 1000, used_bytes: 0, high_water_bytes: 240 }
   return {
     ...sampleStatus(),
@@ -51,6 +51,7 @@ export function reportOf({ drops, ...changes }: Changes = {}): StatusReport {
     pid: 1,
     device: 'tap0',
     mode: 'tap',
+    vni: null,
     uptime_s: 1,
     local: ['10.9.0.1/24'],
     listen: '[::]:5149',
@@ -71,6 +72,7 @@ export function reportOf({ drops, ...changes }: Changes = {}): StatusReport {
     relay: { datagrams: 0, bytes: 0 },
     path: { fragmented: 0, too_big_answers: 0, mss_clamped: 0 },
     workers: { tap: worker, udp: worker },
+    crypto_workers: 0,
     rings: { outbound: ring, inbound: ring },
     faults: { places: {}, log_lines_lost: {} } as StatusReport['faults'],
     ...changes,

@@ -17,6 +17,7 @@ function directory() {
   const it = new Directory({
     graceMs: 1_000,
     ownName: 'me',
+    signatures: () => undefined,
     told: (name, member) => void news.push(`${member === undefined ? '-' : '+'}${name}`),
     refused: (why) => void news.push(why),
     isAlive: () => alive.is,
@@ -26,8 +27,8 @@ function directory() {
 
 t.test('who is gone stays for the grace time, and while there is a session', async (t) => {
   const { it, take, alive } = directory()
-  it.put('a', value())
-  it.put('me', value())
+  it.put('a', value(), 0)
+  it.put('me', value(), 0)
   t.same(take(), ['+a'], 'not this host itself')
   it.gone('a', 100)
   it.gone('a', 900)
@@ -61,28 +62,40 @@ t.test('a fresh read begins the grace time anew, and the same value is no news',
   it.expire(11_000)
   t.same(take(), ['-b'])
   it.gone('a', 20_000)
-  it.put('a', a)
+  it.put('a', a, 0)
   it.expire(90_000)
   t.same(take(), [], 'it has come back')
-  it.put('a', value(2))
+  it.put('a', value(2), 0)
   t.same(take(), ['+a'])
 })
 
-t.test('what is no member replaces one that was, and is not kept', async (t) => {
-  const { it, take } = directory()
-  it.put('a', '{}')
+t.test('what is no member changes nothing, and stands for nobody', async (t) => {
+  const { it, take, alive } = directory()
+  it.put('a', '{}', 0)
   t.same(take(), ['the key of "a" in the etcd store has a value that is not one of a member'])
-  it.put('a', value())
-  it.put('a', '{}')
-  t.match(take(), ['+a', /not one of a member/, '-a'])
-  t.same(it.values, [])
-  t.equal(it.present, 0)
+  const good = value()
+  it.put('a', good, 0)
+  it.put('a', '{}', 100)
+  it.put('a', '{}', 900)
+  t.match(take(), ['+a', /not one of a member/], 'said once')
+  t.same(it.values, [['a', good]])
+  t.same([it.keys, it.known, it.present, it.refused.malformed], [1, 1, 0, 2])
+  alive.is = true
+  it.expire(1_100)
+  t.same(take(), [])
+  alive.is = false
+  it.expire(1_100)
+  t.same(take(), ['-a'])
+  t.same([it.keys, it.known], [1, 0], 'its key is still there')
+  it.put('a', good, 2_000)
+  t.same(take(), ['+a'])
+  t.equal(it.present, 1)
 })
 
 t.test('there is room for so many keys', async (t) => {
   const { it, take } = directory()
-  for (let at = 0; at < MAX_ENTRIES; at++) it.put(`k${at}`, '{}')
+  for (let at = 0; at < MAX_ENTRIES; at++) it.put(`k${at}`, '{}', 0)
   take()
-  it.put('more', value())
+  it.put('more', value(), 0)
   t.match(take(), [/no room for "more"/])
 })

@@ -6,6 +6,8 @@ import { EtcdSource } from '../../../../src/control/discovery/etcd.js'
 import { formatValue } from '../../../../src/control/discovery/member-value.js'
 import { Faults } from '../../../../src/control/faults.js'
 import { type Store, type StoreChange, StoreError } from '../../../../src/etcd/store.js'
+import { derivePublicKey, deriveSigningKey } from '../../../../src/noise/keys.js'
+import { SignedNetwork } from '../../../support/signed-network.js'
 
 const PREFIX = '/udptun-fast/default/'
 
@@ -16,16 +18,19 @@ const own = () => ({
   publicKey: Uint8Array.from(randomBytes(32)),
   claims: { endpoints: [{ address: Uint8Array.of(192, 0, 2, 1), port: 1 }], macs: [] },
   record: undefined,
+  signingKey: undefined,
 })
 
 /** A clock that the test moves. */
 class Clock {
   #nowMs = 0
+  /** What the calendar is ahead of it. */
+  aheadMs = 0
   readonly #timers = new Set<{ atMs: number; work: () => void }>()
 
   nowMs = () => this.#nowMs
   bootMs = this.nowMs
-  unixMs = this.nowMs
+  unixMs = () => this.#nowMs + this.aheadMs
 
   after(ms: number, work: () => void) {
     const timer = { atMs: this.#nowMs + ms, work }
@@ -163,6 +168,7 @@ function start(files = new Map<string, string>()) {
       told: (name, member) => void news.push(`${member === undefined ? '-' : '+'}${name}`),
       refused: (why) => void news.push(why),
       isAlive: () => false,
+      signatures: () => undefined,
     },
   })
   return { clock, store, source, files, faults, take: () => news.splice(0) }
@@ -170,6 +176,7 @@ function start(files = new Map<string, string>()) {
 
 t.test('it writes itself, reads all, watches, and keeps its lease alive', async (t) => {
   const { clock, store, source, take, faults } = start()
+  t.match(source.status(0), { state: 'starting', since_s: 0, revision: null, members: { known: 0 } })
   store.keys.set(`${PREFIX}a`, value())
   source.tell(own())
   await clock.pass(0)
@@ -241,11 +248,19 @@ t.test('nobody goes while etcd is away, and the grace time begins when it is bac
   t.ok(asked.length < 3_600, `${asked.length / 2} questions in an hour`)
   source.tick(clock.nowMs())
   t.same(take(), [], 'said once, and nobody is gone')
+  t.match(source.status(clock.nowMs()), {
+    state: 'away',
+    since_s: 3_601,
+    trouble: 'https://etcd cannot be reached',
+    revision: '3',
+    members: { known: 1, present: 0 },
+  })
   store.isAway = false
   store.isLeaseThere = false
   store.keys.clear()
   await clock.pass(5_000)
   t.ok(store.keys.has(`${PREFIX}me`))
+  t.match(source.status(clock.nowMs()), { state: 'connected', trouble: null })
   source.tick(clock.nowMs())
   t.same(take(), [])
   await clock.pass(60_000)
@@ -272,6 +287,30 @@ t.test('what was known last is there at the next start, without etcd', async (t)
     t.match(damaged.take(), [/is damaged/])
     await damaged.source.close()
   }
+})
+
+t.test('who signs what it says writes it again at the next turn if somebody writes over it', async (t) => {
+  const { clock, store, source, take } = start()
+  const privateKey = randomBytes(32)
+  const signingKey = deriveSigningKey(privateKey)
+  const publicKey = Uint8Array.from(derivePublicKey(privateKey))
+  const record = new SignedNetwork(randomBytes(32)).record({
+    name: 'me',
+    publicKey,
+    signingKey: signingKey.publicKey,
+  })
+  source.tell({ ...own(), publicKey, record, signingKey })
+  await clock.pass(0)
+  const written = store.keys.get(`${PREFIX}me`)
+  store.take()
+  for (let time = 0; time < 3; time++) store.watching?.tell([{ key: `${PREFIX}me`, value: value() }])
+  await clock.pass(9_000)
+  t.same(store.take(), [], 'not at once')
+  await clock.pass(1_000)
+  t.same(store.take(), ['keepAlive', 'put'])
+  t.equal(store.keys.get(`${PREFIX}me`), written)
+  t.match(take(), [/another host writes to the key/])
+  await source.close()
 })
 
 t.test('another host with the same name is said once, and not fought with', async (t) => {

@@ -29,13 +29,13 @@ const lineOf = (name: string, letter: string, more: Partial<Line> = {}): Line =>
 })
 const book = withLine(EMPTY, lineOf('alice', 'a'))
 const join = (it: Book, line: string, own: string, nowMs = 1_000) =>
-  admit(it, key(line), key(own), key('s'), nowMs)
+  admit(it, key(line), { publicKey: key(own), signingKey: key('g') }, key('s'), nowMs)
 
 t.test('a line is good for one newcomer, and for that one again and again', async (t) => {
   const first = join(book, 'a', 'x')
   t.equal(first.verdict, 'member')
   t.match(first.member, { name: 'alice', publicKey: key('x'), presharedKey: key('s'), joinedMs: 1_000 })
-  const again = admit(first.book, key('a'), key('x'), key('t'), 2_000)
+  const again = admit(first.book, key('a'), { publicKey: key('x') }, key('t'), 2_000)
   t.same(again.member, first.member, 'with the same preshared key')
   t.equal(again.book, first.book, 'and nothing is written')
   t.equal(join(first.book, 'a', 'x', 9 * DAY).verdict, 'member', 'also when the line has expired')

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { commandsToSign } from '../../../../src/cli/members.js'
+import { formatRequest } from '../../../../src/config/host-request.js'
 import { makeNetworkKey, readNetworkKey, signRecord } from '../../../../src/config/network-key.js'
 import { formatRecord } from '../../../../src/config/record-text.js'
 import type { PeerSettings } from '../../../../src/config/schema.js'
@@ -82,9 +83,12 @@ t.test('a record that does not fit is refused with one sentence, and nothing cha
   t.equal(given.recordOf(settings)?.serial, 5)
 })
 
+const keyOf = (fill: number) => Buffer.alloc(32, fill).toString('base64')
+
 t.test('who waits for a signature, as commands', async (t) => {
   const member = {
     groups: ['staff'],
+    signing_key: null,
     source: 'member',
     joined: null,
     seen: null,
@@ -95,8 +99,10 @@ t.test('who waits for a signature, as commands', async (t) => {
     { ...member, name: 'alice', public_key: 'AgI=', addresses: ['10.9.0.2', '10.8.0.0/24'], signed: false },
     { ...member, name: 'bob', public_key: 'AwM=', addresses: [], signed: true },
     { ...member, name: 'carol', public_key: 'BAQ=', addresses: [], signed: null },
+    { ...member, name: 'dave', public_key: keyOf(1), signing_key: keyOf(2), addresses: [], signed: false },
   ]
   t.same(commandsToSign(all), [
     'udptun-fast network sign network.key --name alice --public-key AgI= --address 10.9.0.2 --prefix 10.8.0.0/24 --group staff',
+    `udptun-fast network sign network.key --name dave --request ${formatRequest({ publicKey: Buffer.alloc(32, 1), signingKey: Buffer.alloc(32, 2) })} --group staff`,
   ])
 })

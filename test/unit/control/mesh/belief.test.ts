@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { PeerSettings } from '../../../../src/config/schema.js'
+import { MAX_OVERLAY, MAX_PEERS, type PeerSettings } from '../../../../src/config/schema.js'
 import { parseLocalAddress, parsePrefix } from '../../../../src/config/values.js'
 import { believe, type Known } from '../../../../src/control/mesh/belief.js'
 import { toldOf } from '../../../../src/control/mesh/member.js'
@@ -154,20 +154,37 @@ t.test('whatever is told, no two peers have a name, a key or an address in commo
   )
 })
 
-t.test('two hundred and fifty members are looked at in a moment', async (t) => {
-  const all = Array.from({ length: 250 }, (_, index) =>
-    told('hub', `m${index}`, 10, [`10.8.${index}.0/24`]),
-  ).map((it, index) => ({ ...it, member: { ...it.member, publicKey: Buffer.alloc(32, `key ${index} `) } }))
+t.test('thousands of members are looked at in a moment, and no more than there is room for', async (t) => {
+  const members = (count: number, networks: (at: number) => string[]) =>
+    Array.from({ length: count }, (_, at) => told('hub', `m${at}`, 10, networks(at))).map((it, at) => ({
+      ...it,
+      member: { ...it.member, publicKey: Buffer.alloc(32, `key ${at} `) },
+    }))
+  const room = MAX_PEERS - 2
+  const all = members(MAX_PEERS, (at) => [`10.8.${at >> 4}.${(at & 15) * 16}/28`])
   const startedMs = performance.now()
-  t.equal(believe(all, known()).members.length, 250)
-  t.comment(`${Math.round(performance.now() - startedMs)} ms`)
-  const many = Array.from({ length: 300 }, (_, index) => ({
-    ...all[0],
-    member: { ...all[0].member, networks: [], name: `n${index}`, publicKey: Buffer.alloc(32, `k ${index} `) },
-  }))
-  const { members, refusals } = believe(many, known())
-  t.equal(members.length + 2, 256)
-  t.match(refusals.at(-1)?.why, /there is no room/)
+  const belief = believe(all, known())
+  t.comment(`${Math.round(performance.now() - startedMs)} ms for ${all.length}`)
+  t.equal(belief.members.length, room)
+  t.same(
+    belief.refusals.map(({ why }) => why),
+    [`m${room}`, `m${room + 1}`].map(
+      (name) =>
+        `there is no room for ${name}, whom hub introduces: 4096 peers and 16384 of their addresses and prefixes are the most`,
+    ),
+  )
+  const againMs = performance.now()
+  const again = believe(all, known()).members
+  t.comment(`${Math.round(performance.now() - againMs)} ms when nothing has changed`)
+  t.ok(
+    again.every((it, at) => it === belief.members[at]),
+    'they are the same objects then',
+  )
+  const wide = members(1_200, (at) =>
+    Array.from({ length: 14 }, (_, part) => `10.8.${at >> 4}.${(at & 15) * 16 + part}`),
+  )
+  const networks = believe(wide, known()).members.flatMap(({ addresses }) => addresses)
+  t.equal(networks.length + 3, MAX_OVERLAY - ((MAX_OVERLAY - 3) % 14))
 })
 
 t.test('without a network key, a record says no more than its introducer', async (t) => {

@@ -20,6 +20,7 @@ class Names {
   running = 0
   most = 0
   readonly lookups = new Lookups(new SimClock(this.time), {
+    services: () => Promise.reject(new Error('not used')),
     lookup: async (name) => {
       this.asked.push(name)
       this.most = Math.max(this.most, ++this.running)
@@ -94,6 +95,7 @@ t.test('the pauses of a name that fails at once grow, and not beyond a bound', a
   const time = new SimTime()
   const asks: number[] = []
   const lookups = new Lookups(new SimClock(time), {
+    services: () => Promise.reject(new Error('not used')),
     lookup: async () => {
       asks.push(time.nowMs)
       throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })
@@ -138,6 +140,7 @@ t.test('a pause that ends between two looks at the clock is not missed', async (
   }
   let asked = 0
   const lookups = new Lookups(hasty, {
+    services: () => Promise.reject(new Error('not used')),
     lookup: async () => {
       asked++
       throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })

@@ -3,6 +3,7 @@ import {
   AF_INET,
   AF_INET6,
   IP_PKTINFO,
+  IP_TOS,
   IPV6_PKTINFO,
   SOL_IP,
   SOL_IPV6,
@@ -58,8 +59,10 @@ function made(family: SocketFamily) {
   }
   return {
     found,
-    put: (index: number, segmentBytes: number) =>
-      controls.put(index, headerOf(index), wordsOf(index), segmentBytes),
+    put: (index: number, segmentBytes: number, dsField = 0) => {
+      if (dsField !== 0) controls.setDsField(index, name, dsField)
+      controls.put(index, headerOf(index), wordsOf(index), segmentBytes, dsField)
+    },
     setSource: (index: number) => {
       memory.u32[wordsOf(index)] = controls.setSource(index, name)
     },
@@ -117,6 +120,21 @@ for (const [family, source] of SOURCES) {
       }
     }
     t.same([found(0), found(2)], [[], []], 'no other message is touched')
+  })
+
+  t.test(`${title}: with a DS field there is no gap, and afterwards none of it is left`, async (t) => {
+    const { put, found, setSource, leaveOutSource } = made(family)
+    const mark = [SOL_IP, IP_TOS, [0xb9, 0, 0, 0]]
+    for (const segmentBytes of [0, 600]) {
+      put(0, segmentBytes, 0xb9)
+      t.same(found(0), [run(segmentBytes), mark], 'zero means that it is no run')
+      setSource(0)
+      put(0, segmentBytes, 0xb9)
+      t.same(found(0), [source, run(segmentBytes), mark])
+      put(0, segmentBytes)
+      t.same(found(0), segmentBytes > 0 ? [source, run(segmentBytes)] : [source])
+      leaveOutSource(0)
+    }
   })
 
   t.test(`${title}: the source is dropped, and a run stays one`, async (t) => {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { NativeMemory } from '../../../../src/linux/memory.js'
-import { type Route, Routes, routesBytes } from '../../../../src/memory/routes.js'
+import type { Route } from '../../../../src/memory/prefixes.js'
+import { Routes, routesBytes } from '../../../../src/memory/routes.js'
 import { DEVICE, MALFORMED, NO_ROUTE, NOT_ALLOWED } from '../../../../src/memory/target.js'
 import { Router } from '../../../../src/worker/switching/router.js'
 import { ipv4, ipv6 } from '../../../support/hosts/frames.js'

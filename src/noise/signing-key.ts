@@ -1,0 +1,47 @@
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { kdf, wipe } from '../crypto/primitives.js'
+import { secretBytes } from '../key-text.js'
+
+/**
+ * A host's signing key: an Ed25519 key (RFC 8032) that follows from its private key. With it the host signs where it is,
+ * for others who read that in a store. A signed record says which one is whose (wire/signed-record.ts).
+ */
+
+/** The salt of the HKDF, so that nothing else is derived in the same way. */
+const LABEL = Buffer.from('udptun-fast host signing key', 'latin1')
+
+/** What comes before the 32 bytes of an Ed25519 key in PKCS #8 and in SubjectPublicKeyInfo (RFC 8410). */
+const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
+
+export class SigningKey {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array
+  readonly #key: KeyObject
+
+  /** @param privateKey the host's, clamped (noise/keys.ts) */
+  constructor(privateKey: Uint8Array) {
+    const [seed] = kdf(1, LABEL, privateKey)
+    const key = secretBytes(PKCS8_PREFIX.length + seed.length)
+    key.set(PKCS8_PREFIX)
+    key.set(seed, PKCS8_PREFIX.length)
+    try {
+      this.#key = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+    } finally {
+      wipe(seed, key)
+    }
+    const whole = createPublicKey(this.#key).export({ format: 'der', type: 'spki' })
+    this.publicKey = Uint8Array.from(whole.subarray(SPKI_PREFIX.length))
+  }
+
+  /** @returns 64 bytes */
+  sign(message: Uint8Array): Uint8Array {
+    return sign(null, message, this.#key)
+  }
+}
+
+/** Whether the holder of a signing key has signed a message. It takes about a tenth of a millisecond. */
+export function isSignedByHost(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  const key = Buffer.concat([SPKI_PREFIX, publicKey])
+  return verify(null, message, { key, format: 'der', type: 'spki' }, signature)
+}

@@ -1,0 +1,180 @@
+/** VXLAN with devices of the kernel at the other end. */
+import t from 'tap'
+import type { Host } from '../../../src/lab/host.js'
+import { ok, PROGRAM, pings, run, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { Network } from '../../support/hosts/network.js'
+import { PacketSocket } from '../../support/hosts/packet-socket.js'
+import { pathOf } from '../../support/hosts/path.js'
+import { transfer } from '../../support/hosts/transfer.js'
+
+const VXLAN = ['--encap', 'vxlan', '--vni', '42', '--datapath', 'auto'] as const
+const BYTES = 4_000_000
+
+/** A VXLAN device of the kernel, with a static way to one host, or with none. */
+async function device(
+  host: Host,
+  { vni, remote, local }: { vni: number; remote?: string; local?: string },
+  ...addresses: readonly string[]
+): Promise<void> {
+  const to = remote === undefined ? ['nolearning'] : ['remote', remote]
+  const from = local === undefined ? [] : ['local', local]
+  await ok(
+    host,
+    'ip',
+    'link',
+    'add',
+    `vx${vni}`,
+    'type',
+    'vxlan',
+    'id',
+    `${vni}`,
+    ...to,
+    ...from,
+    'dstport',
+    '4789',
+  )
+  host.configure(`vx${vni}`, addresses)
+}
+
+/** The interface fills checksums in and cuts itself, as a plain network card. */
+async function withoutOffloads(host: Host): Promise<void> {
+  await ok(
+    host,
+    'ethtool',
+    '-K',
+    'eth0',
+    'tx',
+    'off',
+    'tx-udp_tnl-segmentation',
+    'off',
+    'tx-udp_tnl-csum-segmentation',
+    'off',
+  )
+}
+
+for (const underlay of ['IPv4', 'IPv6'] as const)
+  for (const offloads of [true, false]) {
+    const title = `${underlay}, ${offloads ? 'as it is' : 'without checksum and tunnel offloads'}`
+    t.test(`a device of the kernel: ${title}`, async (t) => {
+      using pair = twoHosts()
+      const { a, b } = underlay === 'IPv4' ? pair.underlay : { a: pair.underlay.a6, b: pair.underlay.b6 }
+      if (underlay === 'IPv6') await untilPing(pair.a, b)
+      if (!offloads) for (const host of [pair.a, pair.b]) await withoutOffloads(host)
+      await device(pair.b, { vni: 42, remote: a, local: b }, '10.9.0.2/24', 'fd00:9::2/64')
+      const tunnel = await startTunnel(pair.a, '10.9.0.1', 'fd00:9::1', b, ...VXLAN)
+      await untilPing(pair.a, '10.9.0.2')
+      await untilPing(pair.b, 'fd00:9::1')
+      const status = await tunnel.status()
+      const mtuBytes = underlay === 'IPv4' ? 1450 : 1430
+      t.equal(status.mtu_bytes, mtuBytes)
+      t.match(status.peers, [{ datapath: { by: 'workers', reason: 'encap' } }])
+      t.ok(await pings(pair.a, '10.9.0.2', '-M', 'do', '-s', String(mtuBytes - 28)), 'the longest frame')
+      t.ok(await pings(pair.b, '10.9.0.1', '-M', 'do', '-s', String(mtuBytes - 28)), 'and back')
+      for (const [address, port] of [
+        ['10.9.0.2', 7004],
+        ['fd00:9::2', 7006],
+      ] as const) {
+        const { listener, connector } = await transfer({
+          listener: pair.b,
+          address,
+          connector: pair.a,
+          port,
+          bytes: BYTES,
+        })
+        t.same([listener.received, connector.received], [connector.sent, listener.sent], 'both ways at once')
+        t.equal(listener.received.bytes, BYTES)
+      }
+      const { drops, super_frames } = await tunnel.status()
+      t.ok(super_frames.read > 10 && super_frames.written > 10, 'the offloads work')
+      t.equal(drops.checksum + drops.oversize + drops.vni + drops.runt + drops.device_refused, 0)
+    })
+  }
+
+t.test('several ends: floods go to each, what is known to one, and other networks to none', async (t) => {
+  using network = new Network(4)
+  const [, b, c, d] = network.hosts
+  const to = (index: number) => ({ remote: network.underlay(0), local: network.underlay(index) })
+  await device(b, { vni: 42, ...to(1) }, '10.9.0.2/24')
+  await device(c, { vni: 42, ...to(2) }, '10.9.0.3/24')
+  await device(d, { vni: 43, ...to(3) }, '10.9.0.4/24')
+  const tunnel = await network.start(0, [1, 2, 3], ...VXLAN)
+  const [a] = network.hosts
+  await untilPing(a, '10.9.0.2')
+  await untilPing(a, '10.9.0.3')
+  t.ok(await pings(c, '10.9.0.1'))
+  using wires = new PacketSocket(c, 'eth0')
+  wires.flush()
+  t.ok(await pings(a, '10.9.0.2', '-s', '900'))
+  const seen = await wires.capture(1, ({ bytes, outgoing }) => !outgoing && bytes.length > 900, 100)
+  t.equal(seen.length, 0, 'a frame for b does not go to c')
+  await ok(d, 'ping', '-c', '1', '-W', '1', '10.9.0.1').catch(() => {})
+  await until('it is counted', async () => (await tunnel.status()).drops.vni > 0)
+  const { peers, fdb } = await tunnel.status()
+  t.ok((fdb?.entries ?? 0) >= 2)
+  t.match(
+    peers.map(({ state }) => state === 'down'),
+    [false, false, false],
+    'nobody asks them, so nobody is down',
+  )
+})
+
+t.test('two tunnels speak VXLAN with each other, and send nothing else', async (t) => {
+  using pair = twoHosts()
+  using wire = new PacketSocket(pair.b, 'eth0')
+  await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...VXLAN, '--listen', '8472')
+  await startTunnel(pair.b, '10.9.0.2', pair.underlay.a, ...VXLAN, '--listen', '8472')
+  await untilPing(pair.a, '10.9.0.2')
+  const { listener, connector } = await transfer({
+    listener: pair.b,
+    address: '10.9.0.2',
+    connector: pair.a,
+    bytes: BYTES,
+  })
+  t.same([listener.received, connector.received], [connector.sent, listener.sent])
+  const isOurs = (bytes: Buffer) =>
+    bytes.readUInt16BE(12) === 0x0800 && bytes[23] === 17 && bytes.readUInt16BE(36) === 8472
+  const all = await wire.capture(Number.POSITIVE_INFINITY, ({ bytes }) => isOurs(bytes), 50)
+  t.ok(all.length > 10)
+  t.ok(
+    all.every(({ bytes }) => bytes.readUInt32BE(42) === 0x0800_0000 && bytes.readUInt32BE(46) === 42 << 8),
+    'each datagram is VXLAN',
+  )
+  t.notOk(
+    all.some(({ bytes }) => bytes.readUInt16BE(50 + 12) === 0x88b5),
+    'and none has a control frame',
+  )
+})
+
+t.test('a narrow path is found by ICMP, and followed', async (t) => {
+  using path = pathOf(1500, 1400)
+  await device(path.b, { vni: 42, remote: path.underlay.a, local: path.underlay.b }, '10.9.0.2/24')
+  path.b.configure('vx42', [], { mtuBytes: 1350 })
+  const tunnel = await startTunnel(path.a, '10.9.0.1', path.underlay.b, ...VXLAN)
+  await untilPing(path.a, '10.9.0.2')
+  await until('the device fits the path', async () => (await tunnel.status()).mtu_bytes === 1350)
+  t.ok(await pings(path.a, '10.9.0.2', '-M', 'do', '-s', '1322'), 'the longest frame passes')
+  path.setMtu(1, 1300)
+  await until('it follows', async () => {
+    await pings(path.a, '10.9.0.2', '-s', '1300', '-W', '1')
+    return (await tunnel.status()).mtu_bytes === 1250
+  })
+})
+
+t.test('what makes no sense with VXLAN is refused', async (t) => {
+  using pair = twoHosts()
+  const start = (...flags: readonly string[]) =>
+    run(pair.a, process.execPath, [
+      PROGRAM,
+      'start',
+      '10.9.0.1',
+      pair.underlay.b,
+      ...VXLAN.slice(0, 4),
+      ...flags,
+    ])
+  const kernel = await start('--datapath', 'kernel')
+  t.match(kernel.stderr, /--datapath kernel does not go with --encap vxlan; leave one of them out/)
+  t.not(kernel.code, 0)
+  await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...VXLAN)
+  const asked = await run(pair.a, process.execPath, [PROGRAM, 'ping', pair.underlay.b, '-c', '1'])
+  t.match(asked.stderr, /no end of a VXLAN network answers these pings/)
+})
