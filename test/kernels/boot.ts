@@ -56,7 +56,11 @@ export async function boot({ kernel, checks, limitS, onLine }: BootOptions): Pro
     { stdio: ['ignore', 'ignore', openSync(join(folder, 'qemu'), 'w')] },
   )
   const kill = () => qemu.kill('SIGKILL')
-  process.once('exit', kill)
+  const cleanUp = () => {
+    kill()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  process.once('exit', cleanUp)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   const timer = setTimeout(kill, (BOOT_S + checks.length * (limitS + 10)) * 1_000)
   const ended = once(qemu, 'exit').then(() => true)
@@ -69,9 +73,9 @@ export async function boot({ kernel, checks, limitS, onLine }: BootOptions): Pro
     seen = Math.max(seen, whole)
   }
   clearTimeout(timer)
-  process.removeListener('exit', kill)
+  process.removeListener('exit', cleanUp)
   const last = `${readText(join(folder, 'qemu'))}${readText(console)}`
-  rmSync(folder, { recursive: true, force: true })
+  cleanUp()
   return last
 }
 
