@@ -193,7 +193,7 @@ t.test('it writes itself, reads all, watches, and keeps its lease alive', async 
   await source.close()
   t.same(store.take(), ['revoke 1'])
   await clock.pass(0)
-  t.equal(clock.timers, 1, 'only the limit of time of the end')
+  t.equal(clock.timers, 0, 'no timer is left')
   t.equal(faults.status().count, 0)
 })
 
