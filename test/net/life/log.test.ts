@@ -49,7 +49,6 @@ const OTHERS = {
   mtu_refresh: 700,
   mss_clamp: true,
   tos: 'inherit',
-  encap: 'vxlan',
   offload: 'off',
   datapath: 'workers',
   warm_up: 'off',
