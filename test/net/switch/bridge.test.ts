@@ -99,7 +99,8 @@ t.test('a loop does not melt the machine, and all is well when it is gone', asyn
   const seconds = (performance.now() - startedMs) / 1000
   const most = 2 * (STORM_BURST_FRAMES + STORM_FRAMES_PER_S * seconds)
   t.ok(inbound.frames <= most, `${inbound.frames} came, of no more than ${Math.round(most)} from two peers`)
-  t.ok(inbound.frames > 20 * rounds * BROADCASTS || inbound.frames > 5_000, 'round and round')
+  // Without a loop it is two for each broadcast. What comes is limited, and fewer on a busy machine.
+  t.ok(outbound.frames > 5 * rounds * BROADCASTS, 'round and round')
   t.comment(`${rounds * BROADCASTS} broadcasts: ${outbound.frames} sent, ${inbound.frames} came`)
   setUp(a, 'second', false)
   // A MAC that went to and fro is held where it was for ten seconds, and again if frames of the loop come late.
