@@ -135,12 +135,13 @@ export class LinuxPlatform implements Platform {
   }
 
   #countCryptoWorkers(settings: Settings): number {
-    const { crypto_workers: wanted } = settings
-    if (settings.private_key_file === undefined || wanted === 0) return 0
+    const processors = availableParallelism()
+    // Looking for the library takes time at the start, and mostly nobody needs its answer.
+    if (cryptoWorkersFor(settings, processors, true) === 0) return 0
     const { name, lentAead } = findCrypto()
-    if (wanted !== 'auto' && lentAead === undefined)
+    if (settings.crypto_workers !== 'auto' && lentAead === undefined)
       this.#log.warn(`no crypto workers, because ${name} keeps keys where other threads cannot use them`)
-    return cryptoWorkersFor(settings, availableParallelism(), lentAead !== undefined)
+    return cryptoWorkersFor(settings, processors, lentAead !== undefined)
   }
 
   /** @throws UserError; nothing is left behind then */

@@ -77,3 +77,23 @@ export const COOKIE_LIFETIME_MS = 120_000
  * accepted, so that the window of received counters cannot overflow.
  */
 export const REJECT_AFTER_COUNTER = { high: 0xffff_ffff, low: 0xffff_dfff } as const
+
+/**
+ * Writes the header of transport data, or of another message with the same header, as words at offset `at`, a multiple of 4.
+ * @param type the header's first word
+ * @param receiver the index of the keys at the other end
+ * @param high the upper half of the message's number, and `low` the lower one
+ */
+export function writeTransportHeader(
+  u32: Uint32Array,
+  at: number,
+  type: number,
+  receiver: number,
+  high: number,
+  low: number,
+): void {
+  u32[at >>> 2] = type
+  u32[(at + TRANSPORT.receiver) >>> 2] = receiver
+  u32[(at + TRANSPORT.counter) >>> 2] = low
+  u32[(at + TRANSPORT.counter + 4) >>> 2] = high
+}

@@ -8,7 +8,13 @@ import type { PeerTable } from '../memory/peer-table.js'
 import { ReplayWindow } from '../memory/replay-window.js'
 import { isCheck } from '../wire/control.js'
 import { RELAY_HEADER_BYTES } from '../wire/relay.js'
-import { MESSAGE, TRANSPORT, TRANSPORT_HEADER_BYTES, TRANSPORT_OVERHEAD_BYTES } from '../wire/wireguard.js'
+import {
+  MESSAGE,
+  TRANSPORT,
+  TRANSPORT_HEADER_BYTES,
+  TRANSPORT_OVERHEAD_BYTES,
+  writeTransportHeader,
+} from '../wire/wireguard.js'
 
 export interface KeyringOptions {
   readonly memory: NativeMemory
@@ -97,12 +103,8 @@ export class Keyring {
   seal(row: number, header: number, slot: number, bytes: number, type: number = MESSAGE.transport): boolean {
     const number = this.next(row)
     if (number < 0) return false
-    const { u32 } = this.#memory
     this.#aead.seal(this.sealingKeySlot, 0, number, slot, bytes)
-    u32[header >>> 2] = type
-    u32[(header + TRANSPORT.receiver) >>> 2] = this.remoteIndex
-    u32[(header + TRANSPORT.counter) >>> 2] = number
-    u32[(header + TRANSPORT.counter + 4) >>> 2] = 0
+    writeTransportHeader(this.#memory.u32, header, type, this.remoteIndex, 0, number)
     return true
   }
 

@@ -1,7 +1,7 @@
 import type { Aead } from '../../crypto/ciphers.js'
 import type { NativeMemory } from '../../linux/memory.js'
 import { type CryptoBatch, CryptoWord } from '../../memory/crypto-batch.js'
-import { MESSAGE, TRANSPORT } from '../../wire/wireguard.js'
+import { MESSAGE, writeTransportHeader } from '../../wire/wireguard.js'
 
 /** Messages taken at a time: some microseconds of work, so that taking costs little, and nobody waits for long. */
 const TAKEN = 4
@@ -55,10 +55,7 @@ export class CryptoHand {
       return
     }
     this.#aead.seal(keySlot, high, low, at, bytes)
-    const header = u32[entry + CryptoWord.header]
-    u32[header >>> 2] = MESSAGE.transport
-    u32[(header + TRANSPORT.receiver) >>> 2] = u32[entry + CryptoWord.mark]
-    u32[(header + TRANSPORT.counter) >>> 2] = low
-    u32[(header + TRANSPORT.counter + 4) >>> 2] = high
+    const receiver = u32[entry + CryptoWord.mark]
+    writeTransportHeader(u32, u32[entry + CryptoWord.header], MESSAGE.transport, receiver, high, low)
   }
 }
