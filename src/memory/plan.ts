@@ -138,7 +138,8 @@ export interface WorkerPlan {
 
 /**
  * Words of the state area. Only main writes them, except `controlTold` and `handshakesTold` (mailbox.ts),
- * `fragmenting` (path-policy.ts), and the workers' epochs and pulses (epoch.ts, pulse.ts).
+ * `fragmenting` (path-policy.ts), `deviceReader` (device-reader.ts), and the workers' epochs and pulses (epoch.ts,
+ * pulse.ts).
  * - `acceptAny`: the row, plus one, of the peer that unknown senders are taken for; 0 for none.
  * - `maxFrameBytes`: the longest frame or packet accepted from the network; it changes with the underlay's MTU.
  * - `clampFrameBytes`: the longest frame that the MSS of TCP connections may allow; 0 for no limit.
@@ -162,7 +163,9 @@ export const StateWord = {
   tapPulse: 13,
   udpPulse: 14,
   relayLimit: 15,
+  deviceReader: 16,
 } as const
+export const STATE_BYTES = 128
 
 /** Bytes of each worker's scratch. */
 export const SCRATCH_BYTES = 1088 * 1024
@@ -220,7 +223,7 @@ function planTunnel(peerRows: number, at: number): TunnelPlan {
     openingBatch: take(CRYPTO_BATCH_BYTES),
   })
   const ring = (dataBytes: number) => ({ at: take(ringBytes(dataBytes)), dataBytes })
-  const state = take(64)
+  const state = take(STATE_BYTES)
   const offloads = take(64)
   const peers = take(peerTableBytes(peerRows))
   const stranger = take(STRANGER_BYTES)

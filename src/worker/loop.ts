@@ -1,8 +1,10 @@
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT } from '../linux/constants.js'
 import type { Doorbell } from '../linux/eventfd.js'
 import { C } from '../memory/counters.js'
+import type { DeviceReader } from '../memory/device-reader.js'
 import type { Ring } from '../memory/ring.js'
 import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from './port.js'
+import { Quiet, SILENCE_MS } from './quiet.js'
 import type { Scratch } from './scratch.js'
 import { Sleeper } from './sleeper.js'
 
@@ -18,6 +20,10 @@ export interface LoopOptions {
   readonly own: Way
   /** Where the other worker's source puts its frames. */
   readonly other: Way
+  /** Which worker reads the device. Without it, that is always the tap worker. */
+  readonly reader?: DeviceReader | undefined
+  /** In the udp worker: reads the device while the tunnel is quiet. */
+  readonly device?: Source | undefined
   /** Wakes this worker. */
   readonly bell: Doorbell
   /** Wakes the other worker. The rings ring it; its rings are counted here. */
@@ -43,7 +49,7 @@ const BELL_TURNS = 64
  * What a worker repeats. It fills its ring from its source, one record at a time. It drains that record at
  * once, unless the other worker is already draining the ring. The record is then still in this core's cache,
  * and no other thread must be woken. The worker also helps to drain the other worker's ring. It sleeps in poll
- * when there is nothing to do.
+ * when there is nothing to do. While little comes, the udp worker reads the device, too (device-reader.ts).
  */
 export class Loop {
   readonly #source: Source
@@ -56,6 +62,16 @@ export class Loop {
   readonly #counters: Float64Array
   readonly #woke: () => void
   readonly #rung: () => boolean
+  readonly #reader: DeviceReader | undefined
+  readonly #device: Source | undefined
+  readonly #otherRing: Ring
+  readonly #quiet = new Quiet()
+  /** Tap worker: it has offered the device, and has not looked since whether the other one has taken it. */
+  #offered = false
+  /** Whether this worker may read its source. */
+  #reads = true
+  /** Udp worker: it reads the device, too. */
+  #readsDevice = false
   #ended = false
   #sourceMayHave = true
   #turnsAwake = 0
@@ -72,6 +88,9 @@ export class Loop {
     this.#counters = options.counters
     this.#woke = options.woke
     this.#rung = options.rung
+    this.#reader = options.reader
+    this.#device = options.device
+    this.#otherRing = other.ring
   }
 
   /** The worker has been told to stop. The loop must not run again. */
@@ -104,11 +123,23 @@ export class Loop {
     const own = this.#own
     const other = this.#other
     const counters = this.#counters
-    const filled: Progress = this.#sourceMayHave && !own.blocked ? this.#source.fill(ring) : DONE
+    const quiet = this.#quiet
+    if (this.#offered) this.#resume()
+    let filled: Progress = DONE
+    let filledBytes = 0
+    if (this.#reads && this.#sourceMayHave && !own.blocked) {
+      filled = this.#source.fill(ring)
+      filledBytes = this.#source.filledBytes
+    }
     this.#sourceMayHave = true
     own.run()
+    // The kernel may have answered already what was just written to the device.
+    const fromDevice = this.#readsDevice ? this.#readDevice() : DONE
     other.run()
-    const busy = filled === MORE && !own.blocked
+    const busy = (filled === MORE && !own.blocked) || fromDevice === MORE
+    const much = quiet.turned(this.#turnsAwake, filledBytes)
+    const blocked = own.blocked || other.blocked
+    if (this.#readsDevice && (much || blocked || fromDevice === BLOCKED)) this.#giveBack()
     if (busy && ++this.#turnsAwake < BELL_TURNS) return true
 
     this.#turnsAwake = 0
@@ -117,16 +148,24 @@ export class Loop {
     counters[C.ringHighWaterBytes] = ring.highWaterBytes
     counters[C.doorbells] = this.#otherBell.rings
     if (full && !ring.producerMaySleep(this.#source.recordBytes)) return true
+    quiet.sleeps()
+    const waits = !(busy || blocked || full)
+    this.#share(waits && quiet.lasts)
+    const readsDevice = this.#readsDevice
     // This worker's source reads from the fd that the other worker's sink writes to.
-    const sourceEvents = (full || own.blocked ? 0 : POLLIN) | (other.blocked ? POLLOUT : 0)
-    const blocked = own.blocked || other.blocked
-    const timeoutMs = busy ? 0 : blocked ? BLOCKED_POLL_MS : full ? -1 : idleMs
-    const found = this.#sleeper.sleep(sourceEvents, own.blocked ? POLLOUT : 0, timeoutMs)
+    const sourceEvents = (full || own.blocked || !this.#reads ? 0 : POLLIN) | (other.blocked ? POLLOUT : 0)
+    const sinkEvents = (own.blocked ? POLLOUT : 0) | (readsDevice ? POLLIN : 0)
+    const timeoutMs = waits ? this.#silenceMs(idleMs) : busy ? 0 : blocked ? BLOCKED_POLL_MS : -1
+    const found = this.#sleeper.sleep(sourceEvents, sinkEvents, timeoutMs)
     this.#woke()
     const { rung } = this.#sleeper
     if (full) ring.producerWoke()
     this.#sourceMayHave = busy || full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
-    if (found === 0 && !rung && !busy && timeoutMs === idleMs) return false
+    if (waits && found === 0 && !rung && !(readsDevice && this.#sleeper.sinkFound !== 0)) {
+      if (timeoutMs === idleMs) return false
+      quiet.silence()
+      return true
+    }
 
     counters[C.wakeUps]++
     counters[C.syscalls]++
@@ -140,6 +179,48 @@ export class Loop {
     if ((found & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
     if ((found & POLLERR) !== 0) this.#source.handleError()
     return !this.#ended
+  }
+
+  /** Tap worker, after a sleep: reads the device again, unless the other worker does. */
+  #resume(): void {
+    this.#offered = false
+    const read = this.#reads
+    this.#reads = this.#reader === undefined || this.#reader.resume()
+    if (this.#reads && !read) this.#sourceMayHave = true
+  }
+
+  /** Before a sleep: the tap worker lets the other one read the device, and that one begins to, if both are quiet. */
+  #share(isQuiet: boolean): void {
+    const reader = this.#reader
+    if (reader === undefined) return
+    if (this.#device !== undefined) {
+      if (isQuiet && !this.#readsDevice) this.#readsDevice = reader.take()
+      return
+    }
+    if (this.#reads && isQuiet) reader.offer()
+    this.#offered = !this.#reads || isQuiet
+  }
+
+  #readDevice(): Progress {
+    const device = this.#device
+    if (device === undefined) return DONE
+    const progress = device.fill(this.#otherRing)
+    if (this.#quiet.turned(0, device.filledBytes)) this.#giveBack()
+    return progress
+  }
+
+  /** More comes than one worker should serve. */
+  #giveBack(): void {
+    if (!this.#readsDevice) return
+    this.#readsDevice = false
+    this.#reader?.giveBack()
+    this.#otherBell.ring()
+  }
+
+  /** How long to sleep. A worker that is not quiet looks after a while whether it has become so. */
+  #silenceMs(idleMs: number): number {
+    if (this.#quiet.lasts) return idleMs
+    return idleMs < 0 || idleMs > SILENCE_MS ? SILENCE_MS : idleMs
   }
 }
 

@@ -16,6 +16,8 @@ export interface Source {
   readonly fd: number
   /** The most room, in bytes, that {@link fill} reserves in a ring. */
   readonly recordBytes: number
+  /** Bytes from the fd in the last record. */
+  readonly filledBytes: number
   /** Reads what the fd has into the ring, at most one record. */
   fill(ring: Ring): Progress
   /** Called when poll reports POLLERR. */

@@ -6,7 +6,7 @@ import type { Scratch } from './scratch.js'
 
 const FDS = 3
 
-/** poll(2) on a source's fd, a doorbell and, if the worker waits for it, a sink's fd. */
+/** poll(2) on a source's fd, a doorbell and, if the worker waits for something there, a sink's fd. */
 export class Sleeper {
   readonly #memory: NativeMemory
   readonly #source: number
@@ -37,8 +37,14 @@ export class Sleeper {
     u16[(this.#source + pollfd.events) >>> 1] = sourceEvents
     u16[(this.#sink + pollfd.events) >>> 1] = sinkEvents
     u16[(this.#bell + pollfd.revents) >>> 1] = 0
+    u16[(this.#sink + pollfd.revents) >>> 1] = 0
     if (poll(this.#address, sinkEvents === 0 ? FDS - 1 : FDS, timeoutMs) <= 0) return 0
     return u16[(this.#source + pollfd.revents) >>> 1]
+  }
+
+  /** The events on the sink's fd, at the end of the last sleep. */
+  get sinkFound(): number {
+    return this.#memory.u16[(this.#sink + pollfd.revents) >>> 1]
   }
 
   /** Whether the doorbell ended the last sleep. */

@@ -42,6 +42,13 @@ const ROUNDS = 6_000
 /** How long a slice may keep the tunnel's own fds waiting. */
 const SLICE_MS = 1
 
+/**
+ * The udp worker reads the device in as many rounds as it does not, and then the other way round. A long super-frame
+ * now and then makes it give the device back.
+ */
+const ALTERNATE = 64
+const LONG_EVERY = 8
+
 /** The doorbell is rung, and a control frame comes from the network, once in this many rounds. */
 const SELDOM = 16
 
@@ -116,8 +123,9 @@ class SmallTunnel {
   readonly #near: number
   readonly #fdbs: readonly Fdb[]
   readonly #bursts: readonly (readonly Uint8Array[])[]
+  readonly #long: readonly Uint8Array[]
   readonly #control: Uint8Array
-  readonly #out = new Uint8Array(4096)
+  readonly #out = new Uint8Array(8192)
 
   constructor(memory: NativeMemory, task: WorkerTask, assemble: (task: LoopTask) => Loop) {
     const plan = task.plan.warmUp[task.role]
@@ -164,7 +172,11 @@ class SmallTunnel {
     this.#fdbs = [this.#database(plan.fdb, 0), this.#database(plan.farFdb, DEVICE)]
     this.#tap = part('tap', near, plan.fdb)
     this.#udp = part('udp', far, plan.farFdb)
-    this.#bursts = burstsFor(encapFor(task.mode, task.keys !== undefined, task.vxlan?.vni))
+    const encap = encapFor(task.mode, task.keys !== undefined, task.vxlan?.vni)
+    this.#bursts = burstsFor(encap)
+    this.#long = ([4, 6] as const).map((it) =>
+      packet(encap.l2Bytes, it, IPPROTO_TCP, LONG_BYTES, LONG_SEGMENT_BYTES),
+    )
     this.#control = writeControl(task.mode, { type: 'hello', token: 0n, sizeBytes: 0 })
   }
 
@@ -192,6 +204,10 @@ class SmallTunnel {
     const bursts = this.#bursts
     this.#offloads.set('udp_segment', Math.floor(index / bursts.length) % 2 === 0)
     for (const frame of bursts[index % bursts.length]) write(this.#overlay, frame, frame.length)
+    if ((index & ALTERNATE) !== 0 && index % LONG_EVERY === 0) {
+      const frame = this.#long[(index / LONG_EVERY) & 1]
+      write(this.#overlay, frame, frame.length)
+    }
     for (const fdb of this.#fdbs) fdb.tick(Math.floor(index / SECOND))
     if (index % SELDOM <= 1) this.#moveSource(index % SELDOM === 1)
     if (index % SELDOM === 0) {
@@ -206,10 +222,18 @@ class SmallTunnel {
     do {
       busy = this.#tap.run(0)
       if (this.#udp.run(0)) busy = true
+      if (this.#turnBack()) busy = true
     } while (busy)
     // No socket pair can deliver a run, as UDP_GRO does. So this function is called here.
     datagramsIn(SEGMENTS_BYTES, SEGMENT_BYTES)
     while (read(this.#overlay, this.#out, this.#out.length) > 0);
+  }
+
+  /** While the udp worker reads the device, it sends to the near end. Whether there was something. */
+  #turnBack(): boolean {
+    const bytes = read(this.#near, this.#out, this.#out.length)
+    if (bytes > 0) write(this.#near, this.#out, bytes)
+    return bytes > 0
   }
 
   /** What is sent bears a source address, and is news to whom it comes, or neither. A socket pair ignores the address. */
@@ -247,6 +271,9 @@ const SEQUENCE = 0xffff_ff80
 /** Super-frames have four segments, the last one short. */
 const SEGMENT_BYTES = 200
 const SEGMENTS_BYTES = 3 * SEGMENT_BYTES + SMALL_BYTES
+/** A long super-frame is more than a quiet worker takes, but not too long for a datagram of a socket pair. */
+const LONG_SEGMENT_BYTES = 1400
+const LONG_BYTES = 3 * LONG_SEGMENT_BYTES
 
 /**
  * What a device hands over now and then: to one peer and to all, several frames at a time, and super-frames.

@@ -5,6 +5,7 @@ import { Doorbell } from '../linux/eventfd.js'
 import { NativeMemory } from '../linux/memory.js'
 import { AccessRules } from '../memory/access-rules.js'
 import { counterBlock } from '../memory/counters.js'
+import { DeviceReader } from '../memory/device-reader.js'
 import { Drops } from '../memory/drops.js'
 import { Epoch } from '../memory/epoch.js'
 import { Fdb } from '../memory/fdb.js'
@@ -163,9 +164,10 @@ export function assemble(
     return words.stopped
   }
   const woke = privateParts === undefined ? nothing : () => privateParts.woke()
-  const common = { scratch, counters, woke, rung }
+  const common = { scratch, counters, woke, rung, reader: new DeviceReader(memory, state) }
+  const device = new TapSource(tapFd, scratch, counters)
   if (task.role === 'tap') {
-    const source = new TapSource(tapFd, scratch, counters)
+    const source = device
     const ways = { own: outboundWay, other: inboundWay }
     return new Loop({ ...common, ...ways, source, bell: tapBell, otherBell: udpBell })
   }
@@ -193,7 +195,7 @@ export function assemble(
   }
   const source = new UdpSource(options, scratch, counters)
   const ways = { own: inboundWay, other: outboundWay }
-  return new Loop({ ...common, ...ways, source, bell: udpBell, otherBell: tapBell })
+  return new Loop({ ...common, ...ways, source, device, bell: udpBell, otherBell: tapBell })
 }
 
 function makeForwarding(memory: NativeMemory, { plan, relay, keys }: LoopTask, encap: Encap): Forwarding {

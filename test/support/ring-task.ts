@@ -27,9 +27,10 @@ export interface WayPlan {
 }
 
 /**
- * Words that the sinks of a way share: records taken so far, by either thread; and whether a sink is working.
+ * Words that the sinks and the sources of a way share: records taken so far, by either thread; whether a sink is
+ * working; records made so far, by either thread; and whether a source is working.
  */
-export const Word = { taken: 0, takenByOther: 1, busy: 2 } as const
+export const Word = { taken: 0, takenByOther: 1, busy: 2, made: 3, madeByOther: 4, making: 5 } as const
 
 /**
  * Makes a thread sleep at certain points, by chance once in this many times (0 is never). During the sleep, the
@@ -50,6 +51,8 @@ export interface Pace {
   readonly gap: number
   /** The sink does not sleep but takes nothing, as if its target were full. */
   readonly block: number
+  /** A record is a long one, so that the thread is not quiet. */
+  readonly long: number
 }
 
 export interface RingTask {
@@ -62,4 +65,6 @@ export interface RingTask {
   readonly own: WayPlan
   readonly other: WayPlan
   readonly pace: Pace
+  /** Whether the other thread may make this one's records while little comes, as the udp worker reads the device. */
+  readonly shares?: 'lends' | 'borrows' | undefined
 }

@@ -7,6 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { Doorbell } from '../../src/linux/eventfd.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { C, counterBlock } from '../../src/memory/counters.js'
+import { DeviceReader } from '../../src/memory/device-reader.js'
 import { StateWord } from '../../src/memory/plan.js'
 import { RECORD_ALIGN, Ring } from '../../src/memory/ring.js'
 import { Loop } from '../../src/worker/loop.js'
@@ -15,6 +16,9 @@ import { Scratch } from '../../src/worker/scratch.js'
 import { type Pace, type RingTask, type WayPlan, Word } from './ring-task.js'
 
 const SMALL_BYTES = 512
+
+/** More than a quiet worker takes. */
+const LONG_BYTES = 1 << 20
 
 /** One record in this many has the greatest length that the ring allows. */
 const LARGEST_EVERY = 32
@@ -64,34 +68,55 @@ class Chance {
   }
 }
 
+/** Makes the records of one way, in either thread. Only one thread may make records at a time. */
 class MakingSource implements Source {
   readonly fd: number
   readonly recordBytes: number
-  readonly #task: RingTask
+  filledBytes = 0
+  readonly #own: WayPlan
+  readonly #other: WayPlan
+  readonly #pace: Pace
   readonly #memory: NativeMemory
+  readonly #words: number
+  /** Whether these are the records of the other thread's way. */
+  readonly #helps: boolean
   readonly #supply: Doorbell
   readonly #otherSupply: Doorbell
   readonly #chance: Chance
-  #sent = 0
 
-  constructor(task: RingTask, memory: NativeMemory, chance: Chance) {
-    this.fd = task.own.supplyFd
+  constructor(task: RingTask, way: WayPlan, memory: NativeMemory, chance: Chance) {
+    this.fd = way.supplyFd
     this.recordBytes = task.dataBytes / 2
-    this.#task = task
+    this.#own = way
+    this.#other = way === task.own ? task.other : task.own
+    this.#pace = task.pace
     this.#memory = memory
-    this.#supply = new Doorbell(task.own.supplyFd)
-    this.#otherSupply = new Doorbell(task.other.supplyFd)
+    this.#words = way.words >>> 2
+    this.#helps = way === task.other
+    this.#supply = new Doorbell(way.supplyFd)
+    this.#otherSupply = new Doorbell(this.#other.supplyFd)
     this.#chance = chance
   }
 
   fill(ring: Ring): Progress {
-    const { own, pace } = this.#task
+    const { i32 } = this.#memory
+    if (Atomics.exchange(i32, this.#words + Word.making, 1) !== 0) throw new Error('two make records')
+    const progress = this.#make(ring)
+    Atomics.store(i32, this.#words + Word.making, 0)
+    return progress
+  }
+
+  #make(ring: Ring): Progress {
+    const pace = this.#pace
+    const { i32, u32 } = this.#memory
+    this.filledBytes = 0
     if (!this.#maySend()) {
       this.#supply.silence()
       if (!this.#maySend()) return DONE
     }
     this.#chance.doze(pace.fill)
-    const bytes = recordBytes(own.seed, this.#sent, this.recordBytes)
+    const made = i32[this.#words + Word.made]
+    const bytes = recordBytes(this.#own.seed, made, this.recordBytes)
     const least = (bytes + RECORD_ALIGN - 1) & -RECORD_ALIGN
     const spare = (this.#chance.random() % (this.recordBytes - least + 1)) & -RECORD_ALIGN
     const record = ring.reserve(least + spare)
@@ -99,21 +124,23 @@ class MakingSource implements Source {
       this.#chance.doze(pace.gap)
       return BLOCKED
     }
-    const { u32 } = this.#memory
-    for (let word = 2; word < bytes >>> 2; word++) u32[(record >>> 2) + word] = content(this.#sent, word)
+    for (let word = 2; word < bytes >>> 2; word++) u32[(record >>> 2) + word] = content(made, word)
     ring.commit(bytes)
-    this.#sent++
+    i32[this.#words + Word.made] = made + 1
+    if (this.#helps) i32[this.#words + Word.madeByOther]++
+    this.filledBytes = this.#chance.strikes(pace.long) ? LONG_BYTES : 0
     if (this.#chance.strikes(pace.poke)) this.#otherSupply.ring()
     this.#chance.doze(pace.handOver)
     return MORE
   }
 
   #maySend(): boolean {
-    const { own, other } = this.#task
+    const { records, lead, burst } = this.#own
     const { i32 } = this.#memory
-    if (this.#sent === own.records) return false
-    if (this.#sent >= Atomics.load(i32, (other.words >>> 2) + Word.taken) + own.lead) return false
-    return this.#sent % own.burst !== 0 || this.#sent === Atomics.load(i32, (own.words >>> 2) + Word.taken)
+    const made = i32[this.#words + Word.made]
+    if (made === records) return false
+    if (made >= Atomics.load(i32, (this.#other.words >>> 2) + Word.taken) + lead) return false
+    return made % burst !== 0 || made === Atomics.load(i32, this.#words + Word.taken)
   }
 
   handleError(): void {}
@@ -124,7 +151,7 @@ class MakingSource implements Source {
  * thread may take records at a time.
  */
 class CheckingSink implements Sink {
-  /** An eventfd is always writable. */
+  /** The fd that the other way's source reads, as in the tunnel. An eventfd is always writable. */
   readonly fd: number
   readonly #way: WayPlan
   readonly #memory: NativeMemory
@@ -139,13 +166,13 @@ class CheckingSink implements Sink {
   #stays = false
 
   constructor(task: RingTask, way: WayPlan, memory: NativeMemory, chance: Chance) {
-    this.fd = way.bellFd
     this.#way = way
     this.#memory = memory
     this.#pace = task.pace
     this.#maxBytes = task.dataBytes / 2
     this.#helps = way === task.other
     const back = way === task.own ? task.other : task.own
+    this.fd = back.supplyFd
     this.#supply = new Doorbell(way.supplyFd)
     this.#backSupply = Number.isFinite(back.lead) ? new Doorbell(back.supplyFd) : undefined
     this.#chance = chance
@@ -200,8 +227,11 @@ const other = {
   ring: new Ring(memory, task.other.ring, task.dataBytes, otherBell),
 }
 const counters = counterBlock(memory, task.counters)
+const { shares } = task
 const loop = new Loop({
-  source: new MakingSource(task, memory, chance),
+  source: new MakingSource(task, task.own, memory, chance),
+  reader: shares && new DeviceReader(memory, task.state),
+  device: shares === 'borrows' ? new MakingSource(task, task.other, memory, chance) : undefined,
   own: way(task.own),
   other,
   bell: new Doorbell(task.own.bellFd),

@@ -66,6 +66,7 @@ export interface UdpSourceOptions {
 export class UdpSource implements Source {
   readonly fd: number
   readonly recordBytes = framesOffset(BATCH) + BATCH * SLOT_BYTES
+  filledBytes = 0
   readonly #options: UdpSourceOptions
   /** The most bytes that a datagram has more than the frame in it. */
   readonly #moreBytes: number
@@ -98,6 +99,7 @@ export class UdpSource implements Source {
   }
 
   fill(ring: Ring): Progress {
+    this.filledBytes = 0
     const slots = this.#slots
     const record = ring.reserve(framesOffset(BATCH) + slots * SLOT_BYTES)
     if (record < 0) return BLOCKED
@@ -112,6 +114,7 @@ export class UdpSource implements Source {
     }
     let count = 0
     let end = first
+    let filledBytes = 0
     let run = false
     for (let i = 0; i < received; i++) {
       const offset = first + i * SLOT_BYTES
@@ -123,11 +126,13 @@ export class UdpSource implements Source {
       if (!this.#take(i, offset, bytes, gsoSize, dsField)) continue
       this.#records.setEntry(record, count++, offset, bytes, gsoSize, this.#row, dsField)
       end = offset + bytes
+      filledBytes += bytes
     }
     // Before the ring's other side may have the record.
     this.#options.opener?.flush()
     this.#slots = received < slots ? AFTER_SLEEP : run ? 1 : BATCH
     if (count > 0) {
+      this.filledBytes = filledBytes
       this.#records.setCount(record, count)
       ring.commit(end - record)
     }

@@ -19,6 +19,7 @@ const RUN_BYTES = 32 * 1024
 export class TapSource implements Source {
   readonly fd: number
   readonly recordBytes = framesOffset(RUN_FRAMES) + ((RUN_BYTES + MAX_FRAME_BYTES + 63) & -64)
+  filledBytes = 0
   readonly #counters: Float64Array
   readonly #records: Records
   readonly #scratch: Scratch
@@ -47,6 +48,7 @@ export class TapSource implements Source {
     const counters = this.#counters
     const first = record + framesOffset(RUN_FRAMES)
     let at = first
+    this.filledBytes = 0
     let count = 0
     let progress: Progress = MORE
     while (count < this.#limit && at - first < RUN_BYTES) {
@@ -68,6 +70,7 @@ export class TapSource implements Source {
     }
     this.#limit = progress === DONE ? 1 : RUN_FRAMES
     if (count > 0) {
+      this.filledBytes = at - first
       counters[C.readFrames] += count
       this.#records.setCount(record, count)
       ring.commit(at - record)

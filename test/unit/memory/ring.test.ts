@@ -4,17 +4,17 @@ import t from 'tap'
 import { Doorbell } from '../../../src/linux/eventfd.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { C, COUNTER_BLOCK_BYTES, counterBlock } from '../../../src/memory/counters.js'
-import { SCRATCH_BYTES, StateWord } from '../../../src/memory/plan.js'
+import { SCRATCH_BYTES, STATE_BYTES, StateWord } from '../../../src/memory/plan.js'
 import { RECORD_ALIGN, Ring, ringBytes } from '../../../src/memory/ring.js'
 import { type Pace, type RingTask, type WayPlan, Word } from '../../support/ring-task.js'
 
 /** Generous for a loaded machine: a missed wake-up lasts for ever. */
-const WATCHDOG_MS = 30_000
+const WATCHDOG_MS = 10_000
 
 /** What a loaded machine still comes to: how often threads meet is the scheduler's choice. */
 const OFTEN = 50
 
-const AT_ONCE: Pace = { poke: 0, fill: 0, handOver: 0, drain: 0, gap: 0, block: 0 }
+const AT_ONCE: Pace = { poke: 0, fill: 0, handOver: 0, drain: 0, gap: 0, block: 0, long: 0 }
 
 type Sends = Pick<WayPlan, 'records' | 'lead' | 'burst'>
 
@@ -25,6 +25,8 @@ interface Exchange {
   /** Of each thread: what it sends. */
   readonly sends: readonly [Sends, Sends]
   readonly paces: readonly [Pace, Pace]
+  /** Whether the second thread may read the source of the first one, while both are quiet. */
+  readonly shares?: boolean
 }
 
 /** What a thread did. */
@@ -34,17 +36,19 @@ interface ThreadCounts {
   readonly ringFull: number
   /** Of its records, those that the other thread took out of its ring. */
   readonly takenByOther: number
+  /** Of its records, those that the other thread made. */
+  readonly madeByOther: number
 }
 
 /** Lets two threads do what they are to; rejects when one finds a record wrong or they do not come to an end. */
 async function exchange(options: Exchange): Promise<ThreadCounts[]> {
-  const { dataBytes, startBytes = 0, paces } = options
+  const { dataBytes, startBytes = 0, paces, shares = false } = options
   let bytes = 0
   const take = (more: number) => {
     bytes += more
     return bytes - more
   }
-  const state = take(64)
+  const state = take(STATE_BYTES)
   const bells = [Doorbell.open(), Doorbell.open()]
   const supplies = [Doorbell.open(), Doorbell.open()]
   const ways = options.sends.map((sends, index) => ({
@@ -62,7 +66,13 @@ async function exchange(options: Exchange): Promise<ThreadCounts[]> {
 
   const workers = ways.map((way, index) => {
     const common = { memory: memory.memory, dataBytes, state, ...own[index] }
-    const task: RingTask = { ...common, own: way, other: ways[1 - index], pace: paces[index] }
+    const task: RingTask = {
+      ...common,
+      own: way,
+      other: ways[1 - index],
+      pace: paces[index],
+      shares: shares ? (index === 0 ? 'lends' : 'borrows') : undefined,
+    }
     return new Worker(new URL('../../support/ring-worker.js', import.meta.url), { workerData: task })
   })
   const exits = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
@@ -90,6 +100,7 @@ async function exchange(options: Exchange): Promise<ThreadCounts[]> {
       doorbells: counters[C.doorbells],
       ringFull: counters[C.ringFull],
       takenByOther: memory.u32[(words >>> 2) + Word.takenByOther],
+      madeByOther: memory.u32[(words >>> 2) + Word.madeByOther],
     }
   })
 }
@@ -190,6 +201,30 @@ t.test('bursts: what comes into a ring that another drains does not stay behind 
   })
   t.ok(a.takenByOther > OFTEN, 'the other took many')
   t.ok(a.wakeUps > OFTEN && b.wakeUps > OFTEN, 'both slept often')
+})
+
+t.test('one thread makes the records of both while little comes, and no two ever do', async (t) => {
+  const slowly = { ...AT_ONCE, poke: 20, fill: 3, handOver: 5, drain: 5 }
+  const [a] = await exchange({
+    dataBytes: 16 * 1024,
+    sends: [answers(10_000, 1), answers(10_000, 0)],
+    paces: [slowly, { ...slowly, long: 200 }],
+    shares: true,
+  })
+  t.ok(a.madeByOther > OFTEN, 'the second one made many')
+  t.ok(a.madeByOther < 10_000 - OFTEN, 'so did the first one')
+})
+
+t.test('the same in small rings with sinks that take nothing for a while', async (t) => {
+  const pace = { ...AT_ONCE, poke: 10, handOver: 20, drain: 20, gap: 5, block: 50 }
+  const [a] = await exchange({
+    dataBytes: 1024,
+    startBytes: 2 ** 32 - 1024 * 100 + 64,
+    sends: [answers(10_000, 1), answers(10_000, 0)],
+    paces: [pace, pace],
+    shares: true,
+  })
+  t.ok(a.madeByOther > OFTEN && a.madeByOther < 10_000 - OFTEN, 'both made many')
 })
 
 interface ModelRecord {

@@ -1,10 +1,12 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Doorbell } from '../../../src/linux/eventfd.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { C, COUNTERS } from '../../../src/memory/counters.js'
+import { DeviceReader } from '../../../src/memory/device-reader.js'
+import { STATE_BYTES } from '../../../src/memory/plan.js'
 import { Ring, ringBytes } from '../../../src/memory/ring.js'
 import { Loop } from '../../../src/worker/loop.js'
-import { DONE, MORE, type Progress, type Sink, type Source } from '../../../src/worker/port.js'
+import { BLOCKED, DONE, MORE, type Progress, type Sink, type Source } from '../../../src/worker/port.js'
 import { Scratch } from '../../../src/worker/scratch.js'
 
 const RING_BYTES = 4096
@@ -21,6 +23,7 @@ function makeLoop() {
   const source: Source = {
     fd: otherBell.fd,
     recordBytes: 64,
+    filledBytes: 0,
     fill(ring: Ring): Progress {
       if (!told.busy) return DONE
       told.filled++
@@ -117,3 +120,140 @@ t.test(
     close()
   },
 )
+
+/** The loops of both workers in one thread, with a device and a network that have what a test puts there. */
+function makePair(t: Test) {
+  const at = { tap: RING, udp: OTHER_RING, state: END }
+  const memory = NativeMemory.allocate(END + STATE_BYTES)
+  const bells = { tap: Doorbell.open(), udp: Doorbell.open() }
+  const fds = { tap: Doorbell.open(), udp: Doorbell.open() }
+  t.teardown(() => {
+    for (const bell of [bells.tap, bells.udp, fds.tap, fds.udp]) bell.close()
+  })
+  const waiting = { tap: 0, udp: 0 }
+  const bytes = { tap: 64, udp: 64 }
+  const readBy = { tap: 0, udp: 0 }
+  let full = false
+  const source = (of: Role, by: Role): Source => ({
+    fd: fds[of].fd,
+    recordBytes: 64,
+    get filledBytes() {
+      return bytes[of]
+    },
+    fill(ring) {
+      if (waiting[of] === 0) return DONE
+      if (ring.reserve(64) < 0) return BLOCKED
+      ring.commit(64)
+      if (--waiting[of] === 0) fds[of].silence()
+      if (of === 'tap') readBy[by]++
+      return MORE
+    },
+    handleError() {},
+  })
+  const sink = (to: Role): Sink => ({
+    fd: fds[to].fd,
+    drain(ring) {
+      if (ring.peek() < 0) return DONE
+      if (full) return BLOCKED
+      ring.release()
+      return MORE
+    },
+  })
+  const make = (role: Role, other: Role) =>
+    new Loop({
+      source: source(role, role),
+      own: { ring: new Ring(memory, at[role], RING_BYTES), sink: sink(other) },
+      other: { ring: new Ring(memory, at[other], RING_BYTES), sink: sink(role) },
+      reader: new DeviceReader(memory, at.state),
+      device: role === 'udp' ? source('tap', 'udp') : undefined,
+      bell: bells[role],
+      otherBell: bells[other],
+      scratch: new Scratch(memory, role === 'tap' ? 0 : 1024),
+      counters: new Float64Array(COUNTERS.length),
+      woke() {},
+      rung: () => false,
+    })
+  const loops = { tap: make('tap', 'udp'), udp: make('udp', 'tap') }
+  const come = (at: Role, count: number) => {
+    waiting[at] += count
+    fds[at].ring()
+  }
+  /** Both sleep without anything to do, until each has seen that it is quiet. */
+  const rest = () => {
+    for (let i = 0; i < 3; i++) for (const loop of [loops.tap, loops.udp]) loop.turn(10)
+  }
+  return { loops, bytes, readBy, come, rest, waiting, block: (on: boolean) => (full = on) }
+}
+
+type Role = 'tap' | 'udp'
+
+t.test('after a silence the udp worker reads the device, and the tap worker does not', async (t) => {
+  const { loops, come, rest, readBy } = makePair(t)
+  come('tap', 1)
+  loops.tap.run(0)
+  t.same(readBy, { tap: 1, udp: 0 }, 'before')
+  rest()
+  come('tap', 1)
+  t.notOk(loops.tap.run(0), 'one thread wakes, not two')
+  t.ok(loops.udp.run(0))
+  t.same(readBy, { tap: 1, udp: 1 })
+})
+
+t.test('what answers a frame from the network at once is read in the same turn', async (t) => {
+  const { loops, come, rest, readBy, waiting } = makePair(t)
+  rest()
+  come('udp', 1)
+  waiting.tap = 1
+  loops.udp.turn(0)
+  t.equal(readBy.udp, 1)
+})
+
+for (const [what, at, count, recordBytes] of [
+  ['many frames in a row', 'tap', 8, 64],
+  ['many datagrams in a row', 'udp', 8, 64],
+  ['a long record from the device', 'tap', 1, 8192],
+  ['a long record from the network', 'udp', 1, 8192],
+] as const)
+  t.test(`${what} are more than one worker should serve: the tap worker gets the device back`, async (t) => {
+    const { loops, come, rest, readBy, bytes, waiting } = makePair(t)
+    rest()
+    bytes[at] = recordBytes
+    come(at, count)
+    loops.udp.run(0)
+    const before = readBy.udp
+    come('tap', 1)
+    t.ok(loops.tap.run(0), 'it was rung for')
+    t.ok(readBy.tap > 0 && waiting.tap === 0)
+    t.equal(readBy.udp, before)
+    bytes[at] = 64
+    rest()
+    come('tap', 1)
+    loops.udp.run(0)
+    t.equal(readBy.udp, before + 1, 'after a silence the udp worker has it again')
+  })
+
+t.test('32 sleeps with little between them are quiet, too', async (t) => {
+  const { loops, come, readBy } = makePair(t)
+  for (let i = 0; i < 40; i++) {
+    come('udp', 1)
+    loops.udp.turn(0)
+    loops.udp.turn(0)
+    come('tap', 1)
+    loops.tap.turn(0)
+    loops.tap.turn(0)
+    loops.udp.run(0)
+  }
+  t.ok(readBy.tap >= 30 && readBy.udp > 0, `${readBy.tap} and ${readBy.udp}`)
+})
+
+t.test('if the underlay takes nothing more, the tap worker reads the device', async (t) => {
+  const { loops, come, rest, readBy, block } = makePair(t)
+  rest()
+  block(true)
+  come('tap', 1)
+  loops.udp.turn(0)
+  t.equal(readBy.udp, 1)
+  come('tap', 1)
+  loops.tap.turn(0)
+  t.equal(readBy.tap, 1)
+})
