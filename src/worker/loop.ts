@@ -72,6 +72,7 @@ export class Loop {
   #reads = true
   /** Udp worker: it reads the device, too. */
   #readsDevice = false
+  #deviceMayHave = false
   #ended = false
   #sourceMayHave = true
   #turnsAwake = 0
@@ -134,7 +135,9 @@ export class Loop {
     this.#sourceMayHave = true
     own.run()
     // The kernel may have answered already what was just written to the device.
-    const fromDevice = this.#readsDevice ? this.#readDevice() : DONE
+    const deviceMayHave = this.#readsDevice && (this.#deviceMayHave || filledBytes > 0)
+    const fromDevice = deviceMayHave ? this.#readDevice() : DONE
+    this.#deviceMayHave = fromDevice === MORE
     other.run()
     const busy = (filled === MORE && !own.blocked) || fromDevice === MORE
     const much = quiet.turned(this.#turnsAwake, filledBytes)
@@ -161,7 +164,8 @@ export class Loop {
     const { rung } = this.#sleeper
     if (full) ring.producerWoke()
     this.#sourceMayHave = busy || full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
-    if (waits && found === 0 && !rung && !(readsDevice && this.#sleeper.sinkFound !== 0)) {
+    if (readsDevice && this.#sleeper.sinkFound !== 0) this.#deviceMayHave = true
+    if (waits && found === 0 && !rung && !this.#deviceMayHave) {
       if (timeoutMs === idleMs) return false
       quiet.silence()
       return true

@@ -203,6 +203,7 @@ t.test('what answers a frame from the network at once is read in the same turn',
   const { loops, come, rest, readBy, waiting } = makePair(t)
   rest()
   come('udp', 1)
+  loops.udp.turn(0)
   waiting.tap = 1
   loops.udp.turn(0)
   t.equal(readBy.udp, 1)
@@ -252,8 +253,10 @@ t.test('if the underlay takes nothing more, the tap worker reads the device', as
   block(true)
   come('tap', 1)
   loops.udp.turn(0)
+  loops.udp.turn(0)
   t.equal(readBy.udp, 1)
   come('tap', 1)
+  loops.tap.turn(0)
   loops.tap.turn(0)
   t.equal(readBy.tap, 1)
 })
