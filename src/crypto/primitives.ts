@@ -12,6 +12,7 @@ import {
   createPrivateKey,
   createPublicKey,
   diffieHellman,
+  generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto'
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
@@ -34,6 +35,14 @@ export function importPrivateKey(bytes: Uint8Array): KeyObject {
   } finally {
     key.fill(0)
   }
+}
+
+/**
+ * A new Curve25519 private key. OpenSSL takes 40 µs for it, but 400 µs for {@link importPrivateKey}. Its bytes never leave
+ * OpenSSL.
+ */
+export function makePrivateKey(): KeyObject {
+  return generateKeyPairSync('x25519').privateKey
 }
 
 /**
