@@ -10,6 +10,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, w
 import { basename, dirname, join } from 'node:path'
 import { build } from 'esbuild'
 import { readNpmPackage } from './npm-package.js'
+import { REQUIRE } from './require.js'
 
 const FROM = 'dist/src'
 const TO = 'dist/program'
@@ -25,10 +26,6 @@ const TUNNEL = 'cli/tunnel-program.js'
  */
 const GROUPS = [[...COMMANDS, 'demo/leash.js', 'demo/ping.js', 'demo/tcp.js'], [TUNNEL], ['worker/worker.js']]
 const DATA = ['offload/bytes.wasm']
-
-/** Packages that are CommonJS call `require` for modules of Node.js, which an ES module lacks. */
-const REQUIRE =
-  "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);"
 
 const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
 

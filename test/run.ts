@@ -97,12 +97,7 @@ function testsOf(suite: Suite): TestFile[] {
     .map((name) => relative(process.cwd(), join(folder, name)))
     .filter((file) => existsSync(file.replace(/^dist\//, '').replace(/\.js$/, '.ts')))
     .sort((a, b) => Number(waitsLong(b)) - Number(waitsLong(a)) || (a < b ? -1 : 1))
-    .map((file) => ({
-      file,
-      timeoutSeconds,
-      need: measuresTime(file) ? 'alone' : need,
-      sourceMaps: suite !== 'sim',
-    }))
+    .map((file) => ({ file, timeoutSeconds, need: measuresTime(file) ? 'alone' : need }))
 }
 
 function waitsLong(file: string): boolean {

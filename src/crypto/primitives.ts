@@ -12,6 +12,7 @@ import {
   createPrivateKey,
   createPublicKey,
   diffieHellman,
+  generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto'
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
@@ -21,9 +22,8 @@ import { MAC_BYTES, TAG_BYTES } from '../wire/wireguard.js'
 
 const ALGORITHM = 'chacha20-poly1305'
 const OPTIONS = { authTagLength: TAG_BYTES } as const
-/** What comes before the 32 bytes of a key in PKCS #8 and in SubjectPublicKeyInfo (RFC 8410). */
+/** What comes before the 32 bytes of a private key in PKCS #8 (RFC 8410). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex')
-const SPKI_PREFIX = Buffer.from('302a300506032b656e032100', 'hex')
 
 /** A Curve25519 private key, as OpenSSL holds it. @param bytes 32 bytes, clamped or not */
 export function importPrivateKey(bytes: Uint8Array): KeyObject {
@@ -37,13 +37,28 @@ export function importPrivateKey(bytes: Uint8Array): KeyObject {
   }
 }
 
-export function importPublicKey(bytes: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, bytes]), format: 'der', type: 'spki' })
+/**
+ * A new Curve25519 private key. OpenSSL takes 40 µs for it, but 400 µs for {@link importPrivateKey}. Its bytes never leave
+ * OpenSSL.
+ */
+export function makePrivateKey(): KeyObject {
+  return generateKeyPairSync('x25519').privateKey
 }
 
-/** The 32 bytes of the public key. */
+/**
+ * A public key, as OpenSSL holds it. Public keys go in and out as JSON Web Keys (RFC 8037): OpenSSL takes 10 µs at most
+ * for that, but 80 µs for SubjectPublicKeyInfo. Private keys do not, because a string cannot be wiped.
+ * @param bytes 32 bytes
+ */
+export function importPublicKey(bytes: Uint8Array, crv: 'X25519' | 'Ed25519' = 'X25519'): KeyObject {
+  const x = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url')
+  return createPublicKey({ key: { kty: 'OKP', crv, x }, format: 'jwk' })
+}
+
+/** The 32 bytes of the public key of a key on either curve. */
 export function publicKeyOf(key: KeyObject): Buffer {
-  return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_PREFIX.length)
+  const { x } = createPublicKey(key).export({ format: 'jwk' }) as { x: string }
+  return Buffer.from(x, 'base64url')
 }
 
 /** Curve25519 (RFC 7748); undefined if the result is all zeros, which a point of small order gives. */

@@ -94,7 +94,14 @@ export class Initiator {
     const index = keypairs.reserve(row)
     if (index === undefined) return
     const timestamp = tai64n(this.#context.unixMs())
-    const { message, initiated } = createInitiation(protocol, own, acquaintance, index, random(32), timestamp)
+    const { message, initiated } = createInitiation(
+      protocol,
+      own,
+      acquaintance,
+      index,
+      this.#context.ephemeral(),
+      timestamp,
+    )
     stamp(message, index, nowMs)
     const retryMs = nowMs + times.rekeyTimeoutMs + (random(1)[0] / 256) * JITTER_MS
     const sentMs = this.#context.nowMs?.() ?? nowMs

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { Commands } from '../../src/command/server.js'
 import type { Configurable } from '../../src/command/wireguard/server.js'
 import type { Settings } from '../../src/config/schema.js'
@@ -10,6 +11,7 @@ import { NativeMemory } from '../../src/linux/memory.js'
 import { type MemoryPlan, planMemory } from '../../src/memory/plan.js'
 import { TIMES } from '../../src/noise/times.js'
 import type { MacAddress } from '../../src/wire/ethernet.js'
+import { knownEphemeral } from '../support/known-ephemeral.js'
 import type { SimClock, SimTime } from './clock.js'
 import { SimSocket } from './data-socket.js'
 import { SimDevice } from './device.js'
@@ -94,6 +96,10 @@ export class SimPlatform implements Platform {
 
   random(bytes: number): Buffer {
     return this.#options.random.bytes(bytes)
+  }
+
+  ephemeral(): KeyObject {
+    return knownEphemeral(this.random(32))
   }
 
   openDevice(settings: Settings, mtuBytes: number): SimDevice {

@@ -14,6 +14,7 @@ import type { Peer, PeerOptions } from '../../src/noise/peer.js'
 import { COOKIE_REPLY, INITIATION, MESSAGE, RESPONSE, TRANSPORT } from '../../src/wire/wireguard.js'
 import { makeMacCheck } from '../../src/worker/private-parts.js'
 import { Scratch } from '../../src/worker/scratch.js'
+import { knownEphemeral } from './known-ephemeral.js'
 
 interface Held {
   readonly row: number
@@ -173,6 +174,7 @@ export class End {
       own: this.identity,
       keypairs: this.keypairs,
       random: (bytes) => world.random(bytes),
+      ephemeral: () => knownEphemeral(world.random(32)),
       unixMs: () => 1_700_000_000_000 + world.nowMs,
       send: (message, to) => world.send(this.address, Buffer.from(to).toString(), message),
       sendKeepalive: (row) => this.sendData(row, new Uint8Array()),

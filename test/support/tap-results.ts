@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs'
+import { SourceMap } from 'node:module'
+import { dirname, join } from 'node:path'
 import { Parser, type Result } from 'tap-parser'
 
 /** The results of the named tests of one file. */
@@ -31,8 +34,28 @@ export function readResults(file: string, tap: string, wentWell: boolean): Tally
 }
 
 function account(file: string, { fullname, diag }: Result): string {
-  const at = diag?.at === undefined ? '' : ` (${diag.at.fileName}:${diag.at.lineNumber})`
+  const at = diag?.at === undefined ? '' : ` (${sourceOf(diag.at)})`
   const diff = typeof diag?.diff === 'string' ? `\n${diag.diff.trimEnd().replace(/^/gm, '    ')}` : ''
   const text = `${file} > ${fullname}${at}${diff}`
   return text.length <= MAX_ACCOUNT ? text : `${text.slice(0, MAX_ACCOUNT)}...`
+}
+
+/** Where tap says that a call stands: in the compiled file, by lines and columns from 1. */
+interface Place {
+  readonly fileName: string
+  readonly lineNumber: number
+  readonly columnNumber?: number
+}
+
+/** The file and line of the source, or of the compiled file if it has no map. */
+function sourceOf({ fileName, lineNumber, columnNumber = 1 }: Place): string {
+  try {
+    const map = new SourceMap(JSON.parse(readFileSync(`${fileName}.map`, 'utf8')))
+    const entry = map.findEntry(lineNumber - 1, columnNumber - 1)
+    if ('originalSource' in entry)
+      return `${join(dirname(fileName), entry.originalSource)}:${entry.originalLine + 1}`
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  return `${fileName}:${lineNumber}`
 }

@@ -13,6 +13,7 @@ import {
 import { Identity, OwnIdentity } from '../../../src/noise/keys.js'
 import { MacStamp } from '../../../src/noise/macs.js'
 import { INITIATION } from '../../../src/wire/wireguard.js'
+import { knownEphemeral } from '../../support/known-ephemeral.js'
 
 const bytes = (byte: number) => new Uint8Array(32).fill(byte)
 const initiator = new OwnIdentity(bytes(0x11))
@@ -28,7 +29,14 @@ function meet(own: OwnIdentity, other: Identity, presharedKey?: Uint8Array) {
 
 function initiate(protocol: Protocol, presharedKey?: Uint8Array) {
   const peer = meet(initiator, responder, presharedKey)
-  const made = createInitiation(protocol, initiator, peer, SENDERS.initiator, bytes(0x33), TIMESTAMP)
+  const made = createInitiation(
+    protocol,
+    initiator,
+    peer,
+    SENDERS.initiator,
+    knownEphemeral(bytes(0x33)),
+    TIMESTAMP,
+  )
   new MacStamp(peer.identity).stamp(made.message, 0)
   return { peer, ...made }
 }
@@ -38,7 +46,7 @@ function respond(protocol: Protocol, initiation: Buffer, presharedKey?: Uint8Arr
   const introduction = readInitiation(protocol, responder, initiation)
   const authenticated = introduction && authenticate(introduction, peer)
   if (authenticated === undefined) return undefined
-  const response = createResponse(authenticated, peer, SENDERS.responder, bytes(0x44))
+  const response = createResponse(authenticated, peer, SENDERS.responder, knownEphemeral(bytes(0x44)))
   if (response !== undefined) new MacStamp(peer.identity).stamp(response.message, 0)
   return response && { ...response, introduction, authenticated }
 }

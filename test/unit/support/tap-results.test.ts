@@ -42,6 +42,13 @@ t.test('named tests are counted, and what failed is told', async (t) => {
   t.same(readResults('b.test.js', PASSED, true), { passed: 1, failed: 0, failures: [] })
 })
 
+t.test('a failure in a compiled file is told by the line of its source', async (t) => {
+  const map = { version: 3, sources: ['../a.test.ts'], names: [], mappings: 'AAAA;AAEA' }
+  const folder = t.testdir({ out: { 'a.test.js.map': JSON.stringify(map) } })
+  const tap = FAILED.replace('test/a.test.ts', `${folder}/out/a.test.js`).replace(': 7', ': 2')
+  t.match(readResults('a.test.js', tap, false).failures, [`(${folder}/a.test.ts:3)`])
+})
+
 t.test('a file that broke off has failed, though each of its tests passed', async (t) => {
   const withoutPlan = PASSED.replace(/\n1\.\.1\n$/, '')
   for (const [tap, wentWell] of [
