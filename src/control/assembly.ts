@@ -5,6 +5,7 @@ import { type Commands, serveCommands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
 import { findCrypto } from '../crypto/find-crypto.js'
+import { newPrivateKey } from '../crypto/primitives.js'
 import { UserError } from '../errors.js'
 import type { Store } from '../etcd/store.js'
 import { KINDS } from '../host/change.js'
@@ -85,6 +86,7 @@ export class LinuxPlatform implements Platform {
   readonly clock = systemClock()
   readonly times: Times = TIMES
   readonly random = randomBytes
+  readonly privateKey = newPrivateKey
   readonly resolver = systemResolver
   readonly memory: NativeMemory
   readonly plan: MemoryPlan

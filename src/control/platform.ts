@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { Commands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import type { Settings } from '../config/schema.js'
@@ -28,6 +29,8 @@ export interface Platform {
   readonly times: Times
   /** Random bytes that nobody can guess. */
   random(bytes: number): Buffer
+  /** A new Curve25519 private key that nobody can guess. */
+  privateKey(): KeyObject
   /** The memory that main shares with the workers, and where everything is in it. */
   readonly memory: NativeMemory
   readonly plan: MemoryPlan

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Remote } from '../config/values.js'
+import { newPrivateKey } from '../crypto/primitives.js'
 import { encapFor } from '../encap/encap.js'
 import { UserError } from '../errors.js'
 import { type Answer, type JoinKeys, readJoined, writeJoin } from '../invitation/answer.js'
@@ -82,6 +83,7 @@ class Newcomer {
       own,
       keypairs: this.#keypairs,
       random: randomBytes,
+      ephemeral: newPrivateKey,
       unixMs: () => Date.now(),
       send: (message, to) => this.#sockets.send(message, to),
       sendKeepalive: () => this.#send(new Uint8Array(0)),

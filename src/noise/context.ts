@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import type { Protocol } from './handshake.js'
 import type { Keypairs } from './keypairs.js'
 import type { OwnIdentity } from './keys.js'
@@ -11,6 +12,8 @@ export interface HandshakeContext {
   readonly keypairs: Keypairs
   /** Secret random bytes. */
   random(bytes: number): Uint8Array
+  /** A new Curve25519 private key that nobody can guess, for one handshake. */
+  ephemeral(): KeyObject
   /** Milliseconds since 1970. */
   unixMs(): number
   /** The present time of the clock that all times are of, if a caller's time may be older. */

@@ -1,17 +1,17 @@
 /**
  * The handshake Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, as in section 5.4 of WireGuard's white paper. Each end
  * sends one message, and then both ends have two keys. The functions here only compute. The caller keeps the
- * time, the random bytes and the peers. macs.ts adds the macs; the udp worker checks them
+ * time, the ephemeral keys and the peers. macs.ts adds the macs; the udp worker checks them
  * (worker/inbound/mac-check.ts).
  */
-import { type KeyObject, randomBytes } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import {
   agree,
   EMPTY,
   hash,
-  importPrivateKey,
   importPublicKey,
   kdf,
+  newPrivateKey,
   open,
   publicKeyOf,
   seal,
@@ -76,7 +76,7 @@ let anybody: KeyObject | undefined
 
 /** Zeros if this end has no key; undefined as {@link knowPeer}. */
 function staticSecretOf(own: OwnIdentity | undefined, { key }: Identity): Buffer | undefined {
-  anybody ??= importPrivateKey(randomBytes(PUBLIC_KEY_BYTES))
+  anybody ??= newPrivateKey()
   const secret = agree(own?.privateKey ?? anybody, key)
   if (own === undefined) secret?.fill(0)
   return secret
@@ -117,7 +117,7 @@ export interface Authenticated {
 /**
  * Makes an initiation.
  * @param sender this end's index for the new keypair
- * @param ephemeralBytes 32 random bytes, wiped here
+ * @param ephemeral a Curve25519 private key of this message alone
  * @param timestamp see tai64n.ts
  * @returns the message without its macs, and what to remember
  */
@@ -126,14 +126,12 @@ export function createInitiation(
   own: OwnIdentity,
   peer: KnownPeer,
   sender: number,
-  ephemeralBytes: Uint8Array,
+  ephemeral: KeyObject,
   timestamp: Uint8Array,
 ): { message: Buffer; initiated: Initiated } {
   const message = Buffer.alloc(INITIATION.size)
   message.writeUInt32LE(MESSAGE.initiation, INITIATION.type)
   message.writeUInt32LE(sender, INITIATION.sender)
-  const ephemeral = importPrivateKey(ephemeralBytes)
-  wipe(ephemeralBytes)
   const ephemeralPublic = publicKeyOf(ephemeral)
   message.set(ephemeralPublic, INITIATION.ephemeral)
 
@@ -206,20 +204,18 @@ export function authenticate(introduction: Introduction, peer: KnownPeer): Authe
  * Makes the response to an initiation, without its macs, and the keys. Undefined if no secret can be agreed on
  * with the initiator's ephemeral key.
  * @param sender this end's index
- * @param ephemeralBytes 32 random bytes, wiped here
+ * @param ephemeral a Curve25519 private key of this message alone
  */
 export function createResponse(
   initiation: Authenticated,
   peer: KnownPeer,
   sender: number,
-  ephemeralBytes: Uint8Array,
+  ephemeral: KeyObject,
 ): { message: Buffer; keys: TransportKeys } | undefined {
   const message = Buffer.alloc(RESPONSE.size)
   message.writeUInt32LE(MESSAGE.response, RESPONSE.type)
   message.writeUInt32LE(sender, RESPONSE.sender)
   message.writeUInt32LE(initiation.sender, RESPONSE.receiver)
-  const ephemeral = importPrivateKey(ephemeralBytes)
-  wipe(ephemeralBytes)
   const ephemeralPublic = publicKeyOf(ephemeral)
   message.set(ephemeralPublic, RESPONSE.ephemeral)
   const secret = agree(ephemeral, initiation.ephemeral)

@@ -87,14 +87,21 @@ export class Initiator {
   }
 
   #begin(places: readonly Uint8Array[], nowMs: number, startedMs: number, seeks: boolean): void {
-    const { protocol, own, keypairs, random } = this.#context
+    const { protocol, own, keypairs, random, ephemeral } = this.#context
     const { row, acquaintance, times, stamp, onSend } = this.#options
     if (own === undefined) return
     this.end()
     const index = keypairs.reserve(row)
     if (index === undefined) return
     const timestamp = tai64n(this.#context.unixMs())
-    const { message, initiated } = createInitiation(protocol, own, acquaintance, index, random(32), timestamp)
+    const { message, initiated } = createInitiation(
+      protocol,
+      own,
+      acquaintance,
+      index,
+      ephemeral(),
+      timestamp,
+    )
     stamp(message, index, nowMs)
     const retryMs = nowMs + times.rekeyTimeoutMs + (random(1)[0] / 256) * JITTER_MS
     const sentMs = this.#context.nowMs?.() ?? nowMs

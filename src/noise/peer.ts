@@ -162,7 +162,7 @@ export class Peer {
 
   /** Answers an initiation of this peer. The result `old` also means that it was repeated, or came too soon. */
   takeInitiation(initiation: Authenticated, source: Uint8Array, nowMs: number): Taken {
-    const { keypairs, random } = this.#context
+    const { keypairs, ephemeral } = this.#context
     if (initiation.timestamp.compare(this.#greatestTimestamp) <= 0) return 'old'
     if (nowMs - this.#initiationTakenMs < INITIATION_INTERVAL_MS) return 'old'
     const index = keypairs.reserve(this.row)
@@ -172,7 +172,7 @@ export class Peer {
       keypairs.release(index)
       return 'misplaced'
     }
-    const response = createResponse(initiation, this.acquaintance, index, random(32))
+    const response = createResponse(initiation, this.acquaintance, index, ephemeral())
     if (response === undefined) {
       keypairs.release(index)
       return 'not authentic'

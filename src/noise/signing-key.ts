@@ -1,5 +1,5 @@
-import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
-import { kdf, wipe } from '../crypto/primitives.js'
+import { createPrivateKey, type KeyObject, sign, verify } from 'node:crypto'
+import { importPublicKey, kdf, publicKeyOf, wipe } from '../crypto/primitives.js'
 import { secretBytes } from '../key-text.js'
 
 /**
@@ -10,9 +10,8 @@ import { secretBytes } from '../key-text.js'
 /** The salt of the HKDF, so that nothing else is derived in the same way. */
 const LABEL = Buffer.from('udptun-fast host signing key', 'latin1')
 
-/** What comes before the 32 bytes of an Ed25519 key in PKCS #8 and in SubjectPublicKeyInfo (RFC 8410). */
+/** What comes before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
-const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 
 export class SigningKey {
   /** 32 bytes. */
@@ -30,8 +29,7 @@ export class SigningKey {
     } finally {
       wipe(seed, key)
     }
-    const whole = createPublicKey(this.#key).export({ format: 'der', type: 'spki' })
-    this.publicKey = Uint8Array.from(whole.subarray(SPKI_PREFIX.length))
+    this.publicKey = Uint8Array.from(publicKeyOf(this.#key))
   }
 
   /** @returns 64 bytes */
@@ -42,6 +40,5 @@ export class SigningKey {
 
 /** Whether the holder of a signing key has signed a message. It takes about a tenth of a millisecond. */
 export function isSignedByHost(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  const key = Buffer.concat([SPKI_PREFIX, publicKey])
-  return verify(null, message, { key, format: 'der', type: 'spki' }, signature)
+  return verify(null, message, importPublicKey(publicKey, 'Ed25519'), signature)
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { newPrivateKey } from '../../src/crypto/primitives.js'
 import { parseKey } from '../../src/key-text.js'
 import { createInitiation, knowPeer, Protocol } from '../../src/noise/handshake.js'
 import { Identity, OwnIdentity } from '../../src/noise/keys.js'
@@ -29,7 +30,7 @@ function strangersInitiations(publicKey: string, count: number): string[] {
       stranger,
       host,
       index + 1,
-      randomBytes(32),
+      newPrivateKey(),
       tai64n(Date.now()),
     )
     new MacStamp(host.identity).stamp(message, 0)

@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { mac } from '../../src/crypto/primitives.js'
+import { mac, newPrivateKey } from '../../src/crypto/primitives.js'
 import { createInitiation, knowPeer, type Protocol } from '../../src/noise/handshake.js'
 import { type Identity, OwnIdentity } from '../../src/noise/keys.js'
 import { MacStamp } from '../../src/noise/macs.js'
@@ -29,7 +29,7 @@ function strangersInitiation(target: Identity, protocol: Protocol): Buffer {
   if (host === undefined) throw new RangeError('the public key is one that no host can have')
   const index = randomInt(1, 2 ** 32)
   const time = tai64n(Date.now())
-  const made = createInitiation(protocol, stranger, host, index, randomBytes(32), time).message
+  const made = createInitiation(protocol, stranger, host, index, newPrivateKey(), time).message
   new MacStamp(target).stamp(made, 0)
   return made
 }

@@ -1,5 +1,6 @@
 import { createCipheriv, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { newPrivateKey } from '../../src/crypto/primitives.js'
 import { recv, sendto } from '../../src/linux/libc.js'
 import { type Endpoint, encodeSockaddr, sockaddrLength } from '../../src/linux/sockaddr.js'
 import { openUdp, type UdpSocket } from '../../src/linux/udp.js'
@@ -98,7 +99,7 @@ export class Visitor {
   async attempt(stamp: MacStamp, withinMs: number): Promise<Session | undefined> {
     const index = randomBytes(4).readUInt32LE()
     const time = tai64n(Date.now())
-    const made = createInitiation(this.#protocol, this.#own, this.#target, index, randomBytes(32), time)
+    const made = createInitiation(this.#protocol, this.#own, this.#target, index, newPrivateKey(), time)
     stamp.stamp(made.message, performance.now())
     const untilMs = performance.now() + withinMs
     this.#send(made.message)

@@ -4,6 +4,7 @@ import type { Settings } from '../../src/config/schema.js'
 import { formatPrefix } from '../../src/config/values.js'
 import type { Device } from '../../src/control/device.js'
 import type { HostSide, Platform, Resolver, State } from '../../src/control/platform.js'
+import { importPrivateKey } from '../../src/crypto/primitives.js'
 import type { Store } from '../../src/etcd/store.js'
 import { ENOSYS, KernelError } from '../../src/linux/errno.js'
 import { NativeMemory } from '../../src/linux/memory.js'
@@ -94,6 +95,10 @@ export class SimPlatform implements Platform {
 
   random(bytes: number): Buffer {
     return this.#options.random.bytes(bytes)
+  }
+
+  privateKey() {
+    return importPrivateKey(this.random(32))
   }
 
   openDevice(settings: Settings, mtuBytes: number): SimDevice {

@@ -4,6 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { findCrypto } from '../../src/crypto/find-crypto.js'
+import { importPrivateKey } from '../../src/crypto/primitives.js'
 import { NativeMemory } from '../../src/linux/memory.js'
 import { SOCKADDR_BYTES } from '../../src/linux/sockaddr.js'
 import { knowPeer, Protocol, type TransportKeys } from '../../src/noise/handshake.js'
@@ -173,6 +174,7 @@ export class End {
       own: this.identity,
       keypairs: this.keypairs,
       random: (bytes) => world.random(bytes),
+      ephemeral: () => importPrivateKey(world.random(32)),
       unixMs: () => 1_700_000_000_000 + world.nowMs,
       send: (message, to) => world.send(this.address, Buffer.from(to).toString(), message),
       sendKeepalive: (row) => this.sendData(row, new Uint8Array()),

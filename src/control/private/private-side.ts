@@ -108,6 +108,7 @@ export class PrivateSide {
       },
       keypairs: this.#keypairs,
       random,
+      ephemeral: () => platform.privateKey(),
       unixMs: () => calendar.nowMs(),
       nowMs: () => clock.bootMs(),
       send: (message, to) => void sender.send(message, to),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { newPrivateKey } from '../../../src/crypto/primitives.js'
 import { parseKey } from '../../../src/key-text.js'
 import type { Host } from '../../../src/lab/host.js'
 import { knowPeer, Protocol } from '../../../src/noise/handshake.js'
@@ -43,6 +44,7 @@ export class WireGuardEnd implements Disposable {
       own: identity,
       keypairs: this.#keypairs,
       random: randomBytes,
+      ephemeral: newPrivateKey,
       unixMs: () => Date.now(),
       send: (message) => {
         this.sent.push(Buffer.from(message))

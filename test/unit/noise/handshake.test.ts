@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { mac } from '../../../src/crypto/primitives.js'
+import { importPrivateKey, mac } from '../../../src/crypto/primitives.js'
 import {
   authenticate,
   createInitiation,
@@ -28,7 +28,14 @@ function meet(own: OwnIdentity, other: Identity, presharedKey?: Uint8Array) {
 
 function initiate(protocol: Protocol, presharedKey?: Uint8Array) {
   const peer = meet(initiator, responder, presharedKey)
-  const made = createInitiation(protocol, initiator, peer, SENDERS.initiator, bytes(0x33), TIMESTAMP)
+  const made = createInitiation(
+    protocol,
+    initiator,
+    peer,
+    SENDERS.initiator,
+    importPrivateKey(bytes(0x33)),
+    TIMESTAMP,
+  )
   new MacStamp(peer.identity).stamp(made.message, 0)
   return { peer, ...made }
 }
@@ -38,7 +45,7 @@ function respond(protocol: Protocol, initiation: Buffer, presharedKey?: Uint8Arr
   const introduction = readInitiation(protocol, responder, initiation)
   const authenticated = introduction && authenticate(introduction, peer)
   if (authenticated === undefined) return undefined
-  const response = createResponse(authenticated, peer, SENDERS.responder, bytes(0x44))
+  const response = createResponse(authenticated, peer, SENDERS.responder, importPrivateKey(bytes(0x44)))
   if (response !== undefined) new MacStamp(peer.identity).stamp(response.message, 0)
   return response && { ...response, introduction, authenticated }
 }
