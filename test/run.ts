@@ -46,6 +46,7 @@ const MEASURES_TIME: ReadonlySet<string> = new Set([
   'net/pmtu/loops',
   'net/pmtu/paths',
   'wg/wg-many',
+  'net/timing/fleet',
   'net/timing/start',
   'net/timing/status',
   'net/timing/steady',

@@ -24,10 +24,25 @@ export interface MissingRoutes {
   readonly around: readonly Prefix[]
 }
 
-/** The prefixes and addresses of the peers, each once. */
-export function prefixesOf(peers: readonly Pick<PeerSettings, 'addresses' | 'prefixes'>[]): Prefix[] {
-  const all = peers.flatMap(({ addresses, prefixes }) => [...addresses.map(prefixOfHost), ...prefixes])
-  return [...new Map(all.map((it) => [formatPrefix(it), it])).values()]
+type Routed = Pick<PeerSettings, 'addresses' | 'prefixes'>
+
+/** The settings of a peer that stays as it is are the same object, and there may be thousands. */
+const known = new WeakMap<Routed, readonly (readonly [text: string, prefix: Prefix])[]>()
+
+/** The prefixes and addresses of the peers, each once, by their texts. */
+export function prefixesOf(peers: readonly Routed[]): Map<string, Prefix> {
+  const all = new Map<string, Prefix>()
+  for (const peer of peers) for (const [text, prefix] of prefixesOfOne(peer)) all.set(text, prefix)
+  return all
+}
+
+function prefixesOfOne(peer: Routed) {
+  const before = known.get(peer)
+  if (before !== undefined) return before
+  const prefixes = [...peer.addresses.map(prefixOfHost), ...peer.prefixes]
+  const now = prefixes.map((it) => [formatPrefix(it), it] as const)
+  known.set(peer, now)
+  return now
 }
 
 function prefixOfHost(address: string): Prefix {

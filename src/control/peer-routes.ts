@@ -31,6 +31,8 @@ export class PeerRoutes {
   readonly #hostSide: HostSide
   /** What was missing at the last look. */
   #missing: ReadonlySet<string> = new Set()
+  /** What the kernel sent by the device when it was asked. */
+  #led: ReadonlySet<string> = new Set()
   /** Why routes could not be made at the last try, by network. */
   #refused: ReadonlyMap<string, string> = new Map()
   /** The peers that had not been found at the last call of {@link follow}, and whose routes wait. */
@@ -75,7 +77,7 @@ export class PeerRoutes {
         `the routes that lead all traffic to ${device.name} wait until ${name} is found, because name servers could not be asked otherwise; until then traffic goes out by the old default route, unencrypted`,
       )
     try {
-      const outcome = await this.#hostSide.setRoutes(this.#prefixes, this.#endpoints)
+      const outcome = await this.#hostSide.setRoutes([...this.#prefixes.values()], this.#endpoints)
       this.#refused = outcome.refused
       for (const note of outcome.notes) this.#once.say(note)
       if (typeof settings.table === 'number') this.#tellRefused(settings.table, outcome)
@@ -104,6 +106,12 @@ export class PeerRoutes {
 
   /** Warns if something is missing that was not missing at the last look. */
   look(): void {
+    this.#led = new Set()
+    this.lookAtOthers()
+  }
+
+  /** The same, when members have come or gone. The kernel is not asked again for what was good at the last look. */
+  lookAtOthers(): void {
     const { settings, device, log, faults } = this.#options
     // Who uses a table of its own has rules that lead there, or will have them.
     if (settings.mode !== 'tun' || settings.table !== 'auto') return
@@ -144,9 +152,9 @@ export class PeerRoutes {
   get #prefixes() {
     return prefixesOf(
       this.#options.roster.all.map((peer) => {
+        if (!this.#waited.has(peer)) return peer.settings
         const { addresses, prefixes } = peer.settings
-        const waits = this.#waited.has(peer)
-        return { addresses, prefixes: waits ? prefixes.filter((it) => !isForAll(it)) : prefixes }
+        return { addresses, prefixes: prefixes.filter((it) => !isForAll(it)) }
       }),
     )
   }
@@ -159,12 +167,17 @@ export class PeerRoutes {
 
   #find(): MissingRoutes {
     const { settings, platform } = this.#options
-    return missingRoutes({
-      prefixes: this.#prefixes,
+    const all = this.#prefixes
+    const asked = [...all].filter(([text]) => !this.#led.has(text))
+    const missing = missingRoutes({
+      prefixes: asked.map(([, prefix]) => prefix),
       local: settings.local,
       endpoints: this.#endpoints,
       leavesByDevice: (address) => platform.network.leavesByDevice(address),
     })
+    for (const it of [...missing.simple, ...missing.around]) all.delete(formatPrefix(it))
+    this.#led = new Set(all.keys())
+    return missing
   }
 }
 

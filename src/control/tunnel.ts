@@ -99,7 +99,7 @@ export class Tunnel {
       reloader: this.#reloader,
       onPeers: () => {
         this.#peersChanged()
-        void this.#followRoutes().then(() => this.#routes.look())
+        void this.#followRoutes().then(() => this.#routes.lookAtOthers())
       },
     })
     resources.defer(() => this.#community.close())

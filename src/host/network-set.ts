@@ -12,15 +12,16 @@ export class NetworkSet {
   }
 
   add(network: Network): void {
-    const [family, bytes] = bytesOf(network.address)
+    const [family, bytes] = bytesOf(network)
     const lengths = this.#byLength[family]
     const same = lengths.get(network.prefixLength) ?? new Map()
     lengths.set(network.prefixLength, same.set(keyOf(bytes, network.prefixLength), network))
   }
 
   /** Those that contain the whole network, or are it. */
-  containing({ address, prefixLength }: Network): Network[] {
-    const [family, bytes] = bytesOf(address)
+  containing(network: Network): Network[] {
+    const [family, bytes] = bytesOf(network)
+    const { prefixLength } = network
     return [...this.#byLength[family]].flatMap(([length, networks]) => {
       const found = length <= prefixLength ? networks.get(keyOf(bytes, length)) : undefined
       return found === undefined ? [] : [found]
@@ -28,9 +29,18 @@ export class NetworkSet {
   }
 }
 
-function bytesOf(address: string): [Family, Buffer] {
-  const parsed = ipaddr.parse(address)
-  return [parsed.kind(), Buffer.from(parsed.toByteArray())]
+type Numeric = readonly [Family, Buffer]
+
+/** The networks of peers that stay are the same objects, and all of them are looked at whenever one is new. */
+const known = new WeakMap<Network, Numeric>()
+
+function bytesOf(network: Network): Numeric {
+  const before = known.get(network)
+  if (before !== undefined) return before
+  const parsed = ipaddr.parse(network.address)
+  const now = [parsed.kind(), Buffer.from(parsed.toByteArray())] as const
+  known.set(network, now)
+  return now
 }
 
 /** The bits of a network. */

@@ -1,7 +1,7 @@
 /**
  * The handshake Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, as in section 5.4 of WireGuard's white paper. Each end
  * sends one message, and then both ends have two keys. The functions here only compute. The caller keeps the
- * time, the random bytes and the peers. macs.ts adds the macs; the udp worker checks them
+ * time, the ephemeral keys and the peers. macs.ts adds the macs; the udp worker checks them
  * (worker/inbound/mac-check.ts).
  */
 import type { KeyObject } from 'node:crypto'

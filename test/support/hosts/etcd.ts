@@ -78,6 +78,12 @@ export class Etcd implements AsyncDisposable {
     await until('etcd answers', () => this.does('endpoint', 'health'))
   }
 
+  /** Of the process. */
+  get pid(): number {
+    if (this.#child?.pid === undefined) throw new Error('etcd does not run')
+    return this.#child.pid
+  }
+
   #run(...args: readonly string[]) {
     return run(this.#host, 'etcdctl', [...this.#flags(this.user), ...args])
   }

@@ -25,6 +25,7 @@ interface Scene {
 /** Routes for one peer at 192.0.2.9, on a host that makes all that it does not refuse. */
 function routesFor(scene: Scene) {
   const warned: string[] = []
+  const questions: string[] = []
   const given: string[][] = []
   const asked: { prefixes: string[]; endpoints: readonly string[] }[] = []
   const log = { warn: (...args: unknown[]) => void warned.push(String(args.at(-1))), debug: () => {} }
@@ -44,7 +45,10 @@ function routesFor(scene: Scene) {
   const roster = { all: [peer] }
   const platform = {
     network: {
-      leavesByDevice: (address: string) => (scene.routed ?? []).some((it) => address.startsWith(it)),
+      leavesByDevice: (address: string) => {
+        questions.push(address)
+        return (scene.routed ?? []).some((it) => address.startsWith(it))
+      },
     },
     openHostSide: () => ({
       setRoutes: async (prefixes: readonly Prefix[], endpoints: readonly string[]) => {
@@ -70,7 +74,7 @@ function routesFor(scene: Scene) {
     faults,
   }
   const routes = new PeerRoutes(options as unknown as PeerRoutesOptions & { log: Logger })
-  return { routes, asked, given, warned, faults }
+  return { routes, asked, given, warned, faults, questions }
 }
 
 t.test('the routes are those to the peers that there are, and a note is said once', async (t) => {
@@ -102,6 +106,26 @@ t.test('what is missing is said when it is new, with the reason', async (t) => {
   routes.look()
   t.equal(warned.length, 3, 'and again after it was there')
 })
+
+t.test(
+  'when members have come or gone, the kernel is asked only for what was not there before',
+  async (t) => {
+    const scene: Scene = { prefixes: ['10.1.0.0/16'], routed: ['10.1.'] }
+    const { routes, warned, questions } = routesFor(scene)
+    routes.look()
+    const asked = questions.length
+    scene.prefixes = ['10.1.0.0/16', '10.2.0.0/16']
+    scene.routed = []
+    routes.lookAtOthers()
+    t.match(warned, [/^no route leads to tun7 for 10\.2\.0\.0\/16, so/])
+    t.ok(questions.slice(asked).every((it) => it.startsWith('10.2.')))
+    scene.routed = ['10.2.']
+    routes.lookAtOthers()
+    routes.look()
+    t.match(warned[1], /^no route leads to tun7 for 10\.1\.0\.0\/16, so/)
+    t.equal(warned.length, 2)
+  },
+)
 
 t.test(
   'a table of its own has no look, only what was refused; with off and in mode tap there is nothing',
