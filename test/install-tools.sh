@@ -5,7 +5,7 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 
 packages='iproute2 iputils-ping iperf3 socat tcpdump tshark nftables ethtool procps util-linux libcap2-bin dnsmasq-base bsdutils openresolv gcc libc6-dev python3 wireguard-go wireguard-tools bash-completion zsh fish systemd git dpkg-dev lintian debootstrap netavark buildah podman crun prometheus tmux curl tinc n2n miniupnpd miniupnpd-nftables etcd-server etcd-client'
-kernels='qemu-system-x86 busybox-static cpio kmod xz-utils'
+kernels='qemu-system-x86 busybox-static cpio kmod xz-utils charon-systemd strongswan-swanctl libstrongswan-standard-plugins'
 if [ "${1:-}" = kernels ]; then
   sh "$0"
   packages=$kernels
@@ -53,6 +53,15 @@ case "$missing" in
     systemctl disable --now --quiet miniupnpd
   elif [ -x /etc/init.d/miniupnpd ]; then
     /etc/init.d/miniupnpd stop >/dev/null || true
+  fi
+  ;;
+esac
+
+# The tests start strongSwan themselves, in a guest.
+case "$missing" in
+*charon-systemd*)
+  if [ -d /run/systemd/system ]; then
+    systemctl disable --now --quiet strongswan
   fi
   ;;
 esac

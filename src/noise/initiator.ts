@@ -62,9 +62,17 @@ export class Initiator {
     return this.#attempt !== undefined
   }
 
-  /** When the last initiation was sent. */
+  /** When the last handshake message was sent that keeps an initiation back: an initiation, or what {@link answered} says. */
   get sentMs(): number {
     return this.#sentMs
+  }
+
+  /**
+   * This end has answered the peer's own initiation. Its keys come with the peer's first message, so no handshake is needed
+   * meanwhile. The white paper's implementations wait like this, too. If the answer is lost, the peer tries again.
+   */
+  answered(nowMs: number): void {
+    this.#sentMs = nowMs
   }
 
   /** Begins a handshake. If one is running, its tries are counted from now. */
@@ -161,7 +169,7 @@ export class Initiator {
     )
       return 'not authentic'
     // The response may have waited here during a suspend. The other end's keys may have expired meanwhile.
-    if (nowMs - this.#sentMs >= times.rejectAfterMs) return 'old'
+    if (nowMs - attempt.sentMs >= times.rejectAfterMs) return 'old'
     const keys = readResponse(attempt.initiated, own, acquaintance, message)
     return keys === undefined ? 'not authentic' : { index: attempt.index, keys, sentMs: attempt.sentMs }
   }

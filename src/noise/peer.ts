@@ -183,6 +183,7 @@ export class Peer {
     this.#keys.responded({ index, remoteIndex: initiation.sender, keys: response.keys }, nowMs)
     this.#authenticatedPacketTraversed(nowMs)
     this.#context.send(response.message, source)
+    this.#initiator.answered(nowMs)
     return 'accepted'
   }
 

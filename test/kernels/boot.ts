@@ -41,6 +41,9 @@ export async function boot({ kernel, checks, limitS, onLine }: BootOptions): Pro
     '1',
     '-m',
     MEMORY,
+    // The guest's time goes by its instructions, 4 ns each; while it is idle, it goes as ours does. So it does not
+    // notice that this machine is busy, or how slowly qemu emulates.
+    ...['-icount', 'shift=2,align=off,sleep=on', '-rtc', 'clock=vm'],
     '-nodefaults',
     '-no-user-config',
   ]

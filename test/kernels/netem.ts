@@ -52,32 +52,30 @@ export async function tcpRate({ a, b }: Path, address: string, seconds: number):
   return end.sum_received.bits_per_second / 1e6
 }
 
-export interface Packets {
-  readonly sent: number
-  readonly received: number
-  /** What its kernel has dropped because it was damaged on the way. */
-  readonly damaged: number
-}
-
-/** What has left a host, and come to it, by its `eth0`, since its start. */
-export function packetsOf(host: Host): Packets {
-  return host.run(() => {
-    const devices = readFileSync('/proc/thread-self/net/dev', 'utf8')
-    const numbers = /eth0:(.*)/.exec(devices)?.[1].trim().split(/\s+/).map(Number) ?? []
-    // The columns of both directions begin with bytes and packets.
-    return { sent: numbers[9], received: numbers[1], damaged: damagedPackets() }
-  })
-}
-
-/** Of /proc/net/snmp: packets with wrong headers, and datagrams with wrong checksums or for no port. */
-function damagedPackets(): number {
-  const rows = readFileSync('/proc/thread-self/net/snmp', 'utf8').trim().split('\n')
+/** The counters of a host's kernel since its start: those of /proc/net/snmp and /proc/net/netstat, as `TcpRetransSegs`. */
+export function kernelCounters(host: Host): Map<string, number> {
+  const rows = host.run(() =>
+    ['snmp', 'netstat'].flatMap((name) =>
+      readFileSync(`/proc/thread-self/net/${name}`, 'utf8').trim().split('\n'),
+    ),
+  )
   const counts = new Map<string, number>()
   for (let at = 0; at + 1 < rows.length; at += 2) {
     const [[protocol, ...names], [, ...values]] = [rows[at].split(' '), rows[at + 1].split(' ')]
-    for (const [index, name] of names.entries()) counts.set(`${protocol}${name}`, Number(values[index]))
+    for (const [index, name] of names.entries())
+      counts.set(`${protocol.slice(0, -1)}${name}`, Number(values[index]))
   }
-  const ip = ['InHdrErrors', 'InAddrErrors', 'InUnknownProtos', 'InDiscards', 'ReasmFails']
-  const names = [...ip.map((name) => `Ip:${name}`), 'Udp:InErrors', 'Udp:NoPorts']
-  return names.reduce((sum, name) => sum + (counts.get(name) ?? 0), 0)
+  return counts
+}
+
+/** Packets with wrong headers, and datagrams with wrong checksums or for no port. */
+const DAMAGED = [
+  ...['IpInHdrErrors', 'IpInAddrErrors', 'IpInUnknownProtos', 'IpInDiscards', 'IpReasmFails'],
+  ...['UdpInErrors', 'UdpNoPorts'],
+]
+
+/** What the kernel of a host has dropped since its start because it was damaged on the way. */
+export function damagedIn(host: Host): number {
+  const counts = kernelCounters(host)
+  return DAMAGED.reduce((sum, name) => sum + (counts.get(name) ?? 0), 0)
 }

@@ -20,6 +20,7 @@ export class Reader {
   readonly rows: Row[] = []
   #release: string
   #check = ''
+  #hasEnded = true
   #begun: string | undefined
 
   constructor(kernel: Kernel, date: string, say: (line: string) => void) {
@@ -29,7 +30,12 @@ export class Reader {
     this.#release = kernel.release
   }
 
-  /** @returns whether this was the end of a file of checks */
+  /** The file of checks that has not ended yet. */
+  get unfinished(): string | undefined {
+    return this.#hasEnded ? undefined : this.#check
+  }
+
+  /** @returns whether there may be new rows */
   take(text: string): boolean {
     const line = parse(text)
     if (line === undefined) {
@@ -38,12 +44,13 @@ export class Reader {
     }
     if (line.release !== undefined) this.#release = line.release
     if (line.begins !== undefined) this.#begun = line.begins
-    if (line.title !== undefined && line.outcome !== undefined)
-      this.#add(line.title, line.outcome, line.seen ?? '', (line.seconds ?? 0).toFixed(1))
-    if (line.check === undefined) return false
+    const isFinding = line.title !== undefined && line.outcome !== undefined
+    if (isFinding) this.#add(line.title, line.outcome, line.seen ?? '', (line.seconds ?? 0).toFixed(1))
+    if (line.check === undefined) return isFinding
+    this.#hasEnded = line.code !== undefined
     if (line.code === undefined) this.#check = line.check
     else this.#checkEnded(line.code, line.tun_users ?? '')
-    return line.code !== undefined
+    return this.#hasEnded
   }
 
   /** The end of a check's file: it must have come to its end, and no device may be left. */
@@ -57,6 +64,7 @@ export class Reader {
 
   /** All rows. @param checks what should have been run: what the guest did not come to has failed */
   end(checks: readonly string[]): Row[] {
+    this.#hasEnded = true
     if (this.#begun !== undefined) this.#add(this.#begun, 'failed', 'the guest ended or stood still', '')
     for (const check of checks) {
       this.#check = check

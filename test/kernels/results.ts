@@ -37,13 +37,22 @@ export function rowsOf(page: string): Row[] {
 /**
  * Puts new rows in the place of those of the same kernel and check, and says what has never been run.
  * @param checks all that there are, in the order of the table
+ * @param unfinished the check that has not come to its end: what it has not come to keeps its old rows
  */
-export function merge(old: readonly Row[], fresh: readonly Row[], checks: readonly string[]): Row[] {
+export function merge(
+  old: readonly Row[],
+  fresh: readonly Row[],
+  checks: readonly string[],
+  unfinished?: string,
+): Row[] {
   const rows: Row[] = []
   for (const kernel of KERNELS) {
     for (const check of checks) {
       const isHere = (row: Row) => row.kernel === kernel && row.check === check
-      const some = fresh.some(isHere) ? fresh.filter(isHere) : old.filter(isHere)
+      const [before, now] = [old.filter(isHere), fresh.filter(isHere)]
+      const isNew = ({ title }: Row) => now.some((row) => row.title === title)
+      const stays = now.length === 0 || check === unfinished ? before.filter((row) => !isNew(row)) : []
+      const some = [...now, ...stays]
       const none = {
         kernel,
         release: '',

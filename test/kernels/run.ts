@@ -28,17 +28,20 @@ function fail(message: string, code: number): never {
   process.exit(code)
 }
 
-/** Puts rows into the page at once: a run takes long, and may be broken off. */
-function save(rows: readonly Row[]): void {
+/**
+ * Puts rows into the page at once: a run takes long, and may be broken off.
+ * @param unfinished as in {@link merge}
+ */
+function save(rows: readonly Row[], unfinished?: string): void {
   const old = existsSync(RESULTS) ? rowsOf(readFileSync(RESULTS, 'utf8')) : []
-  writeFileSync(RESULTS, pageOf(merge(old, rows, CHECKS), versions()))
+  writeFileSync(RESULTS, pageOf(merge(old, rows, CHECKS, unfinished), versions()))
 }
 
 async function runOn(kernel: Kernel, checks: readonly string[]): Promise<boolean> {
   const date = new Date().toISOString().slice(0, 10)
   const reader = new Reader(kernel, date, (line) => process.stdout.write(`${kernel.name}: ${line}\n`))
   const onLine = (line: string) => {
-    if (reader.take(line)) save(reader.rows)
+    if (reader.take(line)) save(reader.rows, reader.unfinished)
   }
   const consoleText = await boot({ kernel, checks, limitS: LIMIT_S, onLine })
   const rows = reader.end(checks)

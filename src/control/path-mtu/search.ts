@@ -210,8 +210,9 @@ export class PathMtuSearch {
   }
 
   #beginRound(stage: Stage, nowMs: number): readonly Probe[] {
-    if (stage.purpose === 'verify' && stage.counted === 1) {
-      // The size in use seems to fail, so find at the same time what does pass.
+    if (stage.purpose === 'verify' && stage.counted === 2) {
+      // The size in use seems to fail, so find at the same time what does pass. These are many packets, so one lost
+      // probe is not enough.
       stage.sizes = [...new Set([...stage.sizes, ...this.#bounds.sizesBelow(this.mtuBytes)])]
     }
     return this.#rounds.beginRound(stage, this.#bounds.pending(stage.sizes), nowMs)

@@ -38,6 +38,19 @@ t.test('new rows replace those of the same kernel and check, and what was never 
   t.match(of('5.10'), [{ outcome: 'not run' }, { outcome: 'not run' }])
 })
 
+t.test('a check that was broken off replaces only what it came to', async (t) => {
+  const old = [row({}), row({ title: 'UDP' })]
+  const all = merge(old, [row({ seen: 'new' })], ['plain'], 'plain').filter(({ kernel }) => kernel === '6.1')
+  t.same(all, [row({ seen: 'new' }), row({ title: 'UDP' })])
+  const reader = new Reader(KERNEL, '', () => {})
+  const take = (line: object) => reader.take(JSON.stringify(line))
+  t.notOk(take({ check: 'plain' }))
+  t.ok(take(PASSED))
+  t.equal(reader.unfinished, 'plain')
+  t.ok(take({ check: 'plain', code: 0 }))
+  t.equal(reader.unfinished, undefined)
+})
+
 const KERNEL: Kernel = { name: '6.1', release: 'r', version: 'v', image: 'i', modules: 'm', root: '/' }
 
 function read(...lines: object[]): [title: string, outcome: string, seen: string][] {

@@ -54,6 +54,26 @@ t.test('asked for often, a handshake is begun once in five seconds', async (t) =
   t.equal(world.since(0, MESSAGE.initiation).length, 1)
 })
 
+t.test('who has answered a handshake begins none of its own for five seconds', async (t) => {
+  const { world, a, b, peers } = pair()
+  const begunBy = (name: string) =>
+    world.since(0, MESSAGE.initiation).filter(({ from }) => from === name).length
+  // Neither its keepalive nor any data comes, so the other end may not use the keys.
+  world.carries = ({ message }) => message.readUInt32LE(0) !== MESSAGE.transport
+  a.sendData(0, HELLO)
+  t.equal(peers.a.hasKeypair, true)
+  for (let i = 0; i < 49; i++) {
+    b.sendData(0, HELLO)
+    world.pass(100)
+  }
+  t.equal(peers.b.hasKeypair, false)
+  t.equal(begunBy(b.address), 0)
+  world.pass(200)
+  b.sendData(0, HELLO)
+  t.equal(begunBy(b.address), 1)
+  t.equal(peers.b.hasKeypair, true)
+})
+
 t.test(
   'the initiator renews keys after 120 seconds, when it sends; nobody does while all is silent',
   async (t) => {

@@ -183,6 +183,16 @@ t.test('bursts of congestion, worst for long packets, are no small path', async 
   t.ok(changes <= 2, `${changes} of 100 were taken in, in 20 s each`)
 })
 
+t.test('while a transfer flows over a way that loses 5 %, probes take less than 16 kbit/s', async (t) => {
+  const world = new World({ mtuBytes: 1500, rttMs: 60, loss: 0.05, silent: false }, 1500)
+  world.complete()
+  const before = world.sentBytes
+  const tookMs = world.run(1_000_000, () => world.search.mtuBytes !== 1500, true)
+  t.equal(tookMs, 1_000_000, 'the size stays')
+  const kbits = ((world.sentBytes - before) * 8) / tookMs
+  t.ok(kbits < 16, `${kbits.toFixed(1)} kbit/s`)
+})
+
 t.test('a peer that falls silent says nothing about sizes', async (t) => {
   const world = new World(path(1400), 1500)
   world.complete()
