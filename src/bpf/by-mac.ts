@@ -81,6 +81,8 @@ export interface SwitchInbound extends Scratch {
   readonly header: number
   /** The device's MAC. */
   readonly own: Uint8Array
+  /** Whether other ends send probes. */
+  readonly probes: boolean
 }
 
 /**
@@ -90,9 +92,9 @@ export interface SwitchInbound extends Scratch {
 export function switchInbound(
   a: Assembler,
   { macs, news }: MapFds,
-  { header, own, ...scratch }: SwitchInbound,
+  { header, own, probes, ...scratch }: SwitchInbound,
 ): void {
-  probe(a, news, header, scratch)
+  if (probes) probe(a, news, header, scratch)
   learn(a, { macs, news }, header, scratch)
   deliver(a, macs, own, header, scratch)
 }

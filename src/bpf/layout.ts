@@ -56,7 +56,7 @@ export const PEER_FLAGS = { ipv6: 1 } as const
 
 /**
  * Who sends from an address. Key: source and destination address (IPv4: four bytes, and zeros), the interface, the
- * source port, and two zeros. Value: the key again, and the row.
+ * source port, and two zeros. With VXLAN the source port is 0, because it may be any. Value: the key again, and the row.
  */
 export const SOURCE_ENTRY = {
   keyBytes: 40,
@@ -70,12 +70,13 @@ export const SOURCE_ENTRY = {
 
 /**
  * What each processor counts by row, as 64-bit numbers: frames and their bytes, out and in; frames of a peer whose
- * source is not its own; frames for another peer; when something came last, in ns of `CLOCK_MONOTONIC`; and frames that
- * were marked as congested, and whose sender knows no ECN.
+ * source is not its own; frames for another peer; when something came last, in ns of `CLOCK_MONOTONIC`; frames that
+ * were marked as congested, and whose sender knows no ECN; and with VXLAN, when a frame was last left to the workers
+ * although a program could have carried it, out and in ({@link TRIAL_NS}).
  */
 export const COUNTS = {
   keyBytes: 4,
-  valueBytes: 64,
+  valueBytes: 80,
   outFrames: 0,
   outBytes: 8,
   inFrames: 16,
@@ -84,7 +85,15 @@ export const COUNTS = {
   filtered: 40,
   heardNs: 48,
   congested: 56,
+  outTrialNs: 64,
+  inTrialNs: 72,
 } as const
+
+/**
+ * No end of a VXLAN network answers probes. So that main sees whether netfilter lets a peer's datagrams pass, each
+ * processor leaves one frame to the workers after so many ns, in each direction.
+ */
+export const TRIAL_NS = 2_000_000_000
 
 /**
  * What the receiving program tells main: a MAC, and the row of the peer behind which it was seen. With

@@ -8,6 +8,7 @@ import {
   BPF_F_ADJ_ROOM_ENCAP_L4_UDP,
   BPF_F_ADJ_ROOM_FIXED_GSO,
   BPF_F_INVALIDATE_HASH,
+  BPF_FUNC_get_hash_recalc,
   BPF_FUNC_map_lookup_elem,
   BPF_FUNC_redirect_neigh,
   BPF_FUNC_skb_adjust_room,
@@ -22,6 +23,7 @@ import { IPV4 } from '../wire/ipv4.js'
 import { IPV6 } from '../wire/ipv6.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { UDP } from '../wire/udp.js'
+import { VXLAN_FIRST_FLOW_PORT, VXLAN_FLAG_I, VXLAN_HEADER_BYTES, VXLAN_VNI, vniWord } from '../wire/vxlan.js'
 import { Assembler, FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 } from './assembler.js'
 import { switchOutbound } from './by-mac.js'
 import { routeOutbound } from './by-prefix.js'
@@ -29,10 +31,12 @@ import { innerDsField, writeOuterDsField } from './ecn.js'
 import { COUNTS, type MapFds, PEER_ENTRY, PEER_FLAGS } from './layout.js'
 import {
   bigEndian16,
+  bigEndian32,
   clock,
   copyEthernetHeader,
   fold16,
   LONGEST_PACKET_BYTES,
+  leaveOne,
   mustRead,
   packetVersion,
   segmentHeaders,
@@ -41,10 +45,12 @@ import {
 /** Offsets on the stack. */
 const KEY = -8
 const ROW = -16
+/** With VXLAN, the source port of the datagram. */
+const FLOW_PORT = -12
 const BYTE = -24
 /** What each frame of a super-frame after the first adds: the headers' bytes. */
 const HEADERS = -32
-/** The outer header, and in mode tap behind it the copy of the frame's own Ethernet header. */
+/** The outer header with VXLAN's, and in mode tap behind it the copy of the frame's own Ethernet header. */
 const OUTER = -96
 /** Needed before the outer header is. */
 const PREFIX_KEY = OUTER
@@ -64,6 +70,8 @@ export interface OutboundOptions {
   readonly dsMask: number
   /** The mark of what is sent on the underlay (ip-rule(8)): 32 bits, 0 for none. */
   readonly mark: number
+  /** The number of the network if the tunnel is VXLAN, which is mode tap. Then only peers over IPv4 are carried. */
+  readonly vni?: number | undefined
 }
 
 /**
@@ -74,7 +82,7 @@ export interface OutboundOptions {
  * Registers: R6 the context, R7 the frame, R8 the peer's entry, R9 the bytes of one frame as it will be on the wire, and
  * then the DS field of the outer header.
  */
-export function outboundProgram(maps: MapFds, { mode, mac, dsMask, mark }: OutboundOptions): Uint8Array {
+export function outboundProgram(maps: MapFds, { mode, mac, dsMask, mark, vni }: OutboundOptions): Uint8Array {
   const a = new Assembler()
   const l2Bytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0
   a.move(R6, R1)
@@ -97,11 +105,18 @@ export function outboundProgram(maps: MapFds, { mode, mac, dsMask, mark }: Outbo
   a.map(R1, maps.peers).move(R2, FP).alu('add', R2, ROW).call(BPF_FUNC_map_lookup_elem)
   a.jumpIf(R0, '==', 0, 'next').move(R8, R0)
   a.load(4, R1, R8, PEER_ENTRY.longestFrameBytes).jumpIf(R9, '>', R1, 'next')
+  if (vni !== undefined) {
+    leaveOne(a, maps.counts, { row: ROW, now: NOW, at: COUNTS.outTrialNs })
+    flowPort(a)
+  }
   innerDsField(a, mode, l2Bytes, dsMask)
-  a.load(4, R1, R8, PEER_ENTRY.flags).jumpIf(R1, '&', PEER_FLAGS.ipv6, 'outer6')
-  wrap(a, 4, l2Bytes)
-  a.label('outer6')
-  wrap(a, 6, l2Bytes)
+  const others = vni === undefined ? 'outer6' : 'next'
+  a.load(4, R1, R8, PEER_ENTRY.flags).jumpIf(R1, '&', PEER_FLAGS.ipv6, others)
+  wrap(a, 4, l2Bytes, vni)
+  if (vni === undefined) {
+    a.label(others)
+    wrap(a, 6, l2Bytes, vni)
+  }
 
   a.label('send')
   count(a, maps.counts)
@@ -122,11 +137,18 @@ function lengthOfFrame(a: Assembler, l2Bytes: number): void {
   a.label('measured')
 }
 
+/** Notes a source port for the frame's flow. All frames of a flow have one hash. */
+function flowPort(a: Assembler): void {
+  a.move(R1, R6).call(BPF_FUNC_get_hash_recalc)
+  a.alu('or', R0, VXLAN_FIRST_FLOW_PORT).swap(R0, 16).store(2, FP, FLOW_PORT, R0)
+}
+
 /** Puts the frame into a datagram. R8 becomes the interface's number. Continues at `send`. */
-function wrap(a: Assembler, outer: 4 | 6, l2Bytes: number): void {
-  const outerBytes = outer === 4 ? OUTER_V4_BYTES : OUTER_V6_BYTES
+function wrap(a: Assembler, outer: 4 | 6, l2Bytes: number, vni: number | undefined): void {
+  const udpBytes = outer === 4 ? OUTER_V4_BYTES : OUTER_V6_BYTES
+  const outerBytes = udpBytes + (vni === undefined ? 0 : VXLAN_HEADER_BYTES)
   const roomBytes = outerBytes + l2Bytes
-  for (let at = 0; at < outerBytes; at += 4)
+  for (let at = 0; at < udpBytes; at += 4)
     a.load(4, R1, R8, PEER_ENTRY.outer + at).store(4, FP, OUTER + at, R1)
   if (l2Bytes > 0) copyEthernetHeader(a, [R7, 0], [FP, OUTER + outerBytes])
   a.load(4, R5, R8, PEER_ENTRY.headerSum)
@@ -135,8 +157,13 @@ function wrap(a: Assembler, outer: 4 | 6, l2Bytes: number): void {
   a.load(4, R1, FP, ROW).load(4, R2, R8, PEER_ENTRY.row)
   a.load(4, R8, R8, PEER_ENTRY.ifindex).jumpIf(R1, '!=', R2, 'next')
 
-  const ipBytes = outerBytes - UDP_HEADER_BYTES
-  a.load(4, R1, R6, __sk_buff.len).alu('add', R1, UDP_HEADER_BYTES)
+  const ipBytes = udpBytes - UDP_HEADER_BYTES
+  if (vni !== undefined) {
+    a.load(2, R1, FP, FLOW_PORT).store(2, FP, OUTER + ipBytes + UDP.ports, R1)
+    a.store(4, FP, OUTER + udpBytes, bigEndian32(VXLAN_FLAG_I << 24))
+    a.store(4, FP, OUTER + udpBytes + VXLAN_VNI, bigEndian32(vniWord(vni)))
+  }
+  a.load(4, R1, R6, __sk_buff.len).alu('add', R1, outerBytes - ipBytes)
   // A super-frame may be as long as a packet can be, and has no room for one more header then.
   a.jumpIf(R1, '>', outer === 4 ? LONGEST_PACKET_BYTES - ipBytes : LONGEST_PACKET_BYTES, 'next')
   a.move(R2, R1).swap(R2, 16)

@@ -1,5 +1,6 @@
 import {
   BPF_FUNC_ktime_get_coarse_ns,
+  BPF_FUNC_map_lookup_elem,
   BPF_FUNC_map_push_elem,
   BPF_FUNC_skb_load_bytes,
 } from '../linux/constants.js'
@@ -23,13 +24,18 @@ import {
   R9,
   type Register,
 } from './assembler.js'
-import { NEWS_PROBE } from './layout.js'
+import { NEWS_PROBE, TRIAL_NS } from './layout.js'
 
 const NO_FLAGS = 0
 
 /** A 16-bit number of the wire, as a little-endian processor reads it. */
 export function bigEndian16(value: number): number {
   return ((value & 0xff) << 8) | (value >>> 8)
+}
+
+/** A 32-bit number of the wire, as a little-endian processor reads it, with its sign. */
+export function bigEndian32(value: number): number {
+  return (bigEndian16(value & 0xffff) << 16) | bigEndian16(value >>> 16)
 }
 
 /** Folds a sum of less than 2^32 into 16 bits, with the carries (RFC 1071). `other` is overwritten. */
@@ -130,6 +136,23 @@ export function copyEthernetHeader(
 /** Puts ns of `CLOCK_MONOTONIC` on the stack, as of the kernel's last tick. */
 export function clock(a: Assembler, now: number): void {
   a.call(BPF_FUNC_ktime_get_coarse_ns).store(8, FP, now, R0)
+}
+
+export interface Trial {
+  /** Offsets on the stack: of the peer's row, and of what {@link clock} has put there. */
+  readonly row: number
+  readonly now: number
+  /** `COUNTS.outTrialNs` or `COUNTS.inTrialNs`. */
+  readonly at: number
+}
+
+/** Jumps to `next` with one frame of the row in each {@link TRIAL_NS}. */
+export function leaveOne(a: Assembler, counts: number, { row, now, at }: Trial): void {
+  a.map(R1, counts).move(R2, FP).alu('add', R2, row).call(BPF_FUNC_map_lookup_elem)
+  a.jumpIf(R0, '==', 0, 'tried')
+  a.load(8, R1, FP, now).load(8, R2, R0, at).move(R3, R1).alu('subtract', R3, R2)
+  a.jumpIf(R3, '<', TRIAL_NS, 'tried').store(8, R0, at, R1).jump('next')
+  a.label('tried')
 }
 
 /** Tells main of the six bytes in R1, and of the row in R2. */

@@ -10,6 +10,8 @@ import { MAC_ENTRY, PEER_ENTRY, PEER_FLAGS, PREFIX_CARRIED, PREFIX_ENTRY, SOURCE
 /** A flow over the underlay, and the interface that it takes. */
 export interface Way extends UdpFlow {
   readonly ifindex: number
+  /** What comes from there may have any source port. */
+  readonly fromAnyPort?: boolean | undefined
 }
 
 /** What the kernel writes into packets of a socket that asks for nothing (net.ipv4.ip_default_ttl). */
@@ -92,7 +94,7 @@ export function sourceKey(way: Way): Uint8Array {
   key.set(way.destination, SOURCE_ENTRY.source)
   key.set(way.source, SOURCE_ENTRY.destination)
   view.setUint32(SOURCE_ENTRY.ifindex, way.ifindex, true)
-  view.setUint16(SOURCE_ENTRY.port, way.destinationPort)
+  if (!way.fromAnyPort) view.setUint16(SOURCE_ENTRY.port, way.destinationPort)
   return key
 }
 

@@ -25,7 +25,7 @@ export function announce(
     ...fieldsOf(parts),
   }
   const vni = vxlanOf(settings)?.vni
-  const way = vni === undefined ? 'UDP' : `VXLAN (VNI ${vni}), by the workers`
+  const way = vni === undefined ? 'UDP' : `VXLAN (VNI ${vni})`
   log.info(
     fields,
     `${fields.device} is up: ${addresses.join(', ') || 'no address'}, MTU ${fields.mtu_bytes}, to ${textOf(roster)} over ${way}, listening on ${fields.listen}`,

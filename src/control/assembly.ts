@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { type Commands, serveCommands } from '../command/server.js'
 import type { Configurable } from '../command/wireguard/server.js'
 import { MAX_PEERS, type Settings } from '../config/schema.js'
+import { vxlanOf } from '../config/vxlan.js'
 import { findCrypto } from '../crypto/find-crypto.js'
 import { makePrivateKey } from '../crypto/primitives.js'
 import { UserError } from '../errors.js'
@@ -51,7 +52,7 @@ export async function startTunnel(options: Omit<TunnelOptions, 'platform'>): Pro
 const PLACE_MS = 1_000
 
 /**
- * The kernel's own datapath has room for so many peers at the least. Each costs 56 bytes for each processor at once, also if
+ * The kernel's own datapath has room for so many peers at the least. Each costs 80 bytes for each processor at once, also if
  * it is never used, because the map is an array of each processor.
  */
 const KERNEL_ROWS = 256
@@ -127,7 +128,7 @@ export class LinuxPlatform implements Platform {
     this.#journal = journal
     this.socket = openSocket(settings.listen, settings.fwmark || markFor(settings, hostNetlink))
     resources.defer(() => this.socket.close())
-    this.network = new LinuxNetwork(this.#netlink, this.socket)
+    this.network = new LinuxNetwork(this.#netlink, this.socket, vxlanOf(settings) !== undefined)
     resources.defer(() => this.network.close())
     this.plan = planMemory(MAX_PEERS, this.#countCryptoWorkers(settings))
     this.memory = NativeMemory.allocate(this.plan.bytes)
@@ -203,6 +204,7 @@ export class LinuxPlatform implements Platform {
       netlink: this.#netlink,
       mode: this.#settings.mode,
       dsMask: outerDsMask(this.#settings.tos),
+      vni: vxlanOf(this.#settings)?.vni,
       device,
       rows: Math.max(KERNEL_ROWS, this.#settings.peers.length),
       prefixes: this.plan.routeLimit,

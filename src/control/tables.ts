@@ -29,6 +29,9 @@ export function openTables({ memory, plan }: Pick<Platform, 'memory' | 'plan'>) 
   const mailbox = (at: number, told: number) => new Mailbox(memory, at, state + told * 4)
   const ring = ({ at, dataBytes }: typeof outbound) => new Ring(memory, at, dataBytes)
   const ownPeerCounters = new Float64Array(plan.peerRows * PEER_STRIDE)
+  const workerPeerCounters = [tap, udp].map((worker) =>
+    peerCounterBlock(memory, worker.peerCounters, plan.peerRows),
+  )
   return {
     words: new StateWords(memory, state),
     pulse: new Pulse(memory, state),
@@ -50,10 +53,8 @@ export function openTables({ memory, plan }: Pick<Platform, 'memory' | 'plan'>) 
     /** Main's own block of peer counters: what the kernel has carried by itself. */
     ownPeerCounters,
     /** All blocks of peer counters: the workers' and main's. */
-    peerCounters: [
-      ...[tap, udp].map((worker) => peerCounterBlock(memory, worker.peerCounters, plan.peerRows)),
-      ownPeerCounters,
-    ],
+    peerCounters: [...workerPeerCounters, ownPeerCounters],
+    workerPeerCounters,
   }
 }
 

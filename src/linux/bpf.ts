@@ -32,7 +32,9 @@ export const TCX_NEXT = -1
 /** Of Linux 6.3, flags of `bpf_skb_adjust_room`: the IP version of what was unwrapped. */
 export const BPF_F_ADJ_ROOM_DECAP_L3_IPV4 = 0x80
 export const BPF_F_ADJ_ROOM_DECAP_L3_IPV6 = 0x100
-/** The same, newer than Linux 6.18: a super-frame has no mark of a UDP tunnel any more. */
+/** <linux/bpf.h>: one checksum fewer is known to be right (`bpf_csum_level`). */
+export const BPF_CSUM_LEVEL_DEC = 2
+/** As those flags, newer than Linux 6.18: a super-frame has no mark of a UDP tunnel any more. */
 export const BPF_F_ADJ_ROOM_DECAP_L4_UDP = 0x400
 
 const SYSTEM_CALLS: Readonly<Record<string, number>> = { x64: 321, arm64: 280 }

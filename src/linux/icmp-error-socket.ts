@@ -60,6 +60,9 @@ const ICMPV6_ERROR_TYPES = [
   ICMPV6_PARAMETER_PROBLEM,
 ]
 
+/** Which port of the datagrams that errors are about. */
+export type QuotedPort = 'source' | 'destination'
+
 export interface HeardIcmpError extends IcmpError {
   /**
    * The interface of a link-local sender, else 0. If the destination is link-local, the sender is link-local
@@ -69,7 +72,7 @@ export interface HeardIcmpError extends IcmpError {
 }
 
 /**
- * Receives the ICMP errors about datagrams from one UDP port of this host, through a raw socket (raw(7),
+ * Receives the ICMP errors about datagrams from one UDP port of this host, or to one of others, through a raw socket (raw(7),
  * ipv6(7)). The kernel could also report them to the UDP socket, but each report would fail one send.
  */
 export class IcmpErrorSocket {
@@ -81,13 +84,14 @@ export class IcmpErrorSocket {
   readonly #fromBytes = new Uint32Array(1)
 
   /** @throws KernelError (EPERM without CAP_NET_RAW; EAFNOSUPPORT) */
-  constructor(family: IpFamily, port: number) {
+  constructor(family: IpFamily, port: number, which: QuotedPort = 'source') {
     const [domain, protocol] = family === 'ipv4' ? [AF_INET, IPPROTO_ICMP] : [AF_INET6, IPPROTO_ICMPV6]
     const type = SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC
     this.#fd = must('socket', () => socket(domain, type, protocol))
     this.#parse = icmpErrorParser(family)
     try {
-      attachFilter(this.#fd, family === 'ipv4' ? aboutUdpOverIpv4(port) : aboutUdpOverIpv6(port))
+      const at = which === 'source' ? UDP.ports : UDP.ports + 2
+      attachFilter(this.#fd, family === 'ipv4' ? aboutUdpOverIpv4(port, at) : aboutUdpOverIpv6(port, at))
       if (family === 'ipv4') this.#set(SOL_RAW, ICMP_FILTER, allBut(ICMP_ERROR_TYPES, 1))
       else this.#set(SOL_ICMPV6, ICMPV6_FILTER, allBut(ICMPV6_ERROR_TYPES, 8))
       this.#set(SOL_SOCKET, SO_RCVBUF, new Uint32Array([RECEIVE_BUFFER_BYTES]))
@@ -146,8 +150,8 @@ const PASS: Instruction = [BPF_RET, 0, 0, 0xffff_ffff]
 const DROP: Instruction = [BPF_RET, 0, 0, 0]
 
 /** The packet begins with its IPv4 header. The length of that header goes into the index register. */
-function aboutUdpOverIpv4(port: number): readonly Instruction[] {
-  const load = (size: number, at: number): Instruction => [BPF_LD | size | BPF_IND, 0, 0, at]
+function aboutUdpOverIpv4(port: number, at: number): readonly Instruction[] {
+  const load = (size: number, from: number): Instruction => [BPF_LD | size | BPF_IND, 0, 0, from]
   return [
     [BPF_LDX | BPF_B | BPF_MSH, 0, 0, 0],
     // This host sends without IPv4 options.
@@ -157,7 +161,7 @@ function aboutUdpOverIpv4(port: number): readonly Instruction[] {
     [BPF_JMP | BPF_JSET, 5, 0, IPV4_FRAGMENT_OFFSET],
     load(BPF_B, QUOTED + IPV4.protocol),
     [BPF_JMP | BPF_JEQ, 0, 3, IPPROTO_UDP],
-    load(BPF_H, QUOTED + IPV4_HEADER_BYTES + UDP.ports),
+    load(BPF_H, QUOTED + IPV4_HEADER_BYTES + at),
     [BPF_JMP | BPF_JEQ, 0, 1, port],
     PASS,
     DROP,
@@ -168,8 +172,8 @@ function aboutUdpOverIpv4(port: number): readonly Instruction[] {
  * The packet begins with its ICMPv6 header. If this host sent the datagram in fragments, the quote includes a
  * fragment header.
  */
-function aboutUdpOverIpv6(port: number): readonly Instruction[] {
-  const load = (size: number, at: number): Instruction => [BPF_LD | size | BPF_ABS, 0, 0, at]
+function aboutUdpOverIpv6(port: number, at: number): readonly Instruction[] {
+  const load = (size: number, from: number): Instruction => [BPF_LD | size | BPF_ABS, 0, 0, from]
   const next = QUOTED + IPV6_HEADER_BYTES
   return [
     load(BPF_B, QUOTED + IPV6.nextHeader),
@@ -179,9 +183,9 @@ function aboutUdpOverIpv6(port: number): readonly Instruction[] {
     [BPF_JMP | BPF_JEQ, 0, 6, IPPROTO_UDP],
     load(BPF_H, next + 2),
     [BPF_JMP | BPF_JSET, 4, 0, IPV6_FRAGMENT_OFFSET],
-    load(BPF_H, next + IPV6_FRAGMENT_HEADER_BYTES + UDP.ports),
+    load(BPF_H, next + IPV6_FRAGMENT_HEADER_BYTES + at),
     [BPF_JMP | BPF_JEQ, 3, 2, port],
-    load(BPF_H, next + UDP.ports),
+    load(BPF_H, next + at),
     [BPF_JMP | BPF_JEQ, 1, 0, port],
     DROP,
     PASS,

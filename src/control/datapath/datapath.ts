@@ -16,7 +16,9 @@ import { KernelCounters } from './kernel-counters.js'
 import type { KernelPath, KernelWay } from './kernel-path.js'
 import { MacTable } from './mac-table.js'
 import { PrefixTable } from './prefix-table.js'
-import { forbiddenBy, type WorkerReason } from './reason.js'
+import { forbiddenBy, refusalOf, type WorkerReason } from './reason.js'
+import { SocketWatch } from './socket-watch.js'
+import { vxlanReason } from './vxlan-reason.js'
 import { wayTo } from './way.js'
 
 /** How often we say to a peer that this end can, until it has said so, too. */
@@ -73,12 +75,12 @@ export class Datapath {
     if (this.#none === undefined) {
       this.#device = device
       if (wanted) this.#load(device)
-    } else if (wanted) throw new UserError(refusal(this.#none))
+    } else if (wanted) throw new UserError(refusalOf(this.#none))
   }
 
   /** @throws UserError if the settings want the kernel's datapath, and there is none */
   #load(device: Device): void {
-    const { settings, platform, tables, channel, log } = this.#context
+    const { settings, encap, platform, tables, channel, log } = this.#context
     const wanted = settings.datapath === 'kernel'
     this.#device = undefined
     try {
@@ -94,6 +96,7 @@ export class Datapath {
     if (settings.mode === 'tap') this.#macs = new MacTable(this.#path)
     else this.#prefixes = new PrefixTable(this.#path)
     this.#counters = new KernelCounters(this.#path, tables)
+    if (encap.vni !== undefined) return
     // What the other end's program has sent may reach the socket, if it comes by another interface.
     platform.socket.receiveUnsummed()
     channel.featuresFor = (row) => this.#featuresFor(this.#entries.get(row))
@@ -147,7 +150,9 @@ export class Datapath {
   #entryOf(peer: RosterPeer): Entry {
     const known = this.#entries.get(peer.row)
     if (known !== undefined) return known
-    const entry = newEntry(peer)
+    const { encap, tables } = this.#context
+    const watch = encap.vni === undefined ? undefined : new SocketWatch(peer.row, tables)
+    const entry = newEntry(peer, watch)
     this.#entries.set(peer.row, entry)
     return entry
   }
@@ -155,7 +160,7 @@ export class Datapath {
   #forget(path: KernelPath, row: number): void {
     this.#counters?.look(row)
     path.removePeer(row)
-    this.#context.tables.peers.setLacksSums(row, false)
+    if (this.#context.encap.vni === undefined) this.#context.tables.peers.setLacksSums(row, false)
     this.#entries.delete(row)
   }
 
@@ -171,6 +176,7 @@ export class Datapath {
   #follow(path: KernelPath, entry: Entry, hindrance: WorkerReason | undefined, nowMs: number): void {
     // Only a peer that the programs know has counts.
     if (entry.way !== undefined) this.#counters?.look(entry.peer.row)
+    if (entry.watch?.look()) entry.passage.heard(nowMs)
     const before = entry.reason
     entry.reason = this.#reason(path, entry, hindrance, nowMs)
     if ((before === undefined) !== (entry.reason === undefined)) this.#tell(entry)
@@ -182,22 +188,26 @@ export class Datapath {
     hindrance: WorkerReason | undefined,
     nowMs: number,
   ): WorkerReason | undefined {
-    const { peer, proof, passage } = entry
+    const { peer, proof, passage, watch } = entry
     if (peer.row >= path.rows) return 'rows'
     const there = wayTo(this.#context, peer)
     // What netfilter or IPsec would not let in, the programs must not, either.
-    const way = passage.isHeard(nowMs) && entry.hindrance !== 'ipsec' ? there : undefined
-    if (!isDeepStrictEqual(way, entry.way)) {
+    const takes = there !== undefined && passage.isHeard(nowMs) && entry.hindrance !== 'ipsec'
+    // A peer of VXLAN may have nothing to say.
+    const way = takes || watch !== undefined ? there : undefined
+    if (takes !== entry.takes || !isDeepStrictEqual(way, entry.way)) {
       const same = isDeepStrictEqual({ ...way, longestFrameBytes: 0 }, { ...entry.way, longestFrameBytes: 0 })
       if (!same || way === undefined) proof.reset()
       // What it sends may come another way meanwhile, where the program does not take it.
       const moved = !same && entry.way !== undefined && entry.capable
       if (moved) entry.settledMs = nowMs + SETTLE_MS
       entry.way = way
+      entry.takes = takes
       if (moved) this.#greet(entry, nowMs)
       if (way === undefined) path.removePeer(peer.row)
-      else if (!path.setPeer(peer.row, way)) entry.way = undefined
+      else if (!path.setPeer(peer.row, way, takes)) entry.way = undefined
     }
+    if (watch !== undefined) return vxlanReason(entry, there, hindrance)
     if (there === undefined) return 'no_way'
     if (!entry.capable) {
       this.#announce(entry, nowMs)
@@ -293,15 +303,4 @@ export class Datapath {
 
 function numberOf(mac: Uint8Array): bigint {
   return mac.reduce((number, byte) => (number << 8n) | BigInt(byte), 0n)
-}
-
-function refusal(reason: WorkerReason): string {
-  const what = {
-    private: 'a private tunnel',
-    netns: '--netns',
-    encap: '--encap vxlan',
-    relay: '--relay',
-    mss_clamp: '--mss-clamp',
-  }
-  return `--datapath kernel does not go with ${what[reason as keyof typeof what]}; leave one of them out`
 }

@@ -60,8 +60,11 @@ export interface KernelPath {
   removePrefix(route: Omit<Route, 'row'>): void
   /** Seconds since a frame from there was seen; undefined if none was. */
   seenS(mac: Uint8Array): number | undefined
-  /** @returns false if the interface is gone, or is no Ethernet */
-  setPeer(row: number, way: KernelWay): boolean
+  /**
+   * Frames for the peer may go this way. @param takes whether those that come from there are taken, too
+   * @returns false if the interface is gone, or is no Ethernet
+   */
+  setPeer(row: number, way: KernelWay, takes: boolean): boolean
   removePeer(row: number): void
   counts(row: number): KernelCounts
   /** Takes what has come since the last call. */

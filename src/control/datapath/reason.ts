@@ -5,11 +5,12 @@ export const WORKER_REASONS = {
   setting: 'the settings say so',
   private: 'the tunnel is private',
   netns: 'the device is in another network namespace',
-  encap: 'the encapsulation is VXLAN',
   relay: 'frames are passed on between peers',
   mss_clamp: 'the MSS is lowered',
   kernel: 'this kernel cannot, or this process may not',
   capture: 'somebody captures on the device',
+  checksum: 'VXLAN over IPv6 has checksums, which the workers write',
+  forbidden: 'this host refuses to send datagrams to the peer',
   ipsec: 'an IPsec policy of this host is for this way',
   mark: 'the mark of the datagrams has changed',
   nat: 'netfilter changes addresses or ports of this way',
@@ -30,7 +31,17 @@ export function forbiddenBy(settings: Settings): WorkerReason | undefined {
   if (settings.private_key_file !== undefined) return 'private'
   // The programs redirect to an interface of the same namespace.
   if (settings.netns !== undefined) return 'netns'
-  if (settings.encap === 'vxlan') return 'encap'
   if (settings.relay) return 'relay'
   return settings.mss_clamp ? 'mss_clamp' : undefined
+}
+
+/** Why a start with `--datapath kernel` fails. @param reason of {@link forbiddenBy} */
+export function refusalOf(reason: WorkerReason): string {
+  const what = {
+    private: 'a private tunnel',
+    netns: '--netns',
+    relay: '--relay',
+    mss_clamp: '--mss-clamp',
+  }
+  return `--datapath kernel does not go with ${what[reason as keyof typeof what]}; leave one of them out`
 }

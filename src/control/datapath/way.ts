@@ -19,6 +19,7 @@ export function wayTo(
   if (endpoint === undefined || underlay?.interface === undefined || source === undefined) return undefined
   const family = familyOf(endpoint.address)
   if (familyOf(source) !== family) return undefined
+  if (encap.vni !== undefined && family !== 'ipv4') return undefined
   const whole = tables.limits.whole(row)
   const longestFrameBytes = Math.min(whole, encap.wholeFrameBytes(underlay.mtuBytes, family))
   if (longestFrameBytes <= 0 || platform.socket.local.port === 0) return undefined

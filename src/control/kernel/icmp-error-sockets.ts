@@ -1,6 +1,6 @@
 import { AF_INET6 } from '../../linux/constants.js'
 import { KernelError } from '../../linux/errno.js'
-import { IcmpErrorSocket } from '../../linux/icmp-error-socket.js'
+import { IcmpErrorSocket, type QuotedPort } from '../../linux/icmp-error-socket.js'
 import type { SocketFamily } from '../../linux/sockaddr.js'
 import type { IpFamily } from '../../wire/ip.js'
 import type { HeardIcmpError, IcmpErrors } from '../network.js'
@@ -9,7 +9,7 @@ import type { HeardIcmpError, IcmpErrors } from '../network.js'
 const LOOK_ERRORS = 128
 
 /**
- * The ICMP errors about datagrams from one UDP port, on sockets of their own. So no error, forged or not, can
+ * The ICMP errors about datagrams from one UDP port, or to one, on sockets of their own. So no error, forged or not, can
  * disturb the data socket.
  */
 export class IcmpErrorSockets implements IcmpErrors {
@@ -18,8 +18,11 @@ export class IcmpErrorSockets implements IcmpErrors {
   /** What the sockets before these have dropped. */
   #unreadBefore = 0
   readonly #families: readonly IpFamily[]
+  readonly #which: QuotedPort
 
-  constructor(family: SocketFamily, port: number) {
+  /** @param which of the datagrams' ports it is */
+  constructor(family: SocketFamily, port: number, which: QuotedPort) {
+    this.#which = which
     this.#families = family === AF_INET6 ? ['ipv4', 'ipv6'] : ['ipv4']
     this.#deaf = this.#open(port)
   }
@@ -50,7 +53,7 @@ export class IcmpErrorSockets implements IcmpErrors {
   /** Without CAP_NET_RAW, the tunnel works without these errors. Then only probes find the path MTUs. */
   #open(port: number): string | undefined {
     try {
-      for (const family of this.#families) this.#sockets.push(new IcmpErrorSocket(family, port))
+      for (const family of this.#families) this.#sockets.push(new IcmpErrorSocket(family, port, this.#which))
       return undefined
     } catch (error) {
       if (!(error instanceof KernelError)) throw error

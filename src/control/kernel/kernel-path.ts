@@ -52,6 +52,7 @@ export interface KernelPathOptions {
   readonly mode: DeviceMode
   /** As in `OutboundOptions` (bpf/outbound.ts). */
   readonly dsMask: number
+  readonly vni: number | undefined
   readonly device: Pick<Device, 'index' | 'mac'>
   /** Rows of peers. */
   readonly rows: number
@@ -78,7 +79,7 @@ export class LinuxKernelPath implements KernelPath {
 
   /** @throws KernelError; the resources have what must be closed then, too */
   constructor(options: KernelPathOptions, resources: Resources) {
-    const { mode, dsMask, device, rows, prefixes, socket } = options
+    const { mode, dsMask, vni, device, rows, prefixes, socket } = options
     const { port } = socket.local
     this.#options = options
     this.#mark = socket.mark
@@ -87,17 +88,24 @@ export class LinuxKernelPath implements KernelPath {
     resources.defer(() => this.#maps.close())
     this.#outbound = new BpfProgram(
       'udptun_out',
-      outboundProgram(this.#maps.fds, { mode, mac, dsMask, mark: this.#mark }),
+      outboundProgram(this.#maps.fds, { mode, mac, dsMask, vni, mark: this.#mark }),
     )
     resources.defer(() => this.#outbound.close())
     this.#inbound = new BpfProgram(
       'udptun_in',
-      inboundProgram(this.#maps.fds, { mode, mac, port, device: device.index, decapUdp: takesDecapUdp() }),
+      inboundProgram(this.#maps.fds, {
+        mode,
+        mac,
+        port,
+        vni,
+        device: device.index,
+        decapUdp: takesDecapUdp(),
+      }),
     )
     resources.defer(() => this.#inbound.close())
     this.#sender = new PacketSender(device.index, ETHERTYPE_IPV4)
     resources.defer(() => this.#sender.close())
-    this.#passedBy = new PassedBy(port)
+    this.#passedBy = new PassedBy(port, vni !== undefined)
     resources.defer(() => this.#passedBy.close())
     // The first try shows whether this kernel has links at all.
     this.carry(true)
@@ -157,23 +165,25 @@ export class LinuxKernelPath implements KernelPath {
     return Number((process.hrtime.bigint() - seenNs) / NS_PER_S)
   }
 
-  setPeer(row: number, way: KernelWay): boolean {
+  setPeer(row: number, way: KernelWay, takes: boolean): boolean {
     const ifindex = this.#ethernet(way.interface)
     if (ifindex === undefined) {
       this.removePeer(row)
       return false
     }
-    const next = { ...flowOf(way, this.#options.socket.local.port), ifindex }
+    const { socket, mode, vni } = this.#options
+    const next = { ...flowOf(way, socket.local.port), ifindex, fromAnyPort: vni !== undefined }
     const before = this.#ways.get(row)
     // First the new one, because nothing is to miss its peer meanwhile.
-    this.#maps.sources.set(sourceKey(next), sourceValue(next, row))
-    if (before !== undefined && !isDeepStrictEqual(sourceKey(before), sourceKey(next)))
+    if (takes) this.#maps.sources.set(sourceKey(next), sourceValue(next, row))
+    if (before !== undefined && !(takes && isDeepStrictEqual(sourceKey(before), sourceKey(next))))
       this.#removeSource(row)
     this.#ways.set(row, next)
     this.#maps.peers.set(rowKey(row), peerValue(row, next, way.longestFrameBytes))
     const { mac, address } = probeFor(row)
-    if (this.#options.mode === 'tap') this.setMac(mac, row, { carried: true })
-    else this.setPrefix({ address, prefixLength: 32, row }, true)
+    // No end of a VXLAN network answers probes.
+    if (vni === undefined && mode === 'tap') this.setMac(mac, row, { carried: true })
+    else if (mode === 'tun') this.setPrefix({ address, prefixLength: 32, row }, true)
     this.#listen()
     return true
   }

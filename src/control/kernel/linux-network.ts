@@ -30,13 +30,14 @@ export class LinuxNetwork implements Network {
   readonly #socket: Pick<DataSocket, 'mark'>
   readonly #routes = [new RouteMonitor()]
 
-  constructor(netlink: Netlink, socket: Pick<DataSocket, 'family' | 'local' | 'mark'>) {
+  /** @param commonPort whether all ends have the data socket's port, and datagrams any source port */
+  constructor(netlink: Netlink, socket: Pick<DataSocket, 'family' | 'local' | 'mark'>, commonPort: boolean) {
     this.#netlink = netlink
     this.#socket = socket
     const { kernelPathMtu, openProbes } = probingWith(() => socket.mark)
     this.kernelPathMtu = kernelPathMtu
     this.openProbes = openProbes
-    this.icmp = new IcmpErrorSockets(socket.family, socket.local.port)
+    this.icmp = new IcmpErrorSockets(socket.family, socket.local.port, commonPort ? 'destination' : 'source')
   }
 
   /** The device exists now. */

@@ -2,18 +2,23 @@ import ipaddr from 'ipaddr.js'
 import { Conntrack } from '../../linux/conntrack.js'
 import { if_nametoindex } from '../../linux/libc.js'
 import type { UdpFlow } from '../../linux/udp-flow.js'
-import { isFor, XfrmPolicies } from '../../linux/xfrm.js'
+import { isFor, XfrmPolicies, type XfrmPolicy } from '../../linux/xfrm.js'
 import type { KernelWay } from '../datapath/kernel-path.js'
 
 /** What this host does to datagrams of sockets, and what the programs on the underlay pass by. */
 export class PassedBy {
   readonly #port: number
+  readonly #anySourcePort: boolean
   readonly #policies: XfrmPolicies
   readonly #conntrack = new Conntrack()
 
-  /** @param port of this end @throws KernelError */
-  constructor(port: number) {
+  /**
+   * @param port of this end @param anySourcePort whether datagrams may have any source port, in both directions
+   * @throws KernelError
+   */
+  constructor(port: number, anySourcePort: boolean) {
     this.#port = port
+    this.#anySourcePort = anySourcePort
     this.#policies = new XfrmPolicies()
   }
 
@@ -24,12 +29,16 @@ export class PassedBy {
   policies(): (way: KernelWay) => boolean {
     let all: ReturnType<XfrmPolicies['read']> | undefined
     return (way) => {
-      all ??= this.#policies.read()
+      all ??= this.#policies.read().map((policy) => this.#forAny(policy))
       if (all.length === 0) return false
       const [flow, ifindex] = [flowOf(way, this.#port), if_nametoindex(way.interface)]
       // One that this program cannot read may be for anything.
       return all.some((policy) => policy === undefined || isFor(policy, flow, ifindex))
     }
+  }
+
+  #forAny(policy: XfrmPolicy | undefined): XfrmPolicy | undefined {
+    return policy && this.#anySourcePort ? { ...policy, sourcePortMask: 0 } : policy
   }
 
   /** Whether netfilter changes addresses or ports of a way, or of its answers. @throws KernelError */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { connect, Host } from '../../../src/lab/host.js'
+import { VXLAN_HEADER_BYTES } from '../../../src/wire/vxlan.js'
 import {
   ok,
   type Pair,
@@ -18,6 +19,7 @@ import {
 } from '../../support/hosts/lab.js'
 import { bridge, OVERLAY_MTU_BYTES } from '../../support/hosts/network.js'
 import { transfer } from '../../support/hosts/transfer.js'
+import { VXLAN, vxlanDevice } from '../../support/hosts/vxlan-device.js'
 
 const BYTES = 10_000_000
 const VXLAN_BYTES = 50
@@ -31,6 +33,14 @@ async function carriedPair({ a, b, underlay }: Pair): Promise<void> {
   ]
   for (const tunnel of tunnels)
     await until('the kernel carries', async () => (await carrier(tunnel)) === 'kernel', 10_000)
+}
+
+/** The same, with a device of the kernel in place of the first tunnel. */
+async function carriedDevice({ a, b, underlay }: Pair): Promise<void> {
+  const ends = { vni: 42, remote: underlay.b, local: underlay.a }
+  await vxlanDevice(a, ends, '10.9.0.1/24', 'fd00:9::1/64')
+  const tunnel = await startTunnel(b, ...VXLAN, '--datapath', 'kernel', '--peer', underlay.a)
+  await until('the kernel carries', async () => (await carrier(tunnel)) === 'kernel', 10_000)
 }
 
 /** Bulk both ways at once, over IPv4 and IPv6, and all bytes are right. */
@@ -68,40 +78,27 @@ async function wrongSums(
   return { wrong: lines.filter((line) => !isRight(line)), packets: lines.length }
 }
 
-t.test('onward over a bridge to a device without any offload', async (t) => {
-  using pair = twoHosts()
-  using guest = new Host('guest')
-  await carriedPair(pair)
-  connect(
-    { host: pair.b, device: 'guest', addresses: [] },
-    { host: guest, device: 'eth0', addresses: ['10.9.0.3/24', 'fd00:9::3/64'] },
-    OVERLAY_MTU_BYTES,
-  )
-  for (const [host, device] of [
-    [pair.b, 'guest'],
-    [guest, 'eth0'],
-  ] as const)
-    await ok(
-      host,
-      'ethtool',
-      '-K',
-      device,
-      'tx',
-      'off',
-      'sg',
-      'off',
-      'tso',
-      'off',
-      'gso',
-      'off',
-      'gro',
-      'off',
+for (const [from, carried, mtuBytes] of [
+  ['a tunnel', carriedPair, OVERLAY_MTU_BYTES],
+  ['a VXLAN device', carriedDevice, OVERLAY_MTU_BYTES - VXLAN_HEADER_BYTES],
+] as const)
+  t.test(`from ${from} onward over a bridge to a device without any offload`, async (t) => {
+    using pair = twoHosts()
+    using guest = new Host('guest')
+    await carried(pair)
+    connect(
+      { host: pair.b, device: 'guest', addresses: [] },
+      { host: guest, device: 'eth0', addresses: ['10.9.0.3/24', 'fd00:9::3/64'] },
+      mtuBytes,
     )
-  bridge(pair.b, 'tap0', 'guest')
-  const { wrong, packets } = await wrongSums(guest, 'eth0', () => exchange(pair.a, guest))
-  t.same(wrong.slice(0, 3), [], `${wrong.length} of ${packets} packets`)
-  t.ok(packets > (2 * BYTES) / OVERLAY_MTU_BYTES, `${packets} packets of a frame each`)
-})
+    const off = ['tx', 'sg', 'tso', 'gso', 'gro'].flatMap((offload) => [offload, 'off'])
+    await ok(pair.b, 'ethtool', '-K', 'guest', ...off)
+    await ok(guest, 'ethtool', '-K', 'eth0', ...off)
+    bridge(pair.b, 'tap0', 'guest')
+    const { wrong, packets } = await wrongSums(guest, 'eth0', () => exchange(pair.a, guest))
+    t.same(wrong.slice(0, 3), [], `${wrong.length} of ${packets} packets`)
+    t.ok(packets > (2 * BYTES) / mtuBytes, `${packets} packets of a frame each`)
+  })
 
 t.test('onward over a bridge into VXLAN', async (t) => {
   using pair = twoHosts()
