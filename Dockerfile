@@ -4,7 +4,7 @@
 #     --security-opt no-new-privileges -v udptun-fast:/var/lib/udptun-fast udptun-fast start 10.9.0.1 198.51.100.2
 # The kernel's own datapath needs more: --cap-add BPF --cap-add NET_RAW
 
-# Another base must have glibc, Node.js and npm.
+# Another base must have Node.js and npm, such as node:24-alpine: --build-arg BASE=node:24-alpine
 ARG BASE=node:24-bookworm-slim
 
 FROM ${BASE} AS build

@@ -15,6 +15,7 @@ import { HostSide } from '../host/host-side.js'
 import { Journal } from '../host/journal.js'
 import { presentOwner } from '../host/owner.js'
 import { undoLeftovers } from '../host/undo.js'
+import { abiFault } from '../linux/abi-check.js'
 import { VerifierError } from '../linux/bpf.js'
 import { ENOSYS, KernelError } from '../linux/errno.js'
 import { NativeMemory } from '../linux/memory.js'
@@ -69,8 +70,10 @@ interface HostTools {
   readonly journal: Journal
 }
 
-/** Takes back what killed runs have left on this host, too. */
+/** Takes back what killed runs have left on this host, too. @throws UserError if this machine is none of ours */
 async function openHostTools({ settings, log }: OpenOptions, resources: Resources): Promise<HostTools> {
+  const fault = abiFault()
+  if (fault !== undefined) throw new UserError(fault)
   const place = new DevicePlace(settings.netns)
   resources.defer(() => place.close())
   const netlink = place.run(() => new Netlink().beStrict())

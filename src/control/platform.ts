@@ -144,6 +144,8 @@ export interface DataSocket {
 
 /** Names to addresses. */
 export interface Resolver {
+  /** How many look-ups it does at once, at least 2; undefined: as many as are asked for. */
+  readonly atOnce?: number | undefined
   /**
    * All addresses of a name, at least one.
    * @param ipv4Only whether IPv6 addresses are of no use

@@ -21,7 +21,7 @@ import {
   BPF_STATS_RUN_TIME,
 } from './constants.js'
 import { ENOENT, KernelError } from './errno.js'
-import { close, lastErrno, syscallBpf } from './libc.js'
+import { bpf as bpf2, close, lastErrno } from './libc.js'
 import { NativeMemory } from './memory.js'
 
 /** Of Linux 6.6, <linux/bpf.h>: where on a device a program runs, for what comes in and for what goes out. */
@@ -36,11 +36,6 @@ export const BPF_F_ADJ_ROOM_DECAP_L3_IPV6 = 0x100
 export const BPF_CSUM_LEVEL_DEC = 2
 /** As those flags, newer than Linux 6.18: a super-frame has no mark of a UDP tunnel any more. */
 export const BPF_F_ADJ_ROOM_DECAP_L4_UDP = 0x400
-
-const SYSTEM_CALLS: Readonly<Record<string, number>> = { x64: 321, arm64: 280 }
-
-/** The number of the system call (<asm/unistd.h>); one that no kernel has on other processors. */
-export const SYS_BPF = SYSTEM_CALLS[process.arch] ?? -1
 
 /** No attribute here is longer. The kernel takes more bytes than it knows if they are zero. */
 const ATTR_BYTES = 96
@@ -91,7 +86,7 @@ class Attributes {
 }
 
 function bpf(command: number, { memory }: Attributes): number {
-  return syscallBpf(SYS_BPF, command, memory.u8, ATTR_BYTES)
+  return bpf2(command, memory.u8, ATTR_BYTES)
 }
 
 /** @throws KernelError */

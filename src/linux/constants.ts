@@ -24,6 +24,7 @@ export const RLIMIT_CORE = 4
 
 // <poll.h>
 export const POLLIN = 0x1
+export const POLLPRI = 0x2
 export const POLLOUT = 0x4
 export const POLLERR = 0x8
 export const POLLHUP = 0x10
@@ -47,6 +48,7 @@ export const SOCK_CLOEXEC = O_CLOEXEC
 export const SOL_SOCKET = 1
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
+export const SO_PASSCRED = 16
 export const SO_BINDTODEVICE = 25
 export const SO_MARK = 36
 export const SO_NETNS_COOKIE = 71
@@ -59,6 +61,7 @@ export const SO_MEMINFO = 55
 export const SK_MEMINFO_DROPS = 8
 // <linux/sockios.h>: bytes that wait in the send buffer (udp(7)).
 export const SIOCOUTQ = 0x5411
+export const SCM_CREDENTIALS = 2
 export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
 export const MSG_ERRQUEUE = 0x2000

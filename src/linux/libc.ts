@@ -7,12 +7,11 @@
  * error. The reason is in {@link lastErrno}; read it right after the call.
  */
 import koffi from 'koffi'
+import { LIBC, libc, SYS } from './abi.js'
 import { EINTR, KernelError } from './errno.js'
 
 /** A typed array (the pointer points to its first byte), an address, or null. */
 export type Pointer = ArrayBufferView | bigint | number | null
-
-const libc = koffi.load('libc.so.6')
 
 export const open: (path: string, flags: number, mode: number) => number = libc.func(
   'int open(const char *path, int flags, int mode)',
@@ -101,11 +100,25 @@ export const recvmsg: (fd: number, msg: Pointer, flags: number) => number = libc
 export const sendmsg: (fd: number, msg: Pointer, flags: number) => number = libc.func(
   'int64_t sendmsg(int fd, void *msg, int flags)',
 )
-export const sendmmsg: (fd: number, vec: Pointer, vlen: number, flags: number) => number = libc.func(
-  'int sendmmsg(int fd, void *vec, unsigned int vlen, int flags)',
-)
-export const recvmmsg: (fd: number, vec: Pointer, vlen: number, flags: number, timeout: Pointer) => number =
-  libc.func('int recvmmsg(int fd, void *vec, unsigned int vlen, int flags, void *timeout)')
+export type SendMmsg = (fd: number, vec: Pointer, vlen: number, flags: number) => number
+export type RecvMmsg = (fd: number, vec: Pointer, vlen: number, flags: number, timeout: Pointer) => number
+/**
+ * musl's own sendmmsg calls sendmsg for each message, with a copy of at most 1,024 bytes of control messages. Its recvmmsg
+ * first writes into each header, because POSIX wants shorter numbers there than the kernel. This program writes what
+ * the kernel wants, so it calls the kernel.
+ */
+export const sendmmsg: SendMmsg =
+  LIBC === 'glibc'
+    ? libc.func('int sendmmsg(int fd, void *vec, unsigned int vlen, int flags)')
+    : sendBySyscall(libc.func('long syscall(long number, int fd, void *vec, unsigned int vlen, int flags)'))
+export const recvmmsg: RecvMmsg =
+  LIBC === 'glibc'
+    ? libc.func('int recvmmsg(int fd, void *vec, unsigned int vlen, int flags, void *timeout)')
+    : receiveBySyscall(
+        libc.func(
+          'long syscall(long number, int fd, void *vec, unsigned int vlen, int flags, void *timeout)',
+        ),
+      )
 export const madvise: (address: Pointer, length: number, advice: number) => number = libc.func(
   'int madvise(void *address, size_t length, int advice)',
 )
@@ -136,27 +149,53 @@ export const memcpy: (to: Pointer, from: Pointer, bytes: number) => void = libc.
   'void memcpy(void *to, void *from, size_t bytes)',
 )
 /** bpf(2) has no function of its own in libc. `cmd`, `attr` and `size` are its arguments. */
-export const syscallBpf: (number: number, cmd: number, attr: Pointer, size: number) => number = libc.func(
+const syscallBpf: (number: number, cmd: number, attr: Pointer, size: number) => number = libc.func(
   'long syscall(long number, int cmd, void *attr, unsigned int size)',
 )
+export const bpf = (cmd: number, attr: Pointer, size: number): number => syscallBpf(SYS.bpf, cmd, attr, size)
 export const flock: (fd: number, operation: number) => number = libc.func('int flock(int fd, int operation)')
 export const getpgid: (pid: number) => number = libc.func('int getpgid(int pid)')
 export const _exit: (status: number) => void = libc.func('void _exit(int status)')
 
-/** Before glibc 2.34, these two were in a library of their own. */
-const libanl = (() => {
-  try {
-    libc.func('int gai_error(void *req)')
-    return libc
-  } catch {
-    return koffi.load('libanl.so.1')
-  }
-})()
+/** Look-ups of names in threads of glibc. musl has none. */
+export interface Anl {
+  readonly getaddrinfo_a: (mode: number, list: Pointer, nitems: number, sevp: Pointer) => number
+  readonly gai_error: (req: Pointer) => number
+}
+export const anl: Anl | undefined = LIBC === 'glibc' ? loadAnl() : undefined
 
-export const getaddrinfo_a: (mode: number, list: Pointer, nitems: number, sevp: Pointer) => number =
-  libanl.func('int getaddrinfo_a(int mode, void *list, int nitems, void *sevp)')
-export const gai_error: (req: Pointer) => number = libanl.func('int gai_error(void *req)')
+/** Before glibc 2.34, they were in a library of their own. */
+function loadAnl(): Anl {
+  const declare = (library: typeof libc): Anl => ({
+    getaddrinfo_a: library.func('int getaddrinfo_a(int mode, void *list, int nitems, void *sevp)'),
+    gai_error: library.func('int gai_error(void *req)'),
+  })
+  try {
+    return declare(libc)
+  } catch {
+    return declare(koffi.load('libanl.so.1'))
+  }
+}
 export const freeaddrinfo: (res: Pointer) => void = libc.func('void freeaddrinfo(void *res)')
+
+function sendBySyscall(
+  syscall: (number: number, fd: number, vec: Pointer, vlen: number, flags: number) => number,
+): SendMmsg {
+  return (fd, vec, vlen, flags) => syscall(SYS.sendmmsg, fd, vec, vlen, flags)
+}
+
+function receiveBySyscall(
+  syscall: (
+    number: number,
+    fd: number,
+    vec: Pointer,
+    vlen: number,
+    flags: number,
+    timeout: Pointer,
+  ) => number,
+): RecvMmsg {
+  return (fd, vec, vlen, flags, timeout) => syscall(SYS.recvmmsg, fd, vec, vlen, flags, timeout)
+}
 
 /** errno of this thread's last failed call. */
 export const lastErrno: () => number = () => koffi.errno()

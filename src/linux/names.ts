@@ -1,5 +1,5 @@
 import { AF_INET, AF_UNSPEC, GAI_NOWAIT, SOCK_DGRAM } from './constants.js'
-import { calloc, free, freeaddrinfo, gai_error, getaddrinfo_a, memcpy } from './libc.js'
+import { type Anl, anl, calloc, free, freeaddrinfo, memcpy } from './libc.js'
 import { decodeSockaddr, SOCKADDR_BYTES } from './sockaddr.js'
 import { addrinfo, gaicb } from './structs.js'
 
@@ -32,10 +32,13 @@ const NAME = HINTS + addrinfo.size
  * threads, which end after a second without work.
  */
 export class NameQuery {
+  /** Whether the C library of this process has such threads. musl has none. */
+  static readonly isThere = anl !== undefined
   /** libc writes here until it has answered. So this is not memory of V8, which may be gone by then. */
   readonly #memory: bigint
 
   /**
+   * Only if {@link isThere}.
    * @param name ASCII text
    * @param ipv4Only whether IPv6 addresses are of no use
    * @throws an error with a `code`, as {@link answer} does
@@ -53,7 +56,7 @@ export class NameQuery {
     bytes.writeInt32LE(SOCK_DGRAM, HINTS + addrinfo.ai_socktype)
     text.copy(bytes, NAME)
     memcpy(this.#memory, bytes, bytes.length)
-    const refused = getaddrinfo_a(GAI_NOWAIT, this.#memory + BigInt(LIST), 1, null)
+    const refused = (anl as Anl).getaddrinfo_a(GAI_NOWAIT, this.#memory + BigInt(LIST), 1, null)
     if (refused === 0) return
     free(this.#memory)
     throw failure(name, codeOf(refused))
@@ -65,7 +68,7 @@ export class NameQuery {
    * @throws an error with a `code`; EAI_AGAIN if it may help to ask again later
    */
   answer(name: string): readonly string[] | undefined {
-    const error = gai_error(this.#memory)
+    const error = (anl as Anl).gai_error(this.#memory)
     if (error === EAI_INPROGRESS) return undefined
     const code = error === 0 ? undefined : codeOf(error)
     const result = copy(this.#memory, gaicb.size).readBigUInt64LE(gaicb.ar_result)

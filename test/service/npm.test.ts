@@ -30,9 +30,9 @@ const COMMAND = join(folder, 'prefix/bin/udptun-fast')
 t.test('what is installed has the unit, and no development packages', async (t) => {
   t.ok(existsSync(join(INSTALLED, 'packaging/systemd/udptun-fast@.service')))
   t.notOk(existsSync(join(INSTALLED, 'node_modules/typescript')))
-  const { engines, libc } = JSON.parse(readFileSync(join(INSTALLED, 'package.json'), 'utf8'))
+  const { engines, cpu, libc } = JSON.parse(readFileSync(join(INSTALLED, 'package.json'), 'utf8'))
   t.equal(engines.node, '>=20.4', `so that ${VERSIONS[0]} is the oldest`)
-  t.same(libc, ['glibc'])
+  t.same([cpu, libc], [['x64', 'arm64'], ['glibc', 'musl']])
 })
 
 for (const version of VERSIONS) {

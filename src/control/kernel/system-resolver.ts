@@ -1,4 +1,5 @@
-import { Resolver as DnsResolver } from 'node:dns/promises'
+import { Resolver as DnsResolver, lookup as lookUp } from 'node:dns/promises'
+import { isIPv4 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NameQuery } from '../../linux/names.js'
 import type { Resolver } from '../platform.js'
@@ -14,9 +15,15 @@ const TRIES = 2
 /** Codes of c-ares that mean that no name server has answered. */
 const UNANSWERED = ['ETIMEOUT', 'ECONNREFUSED', 'ESERVFAIL', 'ECANCELLED']
 
+/** The threads of Node.js that look names up (libuv, src/threadpool.c): half of its pool of four. */
+const NODE_THREADS = 2
+
 /** The system's resolver, so that /etc/hosts and nsswitch.conf count. */
 export const systemResolver: Resolver = {
+  atOnce: NameQuery.isThere ? undefined : NODE_THREADS,
+
   async lookup(name, ipv4Only) {
+    if (!NameQuery.isThere) return await byNode(name, ipv4Only)
     const query = new NameQuery(name, ipv4Only)
     for (let lookMs = FIRST_LOOK_MS; ; lookMs = Math.min(2 * lookMs, LAST_LOOK_MS)) {
       await sleep(lookMs)
@@ -37,4 +44,13 @@ export const systemResolver: Resolver = {
       throw UNANSWERED.includes(code) ? Object.assign(error as Error, { code: 'EAI_AGAIN' }) : error
     }
   },
+}
+
+/** As {@link systemResolver} does, without threads of libc's own. */
+async function byNode(name: string, ipv4Only: boolean): Promise<readonly string[]> {
+  const found = await lookUp(name, { all: true, family: ipv4Only ? 4 : 0 })
+  // It does not ask for the family of an address.
+  const addresses = found.map(({ address }) => address).filter((it) => !ipv4Only || isIPv4(it))
+  if (addresses.length > 0) return addresses
+  throw Object.assign(new Error(`the name ${name} is not found (ENOTFOUND)`), { code: 'ENOTFOUND' })
 }

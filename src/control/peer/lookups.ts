@@ -9,7 +9,7 @@ import { locateService } from './service.js'
  */
 export const MAX_LOOKUPS = 20
 
-/** How many of them may be names that were not found last time. */
+/** How many of them may be names that were not found last time. If the resolver does only two at once, it is one. */
 export const MAX_FAILED_LOOKUPS = 2
 
 /** The pause after the first failed look-up of a name. It doubles up to the second value. */
@@ -53,6 +53,8 @@ interface Name {
 export class Lookups {
   readonly #clock: Clock
   readonly #resolver: Resolver
+  readonly #most: number
+  readonly #mostFailed: number
   /** In the order in which they asked. */
   readonly #waiting = new Set<Name>()
   #running = 0
@@ -62,6 +64,8 @@ export class Lookups {
   constructor(clock: Clock, resolver: Resolver) {
     this.#clock = clock
     this.#resolver = resolver
+    this.#most = Math.min(MAX_LOOKUPS, resolver.atOnce ?? MAX_LOOKUPS)
+    this.#mostFailed = Math.min(MAX_FAILED_LOOKUPS, this.#most - 1)
   }
 
   /** The addresses of a host. @param ipv4Only whether IPv6 addresses are of no use */
@@ -119,11 +123,11 @@ export class Lookups {
 
   /** The next name to look up: first those that were found last time, last those that were not. */
   #next(nowMs: number): Name | undefined {
-    if (this.#running === MAX_LOOKUPS) return undefined
+    if (this.#running === this.#most) return undefined
     const all = [...this.#waiting]
     const sound = all.filter(({ failures }) => failures === 0)
     const first = sound.find(({ known }) => known) ?? sound[0]
-    if (first !== undefined || this.#runningFailed === MAX_FAILED_LOOKUPS) return first
+    if (first !== undefined || this.#runningFailed === this.#mostFailed) return first
     return all.find(({ notBeforeMs }) => notBeforeMs <= nowMs)
   }
 

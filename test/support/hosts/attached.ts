@@ -1,8 +1,7 @@
 import type { Host } from '../../../src/lab/host.js'
-import { SYS_BPF } from '../../../src/linux/bpf.js'
 import { KernelError } from '../../../src/linux/errno.js'
 import { getLink } from '../../../src/linux/interface.js'
-import { lastErrno, syscallBpf } from '../../../src/linux/libc.js'
+import { bpf, lastErrno } from '../../../src/linux/libc.js'
 
 const BPF_PROG_QUERY = 16
 
@@ -14,7 +13,7 @@ export function attachedTo(host: Host, device: string, where: number): number {
   const view = new DataView(attributes.buffer)
   view.setUint32(0, index, true)
   view.setUint32(4, where, true)
-  const result = host.run(() => syscallBpf(SYS_BPF, BPF_PROG_QUERY, attributes, attributes.length))
+  const result = host.run(() => bpf(BPF_PROG_QUERY, attributes, attributes.length))
   if (result < 0) throw new KernelError('bpf(query)', lastErrno())
   return view.getUint32(24, true)
 }

@@ -93,9 +93,9 @@ const CONSTANTS: Readonly<Record<string, string>> = {
   'sys/mman.h': 'MADV_DONTNEED MADV_DONTDUMP MLOCK_ONFAULT',
   'sys/resource.h': 'RLIMIT_CORE',
   'netdb.h': 'GAI_NOWAIT',
-  'poll.h': 'POLLIN POLLOUT POLLERR POLLHUP POLLNVAL',
+  'poll.h': 'POLLIN POLLPRI POLLOUT POLLERR POLLHUP POLLNVAL',
   'sys/socket.h': `AF_UNSPEC AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET SOCK_STREAM SOCK_DGRAM SOCK_RAW SOCK_NONBLOCK
-    SOCK_CLOEXEC SOL_SOCKET SOL_RAW SO_ERROR SO_BINDTODEVICE SO_MARK SO_NETNS_COOKIE SO_ATTACH_FILTER SO_SNDBUF SO_RCVBUF SO_SNDBUFFORCE SO_RCVBUFFORCE SO_MEMINFO MSG_TRUNC
+    SOCK_CLOEXEC SOL_SOCKET SOL_RAW SO_ERROR SO_PASSCRED SCM_CREDENTIALS SO_BINDTODEVICE SO_MARK SO_NETNS_COOKIE SO_ATTACH_FILTER SO_SNDBUF SO_RCVBUF SO_SNDBUFFORCE SO_RCVBUFFORCE SO_MEMINFO MSG_TRUNC
     MSG_DONTWAIT MSG_ERRQUEUE MSG_NOSIGNAL SOL_NETLINK`,
   'sys/file.h': 'LOCK_EX LOCK_NB',
   'linux/sock_diag.h': 'SK_MEMINFO_DROPS',
@@ -153,11 +153,32 @@ const CONSTANTS: Readonly<Record<string, string>> = {
     .join(' '),
 }
 
-/** Macros of Linux 6.2, which the headers of older distributions lack. */
-const NEW = new Set(['TUN_F_USO4', 'TUN_F_USO6', 'VIRTIO_NET_HDR_GSO_UDP_L4'])
+/** Macros of Linux 5.14 and 6.2, which older headers lack; musl has the former of its own. */
+const NEW = new Set(['SO_NETNS_COOKIE', 'TUN_F_USO4', 'TUN_F_USO6', 'VIRTIO_NET_HDR_GSO_UDP_L4'])
 
 /** Structures that the kernel appends to: at least as long as this program takes them to be. */
 const GROWING = new Set(['rtnl_link_stats64', '__sk_buff'])
+
+/** What only glibc has. */
+const GLIBC = new Set(['gaicb', 'GAI_NOWAIT'])
+
+interface Compiler {
+  readonly what: string
+  /** The compiler, and what runs its programs here. */
+  readonly command: readonly [string, ...string[]]
+  readonly runner: readonly string[]
+}
+
+/** This machine's, and those of `test/others/fetch.sh`. musl-gcc does not look for the kernel's headers itself. */
+const COMPILERS: readonly Compiler[] = [
+  { what: 'this machine', command: ['cc'], runner: [] },
+  {
+    what: 'musl',
+    command: ['musl-gcc', '-idirafter', '/usr/include', '-idirafter', '/usr/include/x86_64-linux-gnu'],
+    runner: [],
+  },
+  { what: 'arm64', command: ['aarch64-linux-gnu-gcc', '-static'], runner: ['qemu-aarch64-static'] },
+]
 
 const OURS: Readonly<Record<string, unknown>> = { ...constants, ...errno, ...WIRE }
 
@@ -170,14 +191,16 @@ const names = (header: string) => (CONSTANTS[header] ?? '').split(/\s+/).filter(
 function translationUnit(header: string, index: number): string {
   const structs = Object.entries(LAYOUTS).filter(([, it]) => it.header === header)
   const lines = structs.flatMap(([name, { fields }]) => [
+    ...(GLIBC.has(name) ? ['#ifdef __GLIBC__'] : []),
     `  printf("sizeof ${name} %zu\\n", sizeof(struct ${name}));`,
     ...Object.keys(fields).map(
       (field) => `  printf("offsetof ${name}.${field} %zu\\n", offsetof(struct ${name}, ${field}));`,
     ),
+    ...(GLIBC.has(name) ? ['#endif'] : []),
   ])
   const values = names(header).map((name) => {
     const line = `  printf("value ${name} %llu\\n", (unsigned long long) ${name});`
-    return NEW.has(name) ? `#ifdef ${name}\n${line}\n#endif` : line
+    return NEW.has(name) || GLIBC.has(name) ? `#ifdef ${name}\n${line}\n#endif` : line
   })
   return `#define _GNU_SOURCE
 #include <time.h>
@@ -192,7 +215,7 @@ ${[...lines, ...values].join('\n')}
 }
 
 /** What the compiler makes of every header: `sizeof pollfd`, `offsetof pollfd.fd`, `value POLLIN`. */
-function askCompiler(directory: string): Map<string, number> {
+function askCompiler({ command, runner }: Compiler, directory: string): Map<string, number> {
   const headers = [
     ...new Set([...Object.values(LAYOUTS).map(({ header }) => header), ...Object.keys(CONSTANTS)]),
   ]
@@ -210,8 +233,12 @@ int main(void) { ${probes.map((probe) => `${probe}();`).join(' ')} return 0; }
 `,
   )
   const program = join(directory, 'probe')
-  execFileSync('cc', ['-O0', '-o', program, main, ...sources], { stdio: ['ignore', 'ignore', 'inherit'] })
-  const answer = execFileSync(program, { encoding: 'utf8' })
+  const [cc, ...flags] = command
+  execFileSync(cc, ['-O0', ...flags, '-o', program, main, ...sources], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const [first, ...rest] = [...runner, program]
+  const answer = execFileSync(first, rest, { encoding: 'utf8' })
   return new Map(
     answer
       .trimEnd()
@@ -232,30 +259,39 @@ t.test('nothing is left out: every constant has a header here, every structure i
   t.same(Object.fromEntries(layouts), STRUCTS)
 })
 
-const compiler = spawnSync('cc', ['--version']).status === 0
-const skip = compiler || process.env.CI === 'true' ? false : 'there is no C compiler (cc) here'
+const isHere = (command: string | undefined) =>
+  command === undefined || spawnSync(command, ['--version']).error === undefined
 
-t.test('the C compiler says the same', { skip }, async (t) => {
-  if (!compiler) throw new Error('there is no C compiler (cc), and CI must have one')
-  const truth = askCompiler(t.testdir())
+for (const compiler of COMPILERS) {
+  const { what, command, runner } = compiler
+  const there = isHere(command[0]) && isHere(runner[0])
+  const isNeeded = process.env.CI === 'true' && command[0] === 'cc'
+  const skip = there || isNeeded ? false : `there is no ${command[0]} here`
 
-  t.test('of every structure and header: its size and the offset of every field', async (t) => {
-    for (const [name, { size, fields }] of Object.entries(LAYOUTS)) {
-      const actual = truth.get(`sizeof ${name}`) ?? Number.NaN
-      if (GROWING.has(name)) t.ok(actual >= size, `sizeof(struct ${name}) is at least ${size}`)
-      else t.equal(size, actual, `sizeof(struct ${name})`)
-      for (const [field, offset] of Object.entries(fields)) {
-        t.equal(offset, truth.get(`offsetof ${name}.${field}`), `offsetof(struct ${name}, ${field})`)
+  t.test(`the C compiler of ${what} says the same`, { skip }, async (t) => {
+    if (!there) throw new Error('there is no C compiler (cc), and CI must have one')
+    const truth = askCompiler(compiler, t.testdir())
+    const isOurs = (name: string) => what !== 'musl' || !GLIBC.has(name)
+
+    t.test('of every structure and header: its size and the offset of every field', async (t) => {
+      for (const [name, { size, fields }] of Object.entries(LAYOUTS)) {
+        if (!isOurs(name)) continue
+        const actual = truth.get(`sizeof ${name}`) ?? Number.NaN
+        if (GROWING.has(name)) t.ok(actual >= size, `sizeof(struct ${name}) is at least ${size}`)
+        else t.equal(size, actual, `sizeof(struct ${name})`)
+        for (const [field, offset] of Object.entries(fields)) {
+          t.equal(offset, truth.get(`offsetof ${name}.${field}`), `offsetof(struct ${name}, ${field})`)
+        }
       }
-    }
-  })
+    })
 
-  t.test('of every constant: its value', async (t) => {
-    for (const [name, value] of Object.entries(OURS)) {
-      if (typeof value !== 'number') continue
-      const actual = truth.get(`value ${name}`)
-      if (actual === undefined && NEW.has(name)) t.comment(`the headers here are too old for ${name}`)
-      else t.equal(value, actual, name)
-    }
+    t.test('of every constant: its value', async (t) => {
+      for (const [name, value] of Object.entries(OURS)) {
+        if (typeof value !== 'number' || !isOurs(name)) continue
+        const actual = truth.get(`value ${name}`)
+        if (actual === undefined && NEW.has(name)) t.comment(`the headers here are too old for ${name}`)
+        else t.equal(value, actual, name)
+      }
+    })
   })
-})
+}

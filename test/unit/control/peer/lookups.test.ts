@@ -6,6 +6,7 @@ import {
   MAX_FAILED_LOOKUPS,
   MAX_LOOKUPS,
 } from '../../../../src/control/peer/lookups.js'
+import type { Resolver } from '../../../../src/control/platform.js'
 import { SimClock, SimTime } from '../../../sim/clock.js'
 
 /** How long libc asks name servers that do not answer. */
@@ -19,7 +20,13 @@ class Names {
   readonly dead = new Set<string>()
   running = 0
   most = 0
-  readonly lookups = new Lookups(new SimClock(this.time), {
+  readonly lookups: Lookups
+
+  constructor(atOnce?: number) {
+    this.lookups = new Lookups(new SimClock(this.time), { atOnce, ...this.#resolver })
+  }
+
+  readonly #resolver: Resolver = {
     services: () => Promise.reject(new Error('not used')),
     lookup: async (name) => {
       this.asked.push(name)
@@ -29,7 +36,7 @@ class Names {
       if (this.dead.has(name)) throw Object.assign(new Error('no answer'), { code: 'EAI_AGAIN' })
       return ['192.0.2.1']
     },
-  })
+  }
 
   /** Looks a name up again and again. @returns when it was found, and when each look-up ended */
   follow(name: string) {
@@ -78,6 +85,22 @@ t.test('names that failed have two places, and the others are never behind them'
   await names.time.pass(100)
   t.equal(good.foundMs, startMs + GOOD_MS)
 })
+
+t.test(
+  'a resolver that does two at once is asked for two at once, and one of them may be dead',
+  async (t) => {
+    const names = new Names(2)
+    for (const name of names.kill(4)) names.follow(name)
+    await names.time.pass(3 * DEAD_MS)
+    t.equal(names.most, 2)
+    names.most = 0
+    const startMs = names.time.nowMs
+    const good = names.follow('good')
+    await names.time.pass(3 * DEAD_MS)
+    t.equal(good.foundMs, startMs + GOOD_MS)
+    t.equal(names.running, 1)
+  },
+)
 
 t.test('each of the dead has its turn, and is found soon after the name servers are back', async (t) => {
   const names = new Names()
