@@ -78,7 +78,7 @@ export class Datapath {
 
   /** @throws UserError if the settings want the kernel's datapath, and there is none */
   #load(device: Device): void {
-    const { settings, platform, tables, channel, log } = this.#context
+    const { settings, platform, tables, log } = this.#context
     const wanted = settings.datapath === 'kernel'
     this.#device = undefined
     try {
@@ -96,10 +96,12 @@ export class Datapath {
     this.#counters = new KernelCounters(this.#path, tables)
     // What the other end's program has sent may reach the socket, if it comes by another interface.
     platform.socket.receiveUnsummed()
-    channel.featuresFor = (row) => this.#featuresFor(this.#entries.get(row))
   }
 
-  #featuresFor(entry: Entry | undefined): number {
+  /** What this end can do for the peer in a row, as hellos say it (wire/control.ts). */
+  featuresFor(row: number): number {
+    if (this.#path === undefined) return 0
+    const entry = this.#entries.get(row)
     const settled = entry === undefined || this.#context.platform.clock.nowMs() >= entry.settledMs
     return CAN_KERNEL | (settled && entry?.hindrance === undefined ? 0 : NOT_NOW)
   }
