@@ -20,3 +20,16 @@ export class UserError extends Error {
 export function usageError(message: string): UserError {
   return new UserError(message, 2)
 }
+
+/**
+ * What `parse` returns. A RangeError has the rest of a sentence, about what a person wrote: it becomes a usage error.
+ * @param what how the sentence begins, if it is not whole
+ */
+export function usageOf<T>(parse: () => T, what = ''): T {
+  try {
+    return parse()
+  } catch (error) {
+    if (error instanceof RangeError) throw usageError(`${what}${error.message}`)
+    throw error
+  }
+}

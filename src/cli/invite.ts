@@ -5,6 +5,7 @@ import type { InviteReport } from '../control/members/inviter.js'
 import { stderrColors } from './colors.js'
 import { chosenDevice } from './device.js'
 import { endIfOutputFails } from './output.js'
+import { collect } from './repeated.js'
 
 const EXAMPLES = `
 Examples:
@@ -49,10 +50,6 @@ export function addInvite(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', EXAMPLES)
     .action(invite)
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value]
 }
 
 async function invite(name: string, flags: Flags): Promise<void> {

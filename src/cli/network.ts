@@ -22,13 +22,14 @@ import {
   parsePublicKey,
 } from '../config/values.js'
 import type { AddedRecord } from '../control/mesh/add-record.js'
-import { usageError } from '../errors.js'
+import { usageError, usageOf } from '../errors.js'
 import { formatKey } from '../key-text.js'
 import { derivePublicKey, deriveSigningKey } from '../noise/keys.js'
 import { MAX_END_S, MAX_SERIAL, type SignedRecord } from '../wire/signed-record.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice } from './device.js'
 import { endIfOutputFails } from './output.js'
+import { collect } from './repeated.js'
 import { show } from './watch.js'
 
 const EXAMPLES = `
@@ -118,10 +119,6 @@ export function addNetwork(program: Command): void {
     .action(addRecord)
 }
 
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value]
-}
-
 function key(file: string): void {
   endIfOutputFails()
   process.stdout.write(`${makeNetworkKey(file)}\n`)
@@ -184,12 +181,7 @@ function checkedRule(line: string): string {
 
 /** @throws UserError (exit code 2) that begins with the flag */
 function given<T>(flag: string, text: string, parse: (text: string) => T): T {
-  try {
-    return parse(text)
-  } catch (error) {
-    if (error instanceof RangeError) throw usageError(`${flag}: ${error.message}`)
-    throw error
-  }
+  return usageOf(() => parse(text), `${flag}: `)
 }
 
 function numberOf(flag: string, text: string, least: number, most: number): number {

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { descriptionOf, ENCAPS, MODES } from '../config/schema.js'
 import { usageError } from '../errors.js'
+import { collect } from './repeated.js'
 import { runSettings, type SettingsFile } from './run-settings.js'
 import { requireWorkingDirectory } from './surroundings.js'
 import { hookOptions, logOptions, refuseBoth, settingsOfFlags, tunnelOptions } from './tunnel-flags.js'
@@ -55,10 +56,6 @@ export function addStart(program: Command): void {
     .action(start)
   for (const option of [...tunnelOptions(), ...hookOptions('with --wireguard: '), ...logOptions()])
     command.addOption(option)
-}
-
-function collect(endpoint: string, before: readonly string[] = []): readonly string[] {
-  return [...before, endpoint]
 }
 
 /** Those that are read here. The others are settings. */

@@ -40,6 +40,8 @@ export interface ControlChannelContext {
   readonly encap: Encap
   /** Undefined if the tunnel is not private. A datagram is then the frame itself. */
   readonly privateSide: PrivateSide | undefined
+  /** What this end can do for the peer in a row, as its hellos say (wire/control.ts). */
+  readonly featuresFor: (row: number) => number
 }
 
 /** Main exchanges control frames with other ends over the data socket. Never blocks. */
@@ -51,15 +53,11 @@ export class ControlChannel {
   readonly #checkAnswers: Rates
   /** How long keepalives to each peer and back take. */
   readonly roundTrips: RoundTrips
-  /** What this end can do for the peer in a row, as its hellos say (wire/control.ts). */
-  featuresFor: (row: number) => number = () => 0
 
   constructor(context: ControlChannelContext) {
     this.#context = context
     const { platform, tables, faults, privateSide } = context
     this.#checkAnswers = new Rates(tables.peers.rows, CHECK_ANSWERS_PER_SECOND, CHECK_ANSWERS_BURST)
-    if (privateSide !== undefined)
-      privateSide.onCheck = (row, frame, name) => this.#hearCheck(row, frame, name)
     this.#answers = new Rates(tables.peers.rows, ANSWERS_PER_SECOND, ANSWERS_BURST)
     this.roundTrips = new RoundTrips(platform.clock)
     const hear = (row: number, head: Uint8Array, bytes: number) => this.#hear(row, head, bytes)
@@ -143,7 +141,7 @@ export class ControlChannel {
 
   /** What it says of this end is the same in every hello. */
   #helloWith(row: number, token: bigint): ControlMessage {
-    return { type: 'hello', token, sizeBytes: this.featuresFor(row) }
+    return { type: 'hello', token, sizeBytes: this.#context.featuresFor(row) }
   }
 
   /**
@@ -190,7 +188,7 @@ export class ControlChannel {
   }
 
   /** A check, or the answer to one, has come from elsewhere than where its sender is. */
-  #hearCheck(row: number, frame: Uint8Array, name: Uint8Array): void {
+  hearCheck(row: number, frame: Uint8Array, name: Uint8Array): void {
     const { mode, platform, tables } = this.#context
     const { own } = tables.counters
     const message = readControl(mode, frame, frame.length)

@@ -19,7 +19,7 @@ import { Roster } from './peer/roster.js'
 import { PeerRows } from './peer/rows.js'
 import { Pings } from './pings.js'
 import type { Platform } from './platform.js'
-import type { PrivateSide } from './private/private-side.js'
+import type { PrivateSide, PrivateSideOptions } from './private/private-side.js'
 import type { Resources } from './resources.js'
 import { openTables, type Tables } from './tables.js'
 import { TunnelDevice } from './tunnel-device.js'
@@ -78,12 +78,19 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
     log,
     faults,
   })
-  const privateSide = await makePrivateSide(options, encap, tables, roster)
+  // What begins only when the tunnel runs may name parts that are made below.
+  const privateSide = await makePrivateSide(options, encap, tables, roster, (row, frame, name) =>
+    channel.hearCheck(row, frame, name),
+  )
   resources.defer(() => privateSide?.close())
   const common = { settings, encap, platform, tables, roster, log, faults, privateSide }
-  const channel = new ControlChannel({ ...common, mode: settings.mode })
+  const channel: ControlChannel = new ControlChannel({
+    ...common,
+    mode: settings.mode,
+    featuresFor: (row) => datapath.featuresFor(row),
+  })
   const peerRows = new PeerRows(platform, tables)
-  const datapath = new Datapath({ ...common, addresses, channel })
+  const datapath: Datapath = new Datapath({ ...common, addresses, channel })
   resources.defer(() => datapath.close())
   const pings = new Pings({ ...common, channel })
   resources.defer(() => pings.close())
@@ -146,6 +153,7 @@ async function makePrivateSide(
   encap: Encap,
   tables: Tables,
   roster: Roster,
+  onCheck: PrivateSideOptions['onCheck'],
 ): Promise<PrivateSide | undefined> {
   const { private_key_file: privateKey } = settings
   if (privateKey === undefined) return undefined
@@ -154,5 +162,5 @@ async function makePrivateSide(
   const { PrivateSide } = await loadPrivateSide()
   // A key of zeros is none, as for wg.
   const own = privateKey.isNone ? null : privateKey
-  return new PrivateSide({ encap, privateKey: own, platform, tables, roster, log, faults })
+  return new PrivateSide({ encap, privateKey: own, platform, tables, roster, log, faults, onCheck })
 }

@@ -80,7 +80,7 @@ export class Datapath {
 
   /** @throws UserError if the settings want the kernel's datapath, and there is none */
   #load(device: Device): void {
-    const { settings, encap, platform, tables, channel, log } = this.#context
+    const { settings, encap, platform, tables, log } = this.#context
     const wanted = settings.datapath === 'kernel'
     this.#device = undefined
     try {
@@ -99,10 +99,12 @@ export class Datapath {
     if (encap.vni !== undefined) return
     // What the other end's program has sent may reach the socket, if it comes by another interface.
     platform.socket.receiveUnsummed()
-    channel.featuresFor = (row) => this.#featuresFor(this.#entries.get(row))
   }
 
-  #featuresFor(entry: Entry | undefined): number {
+  /** What this end can do for the peer in a row, as hellos say it (wire/control.ts). */
+  featuresFor(row: number): number {
+    if (this.#path === undefined || this.#context.encap.vni !== undefined) return 0
+    const entry = this.#entries.get(row)
     const settled = entry === undefined || this.#context.platform.clock.nowMs() >= entry.settledMs
     return CAN_KERNEL | (settled && entry?.hindrance === undefined ? 0 : NOT_NOW)
   }

@@ -1,5 +1,5 @@
 import { isHostLabel, parseGroup, parsePeerAddress, parseRemote, type Remote } from '../../config/values.js'
-import { usageError } from '../../errors.js'
+import { usageError, usageOf } from '../../errors.js'
 
 /** What `udptun-fast invite` asks for. */
 export interface InviteRequest {
@@ -48,10 +48,5 @@ function hoursOf(hours: unknown): number {
 }
 
 function listOf<T>(list: unknown, parse: (text: string) => T): T[] {
-  try {
-    return (Array.isArray(list) ? list : [list]).map((it) => parse(String(it)))
-  } catch (error) {
-    if (error instanceof RangeError) throw usageError(error.message)
-    throw error
-  }
+  return usageOf(() => (Array.isArray(list) ? list : [list]).map((it) => parse(String(it))))
 }

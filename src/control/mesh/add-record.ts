@@ -1,8 +1,7 @@
 import { parseRecordSetting } from '../../config/record-text.js'
 import type { PeerSettings, Settings } from '../../config/schema.js'
-import { UserError, usageError } from '../../errors.js'
+import { UserError, usageOf } from '../../errors.js'
 import { formatKey } from '../../key-text.js'
-import type { SignedRecord } from '../../wire/signed-record.js'
 import type { GivenRecords } from './given-records.js'
 
 /** The answer to `udptun-fast network add`. */
@@ -30,7 +29,7 @@ export function addRecord(
     throw new UserError('this host is no introducer, so it passes no records on; give it to an introducer')
   if (network_key === undefined)
     throw new UserError('this host has no network_key to look at the record with; set one, and reload')
-  const record = parsed(line)
+  const record = usageOf(() => parseRecordSetting(line))
   const key = formatKey(record.publicKey)
   const own = roster.all.filter(({ settings }) => settings.introduced_by === undefined)
   const member = own.find(
@@ -47,14 +46,4 @@ export function addRecord(
   const why = given.add(member.settings, record)
   if (why !== undefined) throw new UserError(`this is a record of ${member.name} ${why}`)
   return { name: member.name, serial: record.serial }
-}
-
-/** @throws UserError */
-function parsed(line: string): SignedRecord {
-  try {
-    return parseRecordSetting(line)
-  } catch (error) {
-    if (error instanceof RangeError) throw usageError(error.message)
-    throw error
-  }
 }

@@ -42,6 +42,8 @@ export interface PrivateSideOptions {
   readonly roster: Roster
   readonly log: Logger
   readonly faults: Faults
+  /** Takes an opened connectivity check that has come from elsewhere than where the peer of a row is. */
+  readonly onCheck: (row: number, frame: Uint8Array, name: Uint8Array) => void
 }
 
 /** What the status says of a peer's privacy. */
@@ -67,8 +69,6 @@ export class PrivateSide {
   readonly #whereabouts: Whereabouts
   /** The workers find the same one. */
   readonly #crypto = findCrypto().name
-  /** Takes an opened connectivity check that has come from elsewhere than where the peer of a row is. */
-  onCheck: (row: number, frame: Uint8Array, name: Uint8Array) => void = () => {}
   #closed = false
 
   constructor(options: PrivateSideOptions) {
@@ -286,7 +286,7 @@ export class PrivateSide {
     const name = messageAndName.subarray(end)
     if (message.readUInt32LE(0) > MESSAGE.transport) {
       // No message of the protocol begins like this. The worker has opened it.
-      this.onCheck(row, message, answerName(name))
+      this.#options.onCheck(row, message, answerName(name))
       return
     }
     // The answer goes from where it was spoken to, or the way that the message came.
