@@ -1,12 +1,14 @@
+import { isDeepStrictEqual } from 'node:util'
 import { MAX_OVERLAY, MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
 import { addressBits } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import { formatMac, type MacAddress } from '../../wire/ethernet.js'
+import type { ToldMember } from '../../wire/introduction.js'
 import { Believed, networksAsNumbers } from './believed.js'
 import { macFault } from './macs.js'
 import { isWithin, type NumericNetwork, numeric } from './networks.js'
 import { keyOfTold, prepare } from './prepared.js'
-import { type Judged, judge, type Signing } from './signed-belief.js'
+import { type Judged, judge, judgeAlso, type Signing } from './signed-belief.js'
 import type { Pin, Refusal, Told } from './told.js'
 
 export interface Belief {
@@ -45,28 +47,84 @@ export interface Known {
  * @param told in the order in which they were told first
  */
 export function believe(told: readonly Told[], known: Known): Belief {
-  const { peers, local } = known.settings
-  const state: State = {
-    ...known,
-    members: new Map(),
-    believed: new Believed(peers),
-    hosts: local.map(({ address, family }) => numeric({ address, prefixLength: addressBits(family) })),
-    overlay: local.map(numeric),
+  return new Judgement(told, known).belief
+}
+
+/** What {@link believe} gives, which can grow: whoever has nothing to do with the others needs no look at all of them. */
+export class Judgement {
+  readonly #state: State
+  #belief: Belief
+
+  /** @param told in the order in which they were told first */
+  constructor(told: readonly Told[], known: Known) {
+    const { peers, local } = known.settings
+    const own = new Set(
+      peers.flatMap(({ public_key }) => (public_key === undefined ? [] : formatKey(public_key))),
+    )
+    if (known.ownKey !== undefined) own.add(known.ownKey)
+    const others = told.filter(({ member }) => !own.has(keyOfTold(member)))
+    const state: State = {
+      ...known,
+      members: new Map(),
+      believed: new Believed(peers),
+      hosts: local.map(({ address, family }) => numeric({ address, prefixLength: addressBits(family) })),
+      overlay: local.map(numeric),
+      own,
+      keys: new Set(others.map(({ member }) => keyOfTold(member))),
+      names: new Set(others.map(({ member }) => member.name)),
+    }
+    this.#state = state
+    const judged = known.signing && judge(others, known.signing, known.pins)
+    const refusals: Refusal[] = [...(judged?.refusals ?? [])]
+    for (const each of judged?.told ?? others) {
+      const { by } = each
+      const found = examine(each, state)
+      if ('why' in found) refusals.push({ key: keyOfTold(each.member), by, ...found })
+      else if (!state.members.has(found.key)) refusals.push(...join(each, found, state))
+    }
+    this.#belief = { members: settingsOf(state), refusals, judged }
   }
-  const own = new Set(
-    peers.flatMap(({ public_key }) => (public_key === undefined ? [] : formatKey(public_key))),
-  )
-  if (known.ownKey !== undefined) own.add(known.ownKey)
-  const others = told.filter(({ member }) => !own.has(keyOfTold(member)))
-  const judged = known.signing && judge(others, known.signing, known.pins)
-  const refusals: Refusal[] = [...(judged?.refusals ?? [])]
-  for (const each of judged?.told ?? others) {
-    const { by } = each
-    const found = examine(each, state)
-    if ('why' in found) refusals.push({ key: keyOfTold(each.member), by, ...found })
-    else if (!state.members.has(found.key)) refusals.push(...join(each, found, state))
+
+  get belief(): Belief {
+    return this.#belief
   }
-  return { members: [...state.members.values()].map(({ settings }) => settings), refusals, judged }
+
+  /**
+   * One more is told, or one is told again, and all else is as before.
+   * @returns whether what is believed now is known; else all must be judged anew, and this judgement is of no more use
+   */
+  grows(told: Told, signing: Signing | undefined): boolean {
+    const { by, member } = told
+    const key = keyOfTold(member)
+    const { own, keys, names, members } = this.#state
+    // What was remembered of names since then may decide otherwise between those that do not agree.
+    if (this.#belief.judged?.latest.hasObjected) return false
+    if (own.has(key)) return true
+    const before = members.get(key)
+    if (before !== undefined) return before.by === by && isSameMember(before.member, member)
+    if (keys.has(key) || names.has(member.name)) return false
+    const { judged } = this.#belief
+    const isJudged = judged && signing && judgeAlso(judged, told, signing)
+    if (isJudged === undefined && signing !== undefined) return false
+    const found = examine(told, this.#state)
+    if ('why' in found || macsOf(member, this.#state).faults.length > 0) return false
+    join(told, found, this.#state)
+    keys.add(key)
+    names.add(member.name)
+    this.#belief = { ...this.#belief, members: settingsOf(this.#state), judged: isJudged }
+    return true
+  }
+}
+
+function settingsOf({ members }: State): PeerSettings[] {
+  return [...members.values()].map(({ settings }) => settings)
+}
+
+/** Whether two say the same of a member but for its endpoints. */
+function isSameMember(a: ToldMember, b: ToldMember): boolean {
+  const { endpoints: _, ...first } = a
+  const { endpoints: __, ...second } = b
+  return isDeepStrictEqual(first, second)
 }
 
 interface State extends Known {
@@ -77,21 +135,28 @@ interface State extends Known {
   /** This host's overlay addresses, and their networks. */
   readonly hosts: readonly NumericNetwork[]
   readonly overlay: readonly NumericNetwork[]
+  /** The public keys of this host and of the peers of the settings, in base64. */
+  readonly own: ReadonlySet<string>
+  /** The public keys and the names of all that were told of others. */
+  readonly keys: Set<string>
+  readonly names: Set<string>
 }
 
-interface Member {
+interface Found {
   readonly key: string
   readonly settings: PeerSettings
   /** As text. */
   readonly networks: string
 }
 
+type Member = Found & Told
+
 type No = Pick<Refusal, 'why' | 'isLoud'>
 
 const no = (why: string, isLoud = false): No => ({ why, isLoud })
 
 /** @returns the member, or why it is refused */
-function examine(told: Told, state: State): Member | No {
+function examine(told: Told, state: State): Found | No {
   const { by, member } = told
   const { believed, signing } = state
   const { mode } = state.settings
@@ -124,10 +189,10 @@ function examine(told: Told, state: State): Member | No {
 }
 
 /** Believes a member, with those of its MACs that it can have. @returns what is wrong with the others */
-function join({ by, member }: Told, { key, settings, networks }: Member, state: State): Refusal[] {
+function join({ by, member }: Told, { key, settings, networks }: Found, state: State): Refusal[] {
   const { name } = settings
   const { macs, faults } = macsOf(member, state)
-  const now = { key, settings: withMacs(settings, macs), networks }
+  const now = { key, settings: withMacs(settings, macs), networks, by, member }
   state.members.set(key, now)
   state.believed.add(now.settings, key)
   return faults.map((fault) => ({ key, by, why: `${by} introduces ${name} with ${fault}`, isLoud: true }))

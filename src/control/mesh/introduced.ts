@@ -8,7 +8,7 @@ import type { PeerChanges } from '../peer/peers.js'
 import type { Roster } from '../peer/roster.js'
 import type { SaidOnce } from '../said-once.js'
 import type { Tables } from '../tables.js'
-import type { Told } from './told.js'
+import type { AllTold } from './told.js'
 import type { Trust } from './trust.js'
 
 /** The least time between two looks at whom to believe. With hundreds of members, one takes 20 ms. */
@@ -44,28 +44,26 @@ export class Introduced {
   /** The member with this public key, in base64, is told otherwise now, or must be judged anew. */
   changed(key: string): void {
     this.#changed.add(key)
+    this.#context.trust.changed(key)
   }
 
-  /**
-   * The peers beside those of `settings`. They become peers now.
-   * @param told in the order in which it was told first
-   */
-  beside(settings: Settings, told: readonly Told[]): readonly PeerSettings[] {
+  /** The peers beside those of `settings`. They become peers now. */
+  beside(settings: Settings, told: AllTold): readonly PeerSettings[] {
     const { trust } = this.#context
     const belief = trust.believe(told, settings)
     trust.keep(belief)
     return belief.members
   }
 
-  /** Must be called often. @param told as in {@link beside}; it is asked for only if it is needed */
-  look(told: () => readonly Told[], nowMs: number): void {
+  /** Must be called often. */
+  look(told: AllTold, nowMs: number): void {
     const isDue = nowMs >= this.#nextFollowMs && !this.#following
     if (!isDue || (this.#changed.size === 0 && !this.#context.trust.isStale)) return
     this.#nextFollowMs = nowMs + FOLLOW_MS
-    this.#follow(told())
+    this.#follow(told)
   }
 
-  #follow(told: readonly Told[]): void {
+  #follow(told: AllTold): void {
     const { faults, follow, log, once, onPeers, roster, tables, trust, wanted } = this.#context
     const changed = new Set(this.#changed)
     this.#changed.clear()

@@ -28,7 +28,7 @@ import { Places } from './places.js'
 import { Relays } from './relays.js'
 import { Seeker } from './seeker.js'
 import { Sources } from './sources.js'
-import type { Told } from './told.js'
+import type { AllTold } from './told.js'
 import { triesBudget } from './tries.js'
 import { Trust } from './trust.js'
 
@@ -65,6 +65,10 @@ export class Mesh {
   /** Where the introducers and the peer source say that members may be. */
   readonly #places: Places
   readonly #sources: Sources
+  readonly #told: AllTold = {
+    all: () => [...this.#member.told, ...this.#sources.told],
+    of: (key) => [...this.#member.toldOf(key), ...this.#sources.toldOf(key)],
+  }
   readonly #introduced: Introduced
   readonly #own: OwnSide
   readonly #seeker: Seeker
@@ -103,7 +107,7 @@ export class Mesh {
     this.#introduced = introduced
     const member = new MemberSide(context, (key) => this.#change(key))
     this.#member = member
-    this.#places = new Places((key) => [...member.toldOf(key), ...this.#sources.toldOf(key)])
+    this.#places = new Places((key) => this.#told.of(key))
     this.#sources = new Sources(context, {
       changed: (keys) => {
         for (const key of keys) this.#change(key)
@@ -152,10 +156,6 @@ export class Mesh {
     return this.#introduced.beside(settings, this.#told)
   }
 
-  get #told(): Told[] {
-    return [...this.#member.told, ...this.#sources.told]
-  }
-
   #hear(row: number, { type, content }: ControlMessage): void {
     const peer = this.#context.roster.at(row)
     if (content === undefined || peer === undefined) return
@@ -190,7 +190,7 @@ export class Mesh {
     if (this.#member.any || this.#sources.any) this.#own.look(nowMs)
     this.#sources.tick(this.#own.claims, wanted(), nowMs)
     this.#member.ask(this.#own.claims, wanted().record, nowMs)
-    this.#introduced.look(() => this.#told, nowMs)
+    this.#introduced.look(this.#told, nowMs)
     peers.followCarrying()
     this.#relays.look((peer) => this.#member.introducersOf(peer), nowMs)
     this.#seeker.look((key) => this.#places.of(key), nowMs)
@@ -222,7 +222,7 @@ export class Mesh {
     if (network_key === this.#networkKey) return
     this.#networkKey = network_key
     this.#given.follow(network_key)
-    for (const { member } of this.#told) this.#change(formatKey(member.publicKey))
+    for (const { member } of this.#told.all()) this.#change(formatKey(member.publicKey))
   }
 
   /** A member is told otherwise than before, by its public key in base64. */

@@ -30,6 +30,7 @@ export interface Judged {
   readonly holds: Span
   /** Whether some are not looked at yet. */
   readonly isPending: boolean
+  readonly latest: Latest
 }
 
 interface Candidate {
@@ -94,16 +95,32 @@ export function judge(told: readonly Told[], signing: Signing, pins: ReadonlyMap
         .reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
     },
     isPending,
+    latest,
   }
 }
 
+/**
+ * One more is told, of a name and a public key that nobody has told of.
+ * @returns undefined if all must be judged anew, or if it is refused; what was judged is of no more use then
+ */
+export function judgeAlso(judged: Judged, told: Told, signing: Signing): Judged | undefined {
+  const { latest, holds, isPending } = judged
+  const { record } = told.member
+  if (isPending || record === undefined || record.endsS <= signing.nowS) return undefined
+  if (signing.isSigned(record, told.by) !== true) return undefined
+  if (latest.objectionTo({ told, key: keyOfTold(told.member), record }) !== undefined) return undefined
+  return { ...judged, holds: { ...holds, untilS: Math.min(holds.untilS, record.endsS) } }
+}
+
 /** The latest record of each name and of each public key. It must be asked for records in falling order of serial. */
-class Latest {
+export class Latest {
   readonly seen = new Map<string, Pin>()
   readonly #pins: ReadonlyMap<string, Pin>
   /** The greatest serial number of each public key, and the name in that record. */
   readonly #keys = new Map<string, { serial: number; name: string }>()
   readonly #bytes = new Map<string, Uint8Array>()
+  /** Whether some do not agree with each other, or with what was seen before. */
+  hasObjected = false
 
   constructor(pins: ReadonlyMap<string, Pin>) {
     this.#pins = pins
@@ -112,7 +129,13 @@ class Latest {
   }
 
   /** Why a record does not count: the rest of a sentence; undefined if it is the latest one. */
-  objectionTo({ key, record }: Candidate): string | undefined {
+  objectionTo(candidate: Candidate): string | undefined {
+    const why = this.#objectionTo(candidate)
+    if (why !== undefined) this.hasObjected = true
+    return why
+  }
+
+  #objectionTo({ key, record }: Candidate): string | undefined {
     const { name, serial, bytes } = record
     const ofName = this.seen.get(name) ?? this.#pins.get(name)
     const ofKey = this.#keys.get(key)

@@ -7,6 +7,14 @@ export interface Told {
   readonly member: ToldMember
 }
 
+/** All that is told now. */
+export interface AllTold {
+  /** In the order in which it was told first. */
+  all(): readonly Told[]
+  /** Of the member with this public key, in base64. */
+  of(key: string): readonly Told[]
+}
+
 /** A member that is not believed, or not all of it. */
 export interface Refusal {
   /** Its public key, in base64. */

@@ -1,13 +1,15 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../../config/schema.js'
 import { formatKey } from '../../key-text.js'
+import type { OwnIdentity } from '../../noise/keys.js'
 import type { Addresses } from '../addresses.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
-import { type Belief, believe } from './belief.js'
+import { type Belief, Judgement } from './belief.js'
 import { type KeptContent, MAX_PINS } from './kept.js'
 import { PossibleKeys } from './possible-keys.js'
-import type { Span } from './signed-belief.js'
-import type { Pin, Told } from './told.js'
+import type { Signing, Span } from './signed-belief.js'
+import type { AllTold, Pin, Told } from './told.js'
 import { Verifier } from './verifier.js'
 
 /** Records that could not be looked at are looked at after this time. */
@@ -21,6 +23,28 @@ export interface TrustOptions {
   readonly onChange: () => void
 }
 
+/** What a judgement is made by, beside what is told. */
+interface Basis {
+  readonly settings: Settings
+  readonly ownKey: string | undefined
+  readonly ownMac: ArrayLike<number> | undefined
+  readonly own: OwnIdentity | undefined
+}
+
+function isSameBasis(a: Basis, b: Basis): boolean {
+  const [first, second] = [a.settings, b.settings]
+  return (
+    first.local === second.local &&
+    first.mode === second.mode &&
+    first.network_key === second.network_key &&
+    first.peers.length === second.peers.length &&
+    first.peers.every((peer, at) => peer === second.peers[at]) &&
+    a.ownKey === b.ownKey &&
+    a.own === b.own &&
+    isDeepStrictEqual(a.ownMac, b.ownMac)
+  )
+}
+
 /** Whom this host believes, and what it must remember for that: the keys and the serial numbers of names. */
 export class Trust {
   readonly #options: TrustOptions
@@ -32,6 +56,9 @@ export class Trust {
   #holds: Span | undefined
   /** When those that were not looked at are; undefined if there are none. */
   #pendingMs: number | undefined
+  #last: { readonly judgement: Judgement; readonly by: Basis } | undefined
+  /** The public keys of those that are told otherwise since the last judgement, in base64. */
+  readonly #changed = new Set<string>()
 
   constructor(options: TrustOptions) {
     this.#options = options
@@ -51,34 +78,71 @@ export class Trust {
     }
   }
 
-  /** @param told in the order in which they were told first */
-  believe(told: readonly Told[], settings: Settings): Belief {
-    const { addresses, platform, privateSide } = this.#options
+  /** The member with this public key, in base64, is told otherwise now. */
+  changed(key: string): void {
+    this.#changed.add(key)
+  }
+
+  believe(told: AllTold, settings: Settings): Belief {
     this.#follow(settings)
+    const by = this.#basis(settings)
+    const judgement = this.#grown(told, by) ?? this.#judge(told.all(), by)
+    this.#changed.clear()
+    const { judged } = judgement.belief
+    this.#holds = judged?.holds
+    this.#pendingMs = judged?.isPending ? this.#options.platform.clock.nowMs() + PENDING_MS : undefined
+    return judgement.belief
+  }
+
+  #basis(settings: Settings): Basis {
+    const { addresses, privateSide } = this.#options
+    const { ownMac } = addresses
     const { public_key: ownKey } = privateSide.summary()
-    const own = privateSide.ownKey.identity
+    return { settings, ownKey: ownKey ?? undefined, ownMac, own: privateSide.ownKey.identity }
+  }
+
+  /** The last judgement, with those who were told of since; undefined if all must be judged anew. */
+  #grown(told: AllTold, by: Basis): Judgement | undefined {
+    const { last, isStale } = { last: this.#last, isStale: this.isStale }
+    if (last === undefined || isStale || !isSameBasis(last.by, by)) return undefined
+    const { judgement } = last
+    const signing = this.#signingWith(by.settings)
+    for (const key of this.#changed) {
+      const some = told.of(key)
+      if (some.length === 0 || !some.every((it) => judgement.grows(it, signing))) return undefined
+      for (const { member } of some) this.#pinSeen(member.name, judgement.belief)
+    }
+    return judgement
+  }
+
+  #judge(told: readonly Told[], by: Basis): Judgement {
+    const { privateSide } = this.#options
+    const { settings, ownKey, ownMac, own } = by
     const judge = { own, isPossible: (peer: PeerSettings) => privateSide.isPossible(peer) }
-    const belief = believe(told, {
+    const judgement = new Judgement(told, {
       settings,
-      ownKey: ownKey ?? undefined,
-      ownMac: addresses.ownMac,
+      ownKey,
+      ownMac,
       pins: this.#pins,
       isPossible: (peer) => this.#possible.isPossible(peer, judge),
-      signing:
-        settings.network_key === undefined
-          ? undefined
-          : {
-              isSigned: (record, by) => this.#verifier.isSigned(record, by),
-              nowS: platform.clock.unixMs() / 1_000,
-            },
+      signing: this.#signingWith(settings),
     })
+    this.#last = { judgement, by }
     this.#verifier.forgetOthers()
     this.#possible.forgetOthers()
-    const { judged } = belief
-    this.#holds = judged?.holds
-    this.#pendingMs = judged?.isPending ? platform.clock.nowMs() + PENDING_MS : undefined
-    for (const [name, pin] of judged?.seen ?? []) this.#pin(name, pin)
-    return belief
+    for (const name of judgement.belief.judged?.seen.keys() ?? []) this.#pinSeen(name, judgement.belief)
+    return judgement
+  }
+
+  #signingWith({ network_key }: Settings): Signing | undefined {
+    if (network_key === undefined) return undefined
+    const nowS = this.#options.platform.clock.unixMs() / 1_000
+    return { isSigned: (record, by) => this.#verifier.isSigned(record, by), nowS }
+  }
+
+  #pinSeen(name: string, { judged }: Belief): void {
+    const pin = judged?.seen.get(name)
+    if (pin !== undefined) this.#pin(name, pin)
   }
 
   /** These have become peers: their names keep their keys. */

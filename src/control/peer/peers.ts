@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { isDeepStrictEqual } from 'node:util'
 import type { PeerSettings, Settings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
-import { formatKey } from '../../key-text.js'
+import { publicKeyText } from '../../key-text.js'
 import { Rates } from '../../rates.js'
 import { pause } from '../clock.js'
 import type { PeerStatus } from '../status.js'
@@ -32,7 +32,7 @@ const LOCALS_BURST = 10
 
 /** What identifies a peer: its public key or, in a plain tunnel, its endpoint. Its name may change. */
 function identityOf({ public_key, endpoint }: PeerSettings): string {
-  return public_key === undefined ? `${endpoint?.host} ${endpoint?.port}` : formatKey(public_key)
+  return public_key === undefined ? `${endpoint?.host} ${endpoint?.port}` : publicKeyText(public_key)
 }
 
 /** The settings of a peer that is not where its addresses lead yet. */
