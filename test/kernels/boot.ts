@@ -10,7 +10,9 @@ import type { Kernel } from './kernels.js'
 /** How often the guest's serial line is looked at. */
 const LOOK_MS = 1_000
 
+/** Of the guest's time. It may go by much slower than ours, because the guest's processor is emulated. */
 const BOOT_S = 300
+const SLOWER = 4
 
 const MEMORY = '3072'
 
@@ -65,7 +67,7 @@ export async function boot({ kernel, checks, limitS, onLine }: BootOptions): Pro
   }
   process.once('exit', cleanUp)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
-  const timer = setTimeout(kill, (BOOT_S + checks.length * (limitS + 10)) * 1_000)
+  const timer = setTimeout(kill, SLOWER * (BOOT_S + checks.length * (limitS + 10)) * 1_000)
   const ended = once(qemu, 'exit').then(() => true)
   let seen = 0
   for (let over = false; !over; ) {
