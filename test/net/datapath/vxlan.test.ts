@@ -219,3 +219,25 @@ t.test('a narrow path is found by ICMP, and followed', async (t) => {
     return (await tunnel.status()).mtu_bytes === 1250
   })
 })
+
+t.test('what the kernel has joined is the workers’: GRO on the underlay', async (t) => {
+  using pair = twoHosts()
+  for (const host of [pair.a, pair.b]) {
+    await withoutOffloads(host)
+    await ok(host, 'ethtool', '-K', 'eth0', 'gro', 'on')
+  }
+  const tunnel = await start(pair)
+  const before = await tunnel.status()
+  const { listener, connector } = await transfer({
+    listener: pair.b,
+    address: '10.9.0.2',
+    connector: pair.a,
+    bytes: BYTES,
+  })
+  t.same([listener.received, connector.received], [connector.sent, listener.sent], 'both ways at once')
+  const after = await tunnel.status()
+  const read = after.workers.udp.syscalls - before.workers.udp.syscalls
+  t.ok(read > 100, `the udp worker made ${read} system calls`)
+  t.equal((await carrier(tunnel)).by, 'kernel')
+  t.same(after.drops, before.drops, 'nothing is dropped')
+})
