@@ -122,6 +122,7 @@ export const recvmmsg: RecvMmsg =
 export const madvise: (address: Pointer, length: number, advice: number) => number = libc.func(
   'int madvise(void *address, size_t length, int advice)',
 )
+export const getpagesize: () => number = libc.func('int getpagesize()')
 export const mlock2: (address: Pointer, length: number, flags: number) => number = libc.func(
   'int mlock2(void *address, size_t length, unsigned int flags)',
 )

@@ -1,12 +1,12 @@
 import koffi from 'koffi'
 import { MADV_DONTDUMP, MADV_DONTNEED, MLOCK_ONFAULT } from './constants.js'
-import { lastErrno, madvise, mlock2 } from './libc.js'
+import { getpagesize, lastErrno, madvise, mlock2 } from './libc.js'
 
 /** A page of WebAssembly. It is a multiple of every kernel's page size. */
 const PAGE_BYTES = 65_536
 
-/** The smallest page of a kernel. A kernel with larger pages rounds further. */
-const SYSTEM_PAGE_BYTES = 4_096
+/** A page of this kernel. Some of arm64 have 16 or 64 KiB; madvise(2) refuses what does not begin with a page. */
+const SYSTEM_PAGE_BYTES = getpagesize()
 
 /**
  * Memory that threads share and that the kernel reads and writes: a WebAssembly memory, because its buffer

@@ -52,6 +52,9 @@ print({
   crypto: findCrypto().name,
 })
 print({ title: 'structures', ...judge(abiFault() ?? '', 'as this program takes them to be') })
+// It prints lines of the same kind.
+const { stderr, status } = node('tunnels.js', 'inherit')
+if (status !== 0) print({ title: 'tunnels', ...judge(`it ended with ${status}: ${stderr.slice(-300)}`, '') })
 for (const name of FILES) {
   const startedMs = performance.now()
   const { status, stdout, stderr } = node(`../unit/${name}.test.js`, 'pipe')
@@ -63,9 +66,6 @@ for (const name of FILES) {
     seconds: (performance.now() - startedMs) / 1_000,
   })
 }
-// A plain tap, a plain tun and a private tap between two network namespaces. It prints lines of the same kind.
-const { stderr, status } = node('../kernels/checks/plain.js', 'inherit')
-if (status !== 0) print({ title: 'tunnels', ...judge(`it ended with ${status}: ${stderr.slice(-300)}`, '') })
 print({ end: true })
 
 function judge(fault: string, seen: string) {

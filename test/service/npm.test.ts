@@ -32,7 +32,13 @@ t.test('what is installed has the unit, and no development packages', async (t) 
   t.notOk(existsSync(join(INSTALLED, 'node_modules/typescript')))
   const { engines, cpu, libc } = JSON.parse(readFileSync(join(INSTALLED, 'package.json'), 'utf8'))
   t.equal(engines.node, '>=20.4', `so that ${VERSIONS[0]} is the oldest`)
-  t.same([cpu, libc], [['x64', 'arm64'], ['glibc', 'musl']])
+  t.same(
+    [cpu, libc],
+    [
+      ['x64', 'arm64'],
+      ['glibc', 'musl'],
+    ],
+  )
 })
 
 for (const version of VERSIONS) {
