@@ -1,6 +1,7 @@
 import { NativeMemory } from '../../src/linux/memory.js'
 import { ACCESS_RULES_BYTES, AccessRules, ANY } from '../../src/memory/access-rules.js'
-import { Fdb, fdbBytes } from '../../src/memory/fdb.js'
+import { Fdb } from '../../src/memory/fdb.js'
+import { fdbBytes } from '../../src/memory/fdb-layout.js'
 import { Flows, flowsBytes } from '../../src/memory/flows.js'
 import type { Route } from '../../src/memory/prefixes.js'
 import { Routes, routesBytes } from '../../src/memory/routes.js'

@@ -1,5 +1,6 @@
 import type { NativeMemory } from '../linux/memory.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../wire/icmp.js'
+import { TwoCopies } from './two-copies.js'
 
 /**
  * Who may send to this host, in shared memory. Main writes, workers read.
@@ -11,8 +12,7 @@ import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../wire/icmp.js'
  * - the protocol, {@link ANY}, or {@link ICMP_OF_VERSION};
  * - the first port and the last one; {@link ANY} as the first one: ports do not matter.
  *
- * As in routes.ts, a change is written to the copy that is not in use. Then the number of changes is raised, which
- * switches to that copy. A reader that finds another number after its search looks again.
+ * See {@link TwoCopies}.
  */
 export interface AccessEntry {
   readonly rows: Iterable<number>
@@ -71,11 +71,13 @@ export interface Asked {
 export class AccessRules {
   readonly #i32: Int32Array
   readonly #at: number
+  readonly #copies: TwoCopies
 
   /** @param at offset of {@link ACCESS_RULES_BYTES} in `memory`, a multiple of 64 */
   constructor({ i32 }: NativeMemory, at: number) {
     this.#i32 = i32
     this.#at = at >>> 2
+    this.#copies = new TwoCopies(i32, this.#at + CHANGES, this.#at + LINE_WORDS, COPY_WORDS)
   }
 
   /**
@@ -85,13 +87,12 @@ export class AccessRules {
   set(entries: readonly AccessEntry[] | undefined): void {
     const count = entries?.length ?? OFF
     if (count > MAX_ENTRIES) throw new RangeError(`there are more than ${MAX_ENTRIES} entries`)
-    const changes = Atomics.load(this.#i32, this.#at + CHANGES)
-    const copy = this.#copy(changes + 1)
+    const copy = this.#copies.at(this.changes + 1)
     for (const [index, entry] of (entries ?? []).entries())
       this.#write(copy + LINE_WORDS + index * ENTRY_WORDS, entry)
     // 0 entries and "off" must differ in memory that is all zero: nobody has said anything then.
     Atomics.store(this.#i32, copy, count - OFF)
-    Atomics.store(this.#i32, this.#at + CHANGES, changes + 1)
+    this.#copies.change()
   }
 
   /** Main, once a second: whole seconds since the start. */
@@ -105,11 +106,11 @@ export class AccessRules {
 
   /** While this number stays the same, all answers do. */
   get changes(): number {
-    return Atomics.load(this.#i32, this.#at + CHANGES)
+    return this.#copies.changes
   }
 
   get isOff(): boolean {
-    return Atomics.load(this.#i32, this.#copy(this.changes)) + OFF === OFF
+    return Atomics.load(this.#i32, this.#copies.at(this.changes)) + OFF === OFF
   }
 
   /** Whether the peer in `row` may send anything. */
@@ -126,7 +127,7 @@ export class AccessRules {
     const i32 = this.#i32
     for (;;) {
       const changes = this.changes
-      const copy = this.#copy(changes)
+      const copy = this.#copies.at(changes)
       const count = Atomics.load(i32, copy) + OFF
       let found = count === OFF
       for (let index = 0; index < count && !found; index++) {
@@ -154,10 +155,6 @@ export class AccessRules {
     for (let word = 0; word < words; word++)
       if ((destination[word] & i32[entry + MASK + word]) !== i32[entry + PREFIX + word]) return false
     return true
-  }
-
-  #copy(changes: number): number {
-    return this.#at + LINE_WORDS + (changes & 1) * COPY_WORDS
   }
 
   #write(at: number, entry: AccessEntry): void {

@@ -1,28 +1,43 @@
 import type { NativeMemory } from '../linux/memory.js'
+import {
+  BEYOND,
+  BLOCK_ENTRIES,
+  BUCKET_WORDS,
+  blocksOf,
+  blockWords,
+  bucketsFor,
+  CHANGES,
+  COUNTED,
+  ENTRY_WORDS,
+  fdbBytes,
+  HEADER_WORDS,
+  HELD,
+  HIGH,
+  LOCK,
+  LOW,
+  MOVES_BITS,
+  MOVES_MASK,
+  MULTIPLIERS,
+  PINNED,
+  POOL,
+  PORT,
+  PORT_LIMIT,
+  PORT_MASK,
+  portWords,
+  SECOND,
+  SEEN,
+  SINCE_MASK,
+  shareOf,
+  TAGGED,
+  TWIN,
+  VERSION_ONE,
+} from './fdb-layout.js'
 import { DEVICE, FLOOD } from './target.js'
 
 /**
  * The forwarding database of a learning switch (IEEE 802.1D, 7.8 and 7.9) in shared memory. For each VLAN it
- * stores the port where a MAC was last seen. A port is a peer, by its row, or {@link DEVICE}.
- *
- * Layout, in this order:
- * - a cache line of words: lock, second, counts, changes, twin;
- * - a cache line with the hash's multipliers;
- * - a word for each port: the number of its entries;
- * - a word for each block: the number of entries taken in it;
- * - the buckets;
- * - a word for each entry about its moves.
- *
- * A bucket is a cache line of four entries. Two hashes give each address two buckets. A new address goes into
- * the emptier one. So a look-up reads at most two lines, however full the table is, and clearing an entry
- * removes it. All ports together have a third of all entries at most. At that load both buckets are hardly ever
- * full. The multipliers are random, so that nobody can choose addresses that collide.
- *
- * An entry is four words:
- * - the MAC's low 32 bits;
- * - its high 16 bits, with the VLAN above them;
- * - the port and a version;
- * - the second when it was last seen, or {@link PINNED}.
+ * stores the port where a MAC was last seen. A port is a peer, by its row, or {@link DEVICE}. Its layout is that of
+ * fdb-layout.ts.
  *
  * Threads. A thread holds the lock while it changes an entry's place or port. Three threads do so: the one that
  * learns from the network, the one that learns from the device, and main, which removes old entries. Readers
@@ -36,23 +51,6 @@ import { DEVICE, FLOOD } from './target.js'
  * which it was at that moment. When an address moves, only that one word changes. A reader finds either the old
  * port or the new one.
  */
-
-/** Entries that a port may have. So no peer can push out what was learnt from another. */
-export const PORT_LIMIT = 1024
-
-/**
- * With more peers than {@link FULL_PEERS}, not each can have so many at the same time: the table would be longer, and each
- * look-up slower. Then each has a part of {@link SHARES} that nobody else can take. What a port has beyond that comes from
- * a pool of {@link POOL} entries.
- */
-const FULL_PEERS = 256
-const SHARES = 128 * 1024
-const POOL = 192 * 1024
-
-/** How many entries each port can have whatever others have. @param peers a power of two */
-export function shareOf(peers: number): number {
-  return peers <= FULL_PEERS ? PORT_LIMIT : Math.ceil(SHARES / peers)
-}
 
 /** Seconds after which an address that is not seen any more is forgotten (IEEE 802.1D, table 7-5). */
 export const AGEING_S = 300
@@ -97,49 +95,6 @@ export interface Pin {
   readonly port: number
 }
 
-const BUCKET_WORDS = 16
-const BUCKET_ENTRIES = 4
-const ENTRY_WORDS = 4
-const LOW = 0
-const HIGH = 1
-const PORT = 2
-const SEEN = 3
-
-/**
- * An entry's port word: the port in the low bits, the version above it. The port is stored relative to
- * {@link FLOOD}, so that 0 is nobody.
- */
-const PORT_BITS = 14
-const PORT_MASK = (1 << PORT_BITS) - 1
-const VERSION_ONE = 1 << PORT_BITS
-
-/** Stored instead of a second: the configuration pinned the entry. */
-const PINNED = 0x7fffffff
-
-/**
- * The word about moves: in the low bits the number of moves, or that the entry is held. Above them, since which
- * second.
- */
-const MOVES_BITS = 8
-const MOVES_MASK = (1 << MOVES_BITS) - 1
-const HELD = MOVES_MASK
-const SINCE_MASK = 0xffffff
-
-/** Entries of a block. A block without taken entries is skipped. */
-const BLOCK_ENTRIES = 1024
-
-const HEADER_WORDS = 32
-const LOCK = 0
-const SECOND = 1
-const COUNTED = 2
-const CHANGES = 9
-/** The last peer that sent with a MAC pinned to the device: its index and one. */
-const TWIN = 10
-/** How many entries all ports have beyond their shares; and how many entries are of a VLAN. */
-const BEYOND = 11
-const TAGGED = 12
-const MULTIPLIERS = 16
-
 /** Main looks through all blocks once in this many ticks. */
 const TICKS_A_ROUND = 8
 
@@ -148,33 +103,6 @@ const TICKS_A_ROUND = 8
  * descheduled.
  */
 const SPINS = 1000
-
-/** A power of two. At least three entries for each one that the ports may have. */
-function bucketsFor(peers: number): number {
-  const share = shareOf(peers)
-  const entries = (peers + 1) * share + (share < PORT_LIMIT ? POOL : 0)
-  return 2 ** Math.ceil(Math.log2((entries * 3) / BUCKET_ENTRIES))
-}
-
-function portWords(peers: number): number {
-  return (peers + 2 + 15) & -16
-}
-
-function blocksOf(buckets: number): number {
-  return (buckets * BUCKET_ENTRIES) / BLOCK_ENTRIES
-}
-
-function blockWords(buckets: number): number {
-  return (blocksOf(buckets) + 15) & -16
-}
-
-/** Bytes of a database for `peers` peers and the device. Only memory in use is ever touched. */
-export function fdbBytes(peers: number): number {
-  const buckets = bucketsFor(peers)
-  return (
-    4 * (HEADER_WORDS + portWords(peers) + blockWords(buckets) + buckets * (BUCKET_WORDS + BUCKET_ENTRIES))
-  )
-}
 
 export class Fdb {
   readonly #i32: Int32Array

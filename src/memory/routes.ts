@@ -1,6 +1,7 @@
 import type { NativeMemory } from '../linux/memory.js'
 import { hashOf, maskOf, mix, type Prefix, prefixesOf, type Route } from './prefixes.js'
 import { FLOOD } from './target.js'
+import { TwoCopies } from './two-copies.js'
 
 /**
  * Which peer an overlay address belongs to: longest-prefix match over the peers' prefixes, IPv4 and IPv6, in
@@ -19,9 +20,7 @@ import { FLOOD } from './target.js'
  * up, relative to {@link FLOOD}, so that 0 is no owner. At least half of the places are empty. A prefix that
  * collides goes into the next place.
  *
- * A change is written to the copy that is not in use. Then the number of changes is raised, which switches to
- * that copy. A reader that finds another number after its search looks again, because its copy may have been
- * written to. The number and the hash table's words are read and written with Atomics, in one order for all
+ * See {@link TwoCopies}. The number of changes and the hash table's words are read and written with Atomics, in one order for all
  * threads. A mask need not be, because the place that is probed depends on it.
  */
 const LINE_WORDS = 16
@@ -62,9 +61,7 @@ export function routesBytes(routes: number): number {
 export class Routes {
   readonly #view: DataView
   readonly #i32: Int32Array
-  readonly #changes: number
-  readonly #copies: number
-  readonly #copyWords: number
+  readonly #copies: TwoCopies
   readonly #limit: number
   readonly #ipv4: Family
   readonly #ipv6: Family
@@ -82,9 +79,7 @@ export class Routes {
     this.#view = memory.view
     this.#i32 = memory.i32
     this.#limit = routes
-    this.#changes = at >>> 2
-    this.#copies = this.#changes + LINE_WORDS
-    this.#copyWords = copyWords
+    this.#copies = new TwoCopies(memory.i32, at >>> 2, (at >>> 2) + LINE_WORDS, copyWords)
     this.#ipv4 = ipv4
     this.#ipv6 = ipv6
     this.#placeMask = places - 1
@@ -98,21 +93,20 @@ export class Routes {
     const prefixes = [this.#ipv4, this.#ipv6].map((it) => prefixesOf(routes, it.words))
     if (prefixes.some(({ size }) => size > this.#limit))
       throw new RangeError(`there are more than ${this.#limit} prefixes of one family`)
-    const changes = Atomics.load(this.#i32, this.#changes)
-    const which = (changes + 1) & 1
-    const copy = this.#copies + which * this.#copyWords
+    const next = this.#copies.changes + 1
+    const copy = this.#copies.at(next)
     this.#written ??= [
       [new Map(), new Map()],
       [new Map(), new Map()],
     ]
     for (const [index, to] of [this.#ipv4, this.#ipv6].entries())
-      this.#write(copy, to, this.#written[which][index], prefixes[index])
-    Atomics.store(this.#i32, this.#changes, changes + 1)
+      this.#write(copy, to, this.#written[next & 1][index], prefixes[index])
+    this.#copies.change()
   }
 
   /** While this number stays the same, {@link find4} and {@link find6} give the same results. */
   get changes(): number {
-    return Atomics.load(this.#i32, this.#changes)
+    return this.#copies.changes
   }
 
   /**
@@ -121,31 +115,33 @@ export class Routes {
    */
   find4(at: number): number {
     const i32 = this.#i32
+    const copies = this.#copies
     const { masks, lengths, places } = this.#ipv4
     const key = this.#view.getInt32(at)
     for (;;) {
-      const changes = Atomics.load(i32, this.#changes)
-      const copy = this.#copies + (changes & 1) * this.#copyWords
+      const { changes } = copies
+      const copy = copies.at(changes)
       const end = copy + masks + Atomics.load(i32, copy + lengths) * 2
       let found: number = FLOOD
       for (let mask = copy + masks; mask < end && found === FLOOD; mask += 2) {
         found = this.#probe4(copy + places, key & i32[mask + 1], i32[mask] & LENGTH_MASK)
       }
-      if (Atomics.load(i32, this.#changes) === changes) return found
+      if (copies.changes === changes) return found
     }
   }
 
   /** The same for the IPv6 address at offset `at`. */
   find6(at: number): number {
     const i32 = this.#i32
+    const copies = this.#copies
     const { masks, lengths, places } = this.#ipv6
     const a = this.#view.getInt32(at)
     const b = this.#view.getInt32(at + 4)
     const c = this.#view.getInt32(at + 8)
     const d = this.#view.getInt32(at + 12)
     for (;;) {
-      const changes = Atomics.load(i32, this.#changes)
-      const copy = this.#copies + (changes & 1) * this.#copyWords
+      const { changes } = copies
+      const copy = copies.at(changes)
       const end = copy + masks + Atomics.load(i32, copy + lengths) * 5
       let found: number = FLOOD
       for (let mask = copy + masks; mask < end && found === FLOOD; mask += 5) {
@@ -158,7 +154,7 @@ export class Routes {
           i32[mask] & LENGTH_MASK,
         )
       }
-      if (Atomics.load(i32, this.#changes) === changes) return found
+      if (copies.changes === changes) return found
     }
   }
 

@@ -3,17 +3,8 @@ import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import t from 'tap'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import {
-  AGEING_S,
-  Fdb,
-  fdbBytes,
-  HOLD_S,
-  LEARN,
-  MOVES,
-  MOVES_WITHIN_S,
-  PORT_LIMIT,
-  shareOf,
-} from '../../../src/memory/fdb.js'
+import { AGEING_S, Fdb, HOLD_S, LEARN, MOVES, MOVES_WITHIN_S } from '../../../src/memory/fdb.js'
+import { fdbBytes, PORT_LIMIT, shareOf } from '../../../src/memory/fdb-layout.js'
 import { DEVICE, FLOOD } from '../../../src/memory/target.js'
 import type { FdbTask, FdbTold } from '../../support/fdb-worker.js'
 import { interrupted } from '../../support/interrupted.js'
