@@ -84,9 +84,11 @@ export class Directory {
     if (name === this.#options.ownName) return
     const before = this.#entries.get(name)
     if (before === undefined && this.#entries.size >= MAX_ENTRIES) {
-      const why = `there is no room for ${JSON.stringify(name)}: ${MAX_ENTRIES} keys of members are the most`
       this.refused.no_room++
-      this.#options.refused(why)
+      // One sentence for all of them, because it is said once.
+      this.#options.refused(
+        `the etcd store has more keys than there is room for: ${MAX_ENTRIES} of members are the most, and others are passed over`,
+      )
       return
     }
     const entry = before ?? { text: undefined, believed: undefined, goneMs: undefined }
