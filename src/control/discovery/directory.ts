@@ -58,6 +58,11 @@ export class Directory {
     return this.#count(({ text }) => text !== undefined)
   }
 
+  /** Whether there is no room for another key. */
+  get isFull(): boolean {
+    return this.#entries.size >= MAX_ENTRIES
+  }
+
   /** How many members there are whose keys are there. */
   get present(): number {
     return this.#count(({ believed, goneMs }) => believed !== undefined && goneMs === undefined)
@@ -83,10 +88,12 @@ export class Directory {
   put(name: string, value: string, nowMs: number): void {
     if (name === this.#options.ownName) return
     const before = this.#entries.get(name)
-    if (before === undefined && this.#entries.size >= MAX_ENTRIES) {
-      const why = `there is no room for ${JSON.stringify(name)}: ${MAX_ENTRIES} keys of members are the most`
+    if (before === undefined && this.isFull) {
       this.refused.no_room++
-      this.#options.refused(why)
+      // One sentence for all of them, because it is said once.
+      this.#options.refused(
+        `the etcd store has more keys than there is room for: ${MAX_ENTRIES} of members are the most, and others are passed over`,
+      )
       return
     }
     const entry = before ?? { text: undefined, believed: undefined, goneMs: undefined }

@@ -237,7 +237,9 @@ export class EtcdSource implements PeerSource {
   /** Whether the store has keys or changes that the watch has not told of. */
   #isBehind({ count, revision }: Newest): boolean {
     const own = this.#written === undefined ? 0 : 1
-    return BigInt(revision) > BigInt(this.#revision) || count !== this.#directory.keys + own
+    if (BigInt(revision) > BigInt(this.#revision)) return true
+    // Keys that there is no room for are not counted.
+    return !this.#directory.isFull && count !== this.#directory.keys + own
   }
 
   #hear(changes: readonly StoreChange[], revision: string): void {

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import { isSignedBy, networkPublicKey } from '../../config/network-key.js'
 import { formatRecord, isRecordLine, parseRecord } from '../../config/record-text.js'
 import { MAX_PEERS, type PeerSettings } from '../../config/schema.js'
-import { formatKey } from '../../key-text.js'
+import { formatKey, publicKeyText } from '../../key-text.js'
 import { Rates } from '../../rates.js'
 import { readRecord, type SignedRecord } from '../../wire/signed-record.js'
 
@@ -83,7 +83,7 @@ export class GivenRecords {
 
   /** The latest record of a peer. */
   recordOf({ public_key, record }: PeerSettings): SignedRecord | undefined {
-    const given = public_key && this.#given.get(formatKey(public_key))
+    const given = public_key && this.#given.get(publicKeyText(public_key))
     if (given === undefined || record === undefined) return given ?? record
     return given.serial > record.serial ? given : record
   }

@@ -45,6 +45,7 @@ export class IntroducerSide {
   readonly #context: IntroducerSideContext
   readonly #introducer: Introducer
   readonly #asks: Rates
+  #hasLooked = false
   /** What the members have said of themselves. */
   readonly #claimBook = new ClaimBook()
   /** How each peer was told last, by its row, and what that was made of. */
@@ -75,36 +76,41 @@ export class IntroducerSide {
     else if (ask === undefined) this.#count('dropControlMalformed')
     else if (!this.#asks.allows(row, nowMs)) this.#count('dropControlFull')
     else {
-      if (ask.record !== undefined) this.#take(peer, ask.record)
-      this.#hearClaims(peer, readClaims(content))
-      this.look(nowMs)
+      const isGiven = ask.record !== undefined && this.#take(peer, ask.record)
+      const isClaimed = this.#hearClaims(peer, readClaims(content))
+      // All others are looked at often anyway, and thousands may ask.
+      if (isGiven || isClaimed || !this.#hasLooked) this.look(nowMs)
       this.#introducer.asked(row, ask, nowMs)
     }
   }
 
-  /** A peer gives the record of itself. */
-  #take({ name, row, settings }: Peer, record: Uint8Array): void {
+  /** A peer gives the record of itself. @returns whether it is another one now */
+  #take({ name, row, settings }: Peer, record: Uint8Array): boolean {
     const { given, kept, once } = this.#context
     const taken = given.take(settings, row, record)
     if (taken === 'taken') kept.change()
-    if (typeof taken === 'string') return
+    if (typeof taken === 'string') return taken === 'taken'
     this.#count('dropIntroductionRefused')
     once.say(`${name} gives a record of itself ${taken.why}`)
+    return false
   }
 
-  /** A peer says where it is, and which MACs it has. */
-  #hearClaims(peer: Peer, claims: Claims | undefined): void {
-    if (claims === undefined) return
+  /** A peer says where it is, and which MACs it has. @returns whether that is otherwise than before */
+  #hearClaims(peer: Peer, claims: Claims | undefined): boolean {
+    if (claims === undefined) return false
+    const before = this.#claimBook.of(peer)
     const { addresses, once, roster } = this.#context
     const all = roster.all.filter(({ settings }) => settings.introduced_by === undefined)
     for (const sentence of this.#claimBook.take(peer, claims, all, addresses.ownMac)) {
       this.#count('dropIntroductionRefused')
       once.say(sentence)
     }
+    return this.#claimBook.of(peer) !== before
   }
 
   /** Must be called often. */
   look(nowMs: number): void {
+    this.#hasLooked = true
     this.#introducer.look(this.#members, (row) => this.#isMember(row), nowMs)
   }
 

@@ -19,6 +19,8 @@ interface Entry {
   /** The member as bytes; undefined if it is gone. */
   readonly text: string | undefined
   readonly changedMs: number
+  /** Whether there is a later one of the same member. */
+  isReplaced: boolean
 }
 
 /** What an introducer tells: its members, and the changes of them in order. See wire/introduction.ts. */
@@ -26,8 +28,14 @@ export class Ledger {
   readonly #newEpoch: () => number
   #epoch: number
   #latest = 0
-  /** By public key, in the order of their revisions. */
+  /** By public key. */
   readonly #entries = new Map<string, Entry>()
+  /** In the order of their revisions; some have been replaced by later ones. */
+  #log: Entry[] = []
+  /** How many of them are gone. */
+  #gone = 0
+  /** What was set last; undefined if some of that waits. */
+  #set: readonly ToldMember[] | undefined
 
   /** @param newEpoch makes a random number of 32 bits */
   constructor(newEpoch: () => number) {
@@ -42,6 +50,10 @@ export class Ledger {
 
   /** These are the members now. A member that has changed a moment ago may stay as it is for another moment. */
   set(members: readonly ToldMember[], nowMs: number): void {
+    // This is asked ten times a second, and there may be thousands.
+    const before = this.#set
+    if (before?.length === members.length && members.every((it, at) => it === before[at])) return
+    this.#set = members
     const now = new Map(members.map((member) => [formatKey(member.publicKey), member]))
     for (const [key, { text }] of this.#entries)
       if (text !== undefined && !now.has(key))
@@ -52,10 +64,10 @@ export class Ledger {
       const text = Buffer.from(writeMember(member)).toString('latin1')
       if (before?.text === text) continue
       const isSoon = before?.text !== undefined && nowMs - before.changedMs < CHANGE_MS
-      if (!isSoon) this.#put(key, { kind: 'member', member }, text, nowMs)
+      if (isSoon) this.#set = undefined
+      else this.#put(key, { kind: 'member', member }, text, nowMs)
     }
-    const gone = [...this.#entries.values()].filter(({ text }) => text === undefined)
-    if (gone.length > MAX_GONE) this.#beginAnew(nowMs)
+    if (this.#gone > MAX_GONE) this.#beginAnew(nowMs)
   }
 
   /**
@@ -66,9 +78,9 @@ export class Ledger {
     let after = epoch === this.#epoch ? Math.min(revision, this.#latest) : 0
     const latest = this.#latest
     const found: Introduction[] = []
-    for (const entry of this.#entries.values()) {
-      if (entry.revision <= after) continue
-      if (found.length === limit) break
+    for (let at = this.#firstAfter(after); at < this.#log.length && found.length < limit; at++) {
+      const entry = this.#log[at]
+      if (entry.isReplaced) continue
       found.push({ ...entry.change, epoch: this.#epoch, after, revision: entry.revision, latest })
       after = entry.revision
     }
@@ -76,16 +88,38 @@ export class Ledger {
     return [{ kind: 'nothing', epoch: this.#epoch, after, revision: after, latest }]
   }
 
+  /** Where the changes after this revision begin in the log. */
+  #firstAfter(revision: number): number {
+    let [from, to] = [0, this.#log.length]
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      if (this.#log[middle].revision <= revision) from = middle + 1
+      else to = middle
+    }
+    return from
+  }
+
   #put(key: string, change: Change, text: string | undefined, changedMs: number): void {
-    this.#entries.delete(key)
-    this.#entries.set(key, { revision: ++this.#latest, change, text, changedMs })
+    const before = this.#entries.get(key)
+    if (before !== undefined) before.isReplaced = true
+    if (before !== undefined && before.text === undefined) this.#gone--
+    if (text === undefined) this.#gone++
+    const entry = { revision: ++this.#latest, change, text, changedMs, isReplaced: false }
+    this.#entries.set(key, entry)
+    this.#log.push(entry)
+    if (this.#log.length > 2 * this.#entries.size) this.#log = this.#log.filter((it) => !it.isReplaced)
   }
 
   #beginAnew(nowMs: number): void {
-    const members = [...this.#entries].filter(([, { text }]) => text !== undefined)
+    // In the order in which they have changed.
+    const members = [...this.#entries]
+      .filter(([, { text }]) => text !== undefined)
+      .sort(([, a], [, b]) => a.revision - b.revision)
     this.#epoch = this.#newEpoch()
     this.#latest = 0
     this.#entries.clear()
+    this.#log = []
+    this.#gone = 0
     for (const [key, { change, text }] of members) this.#put(key, change, text, nowMs)
   }
 }

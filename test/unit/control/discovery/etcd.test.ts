@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { parseDiscovery } from '../../../../src/config/discovery.js'
+import { MAX_ENTRIES } from '../../../../src/control/discovery/directory.js'
 import { EtcdSource } from '../../../../src/control/discovery/etcd.js'
 import { formatValue } from '../../../../src/control/discovery/member-value.js'
 import { Faults } from '../../../../src/control/faults.js'
@@ -195,6 +196,18 @@ t.test('it writes itself, reads all, watches, and keeps its lease alive', async 
   await clock.pass(0)
   t.equal(clock.timers, 0, 'no timer is left')
   t.equal(faults.status().count, 0)
+})
+
+t.test('with more keys than there is room for, they are read once', async (t) => {
+  const { clock, store, source } = start()
+  for (let at = 0; at < MAX_ENTRIES + 10; at++) store.keys.set(`${PREFIX}k${at}`, '{}')
+  source.tell(own())
+  await clock.pass(150_000)
+  const asked = store.take()
+  t.equal(asked.filter((it) => it === 'newest').length, 5)
+  t.equal(asked.filter((it) => it === 'read').length, 1)
+  t.equal(source.status(0).refused.no_room, 10)
+  await source.close()
 })
 
 t.test('a lease that is lost is granted again, and so is a key that somebody removes', async (t) => {
