@@ -50,7 +50,7 @@ fetch_musl() {
 }
 
 fetch_arm64() {
-  install_packages debootstrap qemu-system-arm cpio kmod xz-utils
+  install_packages debootstrap qemu-system-arm cpio kmod xz-utils gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
   own=$folder/arm64
   rm -rf "$own"
   mkdir -p "$own"
@@ -58,7 +58,7 @@ fetch_arm64() {
   packages=iproute2,iputils-ping,busybox-static,libstdc++6,kmod,procps,ethtool,linux-image-arm64
   debootstrap --arch=arm64 --foreign --variant=minbase --include="$packages" trixie "$own" "$archive" >/dev/null
   for deb in "$own"/var/cache/apt/archives/*.deb; do dpkg -x "$deb" "$own"; done
-  rm -rf "$own/var/cache/apt/archives"
+  rm -rf "$own/var/cache/apt/archives" "$own/debootstrap"
   depmod -b "$own/usr" "$(ls "$own/usr/lib/modules")"
   koffi=$(sed -n 's/.*"version": "\(.*\)".*/\1/p' "$here/../../node_modules/koffi/package.json")
   unpack "$node_arm64" "$own/opt/node"
