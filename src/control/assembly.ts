@@ -18,6 +18,7 @@ import { undoLeftovers } from '../host/undo.js'
 import { abiFault } from '../linux/abi-check.js'
 import { VerifierError } from '../linux/bpf.js'
 import { ENOSYS, KernelError } from '../linux/errno.js'
+import { freeMemory } from '../linux/free-memory.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink } from '../linux/netlink.js'
 import { type MemoryPlan, planMemory } from '../memory/plan.js'
@@ -57,6 +58,9 @@ const PLACE_MS = 1_000
  * it is never used, because the map is an array of each processor.
  */
 const KERNEL_ROWS = 256
+
+/** After so long, what only the start has needed is given back. */
+const FREE_MEMORY_MS = 2_000
 
 /** So many of the last lines of what the verifier says are logged. */
 const VERIFIER_LINES = 20
@@ -138,6 +142,8 @@ export class LinuxPlatform implements Platform {
     const { memory, plan, socket } = this
     this.workers = new Workers({ memory, plan, socket, faults })
     resources.defer(() => this.workers.close())
+    const freeing = this.clock.after(FREE_MEMORY_MS, freeMemory)
+    resources.defer(() => freeing.cancel())
   }
 
   #countCryptoWorkers(settings: Settings): number {

@@ -19,6 +19,9 @@ export const MADV_DONTNEED = 4
 export const MADV_DONTDUMP = 16
 export const MLOCK_ONFAULT = 1
 
+// glibc's <malloc.h>
+export const M_ARENA_MAX = -8
+
 // <sys/resource.h>
 export const RLIMIT_CORE = 4
 

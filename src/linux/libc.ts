@@ -146,6 +146,19 @@ export const calloc: (count: number, size: number) => number = libc.func(
   'uintptr_t calloc(size_t count, size_t size)',
 )
 export const free: (memory: Pointer) => void = libc.func('void free(void *memory)')
+/** What glibc's malloc(3) keeps. musl keeps little. */
+const glibcHeap = LIBC === 'glibc' && {
+  mallopt: libc.func('int mallopt(int param, int value)'),
+  trim: libc.func('int malloc_trim(size_t pad)'),
+}
+/** Nothing with musl, which has no such parameters. */
+export function mallopt(param: number, value: number): void {
+  if (glibcHeap) glibcHeap.mallopt(param, value)
+}
+/** Gives back to the kernel what malloc keeps for later, but for `pad` bytes. Nothing with musl. */
+export function mallocTrim(pad: number): void {
+  if (glibcHeap) glibcHeap.trim(pad)
+}
 export const memcpy: (to: Pointer, from: Pointer, bytes: number) => void = libc.func(
   'void memcpy(void *to, void *from, size_t bytes)',
 )

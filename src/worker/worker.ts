@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads'
 import { type Encap, encapFor } from '../encap/encap.js'
 import { Doorbell } from '../linux/eventfd.js'
+import { freeMemory } from '../linux/free-memory.js'
 import { NativeMemory } from '../linux/memory.js'
 import { AccessRules } from '../memory/access-rules.js'
 import { counterBlock } from '../memory/counters.js'
@@ -58,7 +59,9 @@ export default function work(task: WorkerTask): void {
   try {
     while (!loop.ended) {
       loop.run(warmUp.done ? -1 : WARM_UP_REST_MS)
-      if (!warmUp.done && !loop.ended) warmUp.slice()
+      if (warmUp.done || loop.ended) continue
+      warmUp.slice()
+      if (warmUp.done) freeMemory()
     }
   } finally {
     warmUp.close()

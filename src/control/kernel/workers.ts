@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { Piscina } from 'piscina'
 import { Doorbell } from '../../linux/eventfd.js'
+import { shareArenas } from '../../linux/free-memory.js'
 import type { NativeMemory } from '../../linux/memory.js'
 import { type SocketFamily, sockaddrLength } from '../../linux/sockaddr.js'
 import { CryptoBell } from '../../memory/crypto-bell.js'
@@ -18,6 +19,9 @@ import type { WorkerOptions, WorkerThreads } from '../platform.js'
  * where its code is.
  */
 const INLINED_BYTECODE_BYTES = 2000
+
+/** V8's young objects in a worker, in MB. The data path makes none, and the start of a thread makes few. */
+const YOUNG_MB = 3
 
 export interface WorkersContext {
   readonly memory: NativeMemory
@@ -54,6 +58,9 @@ export class Workers implements WorkerThreads {
 
   async start({ mode, dsMask, relay, vxlan, keys, warmUp }: WorkerOptions): Promise<void> {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
+    // Room for young objects stays as it is at first. Only a start makes so many that it would grow.
+    setFlagsFromString('--semi-space-growth-factor=1')
+    shareArenas()
     const { memory, plan, socket, faults } = this.#context
     const threads = 2 + plan.cryptoWorkers.length
     const pool = new Piscina({
@@ -61,6 +68,7 @@ export class Workers implements WorkerThreads {
       minThreads: threads,
       maxThreads: threads,
       concurrentTasksPerWorker: 1,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     })
     this.#pool = pool
     // If a worker ends, its task tells that. This is for errors without a task.
