@@ -193,7 +193,8 @@ class SmallTunnel {
     const { keypairs, keypairRows, peerRows } = this.#plan
     const table = new KeypairTable(this.#memory, keypairs, keypairRows, peerRows)
     const key = randomBytes(32)
-    const index = keypairRows
+    // As great as an index may be: see ARCHITECTURE, Warm before the first frame.
+    const index = 2 ** 32 - keypairRows
     table.reserve(0, index, 0)
     table.establish(0, index, key, key, Number.POSITIVE_INFINITY)
     table.sealWith(0, 0)
