@@ -49,7 +49,8 @@ export function merge(
   for (const kernel of KERNELS) {
     for (const check of checks) {
       const isHere = (row: Row) => row.kernel === kernel && row.check === check
-      const [before, now] = [old.filter(isHere), fresh.filter(isHere)]
+      const before = old.filter((row) => isHere(row) && row.outcome !== 'not run')
+      const now = fresh.filter(isHere)
       const isNew = ({ title }: Row) => now.some((row) => row.title === title)
       const stays = now.length === 0 || check === unfinished ? before.filter((row) => !isNew(row)) : []
       const some = [...now, ...stays]
