@@ -5,9 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
-import { UdpSource } from '../../../src/worker/inbound/udp-source.js'
-import { TapSource } from '../../../src/worker/outbound/tap-source.js'
-import type { Source } from '../../../src/worker/port.js'
+import { Pulse } from '../../../src/memory/pulse.js'
 
 const LOOK_MS = 100
 
@@ -24,16 +22,12 @@ function asked(): string | undefined {
   }
 }
 
-function hook(thread: string, source: Source): void {
-  const { fill } = source
-  source.fill = function (this: Source, ring) {
-    standStillIfAsked(thread)
-    return fill.call(this, ring)
-  }
-}
-
 if (isMainThread) setInterval(() => standStillIfAsked('main'), LOOK_MS).unref()
 else {
-  hook('tap', TapSource.prototype)
-  hook('udp', UdpSource.prototype)
+  // What each worker does when it hears its doorbell, whichever fds it reads.
+  const { answer } = Pulse.prototype
+  Pulse.prototype.answer = function (this: Pulse, role) {
+    standStillIfAsked(role)
+    answer.call(this, role)
+  }
 }

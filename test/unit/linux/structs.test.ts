@@ -93,6 +93,7 @@ const CONSTANTS: Readonly<Record<string, string>> = {
   'sys/mman.h': 'MADV_DONTNEED MADV_DONTDUMP MLOCK_ONFAULT',
   'sys/resource.h': 'RLIMIT_CORE',
   'netdb.h': 'GAI_NOWAIT',
+  'malloc.h': 'M_ARENA_MAX',
   'poll.h': 'POLLIN POLLPRI POLLOUT POLLERR POLLHUP POLLNVAL',
   'sys/socket.h': `AF_UNSPEC AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET SOCK_STREAM SOCK_DGRAM SOCK_RAW SOCK_NONBLOCK
     SOCK_CLOEXEC SOL_SOCKET SOL_RAW SO_ERROR SO_PASSCRED SCM_CREDENTIALS SO_BINDTODEVICE SO_MARK SO_NETNS_COOKIE SO_ATTACH_FILTER SO_SNDBUF SO_RCVBUF SO_SNDBUFFORCE SO_RCVBUFFORCE SO_MEMINFO MSG_TRUNC
@@ -106,7 +107,7 @@ const CONSTANTS: Readonly<Record<string, string>> = {
   'linux/icmp.h': 'ICMP_FILTER',
   'linux/icmpv6.h': 'ICMPV6_FILTER',
   'linux/bpf_common.h': 'BPF_LD BPF_LDX BPF_JMP BPF_RET BPF_H BPF_B BPF_ABS BPF_IND BPF_MSH BPF_JEQ BPF_JSET',
-  'linux/bpf.h': `BPF_MAP_CREATE BPF_MAP_LOOKUP_ELEM BPF_MAP_UPDATE_ELEM BPF_MAP_DELETE_ELEM BPF_MAP_GET_NEXT_KEY BPF_PROG_LOAD BPF_PROG_TEST_RUN BPF_PROG_GET_NEXT_ID BPF_PROG_GET_FD_BY_ID BPF_OBJ_GET_INFO_BY_FD BPF_MAP_LOOKUP_AND_DELETE_ELEM BPF_LINK_CREATE BPF_ENABLE_STATS BPF_MAP_TYPE_HASH BPF_MAP_TYPE_ARRAY BPF_MAP_TYPE_PERCPU_ARRAY BPF_MAP_TYPE_LPM_TRIE BPF_MAP_TYPE_QUEUE BPF_F_NO_PREALLOC BPF_PROG_TYPE_SCHED_CLS BPF_STATS_RUN_TIME BPF_FUNC_map_lookup_elem BPF_FUNC_l3_csum_replace BPF_FUNC_skb_store_bytes BPF_FUNC_redirect BPF_FUNC_skb_load_bytes BPF_FUNC_skb_pull_data BPF_FUNC_skb_change_head BPF_FUNC_skb_adjust_room BPF_FUNC_map_push_elem BPF_FUNC_redirect_neigh BPF_FUNC_ktime_get_coarse_ns BPF_ADJ_ROOM_MAC BPF_F_ADJ_ROOM_FIXED_GSO BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 BPF_F_ADJ_ROOM_ENCAP_L4_UDP BPF_F_ADJ_ROOM_ENCAP_L2_ETH BPF_ADJ_ROOM_ENCAP_L2_SHIFT BPF_F_RECOMPUTE_CSUM BPF_F_INVALIDATE_HASH BPF_F_INGRESS`,
+  'linux/bpf.h': `BPF_MAP_CREATE BPF_MAP_LOOKUP_ELEM BPF_MAP_UPDATE_ELEM BPF_MAP_DELETE_ELEM BPF_MAP_GET_NEXT_KEY BPF_PROG_LOAD BPF_PROG_TEST_RUN BPF_PROG_GET_NEXT_ID BPF_PROG_GET_FD_BY_ID BPF_OBJ_GET_INFO_BY_FD BPF_MAP_LOOKUP_AND_DELETE_ELEM BPF_LINK_CREATE BPF_ENABLE_STATS BPF_MAP_TYPE_HASH BPF_MAP_TYPE_ARRAY BPF_MAP_TYPE_PERCPU_ARRAY BPF_MAP_TYPE_LPM_TRIE BPF_MAP_TYPE_QUEUE BPF_F_NO_PREALLOC BPF_PROG_TYPE_SCHED_CLS BPF_STATS_RUN_TIME BPF_FUNC_map_lookup_elem BPF_FUNC_l3_csum_replace BPF_FUNC_skb_store_bytes BPF_FUNC_redirect BPF_FUNC_skb_load_bytes BPF_FUNC_skb_pull_data BPF_FUNC_skb_change_head BPF_FUNC_skb_adjust_room BPF_FUNC_map_push_elem BPF_FUNC_redirect_neigh BPF_FUNC_ktime_get_coarse_ns BPF_FUNC_csum_level BPF_FUNC_get_hash_recalc BPF_ADJ_ROOM_MAC BPF_F_ADJ_ROOM_FIXED_GSO BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 BPF_F_ADJ_ROOM_ENCAP_L4_UDP BPF_F_ADJ_ROOM_ENCAP_L2_ETH BPF_ADJ_ROOM_ENCAP_L2_SHIFT BPF_F_RECOMPUTE_CSUM BPF_F_INVALIDATE_HASH BPF_F_INGRESS`,
   'linux/pkt_cls.h': 'TC_ACT_OK TC_ACT_SHOT TC_ACT_REDIRECT',
   'linux/fib_rules.h':
     'FIB_RULE_INVERT FR_ACT_TO_TBL FRA_PRIORITY FRA_FWMARK FRA_SUPPRESS_PREFIXLEN FRA_TABLE FRA_FWMASK',
@@ -160,7 +161,7 @@ const NEW = new Set(['SO_NETNS_COOKIE', 'TUN_F_USO4', 'TUN_F_USO6', 'VIRTIO_NET_
 const GROWING = new Set(['rtnl_link_stats64', '__sk_buff'])
 
 /** What only glibc has. */
-const GLIBC = new Set(['gaicb', 'GAI_NOWAIT'])
+const GLIBC = new Set(['gaicb', 'GAI_NOWAIT', 'M_ARENA_MAX'])
 
 interface Compiler {
   readonly what: string
@@ -199,7 +200,7 @@ function translationUnit(header: string, index: number): string {
     ...(GLIBC.has(name) ? ['#endif'] : []),
   ])
   const values = names(header).map((name) => {
-    const line = `  printf("value ${name} %llu\\n", (unsigned long long) ${name});`
+    const line = `  printf("value ${name} %lld\\n", (long long) ${name});`
     return NEW.has(name) || GLIBC.has(name) ? `#ifdef ${name}\n${line}\n#endif` : line
   })
   return `#define _GNU_SOURCE
