@@ -1,6 +1,6 @@
 /**
  * Whatever program a test or the program itself starts belongs to the base system, or comes with a package that
- * `npm run test:tools` installs. Every word in the sources that stands where a command may and is a program's name on
+ * `npm run test:tools` installs, or test/others/fetch.sh. Every word in the sources that stands where a command may and is a program's name on
  * this machine is taken for one: a new one is found without being listed anywhere.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -10,7 +10,7 @@ import t from 'tap'
 import { parsePage } from '../support/docs/page.js'
 
 const FOLDERS = ['test', 'packaging', 'src/lab', 'src/demo', 'bench/macro/generators']
-const SCRIPTS = ['test/install-tools.sh', '.ci/run']
+const SCRIPTS = ['test/install-tools.sh', 'test/others/fetch.sh', '.ci/run']
 const PAGES = readdirSync('docs')
   .filter((it) => it.endsWith('.md'))
   .map((it) => join('docs', it))
@@ -108,7 +108,8 @@ t.test(
   async (t) => {
     const script = readFileSync('test/install-tools.sh', 'utf8')
     const lists = [...script.matchAll(/^(?:packages|kernels)='([^']+)'$/gm)]
-    const listed = lists.flatMap(([, words]) => words.split(' '))
+    const others = readFileSync('test/others/fetch.sh', 'utf8').matchAll(/^ *install_packages ([a-z].*)$/gm)
+    const listed = [...lists, ...others].flatMap(([, words]) => words.split(' '))
     t.ok(listed.length > 10)
     const covered = coveredPackages(listed)
     const path = [...new Set([...SYSTEM_PATH, ...(process.env.PATH ?? '').split(':')])].filter(
