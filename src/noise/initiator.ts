@@ -45,12 +45,19 @@ export interface InitiatorOptions {
   readonly onSend: (nowMs: number) => void
 }
 
+/**
+ * For so long after an answer, no initiation is sent. Linux waits for REKEY_TIMEOUT (5 s). But if a NAT lets only one end
+ * begin, and answers are lost, the two ends would wait for each other again and again.
+ */
+const ANSWERED_MS = 1_000
+
 /** The handshakes that this end begins with one peer: one at a time, tried again until it is answered or given up. */
 export class Initiator {
   readonly #context: HandshakeContext
   readonly #options: InitiatorOptions
   #attempt: Attempt | undefined
   #sentMs = Number.NEGATIVE_INFINITY
+  #answeredMs = Number.NEGATIVE_INFINITY
 
   constructor(context: HandshakeContext, options: InitiatorOptions) {
     this.#context = context
@@ -62,17 +69,17 @@ export class Initiator {
     return this.#attempt !== undefined
   }
 
-  /** When the last handshake message was sent that keeps an initiation back: an initiation, or what {@link answered} says. */
+  /** When the last initiation was sent. */
   get sentMs(): number {
     return this.#sentMs
   }
 
   /**
    * This end has answered the peer's own initiation. Its keys come with the peer's first message, so no handshake is needed
-   * meanwhile. The white paper's implementations wait like this, too. If the answer is lost, the peer tries again.
+   * meanwhile. If the answer is lost, either end may try again.
    */
   answered(nowMs: number): void {
-    this.#sentMs = nowMs
+    this.#answeredMs = nowMs
   }
 
   /** Begins a handshake. If one is running, its tries are counted from now. */
@@ -90,7 +97,7 @@ export class Initiator {
     const { row, times } = this.#options
     const endpoint = this.#context.endpointOf(row)
     if (endpoint === undefined) return
-    if (nowMs - this.#sentMs < times.rekeyTimeoutMs) return
+    if (nowMs - this.#sentMs < times.rekeyTimeoutMs || nowMs - this.#answeredMs < ANSWERED_MS) return
     this.#begin([endpoint], nowMs, startedMs, false)
   }
 
@@ -131,6 +138,7 @@ export class Initiator {
   reset(): void {
     this.end()
     this.#sentMs = Number.NEGATIVE_INFINITY
+    this.#answeredMs = Number.NEGATIVE_INFINITY
   }
 
   /**

@@ -54,7 +54,7 @@ t.test('asked for often, a handshake is begun once in five seconds', async (t) =
   t.equal(world.since(0, MESSAGE.initiation).length, 1)
 })
 
-t.test('who has answered a handshake begins none of its own for five seconds', async (t) => {
+t.test('who has answered a handshake begins none of its own for a second', async (t) => {
   const { world, a, b, peers } = pair()
   const begunBy = (name: string) =>
     world.since(0, MESSAGE.initiation).filter(({ from }) => from === name).length
@@ -62,7 +62,7 @@ t.test('who has answered a handshake begins none of its own for five seconds', a
   world.carries = ({ message }) => message.readUInt32LE(0) !== MESSAGE.transport
   a.sendData(0, HELLO)
   t.equal(peers.a.hasKeypair, true)
-  for (let i = 0; i < 49; i++) {
+  for (let i = 0; i < 9; i++) {
     b.sendData(0, HELLO)
     world.pass(100)
   }
