@@ -7,6 +7,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import './support/bundle-tap.js'
 import type { Tally } from './support/tap-results.js'
 import { type Need, runFiles, type TestFile } from './support/test-files.js'
 

@@ -1,5 +1,5 @@
 /**
- * Puts tap(1) into one file, dist/node_modules: `npm run build:tap`. Test files find it there before the package itself.
+ * Puts tap(1) into one file in dist/node_modules when it is loaded. Test files find it there before the package itself.
  * Each of them would otherwise look for 190 files and load them, which takes a quarter of a second of a processor. A
  * test file whose tap is not bundled works as well.
  */
