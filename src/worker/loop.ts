@@ -164,7 +164,8 @@ export class Loop {
     const { rung } = this.#sleeper
     if (full) ring.producerWoke()
     this.#sourceMayHave = busy || full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
-    if (readsDevice && this.#sleeper.sinkFound !== 0) this.#deviceMayHave = true
+    const foundDevice = readsDevice ? this.#sleeper.sinkFound : 0
+    if (foundDevice !== 0) this.#deviceMayHave = true
     if (waits && found === 0 && !rung && !this.#deviceMayHave) {
       if (timeoutMs === idleMs) return false
       quiet.silence()
@@ -180,7 +181,7 @@ export class Loop {
       own.wake()
       other.wake()
     }
-    if ((found & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
+    if (((found | foundDevice) & POLLNVAL) !== 0) throw new Error('the file descriptor has been closed')
     if ((found & POLLERR) !== 0) this.#source.handleError()
     return !this.#ended
   }
