@@ -31,18 +31,26 @@ async function loopDelay(): Promise<LoopDelay> {
   return measured
 }
 
-t.test('two threads sleep in poll, one on the tap, one on the socket, each with its doorbell', async (t) => {
-  await until('both are asleep', () => workersSleep(b.pid))
-  const found = pollers(b.pid)
-  t.same(found.map(({ files }) => files.map((file) => file.replace(/\d+/, 'N'))).sort(), [
-    ['/dev/net/tun', 'anon_inode:[eventfd]'],
-    ['socket:[N]', 'anon_inode:[eventfd]'],
-  ])
-  t.ok(
-    found.every(({ forever, tid }) => forever && tid !== b.pid),
-    'for as long as nothing happens, and neither is the main thread',
-  )
-})
+t.test(
+  'two threads sleep in poll, each with its doorbell; while nothing comes, one has both fds',
+  async (t) => {
+    await until('both are asleep', () => workersSleep(b.pid))
+    const found = pollers(b.pid)
+    const [tap, udp] = found
+      .map(({ files }) => files.map((file) => file.replace(/\d+/, 'N')).sort())
+      .sort((one, other) => one.length - other.length)
+    t.same(udp, ['/dev/net/tun', 'anon_inode:[eventfd]', 'socket:[N]'])
+    t.same(
+      tap.filter((file) => file !== '/dev/net/tun'),
+      ['anon_inode:[eventfd]'],
+      'the other one may not have seen yet that the device is read',
+    )
+    t.ok(
+      found.every(({ forever, tid }) => forever && tid !== b.pid),
+      'for as long as nothing happens, and neither is the main thread',
+    )
+  },
+)
 
 /** What b does in two seconds, in ms of CPU time. */
 async function twoSeconds() {
@@ -69,7 +77,7 @@ t.test('an idle tunnel uses next to no CPU time, its workers for keepalives alon
   t.ok(woken <= 4, `a keepalive and an answer to one: the udp worker was woken ${woken} times`)
 })
 
-t.test('each frame wakes one worker and crosses in its ring', async (t) => {
+t.test('each question wakes one worker, which answers it, too; both cross in their rings', async (t) => {
   const before = await b.status()
   await ok(pair.a, 'ping', '-c', '20', '-i', '0.02', '10.9.0.2')
   const after = await b.status()
@@ -78,8 +86,9 @@ t.test('each frame wakes one worker and crosses in its ring', async (t) => {
     ['udp', 'inbound'],
   ] as const) {
     const woken = after.workers[worker].wake_ups - before.workers[worker].wake_ups
-    // Less often where it came late, and found two.
-    t.ok(woken >= 10 && woken <= 30, `the ${worker} worker came back from its poll ${woken} times`)
+    // Less often where it came late, and found two. The tap worker may wake before it sees that the device is read.
+    const [least, most] = worker === 'tap' ? [0, 5] : [10, 30]
+    t.ok(woken >= least && woken <= most, `the ${worker} worker came back from its poll ${woken} times`)
     // ARP may ask once more.
     const frames = after[way].frames - before[way].frames
     t.ok(frames >= 20 && frames <= 22, `${frames} frames went ${way}`)
