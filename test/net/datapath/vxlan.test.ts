@@ -15,7 +15,7 @@ import {
 import { Network } from '../../support/hosts/network.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
 import { pathOf } from '../../support/hosts/path.js'
-import { transfer } from '../../support/hosts/transfer.js'
+import { transfer, transfersWhole } from '../../support/hosts/transfer.js'
 import { VXLAN, vxlanDevice, withoutOffloads } from '../../support/hosts/vxlan-device.js'
 
 const KERNEL = [...VXLAN, '--datapath', 'kernel'] as const
@@ -53,20 +53,7 @@ for (const [title, offloads, sums] of [
     t.ok(await pings(pair.a, '10.9.0.2', '-M', 'do', '-s', '1422'), 'the longest frame')
     t.ok(await pings(pair.b, '10.9.0.1', '-M', 'do', '-s', '1422'), 'and back')
     const before = await tunnel.status()
-    for (const [address, port] of [
-      ['10.9.0.2', 7004],
-      ['fd00:9::2', 7006],
-    ] as const) {
-      const { listener, connector } = await transfer({
-        listener: pair.b,
-        address,
-        connector: pair.a,
-        port,
-        bytes: BYTES,
-      })
-      t.same([listener.received, connector.received], [connector.sent, listener.sent], 'both ways at once')
-      t.equal(listener.received.bytes, BYTES)
-    }
+    await transfersWhole(t, pair, BYTES)
     const after = await tunnel.status()
     const calls = (['tap', 'udp'] as const).map(
       (worker) => after.workers[worker].syscalls - before.workers[worker].syscalls,

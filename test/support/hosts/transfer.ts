@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
 import type { Host } from '../../../src/lab/host.js'
 import { PLAIN } from './lab.js'
 import type { EndReport } from './transfer-end.js'
@@ -68,4 +69,20 @@ async function report(end: ChildProcess, lines: AsyncIterator<string>): Promise<
   const [code, signal] = await ended
   if (done === true || code !== 0) throw new Error(`a transfer ended with ${code ?? signal}: ${stderr}`)
   return JSON.parse(value)
+}
+
+/** From host a to both overlay addresses of host b, one after the other: all bytes come, both ways at once. */
+export async function transfersWhole(
+  t: Test,
+  { a, b }: { readonly a: Host; readonly b: Host },
+  bytes: number,
+): Promise<void> {
+  for (const [address, port] of [
+    ['10.9.0.2', 7004],
+    ['fd00:9::2', 7006],
+  ] as const) {
+    const { listener, connector } = await transfer({ listener: b, address, connector: a, port, bytes })
+    t.same([listener.received, connector.received], [connector.sent, listener.sent], 'both ways at once')
+    t.equal(listener.received.bytes, bytes)
+  }
 }
