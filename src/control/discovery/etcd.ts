@@ -10,7 +10,7 @@ import { Alarm } from './alarm.js'
 import { Directory } from './directory.js'
 import { KeptMembers } from './kept-members.js'
 import { OwnValue } from './own-value.js'
-import type { OwnSaid, PeerSource, SourceEvents, SourceStatus } from './source.js'
+import type { OwnSaid, PeerSource, SourceStatus, StoreEvents } from './source.js'
 
 /** A lease is kept alive so often in its time. */
 const TIMES_PER_LEASE = 3
@@ -37,7 +37,7 @@ export interface EtcdSourceOptions {
   readonly platform: Pick<Platform, 'clock' | 'random' | 'state'>
   readonly log: Logger
   readonly faults: Faults
-  readonly events: SourceEvents
+  readonly events: StoreEvents
 }
 
 /**
@@ -50,6 +50,7 @@ export class EtcdSource implements PeerSource {
   readonly #directory: Directory
   readonly #kept: KeptMembers
   readonly #own: OwnValue
+  #said: OwnSaid | undefined
   /** With a slash at the end. */
   readonly #prefix: string
   readonly #ownName: string
@@ -93,11 +94,11 @@ export class EtcdSource implements PeerSource {
     this.#running = this.#run()
   }
 
-  tell(said: OwnSaid): void {
-    if (this.#own.tell(said)) this.#alarm.ring()
-  }
-
-  tick(nowMs: number): void {
+  tick(own: OwnSaid | undefined, nowMs: number): void {
+    if (own !== undefined && own !== this.#said && own.claims.endpoints.length > 0) {
+      this.#said = own
+      if (this.#own.tell(own)) this.#alarm.ring()
+    }
     this.#directory.judgePending(nowMs)
     if (this.#isInTouch) this.#directory.expire(nowMs)
     this.#kept.tick(nowMs)

@@ -3,17 +3,20 @@ import type { SignedRecord } from '../../wire/signed-record.js'
 import type { RefusalReason, Signatures } from './verdict.js'
 
 /**
- * Where a host learns of others, beside its settings and its introducers (control/mesh). What it tells is judged by
- * mesh/belief.ts, as what an introducer tells is.
+ * Where a host learns which others there are, and where they may be, beside those that a person has named. What a source
+ * tells is judged by mesh/belief.ts. A new kind of source needs a file of its own and a line in sources.ts. Where the
+ * peers are that a person has named, `Discovery` of peer/discovery.ts finds out.
  */
 export interface PeerSource {
-  /** What this host says of itself from now on. */
-  tell(own: OwnSaid): void
-  /** Must be called often. */
-  tick(nowMs: number): void
-  status(nowMs: number): SourceStatus
-  /** This host has another network key now, or none. */
-  judgeAnew(nowMs: number): void
+  /**
+   * Must be called often.
+   * @param own what this host says of itself; the same object until that is something else; undefined: nothing
+   */
+  tick(own: OwnSaid | undefined, nowMs: number): void
+  /** Null if there is nothing to show but the peers that it has told of. */
+  status(nowMs: number): SourceStatus | null
+  /** This host has another network key now, or none. A source that does not look at signatures itself has no need of it. */
+  judgeAnew?(nowMs: number): void
   /** This host is no member any more. */
   close(): Promise<void>
 }
@@ -53,8 +56,16 @@ export interface HostSigningKey {
   sign(message: Uint8Array): Uint8Array
 }
 
-/** What a source does for those who listen to it. */
-export interface SourceEvents {
+/**
+ * A member is told otherwise than before.
+ * @param by who tells, as others are told of it
+ * @param id of this member at this source
+ * @param member undefined: it is no member any more
+ */
+export type Tell = (by: string, id: string, member: ToldMember | undefined) => void
+
+/** What a store has to say, and what it asks. */
+export interface StoreEvents {
   /**
    * A member is told otherwise.
    * @param id of this member at this source

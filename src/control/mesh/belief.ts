@@ -4,12 +4,13 @@ import { addressBits } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import { formatMac, type MacAddress } from '../../wire/ethernet.js'
 import type { ToldMember } from '../../wire/introduction.js'
+import type { Told } from '../discovery/told.js'
 import { Believed, networksAsNumbers } from './believed.js'
 import { macFault } from './macs.js'
 import { isWithin, type NumericNetwork, numeric } from './networks.js'
 import { keyOfTold, prepare } from './prepared.js'
+import type { Pin, Refusal } from './refusal.js'
 import { type Judged, judge, judgeAlso, type Signing } from './signed-belief.js'
-import type { Pin, Refusal, Told } from './told.js'
 
 export interface Belief {
   /** The peers beside those of the settings. */

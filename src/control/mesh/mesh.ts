@@ -6,6 +6,7 @@ import type { Access } from '../access.js'
 import type { Addresses } from '../addresses.js'
 import type { ControlChannel } from '../control-channel.js'
 import type { SourceStatus } from '../discovery/source.js'
+import { Sources } from '../discovery/sources.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
 import type { PeerChanges, Peers } from '../peer/peers.js'
@@ -16,19 +17,17 @@ import { SaidOnce } from '../said-once.js'
 import type { Tables } from '../tables.js'
 import { type AddedRecord, addRecord } from './add-record.js'
 import { Checks } from './checks.js'
+import { isBehindNat } from './claims.js'
 import { GivenRecords } from './given-records.js'
 import { Introduced } from './introduced.js'
 import { IntroducerSide } from './introducer-side.js'
 import { Kept } from './kept.js'
 import type { PortMappingStatus } from './mapping.js'
-import { MemberSide } from './member-side.js'
 import { reminderOf } from './own-record.js'
 import { OwnSide } from './own-side.js'
 import { Places } from './places.js'
 import { Relays } from './relays.js'
 import { Seeker } from './seeker.js'
-import { Sources } from './sources.js'
-import type { AllTold } from './told.js'
 import { triesBudget } from './tries.js'
 import { Trust } from './trust.js'
 
@@ -61,14 +60,9 @@ export class Mesh {
   readonly #once: SaidOnce
   /** Undefined if this host introduces nobody. */
   readonly #introducer: IntroducerSide | undefined
-  readonly #member: MemberSide
   /** Where the introducers and the peer source say that members may be. */
   readonly #places: Places
   readonly #sources: Sources
-  readonly #told: AllTold = {
-    all: () => [...this.#member.told, ...this.#sources.told],
-    of: (key) => [...this.#member.toldOf(key), ...this.#sources.toldOf(key)],
-  }
   readonly #introduced: Introduced
   readonly #own: OwnSide
   readonly #seeker: Seeker
@@ -105,24 +99,22 @@ export class Mesh {
     this.#restore(settings)
     const introduced = new Introduced({ ...context, trust: this.#trust, once })
     this.#introduced = introduced
-    const member = new MemberSide(context, (key) => this.#change(key))
-    this.#member = member
-    this.#places = new Places((key) => this.#told.of(key))
-    this.#sources = new Sources(context, {
-      changed: (keys) => {
-        for (const key of keys) this.#change(key)
-      },
+    const sources = new Sources(context, {
+      changed: (key) => this.#change(key),
       refused: (why) => {
         tables.counters.own.count('dropIntroductionRefused')
         once.say(why)
       },
     })
+    this.#sources = sources
+    this.#places = new Places((key) => sources.told.of(key))
     this.#own = new OwnSide(context, {
-      isBehindNat: () => member.isBehindNat,
-      claimed: (nowMs) => {
-        member.tell()
-        this.#checks.again(nowMs)
+      isBehindNat: () => {
+        const { public_key: key } = context.privateSide.summary()
+        const own = sources.introducers.membersOf(key ?? '')
+        return own.some(({ endpoints }) => isBehindNat(endpoints) === true)
       },
+      claimed: (nowMs) => this.#checks.again(nowMs),
     })
     this.#introducer = settings.introduce
       ? new IntroducerSide({ ...context, given: this.#given, kept: this.#kept, once })
@@ -153,13 +145,13 @@ export class Mesh {
 
   /** The peers beside those of `settings`. */
   membersBeside(settings: Settings): readonly PeerSettings[] {
-    return this.#introduced.beside(settings, this.#told)
+    return this.#introduced.beside(settings, this.#sources.told)
   }
 
   #hear(row: number, { type, content }: ControlMessage): void {
     const peer = this.#context.roster.at(row)
     if (content === undefined || peer === undefined) return
-    if (type === 'introduction') this.#member.learn(peer, content)
+    if (type === 'introduction') this.#sources.introducers.learn(peer, content)
     else if (type !== 'ask') return
     else if (this.#introducer !== undefined) this.#introducer.asked(peer, content)
     else this.#context.tables.counters.own.count('dropIntroductionUnasked')
@@ -186,13 +178,11 @@ export class Mesh {
     const nowMs = platform.clock.nowMs()
     this.#followSettings()
     this.#introducer?.look(nowMs)
-    this.#member.forgetFormer()
-    if (this.#member.any || this.#sources.any) this.#own.look(nowMs)
+    if (this.#sources.any) this.#own.look(nowMs)
     this.#sources.tick(this.#own.claims, wanted(), nowMs)
-    this.#member.ask(this.#own.claims, wanted().record, nowMs)
-    this.#introduced.look(this.#told, nowMs)
+    this.#introduced.look(this.#sources.told, nowMs)
     peers.followCarrying()
-    this.#relays.look((peer) => this.#member.introducersOf(peer), nowMs)
+    this.#relays.look((peer) => this.#sources.introducers.relaysOf(peer), nowMs)
     this.#seeker.look((key) => this.#places.of(key), nowMs)
     this.#checks.look((key) => this.#places.of(key), nowMs)
     this.#kept.tick()
@@ -222,7 +212,7 @@ export class Mesh {
     if (network_key === this.#networkKey) return
     this.#networkKey = network_key
     this.#given.follow(network_key)
-    for (const { member } of this.#told.all()) this.#change(formatKey(member.publicKey))
+    for (const { member } of this.#sources.told.all()) this.#change(formatKey(member.publicKey))
   }
 
   /** A member is told otherwise than before, by its public key in base64. */

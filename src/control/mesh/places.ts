@@ -1,6 +1,6 @@
 import type { Endpoint } from '../../linux/sockaddr.js'
+import type { Told } from '../discovery/told.js'
 import { placesOf } from './member.js'
-import type { Told } from './told.js'
 
 /** Where those that are told of may be. It is asked ten times a second for each of them, and seldom changes. */
 export class Places {

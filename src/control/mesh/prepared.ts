@@ -4,7 +4,7 @@ import { formatPrefix, parsePeerName } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import type { ToldMember } from '../../wire/introduction.js'
 import type { DeviceMode } from '../../wire/mode.js'
-import type { Told } from './told.js'
+import type { Told } from '../discovery/told.js'
 
 /** What follows from what was told of one member alone. */
 export interface Prepared {

@@ -1,7 +1,8 @@
 import { dayOf } from '../../config/record-text.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
+import type { Told } from '../discovery/told.js'
 import { keyOfTold } from './prepared.js'
-import type { Pin, Refusal, Told } from './told.js'
+import type { Pin, Refusal } from './refusal.js'
 
 /** How a member with a `network_key` tells good records from others. */
 export interface Signing {

@@ -179,7 +179,7 @@ t.test('it writes itself, reads all, watches, and keeps its lease alive', async 
   const { clock, store, source, take, faults } = start()
   t.match(source.status(0), { state: 'starting', since_s: 0, revision: null, members: { known: 0 } })
   store.keys.set(`${PREFIX}a`, value())
-  source.tell(own())
+  source.tick(own(), clock.nowMs())
   await clock.pass(0)
   t.same(store.take(), ['grant', 'put', 'read', 'watch'])
   t.equal(store.watching?.from, '3')
@@ -188,7 +188,7 @@ t.test('it writes itself, reads all, watches, and keeps its lease alive', async 
   t.same(take(), ['+b'])
   await clock.pass(30_000)
   t.same(store.take(), ['keepAlive', 'keepAlive', 'keepAlive', 'newest'], 'four requests in 30 s')
-  source.tell(own())
+  source.tick(own(), clock.nowMs())
   await clock.pass(1_000)
   t.same(store.take(), ['keepAlive', 'put'])
   await source.close()
@@ -201,7 +201,7 @@ t.test('it writes itself, reads all, watches, and keeps its lease alive', async 
 t.test('with more keys than there is room for, they are read once', async (t) => {
   const { clock, store, source } = start()
   for (let at = 0; at < MAX_ENTRIES + 10; at++) store.keys.set(`${PREFIX}k${at}`, '{}')
-  source.tell(own())
+  source.tick(own(), clock.nowMs())
   await clock.pass(150_000)
   const asked = store.take()
   t.equal(asked.filter((it) => it === 'newest').length, 5)
@@ -212,7 +212,7 @@ t.test('with more keys than there is room for, they are read once', async (t) =>
 
 t.test('a lease that is lost is granted again, and so is a key that somebody removes', async (t) => {
   const { clock, store, source } = start()
-  source.tell(own())
+  source.tick(own(), clock.nowMs())
   await clock.pass(0)
   store.take()
   store.isLeaseThere = false
@@ -228,7 +228,7 @@ t.test(
   'a watch whose revisions are compacted, or that tells nothing, is followed by a fresh read',
   async (t) => {
     const { clock, store, source, take } = start()
-    source.tell(own())
+    source.tick(own(), clock.nowMs())
     await clock.pass(0)
     store.take()
     store.watching?.end()
@@ -248,7 +248,7 @@ t.test(
 t.test('nobody goes while etcd is away, and the grace time begins when it is back', async (t) => {
   const { clock, store, source, take } = start()
   store.keys.set(`${PREFIX}a`, value())
-  source.tell(own())
+  source.tick(own(), clock.nowMs())
   await clock.pass(0)
   take()
   store.watching?.tell([{ key: `${PREFIX}a`, value: undefined }])
@@ -259,7 +259,7 @@ t.test('nobody goes while etcd is away, and the grace time begins when it is bac
   await clock.pass(3_600_000)
   const asked = store.take()
   t.ok(asked.length < 3_600, `${asked.length / 2} questions in an hour`)
-  source.tick(clock.nowMs())
+  source.tick(undefined, clock.nowMs())
   t.same(take(), [], 'said once, and nobody is gone')
   t.match(source.status(clock.nowMs()), {
     state: 'away',
@@ -274,10 +274,10 @@ t.test('nobody goes while etcd is away, and the grace time begins when it is bac
   await clock.pass(5_000)
   t.ok(store.keys.has(`${PREFIX}me`))
   t.match(source.status(clock.nowMs()), { state: 'connected', trouble: null })
-  source.tick(clock.nowMs())
+  source.tick(undefined, clock.nowMs())
   t.same(take(), [])
   await clock.pass(60_000)
-  source.tick(clock.nowMs())
+  source.tick(undefined, clock.nowMs())
   t.same(take(), ['-a'])
   await source.close()
 })
@@ -285,14 +285,14 @@ t.test('nobody goes while etcd is away, and the grace time begins when it is bac
 t.test('what was known last is there at the next start, without etcd', async (t) => {
   const first = start()
   first.store.keys.set(`${PREFIX}a`, value())
-  first.source.tell(own())
+  first.source.tick(own(), first.clock.nowMs())
   await first.clock.pass(0)
   await first.source.close()
   const second = start(first.files)
   second.store.isAway = true
   t.same(second.take(), ['+a'])
   await second.clock.pass(1_000)
-  second.source.tick(second.clock.nowMs())
+  second.source.tick(undefined, second.clock.nowMs())
   t.match(second.take(), [/etcd is away/])
   await second.source.close()
   for (const text of ['', '{', '{"version":1}']) {
@@ -312,7 +312,7 @@ t.test('who signs what it says writes it again at the next turn if somebody writ
     publicKey,
     signingKey: signingKey.publicKey,
   })
-  source.tell({ ...own(), publicKey, record, signingKey })
+  source.tick({ ...own(), publicKey, record, signingKey }, clock.nowMs())
   await clock.pass(0)
   const written = store.keys.get(`${PREFIX}me`)
   store.take()
@@ -328,7 +328,7 @@ t.test('who signs what it says writes it again at the next turn if somebody writ
 
 t.test('another host with the same name is said once, and not fought with', async (t) => {
   const { clock, store, source, take } = start()
-  source.tell(own())
+  source.tick(own(), clock.nowMs())
   await clock.pass(0)
   store.take()
   for (let time = 0; time < 3; time++) store.watching?.tell([{ key: `${PREFIX}me`, value: value() }])

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { Introductions } from '../../../../src/control/mesh/introductions.js'
+import { Introductions } from '../../../../src/control/discovery/introductions.js'
 import { Ledger } from '../../../../src/control/mesh/ledger.js'
 import type { Introduction, ToldMember } from '../../../../src/wire/introduction.js'
 

@@ -20,6 +20,11 @@ export class Introductions {
   /** Changes that came before an earlier one, by the revision after which they are to be applied. */
   readonly #early = new Map<number, Introduction>()
 
+  /** The public keys of those that it introduces, in base64. */
+  get keys(): readonly string[] {
+    return [...this.#members.keys()]
+  }
+
   /** What it has told, in the order in which it told of each first. */
   get members(): readonly ToldMember[] {
     return [...this.#members.values()]

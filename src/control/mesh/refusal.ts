@@ -1,20 +1,3 @@
-import type { ToldMember } from '../../wire/introduction.js'
-
-/** A member, as one introducer tells it. */
-export interface Told {
-  /** The introducer: a peer of the settings. */
-  readonly by: string
-  readonly member: ToldMember
-}
-
-/** All that is told now. */
-export interface AllTold {
-  /** In the order in which it was told first. */
-  all(): readonly Told[]
-  /** Of the member with this public key, in base64. */
-  of(key: string): readonly Told[]
-}
-
 /** A member that is not believed, or not all of it. */
 export interface Refusal {
   /** Its public key, in base64. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { SourceTold } from '../../../../src/control/mesh/source-told.js'
+import { ToldMembers } from '../../../../src/control/discovery/told-members.js'
 import { formatKey } from '../../../../src/key-text.js'
 
 const member = (name: string, byte: number) => ({
@@ -11,20 +11,20 @@ const member = (name: string, byte: number) => ({
 const [one, two] = [1, 2].map((byte) => formatKey(new Uint8Array(32).fill(byte)))
 
 t.test('who forges a public key does not hide the one that has it', async (t) => {
-  const told = new SourceTold('the store')
-  t.same(told.tell('a', member('a', 1)), [one])
-  t.same(told.tell('evil', member('evil', 1)), [one])
+  const told = new ToldMembers()
+  t.same(told.tell('the store', 'a', member('a', 1)), [one])
+  t.same(told.tell('the store', 'evil', member('evil', 1)), [one])
   t.same(
     told.of(one).map((it) => it.member.name),
     ['a', 'evil'],
   )
-  t.same(told.tell('evil', member('evil', 2)), [one, two], 'both keys are to be judged anew')
+  t.same(told.tell('the store', 'evil', member('evil', 2)), [one, two], 'both keys are to be judged anew')
   t.same(
     told.of(one).map((it) => it.member.name),
     ['a'],
   )
-  t.same(told.tell('evil', undefined), [two])
-  t.same(told.tell('evil', undefined), [])
+  t.same(told.tell('the store', 'evil', undefined), [two])
+  t.same(told.tell('the store', 'evil', undefined), [])
   t.same(told.of(two), [])
-  t.equal([...told.all].length, 1)
+  t.equal(told.all().length, 1)
 })

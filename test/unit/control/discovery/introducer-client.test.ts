@@ -1,6 +1,6 @@
 import t from 'tap'
+import { IntroducerClient } from '../../../../src/control/discovery/introducer-client.js'
 import { Introducer } from '../../../../src/control/mesh/introducer.js'
-import { IntroducerClient } from '../../../../src/control/mesh/introducer-client.js'
 import type { Introduction, ToldMember } from '../../../../src/wire/introduction.js'
 
 const memberOf = (number: number): ToldMember => ({
@@ -37,14 +37,14 @@ t.test('a member asks at once when there is a session, and then seldom', async (
     introducer.asked(0, position, ms)
   }
   t.equal(times[0], 5_000)
-  t.equal(client.members.length, 3)
+  t.equal(client.keys.length, 3)
   t.ok(times.length < 10, `${times.length} questions in a minute`)
 })
 
 t.test('two hundred members are learnt in bursts, each of which is acknowledged', async (t) => {
   const { sent, client, introducer } = pair()
   let ms = 0
-  for (; ms < 10_000 && client.members.length < 200; ms += 100) {
+  for (; ms < 10_000 && client.keys.length < 200; ms += 100) {
     const position = client.ask(1, ms)
     introducer.look(members(200), () => true, ms)
     if (position !== undefined) introducer.asked(0, position, ms)
@@ -59,7 +59,7 @@ t.test('a change is told at once, and again until it is acknowledged, but not fo
   sent.length = 0
   for (let ms = 100; ms < 60_000; ms += 100) introducer.look(members(1), () => true, ms)
   t.equal(sent.length, 13, 'who does not acknowledge it is told once, and a dozen times more')
-  t.equal(client.members.length, 1)
+  t.equal(client.keys.length, 1)
   sent.length = 0
   introducer.asked(0, client.ask(1, 60_000) ?? { epoch: 0, revision: 0 }, 60_000)
   t.match(sent, [{ kind: 'nothing' }])

@@ -22,8 +22,9 @@ export class IntroducerClient {
   #mustAcknowledge = false
   #relays = false
 
-  get members(): readonly ToldMember[] {
-    return this.#introductions.members
+  /** The public keys of those that it introduces, in base64. */
+  get keys(): readonly string[] {
+    return this.#introductions.keys
   }
 
   /** What it tells of the host with this public key, in base64; undefined if it does not introduce that. */
