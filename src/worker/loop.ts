@@ -52,6 +52,11 @@ const BELL_TURNS = 64
  * when there is nothing to do. While little comes, the udp worker reads the device, too (device-reader.ts).
  */
 export class Loop {
+  /**
+   * Whether one worker may serve both fds while little comes. Not during the warm-up, because its slices would then hold
+   * up both ways, and the other thread could not help.
+   */
+  mayShare = true
   readonly #source: Source
   readonly #ring: Ring
   readonly #own: RingConsumer
@@ -132,7 +137,7 @@ export class Loop {
       filled = this.#source.fill(ring)
       filledBytes = this.#source.filledBytes
     }
-    this.#sourceMayHave = true
+    this.#sourceMayHave = filled !== DONE
     own.run()
     // The kernel may have answered already what was just written to the device.
     const deviceMayHave = this.#readsDevice && (this.#deviceMayHave || filledBytes > 0)
@@ -163,7 +168,7 @@ export class Loop {
     this.#woke()
     const { rung } = this.#sleeper
     if (full) ring.producerWoke()
-    this.#sourceMayHave = busy || full || (found & (POLLIN | POLLERR | POLLHUP)) !== 0
+    if ((found & (POLLIN | POLLERR | POLLHUP)) !== 0) this.#sourceMayHave = true
     const foundDevice = readsDevice ? this.#sleeper.sinkFound : 0
     if (foundDevice !== 0) this.#deviceMayHave = true
     if (waits && found === 0 && !rung && !this.#deviceMayHave) {
@@ -197,7 +202,7 @@ export class Loop {
   /** Before a sleep: the tap worker lets the other one read the device, and that one begins to, if both are quiet. */
   #share(isQuiet: boolean): void {
     const reader = this.#reader
-    if (reader === undefined) return
+    if (reader === undefined || !this.mayShare) return
     if (this.#device !== undefined) {
       if (isQuiet && !this.#readsDevice) this.#readsDevice = reader.take()
       return

@@ -58,6 +58,7 @@ export default function work(task: WorkerTask): void {
   parentPort?.postMessage({ ready: task.role } satisfies WorkerMessage)
   try {
     while (!loop.ended) {
+      loop.mayShare = warmUp.done
       loop.run(warmUp.done ? -1 : WARM_UP_REST_MS)
       if (warmUp.done || loop.ended) continue
       warmUp.slice()
