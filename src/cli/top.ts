@@ -69,7 +69,9 @@ async function watch(device: string, report: StatusReport): Promise<never> {
     terminal.open()
     for (;;) {
       await sleep(EVERY_MS)
-      state = advance(state, await nextReport(device))
+      // A key may change the state while the answer is on its way.
+      const next = await nextReport(device)
+      state = advance(state, next)
       draw()
     }
   } finally {

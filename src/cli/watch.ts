@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createLogUpdate } from 'log-update'
 import { endIfOutputFails } from './output.js'
 
 const WATCH_MS = 1_000
@@ -29,7 +28,8 @@ export async function show<T>(
   }
   // A serial console reports a size of zero. On zero rows nothing would be shown.
   if (process.stdout.rows === 0) Object.assign(process.stdout, { rows: 24, columns: 80 })
-  const screen = createLogUpdate(process.stdout)
+  // It takes 30 ms to load, and most commands show their answer once.
+  const screen = (await import('log-update')).createLogUpdate(process.stdout)
   for (let before: T | undefined; ; ) {
     const answer = await ask()
     if (json) process.stdout.write(`${JSON.stringify(toJson(answer))}\n`)
