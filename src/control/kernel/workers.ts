@@ -58,8 +58,6 @@ export class Workers implements WorkerThreads {
 
   async start({ mode, dsMask, relay, vxlan, keys, warmUp }: WorkerOptions): Promise<void> {
     setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${INLINED_BYTECODE_BYTES}`)
-    // Room for young objects stays as it is at first. Only a start makes so many that it would grow.
-    setFlagsFromString('--semi-space-growth-factor=1')
     shareArenas()
     const { memory, plan, socket, faults } = this.#context
     const threads = 2 + plan.cryptoWorkers.length
