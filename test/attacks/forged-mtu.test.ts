@@ -10,9 +10,8 @@ import { pathOf, startEnds, untilPathMtu } from '../support/hosts/path.js'
 const FLOODER = fileURLToPath(new URL('../support/hosts/frame-flooder.js', import.meta.url))
 const ROUNDS = 5
 const SECONDS = 2
-
-/** The middle one of an odd number of them. */
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >>> 1]
+/** Of the throughput without forgeries. */
+const LEAST = 0.7
 
 t.test('forged "fragmentation needed" at a running transfer: throughput and MTU stay', async (t) => {
   using path = pathOf(1500, 1500)
@@ -38,7 +37,11 @@ t.test('forged "fragmentation needed" at a running transfer: throughput and MTU 
   }
   const honest: number[] = []
   const lied: number[] = []
-  for (let round = 0; round < ROUNDS; round++) {
+  // What else the machine does changes from one second to the next: each rate is held against the one before it.
+  const ratios = () => lied.map((rate, round) => rate / honest[round])
+  // If most rounds are good, the median is, whatever the others bring.
+  const isDecided = () => ratios().filter((it) => it > LEAST).length > ROUNDS / 2
+  while (lied.length < ROUNDS && !isDecided()) {
     honest.push(await throughput(false))
     lied.push(await throughput(true))
   }
@@ -51,9 +54,7 @@ t.test('forged "fragmentation needed" at a running transfer: throughput and MTU 
     0,
     'and it never was another',
   )
-  // What else the machine does changes from one second to the next: each rate is held against the one before it.
-  const ratios = lied.map((rate, round) => rate / honest[round])
-  const text = (numbers: number[]) => numbers.map((number) => number.toFixed(2)).join(', ')
-  t.comment(`Gbit/s without: ${text(honest)}; with forgeries: ${text(lied)}; ratios ${text(ratios)}`)
-  t.ok(median(ratios) > 0.7, 'the throughput is what it is without, but for the noise')
+  const text = (numbers: readonly number[]) => numbers.map((number) => number.toFixed(2)).join(', ')
+  t.comment(`Gbit/s without: ${text(honest)}; with forgeries: ${text(lied)}; ratios ${text(ratios())}`)
+  t.ok(isDecided(), 'in most rounds the throughput is what it is without, but for the noise')
 })
