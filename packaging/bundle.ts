@@ -1,6 +1,7 @@
 /**
- * Puts the built program (dist/src) and the packages that it uses into few files, dist/program, because a start
- * would otherwise load hundreds: `npm run build:program`.
+ * Puts the program and the packages that it uses into few files, dist/program, because a start would otherwise load
+ * hundreds: `npm run build:program`. An installation does no more than this. It needs no look at the types, which takes
+ * twenty seconds.
  *
  * Packages under "dependencies" in package.json stay outside: koffi is native, Piscina and pino start threads from
  * files of their own. All others are copied in, and dist/bundled.json has their folders. dist/program/LICENSES.txt has the
@@ -12,7 +13,7 @@ import { build } from 'esbuild'
 import { readNpmPackage } from './npm-package.js'
 import { REQUIRE } from './require.js'
 
-const FROM = 'dist/src'
+const FROM = 'src'
 const TO = 'dist/program'
 
 /** What people start. */
@@ -25,7 +26,9 @@ const TUNNEL = 'cli/tunnel-program.js'
  * once for all others. All are one folder deep, as the chunks are, and some are loaded by name (src/package/files.ts).
  */
 const GROUPS = [[...COMMANDS, 'demo/leash.js', 'demo/ping.js', 'demo/tcp.js'], [TUNNEL], ['worker/worker.js']]
+/** Built before, by `npm run build:wasm`. */
 const DATA = ['offload/bytes.wasm']
+const DATA_FROM = 'dist/src'
 
 const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
 
@@ -33,7 +36,7 @@ rmSync(TO, { recursive: true, force: true })
 const bundled = await Promise.all(GROUPS.map(bundle))
 for (const name of DATA) {
   mkdirSync(dirname(join(TO, name)), { recursive: true })
-  copyFileSync(join(FROM, name), join(TO, name))
+  copyFileSync(join(DATA_FROM, name), join(TO, name))
 }
 for (const name of COMMANDS) chmodSync(join(TO, name), 0o755)
 const folders = packagesOf(bundled.flat())
@@ -50,7 +53,7 @@ writeFileSync(
 async function bundle(group: readonly string[]): Promise<string[]> {
   const elsewhere = group.includes(TUNNEL) ? [] : [`*/${basename(TUNNEL)}`]
   const { metafile } = await build({
-    entryPoints: group.map((entry) => join(FROM, entry)),
+    entryPoints: group.map((entry) => join(FROM, entry.replace(/\.js$/, '.ts'))),
     outbase: FROM,
     outdir: TO,
     chunkNames: 'shared/[name]-[hash]',
