@@ -1,7 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { ok, PLAIN, PROGRAM, startWarmTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import {
+  ok,
+  PLAIN,
+  PROGRAM,
+  run,
+  startWarmTunnel,
+  twoHosts,
+  until,
+  untilPing,
+} from '../../support/hosts/lab.js'
 import { workersSleep } from '../../support/hosts/threads.js'
 import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
@@ -51,16 +60,15 @@ async function underLoad(t: Test, kind: 'plain' | 'private'): Promise<void> {
     await until('somebody listens', async () => (await ok(pair.b, 'ss', '-Hltn', 'sport', '=', port)) !== '')
   }
   const client = ['-c', '10.9.0.2', '-t', String(LOAD_S)]
-  const loads = Promise.all([
-    ok(pair.a, 'iperf3', ...client, '--bidir', '--json'),
-    ok(pair.a, 'iperf3', ...client, '-u', '-b', '100M', '-l', '300', '-p', '5202'),
-  ])
+  const load = (...how: string[]) => run(pair.a, 'iperf3', [...client, ...how], (LOAD_S + 30) * 1_000)
+  const loads = Promise.all([load('--bidir', '--json'), load('-u', '-b', '100M', '-l', '300', '-p', '5202')])
   await sleep(WARM_S * 1000)
   const from = { bytes: anonymousBytes(pid), said: said.length }
   await sleep((LOAD_S - WARM_S - 1) * 1000)
   const grownMiB = (anonymousBytes(pid) - from.bytes) / 2 ** 20
   const inWorkers = collected(said.slice(from.said)).filter((heap) => heap !== main)
-  const [report] = await loads
+  const [{ code, stdout: report, stderr }, { code: otherCode }] = await loads
+  t.same([code, otherCode], [0, 0], stderr)
   const { sum_received, sum_received_bidir_reverse } = JSON.parse(report).end
   const megabits = (sum_received.bits_per_second + sum_received_bidir_reverse.bits_per_second) / 1e6
   t.comment(`${megabits.toFixed(0)} Mbit/s both ways; ${grownMiB.toFixed(1)} MiB more`)

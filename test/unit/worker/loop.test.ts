@@ -133,6 +133,7 @@ function makePair(t: Test) {
   const waiting = { tap: 0, udp: 0 }
   const bytes = { tap: 64, udp: 64 }
   const readBy = { tap: 0, udp: 0 }
+  const looks = { tap: 0, udp: 0 }
   let full = false
   const source = (of: Role, by: Role): Source => ({
     fd: fds[of].fd,
@@ -141,6 +142,7 @@ function makePair(t: Test) {
       return bytes[of]
     },
     fill(ring) {
+      looks[of]++
       if (waiting[of] === 0) return DONE
       if (ring.reserve(64) < 0) return BLOCKED
       ring.commit(64)
@@ -182,7 +184,7 @@ function makePair(t: Test) {
   const rest = () => {
     for (let i = 0; i < 3; i++) for (const loop of [loops.tap, loops.udp]) loop.turn(10)
   }
-  return { loops, bytes, readBy, come, rest, waiting, block: (on: boolean) => (full = on) }
+  return { loops, bytes, readBy, looks, come, rest, waiting, block: (on: boolean) => (full = on) }
 }
 
 type Role = 'tap' | 'udp'
@@ -197,6 +199,33 @@ t.test('after a silence the udp worker reads the device, and the tap worker does
   t.notOk(loops.tap.run(0), 'one thread wakes, not two')
   t.ok(loops.udp.run(0))
   t.same(readBy, { tap: 1, udp: 1 })
+})
+
+t.test('during the warm-up each worker serves its own fd, however quiet it is', async (t) => {
+  const { loops, come, rest, readBy } = makePair(t)
+  for (const loop of [loops.tap, loops.udp]) loop.mayShare = false
+  rest()
+  come('tap', 1)
+  t.notOk(loops.udp.run(0))
+  t.ok(loops.tap.run(0))
+  t.same(readBy, { tap: 1, udp: 0 })
+  for (const loop of [loops.tap, loops.udp]) loop.mayShare = true
+  rest()
+  come('tap', 1)
+  t.ok(loops.udp.run(0))
+  t.same(readBy, { tap: 1, udp: 1 }, 'and after it one serves both')
+})
+
+t.test('after a frame of the device nobody looks at the network in vain', async (t) => {
+  const { loops, come, rest, looks } = makePair(t)
+  rest()
+  const before = looks.udp
+  come('tap', 1)
+  loops.udp.run(0)
+  t.equal(looks.udp, before, 'poll has found nothing there')
+  come('udp', 1)
+  loops.udp.run(0)
+  t.ok(looks.udp > before)
 })
 
 t.test('what answers a frame from the network at once is read in the same turn', async (t) => {

@@ -28,3 +28,16 @@ t.test('who forges a public key does not hide the one that has it', async (t) =>
   t.same(told.of(two), [])
   t.equal(told.all().length, 1)
 })
+
+t.test('of two sources that tell of one member, each may take back its own word', async (t) => {
+  const told = new ToldMembers()
+  const by = () => told.of(one).map((it) => it.by)
+  told.tell('first', one, member('a', 1))
+  told.tell('second', one, member('a', 1))
+  told.tell('first', one, member('b', 1))
+  t.same(by(), ['first', 'second'], 'who tells again keeps its place')
+  t.same(told.tell('first', one, undefined), [one])
+  t.same(by(), ['second'])
+  told.tell('first', one, member('a', 1))
+  t.same(by(), ['second', 'first'])
+})
