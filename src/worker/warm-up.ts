@@ -59,8 +59,8 @@ const SELDOM = 16
 const SECOND = 64
 
 /**
- * Main is told of a control frame or of a local address once in this many rounds. Main looks into its own tables, and
- * finds nothing.
+ * Main is told of a control frame or of a local address once in this many rounds, and makes new keys. Main looks into its
+ * own tables, and finds nothing.
  */
 const RARELY = 512
 
@@ -113,6 +113,8 @@ class SmallTunnel {
   readonly #plan: WarmUpPlan
   readonly #offloads: Offloads
   readonly #peers: PeerTable
+  /** Only if the tunnel is private. */
+  readonly #keypairs: KeypairTable | undefined
   readonly #fds: number[] = []
   readonly #bell: Doorbell
   readonly #tap: Loop
@@ -141,7 +143,8 @@ class SmallTunnel {
     this.#peers.setAddress(0, new Uint8Array(SOCKADDR_BYTES))
     const everything = [4, 16].map((bytes) => ({ address: new Uint8Array(bytes), prefixLength: 0, row: 0 }))
     new Routes(memory, plan.routes, plan.routeLimit).set(everything)
-    if (task.keys !== undefined) this.#shareKeys()
+    const { keypairs, keypairRows, peerRows } = plan
+    if (task.keys !== undefined) this.#keypairs = new KeypairTable(memory, keypairs, keypairRows, peerRows)
     this.#offloads = new Offloads(memory, plan.offloads)
     this.#offloads.set('device_tso', true)
     this.#offloads.set('device_uso', true)
@@ -188,15 +191,17 @@ class SmallTunnel {
     return fdb
   }
 
-  /** In a private tunnel: one loop can open what the other one seals. */
-  #shareKeys(): void {
-    const { keypairs, keypairRows, peerRows } = this.#plan
-    const table = new KeypairTable(this.#memory, keypairs, keypairRows, peerRows)
+  /**
+   * In a private tunnel: new keys, so that one loop can open what the other one seals. Each are over a little sooner than
+   * those before, but never in the warm-up.
+   */
+  #renewKeys(table: KeypairTable, round: number): void {
     const key = randomBytes(32)
     // As great as an index may be: see ARCHITECTURE, Warm before the first frame.
-    const index = 2 ** 32 - keypairRows
+    const index = 2 ** 32 - this.#plan.keypairRows
+    table.release(0)
     table.reserve(0, index, 0)
-    table.establish(0, index, key, key, Number.POSITIVE_INFINITY)
+    table.establish(0, index, key, key, Number.MAX_SAFE_INTEGER - round)
     table.sealWith(0, 0)
   }
 
@@ -214,6 +219,7 @@ class SmallTunnel {
     if (index % SELDOM === 0) {
       this.#bell.ring()
       if (index % RARELY === 0) {
+        if (this.#keypairs !== undefined) this.#renewKeys(this.#keypairs, index)
         this.#memory.i32[(this.#plan.state >>> 2) + StateWord.controlTold] = 0
         this.#peers.takeNews(0)
       }
