@@ -158,7 +158,10 @@ export class Segmenter {
       view.setUint16(l3 + IPV6.payloadLength, this.#l4 - this.#l3 - IPV6_HEADER_BYTES + l4Bytes)
     }
     let seed = this.#l4Sum + swap16(l4Bytes)
-    if (this.#tcp) {
+    // Read here. Below it is asked only if a checksum is zero, so that V8 would not know the way to it (ARCHITECTURE, Warm
+    // before the first frame).
+    const tcp = this.#tcp
+    if (tcp) {
       const sequence = (this.#sequence + index * this.gsoSize) >>> 0
       const flags = this.#segmentFlags(index)
       view.setUint32(l4 + TCP.sequence, sequence)
@@ -170,11 +173,7 @@ export class Segmenter {
     }
     const checksum = ~this.#bytes.sum(this.payloadOffset(index), payloadBytes, seed) & 0xffff
     // A UDP checksum of zero is sent as all ones (RFC 768). A TCP checksum of zero stays zero.
-    view.setUint16(
-      l4 + (this.#tcp ? TCP.checksum : UDP.checksum),
-      checksum === 0 && !this.#tcp ? 0xffff : checksum,
-      true,
-    )
+    view.setUint16(l4 + (tcp ? TCP.checksum : UDP.checksum), checksum === 0 && !tcp ? 0xffff : checksum, true)
   }
 
   #segmentFlags(index: number): number {

@@ -147,7 +147,7 @@ export class Loop {
     const busy = (filled === MORE && !own.blocked) || fromDevice === MORE
     const much = quiet.turned(this.#turnsAwake, filledBytes)
     const blocked = own.blocked || other.blocked
-    if (this.#readsDevice && (much || blocked || fromDevice === BLOCKED)) this.#giveBack()
+    this.#giveBack(much || blocked || fromDevice === BLOCKED)
     if (busy && ++this.#turnsAwake < BELL_TURNS) return true
 
     this.#turnsAwake = 0
@@ -172,9 +172,9 @@ export class Loop {
     const foundDevice = readsDevice ? this.#sleeper.sinkFound : 0
     if (foundDevice !== 0) this.#deviceMayHave = true
     if (waits && found === 0 && !rung && !this.#deviceMayHave) {
-      if (timeoutMs === idleMs) return false
-      quiet.silence()
-      return true
+      const isShort = timeoutMs !== idleMs
+      quiet.slept(isShort)
+      return isShort
     }
 
     counters[C.wakeUps]++
@@ -215,13 +215,16 @@ export class Loop {
     const device = this.#device
     if (device === undefined) return DONE
     const progress = device.fill(this.#otherRing)
-    if (this.#quiet.turned(0, device.filledBytes)) this.#giveBack()
+    this.#giveBack(this.#quiet.turned(0, device.filledBytes))
     return progress
   }
 
-  /** More comes than one worker should serve. */
-  #giveBack(): void {
-    if (!this.#readsDevice) return
+  /**
+   * Reads the device no more, if it has. Every turn comes here, so that V8 knows the way before it is needed.
+   * @param isMuch more comes than one worker should serve
+   */
+  #giveBack(isMuch: boolean): void {
+    if (!isMuch || !this.#readsDevice) return
     this.#readsDevice = false
     this.#reader?.giveBack()
     this.#otherBell.ring()

@@ -34,8 +34,11 @@ export class Quiet {
     this.#much = false
   }
 
-  /** A sleep of {@link SILENCE_MS} brought nothing. */
-  silence(): void {
-    this.#sleeps = SLEEPS
+  /**
+   * A sleep brought nothing. There is no branch, because the warm-up could take only one way.
+   * @param isSilence whether it took {@link SILENCE_MS}
+   */
+  slept(isSilence: boolean): void {
+    this.#sleeps = isSilence ? SLEEPS : this.#sleeps
   }
 }

@@ -15,6 +15,7 @@ import { close, must, read, socketpair, write } from '../linux/libc.js'
 import type { NativeMemory } from '../linux/memory.js'
 import { LOCAL_BYTES, SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { virtio_net_hdr } from '../linux/structs.js'
+import { AccessRules } from '../memory/access-rules.js'
 import { Fdb } from '../memory/fdb.js'
 import { KeypairTable } from '../memory/keypair-table.js'
 import { Offloads } from '../memory/offloads.js'
@@ -112,6 +113,7 @@ class SmallTunnel {
   readonly #memory: NativeMemory
   readonly #plan: WarmUpPlan
   readonly #offloads: Offloads
+  readonly #rules: AccessRules
   readonly #peers: PeerTable
   /** Only if the tunnel is private. */
   readonly #keypairs: KeypairTable | undefined
@@ -146,6 +148,7 @@ class SmallTunnel {
     const { keypairs, keypairRows, peerRows } = plan
     if (task.keys !== undefined) this.#keypairs = new KeypairTable(memory, keypairs, keypairRows, peerRows)
     this.#offloads = new Offloads(memory, plan.offloads)
+    this.#rules = new AccessRules(memory, plan.accessRules)
     this.#offloads.set('device_tso', true)
     this.#offloads.set('device_uso', true)
     const [device, overlay] = this.#pair()
@@ -214,7 +217,9 @@ class SmallTunnel {
       const frame = this.#long[(index / LONG_EVERY) & 1]
       write(this.#overlay, frame, frame.length)
     }
-    for (const fdb of this.#fdbs) fdb.tick(Math.floor(index / SECOND))
+    const second = Math.floor(index / SECOND)
+    for (const fdb of this.#fdbs) fdb.tick(second)
+    this.#rules.tick(second)
     if (index % SELDOM <= 1) this.#moveSource(index % SELDOM === 1)
     if (index % SELDOM === 0) {
       this.#bell.ring()
@@ -236,11 +241,18 @@ class SmallTunnel {
     while (read(this.#overlay, this.#out, this.#out.length) > 0);
   }
 
-  /** While the udp worker reads the device, it sends to the near end. Whether there was something. */
+  /**
+   * While the udp worker reads the device, it sends to the near end. All comes back at once, so that a long super-frame
+   * makes a long record. Whether there was something.
+   */
   #turnBack(): boolean {
-    const bytes = read(this.#near, this.#out, this.#out.length)
-    if (bytes > 0) write(this.#near, this.#out, bytes)
-    return bytes > 0
+    let some = false
+    for (;;) {
+      const bytes = read(this.#near, this.#out, this.#out.length)
+      if (bytes <= 0) return some
+      write(this.#near, this.#out, bytes)
+      some = true
+    }
   }
 
   /** What is sent bears a source address, and is news to whom it comes, or neither. A socket pair ignores the address. */
@@ -341,6 +353,8 @@ function packet(
   } else if (protocol === IPPROTO_UDP) frame.setUint16(l4 + UDP.length, l4Bytes)
   else return bytes
   const checksum = protocol === IPPROTO_TCP ? TCP.checksum : UDP.checksum
+  // Of the pseudo header, as the kernel leaves it: all addresses are zero. Only frames with right checksums are joined.
+  frame.setUint16(l4 + checksum, protocol + l4Bytes)
   hdr.setUint8(virtio_net_hdr.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM)
   hdr.setUint16(virtio_net_hdr.csum_start, l4, true)
   hdr.setUint16(virtio_net_hdr.csum_offset, checksum, true)
