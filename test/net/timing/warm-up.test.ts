@@ -2,6 +2,7 @@ import { readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { askStatus } from '../../../src/command/client.js'
 import type { Host } from '../../../src/lab/host.js'
 import { ok, PLAIN, PROGRAM, startTunnel, startWarmTunnel, twoHosts, until } from '../../support/hosts/lab.js'
 import { leftIn } from '../../support/hosts/leftovers.js'
@@ -64,6 +65,9 @@ function tracedTunnel(host: Host, ...args: string[]) {
 /** What each frame goes through. What V8 compiles as a part of its caller it need not compile by itself. */
 const DATA_PATH = ['run', 'turn', 'fill', 'drain', '#take', '#takeEntry', '#takeFrame', '#send', 'writeFrame']
 
+/** What cuts super-frames, and what joins frames. */
+const SUPER_FRAMES = ['writeHeader', 'add', '#continues', '#append', '#writeHeader', 'writeSuperFrame']
+
 /** Of a function that is interpreted V8 thinks again after some thousand calls. */
 const MANY = 5_000
 
@@ -97,6 +101,20 @@ t.test('a fresh tunnel is compiled before it has carried anything, for what then
       .filter((name) => DATA_PATH.includes(name)),
     [],
     'nothing was left to be compiled',
+  )
+  const beforeLoad = a.takenBack().length
+  pair.b.spawn('iperf3', ['-s', '-1', '-B', '10.9.0.2'], { stdio: 'ignore' })
+  await until('iperf3 listens', async () => (await ok(pair.b, 'ss', '-Hltn', 'sport', '=', '5201')) !== '')
+  await ok(pair.a, 'iperf3', '-c', '10.9.0.2', '-t', '1', '--bidir')
+  const { super_frames } = await pair.a.run(() => askStatus('tap0'))
+  t.ok(super_frames.read > 100 && super_frames.written > 100, JSON.stringify(super_frames))
+  t.same(
+    a
+      .takenBack()
+      .slice(beforeLoad)
+      .filter((name) => SUPER_FRAMES.includes(name)),
+    [],
+    'nor does the first load have V8 take back what cuts and joins',
   )
   t.comment(`${compiled.length} functions compiled; taken back while carrying: ${back.join(', ') || 'none'}`)
 })
