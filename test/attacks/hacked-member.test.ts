@@ -27,7 +27,8 @@ const PER_SECOND = 10_000
 const TRANSFER_SECONDS = 2
 const FLOOD_SECONDS = TRANSFER_SECONDS + 1.5
 const ROUNDS = 3
-const LEAST = 0.8
+/** Of a transfer of 3.5 Gbit/s, handshakes and all kinds in turn have left 0.8. The rest is for the machine's noise. */
+const LEAST = 0.7
 
 const [TARGET, PEER, ATTACKER] = [0, 1, 2]
 

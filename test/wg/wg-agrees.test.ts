@@ -1,6 +1,7 @@
 /** Over random sequences of sets, this program and wireguard-go answer the same (wireguard.com/xplatform). */
 import { fstatSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { availableParallelism } from 'node:os'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseKey } from '../../src/key-text.js'
@@ -205,5 +206,37 @@ t.test('this program and wireguard-go agree', async (t) => {
   )
   t.ok(seen.refused > 0 && seen.most >= 3 && seen.keys.size === 3)
   t.equal((await tunnel.status(device)).faults.count, 0)
+  await tunnel.stop()
+})
+
+t.test('a port that was just left is free again, however busy the machine is', async (t) => {
+  using keys = new KeyFolder()
+  using pair = twoHosts()
+  const [own, other] = [keys.make('a'), keys.make('b')]
+  const device = `up${fstatSync(pair.a.namespace.fd).ino}`
+  const flags = [
+    '--mode',
+    'tun',
+    '--dev',
+    device,
+    '--table',
+    'off',
+    '--listen',
+    '7001',
+    ...keyFlags(own, other),
+  ]
+  const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags)
+  // A worker's poll holds its old socket until the worker has its turn.
+  for (let busy = 0; busy < 2 * availableParallelism(); busy++)
+    pair.b.spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' })
+  const answers = new Map<string, number>()
+  for (let turn = 1; turn <= 100; turn++) {
+    const answer = await ask(
+      `/var/run/wireguard/${device}.sock`,
+      `set=1\nlisten_port=${7001 + (turn % 2)}\n\n`,
+    )
+    answers.set(answer.trim(), (answers.get(answer.trim()) ?? 0) + 1)
+  }
+  t.same([...answers], [['errno=0', 100]])
   await tunnel.stop()
 })

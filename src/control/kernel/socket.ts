@@ -30,6 +30,9 @@ const SEND_BUFFER_BYTES = 1024 * 1024
  */
 const NOWHERE = '192.0.0.8'
 
+/** How long a port that was just left may stay taken. A worker's poll(2) holds its socket until the worker has run. */
+const LEAVE_MS = 100
+
 /**
  * The tunnel's socket. Its descriptor stays the same. To bind it to another address, another socket is put in its
  * place, because a socket cannot be bound twice.
@@ -42,6 +45,8 @@ export class LinuxSocket implements DataSocket {
   #gro = false
   #unsummed = false
   #mark = 0
+  /** The port that this tunnel had before; 0 if there is none. */
+  #leftPort = 0
   /** What the sockets before this one have dropped. */
   #dropsBefore = 0
   #sourceSender: SourceSender | undefined
@@ -63,7 +68,7 @@ export class LinuxSocket implements DataSocket {
   }
 
   bindTo(address: string | undefined, port = this.#local.port): void {
-    const next = address === undefined ? openNowhere() : open(address, port)
+    const next = address === undefined ? openNowhere() : this.#open(address, port)
     try {
       if (this.#gro) enableGro(next.fd)
       if (this.#unsummed) receiveUnsummed(next)
@@ -73,8 +78,21 @@ export class LinuxSocket implements DataSocket {
     } finally {
       close(next.fd)
     }
+    this.#leftPort = this.#local.port
     this.#local = { address: next.local.address, port: port === 0 ? next.local.port : port }
     this.#isBound = address !== undefined
+  }
+
+  #open(address: string, port: number): UdpSocket {
+    for (let waitedMs = 0; ; waitedMs++) {
+      try {
+        return open(address, port)
+      } catch (error) {
+        const isOwn = error instanceof KernelError && error.errno === EADDRINUSE && port === this.#leftPort
+        if (!isOwn || waitedMs === LEAVE_MS) throw error
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+      }
+    }
   }
 
   get mark(): number {
