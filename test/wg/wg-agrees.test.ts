@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseKey } from '../../src/key-text.js'
-import { startTunnel, twoHosts } from '../support/hosts/lab.js'
+import { type Pair, startTunnel, twoHosts } from '../support/hosts/lab.js'
 import { KeyFolder, keyFlags, WireGuardGo } from '../support/hosts/wireguard-go.js'
 
 const RUNS = 150
@@ -27,6 +27,13 @@ function ask(path: string, request: string): Promise<string> {
     socket.on('close', () => resolve(text))
     socket.write(request)
   })
+}
+
+/** A tunnel at port 7001, with a device whose name no other host has, because the sockets of wg(8) have one folder. */
+async function startAtPort({ a, underlay }: Pair, keyed: readonly string[]) {
+  const device = `ug${fstatSync(a.namespace.fd).ino}`
+  const flags = ['--mode', 'tun', '--dev', device, '--table', 'off', '--listen', '7001', ...keyed]
+  return { device, tunnel: await startTunnel(a, '10.9.0.1', underlay.b, ...flags) }
 }
 
 /** What both must answer, in one order; without what only one of them can know. */
@@ -150,7 +157,6 @@ t.test('this program and wireguard-go agree', async (t) => {
   using keys = new KeyFolder()
   using pair = twoHosts()
   const [own, other] = [keys.make('a'), keys.make('b')]
-  const device = `ug${fstatSync(pair.a.namespace.fd).ino}`
   await using go = await WireGuardGo.start(
     pair.b,
     '10.9.0.1/24',
@@ -159,18 +165,7 @@ t.test('this program and wireguard-go agree', async (t) => {
     'private-key',
     own.file,
   )
-  const flags = [
-    '--mode',
-    'tun',
-    '--dev',
-    device,
-    '--table',
-    'off',
-    '--listen',
-    '7001',
-    ...keyFlags(own, other),
-  ]
-  const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags)
+  const { device, tunnel } = await startAtPort(pair, keyFlags(own, other))
   const paths = [device, go.device].map((name) => `/var/run/wireguard/${name}.sock`)
   const both = (request: string) => Promise.all(paths.map((path) => ask(path, request)))
   const pairs = [own, keys.make('c')]
@@ -213,19 +208,7 @@ t.test('a port that was just left is free again, however busy the machine is', a
   using keys = new KeyFolder()
   using pair = twoHosts()
   const [own, other] = [keys.make('a'), keys.make('b')]
-  const device = `up${fstatSync(pair.a.namespace.fd).ino}`
-  const flags = [
-    '--mode',
-    'tun',
-    '--dev',
-    device,
-    '--table',
-    'off',
-    '--listen',
-    '7001',
-    ...keyFlags(own, other),
-  ]
-  const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags)
+  const { device, tunnel } = await startAtPort(pair, keyFlags(own, other))
   // A worker's poll holds its old socket until the worker has its turn.
   for (let busy = 0; busy < 2 * availableParallelism(); busy++)
     pair.b.spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' })

@@ -25,11 +25,6 @@ export class Introductions {
     return [...this.#members.keys()]
   }
 
-  /** What it has told, in the order in which it told of each first. */
-  get members(): readonly ToldMember[] {
-    return [...this.#members.values()]
-  }
-
   /** What it has told of the host with this public key, in base64; undefined if it does not introduce that. */
   member(key: string): ToldMember | undefined {
     return this.#members.get(key)
