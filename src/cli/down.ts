@@ -31,9 +31,10 @@ export function addSave(program: Command): void {
 /** Sends a command to the tunnel of a file, and shows what hooks say. @throws UserError */
 async function askQuick(argument: string, command: 'stop' | 'save'): Promise<void> {
   const { device, path } = wgTarget(argument)
+  // The message has the argument, not the device: if a key was given by mistake, its end may look like a device.
   if (!(await listRunning()).includes(device))
     throw new UserError(
-      `no tunnel of this program runs on ${device} here; start one with: udptun-fast up ${argument}`,
+      `no tunnel of this program runs for ${argument} here; start one with: udptun-fast up ${argument}`,
     )
   // A name means the tunnel, wherever its file is.
   const file = path === argument && existsSync(path) ? existingWgTarget(argument).path : undefined

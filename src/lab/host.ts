@@ -11,6 +11,8 @@ import { NetworkNamespace } from '../linux/netns.js'
 export class Host {
   readonly name: string
   readonly namespace: NetworkNamespace
+  /** When it was made, Unix time. The inode of its namespace may have been another host's before. */
+  readonly madeMs = Date.now()
   readonly #children = new Set<ChildProcess>()
 
   constructor(name: string) {

@@ -63,6 +63,7 @@ export const ARGUMENTS: Readonly<Record<string, (key: string) => readonly string
   'behind the file of up': (key) => ['up', './wg0.conf', key],
   'behind down': (key) => ['down', key],
   'behind down, as a file': (key) => ['down', `./${key}.conf`],
+  'behind down, as a file in a folder': (key) => ['down', `./${key.slice(0, 31)}/${key.slice(32)}.conf`],
   'behind save': (key) => ['save', key],
   'behind save, in a folder': (key) => ['save', `/etc/${key}/wg0.conf`],
   'behind strip': (key) => ['strip', key],

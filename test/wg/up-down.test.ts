@@ -200,7 +200,7 @@ t.test('up, save and down, with hooks, at both ends', async (t) => {
   t.same(await hostState(pair.a), before)
   const down = await a.run('down', a.path)
   t.equal(down.code, 1)
-  t.match(down.stderr, /^udptun-fast: no tunnel of this program runs on \S+ here; start one with: .*\n$/)
+  t.match(down.stderr, /^udptun-fast: no tunnel of this program runs for \S+ here; start one with: .*\n$/)
 
   t.comment('the saved file is good for the next start; --skip-hooks runs none')
   rmSync(a.record)

@@ -287,7 +287,8 @@ t.test('syscalls and wake-ups are those that the kernel sees', async (t) => {
   t.comment(
     `udp worker: ${wakeUps} wake-ups, slept ${slept} times; ${syscalls} syscalls, ${seen} reads and writes`,
   )
-  t.ok(Math.abs(wakeUps - slept) <= 5 + 0.1 * slept, 'it woke as often as it slept')
+  // A poll that finds something at once wakes a worker that has not slept.
+  t.ok(slept <= 5 + 1.1 * wakeUps, 'each sleep ended with a wake-up')
   t.ok(wakeUps >= 2 * pings * 0.8 && wakeUps < 4 * pings, 'once for each ping and each answer, or so')
   // Beside reads and writes: its polls, a send for each record it read, and what it received or looked for.
   t.ok(syscalls >= seen + wakeUps, 'reads, writes and polls are counted')
