@@ -133,9 +133,11 @@ export class LinuxPlatform implements Platform {
     resources.defer(() => this.#deviceNetlink.close())
     this.#hostNetlink = hostNetlink
     this.#journal = journal
-    this.socket = openSocket(settings.listen, settings.fwmark || markFor(settings, hostNetlink))
+    const isVxlan = vxlanOf(settings) !== undefined
+    const mark = settings.fwmark || markFor(settings, hostNetlink)
+    this.socket = openSocket(settings.listen, mark, isVxlan)
     resources.defer(() => this.socket.close())
-    this.network = new LinuxNetwork(this.#netlink, this.socket, vxlanOf(settings) !== undefined)
+    this.network = new LinuxNetwork(this.#netlink, this.socket, isVxlan)
     resources.defer(() => this.network.close())
     this.plan = planMemory(MAX_PEERS, this.#countCryptoWorkers(settings))
     this.memory = NativeMemory.allocate(this.plan.bytes)

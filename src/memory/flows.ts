@@ -41,6 +41,16 @@ const BUCKETS_PER_PEER = 8
 
 const MULTIPLIER = 0x9e3779b1 | 0
 
+/** A hash of a key. It has no secret: whoever chooses the keys can choose its value. */
+export function hashOf(key: Int32Array): number {
+  let hash = 0
+  for (let word = 0; word < KEY_WORDS; word++) {
+    hash = Math.imul(hash ^ key[word], MULTIPLIER)
+    hash ^= hash >>> 15
+  }
+  return hash
+}
+
 /** @param peers a power of two */
 export function flowsBytes(peers: number): number {
   return 4 * peers * BUCKETS_PER_PEER * BUCKET_WORDS
@@ -117,11 +127,6 @@ export class Flows {
   }
 
   #bucket(key: Int32Array): number {
-    let hash = 0
-    for (let word = 0; word < KEY_WORDS; word++) {
-      hash = Math.imul(hash ^ key[word], MULTIPLIER)
-      hash ^= hash >>> 15
-    }
-    return this.#at + (hash & this.#mask) * BUCKET_WORDS
+    return this.#at + (hashOf(key) & this.#mask) * BUCKET_WORDS
   }
 }

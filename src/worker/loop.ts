@@ -64,6 +64,8 @@ export class Loop {
   readonly #bell: Doorbell
   readonly #otherBell: Doorbell
   readonly #sleeper: Sleeper
+  /** The first one of this worker's own sink. */
+  readonly #sinkFd: number
   readonly #counters: Float64Array
   readonly #woke: () => void
   readonly #rung: () => boolean
@@ -90,6 +92,7 @@ export class Loop {
     this.#other = new RingConsumer(other)
     this.#bell = bell
     this.#otherBell = options.otherBell
+    this.#sinkFd = own.sink.fd
     this.#sleeper = new Sleeper(options.scratch, source.fd, bell.fd, own.sink.fd)
     this.#counters = options.counters
     this.#woke = options.woke
@@ -160,11 +163,16 @@ export class Loop {
     const waits = !(busy || blocked || full)
     this.#share(waits && quiet.lasts)
     const readsDevice = this.#readsDevice
-    // This worker's source reads from the fd that the other worker's sink writes to.
-    const sourceEvents = (full || own.blocked || !this.#reads ? 0 : POLLIN) | (other.blocked ? POLLOUT : 0)
-    const sinkEvents = (own.blocked ? POLLOUT : 0) | (readsDevice ? POLLIN : 0)
+    // This worker's source reads from the fd that the other worker's sink writes to, unless that has several.
+    const sourceFd = this.#source.fd
+    const ownFd = own.blockedFd
+    const otherFd = other.blockedFd
+    const sourceEvents =
+      (full || own.blocked || !this.#reads ? 0 : POLLIN) | (otherFd === sourceFd ? POLLOUT : 0)
+    const sinkEvents = (ownFd === this.#sinkFd ? POLLOUT : 0) | (readsDevice ? POLLIN : 0)
+    const moreFd = ownFd >= 0 && ownFd !== this.#sinkFd ? ownFd : otherFd !== sourceFd ? otherFd : -1
     const timeoutMs = waits ? this.#silenceMs(idleMs) : busy ? 0 : blocked ? BLOCKED_POLL_MS : -1
-    const found = this.#sleeper.sleep(sourceEvents, sinkEvents, timeoutMs)
+    const found = this.#sleeper.sleep(sourceEvents, sinkEvents, moreFd, timeoutMs)
     this.#woke()
     const { rung } = this.#sleeper
     if (full) ring.producerWoke()
@@ -249,6 +257,11 @@ class RingConsumer {
   constructor({ ring, sink }: Way) {
     this.#ring = ring
     this.#sink = sink
+  }
+
+  /** What it waits for; -1 if it is not blocked. */
+  get blockedFd(): number {
+    return this.blocked ? this.#sink.blockedFd : -1
   }
 
   /** Drains what is there, unless the other worker is draining it. */

@@ -27,6 +27,8 @@ export interface Source {
 /** Where frames go. */
 export interface Sink {
   readonly fd: number
+  /** The fd that it waits for after BLOCKED: {@link fd}, or another one if it has several. */
+  readonly blockedFd: number
   /**
    * Writes the ring's oldest record to the fd, if there is one. The caller must hold the ring's lock. A call
    * after BLOCKED continues where the last one stopped.

@@ -30,6 +30,8 @@ export interface LoopTask {
   readonly relay: boolean
   readonly tapFd: number
   readonly udpFd: number
+  /** The sockets that send the frames of different flows; none if {@link udpFd} does. Their number is a power of two. */
+  readonly flowFds: readonly number[]
   readonly tapBellFd: number
   readonly udpBellFd: number
   readonly sockaddrBytes: number

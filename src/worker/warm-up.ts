@@ -170,6 +170,7 @@ class SmallTunnel {
         spread,
         tapFd: device,
         udpFd,
+        flowFds: [],
         ...bells,
         sockaddrBytes: 0,
       })

@@ -83,7 +83,7 @@ export function assemble(
   bytes: ByteOperations,
   calls: Pick<SenderOptions, 'sendmmsg'> = {},
 ): Loop {
-  const { plan, tapFd, udpFd, sockaddrBytes } = task
+  const { plan, tapFd, udpFd, flowFds, sockaddrBytes } = task
   const scratch = new Scratch(memory, plan[task.role].scratch)
   const counters = counterBlock(memory, plan[task.role].counters)
   const tapBell = new Doorbell(task.tapBellFd)
@@ -100,7 +100,7 @@ export function assemble(
   const words = new StateWords(memory, state)
   const limits = new PathLimits(memory, plan.pathLimits)
   const pathPolicy = new PathPolicy(
-    { limits, udpFd, sockaddrBytes, tapFd, encap, words, drops },
+    { limits, sockaddrBytes, tapFd, encap, words, drops },
     scratch,
     bytes,
     counters,
@@ -123,7 +123,7 @@ export function assemble(
     })
   const sending = {
     ...calls,
-    fd: udpFd,
+    fds: [udpFd, ...flowFds],
     sockaddrBytes,
     encap,
     dsMask: task.dsMask,

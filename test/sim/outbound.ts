@@ -70,7 +70,7 @@ export class Outbound {
     this.#answer = new TooBigAnswer(memory, bytes, this.#answerAt)
     // It only judges here, and so needs no fd: its answers are limited by a clock of their own, in real time.
     const around = { limits, words, encap, drops: this.#drops, sockaddrBytes: SOCKADDR_BYTES }
-    this.#policy = new PathPolicy({ ...around, udpFd: -1, tapFd: -1 }, scratch, bytes, counters)
+    this.#policy = new PathPolicy({ ...around, tapFd: -1 }, scratch, bytes, counters)
   }
 
   /** Mode tun: the host sends a packet, to the peer that has its destination. */

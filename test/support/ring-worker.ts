@@ -153,6 +153,7 @@ class MakingSource implements Source {
 class CheckingSink implements Sink {
   /** The fd that the other way's source reads, as in the tunnel. An eventfd is always writable. */
   readonly fd: number
+  readonly blockedFd: number
   readonly #way: WayPlan
   readonly #memory: NativeMemory
   readonly #pace: Pace
@@ -173,6 +174,7 @@ class CheckingSink implements Sink {
     this.#helps = way === task.other
     const back = way === task.own ? task.other : task.own
     this.fd = back.supplyFd
+    this.blockedFd = back.supplyFd
     this.#supply = new Doorbell(way.supplyFd)
     this.#backSupply = Number.isFinite(back.lead) ? new Doorbell(back.supplyFd) : undefined
     this.#chance = chance

@@ -39,6 +39,8 @@ export interface Asked {
   /** Number of calls before it. */
   readonly nth: number
   readonly count: number
+  /** The number of the socket. */
+  readonly socket: number
   /** Whether the kernel must cut the message (`UDP_SEGMENT`). */
   isRun(message: number): boolean
   isFor(message: number, row: number): boolean
@@ -55,18 +57,25 @@ export interface SinkOptions {
   readonly kernel?: Kernel
   /** The target of all frames. By default they go to all peers. */
   readonly target?: number
+  /** So many sockets send frames of different flows; none: the one that is there anyway. */
+  readonly flowSockets?: number
 }
 
 export type Made = ReturnType<typeof makeSink>
 
 /** Makes a sink with peers that are addresses of this machine, and one socket that receives for all of them. */
-export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target = FLOOD }: SinkOptions) {
+export function makeSink(t: Test, options: SinkOptions) {
+  const { peers, kernel = ({ count }) => count, target = FLOOD, flowSockets = 0 } = options
   const plan = planMemory(PEER_ROWS)
   const memory = NativeMemory.allocate(plan.bytes)
   const buffers = { receiveBufferBytes: 1 << 23, sendBufferBytes: 1 << 23 }
   const from = openUdp({ listen: { address: '127.0.0.1', port: 0 }, ...buffers })
   const to = openUdp({ listen: { address: undefined, port: 0 }, ...buffers })
-  t.teardown(() => [from.fd, to.fd].map((fd) => close(fd)))
+  const flows = Array.from({ length: flowSockets }, () =>
+    openUdp({ listen: { address: '127.0.0.1', port: 0 }, ...buffers }),
+  )
+  const fds = [from, ...flows].map(({ fd }) => fd)
+  t.teardown(() => [...fds, to.fd].map((fd) => close(fd)))
   const table = new PeerTable(memory, plan.peers, plan.peerRows)
   for (let row = 0; row < peers; row++) {
     const address = `127.0.${1 + (row >> 7)}.${1 + (row & 127)}`
@@ -82,6 +91,7 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
     const letThrough = kernel({
       nth: calls++,
       count,
+      socket: fds.indexOf(fd),
       bytesOf: (message) => {
         const iov = (word(message, msghdr.msg_iov) - base) >>> 0
         const pieces = Math.min(word(message, msghdr.msg_iovlen), 2)
@@ -113,19 +123,14 @@ export function makeSink(t: Test, { peers, kernel = ({ count }) => count, target
     drops,
   }
   const limits = new PathLimits(memory, plan.pathLimits)
-  const pathPolicy = new PathPolicy(
-    { ...common, limits, udpFd: from.fd, tapFd: -1 },
-    scratch,
-    bytes,
-    counters,
-  )
-  const sending = { ...common, fd: from.fd, peers: table, peerCounters, offloads, pathPolicy, forwarding }
+  const pathPolicy = new PathPolicy({ ...common, limits, tapFd: -1 }, scratch, bytes, counters)
+  const sending = { ...common, fds, peers: table, peerCounters, offloads, pathPolicy, forwarding }
   const sink = new UdpSink({ ...sending, sendmmsg: between }, scratch, bytes, counters)
   const ring = new Ring(memory, plan.inbound.at, plan.inbound.dataBytes)
   const droppedFor = (row: number) => peerCounters[row * PEER_STRIDE + P.droppedOutbound]
   const sentTo = (row: number) => peerCounters[row * PEER_STRIDE + P.sentFrames]
   const said = { counters, droppedFor, sentTo, calls: () => calls }
-  return { memory, sink, ring, table, limits, family: from.family, to: to.fd, ...said }
+  return { memory, sink, ring, table, limits, fds, family: from.family, to: to.fd, ...said }
 }
 
 /** Puts frames into the ring as one record. With `l4`, these are super-frames of {@link PLAIN_FLOW}. */

@@ -122,6 +122,7 @@ export class WorkerPair {
       spread,
       tapFd,
       udpFd: socket.fd,
+      flowFds: [],
       tapBellFd: bells.tap.fd,
       udpBellFd: bells.udp.fd,
       sockaddrBytes: sockaddrLength(socket.family),

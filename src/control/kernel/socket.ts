@@ -17,6 +17,7 @@ import {
 } from '../../linux/udp.js'
 import { localIn, NAME, sockaddrIn } from '../../memory/name.js'
 import type { DataSocket } from '../platform.js'
+import { FlowSockets } from './flow-sockets.js'
 
 /** Room for about 50 ms at 1 Gbit/s, because a worker may have to wait for its core for a while. */
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024
@@ -50,6 +51,7 @@ export class LinuxSocket implements DataSocket {
   /** What the sockets before this one have dropped. */
   #dropsBefore = 0
   #sourceSender: SourceSender | undefined
+  #flows: FlowSockets | undefined
 
   /** @param isBound whether it is bound to an address of this host */
   constructor({ fd, family, local }: UdpSocket, isBound: boolean) {
@@ -67,6 +69,16 @@ export class LinuxSocket implements DataSocket {
     return this.#isBound
   }
 
+  /** The sockets that send frames; none if this one does. */
+  get flowFds(): readonly number[] {
+    return this.#flows?.fds ?? []
+  }
+
+  /** Opens {@link flowFds}. It must have no mark yet. @throws KernelError */
+  openFlows(): void {
+    this.#flows = new FlowSockets((port) => this.#openBeside(port))
+  }
+
   bindTo(address: string | undefined, port = this.#local.port): void {
     const next = address === undefined ? openNowhere() : this.#open(address, port)
     try {
@@ -81,6 +93,12 @@ export class LinuxSocket implements DataSocket {
     this.#leftPort = this.#local.port
     this.#local = { address: next.local.address, port: port === 0 ? next.local.port : port }
     this.#isBound = address !== undefined
+    this.#flows?.replace((port) => this.#openBeside(port), this.#mark)
+  }
+
+  /** Another socket of the same address. */
+  #openBeside(port: number): UdpSocket {
+    return this.#isBound ? open(this.#local.address, port) : openNowhere(port)
   }
 
   #open(address: string, port: number): UdpSocket {
@@ -101,6 +119,7 @@ export class LinuxSocket implements DataSocket {
 
   setMark(mark: number): void {
     setMark(this.fd, mark)
+    this.#flows?.setMark(mark)
     this.#mark = mark
   }
 
@@ -129,6 +148,7 @@ export class LinuxSocket implements DataSocket {
   }
 
   close(): void {
+    this.#flows?.close()
     close(this.fd)
   }
 }
@@ -137,11 +157,13 @@ export class LinuxSocket implements DataSocket {
  * Opens the tunnel's socket. If this host does not have the address, the socket is bound to none, and
  * `control/listening.ts` waits for the address.
  * @param mark of all that it sends (ip-rule(8)); 0 for none
+ * @param hasFlows whether it needs {@link LinuxSocket.flowFds}
  * @throws UserError
  */
-export function openSocket(listen: Listen, mark: number): LinuxSocket {
+export function openSocket(listen: Listen, mark: number, hasFlows: boolean): LinuxSocket {
   const socket = openUnmarked(listen)
   try {
+    if (hasFlows) socket.openFlows()
     if (mark !== 0) socket.setMark(mark)
     return socket
   } catch (error) {
@@ -184,7 +206,7 @@ function open(address: string | undefined, port: number, foreign = false): UdpSo
   })
 }
 
-const openNowhere = () => open(NOWHERE, 0, true)
+const openNowhere = (port = 0) => open(NOWHERE, port, true)
 
 function explained(error: unknown, port: number): unknown {
   if (!(error instanceof KernelError)) return error

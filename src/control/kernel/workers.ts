@@ -26,7 +26,11 @@ const YOUNG_MB = 3
 export interface WorkersContext {
   readonly memory: NativeMemory
   readonly plan: MemoryPlan
-  readonly socket: { readonly fd: number; readonly family: SocketFamily }
+  readonly socket: {
+    readonly fd: number
+    readonly flowFds: readonly number[]
+    readonly family: SocketFamily
+  }
   readonly faults: Faults
 }
 
@@ -96,6 +100,7 @@ export class Workers implements WorkerThreads {
         memory: memory.memory,
         tapFd: this.tapFd,
         udpFd: socket.fd,
+        flowFds: socket.flowFds,
         sockaddrBytes: sockaddrLength(socket.family),
         tapBellFd: this.#bells.tap.fd,
         udpBellFd: this.#bells.udp.fd,

@@ -60,6 +60,7 @@ export interface TapSinkOptions {
  */
 export class TapSink implements Sink, JoinTarget {
   readonly fd: number
+  readonly blockedFd: number
   readonly #l2Bytes: number
   readonly #ethernet: boolean
   /** Bytes of a message before the frame in it. */
@@ -95,6 +96,7 @@ export class TapSink implements Sink, JoinTarget {
   constructor(options: TapSinkOptions, scratch: Scratch, bytes: ByteOperations, counters: Float64Array) {
     const { memory } = scratch
     this.fd = options.fd
+    this.blockedFd = options.fd
     this.#l2Bytes = options.encap.l2Bytes
     this.#ethernet = options.encap.ethernet
     this.#headerBytes = options.encap.headerBytes

@@ -41,7 +41,8 @@ const NO_WAY_ERRORS: ReadonlySet<number> = new Set([
 ])
 
 export interface DeliveryOptions {
-  readonly fd: number
+  /** The sockets, by their numbers. At least one. */
+  readonly fds: readonly number[]
   readonly peerCounters: Float64Array
   readonly drops: Drops
   readonly pathPolicy: PathPolicy
@@ -55,7 +56,7 @@ export interface DeliveryOptions {
  */
 export class Delivery {
   readonly #batch: SendBatch
-  readonly #fd: number
+  readonly #fds: readonly number[]
   readonly #pathPolicy: PathPolicy
   readonly #sendmmsg: typeof sendmmsg
   readonly #counters: Float64Array
@@ -82,12 +83,17 @@ export class Delivery {
 
   constructor(batch: SendBatch, options: DeliveryOptions, counters: Float64Array) {
     this.#batch = batch
-    this.#fd = options.fd
+    this.#fds = options.fds
     this.#pathPolicy = options.pathPolicy
     this.#sendmmsg = options.sendmmsg ?? sendmmsg
     this.#counters = counters
     this.#peerCounters = options.peerCounters
     this.#drops = options.drops
+  }
+
+  /** The socket that sends next, or waits for room. */
+  get nextFd(): number {
+    return this.#fds[this.#batch.socketOf(this.#sent)]
   }
 
   /**
@@ -97,14 +103,6 @@ export class Delivery {
    */
   send(fragmented: boolean): boolean {
     this.#fragmented = fragmented
-    if (!fragmented) return this.#send()
-    this.#pathPolicy.setFragmenting(true)
-    const sent = this.#send()
-    this.#pathPolicy.setFragmenting(false)
-    return sent
-  }
-
-  #send(): boolean {
     const batch = this.#batch
     if (!this.#ready) batch.seal()
     this.#ready = true
@@ -114,14 +112,29 @@ export class Delivery {
         this.#sent++
         continue
       }
-      const left = this.#alone ? 1 : batch.count - this.#sent
-      const sent = this.#sendmmsg(this.#fd, batch.addressOf(this.#sent), left, MSG_DONTWAIT)
-      this.#counters[C.syscalls]++
+      const sent = this.#sendNext()
       if (sent > 0) this.#countSent(sent)
-      else if (!this.#sendFailed(lastErrno())) return false
+      else if (!this.#sendFailed(-sent)) return false
     }
     this.#done()
     return true
+  }
+
+  /** @returns how many messages the kernel has taken, or the negative errno */
+  #sendNext(): number {
+    const batch = this.#batch
+    const fd = this.nextFd
+    const left = this.#alone
+      ? 1
+      : this.#fds.length === 1
+        ? batch.count - this.#sent
+        : batch.ofOneSocket(this.#sent)
+    if (this.#fragmented) this.#pathPolicy.setFragmenting(fd, true)
+    const taken = this.#sendmmsg(fd, batch.addressOf(this.#sent), left, MSG_DONTWAIT)
+    const sent = taken > 0 ? taken : -lastErrno()
+    if (this.#fragmented) this.#pathPolicy.setFragmenting(fd, false)
+    this.#counters[C.syscalls]++
+    return sent
   }
 
   /** Drops what {@link send} has left in the batch. */

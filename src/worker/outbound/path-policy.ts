@@ -40,7 +40,6 @@ export const QUOTE_BYTES = TOO_BIG_BYTES
 
 export interface PathPolicyOptions {
   readonly limits: PathLimits
-  readonly udpFd: number
   /** Length of a socket address of the socket's family. */
   readonly sockaddrBytes: number
   readonly tapFd: number
@@ -149,13 +148,13 @@ export class PathPolicy {
   }
 
   /**
-   * Allows or forbids fragmentation of datagrams. IPv4 datagrams are then sent without don't-fragment. IPv6
+   * Allows or forbids fragmentation of the datagrams of a socket. IPv4 datagrams are then sent without don't-fragment. IPv6
    * datagrams are fragmented by this host, by the path MTU in its cache (ip(7), ipv6(7)). A state word is odd
    * while fragmentation is allowed. Main reads it, because what main sends on the socket in that time is
    * fragmented too.
    */
-  setFragmenting(on: boolean): void {
-    const { udpFd, sockaddrBytes, words } = this.#options
+  setFragmenting(udpFd: number, on: boolean): void {
+    const { sockaddrBytes, words } = this.#options
     if (on) words.fragmentingChanged()
     setsockopt(udpFd, SOL_IP, IP_MTU_DISCOVER, on ? this.#omit : this.#probe, 4)
     this.#counters[C.syscalls]++

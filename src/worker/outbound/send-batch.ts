@@ -24,7 +24,7 @@ const HEADER_SLOT_BYTES = VXLAN_HEADER_BYTES + MAX_HEADER_BYTES
 
 /**
  * The words of a message's line. One line is one place in the caches; separate arrays would be six. `kind`: how many pieces
- * a frame has, and above {@link DS_SHIFT} the DS field of the datagrams (`wire/ecn.ts`). `row` is its peer's.
+ * a frame has, and above {@link OUTER_SHIFT} the datagrams' {@link outerOf}. `row` is its peer's.
  * `sourceBytes`: of the control message with its source address, 0 if there is none. `pointsBytes`: the same as it was
  * when `msg_control` was last set. Both are for {@link ControlMessages.put}.
  */
@@ -39,10 +39,21 @@ const Word = {
   pointsBytes: 7,
 } as const
 const LINE_WORDS = 8
-const DS_SHIFT = 8
+const OUTER_SHIFT = 8
 const PIECES_MASK = 0xff
+const DS_MASK = 0xff
+const SOCKET_SHIFT = OUTER_SHIFT + 8
 /** Those of a message that may be repeated. */
 const CONTENT_WORDS = Word.row
+
+/**
+ * What the outer headers of a datagram take from its frame: the DS field (`wire/ecn.ts`), and the source port, which is that of
+ * a socket. Frames that differ in it are in different messages.
+ * @param socket its number (flow-sockets.ts)
+ */
+export function outerOf(dsField: number, socket: number): number {
+  return dsField | (socket << 8)
+}
 
 /**
  * Frames for one sendmmsg(2). It is an array of messages, each to one peer. A message is one frame or, with
@@ -110,10 +121,10 @@ export class SendBatch {
 
   /**
    * Adds a frame in one piece, to the peer in row `row`, whose name is at offset `name`.
-   * @param dsField of the datagram's header
+   * @param outer {@link outerOf} the datagram
    */
-  addFrame(frame: number, bytes: number, row: number, name: number, dsField = 0): void {
-    this.#place(bytes, 1 | (dsField << DS_SHIFT), row, name)
+  addFrame(frame: number, bytes: number, row: number, name: number, outer = 0): void {
+    this.#place(bytes, 1 | (outer << OUTER_SHIFT), row, name)
     this.#addIovec(frame, bytes)
   }
 
@@ -124,10 +135,10 @@ export class SendBatch {
     payloadBytes: number,
     row: number,
     name: number,
-    dsField = 0,
+    outer = 0,
   ): void {
     const header = this.headerSlot
-    this.#place(headerBytes + payloadBytes, 2 | (dsField << DS_SHIFT), row, name)
+    this.#place(headerBytes + payloadBytes, 2 | (outer << OUTER_SHIFT), row, name)
     this.#addIovec(header, headerBytes)
     this.#addIovec(payload, payloadBytes)
   }
@@ -202,7 +213,7 @@ export class SendBatch {
     u32[(at + msghdr.msg_namelen) >>> 2] = this.#sockaddrBytes
     const bearsLocal = u32[(name + NAME.bearsLocal) >>> 2] !== 0
     u32[line + Word.sourceBytes] = bearsLocal ? this.#controls.setSource(index, name) : 0
-    const dsField = u32[line + Word.kind] >>> DS_SHIFT
+    const dsField = (u32[line + Word.kind] >>> OUTER_SHIFT) & DS_MASK
     if (dsField !== 0) this.#controls.setDsField(index, name, dsField)
     this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + firstIovec * iovec.size)
   }
@@ -223,7 +234,7 @@ export class SendBatch {
       const kind = u32[line + Word.kind]
       u32[(at + msghdr.msg_iovlen) >>> 2] = frames * (kind & PIECES_MASK)
       const segmentBytes = frames > 1 ? u32[line + Word.segmentBytes] : 0
-      this.#controls.put(index, at, line + Word.sourceBytes, segmentBytes, kind >>> DS_SHIFT)
+      this.#controls.put(index, at, line + Word.sourceBytes, segmentBytes, (kind >>> OUTER_SHIFT) & DS_MASK)
     }
   }
 
@@ -262,6 +273,19 @@ export class SendBatch {
     return this.#word(index, Word.bytes)
   }
 
+  /** The number of the socket that sends message `index`. */
+  socketOf(index: number): number {
+    return this.#word(index, Word.kind) >>> SOCKET_SHIFT
+  }
+
+  /** The number of messages from `index` on that one socket sends. */
+  ofOneSocket(index: number): number {
+    const socket = this.socketOf(index)
+    let end = index + 1
+    while (end < this.count && this.socketOf(end) === socket) end++
+    return end - index
+  }
+
   /** Bytes of message `index`'s first frame. */
   firstBytesIn(index: number): number {
     return Math.min(this.#word(index, Word.segmentBytes), this.bytesIn(index))
@@ -280,7 +304,7 @@ export class SendBatch {
     const at = this.#messages + index * mmsghdr.size
     const kind = this.#word(index, Word.kind)
     this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = kind & PIECES_MASK
-    this.#controls.put(index, at, this.#line(index) + Word.sourceBytes, 0, kind >>> DS_SHIFT)
+    this.#controls.put(index, at, this.#line(index) + Word.sourceBytes, 0, (kind >>> OUTER_SHIFT) & DS_MASK)
   }
 
   /** Removes the first `frames` frames from message `index`. The rest is a run, even if it is one frame. */
@@ -295,6 +319,7 @@ export class SendBatch {
     u32[line + Word.firstIovec] += frames * pieces
     this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + u32[line + Word.firstIovec] * iovec.size)
     u32[(at + msghdr.msg_iovlen) >>> 2] = u32[line + Word.frames] * pieces
-    this.#controls.put(index, at, line + Word.sourceBytes, u32[line + Word.segmentBytes], kind >>> DS_SHIFT)
+    const dsField = (kind >>> OUTER_SHIFT) & DS_MASK
+    this.#controls.put(index, at, line + Word.sourceBytes, u32[line + Word.segmentBytes], dsField)
   }
 }

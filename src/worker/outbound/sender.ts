@@ -12,9 +12,10 @@ import { VXLAN_HEADER_BYTES, writeVxlan } from '../../wire/vxlan.js'
 import type { RelayHeaders } from '../relay-headers.js'
 import type { Scratch } from '../scratch.js'
 import { Delivery, type DeliveryOptions } from './delivery.js'
+import { FlowSocket } from './flow-socket.js'
 import { FRAGMENTED, type PathPolicy, REFUSED } from './path-policy.js'
 import type { Sealer } from './sealer.js'
-import { SendBatch } from './send-batch.js'
+import { outerOf, SendBatch } from './send-batch.js'
 import type { GivenUp, Leaver, WaitingFrames } from './waiting-frames.js'
 
 /** What seals a private tunnel's frames before they are sent. */
@@ -56,6 +57,8 @@ export class Sender {
   readonly #drops: Drops
   readonly #l2Bytes: number
   readonly #dsMask: number
+  /** Undefined if all goes by one socket. */
+  readonly #flowSocket: FlowSocket | undefined
   /** VXLAN's network, -1 if there is none; and the bytes of its header, or 0. */
   readonly #vni: number
   readonly #vxlanBytes: number
@@ -86,6 +89,8 @@ export class Sender {
     this.#drops = options.drops
     this.#l2Bytes = options.encap.l2Bytes
     this.#dsMask = options.dsMask
+    const flowSockets = options.fds.length - 1
+    this.#flowSocket = flowSockets === 0 ? undefined : new FlowSocket(scratch.memory.view, flowSockets)
     this.#vni = options.encap.vni ?? -1
     this.#vxlanBytes = this.#vni < 0 ? 0 : VXLAN_HEADER_BYTES
   }
@@ -98,6 +103,11 @@ export class Sender {
   /** Whether nothing waits to be sent. */
   get isEmpty(): boolean {
     return this.#batch.count === 0
+  }
+
+  /** The socket that {@link flush} waits for, if it has returned false. */
+  get blockedFd(): number {
+    return this.#delivery.nextFd
   }
 
   /** Whether the batch must be sent before another frame can be added. */
@@ -135,16 +145,16 @@ export class Sender {
    */
   addFrame(frame: number, bytes: number, row: number): void {
     const sealer = this.#sealer
-    const field = this.#outerField(frame, bytes)
+    const outer = this.#outerOf(frame, bytes)
     if (sealer === undefined) {
       const more = this.#vxlanBytes
       if (more !== 0) writeVxlan(this.#memory.view, frame - more, this.#vni)
-      this.#batch.addFrame(frame - more, bytes + more, row, this.#peers.address(row), field)
+      this.#batch.addFrame(frame - more, bytes + more, row, this.#peers.address(row), outer)
       return
     }
     sealer.expect(1)
     sealer.copy(sealer.frame, frame, bytes)
-    this.#seal(sealer, bytes, row, this.#peers.address(row), field)
+    this.#seal(sealer, bytes, row, this.#peers.address(row), outer)
   }
 
   /**
@@ -157,15 +167,15 @@ export class Sender {
     const name = this.#peers.address(row)
     const limit = batch.count + room
     const { count, longestBytes, frame } = segmenter
-    const field = this.#outerField(frame, longestBytes)
+    const outer = this.#outerOf(frame, longestBytes)
     this.#sealer?.expect(count - first)
     let segment = first
     while (segment < count && !batch.full && batch.count < limit && this.fits(longestBytes))
-      this.#addSegment(segmenter, segment++, row, name, field)
+      this.#addSegment(segmenter, segment++, row, name, outer)
     return segment
   }
 
-  #addSegment(segmenter: Segmenter, segment: number, row: number, name: number, field: number): void {
+  #addSegment(segmenter: Segmenter, segment: number, row: number, name: number, outer: number): void {
     const { headerBytes } = segmenter
     const payload = segmenter.payloadOffset(segment)
     const payloadBytes = segmenter.payloadBytes(segment)
@@ -175,12 +185,12 @@ export class Sender {
       const more = this.#vxlanBytes
       if (more !== 0) writeVxlan(this.#memory.view, slot, this.#vni)
       segmenter.writeHeader(segment, slot + more)
-      this.#batch.addSegment(more + headerBytes, payload, payloadBytes, row, name, field)
+      this.#batch.addSegment(more + headerBytes, payload, payloadBytes, row, name, outer)
       return
     }
     segmenter.writeHeader(segment, sealer.frame)
     sealer.copy(sealer.frame + headerBytes, payload, payloadBytes)
-    this.#seal(sealer, headerBytes + payloadBytes, row, name, field)
+    this.#seal(sealer, headerBytes + payloadBytes, row, name, outer)
   }
 
   /**
@@ -211,9 +221,9 @@ export class Sender {
   /**
    * Seals the frame that is in the sealer, and adds it to the batch in one piece. Without keys the frame waits.
    */
-  #seal(sealer: Sealer, bytes: number, row: number, name: number, field: number): void {
+  #seal(sealer: Sealer, bytes: number, row: number, name: number, outer: number): void {
     const sealed = sealer.seal(row, bytes)
-    if (sealed > 0) this.#add(sealer, sealed, row, name, field)
+    if (sealed > 0) this.#add(sealer, sealed, row, name, outer)
     else if (this.#waitingFrames?.put(sealer.frame, bytes, row, performance.now(), this.#givenUp) !== true) {
       this.#givenUp(row)
     }
@@ -250,16 +260,16 @@ export class Sender {
     sealer.copy(sealer.frame, frame, bytes)
     const sealed = sealer.seal(row, bytes)
     if (sealed === 0) return false
-    this.#add(sealer, sealed, row, this.#peers.address(row), this.#outerField(frame, bytes))
+    this.#add(sealer, sealed, row, this.#peers.address(row), this.#outerOf(frame, bytes))
     return true
   }
 
   /** Adds the message that was sealed last, directly or by way of an introducer. */
-  #add(sealer: Sealer, bytes: number, row: number, name: number, field: number): void {
+  #add(sealer: Sealer, bytes: number, row: number, name: number, outer: number): void {
     const via = this.#memory.u32[(name + NAME.via) >>> 2]
-    if (via === 0) this.#batch.addFrame(sealer.message, bytes, row, name, field)
+    if (via === 0) this.#batch.addFrame(sealer.message, bytes, row, name, outer)
     else if (this.#relayHeaders?.toIntroducer(via - 1, row, this.#batch.headerSlot) === true)
-      this.#addRelayed(sealer.message, bytes, row, this.#peers.address(via - 1), field)
+      this.#addRelayed(sealer.message, bytes, row, this.#peers.address(via - 1), outer)
     else {
       this.#givenUp(row)
       return
@@ -267,13 +277,15 @@ export class Sender {
     sealer.keep(bytes)
   }
 
-  #addRelayed(message: number, bytes: number, row: number, name: number, field: number): void {
-    this.#batch.addSegment(RELAY_HEADER_BYTES, message, bytes, row, name, field)
+  #addRelayed(message: number, bytes: number, row: number, name: number, outer: number): void {
+    this.#batch.addSegment(RELAY_HEADER_BYTES, message, bytes, row, name, outer)
   }
 
-  /** The DS field of the datagram that a frame becomes. */
-  #outerField(frame: number, bytes: number): number {
-    return dsField(this.#memory.view, frame, bytes, this.#l2Bytes) & this.#dsMask
+  /** {@link outerOf} the datagram that a frame becomes. */
+  #outerOf(frame: number, bytes: number): number {
+    const flowSocket = this.#flowSocket
+    const field = dsField(this.#memory.view, frame, bytes, this.#l2Bytes) & this.#dsMask
+    return flowSocket === undefined ? field : outerOf(field, flowSocket.of(frame, bytes))
   }
 
   /** Sends the rest of the batch. False if the send buffer is full and worth waiting for. */

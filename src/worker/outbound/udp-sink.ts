@@ -57,7 +57,7 @@ export class UdpSink implements Sink {
 
   constructor(options: UdpSinkOptions, scratch: Scratch, bytes: ByteOperations, counters: Float64Array) {
     const { memory } = scratch
-    this.fd = options.fd
+    this.fd = options.fds[0]
     this.#l2Bytes = options.encap.l2Bytes
     this.#ethernet = options.encap.ethernet
     this.#peers = options.peers
@@ -73,6 +73,10 @@ export class UdpSink implements Sink {
     this.#sender = new Sender(options, scratch, counters)
     this.#entry = new Entry(options, this.#sender, memory, bytes)
     this.#flood = new Flood(options, this.#sender)
+  }
+
+  get blockedFd(): number {
+    return this.#sender.blockedFd
   }
 
   drain(ring: Ring): Progress {

@@ -308,7 +308,7 @@ function onSockets(fds: { tap?: number; udp?: number } = {}) {
   const workers = new Workers({
     memory: NativeMemory.allocate(plan.bytes),
     plan,
-    socket: { ...udp, fd: fds.udp ?? udp.fd },
+    socket: { ...udp, fd: fds.udp ?? udp.fd, flowFds: [] },
     faults: new Faults({ warn() {}, debug() {} }),
   })
   workers.tapFd = fds.tap ?? tap.fd

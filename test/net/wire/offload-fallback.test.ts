@@ -84,8 +84,8 @@ function udpOptions(made: Bench, { fd, family }: UdpSocket) {
     words: new StateWords(memory, plan.state),
     drops,
   }
-  const pathPolicy = new PathPolicy({ ...common, limits, udpFd: fd, tapFd: -1 }, scratch, bytes, counters)
-  return { ...common, fd, peers, peerCounters, offloads, pathPolicy, forwarding: STRAIGHT }
+  const pathPolicy = new PathPolicy({ ...common, limits, tapFd: -1 }, scratch, bytes, counters)
+  return { ...common, fds: [fd], peers, peerCounters, offloads, pathPolicy, forwarding: STRAIGHT }
 }
 
 /** Puts frames into the ring as one record, each with an empty `virtio_net_hdr` before it. */

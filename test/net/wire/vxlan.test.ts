@@ -89,6 +89,59 @@ t.test('two tunnels speak VXLAN with each other, and send nothing else', async (
   )
 })
 
+for (const underlay of ['IPv4', 'IPv6'] as const)
+  t.test(`each flow has a source port of its own, over ${underlay}`, async (t) => {
+    using pair = twoHosts()
+    const { a, b } = underlay === 'IPv4' ? pair.underlay : { a: pair.underlay.a6, b: pair.underlay.b6 }
+    if (underlay === 'IPv6') await untilPing(pair.a, b)
+    // Runs are then cut before they can be seen.
+    for (const host of [pair.a, pair.b]) await withoutOffloads(host)
+    await device(pair.b, { vni: 42, remote: a, local: b }, '10.9.0.2/24')
+    await startTunnel(pair.a, '10.9.0.1', b, ...VXLAN)
+    await untilPing(pair.a, '10.9.0.2')
+    using wire = new PacketSocket(pair.b, 'eth0')
+    const flows = 64
+    const each = 5
+    const script = `import socket\nall=[socket.socket(socket.AF_INET,socket.SOCK_DGRAM) for _ in range(${flows})]\nfor _ in range(${each}):\n  for i,s in enumerate(all): s.sendto(bytes([i]), ('10.9.0.2', 2000))`
+    await ok(pair.a, 'python3', '-c', script)
+    const udp = 14 + (underlay === 'IPv4' ? 20 : 40)
+    const inner = udp + 8 + 8 + 14
+    const isFlow = (bytes: Buffer) =>
+      bytes.length > inner + 28 &&
+      bytes.readUInt16BE(udp + 2) === 4789 &&
+      bytes.readUInt16BE(inner + 22) === 2000
+    const all = await wire.capture(flows * each, ({ bytes, outgoing }) => !outgoing && isFlow(bytes), 500)
+    t.equal(all.length, flows * each)
+    const portsOf = new Map<number, Set<number>>()
+    for (const { bytes } of all) {
+      const flow = bytes[inner + 28]
+      portsOf.set(flow, (portsOf.get(flow) ?? new Set()).add(bytes.readUInt16BE(udp)))
+    }
+    t.equal(portsOf.size, flows)
+    t.ok(
+      [...portsOf.values()].every(({ size }) => size === 1),
+      'all datagrams of a flow have one',
+    )
+    const ports = new Set([...portsOf.values()].flatMap((it) => [...it]))
+    t.comment(`ports: ${[...ports].join(' ')}`)
+    t.ok(ports.size >= 6 && Math.min(...ports) >= 49_152, 'and many flows have many')
+  })
+
+t.test('an address that comes later is where frames come from', async (t) => {
+  using pair = twoHosts()
+  const later = pair.underlay.a.replace(/\d+$/, '77')
+  await device(pair.b, { vni: 42, remote: later, local: pair.underlay.b }, '10.9.0.2/24')
+  const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...VXLAN, '--listen', `${later}:4789`)
+  t.notOk(await pings(pair.a, '10.9.0.2', '-W', '1'))
+  t.ok((await tunnel.status()).drops.unreachable > 0)
+  using wire = new PacketSocket(pair.b, 'eth0')
+  await ok(pair.a, 'ip', 'address', 'add', `${later}/24`, 'dev', 'eth0')
+  await untilPing(pair.a, '10.9.0.2')
+  const isFrame = (bytes: Buffer) => bytes.readUInt16BE(12) === 0x0800 && bytes.readUInt16BE(36) === 4789
+  const [{ bytes }] = await wire.capture(1, (it) => !it.outgoing && isFrame(it.bytes))
+  t.equal(bytes.subarray(26, 30).join('.'), later)
+})
+
 t.test('a narrow path is found by ICMP, and followed', async (t) => {
   using path = pathOf(1500, 1400)
   await device(path.b, { vni: 42, remote: path.underlay.a, local: path.underlay.b }, '10.9.0.2/24')

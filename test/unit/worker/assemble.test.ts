@@ -11,7 +11,7 @@ t.test('whatever a worker consists of finds room in its scratch memory', async (
   const bytes = byteOperations(memory)
   const keys = { mac1: new Uint8Array(32), cookie: new Uint8Array(32) }
   // Nothing is done with them until the loop runs.
-  const fds = { tapFd: -1, udpFd: -1, tapBellFd: -1, udpBellFd: -1 }
+  const fds = { tapFd: -1, udpFd: -1, flowFds: [], tapBellFd: -1, udpBellFd: -1 }
   for (const role of ['tap', 'udp'] as const)
     for (const mode of ['tap', 'tun'] as const)
       for (const relay of [false, true])

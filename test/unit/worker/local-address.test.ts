@@ -66,7 +66,7 @@ function end(t: Test, family: SocketFamily) {
   const peerCounters = new Float64Array(64)
   const pathPolicy = { takesRuns: () => true, refuseRuns: () => t.fail('runs are taken') }
   const drops = new Drops(counters, peerCounters)
-  const options = { fd, peerCounters, drops, pathPolicy: pathPolicy as unknown as PathPolicy }
+  const options = { fds: [fd], peerCounters, drops, pathPolicy: pathPolicy as unknown as PathPolicy }
   const delivery = new Delivery(batch, options, counters)
   const name = scratch.take(NAME_BYTES)
   const frame = scratch.take(1_000)

@@ -35,6 +35,7 @@ function makeLoop() {
   }
   const sink: Sink = {
     fd: otherBell.fd,
+    blockedFd: otherBell.fd,
     drain(ring: Ring): Progress {
       if (ring.peek() < 0) return DONE
       told.drained++
@@ -154,6 +155,7 @@ function makePair(t: Test) {
   })
   const sink = (to: Role): Sink => ({
     fd: fds[to].fd,
+    blockedFd: fds[to].fd,
     drain(ring) {
       if (ring.peek() < 0) return DONE
       if (full) return BLOCKED

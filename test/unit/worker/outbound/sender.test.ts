@@ -15,7 +15,8 @@ import {
 } from '../../../../src/linux/errno.js'
 import { encodeSockaddr } from '../../../../src/linux/sockaddr.js'
 import { C, COUNTERS } from '../../../../src/memory/counters.js'
-import { BLOCKED, DONE } from '../../../../src/worker/port.js'
+import { BLOCKED, DONE, MORE } from '../../../../src/worker/port.js'
+import { framesOf, PLAIN_FLOW } from '../../../support/frames.js'
 import {
   type Asked,
   type Kernel,
@@ -286,4 +287,40 @@ t.test('whatever the kernel says, each datagram arrives once and in order, or is
     { numRuns: 150 },
   )
   t.ok(arrivals > 1_000 && losses > 1_000, `${arrivals} arrived, ${losses} were counted`)
+})
+
+t.test('each flow has one of several sockets, and waits for that one if it is full', async (t) => {
+  const sent: [socket: number, messages: number][] = []
+  let full = 0
+  const kernel: Kernel = ({ socket, count }) => {
+    if (socket === full) return -EAGAIN
+    sent.push([socket, count])
+    return count
+  }
+  const made = makeSink(t, { peers: 1, kernel, target: 0, flowSockets: 4 })
+  const frame = (port: number, number: number) => {
+    const payload = new Uint8Array(100).fill(number)
+    return framesOf({ ...PLAIN_FLOW, ports: [port, 443], id: number }, [{ payload, flags: 0x10 }])[0]
+  }
+  const flows = Array.from({ length: 16 }, (_, port) => port)
+  const twice = [0, 1].flatMap((number) => flows.map((port) => frame(port, number)))
+  put(made, twice)
+  t.equal(made.sink.drain(made.ring), MORE)
+  t.same(received(made.to).sort(), twice.map(textOf).sort())
+  t.same([...new Set(sent.map(([socket]) => socket))].sort(), [1, 2, 3, 4], 'all of them but the first')
+
+  sent.length = 0
+  const { bytes, l4, frames } = superFrame(10)
+  put(made, [bytes], l4)
+  t.equal(made.sink.drain(made.ring), MORE)
+  t.same(received(made.to), frames.map(textOf))
+  t.equal(sent.length, 1, 'a super-frame is one run')
+
+  full = sent[0][0]
+  put(made, [bytes], l4)
+  t.equal(made.sink.drain(made.ring), BLOCKED)
+  t.equal(made.sink.blockedFd, made.fds[full])
+  full = 0
+  t.equal(made.sink.drain(made.ring), MORE)
+  t.same(received(made.to), frames.map(textOf), 'nothing is lost')
 })
