@@ -138,8 +138,9 @@ export class Fleet implements AsyncDisposable {
       const { peers } = await tunnel.status('tun0')
       return peers.length === written + up && peers.filter(({ state }) => state === 'up').length === up
     }
+    const endMs = performance.now() + SETTLED_MS
     for (const tunnel of this.tunnels)
-      await until(`${tunnel.host.name} has all peers`, () => isSettled(tunnel), SETTLED_MS)
+      await until(`${tunnel.host.name} has all peers`, () => isSettled(tunnel), endMs - performance.now())
   }
 
   /** One more host starts. The others tell in their logs when it has become a peer, so nobody asks them meanwhile. */
