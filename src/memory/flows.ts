@@ -41,14 +41,10 @@ const BUCKETS_PER_PEER = 8
 
 const MULTIPLIER = 0x9e3779b1 | 0
 
-/** A hash of a key. It has no secret: whoever chooses the keys can choose its value. */
-export function hashOf(key: Int32Array): number {
-  let hash = 0
-  for (let word = 0; word < KEY_WORDS; word++) {
-    hash = Math.imul(hash ^ key[word], MULTIPLIER)
-    hash ^= hash >>> 15
-  }
-  return hash
+/** A hash of what is behind `hash`, and of one word more. It has no secret: whoever chooses the words can choose its value. */
+export function mixed(hash: number, word: number): number {
+  const product = Math.imul(hash ^ word, MULTIPLIER)
+  return product ^ (product >>> 15)
 }
 
 /** @param peers a power of two */
@@ -127,6 +123,8 @@ export class Flows {
   }
 
   #bucket(key: Int32Array): number {
-    return this.#at + (hashOf(key) & this.#mask) * BUCKET_WORDS
+    let hash = 0
+    for (let word = 0; word < KEY_WORDS; word++) hash = mixed(hash, key[word])
+    return this.#at + (hash & this.#mask) * BUCKET_WORDS
   }
 }

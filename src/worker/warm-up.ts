@@ -170,7 +170,7 @@ class SmallTunnel {
         spread,
         tapFd: device,
         udpFd,
-        flowFds: [],
+        flowFds: task.flowFds.map(() => udpFd),
         ...bells,
         sockaddrBytes: 0,
       })

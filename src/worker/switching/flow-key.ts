@@ -90,11 +90,6 @@ export class FlowKey implements Asked {
     this.#fragmentKey(this.#fragmentId)
   }
 
-  /** Leaves only the two addresses in the key: it is then that of all that goes from one to the other. */
-  toAddresses(): void {
-    this.words.fill(0, 0, NEAR)
-  }
-
   #readDestination(packet: number): void {
     const isV4 = this.#view.getUint8(packet) >>> 4 === 4
     const at = packet + (isV4 ? IPV4.destination : IPV6.destination)
