@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { listRunning } from '../command/client.js'
-import { DEFAULT_PORT } from '../config/values.js'
+import { DEFAULT_PORT } from '../config/addresses.js'
 import { findingsOf } from '../doctor/checks.js'
 import { collectFacts } from '../doctor/collect.js'
 import type { Finding, Severity } from '../doctor/finding.js'

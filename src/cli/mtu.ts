@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { ask } from '../command/client.js'
-import { parseRemote } from '../config/values.js'
+import { parseRemote } from '../config/addresses.js'
 import type { RefreshReport } from '../control/commands.js'
 import { probing } from '../control/kernel/probing.js'
 import { systemClock } from '../control/kernel/system-clock.js'

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { ask } from '../command/client.js'
 import { parseRuleLine } from '../config/access-rule.js'
+import { formatPrefix, parsePeerAddress, parsePrefix } from '../config/addresses.js'
 import { formatRequest, type HostRequest, parseRequest } from '../config/host-request.js'
 import { readKeyFile } from '../config/key-file.js'
 import {
@@ -13,14 +14,7 @@ import {
 } from '../config/network-key.js'
 import { dayOf, formatRecord, isRecordLine, parseRecord, parseRecordSetting } from '../config/record-text.js'
 import { networkOf, toldNetworks } from '../config/told-networks.js'
-import {
-  formatPrefix,
-  parseGroup,
-  parsePeerAddress,
-  parsePeerName,
-  parsePrefix,
-  parsePublicKey,
-} from '../config/values.js'
+import { parseGroup, parsePeerName, parsePublicKey } from '../config/values.js'
 import type { AddedRecord } from '../control/mesh/add-record.js'
 import { usageError, usageOf } from '../errors.js'
 import { formatKey } from '../key-text.js'

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { ask, askStatus } from '../command/client.js'
-import { splitPort } from '../config/values.js'
+import { splitPort } from '../config/addresses.js'
 import type { PathMtuStatus } from '../control/path-mtu/path-mtu.js'
 import { familyOf } from '../control/peer/underlay.js'
 import { leastPingBytes, MOST_PACKET_BYTES, type PingReport, pingSizeMistake } from '../control/pings.js'

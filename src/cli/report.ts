@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { DEFAULT_PORT } from '../config/values.js'
+import { DEFAULT_PORT } from '../config/addresses.js'
 import { makeBundle } from '../doctor/bundle.js'
 import { UserError } from '../errors.js'
 import { takesDevice } from './device.js'

@@ -1,8 +1,9 @@
 import * as z from 'zod'
 import { IPPROTO_TCP } from '../wire/tcp.js'
 import { IPPROTO_UDP } from '../wire/udp.js'
+import { type Prefix, parsePrefix } from './addresses.js'
 import { parsed } from './parsed.js'
-import { type Prefix, parseGroup, parsePeerName, parsePrefix } from './values.js'
+import { parseGroup, parsePeerName } from './values.js'
 
 /** Before the name of a group, where a rule says from whom. */
 export const GROUP = 'group:'

@@ -2,10 +2,10 @@ import ipaddr from 'ipaddr.js'
 import { formatKey } from '../key-text.js'
 import { formatMac } from '../wire/ethernet.js'
 import { IPV6_MIN_MTU_BYTES } from '../wire/ip.js'
+import { contains } from './addresses.js'
 import { nameOf } from './peer-names.js'
 import { troubleOfOwn, troubleOfPeers } from './record-peer.js'
 import { MAX_OVERLAY, MAX_RULE_ENTRIES, type PeerSettings, type Settings } from './schema.js'
-import { contains } from './values.js'
 
 /** The place of a setting: its key. For a peer's setting: `peers`, the index of the peer, and the key. */
 export type SettingPath = readonly (string | number)[]

@@ -1,4 +1,4 @@
-import { formatEndpoint, isAddress, parsePort, splitPort } from './values.js'
+import { formatEndpoint, isAddress, parsePort, splitPort } from './addresses.js'
 
 /** Where metrics and health are served: at a TCP port, or at a Unix socket. */
 export type MetricsPlace =

@@ -1,6 +1,6 @@
 import { formatKey } from '../key-text.js'
+import { DEFAULT_PORT, formatEndpoint, type Remote } from './addresses.js'
 import type { WrittenPeer } from './schema.js'
-import { DEFAULT_PORT, formatEndpoint, type Remote } from './values.js'
 
 /** The shortest part of a public key that is a name. */
 const KEY_NAME_CHARACTERS = 8

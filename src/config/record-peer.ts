@@ -1,9 +1,9 @@
 import { derivePublicKey, deriveSigningKey } from '../noise/keys.js'
 import type { SignedRecord } from '../wire/signed-record.js'
+import type { Prefix } from './addresses.js'
 import { isSignedBy, networkPublicKey } from './network-key.js'
 import type { Secret } from './secret.js'
 import { peerNetworks } from './told-networks.js'
-import type { Prefix } from './values.js'
 
 /** What a record can say of a peer. */
 export interface Recorded {

@@ -1,5 +1,15 @@
 import * as z from 'zod'
 import { accessRuleSchema } from './access-rule.js'
+import {
+  DEFAULT_PORT,
+  type Prefix,
+  parseListen,
+  parseLocalAddress,
+  parseNameServer,
+  parsePeerAddress,
+  parsePrefix,
+  type Remote,
+} from './addresses.js'
 import { parseDiscovery } from './discovery.js'
 import { readKeyFile } from './key-file.js'
 import { parseMetrics } from './metrics-place.js'
@@ -10,28 +20,20 @@ import { parseTable } from './route-tables.js'
 import { Secret } from './secret.js'
 import { parsePeerEndpoint } from './service-name.js'
 import {
-  DEFAULT_PORT,
-  type Prefix,
   parseCryptoWorkers,
   parseDeviceName,
   parseFwMark,
   parseGroup,
   parseHostsSuffix,
   parseKeepalive,
-  parseListen,
-  parseLocalAddress,
   parseMtu,
   parseMtuRefresh,
-  parseNameServer,
   parseNamespace,
   parseOwnMac,
-  parsePeerAddress,
   parsePeerName,
-  parsePrefix,
   parsePublicKey,
   parseRelayLimit,
   parseVni,
-  type Remote,
 } from './values.js'
 
 /** A setting that is a text (or, in YAML, a plain number). A parser of values.ts parses it. */

@@ -1,4 +1,4 @@
-import { parseRemote, type Remote } from './values.js'
+import { parseRemote, type Remote } from './addresses.js'
 
 /** A service of DNS (RFC 2782), such as `_udptun-fast._udp.example.org`. No host has such a name. */
 const SERVICE = /^_[^.]+\._udp\./i

@@ -7,7 +7,7 @@ import {
   type Prefix,
   parsePeerAddress,
   parsePrefix,
-} from './values.js'
+} from './addresses.js'
 
 /** The networks of a peer, as its settings have them: whole addresses apart from the others. */
 export interface PeerNetworks {

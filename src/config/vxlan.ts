@@ -1,7 +1,7 @@
 import { VXLAN_PORT } from '../wire/vxlan.js'
+import { DEFAULT_PORT, formatEndpoint, type Remote } from './addresses.js'
 import type { Conflict, SettingPath } from './conflicts.js'
 import type { Settings } from './schema.js'
-import { DEFAULT_PORT, formatEndpoint, type Remote } from './values.js'
 
 /** What is given, with the port of VXLAN if the settings name none. */
 export function withVxlanPort(given: Readonly<Record<string, unknown>>): Record<string, unknown> {

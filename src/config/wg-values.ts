@@ -1,15 +1,14 @@
 import { looksLikeKey, parseKey } from '../key-text.js'
-import { Secret } from './secret.js'
 import {
   formatPrefix,
-  parseKeepalive,
   parseLocalAddress,
-  parseMtu,
   parseNameServer,
   parsePort,
   parsePrefix,
   parseRemote,
-} from './values.js'
+} from './addresses.js'
+import { Secret } from './secret.js'
+import { parseKeepalive, parseMtu } from './values.js'
 
 /**
  * The values of a file for wg-quick(8). Each parser takes what wg(8) takes and returns a value or throws a

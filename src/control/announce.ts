@@ -1,4 +1,4 @@
-import { formatEndpoint, formatPrefix } from '../config/values.js'
+import { formatEndpoint, formatPrefix } from '../config/addresses.js'
 import { vxlanOf } from '../config/vxlan.js'
 import type { Parts, PartsOptions } from './parts.js'
 

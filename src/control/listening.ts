@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
+import { formatEndpoint, isAddress, type Listen } from '../config/addresses.js'
 import type { Settings } from '../config/schema.js'
-import { formatEndpoint, isAddress, type Listen } from '../config/values.js'
 import { UserError } from '../errors.js'
 import { EADDRINUSE, EADDRNOTAVAIL, KernelError } from '../linux/errno.js'
 import { encodeSockaddr } from '../linux/sockaddr.js'

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
+import { addressBits, contains, formatPrefix, type LocalAddress, type Prefix } from '../config/addresses.js'
 import type { PeerSettings } from '../config/schema.js'
-import { addressBits, contains, formatPrefix, type LocalAddress, type Prefix } from '../config/values.js'
 
 export interface RouteQuestion {
   /** What the settings give to the peers. */

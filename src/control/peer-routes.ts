@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
+import { formatPrefix, type Prefix } from '../config/addresses.js'
 import type { Settings } from '../config/schema.js'
-import { formatPrefix, type Prefix } from '../config/values.js'
 import type { RoutesOutcome } from '../host/host-side.js'
 import type { NamedHost } from '../host/hosts-block.js'
 import { KernelError } from '../linux/errno.js'

@@ -1,5 +1,5 @@
+import { formatPrefix } from '../config/addresses.js'
 import type { Settings } from '../config/schema.js'
-import { formatPrefix } from '../config/values.js'
 import { vxlanOf } from '../config/vxlan.js'
 import type { Ring } from '../memory/ring.js'
 import { version } from '../package/version.js'

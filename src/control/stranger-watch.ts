@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { formatEndpoint } from '../config/values.js'
+import { formatEndpoint } from '../config/addresses.js'
 import { decodeSockaddr, type Endpoint } from '../linux/sockaddr.js'
 import type { Stranger } from '../memory/stranger.js'
 import type { Roster, RosterPeer } from './peer/roster.js'

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { formatPrefix, type LocalAddress, type Prefix } from '../config/values.js'
+import { formatPrefix, type LocalAddress, type Prefix } from '../config/addresses.js'
 import { UserError } from '../errors.js'
 import { RT_TABLE_MAIN } from '../linux/constants.js'
 import { EEXIST, KernelError } from '../linux/errno.js'

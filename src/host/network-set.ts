@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import type { Network } from '../config/values.js'
+import type { Network } from '../config/addresses.js'
 
 type Family = 'ipv4' | 'ipv6'
 

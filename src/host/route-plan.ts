@@ -1,4 +1,4 @@
-import { addressBits, formatPrefix, type Network, type Prefix } from '../config/values.js'
+import { addressBits, formatPrefix, type Network, type Prefix } from '../config/addresses.js'
 import { NetworkSet } from './network-set.js'
 
 /** How the packets for the peers' networks are led to the device. */

@@ -1,4 +1,4 @@
-import type { Network } from '../config/values.js'
+import type { Network } from '../config/addresses.js'
 import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
 import { Fields, networkBytes } from './invitation.js'
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
-import { addressBits, isAddress, type Network, type Remote } from '../config/values.js'
+import { addressBits, isAddress, type Network, type Remote } from '../config/addresses.js'
 import type { DeviceMode } from '../wire/mode.js'
 import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
 

@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
-import { formatEndpoint, isAddress, type Remote } from '../config/values.js'
+import { formatEndpoint, isAddress, type Remote } from '../config/addresses.js'
 
 /** A place of the introducer: an address and a port, as bytes for the handshake's code. */
 const encode = (address: string, port: number) => Buffer.from(JSON.stringify([address, port]))

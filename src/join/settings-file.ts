@@ -1,4 +1,4 @@
-import { formatEndpoint, formatPrefix, parsePrefix, type Remote } from '../config/values.js'
+import { formatEndpoint, formatPrefix, parsePrefix, type Remote } from '../config/addresses.js'
 import type { Membership } from '../invitation/answer.js'
 import type { Invitation } from '../invitation/invitation.js'
 import { formatKey } from '../key-text.js'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Remote } from '../config/values.js'
+import type { Remote } from '../config/addresses.js'
 import { makePrivateKey } from '../crypto/primitives.js'
 import { encapFor } from '../encap/encap.js'
 import { UserError } from '../errors.js'

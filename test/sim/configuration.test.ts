@@ -1,6 +1,6 @@
 import type { Configurable } from '../../src/command/wireguard/server.js'
 import { parseSet } from '../../src/command/wireguard/set-text.js'
-import { formatPrefix } from '../../src/config/values.js'
+import { formatPrefix } from '../../src/config/addresses.js'
 import { formatKey } from '../../src/key-text.js'
 import { EADDRINUSE, EINVAL } from '../../src/linux/errno.js'
 import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'

@@ -1,4 +1,4 @@
-import type { Listen } from '../../src/config/values.js'
+import type { Listen } from '../../src/config/addresses.js'
 import type { DataSocket } from '../../src/control/platform.js'
 import { AF_INET6 } from '../../src/linux/constants.js'
 import { EADDRINUSE, EADDRNOTAVAIL, KernelError } from '../../src/linux/errno.js'

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { contains, type Prefix, parsePrefix } from '../../src/config/values.js'
+import { contains, type Prefix, parsePrefix } from '../../src/config/addresses.js'
 import type {
   GatewaySocket,
   HeardIcmpError,

@@ -1,8 +1,8 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { parsePrefix } from '../../src/config/addresses.js'
 import { publicPart, signRecord } from '../../src/config/network-key.js'
 import { formatRecord } from '../../src/config/record-text.js'
 import { toldNetworks } from '../../src/config/told-networks.js'
-import { parsePrefix } from '../../src/config/values.js'
 import type { SignedRecord } from '../../src/wire/signed-record.js'
 
 /** An Ed25519 key in PKCS #8 (RFC 8410, 7), without its 32 bytes. */

@@ -1,5 +1,5 @@
+import { contains, isAddress, parsePrefix } from '../../config/addresses.js'
 import { nearest } from '../../config/nearest.js'
-import { contains, isAddress, parsePrefix } from '../../config/values.js'
 import type { PeerStatus, StatusReport } from '../../control/status.js'
 import { UserError, usageError } from '../../errors.js'
 

@@ -1,4 +1,4 @@
-import { formatEndpoint, formatPrefix, type Network } from '../../config/values.js'
+import { formatEndpoint, formatPrefix, type Network } from '../../config/addresses.js'
 import type { QuickLines } from '../../config/wg-quick.js'
 import { HOOKS } from '../../config/wg-split.js'
 import { formatKey, secretBytes, secretKeyLine } from '../../key-text.js'

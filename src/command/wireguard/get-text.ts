@@ -1,4 +1,4 @@
-import { formatEndpoint, formatPrefix } from '../../config/values.js'
+import { formatEndpoint, formatPrefix } from '../../config/addresses.js'
 import { HEX_KEY_BYTES, secretBytes, writeHexKey } from '../../key-text.js'
 import type { DeviceConfiguration, PeerConfiguration } from './operation.js'
 

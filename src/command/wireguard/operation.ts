@@ -1,5 +1,5 @@
+import type { Network, Prefix, Remote } from '../../config/addresses.js'
 import type { Secret } from '../../config/secret.js'
-import type { Network, Prefix, Remote } from '../../config/values.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 
 /**

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
+import { isAddress, type Prefix, parsePrefix, type Remote } from '../../config/addresses.js'
 import { Secret } from '../../config/secret.js'
-import { isAddress, type Prefix, parsePrefix, type Remote } from '../../config/values.js'
 import { parseHexKey } from '../../key-text.js'
 import { EINVAL, EPROTO } from '../../linux/errno.js'
 import { type PeerOperation, type SetOperation, wipeOperation } from './operation.js'

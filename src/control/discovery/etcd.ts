@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { LocalAddress } from '../../config/addresses.js'
 import type { EtcdSettings } from '../../config/discovery.js'
-import type { LocalAddress } from '../../config/values.js'
 import { type Newest, type Store, type StoreChange, StoreError } from '../../etcd/store.js'
 import { pause } from '../clock.js'
 import type { Faults } from '../faults.js'

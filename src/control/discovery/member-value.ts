@@ -1,8 +1,9 @@
 import ipaddr from 'ipaddr.js'
 import * as z from 'zod'
+import { formatPrefix, parsePrefix } from '../../config/addresses.js'
 import { formatRecord, parseRecord } from '../../config/record-text.js'
 import { bytesOfAddress, networkOf } from '../../config/told-networks.js'
-import { formatPrefix, parseOwnMac, parsePrefix, parsePublicKey } from '../../config/values.js'
+import { parseOwnMac, parsePublicKey } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import { formatMac } from '../../wire/ethernet.js'
 import {

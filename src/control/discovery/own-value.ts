@@ -1,6 +1,6 @@
+import type { LocalAddress } from '../../config/addresses.js'
+import { addressBits } from '../../config/addresses.js'
 import { bytesOfAddress } from '../../config/told-networks.js'
-import type { LocalAddress } from '../../config/values.js'
-import { addressBits } from '../../config/values.js'
 import { isSignedByHost } from '../../noise/signing-key.js'
 import type { ToldMember } from '../../wire/introduction.js'
 import { MAX_SERIAL } from '../../wire/signed-record.js'

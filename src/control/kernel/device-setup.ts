@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import type { LocalAddress } from '../../config/values.js'
+import type { LocalAddress } from '../../config/addresses.js'
 import { addAddress, removeAddress } from '../../linux/address.js'
 import { EEXIST, KernelError } from '../../linux/errno.js'
 import { type Link, type LinkChange, setLink } from '../../linux/interface.js'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { formatPrefix, type LocalAddress } from '../../config/values.js'
+import { formatPrefix, type LocalAddress } from '../../config/addresses.js'
 import { formatMac, isGroupMac, type MacAddress, parseMac } from '../../wire/ethernet.js'
 import { type HostIdentity, isSameHost } from './host-identity.js'
 

@@ -1,4 +1,4 @@
-import type { Listen } from '../../config/values.js'
+import type { Listen } from '../../config/addresses.js'
 import { UserError } from '../../errors.js'
 import { O_CLOEXEC } from '../../linux/constants.js'
 import { EADDRINUSE, EADDRNOTAVAIL, KernelError } from '../../linux/errno.js'

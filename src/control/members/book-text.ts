@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import { parseGroup, parsePeerAddress, parsePeerName, parsePublicKey } from '../../config/values.js'
+import { parsePeerAddress } from '../../config/addresses.js'
+import { parseGroup, parsePeerName, parsePublicKey } from '../../config/values.js'
 import type { Book } from './book.js'
 
 /** The form of the file. A program that knows only an older one must not write over it. */

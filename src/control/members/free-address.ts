@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import type { Network } from '../../config/values.js'
+import type { Network } from '../../config/addresses.js'
 import { type NumericNetwork, numeric, overlaps } from '../mesh/networks.js'
 
 /** So many addresses are looked at. There are at most some thousand that are taken. */

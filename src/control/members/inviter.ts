@@ -1,6 +1,4 @@
 import ipaddr from 'ipaddr.js'
-import { MAX_PEERS } from '../../config/schema.js'
-import { networksOf } from '../../config/told-networks.js'
 import {
   addressBits,
   contains,
@@ -8,7 +6,9 @@ import {
   formatPrefix,
   type Network,
   type Remote,
-} from '../../config/values.js'
+} from '../../config/addresses.js'
+import { MAX_PEERS } from '../../config/schema.js'
+import { networksOf } from '../../config/told-networks.js'
 import { UserError } from '../../errors.js'
 import { formatInvitation } from '../../invitation/invitation.js'
 import { formatKey } from '../../key-text.js'

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { addressBits, contains, type Network, type Prefix, parsePrefix } from '../../config/values.js'
+import { addressBits, contains, type Network, type Prefix, parsePrefix } from '../../config/addresses.js'
 
 /** The networks of these addresses. */
 export function overlayOf(local: readonly Network[]): Prefix[] {

@@ -1,4 +1,4 @@
-import { formatEndpoint, formatPrefix, type Network, type Remote } from '../../config/values.js'
+import { formatEndpoint, formatPrefix, type Network, type Remote } from '../../config/addresses.js'
 import { formatKey } from '../../key-text.js'
 
 /** A NAT forgets a client that is silent, and its peer must reach it. */

@@ -1,5 +1,5 @@
+import { addressBits, formatPrefix, type Network } from '../../config/addresses.js'
 import { networksOf } from '../../config/told-networks.js'
-import { addressBits, formatPrefix, type Network } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import type { Peer } from '../peer/peer.js'
 import type { PeerSource } from '../status.js'

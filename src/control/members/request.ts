@@ -1,4 +1,5 @@
-import { isHostLabel, parseGroup, parsePeerAddress, parseRemote, type Remote } from '../../config/values.js'
+import { parsePeerAddress, parseRemote, type Remote } from '../../config/addresses.js'
+import { isHostLabel, parseGroup } from '../../config/values.js'
 import { usageError, usageOf } from '../../errors.js'
 
 /** What `udptun-fast invite` asks for. */

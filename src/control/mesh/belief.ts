@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
+import { addressBits } from '../../config/addresses.js'
 import { MAX_OVERLAY, MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
-import { addressBits } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import { formatMac, type MacAddress } from '../../wire/ethernet.js'
 import type { ToldMember } from '../../wire/introduction.js'

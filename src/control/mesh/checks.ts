@@ -1,4 +1,4 @@
-import { formatEndpoint } from '../../config/values.js'
+import { formatEndpoint } from '../../config/addresses.js'
 import { publicKeyText } from '../../key-text.js'
 import { decodeSockaddr, type Endpoint } from '../../linux/sockaddr.js'
 import { encodeName, NO_LOCAL } from '../../memory/name.js'

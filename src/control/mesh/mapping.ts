@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import type { Logger } from 'pino'
-import { formatEndpoint } from '../../config/values.js'
+import { formatEndpoint } from '../../config/addresses.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import { NONCE_BYTES, PCP_PORT } from '../../wire/pcp.js'
 import type { GatewaySocket } from '../network.js'

@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js'
+import { isAddress } from '../../config/addresses.js'
 import type { PeerSettings } from '../../config/schema.js'
 import { bytesOfAddress, toldNetworks } from '../../config/told-networks.js'
-import { isAddress } from '../../config/values.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import {
   type Claims,

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { formatPrefix, type Network } from '../../config/values.js'
+import { formatPrefix, type Network } from '../../config/addresses.js'
 
 /** A network as numbers, because thousands of them are compared with each other. */
 export interface NumericNetwork {

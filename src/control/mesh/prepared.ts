@@ -1,6 +1,7 @@
+import { formatPrefix } from '../../config/addresses.js'
 import type { PeerSettings } from '../../config/schema.js'
 import { networksOf, peerNetworks } from '../../config/told-networks.js'
-import { formatPrefix, parsePeerName } from '../../config/values.js'
+import { parsePeerName } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import type { ToldMember } from '../../wire/introduction.js'
 import type { DeviceMode } from '../../wire/mode.js'

@@ -1,5 +1,5 @@
+import { isAddress, type Remote } from '../../config/addresses.js'
 import { isServiceName } from '../../config/service-name.js'
-import { isAddress, type Remote } from '../../config/values.js'
 import { AF_INET } from '../../linux/constants.js'
 import type { Endpoint, SocketFamily } from '../../linux/sockaddr.js'
 import { isSameEndpoint } from './endpoint.js'

@@ -1,4 +1,4 @@
-import { contains, type Network } from '../../config/values.js'
+import { contains, type Network } from '../../config/addresses.js'
 import type { PeerRow } from '../addresses.js'
 
 /**

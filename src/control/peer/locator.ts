@@ -1,5 +1,5 @@
+import { formatEndpoint } from '../../config/addresses.js'
 import type { PeerSettings } from '../../config/schema.js'
-import { formatEndpoint } from '../../config/values.js'
 import { UserError } from '../../errors.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import type { DataSocket } from '../platform.js'

@@ -1,5 +1,5 @@
+import { contains, formatEndpoint } from '../../config/addresses.js'
 import type { Settings } from '../../config/schema.js'
-import { contains, formatEndpoint } from '../../config/values.js'
 import { UserError } from '../../errors.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import { describeRefusal, type Refusal } from './endpoint-refusal.js'

@@ -1,5 +1,5 @@
+import { formatEndpoint, formatPrefix } from '../../config/addresses.js'
 import type { PeerSettings } from '../../config/schema.js'
-import { formatEndpoint, formatPrefix } from '../../config/values.js'
 import type { PeerSource, PeerStatus } from '../status.js'
 import type { Contact } from './contact.js'
 import type { PeerContext } from './context.js'

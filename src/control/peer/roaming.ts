@@ -1,4 +1,4 @@
-import { formatEndpoint } from '../../config/values.js'
+import { formatEndpoint } from '../../config/addresses.js'
 import { decodeSockaddr } from '../../linux/sockaddr.js'
 import { Seldom } from '../seldom.js'
 import type { PeerContext } from './context.js'

@@ -1,6 +1,6 @@
 import type { PeerOperation, SetOperation } from '../../command/wireguard/operation.js'
+import { addressBits, formatPrefix, isAddress, type Network, type Prefix } from '../../config/addresses.js'
 import { MAX_OVERLAY, MAX_PEERS, type PeerSettings } from '../../config/schema.js'
-import { addressBits, formatPrefix, isAddress, type Network, type Prefix } from '../../config/values.js'
 import { formatKey } from '../../key-text.js'
 import { ENOSPC } from '../../linux/errno.js'
 

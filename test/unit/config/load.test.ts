@@ -3,18 +3,16 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import ipaddr from 'ipaddr.js'
 import t, { type Test } from 'tap'
-import { type ConfigFile, loadSettings } from '../../../src/config/load.js'
-import { PEER_KEYS, type Settings, settingsSchema } from '../../../src/config/schema.js'
 import {
   contains,
-  parseDeviceName,
   parseListen,
   parseLocalAddress,
-  parseMtu,
-  parseOwnMac,
   parsePort,
   parseRemote,
-} from '../../../src/config/values.js'
+} from '../../../src/config/addresses.js'
+import { type ConfigFile, loadSettings } from '../../../src/config/load.js'
+import { PEER_KEYS, type Settings, settingsSchema } from '../../../src/config/schema.js'
+import { parseDeviceName, parseMtu, parseOwnMac } from '../../../src/config/values.js'
 import { readConfigFile } from '../../../src/config/yaml-file.js'
 import { UserError } from '../../../src/errors.js'
 

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
-import { formatPrefix, parseLocalAddress, parsePrefix } from '../../../src/config/values.js'
+import { formatPrefix, parseLocalAddress, parsePrefix } from '../../../src/config/addresses.js'
 import { missingRoutes, prefixesOf, sentenceOf } from '../../../src/control/missing-routes.js'
 
 interface World {

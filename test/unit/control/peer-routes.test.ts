@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import t from 'tap'
-import { formatPrefix, type Prefix, parsePrefix } from '../../../src/config/values.js'
+import { formatPrefix, type Prefix, parsePrefix } from '../../../src/config/addresses.js'
 import { Faults } from '../../../src/control/faults.js'
 import { PeerRoutes, type PeerRoutesOptions } from '../../../src/control/peer-routes.js'
 import { EPERM, KernelError } from '../../../src/linux/errno.js'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { contains, formatPrefix, type Prefix, parsePrefix } from '../../../src/config/values.js'
+import { contains, formatPrefix, type Prefix, parsePrefix } from '../../../src/config/addresses.js'
 import { NetworkSet } from '../../../src/host/network-set.js'
 import { planDirect, planRoutes, uncovered } from '../../../src/host/route-plan.js'
 

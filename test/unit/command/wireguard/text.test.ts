@@ -3,7 +3,7 @@ import t from 'tap'
 import { errnoText, writeGet } from '../../../../src/command/wireguard/get-text.js'
 import type { PeerConfiguration, SetOperation } from '../../../../src/command/wireguard/operation.js'
 import { parseSet } from '../../../../src/command/wireguard/set-text.js'
-import { formatPrefix, type Prefix, parsePrefix } from '../../../../src/config/values.js'
+import { formatPrefix, type Prefix, parsePrefix } from '../../../../src/config/addresses.js'
 import { EINVAL, EPROTO } from '../../../../src/linux/errno.js'
 
 const KEY = '0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20'

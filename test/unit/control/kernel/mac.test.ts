@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { LocalAddress } from '../../../../src/config/values.js'
+import type { LocalAddress } from '../../../../src/config/addresses.js'
 import type { HostIdentity } from '../../../../src/control/kernel/host-identity.js'
 import { hashedMac, type MacStore, type NetworkIdentity, ownMac } from '../../../../src/control/kernel/mac.js'
 import { formatMac, isGroupMac } from '../../../../src/wire/ethernet.js'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parsePrefix } from '../../../../src/config/values.js'
+import { parsePrefix } from '../../../../src/config/addresses.js'
 import { freeAddress } from '../../../../src/control/members/free-address.js'
 
 const network = (text: string) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { parseLocalAddress, parsePrefix } from '../../../../src/config/addresses.js'
 import { MAX_OVERLAY, MAX_PEERS, type PeerSettings } from '../../../../src/config/schema.js'
-import { parseLocalAddress, parsePrefix } from '../../../../src/config/values.js'
 import type { Told } from '../../../../src/control/discovery/told.js'
 import { believe, type Known } from '../../../../src/control/mesh/belief.js'
 import { toldOf } from '../../../../src/control/mesh/member.js'

@@ -1,6 +1,6 @@
 import t from 'tap'
+import { parsePrefix } from '../../../../src/config/addresses.js'
 import type { PeerSettings } from '../../../../src/config/schema.js'
-import { parsePrefix } from '../../../../src/config/values.js'
 import { placesOf, toldOf } from '../../../../src/control/mesh/member.js'
 import { readMember, writeMember } from '../../../../src/wire/introduction.js'
 

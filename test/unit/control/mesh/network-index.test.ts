@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parsePrefix } from '../../../../src/config/values.js'
+import { parsePrefix } from '../../../../src/config/addresses.js'
 import { NetworkIndex } from '../../../../src/control/mesh/network-index.js'
 import { isPartOf, numeric, overlaps } from '../../../../src/control/mesh/networks.js'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { parseLocalAddress } from '../../../../src/config/addresses.js'
 import { isSignedBy, networkPublicKey } from '../../../../src/config/network-key.js'
-import { parseLocalAddress } from '../../../../src/config/values.js'
 import type { Told } from '../../../../src/control/discovery/told.js'
 import { believe } from '../../../../src/control/mesh/belief.js'
 import type { Pin } from '../../../../src/control/mesh/refusal.js'

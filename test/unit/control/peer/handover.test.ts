@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parsePrefix } from '../../../../src/config/values.js'
+import { parsePrefix } from '../../../../src/config/addresses.js'
 import { Handovers, type Heir } from '../../../../src/control/peer/handover.js'
 
 const peerOf = (row: number, more: Partial<Heir['settings']> = {}): Heir['settings'] => ({
