@@ -20,7 +20,7 @@ const MAY_IMPORT = {
   worker: ['crypto', 'encap', 'linux', 'memory', 'offload', 'rates', 'wire'],
   config: ['errors', 'linux', 'noise', 'wire', 'key-text'],
   host: ['config', 'errors', 'linux', 'state'],
-  invitation: ['config/values', 'wire'],
+  invitation: ['config/addresses', 'wire'],
   join: ['config', 'crypto', 'encap', 'errors', 'invitation', 'key-text', 'linux', 'noise', 'wire'],
   control: [
     'bpf',
