@@ -127,11 +127,14 @@ for (const underlay of ['IPv4', 'IPv6'] as const)
     t.ok(ports.size >= 6 && Math.min(...ports) >= 49_152, 'and many flows have many')
   })
 
-t.test('an address that comes later is where frames come from', async (t) => {
+t.test('an address that comes later is where frames come from, with the mark', async (t) => {
   using pair = twoHosts()
   const later = pair.underlay.a.replace(/\d+$/, '77')
   await device(pair.b, { vni: 42, remote: later, local: pair.underlay.b }, '10.9.0.2/24')
-  const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...VXLAN, '--listen', `${later}:4789`)
+  const unmarked = 'type filter hook output priority 0; udp dport 4789 meta mark != 77 drop;'
+  await ok(pair.a, 'nft', `table inet marks { chain out { ${unmarked} }; }`)
+  const flags = [...VXLAN, '--listen', `${later}:4789`, '--fwmark', '77']
+  const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...flags)
   t.notOk(await pings(pair.a, '10.9.0.2', '-W', '1'))
   t.ok((await tunnel.status()).drops.unreachable > 0)
   using wire = new PacketSocket(pair.b, 'eth0')
