@@ -47,7 +47,7 @@ export class NameQuery {
     const text = Buffer.from(`${name}\0`, 'latin1')
     const bytes = Buffer.alloc(NAME + text.length)
     this.#memory = BigInt(calloc(1, bytes.length))
-    if (this.#memory === 0n) throw failure(name, 'EAI_MEMORY')
+    if (this.#memory === 0n) throw notFound(name, 'EAI_MEMORY')
     const pointer = (at: number, target: number) => bytes.writeBigUInt64LE(this.#memory + BigInt(target), at)
     pointer(gaicb.ar_name, NAME)
     pointer(gaicb.ar_request, HINTS)
@@ -59,7 +59,7 @@ export class NameQuery {
     const refused = (anl as Anl).getaddrinfo_a(GAI_NOWAIT, this.#memory + BigInt(LIST), 1, null)
     if (refused === 0) return
     free(this.#memory)
-    throw failure(name, codeOf(refused))
+    throw notFound(name, codeOf(refused))
   }
 
   /**
@@ -73,7 +73,7 @@ export class NameQuery {
     const code = error === 0 ? undefined : codeOf(error)
     const result = copy(this.#memory, gaicb.size).readBigUInt64LE(gaicb.ar_result)
     free(this.#memory)
-    if (code !== undefined) throw failure(name, code)
+    if (code !== undefined) throw notFound(name, code)
     const addresses = addressesOf(result)
     freeaddrinfo(result)
     return addresses
@@ -103,6 +103,7 @@ function codeOf(error: number): string {
   return CODES[error] ?? `EAI ${-error}`
 }
 
-function failure(name: string, code: string): Error {
+/** The error for a name that has no address. @param code of getaddrinfo(3), or of Node.js */
+export function notFound(name: string, code: string): Error {
   return Object.assign(new Error(`the name ${name} is not found (${code})`), { code })
 }

@@ -1,7 +1,7 @@
 import { Resolver as DnsResolver, lookup as lookUp } from 'node:dns/promises'
 import { isIPv4 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { NameQuery } from '../../linux/names.js'
+import { NameQuery, notFound } from '../../linux/names.js'
 import type { Resolver } from '../platform.js'
 
 /** The first pause before we look for an answer again. It doubles up to the second value. */
@@ -48,9 +48,12 @@ export const systemResolver: Resolver = {
 
 /** As {@link systemResolver} does, without threads of libc's own. */
 async function byNode(name: string, ipv4Only: boolean): Promise<readonly string[]> {
-  const found = await lookUp(name, { all: true, family: ipv4Only ? 4 : 0 })
+  const found = await lookUp(name, { all: true, family: ipv4Only ? 4 : 0 }).catch((error) => {
+    const { code = 'ENOTFOUND' } = error as NodeJS.ErrnoException
+    throw notFound(name, code)
+  })
   // It does not ask for the family of an address.
   const addresses = found.map(({ address }) => address).filter((it) => !ipv4Only || isIPv4(it))
   if (addresses.length > 0) return addresses
-  throw Object.assign(new Error(`the name ${name} is not found (ENOTFOUND)`), { code: 'ENOTFOUND' })
+  throw notFound(name, 'ENOTFOUND')
 }
