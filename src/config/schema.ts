@@ -36,7 +36,7 @@ import {
   parseVni,
 } from './values.js'
 
-/** A setting that is a text (or, in YAML, a plain number). A parser of values.ts parses it. */
+/** A setting that is a text (or, in YAML, a plain number). A parser of values.ts or addresses.ts parses it. */
 function text<T>(parse: (text: string) => T, description: string) {
   return z
     .union([z.string(), z.number()], { error: 'write a text or a number' })

@@ -25,10 +25,11 @@ export class IcmpWatch {
 
   #hear(error: HeardIcmpError): void {
     const { platform, counters, onTooBig } = this.#options
-    const { family } = platform.socket
+    const { family, local } = platform.socket
     const encode = (address: Uint8Array, port: number) =>
       encodeAddress(family, address, port, isLinkLocal(address) ? error.scopeId : 0)
-    const source = encode(error.source, error.sourcePort)
+    // VXLAN has other source ports than the socket's. That the error is about this tunnel, a filter has seen.
+    const source = encode(error.source, local.port)
     const boundTo = this.#boundTo
     if (boundTo !== undefined && !Buffer.from(boundTo).equals(source)) return
     if (error.kind === 'unreachable') counters.count('icmpUnreachable')

@@ -113,6 +113,8 @@ export interface DataSocket {
    * something.
    */
   readonly local: Endpoint
+  /** The ports that the workers send frames from: its own, or those of several sockets (VXLAN). */
+  readonly sourcePorts: readonly number[]
   /** Whether it is bound to an address of this host, or to all. */
   readonly isBound: boolean
   /**

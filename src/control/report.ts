@@ -77,6 +77,7 @@ export class Reporter {
       uptime_s: (platform.clock.nowMs() - this.#startedMs) / 1000,
       local: settings.local.map(formatPrefix),
       listen: listening.text,
+      source_ports: this.#context.platform.socket.sourcePorts,
       listen_trouble: listening.trouble ?? null,
       peers,
       mtu_bytes: device.mtuBytes,

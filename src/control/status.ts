@@ -210,6 +210,8 @@ export interface StatusReport {
   readonly local: readonly string[]
   /** Where it listens or, while that is not there, where it is to listen. */
   readonly listen: string
+  /** The ports that the program sends frames from: the one where it listens, or those of several sockets (VXLAN). */
+  readonly source_ports: readonly number[]
   /** Why nothing is sent or received there; null if nothing is wrong. */
   readonly listen_trouble: string | null
   readonly peers: readonly PeerStatus[]

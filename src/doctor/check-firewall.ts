@@ -30,30 +30,47 @@ export function checkFirewall(facts: Facts): Finding[] {
     status === undefined || status.peers.length === 0
       ? [undefined]
       : status.peers.filter((it) => it.endpoint !== null)
-  const found = cases.flatMap((peer) => ofPeer(ruleset, port, peer))
+  const sourcePorts = status?.vni == null ? [port] : status.source_ports
+  const found = cases.flatMap((peer) => ofPeer(ruleset, { port, sourcePorts }, peer))
   if (found.length > 0) return [...found, ...legacy]
   const unseen = 'XDP, tc, IPsec and firewalls on the way cannot be seen from here'
   return [fine('firewall.open', `no rule of nftables drops the tunnel's datagrams; ${unseen}`), ...legacy]
 }
 
-function ofPeer(ruleset: readonly unknown[], port: number, peer: PeerStatus | undefined): Finding[] {
+/** The tunnel's own ports. */
+interface OwnPorts {
+  /** Where it listens. */
+  readonly port: number
+  /** Those that it sends from. With VXLAN they are several, those of a peer may be any, and all ends listen on one port. */
+  readonly sourcePorts: readonly number[]
+}
+
+function ofPeer(
+  ruleset: readonly unknown[],
+  { port, sourcePorts }: OwnPorts,
+  peer: PeerStatus | undefined,
+): Finding[] {
   const name = peer?.name ?? null
   const { address, port: far } = splitEndpoint(peer?.endpoint ?? undefined)
   const common = {
     family: address?.includes(':') ? 'ipv6' : 'ipv4',
     interface: peer?.underlay?.interface ?? undefined,
   } as const
-  const input = { ...common, hook: 'input', source: address, sourcePort: far, destinationPort: port } as const
-  const output = {
-    ...common,
-    hook: 'output',
-    destination: address,
-    destinationPort: far,
-    sourcePort: port,
-  } as const
+  const hasOwnPort = sourcePorts.includes(port)
+  const sourcePort = hasOwnPort ? far : undefined
+  const input = { ...common, hook: 'input', source: address, sourcePort, destinationPort: port } as const
+  const output = { ...common, hook: 'output', destination: address, destinationPort: far } as const
+  const outward = sourcePorts.map((it) => fates(ruleset, { ...output, sourcePort: it }))
+  const worst = outward.find(({ first, answer }) => [first, answer].some(({ dropped }) => dropped === 'yes'))
   return [
-    ...verdict('in', fates(ruleset, input), name, port),
-    ...verdict('out', fates(ruleset, output), name, port),
+    ...verdict('in', fates(ruleset, input), name, `udp dport ${port}`, port),
+    ...verdict(
+      'out',
+      worst ?? outward[0],
+      name,
+      hasOwnPort ? `udp sport ${port}` : `udp dport ${port}`,
+      port,
+    ),
   ]
 }
 
@@ -68,13 +85,12 @@ function verdict(
   way: 'in' | 'out',
   { first, answer }: { readonly first: Fate; readonly answer: Fate },
   peer: string | null,
+  match: string,
   port: number,
 ): Finding[] {
-  const what =
-    way === 'in' ? `datagrams that come to UDP port ${port}` : `the tunnel's datagrams from UDP port ${port}`
+  const what = way === 'in' ? `datagrams that come to UDP port ${port}` : `the tunnel's datagrams (${match})`
   const chainOf = ({ chain }: Fate) => `the firewall's chain "${chain}"`
-  const rule = way === 'in' ? `udp dport ${port} accept` : `udp sport ${port} accept`
-  const advice = (chain = '') => `accept them, such as with: nft insert rule ${chain} ${rule}`
+  const advice = (chain = '') => `accept them, such as with: nft insert rule ${chain} ${match} accept`
   if (answer.dropped === 'yes')
     return [wrong(`firewall.drops_${way}`, `${chainOf(answer)} drops ${what}`, advice(answer.chain), peer)]
   if (first.dropped === 'yes' && way === 'out')

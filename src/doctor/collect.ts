@@ -37,7 +37,7 @@ export async function collectFacts(device: string | undefined, port: number): Pr
       dropped: netstat('IPReversePathFilter'),
     },
     conntrack: conntrackFacts(),
-    translated: status === undefined ? [] : translatedPeers(status, listened),
+    translated: status === undefined ? [] : translatedPeers(status),
     looped: status === undefined ? [] : loopedPeers(status),
     clock: { nowMs: Date.now(), leastMs: Math.max(0, ...CLOCK_FILES.map(modifiedMs)) },
   }
@@ -142,7 +142,7 @@ function conntrackFacts(): Facts['conntrack'] {
 }
 
 /** The peers to which netfilter changes addresses or ports. */
-function translatedPeers({ peers }: StatusReport, port: number): string[] {
+function translatedPeers({ peers, source_ports }: StatusReport): string[] {
   using netlink = new Netlink()
   const conntrack = new Conntrack()
   try {
@@ -153,13 +153,9 @@ function translatedPeers({ peers }: StatusReport, port: number): string[] {
         const source = peer.from ?? egressTo(netlink, address)?.source
         if (source === undefined) return false
         const bytes = (text: string) => Uint8Array.from(ipaddr.parse(text).toByteArray())
-        const flow = {
-          source: bytes(source),
-          destination: bytes(address),
-          sourcePort: port,
-          destinationPort: far,
-        }
-        return flow.source.length === flow.destination.length && conntrack.isTranslated(flow)
+        const way = { source: bytes(source), destination: bytes(address), destinationPort: far }
+        if (way.source.length !== way.destination.length) return false
+        return source_ports.some((sourcePort) => conntrack.isTranslated({ ...way, sourcePort }))
       })
       .map(({ name }) => name)
   } catch (error) {

@@ -9,24 +9,33 @@ export interface Mapping {
 }
 
 /**
- * The mappings of program files that nothing has written to: their pages can be had from the file again.
+ * The mappings of Node.js's own file, and of the library that it may be in, that nothing has written to: their pages can be had
+ * from the file again. A page that was written to may also be swapped out. Other libraries may just be loaded by another
+ * thread, and their mappings do not mean much then.
  * @param smaps the text of /proc/self/smaps (proc_pid_smaps(5))
+ * @param program the path of Node.js's own file
  */
-export function cleanFileMappings(smaps: string): Mapping[] {
-  const found = smaps.matchAll(
-    /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \S+ +\/.*\n(?:[A-Z].*\n)*?Anonymous: +0 kB\n/gm,
-  )
-  return [...found].map(([, from, to]) => {
+export function cleanMappings(smaps: string, program = process.execPath): Mapping[] {
+  const isProgram = (path: string) => path.startsWith(program) || path.includes('/libnode.so')
+  const found = smaps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \S+ +(\/.*)\n((?:[A-Z].*\n)*)/gm)
+  return [...found].flatMap(([, from, to, path, figures]) => {
+    const isClean = /^Anonymous: +0 kB$/m.test(figures) && /^Swap: +0 kB$/m.test(figures)
+    if (!isClean || !isProgram(path)) return []
     const start = BigInt(`0x${from}`)
-    return { start, bytes: Number(BigInt(`0x${to}`) - start) }
+    return [{ start, bytes: Number(BigInt(`0x${to}`) - start) }]
   })
 }
 
 /**
- * Gives back the pages of Node.js and of the libraries. The start has needed most of them, and what runs later needs a
- * few. They stay in the kernel's page cache, so one that is needed again costs a minor fault, not a read of the disk.
+ * Gives back the pages of Node.js. The start has needed most of them, and what runs later needs a few. They stay in the kernel's
+ * page cache, so one that is needed again costs a minor fault, not a read of the disk.
  */
 export function freeFilePages(): void {
-  for (const { start, bytes } of cleanFileMappings(readFileSync('/proc/self/smaps', 'latin1')))
-    madvise(start, bytes, MADV_DONTNEED)
+  let smaps = ''
+  try {
+    smaps = readFileSync('/proc/self/smaps', 'latin1')
+  } catch {
+    // This kernel does not have it, or may not be asked. The pages stay.
+  }
+  for (const { start, bytes } of cleanMappings(smaps)) madvise(start, bytes, MADV_DONTNEED)
 }

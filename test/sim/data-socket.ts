@@ -63,6 +63,10 @@ export class SimSocket implements DataSocket {
     })
   }
 
+  get sourcePorts(): readonly number[] {
+    return [this.local.port]
+  }
+
   get local(): Endpoint {
     return { address: this.#bound, port: this.#port }
   }

@@ -1,6 +1,4 @@
-import { randomInt } from 'node:crypto'
 import { O_CLOEXEC } from '../../linux/constants.js'
-import { EADDRINUSE, KernelError } from '../../linux/errno.js'
 import { close, dup3, must } from '../../linux/libc.js'
 import { attachFilter } from '../../linux/packet-filter.js'
 import { setMark, type UdpSocket } from '../../linux/udp.js'
@@ -11,18 +9,11 @@ import { setMark, type UdpSocket } from '../../linux/udp.js'
  */
 const FLOW_SOCKETS = 8
 
-/** The source ports of VXLAN (RFC 7348, 5): the dynamic ones. */
-const FIRST_PORT = 49_152
-const PORTS = 16_384
-
-/** So many ports are tried for a socket. Nearly all are free. */
-const TRIES = 64
-
 /** `BPF_RET | BPF_K` (linux/bpf_common.h): takes as many bytes of a packet as it says. */
 const RETURN = 0x06
 
-/** Opens a socket of the tunnel's address. @throws KernelError (EADDRINUSE) */
-type Open = (port: number) => UdpSocket
+/** Opens a socket of the tunnel's address, with a port that the kernel chooses. @throws KernelError */
+type Open = () => UdpSocket
 
 /**
  * The sockets that the workers send VXLAN's datagrams by, so that these have a source port for each flow
@@ -31,30 +22,38 @@ type Open = (port: number) => UdpSocket
  */
 export class FlowSockets {
   readonly fds: readonly number[]
+  #ports: readonly number[]
 
-  /** @throws KernelError */
-  constructor(open: Open) {
-    const fds: number[] = []
-    try {
-      for (let number = 0; number < FLOW_SOCKETS; number++) fds.push(openDeaf(open))
-    } catch (error) {
-      for (const fd of fds) close(fd)
-      throw error
-    }
-    this.fds = fds
+  private constructor(sockets: readonly UdpSocket[]) {
+    this.fds = sockets.map(({ fd }) => fd)
+    this.#ports = sockets.map(({ local }) => local.port)
   }
 
-  /** Puts other sockets in their places. */
-  replace(open: Open, mark: number): void {
-    for (const fd of this.fds) {
-      const next = openDeaf(open)
-      try {
-        if (mark !== 0) setMark(next, mark)
-        must('dup3', () => dup3(next, fd, O_CLOEXEC))
-      } finally {
-        close(next)
+  /** @throws KernelError; nothing is left open then */
+  static open(open: Open, mark = 0): FlowSockets {
+    const sockets: UdpSocket[] = []
+    try {
+      for (let number = 0; number < FLOW_SOCKETS; number++) {
+        const socket = open()
+        sockets.push(socket)
+        attachFilter(socket.fd, [[RETURN, 0, 0, 0]])
+        if (mark !== 0) setMark(socket.fd, mark)
       }
+      return new FlowSockets(sockets)
+    } catch (error) {
+      for (const { fd } of sockets) close(fd)
+      throw error
     }
+  }
+
+  get ports(): readonly number[] {
+    return this.#ports
+  }
+
+  /** Puts others in their places, which are closed then. */
+  become(others: FlowSockets): void {
+    for (const [number, fd] of this.fds.entries()) must('dup3', () => dup3(others.fds[number], fd, O_CLOEXEC))
+    this.#ports = others.ports
   }
 
   setMark(mark: number): void {
@@ -63,28 +62,5 @@ export class FlowSockets {
 
   close(): void {
     for (const fd of this.fds) close(fd)
-  }
-}
-
-function openFree(open: Open): UdpSocket {
-  for (let tries = 1; ; tries++) {
-    try {
-      return open(FIRST_PORT + randomInt(PORTS))
-    } catch (error) {
-      const isTaken = error instanceof KernelError && error.errno === EADDRINUSE
-      if (!isTaken || tries === TRIES) throw error
-    }
-  }
-}
-
-/** A socket that receives nothing. @returns its descriptor */
-function openDeaf(open: Open): number {
-  const { fd } = openFree(open)
-  try {
-    attachFilter(fd, [[RETURN, 0, 0, 0]])
-    return fd
-  } catch (error) {
-    close(fd)
-    throw error
   }
 }

@@ -59,7 +59,7 @@ export interface KernelPathOptions {
   /** Prefixes of each IP version. */
   readonly prefixes: number
   /** This end's socket. */
-  readonly socket: Pick<DataSocket, 'local' | 'mark'>
+  readonly socket: Pick<DataSocket, 'local' | 'mark' | 'sourcePorts'>
 }
 
 /** The kernel's own datapath on this host: its maps, its programs, and where they run. */
@@ -105,7 +105,7 @@ export class LinuxKernelPath implements KernelPath {
     resources.defer(() => this.#inbound.close())
     this.#sender = new PacketSender(device.index, ETHERTYPE_IPV4)
     resources.defer(() => this.#sender.close())
-    this.#passedBy = new PassedBy(port, vni !== undefined)
+    this.#passedBy = new PassedBy(port, vni !== undefined, () => options.socket.sourcePorts)
     resources.defer(() => this.#passedBy.close())
     // The first try shows whether this kernel has links at all.
     this.carry(true)

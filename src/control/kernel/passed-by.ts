@@ -9,15 +9,19 @@ import type { KernelWay } from '../datapath/kernel-path.js'
 export class PassedBy {
   readonly #port: number
   readonly #anySourcePort: boolean
+  readonly #sourcePorts: () => readonly number[]
   readonly #policies: XfrmPolicies
   readonly #conntrack = new Conntrack()
 
   /**
-   * @param port of this end @param anySourcePort whether datagrams may have any source port, in both directions
+   * @param port of this end
+   * @param anySourcePort whether datagrams may have any source port, in both directions
+   * @param sourcePorts those of the datagrams that the workers send
    * @throws KernelError
    */
-  constructor(port: number, anySourcePort: boolean) {
+  constructor(port: number, anySourcePort: boolean, sourcePorts: () => readonly number[]) {
     this.#port = port
+    this.#sourcePorts = sourcePorts
     this.#anySourcePort = anySourcePort
     this.#policies = new XfrmPolicies()
   }
@@ -43,7 +47,7 @@ export class PassedBy {
 
   /** Whether netfilter changes addresses or ports of a way, or of its answers. @throws KernelError */
   isTranslated(way: KernelWay): boolean {
-    return this.#conntrack.isTranslated(flowOf(way, this.#port))
+    return this.#sourcePorts().some((port) => this.#conntrack.isTranslated(flowOf(way, port)))
   }
 
   close(): void {

@@ -74,31 +74,35 @@ export class LinuxSocket implements DataSocket {
     return this.#flows?.fds ?? []
   }
 
-  /** Opens {@link flowFds}. It must have no mark yet. @throws KernelError */
+  /** Opens {@link flowFds}, without a mark. @throws KernelError */
   openFlows(): void {
-    this.#flows = new FlowSockets((port) => this.#openBeside(port))
+    this.#flows = FlowSockets.open(() => (this.#isBound ? open(this.#local.address, 0) : openNowhere()))
+  }
+
+  get sourcePorts(): readonly number[] {
+    return this.#flows?.ports ?? [this.#local.port]
   }
 
   bindTo(address: string | undefined, port = this.#local.port): void {
     const next = address === undefined ? openNowhere() : this.#open(address, port)
+    let flows: FlowSockets | undefined
     try {
       if (this.#gro) enableGro(next.fd)
       if (this.#unsummed) receiveUnsummed(next)
       if (this.#mark !== 0) setMark(next.fd, this.#mark)
+      // All that may fail comes first.
+      const beside = () => (address === undefined ? openNowhere() : open(address, 0))
+      flows = this.#flows && FlowSockets.open(beside, this.#mark)
       this.#dropsBefore = this.drops
       must('dup3', () => dup3(next.fd, this.fd, O_CLOEXEC))
+      if (flows !== undefined) this.#flows?.become(flows)
     } finally {
+      flows?.close()
       close(next.fd)
     }
     this.#leftPort = this.#local.port
     this.#local = { address: next.local.address, port: port === 0 ? next.local.port : port }
     this.#isBound = address !== undefined
-    this.#flows?.replace((port) => this.#openBeside(port), this.#mark)
-  }
-
-  /** Another socket of the same address. */
-  #openBeside(port: number): UdpSocket {
-    return this.#isBound ? open(this.#local.address, port) : openNowhere(port)
   }
 
   #open(address: string, port: number): UdpSocket {
@@ -163,20 +167,32 @@ export class LinuxSocket implements DataSocket {
 export function openSocket(listen: Listen, mark: number, hasFlows: boolean): LinuxSocket {
   const socket = openUnmarked(listen)
   try {
-    if (hasFlows) socket.openFlows()
-    if (mark !== 0) socket.setMark(mark)
+    if (hasFlows) openFlows(socket)
+    if (mark !== 0) markAll(socket, mark)
     return socket
   } catch (error) {
     socket.close()
-    throw explainedMark(error)
+    throw error
   }
 }
 
-function explainedMark(error: unknown): unknown {
-  if (!(error instanceof KernelError)) return error
-  return new UserError(
-    `the datagrams cannot be marked (${error.message}); run with CAP_NET_ADMIN, or leave fwmark out`,
-  )
+function openFlows(socket: LinuxSocket): void {
+  try {
+    socket.openFlows()
+  } catch (error) {
+    throw explained(error, 0)
+  }
+}
+
+function markAll(socket: LinuxSocket, mark: number): void {
+  try {
+    socket.setMark(mark)
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error
+    throw new UserError(
+      `the datagrams cannot be marked (${error.message}); run with CAP_NET_ADMIN, or leave fwmark out`,
+    )
+  }
 }
 
 function openUnmarked({ address, interface: device, port }: Listen): LinuxSocket {
@@ -206,7 +222,7 @@ function open(address: string | undefined, port: number, foreign = false): UdpSo
   })
 }
 
-const openNowhere = (port = 0) => open(NOWHERE, port, true)
+const openNowhere = () => open(NOWHERE, 0, true)
 
 function explained(error: unknown, port: number): unknown {
   if (!(error instanceof KernelError)) return error

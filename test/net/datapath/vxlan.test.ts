@@ -7,6 +7,7 @@ import {
   type Pair,
   pings,
   type RunningTunnel,
+  run,
   startTunnel,
   twoHosts,
   until,
@@ -178,6 +179,25 @@ t.test('captures, and IPsec policies for whatever source port', async (t) => {
   await until('it is seen', async () => (await carrier(tunnel)).reason === 'ipsec')
   await ok(pair.a, 'ip', 'xfrm', 'policy', 'delete', ...policy)
   await carried(tunnel)
+})
+
+t.test('netfilter sends what goes to the peer elsewhere', async (t) => {
+  using pair = twoHosts()
+  const tunnel = await start(pair)
+  const elsewhere = pair.underlay.b.replace(/\d+$/, '33')
+  pair.b.configure('eth0', [`${elsewhere}/24`])
+  const rules = `type nat hook output priority -100; udp dport 4789 dnat to ${elsewhere}`
+  await ok(pair.a, 'nft', `table ip nat { chain out { ${rules}; }; }`)
+  await until(
+    'the workers carry',
+    async () => {
+      // Some of them are the workers' trials.
+      await run(pair.a, 'ping', ['-q', '-c', '5', '-i', '0.2', '-W', '1', '10.9.0.2'])
+      return (await carrier(tunnel)).reason === 'nat'
+    },
+    30_000,
+  )
+  t.equal((await tunnel.stop()).code, 0)
 })
 
 t.test('over IPv6 the workers carry, because there are checksums', async (t) => {

@@ -21,6 +21,7 @@ const WELL = {
 function status(...peers: Partial<PeerStatus>[]): StatusReport {
   return {
     ...SAMPLE,
+    source_ports: [5149],
     listen_trouble: null,
     mtu_bytes: 1400,
     peers: peers.map((peer, index) => ({ ...WELL, name: `p${index}`, ...peer })),

@@ -32,6 +32,7 @@ const STATUS = {
   pid: 1,
   device: 'tap0',
   listen: '[::]:5149',
+  source_ports: [5149],
   listen_trouble: null,
   mtu_bytes: 1458,
   mtu_by: 'paths',

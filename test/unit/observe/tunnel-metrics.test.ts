@@ -9,6 +9,7 @@ const NOW_S = 1_800_000_000
 /** Figures of a status that have no metric of their own, and why. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
   pid: 'Prometheus has no use for it',
+  'source_ports.0': 'a name, so it is a label where it is one',
   'tables.0': 'a name, so it is a label',
   uptime_s: 'it is in the time of the start',
   'faults.count': 'the sum of all places',

@@ -55,6 +55,7 @@ export function reportOf({ drops, ...changes }: Changes = {}): StatusReport {
     uptime_s: 1,
     local: ['10.9.0.1/24'],
     listen: '[::]:5149',
+    source_ports: [5149],
     listen_trouble: null,
     peers: [],
     mtu_bytes: 1458,
