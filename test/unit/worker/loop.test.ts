@@ -1,3 +1,4 @@
+import { readSync, writeSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Doorbell } from '../../../src/linux/eventfd.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
@@ -15,7 +16,13 @@ const OTHER_RING = RING + ringBytes(RING_BYTES)
 const END = OTHER_RING + ringBytes(RING_BYTES)
 
 /** A loop whose source always has more while `busy`, and whose sinks take all. */
-function makeLoop() {
+function makeLoop({
+  blocked = () => false,
+  blockedFd,
+}: {
+  blocked?: () => boolean
+  blockedFd?: number
+} = {}) {
   const memory = NativeMemory.allocate(END)
   const bell = Doorbell.open()
   const otherBell = Doorbell.open()
@@ -35,9 +42,10 @@ function makeLoop() {
   }
   const sink: Sink = {
     fd: otherBell.fd,
-    blockedFd: otherBell.fd,
+    blockedFd: blockedFd ?? otherBell.fd,
     drain(ring: Ring): Progress {
       if (ring.peek() < 0) return DONE
+      if (blocked()) return BLOCKED
       told.drained++
       ring.release()
       return MORE
@@ -67,6 +75,25 @@ function makeLoop() {
   }
   return { loop, bell, told, counters, close }
 }
+
+t.test('a sink that waits for another fd than its first one does not keep the worker awake', async (t) => {
+  const full = Doorbell.open()
+  const fill = new BigUint64Array([0xffff_ffff_ffff_fffen])
+  t.equal(writeSync(full.fd, fill), 8, 'no more can be written to it')
+  let blocked = true
+  const { loop, told, close } = makeLoop({ blocked: () => blocked, blockedFd: full.fd })
+  loop.turn(0)
+  told.busy = false
+  const startMs = performance.now()
+  loop.turn(-1)
+  t.ok(performance.now() - startMs > 20, 'it sleeps, although its first one can be written to')
+  blocked = false
+  t.equal(readSync(full.fd, fill), 8)
+  loop.turn(-1)
+  t.equal(told.drained, 1)
+  full.close()
+  close()
+})
 
 t.test('a worker that always has something to do hears its doorbell all the same', async (t) => {
   const { loop, bell, told, close } = makeLoop()
