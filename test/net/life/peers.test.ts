@@ -278,6 +278,7 @@ t.test(
     const a = await startTunnel(pair.a, '10.9.0.1', '--peer', pair.underlay.b, '--peer', '192.0.2.3:7000')
     await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
     await a.said(/192\.0\.2\.2 is heard/)
+    await until('a keepalive is answered', async () => (await a.status()).peers[0].rtt_ms !== null)
     const piped = await run(pair.a, process.execPath, [PROGRAM, 'peers'])
     t.match(JSON.parse(piped.stdout), [
       { name: '192.0.2.2', state: 'up' },
