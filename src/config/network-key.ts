@@ -42,8 +42,12 @@ export function publicPart(key: KeyObject): string {
  * @throws UserError: also if there is such a file
  */
 export function makeNetworkKey(path: string): string {
-  const { privateKey } = generateKeyPairSync('ed25519')
-  const text = publicPart(privateKey)
+  // Exported at once, because a key that was made must not be exported later (crypto/primitives.ts).
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+  })
+  const text = formatKey(publicKey.subarray(-PUBLIC_BYTES))
   let fd: number
   try {
     fd = openSync(path, 'wx', 0o600)
@@ -57,7 +61,7 @@ export function makeNetworkKey(path: string): string {
   }
   try {
     // What stands before the first line of PEM is a comment.
-    writeSync(fd, `network_key: ${text}\n${privateKey.export({ type: 'pkcs8', format: 'pem' })}`)
+    writeSync(fd, `network_key: ${text}\n${privateKey}`)
     fsyncSync(fd)
   } catch (error) {
     throw new UserError(`${path} cannot be written (${(error as NodeJS.ErrnoException).code}); remove it`)

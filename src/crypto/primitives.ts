@@ -40,6 +40,10 @@ export function importPrivateKey(bytes: Uint8Array): KeyObject {
 /**
  * A new Curve25519 private key. OpenSSL takes 40 µs for it, but 400 µs for {@link importPrivateKey}. Its bytes never leave
  * OpenSSL.
+ *
+ * It must not be exported, nor a public key that was made of it: Node.js locks the key meanwhile, and what has made the key
+ * locks it again when it is collected (`~KeyPairGenConfig` of src/crypto/crypto_keygen.h). If the collector runs during the
+ * export, the thread waits for itself for ever. {@link agree} and {@link publicKeyOf} lock nothing.
  */
 export function makePrivateKey(): KeyObject {
   return generateKeyPairSync('x25519').privateKey
@@ -55,8 +59,16 @@ export function importPublicKey(bytes: Uint8Array, crv: 'X25519' | 'Ed25519' = '
   return createPublicKey({ key: { kty: 'OKP', crv, x }, format: 'jwk' })
 }
 
-/** The 32 bytes of the public key of a key on either curve. */
+/** The point whose multiples public keys are (RFC 7748, 4.1). */
+const BASE_POINT = Uint8Array.from({ length: 32 }, (_, at) => (at === 0 ? 9 : 0))
+let basePoint: KeyObject | undefined
+
+/** The 32 bytes of the public key of a private key on Curve25519, or of a key on the curve of signatures. */
 export function publicKeyOf(key: KeyObject): Buffer {
+  if (key.asymmetricKeyType === 'x25519') {
+    basePoint ??= importPublicKey(BASE_POINT)
+    return diffieHellman({ privateKey: key, publicKey: basePoint })
+  }
   const { x } = createPublicKey(key).export({ format: 'jwk' }) as { x: string }
   return Buffer.from(x, 'base64url')
 }

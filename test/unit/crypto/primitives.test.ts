@@ -1,4 +1,4 @@
-import { createCipheriv } from 'node:crypto'
+import { createCipheriv, generateKeyPairSync } from 'node:crypto'
 import { blake2s } from '@noble/hashes/blake2.js'
 import fc from 'fast-check'
 import t from 'tap'
@@ -10,6 +10,7 @@ import {
   importPublicKey,
   kdf,
   mac,
+  makePrivateKey,
   open,
   openCookie,
   publicKeyOf,
@@ -121,6 +122,29 @@ t.test('what the handshake seals opens with the same key and data alone', async 
     return right === true && open(key, sealed, data) === undefined
   })
   fc.assert(property)
+})
+
+t.test('a key that was made is not exported: Node.js may then wait for itself for ever', async (t) => {
+  const { privateKey, publicKey } = generateKeyPairSync('x25519')
+  let exported = 0
+  const undo = [privateKey, publicKey].map((key) => {
+    const kind = Object.getPrototypeOf(key)
+    const { export: real } = kind
+    kind.export = function (...args: unknown[]) {
+      exported++
+      return real.apply(this, args)
+    }
+    return () => {
+      kind.export = real
+    }
+  })
+  t.teardown(() => undo.map((it) => it()))
+  publicKey.export({ format: 'jwk' })
+  t.equal(exported, 1, 'it is seen')
+  const [a, b] = [makePrivateKey(), makePrivateKey()]
+  const secrets = [agree(a, importPublicKey(publicKeyOf(b))), agree(b, importPublicKey(publicKeyOf(a)))]
+  t.same(secrets[0], secrets[1])
+  t.equal(exported, 1)
 })
 
 t.test('TAI64N: the label of its epoch, and later is greater', async (t) => {
