@@ -17,6 +17,7 @@ t.test('its SRV record has the host and the port', async (t) => {
   )
   const other = await network.start(1, [0], '--listen', '7000')
   const tunnel = new RunningTunnel(a, [network.overlay(0), service], [], asksItsHost(t))
+  await tunnel.said(/ is up: /)
   await untilPing(a, network.overlay(1))
   t.match((await tunnel.status()).peers, [{ name: service, endpoint: `${network.underlay(1)}:7000` }])
   await Promise.all([tunnel, other].map((it) => it.stop()))
