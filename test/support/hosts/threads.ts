@@ -77,9 +77,19 @@ export function writableMappings(pid: number): Mapping[] {
     })
 }
 
+/** What a part of a process's memory has; nothing if it is gone by now (EIO), because V8 has given it back. */
+function contentOf(pid: number, { start, bytes }: Mapping): Buffer {
+  try {
+    return readMemory(pid, start, bytes)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EIO') return Buffer.of()
+    throw error
+  }
+}
+
 /** How often `needle` appears in a part of a process's memory. */
-export function occurrences(pid: number, { start, bytes }: Mapping, needle: Buffer): number {
-  const memory = readMemory(pid, start, bytes)
+export function occurrences(pid: number, mapping: Mapping, needle: Buffer): number {
+  const memory = contentOf(pid, mapping)
   let count = 0
   for (let at = memory.indexOf(needle); at !== -1; at = memory.indexOf(needle, at + needle.length)) count++
   return count
