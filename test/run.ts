@@ -54,8 +54,8 @@ const MEASURES_TIME: ReadonlySet<string> = new Set([
   'net/timing/warm-up',
 ])
 
-/** So many files of hosts may be run once more: one in a hundred. */
-const FEW = 4
+/** So many files of hosts may be run once more. */
+const FEW = 3
 
 /** Files that wait for long: they begin, so that others run meanwhile. */
 const WAITS_LONG: ReadonlySet<string> = new Set([

@@ -1,4 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { listSockets } from '../command/path.js'
 import { addAddress } from '../linux/address.js'
 import { addRoute, createVeth, getLink, setLink } from '../linux/interface.js'
 import { Netlink } from '../linux/netlink.js'
@@ -11,8 +13,6 @@ import { NetworkNamespace } from '../linux/netns.js'
 export class Host {
   readonly name: string
   readonly namespace: NetworkNamespace
-  /** When it was made, Unix time. The inode of its namespace may have been another host's before. */
-  readonly madeMs = Date.now()
   readonly #children = new Set<ChildProcess>()
 
   constructor(name: string) {
@@ -59,11 +59,19 @@ export class Host {
     this.netlink((netlink) => addRoute(netlink, ip, Number(prefix), gateway))
   }
 
-  /** Kills what still runs inside and releases the namespace. */
+  /** Kills what still runs inside, removes what killed tunnels have left in /run, and releases the namespace. */
   close(): void {
     for (const child of this.#children) child.kill('SIGKILL')
     this.#children.clear()
+    this.#removeStatusSockets()
     this.namespace.close()
+  }
+
+  /** The hosts share /run with this machine, and the inode of a namespace is soon another's. */
+  #removeStatusSockets(): void {
+    this.run(() => {
+      for (const { path } of listSockets()) rmSync(path, { force: true })
+    })
   }
 
   [Symbol.dispose](): void {

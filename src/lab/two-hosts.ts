@@ -1,5 +1,3 @@
-import { rmSync } from 'node:fs'
-import { listSockets } from '../command/path.js'
 import { connect, Host } from './host.js'
 
 /** The name of the cable's end in both hosts. */
@@ -29,22 +27,11 @@ export class TwoHosts implements Disposable {
     connect(a, b, mtuBytes)
   }
 
-  /** Kills what still runs inside, and removes what killed tunnels have left in /run. */
   close(): void {
-    for (const host of this.hosts) {
-      removeStatusSockets(host)
-      host.close()
-    }
+    for (const host of this.hosts) host.close()
   }
 
   [Symbol.dispose](): void {
     this.close()
   }
-}
-
-/** The hosts share /run with this machine, and a killed tunnel leaves its socket there. */
-export function removeStatusSockets(host: Host): void {
-  host.run(() => {
-    for (const { path } of listSockets()) rmSync(path, { force: true })
-  })
 }

@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { ask, askStatus, listRunning } from '../../../src/command/client.js'
 import { Host } from '../../../src/lab/host.js'
-import { removeStatusSockets } from '../../../src/lab/two-hosts.js'
 import { getLink, setLink } from '../../../src/linux/interface.js'
 import { hostState, journals } from '../../support/hosts/host-state.js'
 import {
@@ -42,7 +41,6 @@ class Named extends Host {
 async function named(t: Test): Promise<Named> {
   const host = await new Named().open()
   t.teardown(async () => {
-    removeStatusSockets(host)
     await host.remove()
     host.close()
   })

@@ -1,7 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { connect, Host } from '../../../src/lab/host.js'
 import { Program } from '../../../src/lab/program.js'
-import { removeStatusSockets } from '../../../src/lab/two-hosts.js'
 import { ok, type RunningTunnel, startTunnel } from './lab.js'
 import { bridge } from './network.js'
 import type { KeyFolder } from './wireguard-go.js'
@@ -102,10 +101,7 @@ export class BehindNat implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const host of [this.hub, this.router, this.#lan, ...this.inner]) {
-      removeStatusSockets(host)
-      host.close()
-    }
+    for (const host of [this.hub, this.router, this.#lan, ...this.inner]) host.close()
   }
 }
 

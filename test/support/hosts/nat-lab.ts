@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs'
 import { connect, Host } from '../../../src/lab/host.js'
-import { removeStatusSockets } from '../../../src/lab/two-hosts.js'
 import { ok } from './lab.js'
 import { bridge } from './network.js'
 
@@ -119,10 +118,7 @@ export class NatLab implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const host of this.#all) {
-      removeStatusSockets(host)
-      host.close()
-    }
+    for (const host of this.#all) host.close()
   }
 }
 

@@ -1,5 +1,4 @@
 import { connect, Host } from '../../../src/lab/host.js'
-import { removeStatusSockets } from '../../../src/lab/two-hosts.js'
 import { createLink, getLink, setLink } from '../../../src/linux/interface.js'
 import { ok, type RunningTunnel, startTunnel } from './lab.js'
 import { PacketSocket } from './packet-socket.js'
@@ -116,10 +115,7 @@ export class Network implements Disposable {
 
   [Symbol.dispose](): void {
     for (const socket of this.#sockets) socket[Symbol.dispose]()
-    for (const host of this.hosts) {
-      removeStatusSockets(host)
-      host.close()
-    }
+    for (const host of this.hosts) host.close()
     this.#wire.close()
   }
 }

@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import type { PathMtuHow } from '../../../src/control/path-mtu/path-mtu.js'
 import { connect, Host } from '../../../src/lab/host.js'
-import { removeStatusSockets } from '../../../src/lab/two-hosts.js'
 import { ok, type RunningTunnel, startTunnel, until, untilPing } from './lab.js'
 
 /** Two hosts with routers between them: links in a row, each with its own MTU. */
@@ -65,7 +64,6 @@ export function pathOf(...mtus: readonly number[]): Path {
       hosts[link + 1].configure(leftOf(link + 1), [], { mtuBytes })
     },
     [Symbol.dispose]() {
-      for (const host of [a, b]) removeStatusSockets(host)
       for (const host of hosts) host.close()
     },
   }
