@@ -18,6 +18,7 @@ import { undoLeftovers } from '../host/undo.js'
 import { abiFault } from '../linux/abi-check.js'
 import { VerifierError } from '../linux/bpf.js'
 import { ENOSYS, KernelError } from '../linux/errno.js'
+import { freeFilePages } from '../linux/file-pages.js'
 import { freeMemory } from '../linux/free-memory.js'
 import { NativeMemory } from '../linux/memory.js'
 import { Netlink } from '../linux/netlink.js'
@@ -144,7 +145,10 @@ export class LinuxPlatform implements Platform {
     const { memory, plan, socket } = this
     this.workers = new Workers({ memory, plan, socket, faults })
     resources.defer(() => this.workers.close())
-    const freeing = this.clock.after(FREE_MEMORY_MS, freeMemory)
+    const freeing = this.clock.after(FREE_MEMORY_MS, () => {
+      freeMemory()
+      freeFilePages()
+    })
     resources.defer(() => freeing.cancel())
   }
 

@@ -9,9 +9,9 @@ export interface Mapping {
 }
 
 /**
- * The mappings of Node.js's own file, and of the library that it may be in, that nothing has written to: their pages can be had
- * from the file again. A page that was written to may also be swapped out. Other libraries may just be loaded by another
- * thread, and their mappings do not mean much then.
+ * The mappings of Node.js's own file that nothing has written to. Node.js may also be in a library (libnode). Their pages
+ * can be had from the file again. A page that was written to is anonymous, or swapped out. Mappings of other libraries
+ * are left alone: another thread may just be loading one, and then they are not final.
  * @param smaps the text of /proc/self/smaps (proc_pid_smaps(5))
  * @param program the path of Node.js's own file
  */
@@ -27,8 +27,8 @@ export function cleanMappings(smaps: string, program = process.execPath): Mappin
 }
 
 /**
- * Gives back the pages of Node.js. The start has needed most of them, and what runs later needs a few. They stay in the kernel's
- * page cache, so one that is needed again costs a minor fault, not a read of the disk.
+ * Gives back the pages of Node.js, for the whole process. The start has needed most of them, and what runs later needs a
+ * few. They stay in the kernel's page cache. So one that is needed again costs a minor fault, not a read of the disk.
  */
 export function freeFilePages(): void {
   let smaps = ''

@@ -1,12 +1,11 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { M_ARENA_MAX } from './constants.js'
-import { freeFilePages } from './file-pages.js'
 import { mallocTrim, mallopt } from './libc.js'
 
 /**
- * Gives back to the kernel what this thread's start has used and nobody needs any more: V8's garbage, what malloc
- * keeps for later, for example of V8's compilers, and pages of program files. It takes some 20 milliseconds.
+ * Gives back to the kernel what this thread's start has used and nobody needs any more: V8's garbage, and what malloc
+ * keeps for later, for example of V8's compilers. It takes some 20 milliseconds.
  */
 export function freeMemory(): void {
   // V8 has the function only in a context that is made after this.
@@ -18,7 +17,6 @@ export function freeMemory(): void {
     collect()
   }
   mallocTrim(0)
-  freeFilePages()
 }
 
 /**

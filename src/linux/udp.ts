@@ -58,8 +58,9 @@ export interface UdpOptions {
 }
 
 /**
- * Opens an unconnected socket: the one that all peers share, or one more to send by. It is dual-stack if the host has IPv6. Don't-fragment
- * is set. The kernel's path MTU cache is ignored (`IP_PMTUDISC_PROBE`), because one forged ICMP could fill it.
+ * Opens an unconnected socket: the one that all peers share, or one more to send by. It is dual-stack if the host has
+ * IPv6. Don't-fragment is set. The kernel's path MTU cache is ignored (`IP_PMTUDISC_PROBE`), because one forged ICMP could
+ * fill it.
  *
  * The socket does not have `IP_RECVERR` (ip(7), ipv6(7)), so it receives no ICMP errors. Each of them would
  * fail a send to some other destination. An error of a send therefore comes from this host and is about that
