@@ -30,10 +30,15 @@ const MAX_FILE_BYTES = 4096
 
 /** The public part as bytes: the last 32 of its SubjectPublicKeyInfo (RFC 8410, 4). */
 const PUBLIC_BYTES = 32
+const SPKI = { type: 'spki', format: 'der' } as const
 
 export function publicPart(key: KeyObject): string {
-  const whole = createPublicKey(key).export({ type: 'spki', format: 'der' })
-  return formatKey(whole.subarray(-PUBLIC_BYTES))
+  return publicPartOf(createPublicKey(key).export(SPKI))
+}
+
+/** @param spki as {@link SPKI} exports it */
+function publicPartOf(spki: Buffer): string {
+  return formatKey(spki.subarray(-PUBLIC_BYTES))
 }
 
 /**
@@ -45,9 +50,9 @@ export function makeNetworkKey(path: string): string {
   // Exported at once, because a key that was made must not be exported later (crypto/primitives.ts).
   const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-    publicKeyEncoding: { type: 'spki', format: 'der' },
+    publicKeyEncoding: SPKI,
   })
-  const text = formatKey(publicKey.subarray(-PUBLIC_BYTES))
+  const text = publicPartOf(publicKey)
   let fd: number
   try {
     fd = openSync(path, 'wx', 0o600)

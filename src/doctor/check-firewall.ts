@@ -30,7 +30,7 @@ export function checkFirewall(facts: Facts): Finding[] {
     status === undefined || status.peers.length === 0
       ? [undefined]
       : status.peers.filter((it) => it.endpoint !== null)
-  const sourcePorts = status?.vni == null ? [port] : status.source_ports
+  const sourcePorts = status?.source_ports ?? [port]
   const found = cases.flatMap((peer) => ofPeer(ruleset, { port, sourcePorts }, peer))
   if (found.length > 0) return [...found, ...legacy]
   const unseen = 'XDP, tc, IPsec and firewalls on the way cannot be seen from here'

@@ -64,7 +64,7 @@ export class Loop {
   readonly #bell: Doorbell
   readonly #otherBell: Doorbell
   readonly #sleeper: Sleeper
-  /** The first one of this worker's own sink. */
+  /** That of this worker's own sink. The sink may wait for another one (`blockedFd`). */
   readonly #sinkFd: number
   readonly #counters: Float64Array
   readonly #woke: () => void

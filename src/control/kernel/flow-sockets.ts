@@ -1,23 +1,17 @@
-import { O_CLOEXEC } from '../../linux/constants.js'
+import { BPF_RET, O_CLOEXEC } from '../../linux/constants.js'
 import { close, dup3, must } from '../../linux/libc.js'
 import { attachFilter } from '../../linux/packet-filter.js'
 import { setMark, type UdpSocket } from '../../linux/udp.js'
 
-/**
- * How many there are. All frames of a flow go by one of them, so so many ways of the underlay and queues of a receiver can be
- * used at once. A power of two.
- */
+/** How many there are: a power of two. The flows use at most so many ways of the underlay and queues of a receiver. */
 const FLOW_SOCKETS = 8
-
-/** `BPF_RET | BPF_K` (linux/bpf_common.h): takes as many bytes of a packet as it says. */
-const RETURN = 0x06
 
 /** Opens a socket of the tunnel's address, with a port that the kernel chooses. @throws KernelError */
 type Open = () => UdpSocket
 
 /**
- * The sockets that the workers send VXLAN's datagrams by, so that these have a source port for each flow
- * (worker/outbound/flow-socket.ts). Nothing is received by them: all ends send to the one common port. Their descriptors
+ * The sockets that the workers send VXLAN's datagrams by. Different flows have different ones, and so different source
+ * ports (worker/outbound/flow-socket.ts). They receive nothing: all ends send to the one common port. Their descriptors
  * stay the same, as the tunnel's does.
  */
 export class FlowSockets {
@@ -36,7 +30,7 @@ export class FlowSockets {
       for (let number = 0; number < FLOW_SOCKETS; number++) {
         const socket = open()
         sockets.push(socket)
-        attachFilter(socket.fd, [[RETURN, 0, 0, 0]])
+        attachFilter(socket.fd, [[BPF_RET, 0, 0, 0]])
         if (mark !== 0) setMark(socket.fd, mark)
       }
       return new FlowSockets(sockets)

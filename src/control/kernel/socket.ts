@@ -76,7 +76,7 @@ export class LinuxSocket implements DataSocket {
 
   /** Opens {@link flowFds}, without a mark. @throws KernelError */
   openFlows(): void {
-    this.#flows = FlowSockets.open(() => (this.#isBound ? open(this.#local.address, 0) : openNowhere()))
+    this.#flows = FlowSockets.open(() => openBeside(this.#isBound ? this.#local.address : undefined))
   }
 
   get sourcePorts(): readonly number[] {
@@ -91,8 +91,7 @@ export class LinuxSocket implements DataSocket {
       if (this.#unsummed) receiveUnsummed(next)
       if (this.#mark !== 0) setMark(next.fd, this.#mark)
       // All that may fail comes first.
-      const beside = () => (address === undefined ? openNowhere() : open(address, 0))
-      flows = this.#flows && FlowSockets.open(beside, this.#mark)
+      flows = this.#flows && FlowSockets.open(() => openBeside(address), this.#mark)
       this.#dropsBefore = this.drops
       must('dup3', () => dup3(next.fd, this.fd, O_CLOEXEC))
       if (flows !== undefined) this.#flows?.become(flows)
@@ -223,6 +222,11 @@ function open(address: string | undefined, port: number, foreign = false): UdpSo
 }
 
 const openNowhere = () => open(NOWHERE, 0, true)
+
+/** A socket with any free port. @param address undefined: none of this host */
+function openBeside(address: string | undefined): UdpSocket {
+  return address === undefined ? openNowhere() : open(address, 0)
+}
 
 function explained(error: unknown, port: number): unknown {
   if (!(error instanceof KernelError)) return error

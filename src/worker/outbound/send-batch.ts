@@ -55,6 +55,11 @@ export function outerOf(dsField: number, socket: number): number {
   return dsField | (socket << 8)
 }
 
+/** The DS field in a message's `kind`. */
+function dsFieldOf(kind: number): number {
+  return (kind >>> OUTER_SHIFT) & DS_MASK
+}
+
 /**
  * Frames for one sendmmsg(2). It is an array of messages, each to one peer. A message is one frame or, with
  * `UDP_SEGMENT` (udp(7)), a run of frames of equal length, of which the last may be shorter. A frame is one or
@@ -213,7 +218,7 @@ export class SendBatch {
     u32[(at + msghdr.msg_namelen) >>> 2] = this.#sockaddrBytes
     const bearsLocal = u32[(name + NAME.bearsLocal) >>> 2] !== 0
     u32[line + Word.sourceBytes] = bearsLocal ? this.#controls.setSource(index, name) : 0
-    const dsField = (u32[line + Word.kind] >>> OUTER_SHIFT) & DS_MASK
+    const dsField = dsFieldOf(u32[line + Word.kind])
     if (dsField !== 0) this.#controls.setDsField(index, name, dsField)
     this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + firstIovec * iovec.size)
   }
@@ -234,7 +239,7 @@ export class SendBatch {
       const kind = u32[line + Word.kind]
       u32[(at + msghdr.msg_iovlen) >>> 2] = frames * (kind & PIECES_MASK)
       const segmentBytes = frames > 1 ? u32[line + Word.segmentBytes] : 0
-      this.#controls.put(index, at, line + Word.sourceBytes, segmentBytes, (kind >>> OUTER_SHIFT) & DS_MASK)
+      this.#controls.put(index, at, line + Word.sourceBytes, segmentBytes, dsFieldOf(kind))
     }
   }
 
@@ -304,7 +309,7 @@ export class SendBatch {
     const at = this.#messages + index * mmsghdr.size
     const kind = this.#word(index, Word.kind)
     this.#memory.u32[(at + msghdr.msg_iovlen) >>> 2] = kind & PIECES_MASK
-    this.#controls.put(index, at, this.#line(index) + Word.sourceBytes, 0, (kind >>> OUTER_SHIFT) & DS_MASK)
+    this.#controls.put(index, at, this.#line(index) + Word.sourceBytes, 0, dsFieldOf(kind))
   }
 
   /** Removes the first `frames` frames from message `index`. The rest is a run, even if it is one frame. */
@@ -319,7 +324,6 @@ export class SendBatch {
     u32[line + Word.firstIovec] += frames * pieces
     this.#memory.writePointer(at + msghdr.msg_iov, this.#iovecs + u32[line + Word.firstIovec] * iovec.size)
     u32[(at + msghdr.msg_iovlen) >>> 2] = u32[line + Word.frames] * pieces
-    const dsField = (kind >>> OUTER_SHIFT) & DS_MASK
-    this.#controls.put(index, at, line + Word.sourceBytes, u32[line + Word.segmentBytes], dsField)
+    this.#controls.put(index, at, line + Word.sourceBytes, u32[line + Word.segmentBytes], dsFieldOf(kind))
   }
 }

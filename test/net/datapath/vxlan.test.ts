@@ -17,7 +17,13 @@ import { Network } from '../../support/hosts/network.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
 import { pathOf } from '../../support/hosts/path.js'
 import { transfer, transfersWhole } from '../../support/hosts/transfer.js'
-import { VXLAN, vxlanDevice, withoutOffloads } from '../../support/hosts/vxlan-device.js'
+import {
+  followsNarrowPath,
+  onNarrowPath,
+  VXLAN,
+  vxlanDevice,
+  withoutOffloads,
+} from '../../support/hosts/vxlan-device.js'
 
 const KERNEL = [...VXLAN, '--datapath', 'kernel'] as const
 const BYTES = 20_000_000
@@ -213,18 +219,9 @@ t.test('over IPv6 the workers carry, because there are checksums', async (t) => 
 
 t.test('a narrow path is found by ICMP, and followed', async (t) => {
   using path = pathOf(1500, 1400)
-  await vxlanDevice(path.b, { vni: 42, remote: path.underlay.a, local: path.underlay.b }, '10.9.0.2/24')
-  path.b.configure('vx42', [], { mtuBytes: 1350 })
-  const tunnel = await startTunnel(path.a, '10.9.0.1', path.underlay.b, ...KERNEL)
-  await untilPing(path.a, '10.9.0.2')
+  const tunnel = await onNarrowPath(path, ...KERNEL)
   await carried(tunnel)
-  await until('the device fits the path', async () => (await tunnel.status()).mtu_bytes === 1350)
-  t.ok(await pings(path.a, '10.9.0.2', '-M', 'do', '-s', '1322'), 'the longest frame passes')
-  path.setMtu(1, 1300)
-  await until('it follows', async () => {
-    await pings(path.a, '10.9.0.2', '-s', '1300', '-W', '1')
-    return (await tunnel.status()).mtu_bytes === 1250
-  })
+  await followsNarrowPath(t, path, tunnel)
 })
 
 t.test('what the kernel has joined is the workers’: GRO on the underlay', async (t) => {

@@ -5,7 +5,13 @@ import { Network } from '../../support/hosts/network.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
 import { pathOf } from '../../support/hosts/path.js'
 import { transfer, transfersWhole } from '../../support/hosts/transfer.js'
-import { vxlanDevice as device, VXLAN, withoutOffloads } from '../../support/hosts/vxlan-device.js'
+import {
+  vxlanDevice as device,
+  followsNarrowPath,
+  onNarrowPath,
+  VXLAN,
+  withoutOffloads,
+} from '../../support/hosts/vxlan-device.js'
 
 const BYTES = 4_000_000
 
@@ -151,18 +157,8 @@ t.test('an address that comes later is where frames come from, with the mark', a
 for (const where of ['everywhere', 'on one address'])
   t.test(`a narrow path is found by ICMP, and followed, if the tunnel listens ${where}`, async (t) => {
     using path = pathOf(1500, 1400)
-    await device(path.b, { vni: 42, remote: path.underlay.a, local: path.underlay.b }, '10.9.0.2/24')
-    path.b.configure('vx42', [], { mtuBytes: 1350 })
     const listen = where === 'everywhere' ? [] : ['--listen', `${path.underlay.a}:4789`]
-    const tunnel = await startTunnel(path.a, '10.9.0.1', path.underlay.b, ...VXLAN, ...listen)
-    await untilPing(path.a, '10.9.0.2')
-    await until('the device fits the path', async () => (await tunnel.status()).mtu_bytes === 1350)
-    t.ok(await pings(path.a, '10.9.0.2', '-M', 'do', '-s', '1322'), 'the longest frame passes')
-    path.setMtu(1, 1300)
-    await until('it follows', async () => {
-      await pings(path.a, '10.9.0.2', '-s', '1300', '-W', '1')
-      return (await tunnel.status()).mtu_bytes === 1250
-    })
+    await followsNarrowPath(t, path, await onNarrowPath(path, ...VXLAN, ...listen))
   })
 
 t.test('no end of a VXLAN network answers pings of the program', async (t) => {
