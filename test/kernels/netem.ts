@@ -7,6 +7,7 @@ import { type Path, pathOf } from '../support/hosts/path.js'
 export class BadNetwork implements Disposable {
   readonly path: Path
   readonly #router: Host
+  #isSet = false
 
   private constructor(path: Path) {
     this.path = path
@@ -26,12 +27,17 @@ export class BadNetwork implements Disposable {
     return it
   }
 
-  /** @param settings in the form of tc-netem(8); replaces those before */
+  /**
+   * Takes the place of what was set before. A change of a netem that is there would keep its damage and its reordering
+   * (net/sched/sch_netem.c, netem_change).
+   * @param settings in the form of tc-netem(8)
+   */
   async set(settings: string): Promise<void> {
     for (const device of ['left', 'right']) {
-      const args = ['qdisc', 'replace', 'dev', device, 'root', 'netem', ...settings.split(' ')]
-      await ok(this.#router, 'tc', ...args)
+      if (this.#isSet) await ok(this.#router, 'tc', 'qdisc', 'del', 'dev', device, 'root')
+      await ok(this.#router, 'tc', 'qdisc', 'add', 'dev', device, 'root', 'netem', ...settings.split(' '))
     }
+    this.#isSet = true
   }
 
   [Symbol.dispose](): void {
@@ -68,14 +74,14 @@ export function kernelCounters(host: Host): Map<string, number> {
   return counts
 }
 
-/** Packets with wrong headers, and datagrams with wrong checksums or for no port. */
-const DAMAGED = [
+/** Packets with wrong headers, and datagrams with wrong checksums, without room in a receive buffer, or for no port. */
+const DROPPED = [
   ...['IpInHdrErrors', 'IpInAddrErrors', 'IpInUnknownProtos', 'IpInDiscards', 'IpReasmFails'],
   ...['UdpInErrors', 'UdpNoPorts'],
 ]
 
-/** What the kernel of a host has dropped since its start because it was damaged on the way. */
-export function damagedIn(host: Host): number {
+/** What the kernel of a host has dropped since its start because it was damaged on the way or did not fit, by counter. */
+export function droppedIn(host: Host): ReadonlyMap<string, number> {
   const counts = kernelCounters(host)
-  return DAMAGED.reduce((sum, name) => sum + (counts.get(name) ?? 0), 0)
+  return new Map(DROPPED.map((name) => [name, counts.get(name) ?? 0]))
 }
