@@ -219,5 +219,6 @@ export class Mesh {
   #change(key: string): void {
     this.#introduced.changed(key)
     this.#places.changed(key)
+    this.#seeker.changed()
   }
 }

@@ -19,16 +19,30 @@ export interface SeekerContext {
 /** A peer that an introducer relays is looked for only by way of it at first, for so long or until there is a session. */
 const RELAY_FIRST_MS = 2_000
 
+/**
+ * A look at all peers takes a microsecond for each of them. So, if nothing is known to have changed, there is a pause after
+ * each look: so long for each peer. With thousands, looks would take a twentieth of a processor otherwise.
+ */
+const PAUSE_MS_PER_PEER = 0.25
+
 /** Looks for the peers that were introduced and are not reached directly: begins handshakes with them. */
 export class Seeker {
   readonly #context: SeekerContext
   readonly #tries: Tries
   /** Since when each peer that has no session is relayed, by its public key. */
   readonly #relayedMs = new Map<string, number>()
+  /** The peers that there were at the last look; undefined if some of them may be elsewhere now. */
+  #seen: readonly Peer[] | undefined
+  #nextMs = 0
 
   constructor(context: SeekerContext, budget: Rates) {
     this.#context = context
     this.#tries = new Tries(() => context.platform.random(4).readUInt32BE() / 2 ** 32, budget)
+  }
+
+  /** A peer may be at other places than before. */
+  changed(): void {
+    this.#seen = undefined
   }
 
   /**
@@ -37,6 +51,9 @@ export class Seeker {
    */
   look(placesOf: (key: string) => readonly Endpoint[], nowMs: number): void {
     const { faults, privateSide, roster } = this.#context
+    if (roster.all === this.#seen && nowMs < this.#nextMs) return
+    this.#seen = roster.all
+    this.#nextMs = nowMs + roster.all.length * PAUSE_MS_PER_PEER
     const sought = new Map(
       roster.all.flatMap((peer) => {
         const { public_key, introduced_by } = peer.settings
@@ -55,6 +72,7 @@ export class Seeker {
       if (names.length > 0) faults.run('introductions', () => privateSide.seek(peer.row, names), peer.name)
     }
   }
+
   /** Where it is looked for. One that was heard by way of an introducer is looked for only directly. */
   #wanted(key: string, peer: Peer, places: readonly Endpoint[], nowMs: number): Wanted {
     if (!peer.isRelayed) {
