@@ -22,19 +22,39 @@ import { MAC_BYTES, TAG_BYTES } from '../wire/wireguard.js'
 
 const ALGORITHM = 'chacha20-poly1305'
 const OPTIONS = { authTagLength: TAG_BYTES } as const
-/** What comes before the 32 bytes of a private key in PKCS #8 (RFC 8410). */
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex')
+/** What comes before the 32 bytes of a private key in PKCS #8 (RFC 8410), by the curve. */
+const PKCS8_PREFIX = {
+  X25519: Buffer.from('302e020100300506032b656e04220420', 'hex'),
+  Ed25519: Buffer.from('302e020100300506032b657004220420', 'hex'),
+} as const
 
-/** A Curve25519 private key, as OpenSSL holds it. @param bytes 32 bytes, clamped or not */
-export function importPrivateKey(bytes: Uint8Array): KeyObject {
-  const key = secretBytes(PKCS8_PREFIX.length + bytes.length)
-  key.set(PKCS8_PREFIX)
-  key.set(bytes, PKCS8_PREFIX.length)
+/** The room that OpenSSL takes for these 48 bytes while it decodes them (BUF_MEM_grow of crypto/buffer/buffer.c). */
+const DECODED_BYTES = 68
+
+/** More than there are free pieces of memory of this size where the last ones may be. */
+const FREE_PIECES = 256
+
+/** A private key, as OpenSSL holds it. @param bytes 32 bytes, for X25519 clamped or not */
+export function importPrivateKey(bytes: Uint8Array, curve: keyof typeof PKCS8_PREFIX = 'X25519'): KeyObject {
+  const prefix = PKCS8_PREFIX[curve]
+  const key = secretBytes(prefix.length + bytes.length)
+  key.set(prefix)
+  key.set(bytes, prefix.length)
   try {
     return createPrivateKey({ key, format: 'der', type: 'pkcs8' })
   } finally {
     key.fill(0)
+    overwriteFreed()
   }
+}
+
+/**
+ * OpenSSL does not wipe what it has decoded before it frees it. glibc gives it to the next one who asks, and that is soon.
+ * musl keeps it for seconds. So we ask for as much memory of this size as is free. V8 fills it with zeros.
+ */
+function overwriteFreed(): void {
+  const pieces: ArrayBuffer[] = []
+  while (pieces.length < FREE_PIECES) pieces.push(new ArrayBuffer(DECODED_BYTES))
 }
 
 /**

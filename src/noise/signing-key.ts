@@ -1,6 +1,5 @@
-import { createPrivateKey, type KeyObject, sign, verify } from 'node:crypto'
-import { importPublicKey, kdf, publicKeyOf, wipe } from '../crypto/primitives.js'
-import { secretBytes } from '../key-text.js'
+import { type KeyObject, sign, verify } from 'node:crypto'
+import { importPrivateKey, importPublicKey, kdf, publicKeyOf, wipe } from '../crypto/primitives.js'
 
 /**
  * A host's signing key: an Ed25519 key (RFC 8032) that follows from its private key. With it the host signs where it is,
@@ -10,9 +9,6 @@ import { secretBytes } from '../key-text.js'
 /** The salt of the HKDF, so that nothing else is derived in the same way. */
 const LABEL = Buffer.from('udptun-fast host signing key', 'latin1')
 
-/** What comes before the 32 bytes of a private Ed25519 key in PKCS #8 (RFC 8410). */
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
-
 export class SigningKey {
   /** 32 bytes. */
   readonly publicKey: Uint8Array
@@ -21,13 +17,10 @@ export class SigningKey {
   /** @param privateKey the host's, clamped (noise/keys.ts) */
   constructor(privateKey: Uint8Array) {
     const [seed] = kdf(1, LABEL, privateKey)
-    const key = secretBytes(PKCS8_PREFIX.length + seed.length)
-    key.set(PKCS8_PREFIX)
-    key.set(seed, PKCS8_PREFIX.length)
     try {
-      this.#key = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+      this.#key = importPrivateKey(seed, 'Ed25519')
     } finally {
-      wipe(seed, key)
+      wipe(seed)
     }
     this.publicKey = publicKeyOf(this.#key)
   }
