@@ -1,5 +1,5 @@
 import { formatEndpoint, formatPrefix, type Network } from '../../config/addresses.js'
-import type { QuickLines } from '../../config/wg-quick.js'
+import type { QuickLines } from '../../config/wg-reader.js'
 import { HOOKS } from '../../config/wg-split.js'
 import { formatKey, secretBytes, secretKeyLine } from '../../key-text.js'
 import type { DeviceConfiguration, PeerConfiguration } from './operation.js'
