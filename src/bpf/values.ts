@@ -104,3 +104,8 @@ export function sourceValue(way: Way, row: number): Uint8Array {
   new DataView(value.buffer).setUint32(SOURCE_ENTRY.row, row, true)
   return value
 }
+
+/** The peer's row in a value of {@link sourceValue}. */
+export function rowOfSource(value: Uint8Array): number {
+  return new DataView(value.buffer, value.byteOffset).getUint32(SOURCE_ENTRY.row, true)
+}

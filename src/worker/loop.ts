@@ -42,6 +42,9 @@ export interface LoopOptions {
 /** How long a worker with a full send buffer sleeps before it tries again by itself. */
 const BLOCKED_POLL_MS = 50
 
+/** How long a worker sleeps that must come back to a ring which the other worker had. */
+const OWED_POLL_MS = 1
+
 /** A worker that never sleeps looks at its doorbell once in this many turns. */
 const BELL_TURNS = 64
 
@@ -171,7 +174,7 @@ export class Loop {
       (full || own.blocked || !this.#reads ? 0 : POLLIN) | (otherFd === sourceFd ? POLLOUT : 0)
     const sinkEvents = (ownFd === this.#sinkFd ? POLLOUT : 0) | (readsDevice ? POLLIN : 0)
     const moreFd = ownFd >= 0 && ownFd !== this.#sinkFd ? ownFd : otherFd !== sourceFd ? otherFd : -1
-    const timeoutMs = waits ? this.#silenceMs(idleMs) : busy ? 0 : blocked ? BLOCKED_POLL_MS : -1
+    const timeoutMs = waits ? this.#restMs(idleMs) : busy ? 0 : blocked ? BLOCKED_POLL_MS : -1
     const found = this.#sleeper.sleep(sourceEvents, sinkEvents, moreFd, timeoutMs)
     this.#woke()
     const { rung } = this.#sleeper
@@ -238,8 +241,12 @@ export class Loop {
     this.#otherBell.ring()
   }
 
-  /** How long to sleep. A worker that is not quiet looks after a while whether it has become so. */
-  #silenceMs(idleMs: number): number {
+  /**
+   * How long to sleep. A worker that is not quiet looks after a while whether it has become so. One that must come back to
+   * a ring sleeps only until the other worker has probably left it.
+   */
+  #restMs(idleMs: number): number {
+    if (this.#own.owes || this.#other.owes) return OWED_POLL_MS
     if (this.#quiet.lasts) return idleMs
     return idleMs < 0 || idleMs > SILENCE_MS ? SILENCE_MS : idleMs
   }
@@ -251,6 +258,8 @@ class RingConsumer {
    * The sink accepts nothing more now. Until it does, this worker keeps the unsent batch and the ring's lock.
    */
   blocked = false
+  /** It was woken while the other worker had the ring, so its sink may have frames of its own that can go. */
+  owes = false
   readonly #ring: Ring
   readonly #sink: Sink
 
@@ -266,7 +275,7 @@ class RingConsumer {
 
   /** Drains what is there, unless the other worker is draining it. */
   run(): void {
-    while (this.blocked || (!this.#ring.isEmpty && this.#ring.tryLock())) {
+    while (this.blocked || ((this.owes || !this.#ring.isEmpty) && this.#ring.tryLock())) {
       this.#drain()
       if (this.blocked) return
     }
@@ -276,10 +285,12 @@ class RingConsumer {
    * Like {@link run}, but also if the ring is empty: the sink may have frames of its own, which may block too.
    */
   wake(): void {
+    this.owes = true
     if (this.blocked || this.#ring.tryLock()) this.#drain()
   }
 
   #drain(): void {
+    this.owes = false
     this.blocked = this.#sink.drain(this.#ring) === BLOCKED
     if (!this.blocked) this.#ring.unlock()
   }

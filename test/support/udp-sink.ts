@@ -66,7 +66,8 @@ export type Made = ReturnType<typeof makeSink>
 /** Makes a sink with peers that are addresses of this machine, and one socket that receives for all of them. */
 export function makeSink(t: Test, options: SinkOptions) {
   const { peers, kernel = ({ count }) => count, target = FLOOD, flowSockets = 0 } = options
-  const plan = planMemory(PEER_ROWS)
+  // A power of two.
+  const plan = planMemory(Math.max(PEER_ROWS, 2 ** Math.ceil(Math.log2(peers))))
   const memory = NativeMemory.allocate(plan.bytes)
   const buffers = { receiveBufferBytes: 1 << 23, sendBufferBytes: 1 << 23 }
   const from = openUdp({ listen: { address: '127.0.0.1', port: 0 }, ...buffers })

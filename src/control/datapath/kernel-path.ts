@@ -52,8 +52,8 @@ export interface KernelPath {
   isTranslated(way: KernelWay): boolean
   /** Whether programs run where frames leave the device. */
   carry(on: boolean): void
-  /** Where a MAC is: at a peer's row, or at the device. */
-  setMac(mac: Uint8Array, port: number, of: MacFlags): void
+  /** Where a MAC is: at a peer's row, or at the device. @returns false if there is no room for one more */
+  setMac(mac: Uint8Array, port: number, of: MacFlags): boolean
   removeMac(mac: Uint8Array): void
   /** Whose a prefix is, in mode tun. @param carried whether frames for it may go by the kernel */
   setPrefix(route: Route, carried: boolean): void

@@ -36,7 +36,8 @@ export class MacTable {
       const carried = port !== DEVICE && isCarried(port)
       if (known?.port === port && known.pinned === pinned && known.carried === carried) continue
       const mac = bytesOf(macHigh, macLow)
-      this.#path.setMac(mac, port, { pinned, carried })
+      // If there is no room now, it is tried again at the next look. Until then the workers carry what is for it.
+      if (!this.#path.setMac(mac, port, { pinned, carried })) continue
       this.#known.set(key, { mac, port, pinned, carried })
     }
     for (const key of gone) this.#remove(key)

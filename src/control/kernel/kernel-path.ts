@@ -21,12 +21,13 @@ import {
   prefixKey,
   prefixValue,
   rowKey,
+  rowOfSource,
   sourceKey,
   sourceValue,
   type Way,
 } from '../../bpf/values.js'
 import { BPF_TCX_EGRESS, BPF_TCX_INGRESS, type BpfMap, BpfProgram } from '../../linux/bpf.js'
-import { ENODEV, KernelError } from '../../linux/errno.js'
+import { E2BIG, ENODEV, KernelError } from '../../linux/errno.js'
 import { getLink } from '../../linux/interface.js'
 import { close } from '../../linux/libc.js'
 import type { Netlink } from '../../linux/netlink.js'
@@ -140,10 +141,16 @@ export class LinuxKernelPath implements KernelPath {
     }
   }
 
-  setMac(mac: Uint8Array, port: number, { pinned = false, carried = false }: MacFlags): void {
+  setMac(mac: Uint8Array, port: number, { pinned = false, carried = false }: MacFlags): boolean {
     const flags = (pinned ? PORT_PINNED : 0) | (carried ? PORT_CARRIED : 0)
     const place = (port === DEVICE ? PORT_DEVICE : port) | flags
-    this.#maps.macs.set(macKey(mac), macValue(mac, place, 0n))
+    try {
+      this.#maps.macs.set(macKey(mac), macValue(mac, place, 0n))
+    } catch (error) {
+      if (error instanceof KernelError && error.errno === E2BIG) return false
+      throw error
+    }
+    return true
   }
 
   removeMac(mac: Uint8Array): void {
@@ -251,7 +258,10 @@ export class LinuxKernelPath implements KernelPath {
     const way = this.#ways.get(row)
     if (way === undefined) return
     this.#ways.delete(row)
-    this.#maps.sources.delete(sourceKey(way))
+    const key = sourceKey(way)
+    const value = this.#maps.sources.get(key)
+    // Another peer may be there by now.
+    if (value !== undefined && rowOfSource(value) === row) this.#maps.sources.delete(key)
   }
 
   /** Has the inbound program run where peers are, and nowhere else. */

@@ -273,17 +273,17 @@ export class TapSink implements Sink, JoinTarget {
   }
 
   writeSuperFrame(iovecs: number, frames: number, bytes: number): void {
-    this.#writeSuper(this.#joinedAddress, iovecs, frames, bytes)
+    this.#writeSuper(this.#joinedAddress, iovecs, frames, bytes, this.#joiner.joinedUdp)
   }
 
-  /** Writes the super-frame that was prepared last. */
+  /** Writes the super-frame that was prepared last. It is of TCP. */
   #writeUncut(row: number, bytes: number): void {
     this.#joiner.flush()
-    if (this.#joins) this.#writeSuper(this.#unfilledAddress, 2, 1, bytes)
+    if (this.#joins) this.#writeSuper(this.#unfilledAddress, 2, 1, bytes, false)
     else this.#drops.inbound(C.dropOversize, row, 1)
   }
 
-  #writeSuper(address: bigint, iovecs: number, frames: number, bytes: number): void {
+  #writeSuper(address: bigint, iovecs: number, frames: number, bytes: number, isUdp: boolean): void {
     this.#counters[C.syscalls]++
     if (this.#writev(this.fd, address, iovecs) >= 0) {
       this.#counters[C.writtenFrames] += frames
@@ -292,7 +292,7 @@ export class TapSink implements Sink, JoinTarget {
       return
     }
     const errno = lastErrno()
-    if (errno === EINVAL) this.#giveUpJoining()
+    if (errno === EINVAL) this.#giveUpJoining(isUdp)
     this.#refused(errno, frames)
   }
 
@@ -300,8 +300,8 @@ export class TapSink implements Sink, JoinTarget {
    * The device does not take such super-frames: kernels without USO, and Linux 6.6.44, which refused some as
    * malformed.
    */
-  #giveUpJoining(): void {
-    this.#offloads.set(this.#joiner.joinedUdp ? 'device_uso' : 'device_tso', false)
+  #giveUpJoining(isUdp: boolean): void {
+    this.#offloads.set(isUdp ? 'device_uso' : 'device_tso', false)
     this.#lookAtOffloads()
   }
 

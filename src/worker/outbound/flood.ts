@@ -3,10 +3,14 @@ import type { Drops } from '../../memory/drops.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import type { Entry } from './entry.js'
 import { FRAGMENTED, type Passing, type PathPolicy, REFUSED, WHOLE } from './path-policy.js'
+import { MESSAGES } from './send-batch.js'
 import type { Sender } from './sender.js'
 
 /** One batch should have room for this many messages to each peer. Otherwise the batch is sent first. */
 const FLOOD_MESSAGES = 4
+
+/** The most peers of whom that can be so. Beyond, each peer has its turn, in as many batches as needed. */
+const MOST_AT_ONCE = MESSAGES / FLOOD_MESSAGES
 
 export interface FloodOptions {
   readonly peers: PeerTable
@@ -23,7 +27,8 @@ export class Flood {
   readonly #pathPolicy: PathPolicy
   readonly #sender: Sender
   readonly #drops: Drops
-  /** In a private tunnel: the peer whose turn it is. */
+  /** Whether each peer has its turn: in a private tunnel, or if there are very many; and whose turn it is. */
+  #hasTurns = false
   #turn = 0
   /** 1 for each peer that gets no more of the entry; and whether there is such a peer. */
   readonly #leftOut: Uint8Array
@@ -39,6 +44,7 @@ export class Flood {
 
   /** The next entry for all peers begins. */
   begin(): void {
+    this.#hasTurns = this.#sender.seals || this.#peers.countInUse > MOST_AT_ONCE
     this.#turn = 0
     if (this.#leavesOut) this.#leftOut.fill(0)
     this.#leavesOut = false
@@ -46,10 +52,10 @@ export class Flood {
 
   /** Adds the entry, all of it or as much as fits. False if the batch must be sent first. */
   add(entry: Entry): boolean {
-    return this.#sender.seals ? this.#addToEach(entry) : this.#addToAll(entry)
+    return this.#hasTurns ? this.#addToEach(entry) : this.#addToAll(entry)
   }
 
-  /** If each message is sealed for its peer: one peer after the other, in as many batches as needed. */
+  /** One peer after the other, in as many batches as needed. */
   #addToEach(entry: Entry): boolean {
     const peers = this.#peers
     if (peers.countInUse === 0) this.#drops.ofNobody(C.dropUnreachable, entry.frames)

@@ -3,6 +3,7 @@ import type { Drops } from '../../memory/drops.js'
 import type { PeerTable } from '../../memory/peer-table.js'
 import type { Scratch } from '../scratch.js'
 import type { PathPolicy } from './path-policy.js'
+import { MESSAGES } from './send-batch.js'
 import { Sender, type SenderOptions } from './sender.js'
 
 /**
@@ -41,7 +42,7 @@ export class Relay {
   toOthers(frame: number, bytes: number, from: number): void {
     const sender = this.#sender
     const peers = this.#peers
-    if (sender.seals) {
+    if (sender.seals || peers.countInUse > MESSAGES) {
       for (let row = 0; row < peers.rowsInUse; row++)
         if (row !== from && peers.inUse(row)) this.toPeer(frame, bytes, row)
       return
@@ -52,8 +53,8 @@ export class Relay {
     let added = false
     for (let row = 0; row < peers.rowsInUse; row++) {
       if (row === from || !peers.inUse(row) || !this.#passes(row, bytes)) continue
-      if (added) sender.repeat(row)
-      else sender.addFrame(frame, bytes, row)
+      if (!added) sender.addFrame(frame, bytes, row)
+      else if (!sender.repeat(row)) this.#drops.outbound(C.dropUnreachable, row, 1)
       added = true
     }
     sender.endFlood()

@@ -13,10 +13,10 @@ const MAX_SEGMENTS = 64
 const MAX_MESSAGE_BYTES = 65_507
 
 /**
- * The most messages that one sendmmsg(2) takes (`UIO_MAXIOV`). It allows a few for each of the most peers
- * possible.
+ * The most messages that one sendmmsg(2) takes (`UIO_MAXIOV`). What goes to more peers goes in
+ * several batches.
  */
-const MESSAGES = 1024
+export const MESSAGES = 1024
 const FRAMES = 512
 
 /** A frame's own headers, and VXLAN's before them: whole cache lines. */

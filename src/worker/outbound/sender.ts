@@ -237,8 +237,12 @@ export class Sender {
   sendWaiting(): boolean {
     const room = this.#waitingFrames
     if (room === undefined || room.empty) return true
-    room.leave(this.#leaver, performance.now(), this.#givenUp)
-    return this.flush()
+    // A batch has either fragmented datagrams or others, so there may be more than one.
+    do {
+      room.leave(this.#leaver, performance.now(), this.#givenUp)
+      if (this.isEmpty) return true
+    } while (this.flush())
+    return false
   }
 
   /** Drops the frames that wait for keys to peers that no longer exist. */

@@ -169,8 +169,9 @@ export class UdpSink implements Sink {
   }
 
   #sendWaiting(): boolean {
-    this.#keysChanged = false
-    return this.#sender.sendWaiting()
+    const isDone = this.#sender.sendWaiting()
+    this.#keysChanged = !isDone
+    return isDone
   }
 
   /** Completes a checksum that the kernel left incomplete. The field holds the sum of the pseudo header. */

@@ -5,8 +5,8 @@ import { ACCESS_DENIED, FLOOD } from '../../memory/target.js'
 import { FlowKey, KIND } from './flow-key.js'
 import type { Forwarding } from './forwarding.js'
 
-/** Enough for a row of the peer table. */
-const ROW_BITS = 8
+/** Enough for a row of the peer table, which has MAX_PEERS (config/schema.ts). */
+const ROW_BITS = 12
 
 /**
  * Lets through only what the access rules allow, around a switch or a router.

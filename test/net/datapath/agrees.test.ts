@@ -59,11 +59,13 @@ function low(mac: MacAddress): number {
 /** The part of the kernel's path that the tables write. */
 function pathOf(end: End): KernelPath {
   const path: Pick<KernelPath, 'setMac' | 'removeMac' | 'setPrefix' | 'removePrefix'> = {
-    setMac: (mac, port, { pinned, carried }) =>
+    setMac: (mac, port, { pinned, carried }) => {
       end.mac(
         [...mac],
         (port === DEVICE ? PORT_DEVICE : port) | (pinned ? PORT_PINNED : 0) | (carried ? PORT_CARRIED : 0),
-      ),
+      )
+      return true
+    },
     removeMac: (mac) => end.removeMac([...mac]),
     setPrefix: ({ address, prefixLength, row }, carried) =>
       end.prefix(Array.from(address), prefixLength, row, carried),

@@ -26,7 +26,7 @@ function makeLoop({
   const memory = NativeMemory.allocate(END)
   const bell = Doorbell.open()
   const otherBell = Doorbell.open()
-  const told = { busy: true, filled: 0, drained: 0, rung: 0, woke: 0, end: false, wokeAtRung: -1 }
+  const told = { busy: true, filled: 0, drained: 0, rung: 0, woke: 0, end: false, wokeAtRung: -1, looked: 0 }
   const source: Source = {
     fd: otherBell.fd,
     recordBytes: 64,
@@ -44,6 +44,7 @@ function makeLoop({
     fd: otherBell.fd,
     blockedFd: blockedFd ?? otherBell.fd,
     drain(ring: Ring): Progress {
+      told.looked++
       if (ring.peek() < 0) return DONE
       if (blocked()) return BLOCKED
       told.drained++
@@ -73,8 +74,28 @@ function makeLoop({
     bell.close()
     otherBell.close()
   }
-  return { loop, bell, told, counters, close }
+  return { loop, bell, told, counters, ring: new Ring(memory, RING, RING_BYTES), close }
 }
+
+t.test(
+  'woken while the other worker has the ring, a worker comes back for what its sink holds',
+  async (t) => {
+    const { loop, bell, told, ring, close } = makeLoop()
+    told.busy = false
+    t.ok(ring.tryLock())
+    bell.ring()
+    t.ok(loop.turn(-1))
+    t.equal(told.looked, 1, 'at the other ring')
+    for (let turn = 0; turn < 3; turn++) t.ok(loop.turn(-1), 'it does not sleep until it is rung again')
+    t.equal(told.looked, 1)
+    ring.unlock()
+    t.notOk(loop.turn(0))
+    t.equal(told.looked, 2)
+    t.notOk(loop.turn(0))
+    t.equal(told.looked, 2, 'it looks once')
+    close()
+  },
+)
 
 t.test('a sink that waits for another fd than its first one does not keep the worker awake', async (t) => {
   const full = Doorbell.open()

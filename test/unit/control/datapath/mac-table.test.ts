@@ -7,15 +7,17 @@ import { DEVICE } from '../../../../src/memory/target.js'
 const hex = (mac: Uint8Array) => Buffer.from(mac).toString('hex')
 
 /** What a table writes, in its order, and what it has now. */
-function recorded() {
+function recorded(room = Number.POSITIVE_INFINITY) {
   const writes: string[] = []
   const macs = new Map<string, string>()
   const seen = new Map<string, number>()
   const path: Pick<KernelPath, 'setMac' | 'removeMac' | 'seenS'> = {
     setMac: (mac, port, { pinned, carried }) => {
+      if (!macs.has(hex(mac)) && macs.size >= room) return false
       const text = `${port === DEVICE ? 'device' : port}${pinned ? ' pinned' : ''}${carried ? ' carried' : ''}`
       writes.push(`${hex(mac)} ${text}`)
       macs.set(hex(mac), text)
+      return true
     },
     removeMac: (mac) => {
       writes.push(`${hex(mac)} gone`)
@@ -80,4 +82,16 @@ t.test('what the kernel has seen lately is told, if nobody has pinned it', async
     [...table.seen()].map(({ mac, port }) => [hex(mac), port]),
     [['020000000002', 0]],
   )
+})
+
+t.test('a MAC that there is no room for holds up no other one, and gets the room that is left', async (t) => {
+  const { table, macs } = recorded(2)
+  const none = () => false
+  table.follow([entry(1, 0), entry(2, 1), entry(3, 2)], none)
+  t.same(Object.fromEntries(macs), { '020000000001': '0', '020000000002': '1' })
+  // One that is known moves, one goes, and one is still too many at that moment.
+  table.follow([entry(3, 2), entry(1, 3)], none)
+  t.same(Object.fromEntries(macs), { '020000000001': '3' })
+  table.follow([entry(3, 2), entry(1, 3)], none)
+  t.same(Object.fromEntries(macs), { '020000000001': '3', '020000000003': '2' })
 })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { EHOSTUNREACH, ENETUNREACH, EPERM } from '../../../../src/linux/errno.js'
 import { C } from '../../../../src/memory/counters.js'
+import { DONE } from '../../../../src/worker/port.js'
 import { headerBytes, PLAIN_FLOW } from '../../../support/frames.js'
 import {
   type Kernel,
@@ -75,6 +76,21 @@ t.test('many super-frames to very many are sent in parts, and none is lost or tw
   t.ok(made.calls() > 1 && made.calls() < 10, `${made.calls()} calls`)
   const known = new Set(frames.map(textOf))
   t.ok([...total].every(([text, count]) => known.has(text) && count <= 5 * peers))
+})
+
+t.test('to more peers than a batch has messages, each gets all of it once', async (t) => {
+  for (const peers of [300, 1_024, 1_030, 2_000]) {
+    const made = makeSink(t, { peers })
+    const { bytes, l4, frames } = superFrame(3)
+    put(made, [bytes], l4)
+    while (made.sink.drain(made.ring) !== DONE);
+    put(made, [single(7)])
+    while (made.sink.drain(made.ring) !== DONE);
+    t.equal(made.counters[C.sentFrames], (frames.length + 1) * peers)
+    for (let row = 0; row < peers; row++)
+      if (made.sentTo(row) !== frames.length + 1) t.fail(`${made.sentTo(row)} to row ${row} of ${peers}`)
+    t.equal(made.counters[C.dropUnreachable], 0)
+  }
 })
 
 for (const errno of [ENETUNREACH, EPERM, EHOSTUNREACH]) {

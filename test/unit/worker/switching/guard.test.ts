@@ -192,6 +192,19 @@ t.test('a change of the rules counts from the next packet on, for flows of peers
   t.ok(take(theirs) && take(ipv4(TCP, ports(5, 6))))
 })
 
+t.test('each change of the rules counts for a peer in any row', async (t) => {
+  for (const row of [3, 255, 256, 300, 800, 1_023, 4_095]) {
+    const { rules, take } = make()
+    const theirs = ipv4(TCP, ports(1_000, 22))
+    for (let times = 0; times < 20; times++) {
+      rules.set([{ ...tcpTo(22), rows: [row] }])
+      if (!take(theirs, row)) t.fail(`not let through to row ${row} after ${2 * times} changes`)
+      rules.set([{ ...tcpTo(23), rows: [row] }])
+      if (take(theirs, row)) t.fail(`let through to row ${row} after ${2 * times + 1} changes`)
+    }
+  }
+})
+
 t.test('a flow is forgotten after its time-out, and not while it is used', async (t) => {
   const { rules, send, take } = make()
   rules.set([])
