@@ -118,7 +118,8 @@ export class Directory {
   judgePending(nowMs: number): void {
     for (const name of this.#pending) {
       const entry = this.#entries.get(name)
-      if (entry?.text !== undefined) this.#judge(name, entry, entry.text, nowMs)
+      if (entry?.text === undefined) this.#pending.delete(name)
+      else this.#judge(name, entry, entry.text, nowMs)
       // There is no more time.
       if (this.#pending.has(name)) return
     }
@@ -133,7 +134,11 @@ export class Directory {
       if (latest === undefined) continue
       entry.believed = undefined
       this.#judge(name, entry, latest, nowMs)
-      if (text === undefined) entry.goneMs = goneMs
+      if (text === undefined) {
+        entry.goneMs = goneMs
+        // Nothing in the store stands for it, so it cannot be judged later.
+        this.#pending.delete(name)
+      }
       if (believed !== undefined && entry.believed === undefined) this.#options.told(name, undefined)
     }
   }

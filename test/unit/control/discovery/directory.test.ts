@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { Directory, MAX_ENTRIES } from '../../../../src/control/discovery/directory.js'
 import { formatValue } from '../../../../src/control/discovery/member-value.js'
+import type { Signatures } from '../../../../src/control/discovery/verdict.js'
+import { SignedNetwork } from '../../../support/signed-network.js'
 
 const value = (port = 1) =>
   formatValue({
@@ -11,13 +13,13 @@ const value = (port = 1) =>
     endpoints: [{ address: Uint8Array.of(192, 0, 2, 1), port }],
   })
 
-function directory() {
+function directory(signatures?: Signatures) {
   const news: string[] = []
   const alive = { is: false }
   const it = new Directory({
     graceMs: 1_000,
     ownName: 'me',
-    signatures: () => undefined,
+    signatures: () => signatures,
     told: (name, member) => void news.push(`${member === undefined ? '-' : '+'}${name}`),
     refused: (why) => void news.push(why),
     isAlive: () => alive.is,
@@ -102,4 +104,28 @@ t.test('there is room for so many keys', async (t) => {
   t.match(said, [/more keys than there is room for: 4096 of members are the most/])
   t.same(said, [said[0], said[0]], 'the same sentence, so that it is logged once')
   t.equal(it.refused.no_room, 2)
+})
+
+t.test('under another network key, a member whose key is gone holds nobody up', async (t) => {
+  const network = new SignedNetwork(randomBytes(32))
+  const budget = { left: 3 }
+  const { it, take } = directory({
+    isRecordSigned: () => (budget.left-- > 0 ? true : undefined),
+    isStatementSigned: () => true,
+  })
+  for (const name of ['a', 'b', 'c']) {
+    const publicKey = Uint8Array.from(randomBytes(32))
+    const record = network.record({ name, publicKey })
+    it.put(name, formatValue({ name, publicKey, networks: record.networks, endpoints: [], record }), 0)
+  }
+  t.same(take(), ['+a', '+b', '+c'])
+  it.gone('b', 100)
+  budget.left = 0
+  it.judgeAnew(200)
+  t.same(take(), ['-a', '-b', '-c'], 'there was no time to judge any of them')
+  budget.left = 9
+  it.judgePending(300)
+  t.same(take(), ['+a', '+c'])
+  it.expire(1_100)
+  t.same([it.keys, it.known, it.present], [2, 2, 2])
 })
