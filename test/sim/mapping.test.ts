@@ -15,7 +15,7 @@ async function behindRouter(world: SimWorld) {
   await world.run(a.begin({ port_mapping: true, peers: [hub.asPeer({ introducer: true })] }))
   await world.pass(5_000, () => router.has(a.port))
   await world.pass(2_000)
-  return { a, router }
+  return { hub, a, router }
 }
 
 simTest('a host that gets another address has the mapping made for that', async (t, world) => {
@@ -29,4 +29,16 @@ simTest('a host that gets another address has the mapping made for that', async 
   const { requests } = router
   await world.pass(60_000)
   t.equal(router.requests, requests, 'once')
+})
+
+simTest('a reload without an introducer removes the mapping', async (t, world) => {
+  const { hub, a, router } = await behindRouter(world)
+  t.ok(router.has(a.port))
+  await a.reload({ port_mapping: true, peers: [hub.asPeer()] })
+  await world.pass(2_000)
+  t.notOk(router.has(a.port))
+  t.equal(a.status().port_mapping, null)
+  await a.reload({ port_mapping: true, peers: [hub.asPeer({ introducer: true })] })
+  await world.pass(5_000)
+  t.ok(router.has(a.port), 'and it comes again with the introducer')
 })

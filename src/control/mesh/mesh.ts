@@ -179,6 +179,8 @@ export class Mesh {
     this.#followSettings()
     this.#introducer?.look(nowMs)
     if (this.#sources.any) this.#own.look(nowMs)
+    // A reload may have removed the last introducer.
+    else this.#own.mapping.look(undefined)
     this.#sources.tick(this.#own.claims, wanted(), nowMs)
     this.#introduced.look(this.#sources.told, nowMs)
     peers.followCarrying()
