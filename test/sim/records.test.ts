@@ -203,12 +203,17 @@ simTest(
     t.notMatch(keyOf(a), formatKey(b.publicKey))
 
     const replay = { introduce: true, peers: [peers[0], { record: old }] }
-    for (const way of ['running', 'restarted', 'killed'] as const) {
+    for (const way of ['running', 'restarted', 'killed', 'introduced by a reload'] as const) {
       if (way === 'running') await hub.reload(replay)
       if (way === 'restarted') await a.restart()
       if (way === 'killed') {
         a.crash()
         await a.start(settings(a))
+      }
+      if (way === 'introduced by a reload') {
+        await a.stop()
+        await a.start({ ...settings(a), peers: [hub.asPeer()] })
+        await a.reload(settings(a))
       }
       await timeUntil(world, () => hasSession(a, 'hub'))
       await world.pass(HEARD_MS)
@@ -216,7 +221,7 @@ simTest(
       t.ok(a.status().drops.introduction_refused > 0)
     }
     t.match(a.said(/old record/)[0], /its serial number is 1, and one with 2 was seen/)
-    t.equal(a.said(/old record/).length, 3, 'each run has said it once')
+    t.equal(a.said(/old record/).length, 4, 'each run has said it once')
     await hub.reload({ introduce: true, network_key: signed.text, peers: [peers[0], freshPeer] })
     await world.pass(HEARD_MS)
     t.same(known(a), ['m1'])

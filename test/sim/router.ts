@@ -9,6 +9,8 @@ export class SimPcpRouter {
   readonly #nowMs: () => number
   /** How many requests have come. */
   requests = 0
+  /** The address inside that the last request was for. */
+  client: string | undefined
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
@@ -24,6 +26,7 @@ export class SimPcpRouter {
     const port = bytes.readUInt16BE(40)
     const lifetimeS = Math.min(bytes.readUInt32BE(4), LIFETIME_S)
     this.requests++
+    this.client = [...bytes.subarray(20, 24)].join('.')
     this.#endsMs.set(port, this.#nowMs() + lifetimeS * 1000)
     bytes[1] |= RESPONSE
     bytes.writeUInt32BE(lifetimeS, 4)

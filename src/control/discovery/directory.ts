@@ -1,3 +1,4 @@
+import { publicKeyText } from '../../key-text.js'
 import type { ToldMember } from '../../wire/introduction.js'
 import { LatestBook } from './latest-book.js'
 import { parseValue, type ReadValue } from './member-value.js'
@@ -16,7 +17,8 @@ export interface DirectoryOptions {
   /** @param member undefined: it is no member any more */
   readonly told: (name: string, member: ToldMember | undefined) => void
   readonly refused: (why: string) => void
-  readonly isAlive: (publicKey: Uint8Array) => boolean
+  /** The public keys of the hosts that there is a session with, in base64. */
+  readonly alive: () => ReadonlySet<string>
 }
 
 interface Entry {
@@ -118,7 +120,8 @@ export class Directory {
   judgePending(nowMs: number): void {
     for (const name of this.#pending) {
       const entry = this.#entries.get(name)
-      if (entry?.text !== undefined) this.#judge(name, entry, entry.text, nowMs)
+      if (entry?.text === undefined) this.#pending.delete(name)
+      else this.#judge(name, entry, entry.text, nowMs)
       // There is no more time.
       if (this.#pending.has(name)) return
     }
@@ -133,7 +136,11 @@ export class Directory {
       if (latest === undefined) continue
       entry.believed = undefined
       this.#judge(name, entry, latest, nowMs)
-      if (text === undefined) entry.goneMs = goneMs
+      if (text === undefined) {
+        entry.goneMs = goneMs
+        // Nothing in the store stands for it, so it cannot be judged later.
+        this.#pending.delete(name)
+      }
       if (believed !== undefined && entry.believed === undefined) this.#options.told(name, undefined)
     }
   }
@@ -176,10 +183,15 @@ export class Directory {
 
   /** Forgets those whose grace time has passed. To be called only while the store is in touch. */
   expire(nowMs: number): void {
+    let alive: ReadonlySet<string> | undefined
     for (const [name, entry] of this.#entries) {
       const { text, believed, goneMs } = entry
       if (goneMs === undefined || nowMs - goneMs < this.#options.graceMs) continue
-      if (believed !== undefined && this.#options.isAlive(believed.member.publicKey)) continue
+      if (believed !== undefined) {
+        // Once for all of them, because there may be thousands of peers.
+        alive ??= this.#options.alive()
+        if (alive.has(publicKeyText(believed.member.publicKey))) continue
+      }
       if (text === undefined) this.#entries.delete(name)
       entry.believed = undefined
       if (believed !== undefined) this.#options.told(name, undefined)

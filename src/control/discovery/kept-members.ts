@@ -8,6 +8,9 @@ import { latestSchema } from './latest-book.js'
 /** The least time between two writes. */
 const KEEP_MS = 5_000
 
+/** What could not be written is tried again after this time, because the directory may be full, or never writable. */
+const AGAIN_MS = 30_000
+
 const keptSchema = z.object({
   version: z.literal(1),
   values: z.array(z.tuple([z.string(), z.string()])).max(MAX_ENTRIES),
@@ -74,6 +77,11 @@ export class KeptMembers {
     const text = `${JSON.stringify({ version: 1, values, latest: latest.content })}\n`
     this.#keeping = platform.state
       .replace(file, text)
+      .then((isKept) => {
+        if (isKept) return
+        this.#isKept = false
+        this.#nextMs = platform.clock.nowMs() + AGAIN_MS
+      })
       .catch((error) => faults.take('introductions', error))
       .finally(() => {
         this.#keeping = undefined

@@ -76,6 +76,6 @@ export interface StoreEvents {
   readonly refused: (why: string) => void
   /** What the network key of this host has signed; undefined: it has none. */
   readonly signatures: () => Signatures | undefined
-  /** Whether there is a session with the host that has this public key. It stays a peer then. */
-  readonly isAlive: (publicKey: Uint8Array) => boolean
+  /** The public keys of the hosts that there is a session with, in base64. They stay peers. */
+  readonly alive: () => ReadonlySet<string>
 }

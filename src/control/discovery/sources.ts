@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { etcdSettings } from '../../config/discovery.js'
 import type { Settings } from '../../config/schema.js'
-import { formatKey } from '../../key-text.js'
+import { publicKeyText } from '../../key-text.js'
 import type { Claims } from '../../wire/introduction.js'
 import type { Faults } from '../faults.js'
 import type { Peer } from '../peer/peer.js'
@@ -123,13 +123,12 @@ export class Sources {
         told: (name, member) => this.#tell(STORE, name, member),
         refused: this.#options.refused,
         signatures: () => (this.#signatures.any ? this.#signatures : undefined),
-        isAlive: (publicKey) => {
-          const key = formatKey(publicKey)
-          return roster.all.some(
-            ({ settings: { public_key: its }, carries }) =>
-              carries && its !== undefined && formatKey(its) === key,
-          )
-        },
+        alive: () =>
+          new Set(
+            roster.all.flatMap(({ settings: { public_key: key }, carries }) =>
+              carries && key !== undefined ? publicKeyText(key) : [],
+            ),
+          ),
       },
     })
     this.#all.push(source)

@@ -12,6 +12,9 @@ export const MAX_PINS = 4 * MAX_PEERS
 /** The least time between two writes. */
 const WRITE_MS = 2_000
 
+/** What could not be written is tried again after this time, because the directory may be full, or never writable. */
+const AGAIN_MS = 30_000
+
 const contentSchema = z.strictObject({
   version: z.literal(1),
   /** The one that all serial numbers are of. */
@@ -99,7 +102,10 @@ export class Kept {
     this.#isChanged = false
     if (this.#name === undefined) return
     const text = `${JSON.stringify({ version: 1, ...content() })}\n`
-    if ((await platform.state.replace(this.#name, text)) || this.#isSaid) return
+    if (await platform.state.replace(this.#name, text)) return
+    this.#isChanged = true
+    this.#nextMs = platform.clock.nowMs() + AGAIN_MS
+    if (this.#isSaid) return
     this.#isSaid = true
     log.warn(
       `nothing can be kept in ${platform.state.path}, so a restart forgets which keys and serial numbers members had; make it writable for root alone`,

@@ -11,6 +11,9 @@ import { PortMapper } from './port-mapper.js'
 /** So many sentences are logged: the router decides what is in them. */
 const MOST_SENTENCES = 32
 
+/** A socket that has no address after this time is opened anew. It could not be connected. */
+const SOCKET_MS = 3_000
+
 /** What `status` says of the mapping that a router is asked for. */
 export interface PortMappingStatus {
   /** The router. */
@@ -28,6 +31,8 @@ export interface MappingNeed {
   readonly gateway: string
   /** The port of the data socket. */
   readonly port: number
+  /** All addresses of this host. */
+  readonly addresses: readonly string[]
 }
 
 export interface MappingContext {
@@ -35,8 +40,11 @@ export interface MappingContext {
   readonly log: Logger
 }
 
-interface Asked extends MappingNeed {
+interface Asked extends Pick<MappingNeed, 'gateway' | 'port'> {
   readonly socket: GatewaySocket
+  readonly sinceMs: number
+  /** Whether the address of the socket was among those of this host. That of the tunnel's bridge never is. */
+  wasOwn: boolean
   mapper: PortMapper | undefined
   losses: number
 }
@@ -74,28 +82,31 @@ export class Mapping {
   look(need: MappingNeed | undefined): void {
     const asked = this.#asked
     const isSame = asked?.gateway === need?.gateway && asked?.port === need?.port
-    const source = asked?.socket.source
-    // The socket of an address that this host does not have any more is of no use.
-    if (!isSame) this.#begin(need)
-    else if (asked !== undefined && source !== undefined) {
-      this.#nonce ??= this.#context.platform.random(NONCE_BYTES)
-      asked.mapper ??= new PortMapper({ address: source, port: asked.port }, this.#nonce)
-      // Its lifetime goes on while this host is suspended.
-      const nowMs = this.#context.platform.clock.bootMs()
-      for (const bytes of asked.mapper.tick(nowMs)) asked.socket.send(bytes)
-      this.#say(asked, asked.mapper)
+    if (asked === undefined || need === undefined || !isSame || this.#isLost(asked, need)) {
+      this.#begin(need)
+      return
     }
+    const { source } = asked.socket
+    if (source === undefined) return
+    this.#nonce ??= this.#context.platform.random(NONCE_BYTES)
+    asked.mapper ??= new PortMapper({ address: source, port: asked.port }, this.#nonce)
+    // Its lifetime goes on while this host is suspended.
+    for (const bytes of asked.mapper.tick(this.#context.platform.clock.bootMs())) asked.socket.send(bytes)
+    this.#say(asked, asked.mapper)
+  }
+
+  /** Whether the socket is of no use: this host does not have its address any more, or it could not be connected. */
+  #isLost(asked: Asked, { addresses }: MappingNeed): boolean {
+    const { source } = asked.socket
+    if (source === undefined) return this.#context.platform.clock.bootMs() - asked.sinceMs >= SOCKET_MS
+    const isOwn = addresses.includes(source)
+    asked.wasOwn ||= isOwn
+    return asked.wasOwn && !isOwn
   }
 
   /** Removes the mapping. */
   close(): void {
     this.#begin(undefined)
-  }
-
-  /** The addresses of this host have changed, and with them what the router was asked for. */
-  again(): void {
-    const { gateway, port } = this.#asked ?? {}
-    if (gateway !== undefined && port !== undefined) this.#begin({ gateway, port })
   }
 
   #begin(need: MappingNeed | undefined): void {
@@ -109,7 +120,9 @@ export class Mapping {
     const socket = network.openGateway(need.gateway, PCP_PORT, (bytes) => {
       if (this.#asked?.socket === socket) this.#asked.mapper?.take(bytes, clock.bootMs())
     })
-    this.#asked = { ...need, socket, mapper: undefined, losses: 0 }
+    const { gateway, port } = need
+    const sinceMs = clock.bootMs()
+    this.#asked = { gateway, port, socket, sinceMs, wasOwn: false, mapper: undefined, losses: 0 }
   }
 
   #say(asked: Asked, { mapping, trouble, losses }: PortMapper): void {

@@ -125,9 +125,8 @@ export class Mesh {
     })
   }
 
-  /** Takes what an earlier run has kept, if this host introduces somebody or believes somebody. */
-  #restore({ introduce, network_key, peers, discovery }: Settings): void {
-    if (!introduce && discovery === undefined && !peers.some(({ introducer }) => introducer)) return
+  /** Takes what an earlier run has kept. Even if nobody introduces anybody now, a reload may bring an introducer. */
+  #restore({ network_key }: Settings): void {
     const kept = this.#kept.load()
     if (kept === undefined) return
     this.#trust.restore(kept)
@@ -179,6 +178,8 @@ export class Mesh {
     this.#followSettings()
     this.#introducer?.look(nowMs)
     if (this.#sources.any) this.#own.look(nowMs)
+    // A reload may have removed the last introducer.
+    else this.#own.mapping.look(undefined)
     this.#sources.tick(this.#own.claims, wanted(), nowMs)
     this.#introduced.look(this.#sources.told, nowMs)
     peers.followCarrying()

@@ -77,7 +77,9 @@ export class OwnSide {
     const gateway = introducers
       .flatMap(({ underlay }) => underlay?.gateway ?? [])
       .find((it) => !it.includes(':'))
-    const isBehind = this.#options.isBehindNat() || areOnlyPrivate(own.map(({ address }) => address))
-    return gateway === undefined || !isBehind ? undefined : { gateway, port: platform.socket.local.port }
+    const addresses = own.map(({ address }) => address)
+    const isBehind = this.#options.isBehindNat() || areOnlyPrivate(addresses)
+    const { port } = platform.socket.local
+    return gateway === undefined || !isBehind ? undefined : { gateway, port, addresses }
   }
 }

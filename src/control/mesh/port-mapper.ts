@@ -48,6 +48,8 @@ export class PortMapper {
   #trouble: string | undefined
   /** When the mapping ends. */
   #overMs = Number.POSITIVE_INFINITY
+  /** Whether the router has answered since the last rest. */
+  #hasAnswered = false
   #epoch: { readonly epochS: number; readonly atMs: number } | undefined
   /** NAT-PMP tells the address apart. */
   #address: string | undefined
@@ -82,8 +84,8 @@ export class PortMapper {
     const pauses: readonly number[] = this.#by === 'pcp' ? PCP_PAUSES_MS : PMP_PAUSES_MS
     if (this.#tries >= pauses.length) {
       const wasPcp = this.#by === 'pcp'
-      // A router that has answered in one protocol once keeps it.
-      if (wasPcp && this.#epoch === undefined) this.#use('nat-pmp', nowMs)
+      // A router that has answered in one protocol keeps it until the next rest.
+      if (wasPcp && !this.#hasAnswered) this.#use('nat-pmp', nowMs)
       else this.#rest('does not answer', nowMs, AGAIN_MS)
       return wasPcp && this.#by === 'nat-pmp' ? this.tick(nowMs) : []
     }
@@ -106,6 +108,7 @@ export class PortMapper {
   #takeGood(answer: Extract<MapAnswer, { epochS: number }>, nowMs: number): void {
     const isLost = this.#isLost(answer.epochS, nowMs)
     this.#epoch = { epochS: answer.epochS, atMs: nowMs }
+    this.#hasAnswered = true
     if (isLost) this.losses++
     if (answer.kind === 'address') {
       this.#address = answer.address
@@ -143,7 +146,8 @@ export class PortMapper {
   removal(): Uint8Array | undefined {
     if (this.#mapping === undefined) return undefined
     const request = { ...this.#request, lifetimeS: 0 }
-    return this.#by === 'pcp' ? writePcpMap(request) : writePmpMap(request)
+    // After a rest, the other protocol may be tried now.
+    return this.#mapping.by === 'pcp' ? writePcpMap(request) : writePmpMap(request)
   }
 
   get #request(): MapRequest {
@@ -159,6 +163,8 @@ export class PortMapper {
 
   #rest(trouble: string, nowMs: number, pauseMs: number): void {
     this.#trouble = trouble
+    // Both protocols are tried again: PCP first, and its silence says nothing of NAT-PMP.
+    this.#hasAnswered = false
     this.#use('pcp', nowMs + pauseMs)
   }
 }

@@ -168,7 +168,7 @@ function start(files = new Map<string, string>()) {
     events: {
       told: (name, member) => void news.push(`${member === undefined ? '-' : '+'}${name}`),
       refused: (why) => void news.push(why),
-      isAlive: () => false,
+      alive: () => new Set(),
       signatures: () => undefined,
     },
   })

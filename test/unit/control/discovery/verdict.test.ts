@@ -59,7 +59,7 @@ function directory(by: () => Signatures | undefined = () => signatures) {
     signatures: by,
     told: (name, member) => void news.push(`${name} ${member?.endpoints[0].port ?? 'gone'}`),
     refused: (why) => void news.push(why),
-    isAlive: () => false,
+    alive: () => new Set(),
   })
   return { it, take: () => news.splice(0) }
 }

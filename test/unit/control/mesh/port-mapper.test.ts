@@ -21,7 +21,7 @@ function pcpAnswer(request: Uint8Array, more: { result?: number; lifetimeS?: num
 }
 
 /** The same of NAT-PMP (RFC 6886, 3.2 and 3.3). */
-function pmpAnswer(request: Uint8Array, { result = 0, epochS = 77 } = {}) {
+function pmpAnswer(request: Uint8Array, { result = 0, epochS = 77, address = [5, 5, 5, 2] } = {}) {
   const isMap = request[1] === 1
   const bytes = Buffer.alloc(isMap ? 16 : 12)
   bytes[1] = 0x80 | request[1]
@@ -31,7 +31,7 @@ function pmpAnswer(request: Uint8Array, { result = 0, epochS = 77 } = {}) {
     bytes.set(request.subarray(4, 6), 8)
     bytes.writeUInt16BE(40_000, 10)
     bytes.writeUInt32BE(1_200, 12)
-  } else bytes.set([5, 5, 5, 2], 8)
+  } else bytes.set(address, 8)
   return bytes
 }
 
@@ -157,6 +157,33 @@ t.test('a router that has restarted is noticed by its epoch', async (t) => {
     t.equal(mapper.losses, losses, `from 77 to ${epochS} in 600 s`)
     t.ok(mapper.mapping)
   }
+})
+
+t.test('a router that is silent to PCP is found again after a rest', async (t) => {
+  const good = (bytes: Uint8Array) => (bytes[0] === 0 ? pmpAnswer(bytes) : undefined)
+  const bad: Record<string, (bytes: Uint8Array) => Uint8Array | undefined> = {
+    'its line is down': (bytes) => (bytes[0] === 0 ? pmpAnswer(bytes, { result: 3 }) : undefined),
+    'it has no address': (bytes) =>
+      bytes[0] === 0 ? pmpAnswer(bytes, { address: [0, 0, 0, 0] }) : undefined,
+    'it is away': () => undefined,
+  }
+  for (const [what, answer] of Object.entries(bad))
+    for (const isKnown of [true, false]) {
+      const mapper = made()
+      pass(mapper, 0, 100_000, isKnown ? good : answer)
+      pass(mapper, 100_000, 800_000, answer)
+      t.ok(mapper.trouble, what)
+      pass(mapper, 800_000, 1_500_000, good)
+      t.match(mapper.mapping, { by: 'nat-pmp' }, `${what}, and it was ${isKnown ? '' : 'not '}known before`)
+    }
+})
+
+t.test('a mapping is removed in the protocol that has made it, also in a rest', async (t) => {
+  const mapper = made()
+  pass(mapper, 0, 100_000, (bytes) => (bytes[0] === 0 ? pmpAnswer(bytes) : undefined))
+  pass(mapper, 100_000, 700_000, () => undefined)
+  t.equal(mapper.trouble, 'does not answer')
+  t.equal(Buffer.from(mapper.removal() ?? []).toString('hex'), '00010000141d000000000000')
 })
 
 t.test('any bytes are read without an error', async () => {
