@@ -1,5 +1,6 @@
 /** VXLAN by the workers, with devices of the kernel at the other end. */
 import t from 'tap'
+import { writeControl } from '../../../src/wire/control.js'
 import { ok, PROGRAM, pings, run, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
 import { PacketSocket } from '../../support/hosts/packet-socket.js'
@@ -132,6 +133,18 @@ for (const underlay of ['IPv4', 'IPv6'] as const)
     t.comment(`ports: ${[...ports].join(' ')}`)
     t.ok(ports.size >= 6 && !ports.has(4789), 'and many flows have many')
   })
+
+t.test('what looks like a control frame is none, because no end of a VXLAN network sends any', async (t) => {
+  using pair = twoHosts()
+  await device(pair.b, { vni: 42, remote: pair.underlay.a, local: pair.underlay.b }, '10.9.0.2/24')
+  const tunnel = await startTunnel(pair.a, '10.9.0.1', pair.underlay.b, ...VXLAN)
+  await untilPing(pair.b, '10.9.0.1')
+  using wire = new PacketSocket(pair.b, 'vx42')
+  for (const type of ['hello', 'hello_ack', 'probe'] as const)
+    wire.send(writeControl('tap', { type, token: 1n, sizeBytes: 0 }))
+  await until('they are dropped', async () => (await tunnel.status()).drops.control_malformed === 3)
+  t.ok(await pings(pair.b, '10.9.0.1'))
+})
 
 t.test('an address that comes later is where frames come from, with the mark', async (t) => {
   using pair = twoHosts()
