@@ -86,7 +86,7 @@ export class Mesh {
     this.#given = new GivenRecords({
       rows: tables.peers.rows,
       nowMs: () => platform.clock.nowMs(),
-      onRecord: (key, record) => context.access.signed(key, record?.groups),
+      onRecord: (key, record) => context.access.signed(key, record),
     })
     this.#kept = new Kept({
       ...context,
