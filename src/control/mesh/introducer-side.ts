@@ -32,7 +32,7 @@ export interface IntroducerSideContext {
   readonly roster: Roster<Peer>
   readonly channel: Pick<ControlChannel, 'tell'>
   readonly addresses: Pick<Addresses, 'ownMac'>
-  /** Without those whom others introduce. */
+  /** What a person wants now. */
   readonly wanted: () => Pick<Settings, 'network_key'>
   /** The records of its members. */
   readonly given: GivenRecords

@@ -46,8 +46,10 @@ export interface MeshContext {
   readonly access: Pick<Access, 'signed'>
   readonly log: Logger
   readonly faults: Faults
-  /** What a person wants now, and whom this host has invited: without those whom others introduce. */
+  /** What a person wants now. */
   readonly wanted: () => Settings
+  /** The same, and whom this host has invited: without those whom others introduce. */
+  readonly known: () => Settings
   /** Changes the peers to those that are {@link Mesh.membersBeside} the settings. */
   readonly follow: () => Promise<PeerChanges>
   /** The peers have changed. */
