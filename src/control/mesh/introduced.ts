@@ -68,9 +68,9 @@ export class Introduced {
     const changed = new Set(this.#changed)
     this.#changed.clear()
     const { members, refusals } = trust.believe(told, known())
-    for (const { key, why, isLoud } of refusals) {
+    for (const { by, key, why, isLoud } of refusals) {
       if (changed.has(key)) tables.counters.own.count('dropIntroductionRefused')
-      once.say(why, isLoud ? 'warn' : 'info')
+      once.say(why, isLoud ? 'warn' : 'info', by)
     }
     const before = roster.all.flatMap(({ settings }) =>
       settings.introduced_by === undefined ? [] : [settings],

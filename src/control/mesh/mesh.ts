@@ -31,8 +31,8 @@ import { Seeker } from './seeker.js'
 import { triesBudget } from './tries.js'
 import { Trust } from './trust.js'
 
-/** So many sentences are logged. What is in them is told by others. */
-const MOST_SENTENCES = 256
+/** So many sentences of each teller are logged. One that tells ever other things does not silence those of the others. */
+const MOST_SENTENCES = 64
 
 export interface MeshContext {
   readonly settings: Settings
@@ -59,7 +59,8 @@ export interface MeshContext {
 /** Hosts that find each other: puts together what this host tells, what it learns from others, and what it does with that. */
 export class Mesh {
   readonly #context: MeshContext
-  readonly #once: SaidOnce
+  /** What is said of this host's own record. Others decide nothing in it. */
+  readonly #reminders: SaidOnce
   /** Undefined if this host introduces nobody. */
   readonly #introducer: IntroducerSide | undefined
   /** Where the introducers and the peer source say that members may be. */
@@ -79,7 +80,7 @@ export class Mesh {
     this.#context = context
     const { settings, platform, tables, channel, log } = context
     const once = new SaidOnce(log, MOST_SENTENCES)
-    this.#once = once
+    this.#reminders = new SaidOnce(log)
     const budget = triesBudget()
     this.#seeker = new Seeker(context, budget)
     this.#checks = new Checks(context, budget)
@@ -210,7 +211,7 @@ export class Mesh {
     const { platform, wanted } = this.#context
     const { network_key, record } = wanted()
     const reminder = reminderOf(record, platform.clock.unixMs() / 1_000)
-    if (reminder !== undefined) this.#once.say(reminder)
+    if (reminder !== undefined) this.#reminders.say(reminder)
     if (network_key === this.#networkKey) return
     this.#networkKey = network_key
     this.#given.follow(network_key)
