@@ -7,6 +7,9 @@ import type { PeerSettings, Settings } from '../config/schema.js'
 import { formatKey } from '../key-text.js'
 import { type AccessEntry, type AccessRules, ANY, ICMP_OF_VERSION } from '../memory/access-rules.js'
 import { maskOf } from '../memory/prefixes.js'
+import type { SignedRecord } from '../wire/signed-record.js'
+import type { Clock } from './clock.js'
+import { spanAround } from './mesh/signed-belief.js'
 
 /** A peer, as the rules see it. */
 export interface Sender {
@@ -18,19 +21,23 @@ export interface Sender {
 export class Access {
   readonly #table: AccessRules
   readonly #log: Logger
+  readonly #clock: Pick<Clock, 'unixMs'>
   /** What the workers know. A change makes them judge all flows of peers again, and also fragments under way. */
   #entries: readonly AccessEntry[] | undefined
   #allow: Settings['allow']
   #peers: readonly Sender[] = []
-  /** By public key: the groups of the record that a peer has given, which is later than that of the settings. */
-  readonly #signed = new Map<string, readonly string[]>()
+  /** By public key: the record that a peer has given, which is later than that of the settings. */
+  readonly #signed = new Map<string, SignedRecord>()
+  /** At another time, other records have ended. */
+  #holds = spanAround(0, [])
   /** Whom the log has named as nobody. */
   readonly #missed = new Set<string>()
   #second = 0
 
-  constructor(table: AccessRules, log: Logger) {
+  constructor(table: AccessRules, log: Logger, clock: Pick<Clock, 'unixMs'>) {
     this.#table = table
     this.#log = log
+    this.#clock = clock
   }
 
   /** These are the rules and the peers now. */
@@ -40,15 +47,17 @@ export class Access {
     this.#apply()
   }
 
-  /** The groups of the host with this public key, by the record that it has given; undefined: it has given none. */
-  signed(publicKey: string, groups: readonly string[] | undefined): void {
-    if (groups === undefined) this.#signed.delete(publicKey)
-    else this.#signed.set(publicKey, groups)
+  /** The record that the host with this public key has given; undefined: it has given none. */
+  signed(publicKey: string, record: SignedRecord | undefined): void {
+    if (record === undefined) this.#signed.delete(publicKey)
+    else this.#signed.set(publicKey, record)
     this.#apply()
   }
 
   #apply(): void {
     const allow = this.#allow
+    const ends = this.#peers.flatMap(({ settings }) => this.#recordOf(settings)?.endsS ?? [])
+    this.#holds = spanAround(this.#nowS, ends)
     const peers = this.#peers.map(({ row, settings }) => ({
       row,
       name: settings.name,
@@ -66,14 +75,29 @@ export class Access {
     }
   }
 
-  /** Of the settings, and of the signed record. */
-  groupsOf({ groups = [], public_key, record }: Sender['settings']): Set<string> {
+  get #nowS(): number {
+    return this.#clock.unixMs() / 1_000
+  }
+
+  /** The latest one. An earlier one does not count, also if the latest has ended. */
+  #recordOf({ public_key, record }: Sender['settings']): SignedRecord | undefined {
     const given = public_key === undefined ? undefined : this.#signed.get(formatKey(public_key))
-    return new Set([...groups, ...(given ?? record?.groups ?? [])])
+    return given ?? record
+  }
+
+  /** Of the settings, and of the signed record, if that has not ended. */
+  groupsOf(settings: Sender['settings']): Set<string> {
+    const record = this.#recordOf(settings)
+    const isGood = record !== undefined && record.endsS > this.#nowS
+    return new Set([...(settings.groups ?? []), ...(isGood ? record.groups : [])])
   }
 
   /** Must be called once a second. */
   tick(): void {
+    const { fromS, untilS } = this.#holds
+    const nowS = this.#nowS
+    // A record has ended, or somebody has set the clock.
+    if (nowS < fromS || nowS >= untilS) this.#apply()
     this.#table.tick(++this.#second)
   }
 }

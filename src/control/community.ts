@@ -34,20 +34,20 @@ export class Community {
     const { settings, privateSide, reloader } = context
     this.#context = context
     if (privateSide === undefined) return
-    const common = { ...context, privateSide, follow: () => reloader.followMembers() }
-    this.#mesh = new Mesh({ ...common, wanted: () => this.#withInvited(reloader.settings) })
-    if (settings.introduce) this.#members = new Members({ ...common, wanted: () => reloader.settings })
+    const wanted = () => reloader.settings
+    const common = { ...context, privateSide, wanted, follow: () => reloader.followMembers() }
+    this.#mesh = new Mesh({ ...common, known: () => this.#withInvited(wanted()) })
+    if (settings.introduce) this.#members = new Members(common)
   }
 
   #withInvited(wanted: Settings): Settings {
-    return { ...wanted, peers: [...wanted.peers, ...(this.#members?.peersBeside(wanted) ?? [])] }
+    return this.#members?.knownBeside(wanted) ?? wanted
   }
 
-  /** The peers beside those that a person wants. */
+  /** The peers beside those that a person wants. Whoever takes them wipes their preshared keys. */
   beside(wanted: Settings): readonly PeerSettings[] {
-    const invited = this.#members?.peersBeside(wanted) ?? []
-    const known = { ...wanted, peers: [...wanted.peers, ...invited] }
-    return [...invited, ...(this.#mesh?.membersBeside(known) ?? [])]
+    const introduced = this.#mesh?.membersBeside(this.#withInvited(wanted)) ?? []
+    return [...(this.#members?.peersBeside(wanted) ?? []), ...introduced]
   }
 
   /** Must be called when the tunnel is up. */

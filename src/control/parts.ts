@@ -65,7 +65,7 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   const { settings, platform, log, faults } = options
   const tables = openTables(platform)
   const roster = new Roster<Peer>()
-  const access = new Access(tables.access, log)
+  const access = new Access(tables.access, log, platform.clock)
   const addresses = new Addresses(platform, settings.mode)
   const encap = encapFor(settings.mode, settings.private_key_file !== undefined, vxlanOf(settings)?.vni)
   const mtuCeilingBytes = options.wgDevice?.mtuBytes

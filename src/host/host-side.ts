@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { formatPrefix, type LocalAddress, type Prefix } from '../config/addresses.js'
+import { formatPrefix, type LocalAddress, type Network, type Prefix } from '../config/addresses.js'
 import { UserError } from '../errors.js'
 import { RT_TABLE_MAIN } from '../linux/constants.js'
 import { EEXIST, KernelError } from '../linux/errno.js'
@@ -85,11 +85,12 @@ export class HostSide {
 
   async #setIn(table: number, prefixes: readonly Prefix[]): Promise<void> {
     await this.#dropOthers(prefixes.map((prefix) => this.#route(prefix, table)))
+    for (const family of FAMILIES) this.#presentIn(table, family)
     this.#addRoutes(prefixes, table)
   }
 
   async #setAuto(prefixes: readonly Prefix[], endpoints: readonly string[]): Promise<void> {
-    const { netlink, device, apart } = this.#options
+    const { apart } = this.#options
     const { direct, byRule } = apart ? planDirect(prefixes) : planRoutes(prefixes, endpoints)
     const table = byRule.length === 0 ? 0 : this.#ownTable()
     await this.#dropOthers([
@@ -103,9 +104,24 @@ export class HostSide {
       if (rest.length === 0) this.#rules.delete(family)
       const wanted = direct.filter((it) => it.family === family)
       if (wanted.length === 0) continue
-      const present = listRoutes(netlink, { family, table: RT_TABLE_MAIN, index: device.index })
-      this.#addRoutes(uncovered(wanted, present), RT_TABLE_MAIN)
+      this.#addRoutes(uncovered(wanted, this.#presentIn(RT_TABLE_MAIN, family)), RT_TABLE_MAIN)
     }
+  }
+
+  /**
+   * The networks to which a table has routes by the device. What was made and is not there any more is forgotten, so that it is
+   * made again: the kernel removes all of them when the device is set down.
+   */
+  #presentIn(table: number, family: Family): readonly Network[] {
+    const { netlink, journal, device } = this.#options
+    const present = listRoutes(netlink, { family, table, index: device.index })
+    const keys = new Set(present.map((it) => keyOf({ ...it, table })))
+    const gone = [...this.#routes].filter(
+      ([key, it]) => it.table === table && it.address.includes(':') === (family === 'ipv6') && !keys.has(key),
+    )
+    for (const [key] of gone) this.#routes.delete(key)
+    journal.drop(gone.map(([, route]) => route))
+    return present
   }
 
   /** The table's number is also the mark. */
@@ -146,6 +162,7 @@ export class HostSide {
 
   /** Leads what is for these networks into the tunnel's own table, and by it to the device. */
   async #lead(family: Family, prefixes: readonly Prefix[], table: number): Promise<void> {
+    this.#presentIn(table, family)
     if (!this.#addRoutes(prefixes, table) || this.#rules.has(family)) return
     const { journal, netlink } = this.#options
     // The rules come last: from then on, packets go this way.
@@ -285,7 +302,7 @@ export class HostSide {
   }
 }
 
-function keyOf({ address, prefixLength, table }: DeviceRoute): string {
+function keyOf({ address, prefixLength, table }: Omit<DeviceRoute, 'index'>): string {
   return `${address}/${prefixLength} ${table}`
 }
 

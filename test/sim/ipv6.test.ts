@@ -63,3 +63,29 @@ simTest('a peer moves from IPv4 to IPv6 and back: the MTU follows the headers', 
     t.equal(a.mtuBytes, mtuBytes)
   }
 })
+
+simTest(
+  'an introducer that relays moves from IPv6 to IPv4: the MTU follows the headers',
+  async (t, world) => {
+    const both = (number: number) => ({ addresses: [`198.51.100.${number}`, `2001:db8::${number}`] })
+    const [hub, a, b] = ['hub', 'a', 'b'].map((name, at) =>
+      world.host(name, { ...both(at + 1), mode: 'tun' }),
+    )
+    const hubAt = (endpoint: string) => ({ peers: [hub.asPeer({ introducer: true, endpoint })] })
+    world.between(a, b, { loss: 1 })
+    world.between(a, hub, { mtuBytes: 1450 })
+    const peers = [a, b].map((it) => it.asPeer({ endpoint: undefined }))
+    await world.run(hub.begin({ introduce: true, peers }))
+    await world.run(Promise.all([a.begin(hubAt('[2001:db8::1]:5149')), b.begin(hubAt('198.51.100.1:5149'))]))
+    await world.pass(20_000)
+    t.match(a.peer('b'), { relayed: { by: 'hub' }, path_mtu: { bytes: 1450, how: 'acknowledged' } })
+    await a.reload(hubAt('198.51.100.1:5149'))
+    world.between(a, hub, { mtuBytes: 1420 })
+    await world.pass(20_000)
+    t.equal(a.peer('hub').endpoint, '198.51.100.1:5149')
+    t.match(a.peer('b'), { relayed: { by: 'hub' }, path_mtu: { bytes: 1420, how: 'acknowledged' } })
+    a.offer(b, 'as long as can be', a.mtuBytes)
+    await world.pass(200)
+    t.same(b.texts, ['as long as can be'])
+  },
+)

@@ -1,4 +1,5 @@
 import { MAX_PEERS, type PeerSettings, type Settings } from '../../config/schema.js'
+import { Secret } from '../../config/secret.js'
 import { UserError } from '../../errors.js'
 import { type JoinKeys, readJoin, type Verdict, writeJoined } from '../../invitation/answer.js'
 import { formatKey } from '../../key-text.js'
@@ -7,12 +8,12 @@ import type { ControlMessage } from '../../wire/control.js'
 import { PUBLIC_KEY_BYTES } from '../../wire/wireguard.js'
 import type { Peer } from '../peer/peer.js'
 import { SaidOnce } from '../said-once.js'
-import { admit, heard, isOpen, type Member, tidied, without } from './book.js'
+import { admit, type Book, heard, isOpen, type Line, type Member, tidied, without } from './book.js'
 import type { MembersContext } from './context.js'
 import { type InviteReport, Inviter } from './inviter.js'
 import { MembersFile } from './members-file.js'
 import { addressIn, overlayOf } from './overlay.js'
-import { peersOf } from './peers-of.js'
+import { type BookPeer, peersOf } from './peers-of.js'
 import { inviteRequestOf } from './request.js'
 
 /** How often one newcomer is answered in a second, and in one burst. It asks once a second. */
@@ -22,6 +23,15 @@ const JOINS_BURST = 10
 /** When a member was heard is written so often at the most. */
 const SEEN_MS = 600_000
 
+/** The peers beside those of settings, and what they were made of. */
+interface Beside {
+  readonly book: Book
+  /** The peers of the settings. */
+  readonly own: readonly PeerSettings[]
+  readonly open: readonly Line[]
+  readonly peers: readonly BookPeer[]
+}
+
 /** An introducer's part in invitations: makes them, admits newcomers, and keeps who the members are. */
 export class Members {
   readonly #context: MembersContext
@@ -29,6 +39,7 @@ export class Members {
   readonly #inviter: Inviter
   readonly #joins: Rates
   readonly #once: SaidOnce
+  #last: Beside | undefined
 
   constructor(context: MembersContext) {
     this.#context = context
@@ -41,12 +52,37 @@ export class Members {
     channel.onMessage((row, message) => this.#hear(row, message))
   }
 
-  /** The peers beside those of `settings`: the members, and those who may become some. */
+  /**
+   * The peers beside those of `settings`: the members, and those who may become some. Whoever takes them wipes their preshared
+   * keys.
+   */
   peersBeside(settings: Settings): PeerSettings[] {
+    return this.#beside(settings).peers.map(({ settings, presharedKey }) => ({
+      ...settings,
+      preshared_key_file: new Secret(Buffer.from(presharedKey, 'base64')),
+    }))
+  }
+
+  /** `settings` with these peers, without their preshared keys. They stay the same objects while nothing has changed. */
+  knownBeside(settings: Settings): Settings {
+    return {
+      ...settings,
+      peers: [...settings.peers, ...this.#beside(settings).peers.map((it) => it.settings)],
+    }
+  }
+
+  /** With thousands of members, this takes milliseconds, and it is often asked. So the last answer is kept. */
+  #beside({ peers: own }: Settings): Beside {
     const nowMs = this.#context.platform.clock.unixMs()
-    const { peers, refused } = peersOf(this.#file.book, settings, (line) => isOpen(line, nowMs))
+    const { book } = this.#file
+    const open = book.lines.filter((line) => isOpen(line, nowMs))
+    const last = this.#last
+    const isSame = last?.book === book && last.own === own && last.open.length === open.length
+    if (isSame && last.open.every((line, at) => line === open[at])) return last
+    const { peers, refused } = peersOf(book, { peers: own }, open)
     for (const sentence of refused) this.#once.say(sentence)
-    return peers.slice(0, MAX_PEERS - settings.peers.length)
+    this.#last = { book, own, open, peers: peers.slice(0, MAX_PEERS - own.length) }
+    return this.#last
   }
 
   /** Must be called when the tunnel is up: the members come back. */

@@ -19,6 +19,8 @@ export interface WayNow {
   readonly sent: boolean
   /** How long a message there and back takes; undefined if that is not known. */
   readonly roundTripMs: number | undefined
+  /** Whether one more check may go elsewhere than to the way in use. */
+  readonly allows: () => boolean
 }
 
 export interface Duty {
@@ -145,11 +147,13 @@ export class Candidates {
     return true
   }
 
-  #isDue(known: Known, { nowMs, present }: WayNow): boolean {
+  #isDue(known: Known, { nowMs, present, allows }: WayNow): boolean {
     const { candidate } = known
     if (nowMs < known.nextMs || candidate.key === present?.key) return false
     const mayBeBetter = present === undefined || rankOf(candidate) <= rankOf(present)
     if (!mayBeBetter && this.#missed < MISSED) return false
+    // A check that may not go now is still due.
+    if (!allows()) return false
     const pauseMs = PAUSES_MS[Math.min(known.checks++, PAUSES_MS.length - 1)]
     known.nextMs = nowMs + pauseMs
     return true

@@ -55,6 +55,8 @@ export class Checks {
   readonly #context: ChecksContext
   readonly #budget: Rates
   readonly #watched = new Map<Peer, Watched>()
+  /** The first peer for which the budget was not enough at the last look. The next one begins with it. */
+  #cut: Peer | undefined
 
   /** @param budget of datagrams to places where somebody else may be; one slot */
   constructor(context: ChecksContext, budget: Rates) {
@@ -69,7 +71,9 @@ export class Checks {
     for (const peer of this.#watched.keys())
       if (roster.at(peer.row) !== peer || !isDirect(peer)) this.#watched.delete(peer)
     const all = roster.all.filter(isDirect)
-    for (const peer of all)
+    const first = this.#cut === undefined ? 0 : Math.max(all.indexOf(this.#cut), 0)
+    this.#cut = undefined
+    for (const peer of [...all.slice(first), ...all.slice(0, first)])
       faults.run('introductions', () => this.#lookAt(peer, placesOf(keyOf(peer)), nowMs), peer.name)
   }
 
@@ -116,12 +120,20 @@ export class Checks {
       heard: receivedFrames !== watched.received,
       sent: tried !== watched.tried,
       roundTripMs: this.#context.channel.roundTrips.smoothedMs(peer.row),
+      allows: () => this.#allows(peer, nowMs),
     })
     watched.received = receivedFrames
     watched.tried = tried
     for (const { key } of checks) this.#check(peer, watched, key, key === at, nowMs)
     const place = move && watched.places.get(move.key)
     if (place !== undefined) peer.moveTo(place.sockaddr)
+  }
+
+  /** Whether one more check of a peer may go to a place where somebody else may be. */
+  #allows(peer: Peer, nowMs: number): boolean {
+    const isAllowed = this.#budget.allows(0, nowMs)
+    if (!isAllowed) this.#cut ??= peer
+    return isAllowed
   }
 
   #watch(peer: Peer): Watched {
@@ -169,7 +181,7 @@ export class Checks {
     const { channel } = this.#context
     const sockaddr = places.get(key)?.sockaddr
     const name = isPresent ? peer.datagramName : sockaddr && encodeName(sockaddr, NO_LOCAL, false)
-    if (name === undefined || (!isPresent && !this.#budget.allows(0, nowMs))) return
+    if (name === undefined) return
     const token = channel.newToken()
     const [oldest] = waiting.keys()
     if (waiting.size >= MOST_WAITING && oldest !== undefined) waiting.delete(oldest)

@@ -124,9 +124,11 @@ export class GivenRecords {
     if (record === undefined) return 'which is damaged, or of another version'
     if (public_key === undefined || formatKey(record.publicKey) !== formatKey(public_key))
       return 'which is of another host'
+    // Only what the network key has signed may be said: there are few such serial numbers, and ever others of a liar.
+    if (!this.#isSigned(record)) return 'that the network key has not signed'
     if (before !== undefined && record.serial <= before.serial)
       return `whose serial number ${record.serial} is not greater than ${before.serial}, that of the record that is known`
-    return this.#isSigned(record) ? record : 'that the network key has not signed'
+    return record
   }
 }
 

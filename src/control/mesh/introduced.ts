@@ -20,7 +20,7 @@ export interface IntroducedContext {
   readonly log: Logger
   readonly faults: Faults
   /** What a person wants now, and whom this host has invited: without those whom others introduce. */
-  readonly wanted: () => Settings
+  readonly known: () => Settings
   /** Changes the peers to those that are {@link Introduced.beside} the settings. */
   readonly follow: () => Promise<PeerChanges>
   /** The peers have changed. */
@@ -64,13 +64,13 @@ export class Introduced {
   }
 
   #follow(told: AllTold): void {
-    const { faults, follow, log, once, onPeers, roster, tables, trust, wanted } = this.#context
+    const { faults, follow, log, once, onPeers, known, roster, tables, trust } = this.#context
     const changed = new Set(this.#changed)
     this.#changed.clear()
-    const { members, refusals } = trust.believe(told, wanted())
-    for (const { key, why, isLoud } of refusals) {
+    const { members, refusals } = trust.believe(told, known())
+    for (const { by, key, why, isLoud } of refusals) {
       if (changed.has(key)) tables.counters.own.count('dropIntroductionRefused')
-      once.say(why, isLoud ? 'warn' : 'info')
+      once.say(why, isLoud ? 'warn' : 'info', by)
     }
     const before = roster.all.flatMap(({ settings }) =>
       settings.introduced_by === undefined ? [] : [settings],

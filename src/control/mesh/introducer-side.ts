@@ -32,7 +32,7 @@ export interface IntroducerSideContext {
   readonly roster: Roster<Peer>
   readonly channel: Pick<ControlChannel, 'tell'>
   readonly addresses: Pick<Addresses, 'ownMac'>
-  /** Without those whom others introduce. */
+  /** What a person wants now. */
   readonly wanted: () => Pick<Settings, 'network_key'>
   /** The records of its members. */
   readonly given: GivenRecords
@@ -91,7 +91,7 @@ export class IntroducerSide {
     if (taken === 'taken') kept.change()
     if (typeof taken === 'string') return taken === 'taken'
     this.#count('dropIntroductionRefused')
-    once.say(`${name} gives a record of itself ${taken.why}`)
+    once.say(`${name} gives a record of itself ${taken.why}`, 'warn', name)
     return false
   }
 
@@ -103,7 +103,7 @@ export class IntroducerSide {
     const all = roster.all.filter(({ settings }) => settings.introduced_by === undefined)
     for (const sentence of this.#claimBook.take(peer, claims, all, addresses.ownMac)) {
       this.#count('dropIntroductionRefused')
-      once.say(sentence)
+      once.say(sentence, 'warn', peer.name)
     }
     return this.#claimBook.of(peer) !== before
   }
@@ -146,10 +146,13 @@ export class IntroducerSide {
         once.say(
           `${name} is introduced to others when its signed record is known: from its settings here, or from itself`,
           'info',
+          name,
         )
       else if (told === undefined)
         once.say(
           `${name} has so many addresses and prefixes that it cannot be introduced to others; write larger prefixes, or fewer of them`,
+          'warn',
+          name,
         )
       return told ?? []
     })

@@ -31,8 +31,8 @@ import { Seeker } from './seeker.js'
 import { triesBudget } from './tries.js'
 import { Trust } from './trust.js'
 
-/** So many sentences are logged. What is in them is told by others. */
-const MOST_SENTENCES = 256
+/** So many sentences of each teller are logged. One that tells ever other things does not silence those of the others. */
+const MOST_SENTENCES = 64
 
 export interface MeshContext {
   readonly settings: Settings
@@ -46,8 +46,10 @@ export interface MeshContext {
   readonly access: Pick<Access, 'signed'>
   readonly log: Logger
   readonly faults: Faults
-  /** What a person wants now, and whom this host has invited: without those whom others introduce. */
+  /** What a person wants now. */
   readonly wanted: () => Settings
+  /** The same, and whom this host has invited: without those whom others introduce. */
+  readonly known: () => Settings
   /** Changes the peers to those that are {@link Mesh.membersBeside} the settings. */
   readonly follow: () => Promise<PeerChanges>
   /** The peers have changed. */
@@ -57,7 +59,8 @@ export interface MeshContext {
 /** Hosts that find each other: puts together what this host tells, what it learns from others, and what it does with that. */
 export class Mesh {
   readonly #context: MeshContext
-  readonly #once: SaidOnce
+  /** What is said of this host's own record. Others decide nothing in it. */
+  readonly #reminders: SaidOnce
   /** Undefined if this host introduces nobody. */
   readonly #introducer: IntroducerSide | undefined
   /** Where the introducers and the peer source say that members may be. */
@@ -77,7 +80,7 @@ export class Mesh {
     this.#context = context
     const { settings, platform, tables, channel, log } = context
     const once = new SaidOnce(log, MOST_SENTENCES)
-    this.#once = once
+    this.#reminders = new SaidOnce(log)
     const budget = triesBudget()
     this.#seeker = new Seeker(context, budget)
     this.#checks = new Checks(context, budget)
@@ -86,7 +89,7 @@ export class Mesh {
     this.#given = new GivenRecords({
       rows: tables.peers.rows,
       nowMs: () => platform.clock.nowMs(),
-      onRecord: (key, record) => context.access.signed(key, record?.groups),
+      onRecord: (key, record) => context.access.signed(key, record),
     })
     this.#kept = new Kept({
       ...context,
@@ -209,7 +212,7 @@ export class Mesh {
     const { platform, wanted } = this.#context
     const { network_key, record } = wanted()
     const reminder = reminderOf(record, platform.clock.unixMs() / 1_000)
-    if (reminder !== undefined) this.#once.say(reminder)
+    if (reminder !== undefined) this.#reminders.say(reminder)
     if (network_key === this.#networkKey) return
     this.#networkKey = network_key
     this.#given.follow(network_key)

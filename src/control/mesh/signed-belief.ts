@@ -21,6 +21,14 @@ export interface Span {
   readonly untilS: number
 }
 
+/** The time around now in which no record ends. @param ends of records */
+export function spanAround(nowS: number, ends: readonly number[]): Span {
+  return {
+    fromS: ends.filter((it) => it <= nowS).reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
+    untilS: ends.filter((it) => it > nowS).reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
+  }
+}
+
 export interface Judged {
   /** Those whose records are good. The greatest serial number is first, so that it wins where two want the same. */
   readonly told: readonly Told[]
@@ -82,19 +90,14 @@ export function judge(told: readonly Told[], signing: Signing, pins: ReadonlyMap
     else return true
     return false
   })
-  const ends = candidates.map(({ record }) => record.endsS)
   return {
     told: good.map((it) => it.told),
     refusals,
     seen: latest.seen,
-    holds: {
-      fromS: ends
-        .filter((it) => it <= signing.nowS)
-        .reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
-      untilS: ends
-        .filter((it) => it > signing.nowS)
-        .reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
-    },
+    holds: spanAround(
+      signing.nowS,
+      candidates.map(({ record }) => record.endsS),
+    ),
     isPending,
     latest,
   }

@@ -18,6 +18,8 @@ interface Sought {
   list: readonly Endpoint[]
   /** The same as text. */
   places: string
+  /** The place with which the next try begins. If the budget is short, the others come later. */
+  first: number
   tries: number
   nextMs: number
 }
@@ -66,8 +68,10 @@ export class Tries {
     const found: Wanted[] = []
     for (const [{ key, places, byRelay }, sought] of inTurns(some)) {
       const relayed = byRelay && this.#budget.allows(0, nowMs)
-      const allowed = places.filter(() => this.#budget.allows(0, nowMs))
+      const inTurn = [...places.slice(sought.first), ...places.slice(0, sought.first)]
+      const allowed = inTurn.filter(() => this.#budget.allows(0, nowMs))
       if (allowed.length === 0 && !relayed) break
+      sought.first = (sought.first + allowed.length) % Math.max(places.length, 1)
       const pauseMs = PAUSES_MS[Math.min(sought.tries++, PAUSES_MS.length - 1)]
       sought.nextMs = nowMs + pauseMs * (1 + this.#jitter() / 5)
       found.push({ key, places: allowed, byRelay: relayed })
@@ -87,7 +91,8 @@ export class Tries {
     const tries = before?.tries ?? 0
     // Nor does one whose turn has not come yet lose its place.
     const nextMs = Math.min(before?.nextMs ?? nowMs, nowMs)
-    const now = { list: places, places: text, tries: Math.min(tries, 2), nextMs }
+    const first = (before?.first ?? 0) % Math.max(places.length, 1)
+    const now = { list: places, places: text, first, tries: Math.min(tries, 2), nextMs }
     this.#sought.set(key, now)
     return now
   }

@@ -23,6 +23,7 @@ export type PathFollowerOptions = Omit<PathMtuOptions, keyof Path | 'previousByt
 export class PathFollower {
   readonly #options: PathFollowerOptions
   #pathMtu: PathMtu | undefined
+  #address: string | undefined
   #previousBytes: number | undefined
   #begunMs = Number.NEGATIVE_INFINITY
 
@@ -33,6 +34,11 @@ export class PathFollower {
   /** Undefined while no search runs. */
   get pathMtu(): PathMtu | undefined {
     return this.#pathMtu
+  }
+
+  /** Where the search looks; undefined while none runs. */
+  get address(): string | undefined {
+    return this.#address
   }
 
   /** What the path is known to carry, or what the paths before carried; undefined if nothing is known. */
@@ -50,6 +56,7 @@ export class PathFollower {
     const nowMs = this.#options.clock.nowMs()
     if (this.#pathMtu !== undefined || nowMs < this.#begunMs + SEARCH_INTERVAL_MS) return
     this.#begunMs = nowMs
+    this.#address = path.address
     this.#pathMtu = new PathMtu({ ...this.#options, ...path, previousBytes: this.#previousBytes })
     this.#previousBytes = undefined
   }
@@ -62,6 +69,7 @@ export class PathFollower {
     this.#previousBytes = knownBytes
     this.#pathMtu?.close()
     this.#pathMtu = undefined
+    this.#address = undefined
   }
 
   close(): void {

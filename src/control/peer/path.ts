@@ -118,6 +118,9 @@ export class PeerPath {
   follow(): void {
     const { endpoint, underlay, inwards: inwardsBefore } = this.#place
     if (endpoint === undefined || underlay === undefined) return
+    // The introducer that relays has another address, and nobody tells each peer that it relays for.
+    if (this.#follower.address !== undefined && this.#follower.address !== endpoint.address)
+      this.moved('address')
     const { interface: before, gateway } = underlay
     this.#place.follow()
     const good = this.#lookForLoop()

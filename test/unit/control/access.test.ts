@@ -5,10 +5,12 @@ import type { AccessRule } from '../../../src/config/access-rule.js'
 import { Access, entriesOf, type Sender } from '../../../src/control/access.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { ACCESS_RULES_BYTES, AccessRules, ANY, ICMP_OF_VERSION } from '../../../src/memory/access-rules.js'
-import { SignedNetwork } from '../../support/signed-network.js'
+import { type Signed, SignedNetwork } from '../../support/signed-network.js'
 
 const NETWORK = new SignedNetwork(Buffer.alloc(32, 1))
 const CAROL = Buffer.alloc(32, 9)
+
+const recordOfCarol = (more: Partial<Signed>) => NETWORK.record({ name: 'carol', publicKey: CAROL, ...more })
 
 const rule = (more: Partial<AccessRule> = {}): AccessRule => ({
   from: undefined,
@@ -25,7 +27,7 @@ const senders: Sender[] = [
     settings: {
       name: 'carol',
       public_key: CAROL,
-      record: NETWORK.record({ name: 'carol', publicKey: CAROL, groups: ['admins', 'staff'] }),
+      record: recordOfCarol({ groups: ['admins', 'staff'] }),
     },
   },
 ]
@@ -95,7 +97,7 @@ t.test('a name of nobody is said once, and counts when somebody has it', async (
     }),
   )
   const table = new AccessRules(NativeMemory.allocate(ACCESS_RULES_BYTES), 0)
-  const access = new Access(table, log)
+  const access = new Access(table, log, { unixMs: () => 0 })
   const allow = [rule({ from: ['dave', 'group:guests'] })]
   access.configure(allow, senders)
   const { changes } = table
@@ -115,13 +117,35 @@ t.test(
   'groups are those of the settings, and of the signed record: the one that was given comes first',
   async (t) => {
     const table = new AccessRules(NativeMemory.allocate(ACCESS_RULES_BYTES), 0)
-    const access = new Access(table, pino({ level: 'silent' }))
+    const access = new Access(table, pino({ level: 'silent' }), { unixMs: () => 0 })
     access.configure([rule({ from: ['group:staff'] })], senders)
     const rows = () => [3, 4, 9].filter((row) => table.allowsSome(row))
     t.same(rows(), [9])
-    access.signed(CAROL.toString('base64'), ['guests'])
+    access.signed(CAROL.toString('base64'), recordOfCarol({ groups: ['guests'] }))
     t.same(rows(), [])
     access.signed(CAROL.toString('base64'), undefined)
     t.same(rows(), [9])
   },
 )
+
+t.test('the groups of a record count until it ends, and no earlier record counts then', async (t) => {
+  const table = new AccessRules(NativeMemory.allocate(ACCESS_RULES_BYTES), 0)
+  let unixMs = 0
+  const access = new Access(table, pino({ level: 'silent' }), { unixMs: () => unixMs })
+  const at = (nowS: number) => {
+    unixMs = nowS * 1_000
+    access.tick()
+    return table.allowsSome(9)
+  }
+  access.configure([rule({ from: ['group:staff'] })], senders)
+  access.signed(CAROL.toString('base64'), recordOfCarol({ groups: ['staff'], endsS: 100, serial: 2 }))
+  t.ok(at(99))
+  t.notOk(at(100))
+  t.same([...access.groupsOf(senders[2].settings)], [])
+  t.ok(at(50), 'the clock was set back')
+  t.notOk(at(150))
+  access.signed(CAROL.toString('base64'), recordOfCarol({ groups: ['staff'], endsS: 140, serial: 3 }))
+  t.notOk(at(151), 'one that has ended already')
+  access.signed(CAROL.toString('base64'), recordOfCarol({ groups: ['staff'], endsS: 300, serial: 4 }))
+  t.ok(at(152))
+})

@@ -22,3 +22,11 @@ t.test('a sentence is logged once, a warning unless the caller says otherwise', 
 t.test('no more are logged than may be', async (t) => {
   t.same(logged(2, 'a', 'a', 'b', 'c', 'd'), ['warn a', 'warn b'])
 })
+
+t.test('one teller does not silence another one', async (t) => {
+  const lines: string[] = []
+  const once = new SaidOnce({ warn: (text: string) => lines.push(text), info: t.fail } as never, 2)
+  for (const sentence of ['a', 'b', 'c', 'd']) once.say(sentence, 'warn', 'alice')
+  for (const sentence of ['d', 'e', 'f']) once.say(sentence, 'warn', 'bob')
+  t.same(lines, ['a', 'b', 'd', 'e'])
+})

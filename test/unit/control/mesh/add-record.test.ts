@@ -68,6 +68,11 @@ t.test('a record that does not fit is refused with one sentence, and nothing cha
     }
   }
   t.match(refused(line({ by: 'b', serial: 9 })), /alice that the network key has not signed/)
+  t.match(
+    refused(line({ by: 'b', serial: 4 })),
+    /alice that the network key has not signed/,
+    'the serial number of a forged one is not said',
+  )
   t.match(refused(line({ serial: 4 })), /serial number 4 is not greater than 5/)
   t.match(refused(line({ key: 3 })), /no member of this host has the key/)
   t.match(refused(line({ name: 'bob', serial: 9 })), /sign one with --name alice/)

@@ -17,10 +17,11 @@ function run(
     readonly fromMs?: number
     readonly forMs: number
     readonly sends?: boolean
+    readonly allows?: () => boolean
   },
 ) {
   let { present } = options
-  const { answers, fromMs = 0, forMs, sends = false } = options
+  const { answers, fromMs = 0, forMs, sends = false, allows = () => true } = options
   const checks: { readonly atMs: number; readonly key: string }[] = []
   const moves: { readonly atMs: number; readonly key: string }[] = []
   for (let nowMs = fromMs; nowMs < fromMs + forMs; nowMs += TICK_MS) {
@@ -30,6 +31,7 @@ function run(
       heard: present !== undefined && answers.has(present) && (sends || nowMs % 5_000 === 0),
       sent: sends,
       roundTripMs: present && answers.get(present),
+      allows,
     }
     const duty = candidates.tick(way)
     for (const it of duty.checks) {
@@ -148,8 +150,21 @@ t.test('new candidates are asked at once; telling of others all the time does no
       heard: true,
       sent: false,
       roundTripMs: 20,
+      allows: () => true,
     })
     checks += now.filter(({ key }) => key === lan.key).length
   }
   t.ok(checks <= 62, `${checks} checks of one place in a minute`)
+})
+
+t.test('a check that may not go now is not counted, and goes as soon as it may', async (t) => {
+  const candidates = made(true, outer, lan)
+  const options = { present: outer, answers: answering(outer) }
+  const none = run(candidates, { ...options, forMs: 60_000, allows: () => false })
+  t.same(none.checks, [])
+  const { checks } = run(candidates, { ...options, fromMs: 60_000, forMs: 2_000 })
+  t.same(
+    checks.map(({ atMs }) => atMs - 60_000),
+    [0, 300, 800, 1_800],
+  )
 })

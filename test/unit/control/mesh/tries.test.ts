@@ -55,3 +55,16 @@ t.test('who has just come is tried at once, though thousands do not answer', asy
     if (tries.due(all, ms).some(({ key }) => key === 'new')) times.push(ms - 600_000)
   t.same(times, [0, 600, 1_700])
 })
+
+t.test('if the budget is always short, all places of a peer have their turns', async (t) => {
+  const tries = new Tries(() => 0.5)
+  const many = Array.from({ length: 200 }, (_, peer) => ({
+    key: `k${peer}`,
+    byRelay: false,
+    places: Array.from({ length: 8 }, (_, at) => place(100 + 8 * peer + at)),
+  }))
+  const ports = new Set<number>()
+  for (let ms = 0; ms < 300_000; ms += 100)
+    for (const { places } of tries.due(many, ms)) for (const { port } of places) ports.add(port)
+  t.equal(ports.size, 200 * 8)
+})
