@@ -52,17 +52,22 @@ export function isOpen(line: Line, nowMs: number): boolean {
   return !line.isWithdrawn && line.usedBy === undefined && nowMs < line.untilMs
 }
 
+/** Whether two names are too alike for two members: DNS and people do not tell them apart. */
+export function isSameName(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase()
+}
+
 /** Adds a line. Others for the same name are withdrawn. */
 export function withLine(book: Book, line: Line): Book {
-  return { ...book, lines: [...withdrawn(book.lines, line.name), line] }
+  return { ...book, lines: [...withdrawn(book.lines, (it) => isSameName(it, line.name)), line] }
 }
 
 export function withMember({ members, lines }: Book, member: Member): Book {
-  return { lines: withdrawn(lines, member.name), members: [...members, member] }
+  return { lines: withdrawn(lines, (it) => isSameName(it, member.name)), members: [...members, member] }
 }
 
-function withdrawn(lines: readonly Line[], name: string): Line[] {
-  return lines.map((it) => (it.name === name ? { ...it, isWithdrawn: true } : it))
+function withdrawn(lines: readonly Line[], isFor: (name: string) => boolean): Line[] {
+  return lines.map((it) => (isFor(it.name) ? { ...it, isWithdrawn: true } : it))
 }
 
 export interface Admission {
@@ -115,7 +120,10 @@ export function admit(
 export function without(book: Book, name: string): Book | undefined {
   const isThere = book.members.some((it) => it.name === name)
   if (!isThere && !book.lines.some((it) => it.name === name && !it.isWithdrawn)) return undefined
-  return { lines: withdrawn(book.lines, name), members: book.members.filter((it) => it.name !== name) }
+  return {
+    lines: withdrawn(book.lines, (it) => it === name),
+    members: book.members.filter((it) => it.name !== name),
+  }
 }
 
 /** Forgets what is over. @returns the same book if nothing is */

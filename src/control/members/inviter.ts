@@ -16,7 +16,7 @@ import { AF_INET6 } from '../../linux/constants.js'
 import { clampPrivateKey, derivePublicKey } from '../../noise/keys.js'
 import { PUBLIC_KEY_BYTES } from '../../wire/wireguard.js'
 import type { HostAddress } from '../network.js'
-import { isOpen, withLine, withMember } from './book.js'
+import { isOpen, isSameName, withLine, withMember } from './book.js'
 import type { MembersContext } from './context.js'
 import { freeAddress } from './free-address.js'
 import type { MembersFile } from './members-file.js'
@@ -73,7 +73,9 @@ export class Inviter {
         'clients of WireGuard carry IP packets, and this tunnel carries Ethernet; use mode tun',
       )
     this.#requireRoom(name)
-    const replaced = file.book.lines.some((it) => it.name === name && isOpen(it, platform.clock.unixMs()))
+    const replaced = file.book.lines.some(
+      (it) => isSameName(it.name, name) && isOpen(it, platform.clock.unixMs()),
+    )
     const wasMember = file.book.lines.some((it) => it.name === name && it.usedBy !== undefined)
     const addresses = this.#addressesFor(request)
     const endpoints = this.#endpointsFor(request)
@@ -137,7 +139,7 @@ export class Inviter {
     const { names, roster, file, platform, wanted } = this.#context
     const nowMs = platform.clock.unixMs()
     const { members, lines } = file.book
-    const same = (other: string) => other.toLowerCase() === name.toLowerCase()
+    const same = (other: string) => isSameName(other, name)
     if (members.some((it) => same(it.name)))
       throw new UserError(
         `${name} is a member already; choose another name, or take it out first: udptun-fast remove ${name}`,
@@ -179,7 +181,7 @@ export class Inviter {
     const nowMs = platform.clock.unixMs()
     const host = (address: string, by: string) => ({ address, prefixLength: bitsOf(address), by })
     const peers = [...wanted().peers, ...roster.all.map((it) => it.settings)]
-    const lines = file.book.lines.filter((it) => isOpen(it, nowMs) && it.name !== name)
+    const lines = file.book.lines.filter((it) => isOpen(it, nowMs) && !isSameName(it.name, name))
     return [
       ...settings.local.map(({ address }) => host(address, 'this host')),
       ...peers.flatMap((it) => networksOf(it).map((network) => ({ ...network, by: it.name }))),

@@ -50,6 +50,8 @@ t.test('a line that is good no more says why', async (t) => {
   const twice = withLine(book, lineOf('alice', 'b'))
   t.equal(join(twice, 'a', 'x').verdict, 'withdrawn', 'there is another one for alice')
   t.equal(join(twice, 'b', 'x').verdict, 'member')
+  const alike = withLine(book, lineOf('Alice', 'b'))
+  t.equal(join(alike, 'a', 'x').verdict, 'withdrawn', 'names differ by more than their case')
   const gone = without(join(book, 'a', 'x').book, 'alice')
   t.equal(gone?.members.length, 0)
   t.equal(join(gone ?? EMPTY, 'a', 'x').verdict, 'withdrawn', 'she was taken out')
