@@ -81,7 +81,9 @@ t.test('a fresh tunnel is compiled before it has carried anything, for what then
   await until('a is up', a.isUp)
   await until('both are warm', () => workersSleep(a.pid) && workersSleep(b.pid), 15_000)
   const compiled = a.optimized()
-  for (const name of ['run', 'fill']) t.ok(compiled.includes(name), `${name} has been compiled`)
+  // V8 of Node.js 24 compiles the turn, and leaves the loop around it to its middle compiler.
+  t.ok(compiled.includes('run') || compiled.includes('turn'), 'the loop has been compiled')
+  t.ok(compiled.includes('fill'), 'fill has been compiled')
   const before = a.takenBack().length
   const begun = a.begun().length
 
