@@ -150,7 +150,7 @@ const CONSTANTS: Readonly<Record<string, string>> = {
   'sys/prctl.h': 'PR_SET_PDEATHSIG PR_SET_DUMPABLE',
   'time.h': 'CLOCK_BOOTTIME',
   'errno.h': Object.keys(errno)
-    .filter((name) => /^E[A-Z]+$/.test(name))
+    .filter((name) => /^E[A-Z\d]+$/.test(name))
     .join(' '),
 }
 
