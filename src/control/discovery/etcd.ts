@@ -101,7 +101,7 @@ export class EtcdSource implements PeerSource {
     }
     this.#directory.judgePending(nowMs)
     if (this.#isInTouch) this.#directory.expire(nowMs)
-    this.#kept.tick(nowMs)
+    this.#kept.tick()
   }
 
   status(nowMs: number): SourceStatus {

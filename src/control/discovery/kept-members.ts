@@ -1,15 +1,13 @@
 import type { Logger } from 'pino'
 import * as z from 'zod'
 import type { Faults } from '../faults.js'
+import { KeptFile } from '../kept-file.js'
 import type { Platform } from '../platform.js'
 import { type Directory, MAX_ENTRIES } from './directory.js'
 import { latestSchema } from './latest-book.js'
 
 /** The least time between two writes. */
 const KEEP_MS = 5_000
-
-/** What could not be written is tried again after this time, because the directory may be full, or never writable. */
-const AGAIN_MS = 30_000
 
 const keptSchema = z.object({
   version: z.literal(1),
@@ -29,13 +27,20 @@ export interface KeptMembersOptions {
 export class KeptMembers {
   readonly #options: KeptMembersOptions
   readonly #directory: Directory
-  #isKept = true
-  #keeping: Promise<unknown> | undefined
-  #nextMs = Number.NEGATIVE_INFINITY
+  readonly #kept: KeptFile
 
   constructor(directory: Directory, options: KeptMembersOptions) {
     this.#directory = directory
     this.#options = options
+    this.#kept = new KeptFile({
+      ...options,
+      name: options.file,
+      leastMs: KEEP_MS,
+      text: () => {
+        const { values, latest } = directory
+        return `${JSON.stringify({ version: 1, values, latest: latest.content })}\n`
+      },
+    })
   }
 
   /** Takes whom an earlier run has known last. */
@@ -50,42 +55,20 @@ export class KeptMembers {
     } catch {
       log.warn(`${platform.state.path}/${file} is damaged, so the members that were known last are forgotten`)
     }
-    this.#isKept = true
+    this.#kept.unchanged()
   }
 
   /** There is something else to be kept. */
   change(): void {
-    this.#isKept = false
+    this.#kept.change()
   }
 
   /** Must be called often. */
-  tick(nowMs: number): void {
-    if (this.#isKept || this.#keeping !== undefined || nowMs < this.#nextMs) return
-    this.#nextMs = nowMs + KEEP_MS
-    this.#keep()
+  tick(): void {
+    this.#kept.tick()
   }
 
   async close(): Promise<void> {
-    await this.#keeping
-    if (!this.#isKept) await this.#keep()
-  }
-
-  #keep(): Promise<unknown> {
-    const { platform, faults, file } = this.#options
-    this.#isKept = true
-    const { values, latest } = this.#directory
-    const text = `${JSON.stringify({ version: 1, values, latest: latest.content })}\n`
-    this.#keeping = platform.state
-      .replace(file, text)
-      .then((isKept) => {
-        if (isKept) return
-        this.#isKept = false
-        this.#nextMs = platform.clock.nowMs() + AGAIN_MS
-      })
-      .catch((error) => faults.take('introductions', error))
-      .finally(() => {
-        this.#keeping = undefined
-      })
-    return this.#keeping
+    await this.#kept.close()
   }
 }

@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { MAX_PEERS } from '../../config/schema.js'
 import { MAX_SERIAL } from '../../wire/signed-record.js'
 import type { Faults } from '../faults.js'
+import { KeptFile } from '../kept-file.js'
 import type { Platform } from '../platform.js'
 
 /** So many names are remembered, also of hosts that nobody introduces any more. */
@@ -11,9 +12,6 @@ export const MAX_PINS = 4 * MAX_PEERS
 
 /** The least time between two writes. */
 const WRITE_MS = 2_000
-
-/** What could not be written is tried again after this time, because the directory may be full, or never writable. */
-const AGAIN_MS = 30_000
 
 const contentSchema = z.strictObject({
   version: z.literal(1),
@@ -48,15 +46,21 @@ export interface KeptOptions {
 export class Kept {
   readonly #options: KeptOptions
   readonly #name: string | undefined
-  #isChanged = false
-  #writing: Promise<void> | undefined
-  #nextMs = 0
+  readonly #file: KeptFile | undefined
   #isSaid = false
 
   constructor(options: KeptOptions) {
-    const { ownKey } = options
+    const { ownKey, content } = options
     this.#options = options
     this.#name = ownKey && `members-${createHash('sha256').update(ownKey).digest('hex').slice(0, 16)}.json`
+    if (this.#name === undefined) return
+    this.#file = new KeptFile({
+      ...options,
+      name: this.#name,
+      leastMs: WRITE_MS,
+      text: () => `${JSON.stringify({ version: 1, ...content() })}\n`,
+      failed: () => this.#sayFailed(),
+    })
   }
 
   /** What an earlier run has kept; undefined if there is nothing, or nothing of use. */
@@ -76,35 +80,21 @@ export class Kept {
 
   /** Something is to be kept otherwise than before. */
   change(): void {
-    this.#isChanged = true
+    this.#file?.change()
   }
 
   /** Must be called often. */
   tick(): void {
-    const { clock } = this.#options.platform
-    if (!this.#isChanged || this.#writing !== undefined || clock.nowMs() < this.#nextMs) return
-    this.#nextMs = clock.nowMs() + WRITE_MS
-    this.#writing = this.#write()
-      .catch((error) => this.#options.faults.take('introductions', error))
-      .finally(() => {
-        this.#writing = undefined
-      })
+    this.#file?.tick()
   }
 
   /** Writes what is not written yet. */
   async close(): Promise<void> {
-    await this.#writing
-    if (this.#isChanged) await this.#write()
+    await this.#file?.close()
   }
 
-  async #write(): Promise<void> {
-    const { platform, log, content } = this.#options
-    this.#isChanged = false
-    if (this.#name === undefined) return
-    const text = `${JSON.stringify({ version: 1, ...content() })}\n`
-    if (await platform.state.replace(this.#name, text)) return
-    this.#isChanged = true
-    this.#nextMs = platform.clock.nowMs() + AGAIN_MS
+  #sayFailed(): void {
+    const { platform, log } = this.#options
     if (this.#isSaid) return
     this.#isSaid = true
     log.warn(
