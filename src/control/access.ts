@@ -9,7 +9,7 @@ import { type AccessEntry, type AccessRules, ANY, ICMP_OF_VERSION } from '../mem
 import { maskOf } from '../memory/prefixes.js'
 import type { SignedRecord } from '../wire/signed-record.js'
 import type { Clock } from './clock.js'
-import { spanAround } from './mesh/signed-belief.js'
+import { isIn, spanAround } from './span.js'
 
 /** A peer, as the rules see it. */
 export interface Sender {
@@ -94,10 +94,8 @@ export class Access {
 
   /** Must be called once a second. */
   tick(): void {
-    const { fromS, untilS } = this.#holds
-    const nowS = this.#nowS
     // A record has ended, or somebody has set the clock.
-    if (nowS < fromS || nowS >= untilS) this.#apply()
+    if (!isIn(this.#holds, this.#nowS)) this.#apply()
     this.#table.tick(++this.#second)
   }
 }

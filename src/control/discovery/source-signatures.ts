@@ -1,10 +1,9 @@
-import type { KeyObject } from 'node:crypto'
-import { isSignedBy, networkPublicKey } from '../../config/network-key.js'
 import { isSignedByHost } from '../../noise/signing-key.js'
 import { Rates } from '../../rates.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
-import type { Statement } from '../discovery/statement.js'
-import type { Signatures } from '../discovery/verdict.js'
+import { NetworkKey } from '../network-key.js'
+import type { Statement } from './statement.js'
+import type { Signatures } from './verdict.js'
 
 /**
  * How many of each kind are looked at in a second, and in one burst: one takes a tenth of a millisecond. A burst is short,
@@ -19,8 +18,7 @@ const SLOT = { record: 0, statement: 1 } as const
 export class SourceSignatures implements Signatures {
   readonly #rates = new Rates(2, PER_SECOND, BURST)
   readonly #nowMs: () => number
-  #text: string | undefined
-  #key: KeyObject | undefined
+  readonly #networkKey = new NetworkKey()
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
@@ -28,20 +26,17 @@ export class SourceSignatures implements Signatures {
 
   /** Whether there is a network key. */
   get any(): boolean {
-    return this.#key !== undefined
+    return this.#networkKey.isSet
   }
 
   /** From now on this network key counts. @returns whether it is another one */
   follow(networkKey: string | undefined): boolean {
-    if (networkKey === this.#text) return false
-    this.#text = networkKey
-    this.#key = networkKey === undefined ? undefined : networkPublicKey(networkKey)
-    return true
+    return this.#networkKey.follow(networkKey)
   }
 
   isRecordSigned(record: SignedRecord): boolean | undefined {
-    if (this.#key === undefined) return false
-    return this.#rates.allows(SLOT.record, this.#nowMs()) ? isSignedBy(record, this.#key) : undefined
+    if (!this.#networkKey.isSet) return false
+    return this.#rates.allows(SLOT.record, this.#nowMs()) ? this.#networkKey.hasSigned(record) : undefined
   }
 
   isStatementSigned(signingKey: Uint8Array, { message, signature }: Statement): boolean | undefined {

@@ -1,10 +1,9 @@
-import type { KeyObject } from 'node:crypto'
-import { isSignedBy, networkPublicKey } from '../../config/network-key.js'
 import { formatRecord, isRecordLine, parseRecord } from '../../config/record-text.js'
 import { MAX_PEERS, type PeerSettings } from '../../config/schema.js'
 import { formatKey, publicKeyText } from '../../key-text.js'
 import { Rates } from '../../rates.js'
 import { readRecord, type SignedRecord } from '../../wire/signed-record.js'
+import { NetworkKey } from '../network-key.js'
 
 /** How many new records of one member are looked at in a second, and in one burst. It has one in a year. */
 const GIVEN_PER_SECOND = 1
@@ -26,8 +25,7 @@ export class GivenRecords {
   readonly #rates: Rates
   readonly #nowMs: () => number
   readonly #onRecord: GivenRecordsOptions['onRecord']
-  #networkKey: string | undefined
-  #key: KeyObject | undefined
+  readonly #networkKey = new NetworkKey()
   /** By public key. */
   readonly #given = new Map<string, SignedRecord>()
   /** What each peer gave last, by its row, and to which record that was an answer. */
@@ -44,11 +42,9 @@ export class GivenRecords {
 
   /** From now on this network key counts. What another one has signed is forgotten. */
   follow(networkKey: string | undefined): void {
-    if (networkKey === this.#networkKey) return
-    this.#networkKey = networkKey
-    this.#key = networkKey === undefined ? undefined : networkPublicKey(networkKey)
+    if (!this.#networkKey.follow(networkKey)) return
     for (const [key, record] of this.#given) {
-      if (this.#isSigned(record)) continue
+      if (this.#networkKey.hasSigned(record)) continue
       this.#given.delete(key)
       this.#onRecord(key, undefined)
     }
@@ -59,7 +55,7 @@ export class GivenRecords {
   restore(lines: readonly string[]): void {
     for (const line of lines) {
       const record = readLine(line)
-      if (record !== undefined && this.#isSigned(record)) this.#keep(record)
+      if (record !== undefined && this.#networkKey.hasSigned(record)) this.#keep(record)
     }
   }
 
@@ -67,10 +63,6 @@ export class GivenRecords {
     const key = formatKey(record.publicKey)
     this.#given.set(key, record)
     this.#onRecord(key, record)
-  }
-
-  #isSigned(record: SignedRecord): boolean {
-    return this.#key !== undefined && isSignedBy(record, this.#key)
   }
 
   /** Those of these peers, as lines. */
@@ -94,7 +86,7 @@ export class GivenRecords {
     if (isSame(beside?.bytes, bytes)) return 'nothing'
     const last = this.#last.get(row)
     if (last?.beside === beside && isSame(last?.bytes, bytes)) return 'nothing'
-    if (this.#key === undefined) {
+    if (!this.#networkKey.isSet) {
       this.#last.set(row, { bytes, beside })
       return {
         why: 'and this host has no network_key to look at it with; set one, or write the record into its settings',
@@ -125,7 +117,7 @@ export class GivenRecords {
     if (public_key === undefined || formatKey(record.publicKey) !== formatKey(public_key))
       return 'which is of another host'
     // Only what the network key has signed may be said: there are few such serial numbers, and ever others of a liar.
-    if (!this.#isSigned(record)) return 'that the network key has not signed'
+    if (!this.#networkKey.hasSigned(record)) return 'that the network key has not signed'
     if (before !== undefined && record.serial <= before.serial)
       return `whose serial number ${record.serial} is not greater than ${before.serial}, that of the record that is known`
     return record

@@ -1,6 +1,7 @@
 import { dayOf } from '../../config/record-text.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
 import type { Told } from '../discovery/told.js'
+import { type Span, spanAround } from '../span.js'
 import { keyOfTold } from './prepared.js'
 import type { Pin, Refusal } from './refusal.js'
 
@@ -13,20 +14,6 @@ export interface Signing {
   readonly isSigned: (record: SignedRecord, by: string) => boolean | undefined
   /** Seconds since 1970. */
   readonly nowS: number
-}
-
-/** When something holds, in seconds since 1970: from the first one on, and before the second one. */
-export interface Span {
-  readonly fromS: number
-  readonly untilS: number
-}
-
-/** The time around now in which no record ends. @param ends of records */
-export function spanAround(nowS: number, ends: readonly number[]): Span {
-  return {
-    fromS: ends.filter((it) => it <= nowS).reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
-    untilS: ends.filter((it) => it > nowS).reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
-  }
 }
 
 export interface Judged {

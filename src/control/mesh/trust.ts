@@ -6,11 +6,12 @@ import type { Addresses } from '../addresses.js'
 import type { AllTold, Told } from '../discovery/told.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
+import { isIn, type Span } from '../span.js'
 import { type Belief, Judgement } from './belief.js'
 import { type KeptContent, MAX_PINS } from './kept.js'
 import { PossibleKeys } from './possible-keys.js'
 import type { Pin } from './refusal.js'
-import type { Signing, Span } from './signed-belief.js'
+import type { Signing } from './signed-belief.js'
 import { Verifier } from './verifier.js'
 
 /** Records that could not be looked at are looked at after this time. */
@@ -157,9 +158,8 @@ export class Trust {
   /** Whether other members may be believed now than at the last time: a record has ended, or the clock was set. */
   get isStale(): boolean {
     const { clock } = this.#options.platform
-    const unixS = clock.unixMs() / 1_000
-    const { fromS, untilS } = this.#holds ?? { fromS: unixS, untilS: Number.POSITIVE_INFINITY }
-    return unixS < fromS || unixS >= untilS || clock.nowMs() >= (this.#pendingMs ?? Number.POSITIVE_INFINITY)
+    const isOver = this.#holds !== undefined && !isIn(this.#holds, clock.unixMs() / 1_000)
+    return isOver || clock.nowMs() >= (this.#pendingMs ?? Number.POSITIVE_INFINITY)
   }
 
   /** What a person has written since counts more than what was seen. */

@@ -1,7 +1,6 @@
-import type { KeyObject } from 'node:crypto'
-import { isSignedBy, networkPublicKey } from '../../config/network-key.js'
 import { Rates } from '../../rates.js'
 import type { SignedRecord } from '../../wire/signed-record.js'
+import { NetworkKey } from '../network-key.js'
 
 /**
  * How many unknown records of one teller are looked at in a second, and in one burst, so that bogus ones cost little: one
@@ -13,8 +12,7 @@ export const RECORDS_BURST = 1_024
 /** Knows which records the network key has signed. It looks at the same bytes once. */
 export class Verifier {
   readonly #nowMs: () => number
-  #networkKey: string | undefined
-  #key: KeyObject | undefined
+  readonly #networkKey = new NetworkKey()
   /** By the bytes of the records. */
   #known = new Map<string, boolean>()
   #used = new Map<string, boolean>()
@@ -26,20 +24,18 @@ export class Verifier {
 
   /** From now on this network key counts; undefined: none has signed anything. */
   follow(networkKey: string | undefined): void {
-    if (networkKey === this.#networkKey) return
-    this.#networkKey = networkKey
-    this.#key = networkKey === undefined ? undefined : networkPublicKey(networkKey)
+    if (!this.#networkKey.follow(networkKey)) return
     this.#known.clear()
     this.#used.clear()
   }
 
   /** @returns undefined if it is not known, and `by` has told too many others a moment ago */
   isSigned(record: SignedRecord, by: string): boolean | undefined {
-    if (this.#key === undefined) return false
+    if (!this.#networkKey.isSet) return false
     const text = textOf(record)
     const before = this.#used.get(text) ?? this.#known.get(text)
     if (before === undefined && !this.#budgetOf(by).allows(0, this.#nowMs())) return undefined
-    const isSigned = before ?? isSignedBy(record, this.#key)
+    const isSigned = before ?? this.#networkKey.hasSigned(record)
     this.#used.set(text, isSigned)
     return isSigned
   }
