@@ -21,19 +21,26 @@ export class Maps {
   readonly counts: BpfMap
   readonly news: BpfMap
 
-  /** @param rows of peers @param macs, prefixes how many there may be */
+  readonly #open: BpfMap[] = []
+
+  /** @param rows of peers @param macs, prefixes how many there may be @throws KernelError; no map is left open then */
   constructor(rows: number, macs: number, prefixes: number) {
     const hash = { type: BPF_MAP_TYPE_HASH, flags: BPF_F_NO_PREALLOC }
-    this.macs = new BpfMap({ ...hash, ...MAC_ENTRY, name: 'macs', entries: macs })
     const trie = { type: BPF_MAP_TYPE_LPM_TRIE, flags: BPF_F_NO_PREALLOC, entries: prefixes }
     const { keyBytes4, keyBytes6, valueBytes } = PREFIX_ENTRY
-    this.prefixes4 = new BpfMap({ ...trie, name: 'prefixes4', keyBytes: keyBytes4, valueBytes })
-    this.prefixes6 = new BpfMap({ ...trie, name: 'prefixes6', keyBytes: keyBytes6, valueBytes })
-    this.peers = new BpfMap({ ...hash, ...PEER_ENTRY, name: 'peers', entries: rows })
-    this.sources = new BpfMap({ ...hash, ...SOURCE_ENTRY, name: 'sources', entries: 4 * rows })
     const counting = { type: BPF_MAP_TYPE_PERCPU_ARRAY, ...COUNTS, name: 'counts', entries: rows }
-    this.counts = new BpfMap(counting, possibleProcessors())
-    this.news = new BpfMap({ type: BPF_MAP_TYPE_QUEUE, ...NEWS, name: 'news', entries: NEWS_ENTRIES })
+    try {
+      this.macs = this.#make({ ...hash, ...MAC_ENTRY, name: 'macs', entries: macs })
+      this.prefixes4 = this.#make({ ...trie, name: 'prefixes4', keyBytes: keyBytes4, valueBytes })
+      this.prefixes6 = this.#make({ ...trie, name: 'prefixes6', keyBytes: keyBytes6, valueBytes })
+      this.peers = this.#make({ ...hash, ...PEER_ENTRY, name: 'peers', entries: rows })
+      this.sources = this.#make({ ...hash, ...SOURCE_ENTRY, name: 'sources', entries: 4 * rows })
+      this.counts = this.#make(counting, possibleProcessors())
+      this.news = this.#make({ type: BPF_MAP_TYPE_QUEUE, ...NEWS, name: 'news', entries: NEWS_ENTRIES })
+    } catch (error) {
+      this.close()
+      throw error
+    }
   }
 
   get fds(): MapFds {
@@ -49,7 +56,12 @@ export class Maps {
   }
 
   close(): void {
-    const { macs, prefixes4, prefixes6, peers, sources, counts, news } = this
-    for (const map of [macs, prefixes4, prefixes6, peers, sources, counts, news]) map.close()
+    for (const map of this.#open) map.close()
+  }
+
+  #make(...options: ConstructorParameters<typeof BpfMap>): BpfMap {
+    const map = new BpfMap(...options)
+    this.#open.push(map)
+    return map
   }
 }

@@ -226,9 +226,13 @@ export class LinuxPlatform implements Platform {
       socket: this.socket,
     }
     if (this.#kernelPath === undefined) throw new KernelError('bpf', ENOSYS)
+    const opened = new Resources()
     try {
-      return new this.#kernelPath(options, this.#resources)
+      const path = new this.#kernelPath(options, opened)
+      this.#resources.defer(() => opened.close())
+      return path
     } catch (error) {
+      opened.close().catch((trouble) => this.#faults.take('datapath', trouble))
       if (error instanceof VerifierError) {
         const verifier = error.log.trimEnd().split('\n').slice(-VERIFIER_LINES)
         this.#log.debug({ verifier }, `the kernel does not take a program: ${verifier.at(-1)}`)

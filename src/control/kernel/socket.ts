@@ -230,9 +230,10 @@ function openBeside(address: string | undefined): UdpSocket {
 
 function explained(error: unknown, port: number): unknown {
   if (!(error instanceof KernelError)) return error
+  if (error.errno !== EADDRINUSE) return new UserError(`the UDP socket cannot be opened (${error.message})`)
   return new UserError(
-    error.errno === EADDRINUSE
-      ? `UDP port ${port} is taken; stop the program that has it or choose another with --listen`
-      : `the UDP socket cannot be opened (${error.message})`,
+    port === 0
+      ? 'no UDP port of this address is free; close some of its sockets, or widen net.ipv4.ip_local_port_range'
+      : `UDP port ${port} is taken; stop the program that has it or choose another with --listen`,
   )
 }

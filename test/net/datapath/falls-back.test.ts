@@ -1,4 +1,5 @@
 /** Where the kernel's own datapath cannot be: the workers carry, and it is said once why. */
+import { readdirSync, readlinkSync } from 'node:fs'
 import t from 'tap'
 import {
   ONE_OF_FIVE,
@@ -17,6 +18,14 @@ import {
 const withOnly = (...capabilities: readonly string[]) => {
   const list = ['-all', ...capabilities.map((it) => `+${it}`)].join(',')
   return ['setpriv', `--bounding-set=${list}`, `--inh-caps=${list}`] as const
+}
+
+/** What a process holds of BPF: its maps, programs and links. */
+function bpfFds({ pid }: RunningTunnel): string[] {
+  const folder = `/proc/${pid}/fd`
+  return readdirSync(folder)
+    .map((fd) => readlinkSync(`${folder}/${fd}`))
+    .filter((it) => it.includes('bpf'))
 }
 
 const carrier = async (tunnel: RunningTunnel) => (await tunnel.status()).peers[0].datapath
@@ -47,7 +56,13 @@ t.test('CAP_BPF beside CAP_NET_ADMIN and CAP_NET_RAW is enough; without it the w
   t.match(msg, /\(.*\(EPERM\)\); it needs Linux 6\.6, CAP_BPF and CAP_NET_RAW; the workers carry all frames$/)
   await until('the other end knows', async () => (await carrier(other)).by === 'workers', 10_000)
   t.ok(await pings(pair.a, '10.9.0.2', ...ONE_OF_FIVE))
+  t.not(bpfFds(other).length, 0)
   t.equal((await unable.stop()).code, 0)
+
+  const late = await start(pair.a, ['net_admin', 'bpf'], '10.9.0.1', pair.underlay.b)
+  await late.said(/the kernel's own datapath cannot be used \(socket: /)
+  await until('nothing of it is left open', () => bpfFds(late).length === 0, 10_000)
+  t.equal((await late.stop()).code, 0)
 
   const [env, ...rest] = [
     ...[...PLAIN, ...withOnly('net_admin', 'net_raw'), process.execPath, PROGRAM],

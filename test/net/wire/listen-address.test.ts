@@ -4,7 +4,15 @@ import t, { type Test } from 'tap'
 import { connect, type Host } from '../../../src/lab/host.js'
 import { addAddress, removeAddress } from '../../../src/linux/address.js'
 import { getLink } from '../../../src/linux/interface.js'
-import { ok, type RunningTunnel, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import {
+  ok,
+  type RunningTunnel,
+  run,
+  startTunnel,
+  twoHosts,
+  until,
+  untilPing,
+} from '../../support/hosts/lab.js'
 import { transfer } from '../../support/hosts/transfer.js'
 import { KeyFolder, keyFlags } from '../../support/hosts/wireguard-go.js'
 
@@ -128,3 +136,13 @@ t.test(
     )
   },
 )
+
+t.test('a host without free ports for the flows of VXLAN', async (t) => {
+  using pair = twoHosts()
+  await ok(pair.a, 'sh', '-c', 'echo 50000 50003 > /proc/sys/net/ipv4/ip_local_port_range')
+  await t.rejects(
+    startTunnel(pair.a, '--encap', 'vxlan', '--vni', '5', '10.4.0.1', pair.underlay.b),
+    /no UDP port of this address is free; close some of its sockets, or widen net\.ipv4\.ip_local_port_range/,
+  )
+  t.equal((await run(pair.a, 'ip', ['link', 'show', 'tap0'])).code, 1, 'nothing is left behind')
+})
