@@ -46,6 +46,7 @@ const MEASURES_TIME: ReadonlySet<string> = new Set([
   'net/life/stop',
   'net/pmtu/loops',
   'net/pmtu/paths',
+  'net/switch/bridge',
   'wg/wg-many',
   'net/timing/fleet',
   'net/timing/start',

@@ -12,6 +12,9 @@ import {
   untilPing,
 } from '../../support/hosts/lab.js'
 
+// Each is in hosts of its own, and most of it is waiting.
+t.jobs = 3
+
 const LOOP_MS = 6_000
 const WARN = 40
 
