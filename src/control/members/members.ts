@@ -10,6 +10,7 @@ import type { Peer } from '../peer/peer.js'
 import { SaidOnce } from '../said-once.js'
 import { admit, type Book, heard, isOpen, type Line, type Member, tidied, without } from './book.js'
 import type { MembersContext } from './context.js'
+import { dueOf, type Heard } from './heard.js'
 import { type InviteReport, Inviter } from './inviter.js'
 import { MembersFile } from './members-file.js'
 import { addressIn, overlayOf } from './overlay.js'
@@ -19,9 +20,6 @@ import { inviteRequestOf } from './request.js'
 /** How often one newcomer is answered in a second, and in one burst. It asks once a second. */
 const JOINS_PER_SECOND = 5
 const JOINS_BURST = 10
-
-/** When a member was heard is written so often at the most. */
-const SEEN_MS = 600_000
 
 /** The peers beside those of settings, and what they were made of. */
 interface Beside {
@@ -147,18 +145,17 @@ export class Members {
   /** When members were heard, of those of whom that is to be written now. */
   #seen(nowMs: number): Map<string, number> {
     const { roster, privateSide, platform } = this.#context
-    const seen = new Map<string, number>()
+    const there: Heard[] = []
     for (const { row, settings } of roster.all) {
       const { invited, public_key } = settings
       if (public_key === undefined || (invited !== 'member' && invited !== 'client')) continue
       const key = formatKey(public_key)
       const session = privateSide.peer(row)
-      const before = this.of(key)?.seenMs ?? Number.NEGATIVE_INFINITY
       if (!session?.hasKeypair || session.handshakeMs === undefined) continue
       const heardMs = nowMs - (platform.clock.bootMs() - session.handshakeMs)
-      if (heardMs - before >= SEEN_MS) seen.set(key, Math.round(heardMs))
+      there.push({ key, heardMs, writtenMs: this.of(key)?.seenMs })
     }
-    return seen
+    return dueOf(there)
   }
 
   #hear(row: number, { type, content }: ControlMessage): void {

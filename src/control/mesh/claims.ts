@@ -3,6 +3,7 @@ import type { Endpoint } from '../../linux/sockaddr.js'
 import { type Claims, ENDPOINT_KIND, MAX_CLAIMS, type ToldEndpoint } from '../../wire/introduction.js'
 import type { HostAddress } from '../network.js'
 import { familyOf } from '../peer/underlay.js'
+import { isPlace } from './member.js'
 
 /** What a host knows of its own places. */
 export interface OwnPlaces {
@@ -17,9 +18,6 @@ export interface OwnPlaces {
   /** Of its device, in mode tap. */
   readonly mac: Uint8Array | undefined
 }
-
-/** With ipaddr.js's names: addresses that no other host could use. */
-const NOT_TOLD: readonly string[] = ['loopback', 'linkLocal', 'multicast', 'broadcast', 'unspecified']
 
 /**
  * What a host says of itself. Of many addresses, those with which it speaks to the introducers come first, then IPv6
@@ -38,7 +36,7 @@ export function claimsOf({ addresses, listen, sources, mapping, mac }: OwnPlaces
 }
 
 function isTold(address: string): boolean {
-  return !address.includes('%') && !NOT_TOLD.includes(ipaddr.process(address).range())
+  return !address.includes('%') && isPlace(address)
 }
 
 /** A socket that is bound to `::` hears both families. */

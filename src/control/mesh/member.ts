@@ -93,6 +93,11 @@ function endpointOf({ address, port }: ToldEndpoint): Endpoint {
 /** Where no host is that others could reach, or where more than one is (with ipaddr.js's names). */
 const NO_PLACES: readonly string[] = ['loopback', 'linkLocal', 'multicast', 'broadcast', 'unspecified']
 
+/** Whether a host that has this address can be reached there by others. */
+export function isPlace(address: string): boolean {
+  return !NO_PLACES.includes(ipaddr.process(address).range())
+}
+
 /** This is asked ten times a second for each member, and what is told stays the same object. */
 const places = new WeakMap<ToldMember, readonly Endpoint[]>()
 
@@ -100,9 +105,7 @@ const places = new WeakMap<ToldMember, readonly Endpoint[]>()
 export function placesOf(told: ToldMember): readonly Endpoint[] {
   const known = places.get(told)
   if (known !== undefined) return known
-  const found = told.endpoints
-    .map(endpointOf)
-    .filter(({ address }) => !NO_PLACES.includes(ipaddr.parse(address).range()))
+  const found = told.endpoints.map(endpointOf).filter(({ address }) => isPlace(address))
   places.set(told, found)
   return found
 }

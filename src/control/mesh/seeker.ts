@@ -7,6 +7,7 @@ import type { Peer } from '../peer/peer.js'
 import type { Roster } from '../peer/roster.js'
 import type { Platform } from '../platform.js'
 import type { PrivateSide } from '../private/private-side.js'
+import { randomFraction } from '../random.js'
 import { Tries, type Wanted } from './tries.js'
 
 export interface SeekerContext {
@@ -37,7 +38,7 @@ export class Seeker {
 
   constructor(context: SeekerContext, budget: Rates) {
     this.#context = context
-    this.#tries = new Tries(() => context.platform.random(4).readUInt32BE() / 2 ** 32, budget)
+    this.#tries = new Tries(() => randomFraction(context.platform), budget)
   }
 
   /** A peer may be at other places than before. */

@@ -3,6 +3,7 @@ import type { PeerSettings } from '../../config/schema.js'
 import { UserError } from '../../errors.js'
 import type { Endpoint } from '../../linux/sockaddr.js'
 import type { DataSocket } from '../platform.js'
+import { randomFraction } from '../random.js'
 import type { PeerContext } from './context.js'
 import { chooseEndpoint, type Discovery, discoveryOf } from './discovery.js'
 import { isSameEndpoint } from './endpoint.js'
@@ -175,7 +176,7 @@ export class Locator {
   #discover(): Discovery | undefined {
     const { endpoint } = this.#peer.settings
     const { platform, lookups } = this.#context
-    const random = () => platform.random(4).readUInt32BE() / 2 ** 32
+    const random = () => randomFraction(platform)
     return endpoint && discoveryOf(endpoint, platform.socket.family, lookups, random)
   }
 

@@ -4,6 +4,7 @@ import { IPV6_MIN_MTU_BYTES } from '../../wire/ip.js'
 import { RELAY_HEADER_BYTES } from '../../wire/relay.js'
 import { PathFollower } from '../path-mtu/path-follower.js'
 import type { PathMtu } from '../path-mtu/path-mtu.js'
+import { randomFraction } from '../random.js'
 import type { PeerContext } from './context.js'
 import { Fragmenting } from './fragmenting.js'
 import { type GoodWay, LoopWatch } from './loop-watch.js'
@@ -178,7 +179,7 @@ export class PeerPath {
     return new PathFollower({
       clock: platform.clock,
       network: platform.network,
-      random: () => platform.random(4).readUInt32LE() / 2 ** 32,
+      random: () => randomFraction(platform),
       newToken: () => channel.newToken(),
       from: () => this.#place.from,
       refreshMs: settings.mtu_refresh * 1000,

@@ -80,7 +80,7 @@ export class TapSink implements Sink, JoinTarget {
   readonly #control: Mailbox
   readonly #controlRates: Rates
   readonly #tellMain: () => void
-  /** Index of the word that says how long the frames of TCP connections may become (MSS clamping). */
+  /** One says how long the frames of TCP connections may become (MSS clamping). */
   readonly #words: StateWords
   readonly #writev: typeof writev
   readonly #counters: Float64Array

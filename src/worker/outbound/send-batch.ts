@@ -13,8 +13,7 @@ const MAX_SEGMENTS = 64
 const MAX_MESSAGE_BYTES = 65_507
 
 /**
- * The most messages that one sendmmsg(2) takes (`UIO_MAXIOV`). What goes to more peers goes in
- * several batches.
+ * The most messages that one sendmmsg(2) takes (`UIO_MAXIOV`). What goes to more peers goes in several batches.
  */
 export const MESSAGES = 1024
 const FRAMES = 512

@@ -38,7 +38,7 @@ export class UdpSink implements Sink {
   readonly #peers: PeerTable
   readonly #forwarding: Forwarding
   readonly #memory: NativeMemory
-  /** Index of the word that says how long the frames of TCP connections may become (MSS clamping). */
+  /** One says how long the frames of TCP connections may become (MSS clamping). */
   readonly #words: StateWords
   readonly #counters: Float64Array
   readonly #drops: Drops
