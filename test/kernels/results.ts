@@ -35,7 +35,8 @@ export function rowsOf(page: string): Row[] {
 }
 
 /**
- * Puts new rows in the place of those of the same kernel and check, and says what has never been run.
+ * Puts new rows in the place of those of the same kernel and check. What has never been run under a kernel is said, also a
+ * part of a check that it has come to under another one.
  * @param checks all that there are, in the order of the table
  * @param unfinished the check that has not come to its end: what it has not come to keeps its old rows
  */
@@ -45,29 +46,35 @@ export function merge(
   checks: readonly string[],
   unfinished?: string,
 ): Row[] {
-  const rows: Row[] = []
-  for (const kernel of KERNELS) {
-    for (const check of checks) {
+  const rows = KERNELS.flatMap((kernel) =>
+    checks.flatMap((check) => {
       const isHere = (row: Row) => row.kernel === kernel && row.check === check
       const before = old.filter((row) => isHere(row) && row.outcome !== 'not run')
       const now = fresh.filter(isHere)
       const isNew = ({ title }: Row) => now.some((row) => row.title === title)
       const stays = now.length === 0 || check === unfinished ? before.filter((row) => !isNew(row)) : []
-      const some = [...now, ...stays]
-      const none = {
-        kernel,
-        release: '',
-        check,
-        title: '',
-        outcome: 'not run',
-        seen: '',
-        seconds: '',
-        date: '',
-      } as const
-      rows.push(...(some.length > 0 ? some : [none]))
-    }
-  }
-  return rows
+      return [...now, ...stays]
+    }),
+  )
+  return KERNELS.flatMap((kernel) =>
+    checks.flatMap((check) => {
+      const here = rows.filter((row) => row.kernel === kernel && row.check === check)
+      const titles = new Set(here.map(({ title }) => title))
+      const missing = titlesOf(rows, check).filter((title) => !titles.has(title))
+      const never = missing.length + here.length === 0 ? [''] : missing
+      return [...here, ...never.map((title) => notRun(kernel, check, title))]
+    }),
+  )
+}
+
+/** What a check has come to under any kernel. */
+function titlesOf(rows: readonly Row[], check: string): string[] {
+  const ended = rows.filter((it) => it.check === check && it.outcome !== 'failed')
+  return [...new Set(ended.map(({ title }) => title))]
+}
+
+function notRun(kernel: string, check: string, title: string): Row {
+  return { kernel, release: '', check, title, outcome: 'not run', seen: '', seconds: '', date: '' }
 }
 
 /** @param versions the programs that took part */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import type { Kernel } from '../../kernels/kernels.js'
 import { Reader } from '../../kernels/reader.js'
@@ -36,6 +37,30 @@ t.test('new rows replace those of the same kernel and check, and what was never 
     { check: 'pmtu', outcome: 'not run' },
   ])
   t.match(of('5.10'), [{ outcome: 'not run' }, { outcome: 'not run' }])
+  t.match(merge([], [], ['plain'])[0], { check: 'plain', title: '', outcome: 'not run' })
+})
+
+t.test('a part of a check that one kernel has not come to is said', async (t) => {
+  const failed = row({ title: 'the file', outcome: 'failed' })
+  const all = merge([row({}), row({ title: 'UDP' }), failed, row({ kernel: '6.12' })], [], ['plain'])
+  t.same(
+    all.filter(({ kernel }) => kernel === '6.12').map(({ title, outcome }) => [title, outcome]),
+    [
+      ['TCP', 'passed'],
+      ['UDP', 'not run'],
+    ],
+  )
+})
+
+t.test('the page of the project has each check under each kernel, and nothing has failed', async (t) => {
+  const rows = rowsOf(readFileSync('test/kernels/RESULTS.md', 'utf8'))
+  t.ok(rows.length > 100)
+  const checks = [...new Set(rows.map(({ check }) => check))]
+  const all = merge(rows, [], checks)
+  t.same(
+    all.filter(({ outcome }) => outcome === 'not run' || outcome === 'failed'),
+    [],
+  )
 })
 
 t.test('a check that was broken off replaces only what it came to', async (t) => {
