@@ -91,6 +91,7 @@ export class StateDirectory {
     try {
       this.#make()
       if (!this.#isOwn()) return false
+      this.#removeHalves(name)
       const file = await open(temporary, 'w', 0o600)
       try {
         await file.writeFile(text)

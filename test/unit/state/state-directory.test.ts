@@ -90,4 +90,6 @@ t.test('a process that is killed while it writes leaves the old text or the new 
     await ended
     t.equal(JSON.parse(at(path).read('a.json') ?? '').text.length, 100_000)
   }
+  t.ok(await at(path).replace('a.json', 'whole'))
+  t.same(readdirSync(path), ['a.json'], 'what they have left goes with the next write')
 })
