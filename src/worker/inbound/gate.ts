@@ -48,7 +48,21 @@ const MOST_CHECK_BYTES = 128
  * that have not proved their address get less room than those that have. This includes strangers, and senders
  * that only claim a peer's address. Answers to messages of this end may use all the room.
  */
-const SHARE = { stranger: 1 / 8, peer: 1 / 4, provenStranger: 5 / 8, provenPeer: 7 / 8, answer: 1 } as const
+const SHARE = {
+  stranger: 1 / 8,
+  peer: 1 / 4,
+  provenStranger: 5 / 8,
+  check: 3 / 4,
+  provenPeer: 7 / 8,
+  answer: 1,
+} as const
+
+/**
+ * Connectivity checks and their answers from one peer: per second, and in a burst. A peer that looks for better ways sends
+ * fewer (control/mesh/tries.ts), and answers no more than it is asked.
+ */
+const CHECKS_PER_SECOND = 40
+const CHECKS_BURST = 64
 
 /**
  * If an initiation of one kind does not fit, the next ones of that kind must prove their address, for this
@@ -126,6 +140,7 @@ export class Gate {
   readonly #proven: HostRates
   /** Of relayed initiations, by the row of the peer that they are said to be from. */
   readonly #relayed: Rates
+  readonly #checks: Rates
   readonly #cookies = new Rates(2, COOKIES_PER_SECOND, COOKIES_BURST)
   readonly #few = new Rates(1, FEW_PER_SECOND, FEW_BURST)
   readonly #hostFew: HostRates
@@ -138,6 +153,7 @@ export class Gate {
     this.#answers = new Rates(table.rows, ANSWERS_PER_SECOND, ANSWERS_BURST)
     this.#proven = new HostRates(memory, PROVEN_PER_SECOND, PROVEN_BURST)
     this.#relayed = new Rates(options.peers.rows, PROVEN_PER_SECOND, PROVEN_BURST)
+    this.#checks = new Rates(options.peers.rows, CHECKS_PER_SECOND, CHECKS_BURST)
     this.#hostFew = new HostRates(memory, HOST_FEW_PER_SECOND, HOST_FEW_BURST)
   }
 
@@ -216,9 +232,10 @@ export class Gate {
    * @param row of the peer that has sealed it
    */
   passCheck(frame: number, bytes: number, name: number, row: number): void {
-    if (bytes > MOST_CHECK_BYTES) this.#options.drops.inbound(C.dropControlMalformed, row, 1)
-    else if (!this.#pass(frame, bytes, name, row, SHARE.provenPeer))
-      this.#options.drops.inbound(C.dropControlFull, row, 1)
+    const { drops, nowMs } = this.#options
+    if (bytes > MOST_CHECK_BYTES) drops.inbound(C.dropControlMalformed, row, 1)
+    else if (!this.#checks.allows(row, nowMs()) || !this.#pass(frame, bytes, name, row, SHARE.check))
+      drops.inbound(C.dropControlFull, row, 1)
   }
 
   /** Puts a message into the mailbox. False if there is no room. */

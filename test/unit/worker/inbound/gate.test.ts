@@ -32,6 +32,7 @@ import { Scratch } from '../../../../src/worker/scratch.js'
 
 const PEERS = 4
 const PUBLIC_KEY = randomBytes(32)
+const CHECK_BYTES = 30
 
 /** A gate with nobody behind it but a test, and a socket of its own to answer by. */
 class Gatehouse {
@@ -103,6 +104,12 @@ class Gatehouse {
     u8.set(message, this.#at + 2)
     u8.set(from, this.#name)
     this.gate.take(this.#at + 2, message.length, this.#name)
+  }
+
+  /** A check that the peer in a row has sealed. */
+  check(row: number, from: Uint8Array): void {
+    this.memory.u8.set(from, this.#name)
+    this.gate.passCheck(this.#at + 2, CHECK_BYTES, this.#name, row)
   }
 
   count(name: CounterName): number {
@@ -213,6 +220,34 @@ t.test('who knows an index has a few of its answers looked at, and no other wait
   t.equal(rows.at(-1), 1)
   t.ok(it.count('dropHandshakeRefused') > 980)
 })
+
+t.test(
+  'connectivity checks of one member leave room for the handshakes and the checks of others',
+  async (t) => {
+    const it = new Gatehouse(t)
+    let nowMs = 1_000
+    it.now = () => nowMs
+    const from = it.name(stranger(1))
+    const known = it.name({ address: '127.9.9.9', port: 9 })
+    it.peers.setAddress(1, known)
+    const passed = [0, 0]
+    let initiations = 0
+    // Main takes some messages each two milliseconds. Fifty thousand checks come in a second.
+    for (let step = 0; step < 500; step++, nowMs += 2) {
+      for (let i = 0; i < 100; i++) it.check(0, from)
+      if (step % 100 === 0) it.check(1, from)
+      if (step % 10 === 0) it.take(it.initiation(), known)
+      it.queue.take(8, (row, head) => {
+        if (head.length === CHECK_BYTES + NAME_BYTES) passed[row]++
+        else initiations++
+      })
+    }
+    t.equal(initiations, 50)
+    t.equal(passed[1], 5)
+    t.ok(passed[0] >= 40 && passed[0] <= 110, `${passed[0]} checks of that member`)
+    t.equal(it.count('dropControlFull'), 50_000 - passed[0])
+  },
+)
 
 t.test('garbage of any kind does not make anybody prove where it is', async (t) => {
   const it = new Gatehouse(t)
