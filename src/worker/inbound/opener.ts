@@ -175,6 +175,9 @@ export class Opener {
     const inner = message + RELAY_HEADER_BYTES
     const opened = this.#take(inner, bytes - RELAY_HEADER_BYTES, relayed.name)
     if (opened > 0) {
+      // The message was counted without it. Whoever takes a message back takes all of it back.
+      this.#counters[C.receivedBytes] += RELAY_HEADER_BYTES
+      this.#peerCounters[this.#keyring.row * PEER_STRIDE + P.receivedBytes] += RELAY_HEADER_BYTES
       const frame = inner + TRANSPORT_HEADER_BYTES
       this.#memory.u8.copyWithin(message + TRANSPORT_HEADER_BYTES, frame, frame + opened)
     }

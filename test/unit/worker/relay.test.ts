@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { IP_TOS, SOL_IP } from '../../../src/linux/constants.js'
 import { must, setsockopt } from '../../../src/linux/libc.js'
 import { PART } from '../../../src/memory/relay-table.js'
+import { writeControl } from '../../../src/wire/control.js'
 import { NAME_MASK, RELAY_HEADER_BYTES, type RelayName, TO_INTRODUCER } from '../../../src/wire/relay.js'
 import { MESSAGE, TAG_BYTES } from '../../../src/wire/wireguard.js'
 import { datagramsTo } from '../../support/received.js'
@@ -228,6 +229,17 @@ t.test('a member opens what its introducer relays, and moves no endpoint for it'
   t.equal(pair.keypairs.takeMove(1), undefined, 'it is not where the introducer is')
   send(0, transport(keys[1], 1, 10, frames[0]))
   t.ok(pair.keypairs.takeMove(1), 'the same message moves it if it comes directly')
+})
+
+t.test('a relayed control frame is no frame of the peer, and no byte of it is counted', async (t) => {
+  const { pair, send, keys } = world(t, MEMBER, 0)
+  const hello = Buffer.from(writeControl('tap', { type: 'hello', token: 7n, sizeBytes: 0 }))
+  for (let number = 0; number < 3; number++)
+    send(0, relayed(keys[0], 0, number, NAMES[1], 0, transport(keys[1], 1, number, hello)))
+  t.same(pair.takeControl(), [1, 1, 1])
+  t.equal(pair.countOf(1, 'receivedKeepalives'), 3)
+  t.equal(pair.countOf(1, 'receivedFrames'), 0)
+  t.equal(pair.countOf(1, 'receivedBytes'), 0)
 })
 
 t.test('only an introducer may relay, and only from those that were introduced', async (t) => {
