@@ -18,6 +18,8 @@ const HOP_BY_HOP = 0
 const ROUTING = 43
 export const IPV6_FRAGMENT = 44
 const DESTINATION_OPTIONS = 60
+/** In a routing header (RFC 8200, 4.4). */
+const SEGMENTS_LEFT = 3
 export const IPV6_FRAGMENT_HEADER_BYTES = 8
 export const IPV6_FRAGMENT_OFFSET = 0xfff8
 
@@ -50,4 +52,20 @@ export function ipv6Upper(view: DataView, ip: number, end: number): number {
     next = view.getUint8(at)
     at += bytes
   }
+}
+
+/**
+ * Whether the packet from `ip` to `end` goes to other hosts before its last one: it has a routing header with segments
+ * left. Then checksums are over an address that is not in its header's destination (RFC 8200, 8.1).
+ */
+export function isRoutedOn(view: DataView, ip: number, end: number): boolean {
+  let next = view.getUint8(ip + IPV6.nextHeader)
+  let at = ip + IPV6_HEADER_BYTES
+  while (next === HOP_BY_HOP || next === ROUTING || next === DESTINATION_OPTIONS) {
+    if (at + IPV6_FRAGMENT_HEADER_BYTES > end) return false
+    if (next === ROUTING && view.getUint8(at + SEGMENTS_LEFT) !== 0) return true
+    next = view.getUint8(at)
+    at += (view.getUint8(at + 1) + 1) * 8
+  }
+  return false
 }
