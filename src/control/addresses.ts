@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import type { PeerSettings, Settings } from '../config/schema.js'
 import { Fdb, type FdbCounts, type FdbEntry, type Pin } from '../memory/fdb.js'
+import { Flows } from '../memory/flows.js'
 import type { Route } from '../memory/prefixes.js'
 import { Routes } from '../memory/routes.js'
 import { DEVICE } from '../memory/target.js'
@@ -57,6 +58,7 @@ export class Addresses {
     this.#startedMs = clock.nowMs()
     this.#fdb = new Fdb(memory, plan.fdb, plan.peerRows)
     this.#fdb.initialise(() => platform.random(4).readUInt32LE())
+    Flows.initialise(memory, plan.flows, platform.random(4).readInt32LE())
     this.#routes = new Routes(memory, plan.routes, plan.routeLimit)
     this.#heirs = new Routes(memory, plan.heirs, plan.routeLimit)
   }

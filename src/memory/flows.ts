@@ -11,6 +11,9 @@ import type { NativeMemory } from '../linux/memory.js'
  * - for a flow that a peer has begun: what has allowed it, any number that is another one for other rules or peers;
  * - the key, {@link KEY_WORDS} words: see worker/switching/flow-key.ts.
  *
+ * Before the entries there is a cache line with the seed of the hash. Nobody else knows it, so no peer can choose flows that
+ * push a certain one out.
+ *
  * A bucket has eight entries: four for flows that this side has begun, and four for flows of peers. So no peer can push
  * out what this side has begun, however many flows it begins. If all four are taken, the one that was seen least
  * recently goes. Nobody waits: who finds an entry that another thread is writing does without it.
@@ -39,6 +42,9 @@ const BUCKET_WORDS = 2 * WAYS * ENTRY_WORDS
 /** Buckets for each row of the peer table: 32 flows of each kind for a peer, on average. */
 const BUCKETS_PER_PEER = 8
 
+/** The line with the seed. */
+const HEADER_WORDS = 16
+
 const MULTIPLIER = 0x9e3779b1 | 0
 
 /** A hash of what is behind `hash`, and of one word more. It has no secret: whoever chooses the words can choose its value. */
@@ -49,19 +55,26 @@ export function mixed(hash: number, word: number): number {
 
 /** @param peers a power of two */
 export function flowsBytes(peers: number): number {
-  return 4 * peers * BUCKETS_PER_PEER * BUCKET_WORDS
+  return 4 * (HEADER_WORDS + peers * BUCKETS_PER_PEER * BUCKET_WORDS)
 }
 
 export class Flows {
   readonly #i32: Int32Array
   readonly #at: number
   readonly #mask: number
+  readonly #seed: number
 
-  /** @param at offset of {@link flowsBytes} in `memory`, a multiple of 64; all zero at first */
+  /** @param at offset of {@link flowsBytes} in `memory`, a multiple of 64; all zero, or with a seed already */
   constructor({ i32 }: NativeMemory, at: number, peers: number) {
     this.#i32 = i32
-    this.#at = at >>> 2
+    this.#at = (at >>> 2) + HEADER_WORDS
     this.#mask = peers * BUCKETS_PER_PEER - 1
+    this.#seed = i32[at >>> 2]
+  }
+
+  /** Main, before any other thread has a Flows. @param seed 32 bits that nobody can guess */
+  static initialise({ i32 }: NativeMemory, at: number, seed: number): void {
+    i32[at >>> 2] = seed
   }
 
   /**
@@ -123,7 +136,7 @@ export class Flows {
   }
 
   #bucket(key: Int32Array): number {
-    let hash = 0
+    let hash = this.#seed
     for (let word = 0; word < KEY_WORDS; word++) hash = mixed(hash, key[word])
     return this.#at + (hash & this.#mask) * BUCKET_WORDS
   }

@@ -16,7 +16,7 @@ import {
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES } from '../../wire/ip.js'
 import { IPV4, IPV4_FRAGMENT_OFFSET, IPV4_NOT_DF } from '../../wire/ipv4.js'
 import { IPV6, IPV6_FRAGMENT_OFFSET, ipv6Fragment, ipv6Upper } from '../../wire/ipv6.js'
-import { IPPROTO_TCP } from '../../wire/tcp.js'
+import { IPPROTO_TCP, TCP, TCP_ACK, TCP_SYN } from '../../wire/tcp.js'
 import { IPPROTO_UDP } from '../../wire/udp.js'
 
 /** What a packet is to access rules. */
@@ -69,6 +69,8 @@ export class FlowKey implements Asked {
   timeoutS = 0
   /** Whether such a packet may begin a flow. */
   begins = false
+  /** Whether it is TCP, and does not open a connection. */
+  isMidStream = false
   /** Whether it is the first fragment of a packet, the identifier of which is then in `fragmentId`. */
   isFirstFragment = false
   #fragmentId = 0
@@ -90,6 +92,13 @@ export class FlowKey implements Asked {
     this.#fragmentKey(this.#fragmentId)
   }
 
+  /** Of a packet that the device has sent: now it is asked for its answers, which come to the near side. */
+  toAnswer(): this {
+    for (let word = 0; word < 4; word++) this.destination[word] = this.words[NEAR + word]
+    if (this.port !== ANY) this.port = this.words[1] >>> 16
+    return this
+  }
+
   #readDestination(packet: number): void {
     const isV4 = this.#view.getUint8(packet) >>> 4 === 4
     const at = packet + (isV4 ? IPV4.destination : IPV6.destination)
@@ -101,6 +110,7 @@ export class FlowKey implements Asked {
     this.kind = KIND.single
     this.port = ANY
     this.begins = false
+    this.isMidStream = false
     this.isFirstFragment = false
     this.version = this.#view.getUint8(packet) >>> 4
     if (this.version === 4) this.#parse4(packet, end, outward, mayBeError)
@@ -175,8 +185,10 @@ export class FlowKey implements Asked {
       this.port = second
       ports = outward ? (first << 16) | second : (second << 16) | first
     }
-    this.#flowKey(ports, 0, protocol === IPPROTO_TCP ? TCP_TIMEOUT_S : UDP_TIMEOUT_S)
+    const isTcp = protocol === IPPROTO_TCP
+    this.#flowKey(ports, 0, isTcp ? TCP_TIMEOUT_S : UDP_TIMEOUT_S)
     this.begins = true
+    this.isMidStream = isTcp && !(at + TCP.flags < end && opens(this.#view.getUint8(at + TCP.flags)))
   }
 
   #icmp(at: number, end: number, outward: boolean, mayBeError: boolean): void {
@@ -214,11 +226,17 @@ export class FlowKey implements Asked {
     this.words[2] = asked
   }
 
+  /** Of IPv6, the fragments of a packet may have different next headers: they are not part of its name (RFC 8200, 4.5). */
   #fragmentKey(id: number): void {
     this.kind = KIND.fragment
     this.timeoutS = FRAGMENT_TIMEOUT_S
-    this.words[0] = this.protocol | FRAGMENT | (this.version === 6 ? VERSION_6 : 0)
+    this.words[0] = FRAGMENT | (this.version === 6 ? VERSION_6 : this.protocol)
     this.words[1] = id
     this.words[2] = 0
   }
+}
+
+/** @param flags of a TCP segment */
+function opens(flags: number): boolean {
+  return (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN
 }

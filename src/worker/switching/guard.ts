@@ -90,9 +90,23 @@ export class Guard implements Forwarding {
     const found = flows.find(key.words, this.#second, key.timeoutS)
     if (found >= 0)
       flows.touch(found, this.#second, begun === HERE ? flows.allowedBy(found) : this.#stampOf(row))
-    else if (key.begins) flows.note(key.words, begun, this.#second, this.#stampOf(row))
+    else if (key.begins)
+      flows.note(
+        key.words,
+        begun === HERE ? this.#whoHasBegun(key, row) : begun,
+        this.#second,
+        this.#stampOf(row),
+      )
     copy(this.#lastOut, key.words)
     this.#hasLastOut = true
+  }
+
+  /**
+   * The device has sent a packet of a flow that is not known. A connection in its middle counts as the peer's if the peer
+   * may begin it. Otherwise it would outlast a change of the rules that ends it.
+   */
+  #whoHasBegun(key: FlowKey, row: number): typeof HERE | typeof THERE {
+    return key.isMidStream && this.#rules.allows(row, key.toAnswer()) ? THERE : HERE
   }
 
   #allowsPeer(row: number): boolean {

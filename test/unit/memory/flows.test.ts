@@ -38,3 +38,17 @@ t.test(
     t.ok(left <= PEERS * 32 && left > PEERS * 16, `${left} are left`)
   },
 )
+
+t.test('which flows push each other out depends on a seed that only this host knows', async (t) => {
+  const left = (seed: number) => {
+    const memory = NativeMemory.allocate(flowsBytes(PEERS))
+    Flows.initialise(memory, 0, seed)
+    const flows = new Flows(memory, 0, PEERS)
+    const all = Array.from({ length: 400 }, (_, index) => index + 1)
+    for (const number of all) flows.note(key(number), THERE, number, 0)
+    return all.filter((number) => flows.find(key(number), 400, 1_000) >= 0)
+  }
+  t.same(left(1), left(1))
+  t.notSame(left(1), left(2))
+  t.notSame(left(2), left(0x7fff_0000))
+})

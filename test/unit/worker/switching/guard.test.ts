@@ -176,6 +176,27 @@ t.test('the first fragment decides for those after it', async (t) => {
   t.ok(take(answer(8, rest)))
 })
 
+t.test('fragments of IPv6 belong together whatever their next headers are', async (t) => {
+  const { rules, take } = make()
+  rules.set([rule({ protocol: UDP, firstPort: 53, lastPort: 53 })])
+  const [FRAGMENT, OPTIONS] = [44, 60]
+  const fragment = (next: number, offset: number, id: number, payload: Uint8Array) => {
+    const header = Buffer.alloc(8)
+    header[0] = next
+    header.writeUInt16BE(offset, 2)
+    header.writeUInt32BE(id, 4)
+    return ipv6(FRAGMENT, Buffer.concat([header, payload]))
+  }
+  const options = Buffer.from([UDP, 0, 1, 4, 0, 0, 0, 0])
+  const first = Buffer.concat([options, ports(1, 53, 64)])
+  const rest = Buffer.alloc(64, 53)
+  t.notOk(take(fragment(OPTIONS, 8, 7, rest)), 'before the first one')
+  t.ok(take(fragment(OPTIONS, 1, 7, first)))
+  t.ok(take(fragment(OPTIONS, 8, 7, rest)))
+  t.ok(take(fragment(UDP, 16, 7, rest)), 'with another next header, which nobody looks at')
+  t.notOk(take(fragment(OPTIONS, 8, 8, rest)), 'of another packet')
+})
+
 t.test('a change of the rules counts from the next packet on, for flows of peers', async (t) => {
   const { rules, send, take } = make()
   rules.set([tcpTo(22)])
@@ -190,6 +211,45 @@ t.test('a change of the rules counts from the next packet on, for flows of peers
   t.ok(take(back(ipv4(TCP, ports(443, 40_000)))), 'what this side has begun goes on')
   rules.set(undefined)
   t.ok(take(theirs) && take(ipv4(TCP, ports(5, 6))))
+})
+
+/** A TCP segment with these flags. */
+function segment(from: number, to: number, flags: number): Buffer {
+  const header = ports(from, to)
+  header[13] = flags
+  return header
+}
+const [SYN, ACK] = [0x02, 0x10]
+
+for (const [name, wrap] of Object.entries(wraps))
+  t.test(
+    `the middle of a connection that the peer may begin does not count as begun here: ${name}`,
+    async (t) => {
+      const { rules, send, take } = make()
+      rules.set([tcpTo(22)])
+      const theirs = wrap(TCP, segment(1_000, 22, ACK))
+      // Nothing is remembered of it any more, and this side has something to say.
+      send(back(wrap(TCP, segment(22, 1_000, ACK))))
+      t.ok(take(theirs))
+      rules.set([])
+      send(back(wrap(TCP, segment(22, 1_000, ACK))))
+      t.notOk(take(theirs), 'the rules have ended it')
+    },
+  )
+
+t.test('what this side has surely begun outlasts the rules', async (t) => {
+  const { rules, send, take } = make()
+  const allTcp = rule({ protocol: TCP })
+  rules.set([allTcp])
+  send(back(ipv4(TCP, segment(22, 1_000, SYN))))
+  rules.set([])
+  t.ok(take(ipv4(TCP, segment(1_000, 22, SYN | ACK))), 'it has opened the connection')
+  rules.set([tcpTo(23)])
+  send(back(ipv4(TCP, segment(22, 2_000, ACK))))
+  t.ok(
+    take(ipv4(TCP, segment(2_000, 22, ACK))),
+    'a connection from before a start, which the peer may not begin',
+  )
 })
 
 t.test('each change of the rules counts for a peer in any row', async (t) => {
