@@ -158,7 +158,7 @@ export class TapSink implements Sink, JoinTarget {
     }
     for (let done = 0; done < bytes; done += step) {
       const frameBytes = Math.min(step, bytes - done)
-      if (this.#vni < 0) this.#takeFrame(offset + done, frameBytes, row, frameBytes, dsField)
+      if (this.#vni < 0) this.#takeFrame(offset + done, frameBytes, row, frameBytes, dsField, false)
       else this.#takeVxlan(offset + done, frameBytes, row, dsField)
     }
   }
@@ -170,16 +170,12 @@ export class TapSink implements Sink, JoinTarget {
     }
     const frame = at + VXLAN_HEADER_BYTES
     const frameBytes = bytes - VXLAN_HEADER_BYTES
-    const isLong = this.#isLong(frameBytes)
+    // It can only be a super-frame of a kernel then.
+    const isLong = frameBytes > this.#words.maxFrameBytes
     if (!isLong && this.#peers.lacksSums(row)) this.#unfilled.fill(frame, frameBytes)
     if (isLong && !this.#unfilled.prepare(frame, frameBytes, this.#words.deviceMtuBytes))
       this.#drops.inbound(C.dropOversize, row, 1)
-    else this.#takeFrame(frame, frameBytes, row, bytes, dsField)
-  }
-
-  /** Whether it can only be a super-frame of a kernel, as VXLAN may bring one. */
-  #isLong(frameBytes: number): boolean {
-    return this.#vni >= 0 && frameBytes > this.#words.maxFrameBytes
+    else this.#takeFrame(frame, frameBytes, row, bytes, dsField, isLong)
   }
 
   /**
@@ -194,7 +190,7 @@ export class TapSink implements Sink, JoinTarget {
       if (frameBytes === 0) continue
       const row = view.getUint32(offset + done + 4, true)
       const messageBytes = Math.min(step, bytes - done)
-      this.#takeFrame(offset + done + headerBytes, frameBytes, row, messageBytes, dsField)
+      this.#takeFrame(offset + done + headerBytes, frameBytes, row, messageBytes, dsField, false)
     }
   }
 
@@ -212,8 +208,16 @@ export class TapSink implements Sink, JoinTarget {
   /**
    * @param messageBytes the bytes of the datagram's payload, which are those of the frame or more
    * @param dsField of the datagram's header
+   * @param isPrepared whether it is a super-frame, prepared to be written uncut
    */
-  #takeFrame(frame: number, bytes: number, row: number, messageBytes: number, dsField: number): void {
+  #takeFrame(
+    frame: number,
+    bytes: number,
+    row: number,
+    messageBytes: number,
+    dsField: number,
+    isPrepared: boolean,
+  ): void {
     if (this.#ethernet) {
       if (bytes < ETHERNET_HEADER_BYTES) {
         this.#drops.inbound(C.dropRunt, row, 1)
@@ -250,7 +254,7 @@ export class TapSink implements Sink, JoinTarget {
       return
     }
     if (target === FLOOD) this.#relay?.toOthers(frame, bytes, row)
-    if (this.#isLong(bytes)) this.#writeUncut(row, bytes)
+    if (isPrepared) this.#writeUncut(row, bytes)
     else if (this.#joins) this.#joiner.add(frame, bytes)
     else {
       // Joining may just have been switched off. The joiner may still hold earlier frames, which must be
