@@ -128,6 +128,7 @@ export class Tunnel {
         // As with wg-quick(8), whoever sets allowed IPs by wg(8) makes the routes.
         this.#routes.look()
       },
+      onMark: () => void this.#followMark(),
     })
     const died = platform.workers.died.then((error) => this.#wgSide.deleted ?? error)
     this.ended = Promise.race([
@@ -238,6 +239,13 @@ export class Tunnel {
     const before = socket.mark
     await follow()
     if (socket.mark !== before) device.followAfter(() => peers.followUnderlays())
+  }
+
+  /** Somebody has changed the mark of datagrams. First the rules that know it follow, if there are some. */
+  async #followMark(): Promise<void> {
+    const { device, peers } = this.#parts
+    await this.#routes.follow()
+    this.#options.faults.run('routes', () => device.followAfter(() => peers.followUnderlays()))
   }
 
   /** Answers commands, says that the tunnel is up, and begins to look after the peers. */

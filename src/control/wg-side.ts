@@ -12,6 +12,8 @@ export interface WgSideOptions {
   readonly reloader: Reloader
   /** Called when wg(8) has changed the peers. */
   readonly onPeers: () => void
+  /** Called when it has changed the mark of datagrams, so that they may go another way. */
+  readonly onMark: () => void
 }
 
 /** What wg(8) has of a tunnel. It knows only those of mode tun that speak WireGuard. */
@@ -43,9 +45,9 @@ export class WgSide {
 
   /** @returns a function that removes the socket */
   async serve(): Promise<() => void> {
-    const { tunnel, parts, opened, reloader, onPeers } = this.#options
+    const { tunnel, parts, opened, reloader, onPeers, onMark } = this.#options
     const { settings, platform, log, wgDevice } = tunnel
-    const { device, listening, peers, privateSide, roster } = parts
+    const { listening, privateSide, roster } = parts
     if (privateSide === undefined || settings.mode !== 'tun') return () => {}
     const { Configuration } = await loadPrivateSide()
     const configuration = new Configuration({
@@ -54,7 +56,7 @@ export class WgSide {
       roster,
       listening,
       log,
-      onRoutes: () => device.followAfter(() => peers.followUnderlays()),
+      onRoutes: onMark,
       change: (wanted) => reloader.change(wanted, onPeers),
     })
     this.#configuration = configuration

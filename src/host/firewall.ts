@@ -51,6 +51,12 @@ export function makeFirewall(options: FirewallOptions): Promise<Ended | undefine
   return runProgram('nft', ['-f', '-'], firewallText(options))
 }
 
+/** Puts other rules in the place of those that there are, at once. */
+export function replaceFirewall(options: FirewallOptions): Promise<Ended | undefined> {
+  const { family, table } = options
+  return runProgram('nft', ['-f', '-'], `delete table ${family} ${table}\n${firewallText(options)}`)
+}
+
 export function removeFirewall(family: 'ip' | 'ip6', table: string): Promise<Ended | undefined> {
   return runProgram('nft', ['delete', 'table', family, table])
 }

@@ -5,10 +5,10 @@ import { RT_TABLE_MAIN } from '../linux/constants.js'
 import { EEXIST, KernelError } from '../linux/errno.js'
 import type { Netlink } from '../linux/netlink.js'
 import { addDeviceRoute, type DeviceRoute, listRoutes } from '../linux/route.js'
-import { addRule } from '../linux/rule.js'
+import { addRule, type Rule } from '../linux/rule.js'
 import type { Change } from './change.js'
 import { defaultRulesNow, freeTable } from './default-route.js'
-import { makeFirewall } from './firewall.js'
+import { makeFirewall, replaceFirewall } from './firewall.js'
 import { hostLines, type NamedHost, withBlock } from './hosts-block.js'
 import { editHosts, HOSTS_FILE } from './hosts-file.js'
 import type { Journal } from './journal.js'
@@ -43,6 +43,12 @@ type Family = Prefix['family']
 
 const FAMILIES = ['ipv4', 'ipv6'] as const
 
+/** What was made so that packets find a table, and that table. */
+interface Lead {
+  readonly table: number
+  readonly changes: readonly Change[]
+}
+
 /** Makes reverse-path filtering look at marks (ip-sysctl in the kernel's documentation). */
 const SRC_VALID_MARK = 'net/ipv4/conf/all/src_valid_mark'
 
@@ -52,7 +58,7 @@ export class HostSide {
   /** The routes that were made, by their networks. */
   readonly #routes = new Map<string, Change & DeviceRoute>()
   /** What leads to the tunnel's own table, for each family that has a route there. */
-  readonly #rules = new Map<Family, Change[]>()
+  readonly #rules = new Map<Family, Lead>()
   readonly #refused = new Map<string, string>()
   readonly #notes: string[] = []
 
@@ -93,19 +99,29 @@ export class HostSide {
     const { apart } = this.#options
     const { direct, byRule } = apart ? planDirect(prefixes) : planRoutes(prefixes, endpoints)
     const table = byRule.length === 0 ? 0 : this.#ownTable()
-    await this.#dropOthers([
+    const wanted = [
       ...direct.map((prefix) => this.#route(prefix, RT_TABLE_MAIN)),
       ...byRule.map((prefix) => this.#route(prefix, table)),
-    ])
+    ]
+    // Where rules lead stays as it is until others lead elsewhere. Meanwhile nothing may go by the host's default route.
+    await this.#dropOthers(wanted, this.#ledTo())
     for (const family of FAMILIES) {
       const rest = byRule.filter((it) => it.family === family)
       if (rest.length > 0) await this.#lead(family, rest, table)
-      else await this.#takeBack(this.#rules.get(family) ?? [])
+      else await this.#takeBack(this.#rules.get(family)?.changes ?? [])
       if (rest.length === 0) this.#rules.delete(family)
-      const wanted = direct.filter((it) => it.family === family)
-      if (wanted.length === 0) continue
-      this.#addRoutes(uncovered(wanted, this.#presentIn(RT_TABLE_MAIN, family)), RT_TABLE_MAIN)
+      const plain = direct.filter((it) => it.family === family)
+      if (plain.length === 0) continue
+      this.#addRoutes(uncovered(plain, this.#presentIn(RT_TABLE_MAIN, family)), RT_TABLE_MAIN)
     }
+    const led = this.#ledTo()
+    led.delete(table)
+    await this.#dropOthers(wanted, led)
+  }
+
+  /** The tables to which rules lead. */
+  #ledTo(): Set<number> {
+    return new Set([...this.#rules.values()].map(({ table }) => table))
   }
 
   /**
@@ -124,10 +140,11 @@ export class HostSide {
     return present
   }
 
-  /** The table's number is also the mark. */
+  /** The table's number is also the mark. If somebody has taken the mark away, it is what it was. */
   #ownTable(): number {
     const { netlink, socket } = this.#options
-    if (socket.mark === 0) socket.setMark(freeTable(netlink))
+    const [before] = this.#ledTo()
+    if (socket.mark === 0) socket.setMark(before ?? freeTable(netlink))
     return socket.mark
   }
 
@@ -135,10 +152,10 @@ export class HostSide {
     return { kind: 'route', address, prefixLength, index: this.#options.device.index, table }
   }
 
-  /** Takes back the routes that are not wanted any more. */
-  async #dropOthers(wanted: readonly DeviceRoute[]): Promise<void> {
+  /** Takes back the routes that are not wanted any more. @param spared tables that stay as they are */
+  async #dropOthers(wanted: readonly DeviceRoute[], spared: ReadonlySet<number> = new Set()): Promise<void> {
     const keys = new Set(wanted.map(keyOf))
-    const others = [...this.#routes].filter(([key]) => !keys.has(key))
+    const others = [...this.#routes].filter(([key, { table }]) => !keys.has(key) && !spared.has(table))
     await this.#takeBack(others.map(([, route]) => route))
     for (const [key] of others) this.#routes.delete(key)
   }
@@ -163,37 +180,54 @@ export class HostSide {
   /** Leads what is for these networks into the tunnel's own table, and by it to the device. */
   async #lead(family: Family, prefixes: readonly Prefix[], table: number): Promise<void> {
     this.#presentIn(table, family)
-    if (!this.#addRoutes(prefixes, table) || this.#rules.has(family)) return
-    const { journal, netlink } = this.#options
+    const before = this.#rules.get(family)
+    if (!this.#addRoutes(prefixes, table) || before?.table === table) return
+    const { netlink } = this.#options
+    const [old, kept] = apart(before?.changes ?? [], ({ kind }) => kind === 'rule')
     // The rules come last: from then on, packets go this way.
+    const firewall = await this.#makeFirewall(family, table, kept)
+    const sysctls = before === undefined && family === 'ipv4' ? await this.#heedMarks() : []
+    const beside = [...kept.filter(({ kind }) => kind !== 'firewall'), ...firewall, ...sysctls]
     const made: Change[] = []
-    this.#rules.set(family, made)
-    made.push(...(await this.#makeFirewall(family, table)))
-    if (family === 'ipv4') made.push(...(await this.#heedMarks()))
     for (const rule of defaultRulesNow(netlink, family, table)) {
-      const change: Change = { kind: 'rule', ...rule }
-      journal.add([change])
-      const error = errorOf(() => addRule(netlink, rule))
-      if (error === undefined) {
-        made.push(change)
-        continue
-      }
-      journal.drop([change])
+      const error = this.#addRule(rule, made)
+      if (error === undefined) continue
       for (const prefix of prefixes) this.#refused.set(formatPrefix(prefix), reasonOf(error))
       await this.#takeBack(made)
-      this.#rules.delete(family)
+      if (before === undefined) await this.#takeBack(beside)
+      else await this.#makeFirewall(family, before.table, kept)
       return
     }
+    this.#rules.set(family, { table, changes: [...beside, ...made] })
+    await this.#takeBack(old)
   }
 
-  async #makeFirewall(family: Family, mark: number): Promise<Change[]> {
+  /** @param made gets the rule if it could be made @returns the error if it could not */
+  #addRule(rule: Rule, made: Change[]): KernelError | undefined {
+    const { journal, netlink } = this.#options
+    const change: Change = { kind: 'rule', ...rule }
+    journal.add([change])
+    const error = errorOf(() => addRule(netlink, rule))
+    if (error === undefined) made.push(change)
+    else journal.drop([change])
+    return error
+  }
+
+  /** @param before what there is already: its firewall is replaced by one for this mark */
+  async #makeFirewall(family: Family, mark: number, before: readonly Change[]): Promise<Change[]> {
     const { journal, device, local } = this.#options
     const pf = family === 'ipv4' ? 'ip' : 'ip6'
     const table = `udptun-fast-${device.name}`
     const addresses = local.filter((it) => it.family === family).map(({ address }) => address)
+    const options = { family: pf, table, device: device.name, addresses, mark } as const
+    const known = before.find(({ kind }) => kind === 'firewall')
+    if (known !== undefined) {
+      await replaceFirewall(options)
+      return [known]
+    }
     const change: Change = { kind: 'firewall', family: pf, table }
     journal.add([change])
-    const ended = await makeFirewall({ family: pf, table, device: device.name, addresses, mark })
+    const ended = await makeFirewall(options)
     if (ended?.ok) return [change]
     journal.drop([change])
     this.#note(
@@ -318,4 +352,9 @@ function errorOf(work: () => void): KernelError | undefined {
 
 function reasonOf({ errno, message }: KernelError): string {
   return errno === EEXIST ? 'there is another route or rule of the same kind already' : message
+}
+
+/** Those for which `is` holds, and the others. */
+function apart<T>(all: readonly T[], is: (it: T) => boolean): [T[], T[]] {
+  return [all.filter(is), all.filter((it) => !is(it))]
 }

@@ -2,8 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { connect } from '../../src/lab/host.js'
+import { Program } from '../../src/lab/program.js'
 import { hostState, journals } from '../support/hosts/host-state.js'
-import { ok, RunningTunnel, startTunnel, until, untilPing } from '../support/hosts/lab.js'
+import { ok, PROGRAM, RunningTunnel, startTunnel, until, untilPing } from '../support/hosts/lab.js'
 import { asksItsHost, NAME, serveNames } from '../support/hosts/names.js'
 import { type Path, pathOf } from '../support/hosts/path.js'
 import { KeyFolder, WireGuardGo } from '../support/hosts/wireguard-go.js'
@@ -43,13 +44,13 @@ class Meeting implements Disposable {
     )
   }
 
-  far(): Promise<RunningTunnel> {
+  far(...flags: string[]): Promise<RunningTunnel> {
     const key = readFileSync(this.theirs.file, 'utf8').trim()
     const path = this.keys.write(
       'b.conf',
       `[Interface]\nPrivateKey = ${key}\nAddress = 10.66.0.1/24, fd66::1/64\nListenPort = ${PORT}\n[Peer]\nPublicKey = ${this.own.publicKey}\nAllowedIPs = 10.66.0.2/32, fd66::2/128`,
     )
-    return startTunnel(this.path.b, '--wireguard', path)
+    return startTunnel(this.path.b, ...flags, '--wireguard', path)
   }
 
   [Symbol.dispose](): void {
@@ -310,3 +311,56 @@ t.test('a reload makes and takes back a default route', async (t) => {
   await near.stop()
   await far.stop()
 })
+
+t.test(
+  'another mark by wg(8): the rules follow, and nothing goes out by the old default route',
+  async (t) => {
+    using it = await new Meeting().start()
+    const { a } = it.path
+    await it.far('--dev', 'far0')
+    const state = await hostState(a)
+    const file = it.file('0.0.0.0/0, ::/0')
+    const near = await startTunnel(a, '--wireguard', file)
+    for (const address of BEHIND) await untilPing(a, address, 20_000)
+    // What leaves for there beside the tunnel.
+    const leaks = new Program(a, 'tcpdump', [
+      '-nli',
+      'eth0',
+      `dst host ${BEHIND[0]} or dst host ${BEHIND[1]}`,
+    ])
+    await until('tcpdump listens', () => /listening on/.test(leaks.stderr))
+    const pinging = BEHIND.map((address) => a.spawn('ping', ['-i', '0.02', address]))
+    const stripped = it.keys.write('stripped.conf', await ok(a, process.execPath, PROGRAM, 'strip', file))
+    for (const [title, mark, ...args] of [
+      ['another one', 0x1234, 'set', 'tun0', 'fwmark', '0x1234'],
+      ['none, as of a file that has none', 0x1234, 'syncconf', 'tun0', stripped],
+      ['and again another one', 4_321, 'set', 'tun0', 'fwmark', '4321'],
+    ] as const) {
+      await ok(a, 'wg', ...args)
+      await until('the rules follow', async () => {
+        const { tables, fwmark } = await near.status('tun0')
+        return fwmark === mark && tables.join() === String(mark)
+      })
+      for (const [address, family] of [
+        [BEHIND[0], '-4'],
+        [BEHIND[1], '-6'],
+      ] as const) {
+        t.match(
+          await ok(a, 'ip', family, 'route', 'get', address),
+          new RegExp(`dev tun0 table ${mark} `),
+          title,
+        )
+        await untilPing(a, address)
+        const rules = await ok(a, 'ip', family, 'rule')
+        t.equal(rules.match(/fwmark/g)?.length, 1, 'the former rules are gone')
+      }
+      t.match(await ok(a, 'nft', 'list', 'ruleset'), new RegExp(`0x0*${mark.toString(16)}\\b`))
+    }
+    for (const ping of pinging) ping.kill()
+    t.equal(leaks.stdout, '', 'nothing went by the underlay')
+    leaks.child.kill()
+    await leaks.ended
+    await near.stop()
+    t.same(await hostState(a), state)
+  },
+)
