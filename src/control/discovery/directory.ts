@@ -48,11 +48,12 @@ export class Directory {
     this.refused = Object.fromEntries(REFUSAL_REASONS.map((it) => [it, 0])) as Record<RefusalReason, number>
   }
 
-  /** Names and values, to be kept. */
+  /** Names and values, to be kept: also those that wait to be judged, because a start puts many there at once. */
   get values(): [name: string, value: string][] {
-    return [...this.#entries].flatMap(([name, { believed }]) =>
-      believed === undefined ? [] : [[name, believed.text]],
-    )
+    return [...this.#entries].flatMap(([name, { text, believed }]) => {
+      const kept = believed?.text ?? (this.#pending.has(name) ? text : undefined)
+      return kept === undefined ? [] : [[name, kept]]
+    })
   }
 
   /** How many keys there are beside this host's own. */
