@@ -82,9 +82,15 @@ export class Directory {
     return count
   }
 
-  /** Takes all that there is, at a fresh read. The grace time of what is missing begins now. */
-  replace(values: ReadonlyMap<string, string>, nowMs: number): void {
-    for (const [name, entry] of this.#entries) if (!values.has(name)) this.#gone(name, entry, nowMs)
+  /**
+   * Takes all that there is, at a fresh read. The grace time of what is missing for the first time begins now.
+   * @param awayMs for how long the store was away until now. That is no part of a grace time that has begun.
+   */
+  replace(values: ReadonlyMap<string, string>, nowMs: number, awayMs: number): void {
+    for (const [name, entry] of this.#entries) {
+      if (entry.goneMs !== undefined) entry.goneMs = Math.min(entry.goneMs + awayMs, nowMs)
+      if (!values.has(name)) this.#gone(name, entry, nowMs)
+    }
     for (const [name, value] of values) this.put(name, value, nowMs)
   }
 
@@ -108,12 +114,12 @@ export class Directory {
 
   gone(name: string, nowMs: number): void {
     const entry = this.#entries.get(name)
-    if (entry !== undefined) this.#gone(name, entry, entry.goneMs ?? nowMs)
+    if (entry !== undefined) this.#gone(name, entry, nowMs)
   }
 
-  #gone(name: string, entry: Entry, sinceMs: number): void {
+  #gone(name: string, entry: Entry, nowMs: number): void {
     entry.text = undefined
-    entry.goneMs = sinceMs
+    entry.goneMs ??= nowMs
     this.#pending.delete(name)
   }
 

@@ -190,7 +190,8 @@ export class EtcdSource implements PeerSource {
     const values = new Map(entries.map(({ key, value }) => [key.slice(this.#prefix.length), value]))
     this.#lookAtOwn(values.get(this.#ownName))
     values.delete(this.#ownName)
-    this.#directory.replace(values, platform.clock.nowMs())
+    const nowMs = platform.clock.nowMs()
+    this.#directory.replace(values, nowMs, this.#isInTouch ? 0 : nowMs - this.#sinceMs)
     this.#revision = revision
   }
 

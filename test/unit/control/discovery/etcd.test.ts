@@ -282,6 +282,31 @@ t.test('nobody goes while etcd is away, and the grace time begins when it is bac
   await source.close()
 })
 
+t.test('the grace time is counted over many connections', async (t) => {
+  const { clock, store, source, take } = start()
+  store.keys.set(`${PREFIX}a`, value())
+  source.tick(own(), clock.nowMs())
+  await clock.pass(0)
+  store.keys.delete(`${PREFIX}a`)
+  take()
+  const goneAfter: number[] = []
+  for (let round = 1; round <= 4; round++) {
+    store.isAway = true
+    store.watching?.end()
+    await clock.pass(30_000)
+    store.isAway = false
+    await clock.pass(10_000)
+    t.match(source.status(clock.nowMs()), { state: 'connected' })
+    const inTouchMs = source.status(clock.nowMs()).since_s
+    t.ok(inTouchMs > 4, `it was in touch for ${inTouchMs} s`)
+    await clock.pass(20_000)
+    source.tick(undefined, clock.nowMs())
+    if (take().includes('-a')) goneAfter.push(round)
+  }
+  t.same(goneAfter, [3], 'with 25 to 30 s in touch each time')
+  await source.close()
+})
+
 t.test('what was known last is there at the next start, without etcd', async (t) => {
   const first = start()
   first.store.keys.set(`${PREFIX}a`, value())
