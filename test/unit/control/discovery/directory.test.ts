@@ -14,6 +14,9 @@ const value = (port = 1, publicKey: Uint8Array = randomBytes(32)) =>
     endpoints: [{ address: Uint8Array.of(192, 0, 2, 1), port }],
   })
 
+/** All, at the start. */
+const WHOLE = { nowMs: 0, awayMs: 0, isWhole: true }
+
 function directory(signatures?: Signatures) {
   const news: string[] = []
   const alive = { keys: new Set<string>(), asked: 0 }
@@ -74,13 +77,12 @@ t.test('the grace time stands still while the store is away, and the same value 
       ['b', value()],
       ['c', value()],
     ]),
-    0,
-    0,
+    WHOLE,
   )
   t.same(take(), ['+a', '+b', '+c'])
   it.gone('b', 100)
   // Of the time since then, it was in touch for 400 ms.
-  it.replace(new Map([['a', a]]), 10_000, 9_500)
+  it.replace(new Map([['a', a]]), { nowMs: 10_000, awayMs: 9_500, isWhole: true })
   it.expire(10_599)
   t.same(take(), [])
   it.expire(10_600)
@@ -105,14 +107,13 @@ t.test('a store that breaks off again and again does not keep who has gone', asy
       ['a', a],
       ['b', value()],
     ]),
-    0,
-    0,
+    WHOLE,
   )
   take()
   // In touch for 300 ms, and away for 200 ms. The grace time is 1,000 ms.
   const news = [1, 2, 3, 4].map((round) => {
     const atMs = round * 500
-    it.replace(new Map([['a', a]]), atMs, 200)
+    it.replace(new Map([['a', a]]), { nowMs: atMs, awayMs: 200, isWhole: true })
     it.expire(atMs + 299)
     return take()
   })
@@ -124,7 +125,7 @@ t.test('what is refused while the store is away has all of the grace time', asyn
   it.put('a', value(), 0)
   it.put('a', '{}', 900)
   take()
-  it.replace(new Map([['a', '{}']]), 1_000, 500)
+  it.replace(new Map([['a', '{}']]), { nowMs: 1_000, awayMs: 500, isWhole: true })
   it.expire(1_999)
   t.same(take(), [])
   it.expire(2_000)

@@ -75,6 +75,7 @@ class Script implements Store {
   revision = 1
   isAway = false
   isLeaseThere = true
+  isWhole = true
   watching: { end: () => void; tell: (changes: StoreChange[]) => void; from: string } | undefined
 
   #ask(what: string): void {
@@ -111,6 +112,7 @@ class Script implements Store {
     return {
       entries: [...this.keys].map(([key, text]) => ({ key, value: text })),
       revision: String(this.revision),
+      isWhole: this.isWhole,
     }
   }
 
@@ -279,6 +281,31 @@ t.test('nobody goes while etcd is away, and the grace time begins when it is bac
   await clock.pass(60_000)
   source.tick(undefined, clock.nowMs())
   t.same(take(), ['-a'])
+  await source.close()
+})
+
+t.test('who is not in a reading that was cut off stays', async (t) => {
+  const { clock, store, source, take } = start()
+  store.keys.set(`${PREFIX}z`, value())
+  source.tick(own(), clock.nowMs())
+  await clock.pass(0)
+  t.same(take(), ['+z'])
+  store.keys.clear()
+  store.keys.set(`${PREFIX}a`, value())
+  store.isWhole = false
+  store.watching?.end()
+  store.take()
+  await clock.pass(0)
+  t.same(store.take(), ['keepAlive', 'read', 'watch'], 'its own key may be there, too')
+  t.match(take(), ['+a', /more keys than there is room for/])
+  t.equal(source.status(clock.nowMs()).refused.no_room, 1)
+  await clock.pass(70_000)
+  source.tick(undefined, clock.nowMs())
+  t.notOk(take().includes('-z'))
+  store.watching?.tell([{ key: `${PREFIX}z`, value: undefined }])
+  await clock.pass(70_000)
+  source.tick(undefined, clock.nowMs())
+  t.ok(take().includes('-z'), 'the watch tells of it')
   await source.close()
 })
 
