@@ -66,25 +66,39 @@ export class Gateway implements Store {
     await this.#rpc.call('kv/put', { key: base64(key), value: base64(value), lease })
   }
 
-  async read(prefix: string): Promise<Snapshot> {
+  async read(prefix: string, atMost: number): Promise<Snapshot> {
     const entries: StoreEntry[] = []
     const range_end = base64(endOfPrefix(prefix))
     let revision: string | undefined
-    for (let from: string | undefined = prefix; from !== undefined; ) {
+    let bytes = 0
+    // Keys are compared as bytes, because those that are no UTF-8 change when they are made text.
+    for (let from = Buffer.from(prefix); ; ) {
       const answer = await this.#rpc.call('kv/range', {
-        key: base64(from),
+        key: from.toString('base64'),
         range_end,
-        limit: String(PAGE_KEYS),
+        limit: String(Math.min(PAGE_KEYS, atMost - entries.length)),
         ...(revision === undefined ? {} : { revision }),
       })
       revision ??= revisionOf(answer)
       if (revision === undefined) throw this.#rpc.odd('kv/range')
-      const kvs = (answer.kvs ?? []) as readonly Raw[]
-      entries.push(...kvs.map(({ key, value }) => ({ key: text(key), value: text(value) })))
-      const last = entries.at(-1)?.key
-      from = answer.more === true && kvs.length > 0 && last !== undefined ? `${last}\0` : undefined
+      const kvs = ((answer.kvs ?? []) as readonly Raw[]).map(({ key, value }) => [
+        bytesOf(key),
+        bytesOf(value),
+      ])
+      for (const [key, value] of kvs) {
+        entries.push({ key: key.toString(), value: value.toString() })
+        bytes += key.length + value.length
+      }
+      if (bytes > MAX_BYTES)
+        throw new StoreError(
+          `${this.endpoint} has more than ${MAX_BYTES / 1024 ** 2} MiB below ${prefix}, and members have less`,
+        )
+      if (answer.more !== true) return { entries, revision, isWhole: true }
+      const last = kvs.at(-1)?.[0]
+      if (last === undefined || Buffer.compare(last, from) < 0) throw this.#rpc.odd('kv/range')
+      if (entries.length >= atMost) return { entries, revision, isWhole: false }
+      from = Buffer.concat([last, Buffer.of(0)])
     }
-    return { entries, revision: revision ?? '0' }
   }
 
   async newest(prefix: string): Promise<Newest> {
@@ -147,7 +161,9 @@ export class Gateway implements Store {
 
 const base64 = (it: string) => Buffer.from(it, 'utf8').toString('base64')
 
-const text = (it: string | undefined) => Buffer.from(it ?? '', 'base64').toString('utf8')
+const bytesOf = (it: string | undefined) => Buffer.from(it ?? '', 'base64')
+
+const text = (it: string | undefined) => bytesOf(it).toString('utf8')
 
 function revisionOf({ header }: Json): string | undefined {
   const { revision } = (header ?? {}) as Json

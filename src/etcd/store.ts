@@ -10,10 +10,12 @@ export interface StoreChange {
   readonly value: string | undefined
 }
 
-/** All that is kept below a prefix, at one revision of the store. */
+/** What is kept below a prefix, at one revision of the store. */
 export interface Snapshot {
   readonly entries: readonly StoreEntry[]
   readonly revision: string
+  /** False: there are more entries than were wanted. */
+  readonly isWhole: boolean
 }
 
 /** What is known of the newest change below a prefix, without its content. */
@@ -38,7 +40,8 @@ export interface Store {
   keepAlive(lease: string): Promise<boolean>
   revoke(lease: string): Promise<void>
   put(key: string, value: string, lease: string): Promise<void>
-  read(prefix: string): Promise<Snapshot>
+  /** @param atMost so many entries are wanted */
+  read(prefix: string, atMost: number): Promise<Snapshot>
   newest(prefix: string): Promise<Newest>
   /**
    * Hears of changes below a prefix, from a revision on.

@@ -42,6 +42,8 @@ const HEAD_BYTES = 3
 const CHECKSUM_BYTES = 4
 const MODES = ['tap', 'tun'] as const
 const TEXT = /^[!-~]{1,63}$/
+/** A name in DNS has up to 253 characters, and may end with a dot. */
+const HOST = /^[!-~]{1,254}$/
 
 export function formatInvitation(invitation: Invitation): string {
   const { mode, network, name, introducer, publicKey, privateKey, presharedKey, untilS } = invitation
@@ -133,9 +135,9 @@ export class Fields {
     return this.take(1)[0]
   }
 
-  text(): string {
+  text(pattern = TEXT): string {
     const text = this.take(this.byte()).toString('latin1')
-    if (!TEXT.test(text)) throw new RangeError('this is no name')
+    if (!pattern.test(text)) throw new RangeError('this is no name')
     return text
   }
 
@@ -173,7 +175,7 @@ function read(body: Buffer): Invitation | undefined {
       introducer: fields.text(),
       endpoints: fields.list(() => {
         const bytes = fields.byte()
-        const host = bytes === 0 ? fields.text() : fields.address(bytes)
+        const host = bytes === 0 ? fields.text(HOST) : fields.address(bytes)
         return { host, port: fields.take(2).readUInt16BE() }
       }),
       addresses: fields.list(() => fields.network()),

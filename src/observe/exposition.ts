@@ -35,11 +35,13 @@ const END = '# EOF\n'
 
 /**
  * The metrics as text. The other work of main has its turn after each family that is taken from `families`, and within
- * a long one. A registry is made for each part, so that the series of removed peers are gone.
+ * a long one. A registry is made for each part, so that the series of removed peers are gone. A family without series is
+ * left out: a metric without labels has the value 0 in prom-client before it is set.
  */
 export async function expose(families: Iterable<Family>, form: Form): Promise<string> {
   const texts: string[] = []
   for (const family of families) {
+    if (family.samples.length === 0) continue
     let whole = ''
     let first = 0
     do {

@@ -1,3 +1,5 @@
+import { EMPTY, withMember } from '../../src/control/members/book.js'
+import { writeBook } from '../../src/control/members/book-text.js'
 import { formatKey } from '../../src/key-text.js'
 import { clampPrivateKey, derivePublicKey } from '../../src/noise/keys.js'
 import { simTest } from './world.js'
@@ -61,6 +63,36 @@ simTest('a wrong file changes nothing', async (t, world) => {
   await world.pass(100)
   t.same(b.texts, ['as before'])
 })
+
+simTest(
+  'an introducer with another private key knows nobody whom the earlier one has invited',
+  async (t, world) => {
+    const [a, b] = ['a', 'b'].map((name) => world.host(name))
+    const values = { introduce: true, peers: [b.asPeer()] }
+    const book = withMember(EMPTY, {
+      name: 'alice',
+      publicKey: formatKey(derivePublicKey(clampPrivateKey(world.random.bytes(32)))),
+      presharedKey: formatKey(world.random.bytes(32)),
+      addresses: [(a.overlay.local[0] as string).replace(/[.]\d+[/].*$/, '.77')],
+      groups: [],
+      joinedMs: 0,
+      seenMs: undefined,
+      untilMs: undefined,
+      isWireGuard: false,
+    })
+    a.files.set(`members-${a.publicKey.subarray(0, 8).toString('hex')}.json`, writeBook(book))
+    const names = () => a.status().peers.map(({ name }) => name)
+    await a.start(values)
+    await world.pass(2_000)
+    t.same(names(), ['b', 'alice'])
+    const before = a.privateKey
+    a.privateKey = clampPrivateKey(world.random.bytes(32))
+    t.match(await a.reload(values), { removed: ['alice'], private_key: true })
+    t.same(names(), ['b'])
+    a.privateKey = before
+    t.match(await a.reload(values), { added: ['alice'], private_key: true })
+  },
+)
 
 simTest('a peer with another endpoint is looked for there', async (t, world) => {
   const { a, b } = await world.pair()

@@ -35,6 +35,7 @@ export class WrittenStore implements Store {
     return {
       entries: [...this.#keys].map(([key, value]) => ({ key, value })),
       revision: String(this.#revision),
+      isWhole: true,
     }
   }
 

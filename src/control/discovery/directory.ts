@@ -21,6 +21,15 @@ export interface DirectoryOptions {
   readonly alive: () => ReadonlySet<string>
 }
 
+/** What is to be known of a fresh read. */
+export interface Reading {
+  readonly nowMs: number
+  /** For how long the store was away until now. That is no part of a grace time that has begun. */
+  readonly awayMs: number
+  /** False: there is more, so nobody is missing. */
+  readonly isWhole: boolean
+}
+
 interface Entry {
   /** What stands in the store; undefined if its key is gone. */
   text: string | undefined
@@ -48,11 +57,12 @@ export class Directory {
     this.refused = Object.fromEntries(REFUSAL_REASONS.map((it) => [it, 0])) as Record<RefusalReason, number>
   }
 
-  /** Names and values, to be kept. */
+  /** Names and values, to be kept: also those that wait to be judged, because a start puts many there at once. */
   get values(): [name: string, value: string][] {
-    return [...this.#entries].flatMap(([name, { believed }]) =>
-      believed === undefined ? [] : [[name, believed.text]],
-    )
+    return [...this.#entries].flatMap(([name, { text, believed }]) => {
+      const kept = believed?.text ?? (this.#pending.has(name) ? text : undefined)
+      return kept === undefined ? [] : [[name, kept]]
+    })
   }
 
   /** How many keys there are beside this host's own. */
@@ -81,21 +91,21 @@ export class Directory {
     return count
   }
 
-  /** Takes all that there is, at a fresh read. The grace time of what is missing begins now. */
-  replace(values: ReadonlyMap<string, string>, nowMs: number): void {
-    for (const [name, entry] of this.#entries) if (!values.has(name)) this.#gone(name, entry, nowMs)
+  /** Takes all that there is, at a fresh read. The grace time of what is missing for the first time begins now. */
+  replace(values: ReadonlyMap<string, string>, { nowMs, awayMs, isWhole }: Reading): void {
+    for (const [name, entry] of this.#entries) {
+      if (entry.goneMs !== undefined) entry.goneMs = Math.min(entry.goneMs + awayMs, nowMs)
+      if (isWhole && !values.has(name)) this.#gone(name, entry, nowMs)
+    }
     for (const [name, value] of values) this.put(name, value, nowMs)
+    if (!isWhole) this.#refuseMore()
   }
 
   put(name: string, value: string, nowMs: number): void {
     if (name === this.#options.ownName) return
     const before = this.#entries.get(name)
     if (before === undefined && this.isFull) {
-      this.refused.no_room++
-      // One sentence for all of them, because it is said once.
-      this.#options.refused(
-        `the etcd store has more keys than there is room for: ${MAX_ENTRIES} of members are the most, and others are passed over`,
-      )
+      this.#refuseMore()
       return
     }
     const entry = before ?? { text: undefined, believed: undefined, goneMs: undefined }
@@ -105,14 +115,22 @@ export class Directory {
     this.#judge(name, entry, value, nowMs)
   }
 
-  gone(name: string, nowMs: number): void {
-    const entry = this.#entries.get(name)
-    if (entry !== undefined) this.#gone(name, entry, entry.goneMs ?? nowMs)
+  #refuseMore(): void {
+    this.refused.no_room++
+    // One sentence for all of them, because it is said once.
+    this.#options.refused(
+      `the etcd store has more keys than there is room for: ${MAX_ENTRIES} of members are the most, and others are passed over`,
+    )
   }
 
-  #gone(name: string, entry: Entry, sinceMs: number): void {
+  gone(name: string, nowMs: number): void {
+    const entry = this.#entries.get(name)
+    if (entry !== undefined) this.#gone(name, entry, nowMs)
+  }
+
+  #gone(name: string, entry: Entry, nowMs: number): void {
     entry.text = undefined
-    entry.goneMs = sinceMs
+    entry.goneMs ??= nowMs
     this.#pending.delete(name)
   }
 

@@ -7,7 +7,7 @@ import { pause } from '../clock.js'
 import type { Faults } from '../faults.js'
 import type { Platform } from '../platform.js'
 import { Alarm } from './alarm.js'
-import { Directory } from './directory.js'
+import { Directory, MAX_ENTRIES } from './directory.js'
 import { KeptMembers } from './kept-members.js'
 import { OwnValue } from './own-value.js'
 import type { OwnSaid, PeerSource, SourceStatus, StoreEvents } from './source.js'
@@ -24,6 +24,9 @@ const MAX_BACKOFF_MS = 5_000
 
 /** Several changes of what this host says of itself are written together. */
 const SETTLE_MS = 50
+
+/** So many keys are read, some more than there is room for: whoever can write to the store could write any number. */
+const MAX_READ = MAX_ENTRIES + 100
 
 /** At the end, the lease is given back within this time, or expires later. */
 const REVOKE_MS = 1_000
@@ -186,11 +189,13 @@ export class EtcdSource implements PeerSource {
   /** Reads all members anew. */
   async #read(): Promise<void> {
     const { store, platform } = this.#options
-    const { entries, revision } = await store.read(this.#prefix)
+    const { entries, revision, isWhole } = await store.read(this.#prefix, MAX_READ)
     const values = new Map(entries.map(({ key, value }) => [key.slice(this.#prefix.length), value]))
-    this.#lookAtOwn(values.get(this.#ownName))
+    if (isWhole || values.has(this.#ownName)) this.#lookAtOwn(values.get(this.#ownName))
     values.delete(this.#ownName)
-    this.#directory.replace(values, platform.clock.nowMs())
+    const nowMs = platform.clock.nowMs()
+    const awayMs = this.#isInTouch ? 0 : nowMs - this.#sinceMs
+    this.#directory.replace(values, { nowMs, awayMs, isWhole })
     this.#revision = revision
   }
 

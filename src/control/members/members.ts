@@ -38,13 +38,14 @@ export class Members {
   readonly #joins: Rates
   readonly #once: SaidOnce
   #last: Beside | undefined
+  #saidTrouble: string | undefined
 
   constructor(context: MembersContext) {
     this.#context = context
     const { platform, privateSide, tables, channel, log } = context
     this.#once = new SaidOnce(log)
     this.#file = new MembersFile(platform.state, () => privateSide.ownKey.identity?.publicKey)
-    if (this.#file.trouble !== undefined) log.error(this.#file.trouble)
+    this.#sayTrouble()
     this.#inviter = new Inviter({ ...context, file: this.#file })
     this.#joins = new Rates(tables.peers.rows, JOINS_PER_SECOND, JOINS_BURST)
     channel.onMessage((row, message) => this.#hear(row, message))
@@ -125,6 +126,7 @@ export class Members {
 
   /** Must be called once a second. */
   tick(): void {
+    this.#sayTrouble()
     const { book } = this.#file
     const nowMs = this.#context.platform.clock.unixMs()
     const seen = this.#seen(nowMs)
@@ -140,6 +142,13 @@ export class Members {
       // The tunnel stops.
       if (!(error instanceof UserError)) this.#context.faults.take('members', error)
     })
+  }
+
+  /** A list that cannot be used is said once; another private key has another one. */
+  #sayTrouble(): void {
+    const { trouble } = this.#file
+    if (trouble !== undefined && trouble !== this.#saidTrouble) this.#context.log.error(trouble)
+    this.#saidTrouble = trouble
   }
 
   /** When members were heard, of those of whom that is to be written now. */

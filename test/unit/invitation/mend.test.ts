@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
+import { parseRemote } from '../../../src/config/addresses.js'
 import { formatInvitation, type Invitation } from '../../../src/invitation/invitation.js'
 import { findInvitation } from '../../../src/invitation/mend.js'
 
@@ -39,6 +40,25 @@ t.test('a line says all that went into it', async (t) => {
   t.match(line, /^udptun\.[\w-]+$/)
   t.same(findInvitation(line), invitation)
   t.ok(line.length < 300, `${line.length} characters`)
+})
+
+t.test('an endpoint may have the longest name of DNS', async (t) => {
+  const label = 'a'.repeat(63)
+  const names = [`${label}.b`.slice(1), [label, label, label, 'a'.repeat(61)].join('.')]
+  t.same(
+    names.map((it) => it.length),
+    [64, 253],
+  )
+  for (const host of [...names, `${names[1]}.`]) {
+    const { host: read } = parseRemote(host)
+    const of = { ...invitation, endpoints: [{ host: read, port: 5149 }] }
+    t.same(findInvitation(formatInvitation(of)), of, `${read.length} characters`)
+  }
+  t.equal(
+    findInvitation(formatInvitation({ ...invitation, name: label.repeat(2) })),
+    'mangled',
+    'not any other',
+  )
 })
 
 t.test('what a mail program, a chat or a person does to it is mended', async (t) => {

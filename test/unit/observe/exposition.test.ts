@@ -50,6 +50,23 @@ t.test('the next text has only what there is then', async (t) => {
   t.notMatch(text, /peer_up\{/)
 })
 
+t.test('a family without a series is not there, also one that needs no labels', async (t) => {
+  const { fwmark, vni } = { fwmark: null, vni: undefined }
+  const families = [
+    gauge('fwmark', 'The mark.', '', [[fwmark]]),
+    gauge('vxlan_vni', 'The number.', '', [[vni]]),
+    counter('none', 'None.', '', []),
+    gauge('peer_up', 'Whether it is up.', 'peer', []),
+    FAMILIES[0],
+  ]
+  for (const form of FORMS) {
+    const text = await expose(families, form)
+    t.notMatch(text, /fwmark|vxlan_vni|none/)
+    t.equal(text, await expose([FAMILIES[0]], form))
+    t.match(await expose([gauge('fwmark', 'The mark.', '', [[0]])], form), /^udptun_fwmark 0$/m)
+  }
+})
+
 t.test('a long family is one', async (t) => {
   const readings = Array.from({ length: 1_000 }, (_, index): Reading => [index, `p${index}`])
   const families = [gauge('many', 'Many.', 'peer', readings), counter('more', 'More.', 'peer', readings)]

@@ -14,6 +14,9 @@ const value = (port = 1, publicKey: Uint8Array = randomBytes(32)) =>
     endpoints: [{ address: Uint8Array.of(192, 0, 2, 1), port }],
   })
 
+/** All, at the start. */
+const WHOLE = { nowMs: 0, awayMs: 0, isWhole: true }
+
 function directory(signatures?: Signatures) {
   const news: string[] = []
   const alive = { keys: new Set<string>(), asked: 0 }
@@ -65,7 +68,38 @@ t.test('however many are gone, it is asked once who has a session', async (t) =>
   t.equal(alive.asked, 1)
 })
 
-t.test('a fresh read begins the grace time anew, and the same value is no news', async (t) => {
+t.test('the grace time stands still while the store is away, and the same value is no news', async (t) => {
+  const { it, take } = directory()
+  const a = value()
+  it.replace(
+    new Map([
+      ['a', a],
+      ['b', value()],
+      ['c', value()],
+    ]),
+    WHOLE,
+  )
+  t.same(take(), ['+a', '+b', '+c'])
+  it.gone('b', 100)
+  // Of the time since then, it was in touch for 400 ms.
+  it.replace(new Map([['a', a]]), { nowMs: 10_000, awayMs: 9_500, isWhole: true })
+  it.expire(10_599)
+  t.same(take(), [])
+  it.expire(10_600)
+  t.same(take(), ['-b'])
+  it.expire(10_999)
+  t.same(take(), [])
+  it.expire(11_000)
+  t.same(take(), ['-c'], 'it was missing for the first time')
+  it.gone('a', 20_000)
+  it.put('a', a, 0)
+  it.expire(90_000)
+  t.same(take(), [], 'it has come back')
+  it.put('a', value(2), 0)
+  t.same(take(), ['+a'])
+})
+
+t.test('a store that breaks off again and again does not keep who has gone', async (t) => {
   const { it, take } = directory()
   const a = value()
   it.replace(
@@ -73,21 +107,29 @@ t.test('a fresh read begins the grace time anew, and the same value is no news',
       ['a', a],
       ['b', value()],
     ]),
-    0,
+    WHOLE,
   )
-  t.same(take(), ['+a', '+b'])
-  it.gone('b', 100)
-  it.replace(new Map([['a', a]]), 10_000)
-  it.expire(10_999)
+  take()
+  // In touch for 300 ms, and away for 200 ms. The grace time is 1,000 ms.
+  const news = [1, 2, 3, 4].map((round) => {
+    const atMs = round * 500
+    it.replace(new Map([['a', a]]), { nowMs: atMs, awayMs: 200, isWhole: true })
+    it.expire(atMs + 299)
+    return take()
+  })
+  t.same(news, [[], [], [], ['-b']])
+})
+
+t.test('what is refused while the store is away has all of the grace time', async (t) => {
+  const { it, take } = directory()
+  it.put('a', value(), 0)
+  it.put('a', '{}', 900)
+  take()
+  it.replace(new Map([['a', '{}']]), { nowMs: 1_000, awayMs: 500, isWhole: true })
+  it.expire(1_999)
   t.same(take(), [])
-  it.expire(11_000)
-  t.same(take(), ['-b'])
-  it.gone('a', 20_000)
-  it.put('a', a, 0)
-  it.expire(90_000)
-  t.same(take(), [], 'it has come back')
-  it.put('a', value(2), 0)
-  t.same(take(), ['+a'])
+  it.expire(2_000)
+  t.same(take(), ['-a'])
 })
 
 t.test('what is no member changes nothing, and stands for nobody', async (t) => {

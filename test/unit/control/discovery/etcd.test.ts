@@ -75,6 +75,7 @@ class Script implements Store {
   revision = 1
   isAway = false
   isLeaseThere = true
+  isWhole = true
   watching: { end: () => void; tell: (changes: StoreChange[]) => void; from: string } | undefined
 
   #ask(what: string): void {
@@ -111,6 +112,7 @@ class Script implements Store {
     return {
       entries: [...this.keys].map(([key, text]) => ({ key, value: text })),
       revision: String(this.revision),
+      isWhole: this.isWhole,
     }
   }
 
@@ -279,6 +281,56 @@ t.test('nobody goes while etcd is away, and the grace time begins when it is bac
   await clock.pass(60_000)
   source.tick(undefined, clock.nowMs())
   t.same(take(), ['-a'])
+  await source.close()
+})
+
+t.test('who is not in a reading that was cut off stays', async (t) => {
+  const { clock, store, source, take } = start()
+  store.keys.set(`${PREFIX}z`, value())
+  source.tick(own(), clock.nowMs())
+  await clock.pass(0)
+  t.same(take(), ['+z'])
+  store.keys.clear()
+  store.keys.set(`${PREFIX}a`, value())
+  store.isWhole = false
+  store.watching?.end()
+  store.take()
+  await clock.pass(0)
+  t.same(store.take(), ['keepAlive', 'read', 'watch'], 'its own key may be there, too')
+  t.match(take(), ['+a', /more keys than there is room for/])
+  t.equal(source.status(clock.nowMs()).refused.no_room, 1)
+  await clock.pass(70_000)
+  source.tick(undefined, clock.nowMs())
+  t.notOk(take().includes('-z'))
+  store.watching?.tell([{ key: `${PREFIX}z`, value: undefined }])
+  await clock.pass(70_000)
+  source.tick(undefined, clock.nowMs())
+  t.ok(take().includes('-z'), 'the watch tells of it')
+  await source.close()
+})
+
+t.test('the grace time is counted over many connections', async (t) => {
+  const { clock, store, source, take } = start()
+  store.keys.set(`${PREFIX}a`, value())
+  source.tick(own(), clock.nowMs())
+  await clock.pass(0)
+  store.keys.delete(`${PREFIX}a`)
+  take()
+  const goneAfter: number[] = []
+  for (let round = 1; round <= 4; round++) {
+    store.isAway = true
+    store.watching?.end()
+    await clock.pass(30_000)
+    store.isAway = false
+    await clock.pass(10_000)
+    t.match(source.status(clock.nowMs()), { state: 'connected' })
+    const inTouchMs = source.status(clock.nowMs()).since_s
+    t.ok(inTouchMs > 4, `it was in touch for ${inTouchMs} s`)
+    await clock.pass(20_000)
+    source.tick(undefined, clock.nowMs())
+    if (take().includes('-a')) goneAfter.push(round)
+  }
+  t.same(goneAfter, [3], 'with 25 to 30 s in touch each time')
   await source.close()
 })
 

@@ -3,9 +3,11 @@ import t from 'tap'
 import { Directory } from '../../../../src/control/discovery/directory.js'
 import { KeptMembers } from '../../../../src/control/discovery/kept-members.js'
 import { formatValue } from '../../../../src/control/discovery/member-value.js'
+import type { Signatures } from '../../../../src/control/discovery/verdict.js'
+import { SignedNetwork } from '../../../support/signed-network.js'
 
 /** One run of the program, with a file that an earlier one may have written. */
-function run(text: string | undefined) {
+function run(text: string | undefined, signatures?: Signatures) {
   const disk = { text, writes: 0 }
   const state = {
     path: '/state',
@@ -20,7 +22,7 @@ function run(text: string | undefined) {
   const directory: Directory = new Directory({
     graceMs: 1_000,
     ownName: 'me',
-    signatures: () => undefined,
+    signatures: () => signatures,
     told: (name: string) => {
       told.push(name)
       kept.change()
@@ -52,4 +54,34 @@ t.test('a start knows again whom the store has named last, and does not write th
   second.kept.tick()
   await second.kept.close()
   t.equal(second.disk.writes, 0)
+})
+
+t.test('a stop before all are judged loses none of them', async (t) => {
+  const network = new SignedNetwork(randomBytes(32))
+  const all = Array.from({ length: 1_000 }, (_, at): [string, string] => {
+    const name = `m${at}`
+    const publicKey = Uint8Array.from(randomBytes(32))
+    const record = network.record({ name, publicKey })
+    return [name, formatValue({ name, publicKey, networks: record.networks, endpoints: [], record })]
+  })
+  const file = JSON.stringify({ version: 1, values: all })
+  const budget = { left: 256 }
+  const signatures: Signatures = {
+    isRecordSigned: () => (budget.left-- > 0 ? true : undefined),
+    isStatementSigned: () => true,
+  }
+  const first = run(file, signatures)
+  first.kept.restore()
+  t.equal(first.told.length, 256)
+  budget.left = 128
+  first.directory.judgePending(500)
+  t.equal(first.told.length, 384)
+  first.kept.tick()
+  await first.kept.close()
+  t.ok(first.disk.writes > 0)
+
+  const second = run(first.disk.text, signatures)
+  budget.left = 2_000
+  second.kept.restore()
+  t.same(second.told.sort(), all.map(([name]) => name).sort())
 })
