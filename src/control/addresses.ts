@@ -6,8 +6,14 @@ import type { Route } from '../memory/prefixes.js'
 import { Routes } from '../memory/routes.js'
 import { DEVICE } from '../memory/target.js'
 import { formatMac, type MacAddress } from '../wire/ethernet.js'
-import type { Clock } from './clock.js'
+import type { Clock, Timer } from './clock.js'
 import type { Platform } from './platform.js'
+
+/**
+ * What is to be forgotten waits so long at most. To forget is to look at all entries, and an uplink that fails takes
+ * thousands of peers down in one turn.
+ */
+const FORGET_MS = 50
 
 /** A peer's row and settings. */
 export interface PeerRow {
@@ -49,6 +55,7 @@ export class Addresses {
   #ownMac: MacAddress | undefined
   #configured: readonly Route[] = []
   readonly #toForget = new Set<number>()
+  #forgetting: Timer | undefined
 
   /** Must be called before the workers start. */
   constructor(platform: Pick<Platform, 'clock' | 'memory' | 'plan' | 'random'>, mode: Settings['mode']) {
@@ -74,8 +81,7 @@ export class Addresses {
    * @throws RangeError if there are more addresses than there is room for
    */
   configure(peers: readonly PeerRow[], heirs: readonly PeerRow[] = []): void {
-    if (this.#toForget.size > 0) this.#fdb.forgetAll(this.#toForget)
-    this.#toForget.clear()
+    this.#forgetNow()
     // First, so that there is no moment when neither may send.
     this.#heirs.set(heirs.flatMap((peer) => routesOf(peer, false)))
     const ownMac = this.#ownMac
@@ -117,14 +123,28 @@ export class Addresses {
     this.#fdb.learn((a << 8) | b, (c << 24) | (d << 16) | (e << 8) | f, port)
   }
 
-  /** The peer is down or removed. Where its hosts are is no longer known. */
+  /** The peer is down or elsewhere. Where its hosts are is no longer known, at the latest in {@link FORGET_MS}. */
   forget(row: number): void {
-    this.#fdb.forget(row)
+    this.#toForget.add(row)
+    this.#forgetting ??= this.#clock.after(FORGET_MS, () => this.#forgetNow())
   }
 
-  /** The same for a peer that is removed, at the next {@link configure}: many may be removed together. */
+  /** The same for a peer that is removed, at the next {@link configure}. */
   forgetLater(row: number): void {
     this.#toForget.add(row)
+  }
+
+  #forgetNow(): void {
+    this.#forgetting?.cancel()
+    this.#forgetting = undefined
+    if (this.#toForget.size > 0) this.#fdb.forgetAll(this.#toForget)
+    this.#toForget.clear()
+  }
+
+  /** Nothing is forgotten any more. */
+  close(): void {
+    this.#forgetting?.cancel()
+    this.#toForget.clear()
   }
 
   /** The row of a peer that has sent with the device's MAC address since the last call, and that address. */

@@ -67,6 +67,7 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   const roster = new Roster<Peer>()
   const access = new Access(tables.access, log, platform.clock)
   const addresses = new Addresses(platform, settings.mode)
+  resources.defer(() => addresses.close())
   const encap = encapFor(settings.mode, settings.private_key_file !== undefined, vxlanOf(settings)?.vni)
   const mtuCeilingBytes = options.wgDevice?.mtuBytes
   const device = new TunnelDevice({

@@ -20,6 +20,11 @@ export interface HandshakeContext {
   nowMs?(): number
   /** Sends a handshake message. @param to a socket address, as bytes */
   send(message: Uint8Array, to: Uint8Array): void
+  /**
+   * Calls `Peer.initiate` for the peer in this row, now or a little later. A timer may ask for thousands in one turn, and
+   * each takes a third of a millisecond. Undefined: all begin at once.
+   */
+  begin?(row: number): void
   /** Seals an empty message with the keypair in use, and sends it. */
   sendKeepalive(row: number): void
   /** The endpoint of a peer as a socket address; undefined while it is not known. */

@@ -133,7 +133,7 @@ export class Peer {
 
   /**
    * This end has another private key, or none. The session and the handshakes of the one before end. If there were any,
-   * a new handshake begins.
+   * a new handshake is to begin.
    */
   identify(nowMs: number): void {
     const hadSome = this.#initiator.isRunning || this.#keys.any
@@ -143,7 +143,7 @@ export class Peer {
     this.#presharedKeyDueMs = undefined
     this.#sendKeepaliveDueMs = undefined
     this.#initiator.reset()
-    if (hadSome) this.initiate(nowMs)
+    if (hadSome) this.#begin(nowMs)
   }
 
   /** Begins a handshake. If one is running, its tries are counted from now. */
@@ -236,11 +236,11 @@ export class Peer {
     this.#observeTraffic(nowMs)
     if (due(this.#newHandshakeDueMs, nowMs)) {
       this.#newHandshakeDueMs = undefined
-      this.initiate(nowMs)
+      this.#begin(nowMs)
     }
     if (due(this.#presharedKeyDueMs, nowMs)) {
       this.#presharedKeyDueMs = undefined
-      if (this.hasKeypair) this.initiate(nowMs)
+      if (this.hasKeypair) this.#begin(nowMs)
     }
     if (due(this.#sendKeepaliveDueMs, nowMs)) {
       this.#sendKeepaliveDueMs = this.#needsAnotherKeepalive
@@ -308,8 +308,14 @@ export class Peer {
   }
 
   #sendKeepalive(nowMs: number): void {
-    if (!this.hasKeypair) this.initiate(nowMs)
+    if (!this.hasKeypair) this.#begin(nowMs)
     else this.#context.sendKeepalive(this.row)
+  }
+
+  /** Begins a handshake that nothing waits for yet. */
+  #begin(nowMs: number): void {
+    if (this.#context.begin === undefined) this.initiate(nowMs)
+    else this.#context.begin(this.row)
   }
 
   /** An authenticated message was sent or received, so the next persistent keepalive can wait. */

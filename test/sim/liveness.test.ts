@@ -1,4 +1,6 @@
+import { Fdb } from '../../src/memory/fdb.js'
 import { isControl, writeControl } from '../../src/wire/control.js'
+import type { SimPlatform } from './platform.js'
 import { simTest } from './world.js'
 
 const SECONDS = 1_000
@@ -121,3 +123,36 @@ simTest('a route into the tunnel itself carries nothing, and is told', async (t,
   await world.pass(2 * SECONDS)
   t.equal(a.said(/is by eth0/).length, 1)
 })
+
+simTest(
+  'an uplink that fails takes all peers down, and their addresses are forgotten together',
+  async (t, world) => {
+    const hub = world.host('hub')
+    const others = Array.from({ length: 8 }, (_, index) => world.host(`h${index}`))
+    await world.run(
+      Promise.all([
+        hub.begin({ peers: others.map((it) => it.asPeer()) }),
+        ...others.map((it) => it.begin({ peers: [hub.asPeer()] })),
+      ]),
+    )
+    await world.pass(10 * SECONDS)
+    const { memory, plan } = hub.platform as SimPlatform
+    const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+    for (const row of hub.rowsInUse) fdb.learn(0x02aa, row, row)
+    const { size } = fdb
+    for (const host of others) host.crash()
+    const looks: number[] = []
+    const { forgetAll } = Fdb.prototype
+    t.intercept(Fdb.prototype, 'forgetAll', {
+      value(this: Fdb, ports: Iterable<number>) {
+        looks.push(world.time.nowMs)
+        forgetAll.call(this, ports)
+      },
+    })
+    await world.pass(40 * SECONDS)
+    t.same(new Set(hub.status().peers.map(({ state }) => state)), new Set(['down']))
+    t.equal(fdb.size, size - others.length)
+    t.equal(new Set(looks).size, looks.length, `one look at a time: ${looks}`)
+    t.ok(looks.length < others.length, `${looks.length} looks at all addresses for ${others.length} peers`)
+  },
+)

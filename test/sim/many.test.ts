@@ -1,3 +1,5 @@
+import { clampPrivateKey } from '../../src/noise/keys.js'
+import { INITIATION, MESSAGE } from '../../src/wire/wireguard.js'
 import { simTest } from './world.js'
 
 const PEERS = 256
@@ -50,3 +52,41 @@ for (const secret of [true, false]) {
     t.ok(most <= 50, `at most ${most} datagrams to a peer that never answers`)
   })
 }
+
+simTest(
+  'a setting of all peers begins few handshakes in each turn, and so does another key',
+  async (t, world) => {
+    const COUNT = 64
+    const hub = world.host('hub')
+    const peers = Array.from({ length: COUNT }, (_, index) => ({
+      name: `p${index}`,
+      endpoint: `203.0.113.${index + 1}`,
+      public_key: world.publicKey(),
+    }))
+    const begun = new Map<number, Set<string>>()
+    world.network.watch = ({ payload, to }) => {
+      if (payload.length !== INITIATION.size || payload[0] !== MESSAGE.initiation) return
+      const now = begun.get(world.time.nowMs) ?? new Set()
+      begun.set(world.time.nowMs, now.add(to.address))
+    }
+    const areSpread = async (what: string) => {
+      await world.pass(500)
+      const all = [...begun.values()]
+      t.equal(new Set(all.flatMap((it) => [...it])).size, COUNT, what)
+      t.ok(
+        all.every(({ size }) => size <= 8),
+        `${all.map(({ size }) => size)}`,
+      )
+    }
+    await hub.start({ peers })
+    // Nobody has answered, and all are given up.
+    await world.pass(200_000)
+    begun.clear()
+    await hub.reload({ peers: peers.map((it) => ({ ...it, persistent_keepalive: 25 })) })
+    await areSpread('persistent keepalives')
+    begun.clear()
+    hub.privateKey = clampPrivateKey(world.random.bytes(32))
+    await hub.reload(hub.values)
+    await areSpread('another key')
+  },
+)

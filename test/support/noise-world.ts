@@ -155,6 +155,8 @@ export class End {
   readonly opened: Buffer[] = []
   /** If set, initiations need a right mac2, as when a gate has no room for others. */
   underLoad = false
+  /** Begins the handshake that a timer asks for. */
+  begin = (row: number): void => this.handshakes.peer(row)?.initiate(this.#world.nowMs)
   /** Addresses from which no peer is accepted. */
   readonly refused = new Set<string>()
   /** Whether each handshake message that moved a peer was an answer. */
@@ -177,6 +179,7 @@ export class End {
       ephemeral: () => knownEphemeral(world.random(32)),
       unixMs: () => 1_700_000_000_000 + world.nowMs,
       send: (message, to) => world.send(this.address, Buffer.from(to).toString(), message),
+      begin: (row) => this.begin(row),
       sendKeepalive: (row) => this.sendData(row, new Uint8Array()),
       endpointOf: (row) => this.#places.get(row),
       roamed: (row, source, answers) => {

@@ -112,6 +112,7 @@ export class PrivateSide {
       unixMs: () => calendar.nowMs(),
       nowMs: () => clock.bootMs(),
       send: (message, to) => void sender.send(message, to),
+      begin: (row) => this.#beginnings.add(row),
       sendKeepalive: (row) => sender.sendKeepalive(row),
       endpointOf: (row) => roster.at(row)?.datagramName,
       roamed: (row, name, answers) => whereabouts.heard(row, name, answers),
@@ -229,9 +230,8 @@ export class PrivateSide {
 
   /** This host sends from another address from now on. A peer follows what it can open. */
   rebound(row: number): void {
-    const peer = this.#handshakes.peer(row)
-    if (peer?.hasKeypair) this.sender.sendKeepalive(row)
-    else peer?.initiate(this.#nowMs)
+    if (this.#handshakes.peer(row)?.hasKeypair) this.sender.sendKeepalive(row)
+    else this.#beginnings.add(row)
   }
 
   /** The keys and handshakes of the peer in this row. */

@@ -3,6 +3,7 @@ import { addressBits, formatPrefix, isAddress, type Network, type Prefix } from 
 import { MAX_OVERLAY, MAX_PEERS, type PeerSettings } from '../../config/schema.js'
 import { formatKey } from '../../key-text.js'
 import { ENOSPC } from '../../linux/errno.js'
+import { type NetworkOwner, NetworkOwners } from './network-owners.js'
 
 /** The shortest part of a public key that is a name. */
 const NAME_CHARACTERS = 8
@@ -15,12 +16,8 @@ export interface WantedPeers {
 }
 
 /** A peer while the lines of a `set` are gone through. */
-interface Draft {
+interface Draft extends NetworkOwner {
   settings: PeerSettings
-  /** Its networks by their texts. */
-  readonly networks: Map<string, Network>
-  /** Whether they are others than those in the settings. */
-  isMoved: boolean
 }
 
 /**
@@ -42,25 +39,32 @@ export function wantedPeers(
   const drafts = new Map<string, Draft>(
     set.replacePeers ? [] : [...before].map(([key, settings]) => [key, draftOf(settings)]),
   )
+  // Kept along the lines: to look through all peers for each line would take seconds if there are many.
+  const names = new Set([...before.values()].map(({ name }) => name))
+  const owners = new NetworkOwners(drafts.values())
   const placed = new Set<string>()
   for (const operation of set.peers) {
     if (isOwn(operation.publicKey)) continue
     const key = formatKey(operation.publicKey)
+    let draft = drafts.get(key)
     if (operation.remove) {
+      if (draft !== undefined) {
+        owners.takeAll(draft)
+        if (!before.has(key)) names.delete(draft.settings.name)
+      }
       drafts.delete(key)
       placed.delete(key)
       continue
     }
-    let draft = drafts.get(key)
     if (draft === undefined) {
       if (operation.updateOnly) continue
-      const names = [...before.values(), ...[...drafts.values()].map(({ settings }) => settings)]
-      const name = before.get(key)?.name ?? nameFor(key, new Set(names.map((it) => it.name)))
+      const name = before.get(key)?.name ?? nameFor(key, names)
+      names.add(name)
       draft = draftOf(newPeer(name, operation.publicKey))
       drafts.set(key, draft)
     }
     if (operation.endpoint !== undefined) placed.add(key)
-    change(draft, operation, drafts.values())
+    change(draft, operation, owners)
   }
   const all = [...drafts.values()]
   const networks = all.reduce((sum, draft) => sum + draft.networks.size, 0)
@@ -68,7 +72,7 @@ export function wantedPeers(
   return { peers: all.map(settled), placed }
 }
 
-function change(draft: Draft, operation: PeerOperation, all: Iterable<Draft>): void {
+function change(draft: Draft, operation: PeerOperation, owners: NetworkOwners): void {
   const { presharedKey, endpoint, persistentKeepaliveS, replaceAllowedIps, allowedIps } = operation
   draft.settings = {
     ...draft.settings,
@@ -76,18 +80,8 @@ function change(draft: Draft, operation: PeerOperation, all: Iterable<Draft>): v
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(persistentKeepaliveS === undefined ? {} : { persistent_keepalive: persistentKeepaliveS }),
   }
-  const drafts = [...all]
-  if (replaceAllowedIps) {
-    draft.isMoved = true
-    draft.networks.clear()
-  }
-  for (const network of allowedIps) {
-    const text = formatPrefix(network)
-    for (const other of drafts) if (other !== draft && other.networks.delete(text)) other.isMoved = true
-    if (draft.networks.has(text)) continue
-    draft.isMoved = true
-    draft.networks.set(text, network)
-  }
+  if (replaceAllowedIps) owners.takeAll(draft)
+  for (const network of allowedIps) owners.give(draft, network)
 }
 
 function draftOf(settings: PeerSettings): Draft {

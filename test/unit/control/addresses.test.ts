@@ -4,13 +4,13 @@ import t from 'tap'
 import { renderFdb } from '../../../src/cli/fdb.js'
 import { loadSettings } from '../../../src/config/load.js'
 import { Addresses, type PeerRow } from '../../../src/control/addresses.js'
-import { systemClock } from '../../../src/control/kernel/system-clock.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
 import { Fdb, LEARN } from '../../../src/memory/fdb.js'
 import { planMemory } from '../../../src/memory/plan.js'
 import { Routes } from '../../../src/memory/routes.js'
 import { DEVICE, FLOOD } from '../../../src/memory/target.js'
 import { type MacAddress, parseMac } from '../../../src/wire/ethernet.js'
+import { SimClock, SimTime } from '../../sim/clock.js'
 
 const ROWS = 4
 const OWN: MacAddress = [2, 0, 0, 0, 0, 0xd0]
@@ -19,7 +19,9 @@ const OWN: MacAddress = [2, 0, 0, 0, 0, 0xd0]
 function make(mode: 'tap' | 'tun') {
   const plan = planMemory(ROWS)
   const memory = NativeMemory.allocate(plan.bytes + 64)
-  const addresses = new Addresses({ clock: systemClock(), random: randomBytes, memory, plan }, mode)
+  const time = new SimTime()
+  const clock = new SimClock(time)
+  const addresses = new Addresses({ clock, random: randomBytes, memory, plan }, mode)
   addresses.setOwnMac(OWN)
   const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
   const routes = new Routes(memory, plan.routes, plan.routeLimit)
@@ -34,6 +36,7 @@ function make(mode: 'tap' | 'tun') {
   }
   return {
     addresses,
+    time,
     whose,
     find: (mac: string) => fdb.find(...key(mac)),
     learn: (mac: string, port: number) => fdb.learn(...key(mac), port),
@@ -68,7 +71,7 @@ t.test('in tun mode a single peer of which nothing is said has all addresses', a
 })
 
 t.test("in tap mode a peer's MACs are its, and the device's are this host's", async (t) => {
-  const { addresses, whose, find, learn } = make('tap')
+  const { addresses, time, whose, find, learn } = make('tap')
   const peers = rows(
     'tap',
     { endpoint: 'b', addresses: ['10.9.0.2'], macs: ['02:00:00:00:00:02'] },
@@ -86,7 +89,34 @@ t.test("in tap mode a peer's MACs are its, and the device's are this host's", as
     'after a reload',
   )
   addresses.forget(2)
+  await time.pass(100)
   t.equal(find('02:00:00:00:00:33'), FLOOD)
+})
+
+t.test('peers that go down in one turn are forgotten in one look at the table', async (t) => {
+  const { addresses, time, find, learn } = make('tap')
+  const forgotten = t.capture(Fdb.prototype, 'forgetAll', Fdb.prototype.forgetAll)
+  const macs = [1, 2, 3].map((row) => `02:00:00:00:00:0${row}`)
+  const downs = () => {
+    for (const [index, mac] of macs.entries()) learn(mac, index + 1)
+    for (const row of [1, 2, 3]) addresses.forget(row)
+  }
+  downs()
+  await time.pass(100)
+  t.same(macs.map(find), [FLOOD, FLOOD, FLOOD])
+  t.equal(forgotten().length, 1)
+  downs()
+  // A removed peer's row may soon be another's.
+  addresses.configure([])
+  t.same(macs.map(find), [FLOOD, FLOOD, FLOOD])
+  learn(macs[0], 1)
+  await time.pass(100)
+  t.equal(find(macs[0]), 1, 'what is learnt after that stays')
+  t.equal(forgotten().length, 1)
+  downs()
+  addresses.close()
+  await time.pass(100)
+  t.equal(forgotten().length, 0, 'and nothing is done when the tunnel has stopped')
 })
 
 t.test('fdb says who has what, and what is not as it should be', async (t) => {

@@ -190,6 +190,22 @@ t.test('data sent and nothing back for 15 seconds: a handshake', async (t) => {
   t.equal(world.since(mark, MESSAGE.initiation).length, 1)
 })
 
+t.test('what a timer or another identity asks for may begin later', async (t) => {
+  const { world, a } = pair({ persistentKeepaliveMs: 25 * S })
+  const { begin } = a
+  const asked: number[] = []
+  a.begin = (row) => asked.push(row)
+  const begun = () => world.since(0, MESSAGE.initiation, 'a:1').length
+  world.pass(0.3 * S)
+  t.same([asked, begun()], [[0], 0], 'once, though several ticks have gone by')
+  begin(0)
+  t.equal(begun(), 1)
+  a.handshakes.identify(world.nowMs)
+  t.same([asked, begun()], [[0, 0], 1])
+  begin(0)
+  t.equal(begun(), 2)
+})
+
 t.test('a persistent keepalive: a handshake at once, then something every so often', async (t) => {
   const { world } = pair({ persistentKeepaliveMs: 25 * S })
   world.pass(0.1 * S)

@@ -132,3 +132,71 @@ t.test('no more than the tables have room for', async (t) => {
   t.equal(wantedPeers([], setOf([at(A), ...ips]), OWN), ENOSPC)
   t.equal(networks(after([], at(A), ...ips.slice(1)))[formatKey(A).slice(0, 8)].length, MAX_OVERLAY)
 })
+
+/** How often `work` adds to any set, or takes out of any map. */
+function countOf(work: () => void): number {
+  const { add } = Set.prototype
+  const { delete: take } = Map.prototype
+  let count = 0
+  Set.prototype.add = function (value) {
+    count++
+    return add.call(this, value)
+  }
+  Map.prototype.delete = function (key) {
+    count++
+    return take.call(this, key)
+  }
+  try {
+    work()
+  } finally {
+    Set.prototype.add = add
+    Map.prototype.delete = take
+  }
+  return count
+}
+
+t.test('the work for many peers grows as their lines do', async (t) => {
+  const FEW = 256
+  const EACH = MAX_OVERLAY / MAX_PEERS
+  const first = Array.from({ length: MAX_PEERS }, (_, row) => ({ row, key: randomBytes(32) }))
+  const linesOf = (peers: typeof first, shift: number) =>
+    setOf(
+      peers.flatMap(({ row, key }) => [
+        at(key),
+        ...Array.from({ length: EACH }, (_, n) => {
+          const of = (row + shift) % peers.length
+          return `allowed_ip=10.${n}.${of >> 8}.${of & 255}/32`
+        }),
+      ]),
+    )
+  /** All come, and then each gets the networks of the next. */
+  const work = (count: number) => {
+    const peers = first.slice(0, count)
+    const [come, move] = [linesOf(peers, 0), linesOf(peers, 1)]
+    return countOf(() => {
+      const before = wantedPeers([], come, OWN) as WantedPeers
+      t.equal(before.peers.length, count)
+      const after = wantedPeers(before.peers, move, OWN) as WantedPeers
+      t.equal(after.peers[0].prefixes.length, EACH)
+      t.same(after.peers[0].prefixes, before.peers[1].prefixes)
+    })
+  }
+  const few = work(FEW)
+  const many = work(MAX_PEERS)
+  t.ok(many <= 1.5 * few * (MAX_PEERS / FEW), `${many} steps for ${MAX_PEERS} peers, ${few} for ${FEW}`)
+})
+
+t.test('a new peer that is removed leaves its name and its networks', async (t) => {
+  const name = formatKey(C).slice(0, 8)
+  const again = after([], at(C), 'allowed_ip=10.9.3.0/24', at(C), 'remove=true', at(C))
+  t.same(networks(again), { [name]: [] })
+  const running = [peer('a', A, { prefixes: [parsePrefix('10.9.3.0/24')] }), peer('b', B)]
+  const moved = after(running, at(A), 'remove=true', at(B), 'allowed_ip=10.9.3.0/24', at(A))
+  t.same(networks(moved), { a: [], b: ['10.9.3.0/24'] })
+})
+
+t.test('a network that the settings give to two is the one’s who asks for it', async (t) => {
+  const both = { prefixes: [parsePrefix('10.9.3.0/24')] }
+  const running = [peer('a', A, both), peer('b', B, both), peer('c', C, both)]
+  t.same(networks(after(running, at(B), 'allowed_ip=10.9.3.0/24')), { a: [], b: ['10.9.3.0/24'], c: [] })
+})
