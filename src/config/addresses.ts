@@ -86,13 +86,14 @@ export function addressBits(family: 'ipv4' | 'ipv6'): number {
   return family === 'ipv4' ? 32 : 128
 }
 
-/** `10.9.0.1`, `10.9.0.1/24`, `fd00::1/64`. Without a prefix: /24 for IPv4, /64 for IPv6. */
+/** `10.9.0.1`, `10.9.0.1/24`, `fd00::1/64`, in its shortest form. Without a prefix: /24 for IPv4, /64 for IPv6. */
 export function parseLocalAddress(text: string): LocalAddress {
   const [address, prefix, ...rest] = text.split('/')
   if (rest.length > 0 || !isAddress(address) || address.includes('%')) {
     throw new RangeError(`"${text}" is not an overlay address; write one such as 10.9.0.1/24 or fd00::1/64`)
   }
-  const family = ipaddr.parse(address).kind()
+  const parsed = ipaddr.parse(address)
+  const family = parsed.kind()
   const longest = addressBits(family)
   const fallback = family === 'ipv4' ? 24 : 64
   const prefixLength =
@@ -103,7 +104,8 @@ export function parseLocalAddress(text: string): LocalAddress {
     )
   }
   refuseRanges(text, address, ['multicast', 'broadcast', 'unspecified', 'loopback'])
-  return { address, family, prefixLength }
+  // The kernel lists it so, and it is compared with that.
+  return { address: parsed.toString(), family, prefixLength }
 }
 
 /** Refuses an address in these ranges (with ipaddr.js's names). No single host can have such an address. */

@@ -161,7 +161,7 @@ export function conflictOfDevice({
   }
   if (mode === 'tun' && vlan)
     return [['vlan'], 'makes no sense with mode tun, which has no Ethernet; leave one of them out']
-  const again = firstTwice(local.map(({ address }) => ipaddr.parse(address).toNormalizedString()))
+  const again = firstTwice(local.map(({ address }) => address))
   if (again >= 0) return [['local'], `"${local[again].address}" is given twice; leave one of them out`]
   return undefined
 }

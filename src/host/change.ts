@@ -42,6 +42,11 @@ export interface HostNames {
   readonly label: string
 }
 
+/** Whether a change is in a file, so that it outlives a boot, and counts in each network namespace. */
+export function isInFile(change: Change): change is HostNames {
+  return change.kind === 'hosts'
+}
+
 /** What each kind is called in the log. */
 export const KINDS: Readonly<Record<Change['kind'], string>> = {
   route: 'routes',

@@ -33,6 +33,10 @@ export function withoutBlock(text: string, label: string): string {
   return rest.join('\n')
 }
 
+export function hasBlock(text: string, label: string): boolean {
+  return text.split('\n').some((line) => line.replace(/\r$/, '') === beginOf(label))
+}
+
 function beginOf(label: string): string {
   return `# BEGIN ${label}`
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, readFileSync, writeSync } from 'node:fs'
 import { tryLock } from '../linux/file-lock.js'
 import type { StateDirectory } from '../state/state-directory.js'
-import type { Change } from './change.js'
+import { type Change, isInFile } from './change.js'
 import type { Owner } from './owner.js'
 
 /** The beginning of the names of journals. */
@@ -15,9 +15,14 @@ const TRIES = 3
 export interface OtherJournal {
   /** Whether that run goes on. */
   readonly alive: boolean
+  /** Whether it is of this boot, but of another network namespace, which may be gone. */
+  readonly isElsewhere: boolean
+  /** What may still be there: all, or of another boot or namespace only what is in files. */
   readonly changes: readonly Change[]
   /** Removes the file. Only for one that is not alive. */
   remove(): void
+  /** Removes from the file what was taken back, and the file if that was all. Only for one that is not alive. */
+  drop(changes: readonly Change[]): void
 }
 
 /**
@@ -64,7 +69,9 @@ export class Journal {
     if (changes.length === 0 || this.#isLost) return
     try {
       this.#file ??= this.#open()
-      writeSync(this.#file.fd, changes.map((it) => `${sign}${JSON.stringify(it)}\n`).join(''))
+      writeSync(this.#file.fd, linesOf(sign, changes))
+      // It must be known after a loss of power, too. All else is gone then.
+      if (changes.some(isInFile)) fsyncSync(this.#file.fd)
     } catch {
       this.#isLost = true
     }
@@ -86,27 +93,42 @@ export class Journal {
   }
 
   /**
-   * The journals that other runs have in this network namespace. Removes those from before the last boot. `use` is
-   * called with each, and nobody else takes that one meanwhile.
+   * The journals that other runs have in this network namespace. Of killed runs in other ones, and from before the last
+   * boot, only those that have changes in files; the rest of the latter is removed. `use` is called with each, and
+   * nobody else takes that one meanwhile.
    */
   async others(use: (journal: OtherJournal) => void | Promise<void>): Promise<void> {
-    const owner = this.#owner
     for (const name of this.#state.names()) {
       if (!name.startsWith(PREFIX) || name === this.#file?.name) continue
       const fd = this.#state.openOld(name)
       if (fd === undefined) continue
       try {
         const alive = !tryLock(fd)
-        const text = readFileSync(fd, 'utf8')
-        const made = parseOwner(text)
-        const remove = () => this.#state.remove(name)
-        if (!alive && made?.boot !== owner.boot) remove()
-        else if (made?.boot === owner.boot && made.namespace === owner.namespace)
-          await use({ alive, changes: parseJournal(text), remove })
+        const other = this.#other(name, alive, readFileSync(fd, 'utf8'))
+        if (other !== undefined) await use(other)
       } finally {
         closeSync(fd)
       }
     }
+  }
+
+  #other(name: string, alive: boolean, text: string): OtherJournal | undefined {
+    const made = parseOwner(text)
+    const isOfBoot = made?.boot === this.#owner.boot
+    const isElsewhere = isOfBoot && made.namespace !== this.#owner.namespace
+    const isHere = isOfBoot && !isElsewhere
+    if (alive && !isHere) return undefined
+    const all = parseJournal(text)
+    const changes = isHere ? all : all.filter(isInFile)
+    const remove = () => this.#state.remove(name)
+    const drop = (gone: readonly Change[]) => {
+      const text = linesOf('-', gone)
+      if (parseJournal(`\n${linesOf('+', all)}${text}`).length === 0) remove()
+      else this.#state.append(name, text)
+    }
+    if (isHere || changes.length > 0) return { alive, isElsewhere, changes, remove, drop }
+    if (!isOfBoot) remove()
+    return undefined
   }
 
   /** All was taken back. */
@@ -116,6 +138,10 @@ export class Journal {
     closeSync(this.#file.fd)
     this.#file = undefined
   }
+}
+
+function linesOf(sign: '+' | '-', changes: readonly Change[]): string {
+  return changes.map((it) => `${sign}${JSON.stringify(it)}\n`).join('')
 }
 
 function isThere(state: StateDirectory, name: string, fd: number): boolean {
@@ -142,8 +168,14 @@ export function parseJournal(text: string): Change[] {
   // The last line is empty, or was cut off.
   for (const line of text.split('\n').slice(1, -1)) {
     const json = line.slice(1)
-    if (line[0] === '+') changes.set(json, JSON.parse(json))
-    else changes.delete(json)
+    if (line[0] === '-') changes.delete(json)
+    else if (line[0] === '+') {
+      try {
+        changes.set(json, JSON.parse(json))
+      } catch {
+        // After a loss of power, anything may stand there.
+      }
+    }
   }
   return [...changes.values()]
 }

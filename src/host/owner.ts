@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { AF_INET, SO_NETNS_COOKIE, SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from '../linux/constants.js'
 import { close, getsockopt, must, socket } from '../linux/libc.js'
 
-/** Where and when changes were made. Elsewhere, or after the next boot, they are not there. */
+/** Where and when changes were made. Elsewhere, or after the next boot, only those in files are there. */
 export interface Owner {
   /** The kernel's identity of this boot (random(4)). */
   readonly boot: string

@@ -1,10 +1,14 @@
 import { execFile, spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Where programs for administrators are, in case the environment does not say so. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'
 
 /** A program that does not end is of no use. */
 const WITHIN_MS = 10_000
+
+/** What it leaves running may keep its output open. So what comes later is not waited for. */
+const REST_WITHIN_MS = 250
 
 /** How a program of the system has ended. */
 export interface Ended {
@@ -25,6 +29,7 @@ export function runProgram(name: string, args: readonly string[], input = ''): P
     env: environment(),
     stdio: ['pipe', 'ignore', 'pipe'],
     timeout: WITHIN_MS,
+    killSignal: 'SIGKILL',
   })
   let said = ''
   child.stderr.on('data', (chunk) => {
@@ -35,7 +40,10 @@ export function runProgram(name: string, args: readonly string[], input = ''): P
   child.stdin.end(input)
   return new Promise((resolve) => {
     child.once('error', () => resolve(undefined))
-    child.once('close', (code, signal) => {
+    const closed = new Promise((done) => child.stderr.once('close', done))
+    child.once('exit', async (code, signal) => {
+      await Promise.race([closed, sleep(REST_WITHIN_MS)])
+      child.stderr.destroy()
       const lines = said.trim().split('\n').filter(Boolean)
       const ok = code === 0
       resolve({

@@ -4,9 +4,9 @@ import { KernelError } from '../linux/errno.js'
 import type { Netlink } from '../linux/netlink.js'
 import { removeDeviceRoute } from '../linux/route.js'
 import { removeRule } from '../linux/rule.js'
-import type { Change, HostNames, Sysctl } from './change.js'
+import { type Change, type HostNames, isInFile, type Sysctl } from './change.js'
 import { removeFirewall } from './firewall.js'
-import { withoutBlock } from './hosts-block.js'
+import { hasBlock, withoutBlock } from './hosts-block.js'
 import { editHosts } from './hosts-file.js'
 import type { Journal } from './journal.js'
 import { unsetNames } from './names.js'
@@ -81,7 +81,7 @@ export function writeSysctl(name: string, value: string): void {
 }
 
 /**
- * Takes back what killed runs have left in a network namespace.
+ * Takes back what killed runs have left in a network namespace, and what they have left in files anywhere.
  * @param netlink of that namespace
  * @param journal of that namespace
  * @param inside calls a function there. What {@link undo} does there, it does before it first waits
@@ -94,13 +94,37 @@ export async function undoLeftovers(
 ): Promise<ReadonlyMap<Change['kind'], number>> {
   const counts = new Map<Change['kind'], number>()
   const needed = await neededSysctls(journal)
-  await journal.others(async ({ alive, changes, remove }) => {
+  const living = await blocksOfOthers(journal)
+  await journal.others(async ({ alive, isElsewhere, changes, remove, drop }) => {
     if (alive) return
-    for (const change of [...changes].reverse()) {
+    const found = changes.filter((it) => {
+      if (!isInFile(it)) return true
+      // With ip netns exec, a namespace may have its own /etc/hosts. A start there finds it.
+      return !living.has(JSON.stringify(it)) && (!isElsewhere || isIn(it))
+    })
+    for (const change of [...found].reverse()) {
       await inside(() => undo(netlink, change, needed))
       counts.set(change.kind, (counts.get(change.kind) ?? 0) + 1)
     }
-    remove()
+    if (!isElsewhere) remove()
+    else if (found.length > 0) drop(found)
   })
   return counts
+}
+
+/** What running tunnels have in files. After a boot, a process may have the number of a killed one, and so its label. */
+async function blocksOfOthers(journal: Journal): Promise<ReadonlySet<string>> {
+  const all = new Set<string>()
+  await journal.others(({ alive, changes }) => {
+    for (const change of alive ? changes.filter(isInFile) : []) all.add(JSON.stringify(change))
+  })
+  return all
+}
+
+function isIn({ path, label }: HostNames): boolean {
+  try {
+    return hasBlock(readFileSync(path, 'latin1'), label)
+  } catch {
+    return false
+  }
 }

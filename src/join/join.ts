@@ -57,6 +57,11 @@ export async function joinNetwork(options: JoinOptions): Promise<Joined> {
   const before = settingsOf(settings, invitation)
   const keyFile = before?.keyFile ?? file(`${network}.key`)
   const presharedKeyFile = file(`${network}.psk`)
+  // A join makes its own key first. So without that, this file is not what a join has left that was killed.
+  if (before === undefined && existsSync(presharedKeyFile) && !existsSync(keyFile))
+    throw new UserError(
+      `${presharedKeyFile} is there, and is of another network; give this network another name here with --network`,
+    )
   return await orRefused(async () => {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const { answer, endpoint } = await tellIntroducer(invitation, ownKeys(keyFile), withinMs)
@@ -65,9 +70,7 @@ export async function joinNetwork(options: JoinOptions): Promise<Joined> {
     const text = settingsFile({ invitation, membership, endpoint, network, keyFile, presharedKeyFile })
     const isKept = before !== undefined && !before.text.startsWith(MARK)
     if (!isKept) {
-      const line = secretKeyLine(membership.presharedKey)
-      writeWhole(presharedKeyFile, line, true)
-      line.fill(0)
+      writePresharedKey(presharedKeyFile, membership.presharedKey, before !== undefined)
       writeWhole(settings, text, before !== undefined)
     }
     const { name, introducer } = invitation
@@ -128,6 +131,34 @@ function ownKeys(file: string): JoinKeys {
   } catch (error) {
     if (error instanceof RangeError) throw new UserError(`the key of this host: ${error.message}`)
     throw error
+  }
+}
+
+/**
+ * @param isOwn whether the file is of this network. If not, it may be what a join has left that was killed, or of
+ * another network, and is not written over.
+ * @throws UserError
+ */
+function writePresharedKey(file: string, key: Uint8Array, isOwn: boolean): void {
+  const line = secretKeyLine(key)
+  try {
+    // The line is good only with this key of the host, so not under another name.
+    if (!isOwn && existsSync(file) && !isLine(file, line))
+      throw new UserError(
+        `${file} is there, and is of another network; move it, and join with the same line again, or with another line and --network`,
+      )
+    writeWhole(file, line, true)
+  } finally {
+    line.fill(0)
+  }
+}
+
+function isLine(file: string, line: Buffer): boolean {
+  const bytes = readFileSync(file)
+  try {
+    return bytes.equals(line)
+  } finally {
+    bytes.fill(0)
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  constants,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -12,6 +13,9 @@ import {
 } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+
+/** A file that is not there is not made. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND
 
 const DEFAULT = '/var/lib/udptun-fast'
 
@@ -136,6 +140,21 @@ export class StateDirectory {
       return this.#isOwn() ? openSync(join(this.path, name), 'r') : undefined
     } catch {
       return undefined
+    }
+  }
+
+  /** Adds to a file that is there. If that cannot be done, it stays as it is. */
+  append(name: string, text: string): void {
+    try {
+      if (!this.#isOwn()) return
+      const fd = openSync(join(this.path, name), APPEND)
+      try {
+        writeFileSync(fd, text)
+      } finally {
+        closeSync(fd)
+      }
+    } catch {
+      // There is no such file any more, or the file system is full.
     }
   }
 

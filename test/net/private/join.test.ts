@@ -1,5 +1,5 @@
 /** Real hosts that become members of a network by the line of an invitation. */
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -144,6 +144,49 @@ t.test('a line serves one host, until its end; and one sentence says what is wro
   t.match((await program(alice, 'invite', 'eve')).stderr, /no tunnel runs here/)
   await hub.stop()
 })
+
+t.test(
+  'the preshared key of another network is not written over; that of a killed join is taken',
+  async (t) => {
+    using keys = new KeyFolder()
+    using network = new Network(2)
+    const [hubHost, alice] = network.hosts
+    const { hub } = await office(network, keys, [])
+    const line = await invite(hubHost, 'alice')
+    const directory = join(keys.path, 'alice')
+    mkdirSync(directory, { mode: 0o700 })
+    const file = (name: string) => join(directory, name)
+    const foreign = readFileSync(keys.preshared('foreign'))
+    writeFileSync(file('office.psk'), foreign, { mode: 0o600 })
+    const joins = (...more: string[]) => program(alice, 'join', line, '--directory', directory, ...more)
+    const refused = await joins()
+    t.equal(refused.code, 1)
+    t.match(refused.stderr, /office\.psk is there, and is of another network; .* with --network\n/)
+    t.same(readdirSync(directory), ['office.psk'])
+    t.same(await members(hubHost), [], 'the introducer was told nothing')
+    t.equal((await joins('--network', 'work')).code, 0, 'so the line is still good')
+    t.same(readFileSync(file('office.psk')), foreign)
+
+    const own = readFileSync(file('work.psk'))
+    const settings = readFileSync(file('work.yaml'), 'utf8')
+    rmSync(file('work.yaml'))
+    t.equal((await joins('--network', 'work')).code, 0, 'after a join that was killed before its settings')
+    t.equal(readFileSync(file('work.yaml'), 'utf8'), settings)
+    t.same(readFileSync(file('work.psk')), own)
+
+    rmSync(file('work.yaml'))
+    writeFileSync(file('work.psk'), foreign)
+    const late = await joins('--network', 'work')
+    t.equal(late.code, 1)
+    t.match(late.stderr, /work\.psk is there, and is of another network; move it/)
+    t.same(readFileSync(file('work.psk')), foreign)
+    t.notOk(existsSync(file('work.yaml')))
+    rmSync(file('work.psk'))
+    t.equal((await joins('--network', 'work')).code, 0)
+    t.same(readFileSync(file('work.psk')), own)
+    await hub.stop()
+  },
+)
 
 t.test('a client of WireGuard, by the file that it gets', async (t) => {
   using keys = new KeyFolder()

@@ -54,8 +54,9 @@ const TABLES: Readonly<Record<string, Table>> = {
       '10.9.0.1/32': { address: '10.9.0.1', family: 'ipv4', prefixLength: 32 },
       '169.254.7.7/16': { address: '169.254.7.7', family: 'ipv4', prefixLength: 16 },
       'fd00::1': { address: 'fd00::1', family: 'ipv6', prefixLength: 64 },
-      'FD00::1/128': { address: 'FD00::1', family: 'ipv6', prefixLength: 128 },
+      'FD00::0:1/128': { address: 'fd00::1', family: 'ipv6', prefixLength: 128 },
       'fe80::1/64': { address: 'fe80::1', family: 'ipv6', prefixLength: 64 },
+      'FE80::0:5/64': { address: 'fe80::5', family: 'ipv6', prefixLength: 64 },
     },
     refused: {
       '': `"" ${NO_LOCAL}`,
@@ -574,7 +575,7 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   ],
   [
     ['local: ["fd00::1", "FD00:0::1/60"]', 'remote: b'],
-    ':1: local: "FD00:0::1" is given twice; leave one of them out',
+    ':1: local: "fd00::1" is given twice; leave one of them out',
   ],
   [
     ['local: [10.9.0.1]', 'remote: 10.9.0.200'],
