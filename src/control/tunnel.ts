@@ -84,7 +84,8 @@ export class Tunnel {
     this.#icmp = new IcmpWatch({
       platform,
       counters: tables.counters.own,
-      onTooBig: (sockaddr, mtuBytes) => peers.hint(sockaddr, mtuBytes),
+      addressOf: (sockaddr) => peers.addressOf(sockaddr),
+      onTooBig: (least) => peers.hint(least),
     })
     this.#watches = new Watches(options, parts)
     this.#reloader = new Reloader({
