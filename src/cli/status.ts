@@ -198,7 +198,7 @@ const KNOWN: Readonly<Record<PathMtuHow, string>> = {
   acknowledged: 'acknowledged',
   reached: 'found by ICMP, the far end answered',
   told: 'as ICMP says',
-  previous: "that of the peer's earlier address",
+  previous: 'that of the path before',
   assumed: "the interface's, because nothing better is known",
   floor: 'the least there is, and even that does not pass',
 }

@@ -6,13 +6,20 @@ import type { OwnCounters } from './tables.js'
 export interface IcmpWatchOptions {
   readonly platform: Pick<Platform, 'socket' | 'network'>
   readonly counters: OwnCounters
-  /** Called with the socket address of a datagram and the size that passes; 0 if the error gives none. */
-  readonly onTooBig: (sockaddr: Uint8Array, mtuBytes: number) => void
+  /** The address of the peer with this socket address; undefined if no peer is there. */
+  readonly addressOf: (sockaddr: Uint8Array) => string | undefined
+  /**
+   * Called at most once in each look, with the addresses that datagrams were too big for and the least size that passes;
+   * 0 if an error gave none.
+   */
+  readonly onTooBig: (least: ReadonlyMap<string, number>) => void
 }
 
 /** Takes the ICMP errors about datagrams of the data socket, counts them, and tells those that are too big. */
 export class IcmpWatch {
   readonly #options: IcmpWatchOptions
+  /** What this look has heard. Anybody can forge many errors, and each call takes a look at all peers. */
+  readonly #least = new Map<string, number>()
 
   constructor(options: IcmpWatchOptions) {
     this.#options = options
@@ -20,11 +27,16 @@ export class IcmpWatch {
 
   /** Takes the errors that have come. Must be called regularly. Does not wait. */
   look(): void {
-    this.#options.platform.network.icmp.take((error) => this.#hear(error))
+    try {
+      this.#options.platform.network.icmp.take((error) => this.#hear(error))
+    } finally {
+      if (this.#least.size > 0) this.#options.onTooBig(this.#least)
+      this.#least.clear()
+    }
   }
 
   #hear(error: HeardIcmpError): void {
-    const { platform, counters, onTooBig } = this.#options
+    const { platform, counters, addressOf } = this.#options
     const { family, local } = platform.socket
     const encode = (address: Uint8Array, port: number) =>
       encodeAddress(family, address, port, isLinkLocal(address) ? error.scopeId : 0)
@@ -36,7 +48,9 @@ export class IcmpWatch {
     else if (error.kind === 'other') counters.count('icmpOther')
     else {
       counters.count('icmpTooBig')
-      onTooBig(encode(error.destination, error.destinationPort), error.mtuBytes)
+      const address = addressOf(encode(error.destination, error.destinationPort))
+      if (address === undefined) return
+      this.#least.set(address, Math.min(error.mtuBytes, this.#least.get(address) ?? Number.POSITIVE_INFINITY))
     }
   }
 

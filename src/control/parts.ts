@@ -72,6 +72,7 @@ export async function makeParts(options: PartsOptions, resources: Resources): Pr
   const mtuCeilingBytes = options.wgDevice?.mtuBytes
   const device = new TunnelDevice({
     settings,
+    clock: platform.clock,
     mtuCeilingBytes,
     encap,
     roster,

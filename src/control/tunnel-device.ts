@@ -5,6 +5,7 @@ import { AF_INET } from '../linux/constants.js'
 import { KernelError } from '../linux/errno.js'
 import type { SocketFamily } from '../linux/sockaddr.js'
 import type { StateWords } from '../memory/state-words.js'
+import type { Clock } from './clock.js'
 import type { Device } from './device.js'
 import { DeviceMtu, type DeviceMtuChoice, type MtuRule } from './device-mtu.js'
 import type { Faults } from './faults.js'
@@ -13,8 +14,15 @@ import type { Roster } from './peer/roster.js'
 import { deviceMtuBytes, ETHERNET_MTU_BYTES, mayHaveIpv6 } from './peer/underlay.js'
 import type { Platform } from './platform.js'
 
+/**
+ * The least time between two changes of single paths that are followed at once. Each time all peers are looked at, and
+ * what changes one path may change the paths to thousands.
+ */
+const FOLLOW_MS = 100
+
 export interface TunnelDeviceContext {
   readonly settings: Settings
+  readonly clock: Clock
   /** As in {@link DeviceMtu}. */
   readonly mtuCeilingBytes: number | undefined
   readonly encap: Encap
@@ -35,6 +43,12 @@ export class TunnelDevice {
   #narrow: ReadonlyMap<string, number> = new Map()
   /** The last trouble that was logged; undefined when it is over. */
   #trouble: string | undefined
+  /** Whether {@link followAfter} runs. */
+  #works = false
+  /** Whether a path may have changed since the device's MTU was set. */
+  #isStale = false
+  /** When {@link follow} last did its work. */
+  #followedMs = Number.NEGATIVE_INFINITY
 
   constructor(context: TunnelDeviceContext) {
     this.#context = context
@@ -74,19 +88,39 @@ export class TunnelDevice {
   /** Does work that may change what the paths carry, and then sets the device's MTU. */
   followAfter(work: () => void): void {
     if (this.#device === undefined) return
+    if (this.#works) {
+      work()
+      return
+    }
+    this.#works = true
     try {
       work()
+      this.#isStale = false
       this.#follow(this.#device)
       this.#trouble = undefined
     } catch (error) {
       if (error instanceof KernelError) this.#complain(this.#device, error)
       else this.#context.faults.take('device', error)
+    } finally {
+      this.#works = false
     }
   }
 
-  /** What a path carries may have changed. */
+  /**
+   * What a path carries may have changed. It is followed at once, or at the end of {@link followAfter}, or by
+   * {@link settle}.
+   */
   follow(): void {
+    const nowMs = this.#context.clock.nowMs()
+    this.#isStale = true
+    if (this.#works || nowMs < this.#followedMs + FOLLOW_MS) return
+    this.#followedMs = nowMs
     this.followAfter(() => {})
+  }
+
+  /** Follows what {@link follow} has put off. Must be called ten times a second. */
+  settle(): void {
+    if (this.#isStale) this.followAfter(() => {})
   }
 
   /** The kernel may grant later what it refuses now. We log the refusal once and try again every second. */

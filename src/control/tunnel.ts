@@ -32,6 +32,9 @@ const ROUTES_MS = 200
 /** How often main looks for ICMP errors. Node.js cannot wait for them. */
 const ICMP_MS = 100
 
+/** How often the device follows what many paths have changed at about the same time. */
+const SETTLE_MS = 100
+
 /** The tunnel closes the platform when it stops, or cannot start. */
 export interface TunnelOptions extends PartsOptions {
   /** Aborts the start. */
@@ -81,7 +84,8 @@ export class Tunnel {
     this.#icmp = new IcmpWatch({
       platform,
       counters: tables.counters.own,
-      onTooBig: (sockaddr, mtuBytes) => peers.hint(sockaddr, mtuBytes),
+      addressOf: (sockaddr) => peers.addressOf(sockaddr),
+      onTooBig: (least) => peers.hint(least),
     })
     this.#watches = new Watches(options, parts)
     this.#reloader = new Reloader({
@@ -286,6 +290,7 @@ export class Tunnel {
     const { datapath, device, listening, peers, privateSide } = this.#parts
     const timers = [
       clock.every(ICMP_MS, () => faults.run('icmp', () => this.#icmp.look())),
+      clock.every(SETTLE_MS, () => device.settle()),
       clock.every(TICK_MS, () => this.#tick()),
       clock.every(ROUTES_MS, () => {
         const changed = faults.run('routes', () => network.changed())

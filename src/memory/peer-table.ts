@@ -66,6 +66,9 @@ export class PeerTable {
   readonly #places: number
   readonly #at: number
   #last = 0
+  /** The socket address that {@link rowOf} looks for. */
+  readonly #wanted = new Uint8Array(SOCKADDR_BYTES)
+  readonly #wantedWords = new Uint32Array(this.#wanted.buffer)
 
   /**
    * @param at offset of the table in `memory`, a multiple of 64
@@ -221,7 +224,7 @@ export class PeerTable {
     const { i32 } = this.#memory
     const index = this.#indexes + Atomics.load(i32, this.#header + WHICH_INDEX) * this.#places
     const mask = this.#places - 1
-    let place = this.#hash(name) & mask
+    let place = hashOf(this.#memory.u32, name >>> 2) & mask
     for (let tries = 0; tries <= mask; tries++) {
       const row = Atomics.load(i32, index + place) - 1
       if (row < 0) return -1
@@ -236,31 +239,34 @@ export class PeerTable {
 
   /**
    * Main: the row of the peer with the address `sockaddr`, in the form of `encodeSockaddr`; -1 if there is
-   * none.
+   * none. Anybody can have main ask for any address, so it goes by the index.
    */
   rowOf(sockaddr: Uint8Array): number {
-    const { u8 } = this.#memory
-    const { rowsInUse } = this
-    for (let row = 0; row < rowsInUse; row++) {
-      const at = this.address(row)
-      if (this.inUse(row) && sockaddr.every((byte, index) => u8[at + index] === byte)) return row
+    const { i32 } = this.#memory
+    this.#wanted.set(sockaddr)
+    const index = this.#indexes + Atomics.load(i32, this.#header + WHICH_INDEX) * this.#places
+    const mask = this.#places - 1
+    let place = hashOf(this.#wantedWords, 0) & mask
+    for (let tries = 0; tries <= mask; tries++) {
+      const row = i32[index + place] - 1
+      if (row < 0) return -1
+      if (this.inUse(row) && this.#isWanted(row)) return row
+      place = (place + 1) & mask
     }
     return -1
   }
 
-  #words(row: number): number {
-    return (this.#at + row * ROW_BYTES + 2 * SLOT_BYTES) >>> 2
+  /** Whether the peer in this row has the address that is looked for. */
+  #isWanted(row: number): boolean {
+    const { u32 } = this.#memory
+    const at = this.address(row) >>> 2
+    for (let word = 0; word < SOCKADDR_WORDS; word++)
+      if (u32[at + word] !== this.#wantedWords[word]) return false
+    return true
   }
 
-  #hash(name: number): number {
-    const u32 = this.#memory.u32
-    const at = name >>> 2
-    let hash = 0
-    for (let word = 0; word < SOCKADDR_WORDS; word++) {
-      hash = Math.imul(hash ^ u32[at + word], 0x9e3779b1)
-      hash ^= hash >>> 15
-    }
-    return hash
+  #words(row: number): number {
+    return (this.#at + row * ROW_BYTES + 2 * SLOT_BYTES) >>> 2
   }
 
   /** Puts a row into the index, unless it is there already. */
@@ -282,9 +288,9 @@ export class PeerTable {
 
   /** The word of an index in which a row is, or the empty one where it would be. */
   #placeOf(index: number, row: number, address: number): number {
-    const { i32 } = this.#memory
+    const { i32, u32 } = this.#memory
     const mask = this.#places - 1
-    let place = this.#hash(address) & mask
+    let place = hashOf(u32, address >>> 2) & mask
     while (i32[index + place] !== 0 && i32[index + place] !== row + 1) place = (place + 1) & mask
     return index + place
   }
@@ -305,4 +311,14 @@ export class PeerTable {
     Atomics.store(i32, this.#header + WHICH_INDEX, which)
     i32[this.#header + TAKEN] = taken
   }
+}
+
+/** The hash of the socket address at the word `at`. */
+function hashOf(words: Uint32Array, at: number): number {
+  let hash = 0
+  for (let word = 0; word < SOCKADDR_WORDS; word++) {
+    hash = Math.imul(hash ^ words[at + word], 0x9e3779b1)
+    hash ^= hash >>> 15
+  }
+  return hash
 }

@@ -85,3 +85,37 @@ simTest('an end that is in a bridge while no peer is known', async (t, world) =>
   t.equal(a.mtuBytes, 1500)
   t.equal(a.peer('b').path_mtu?.bytes, 1500)
 })
+
+simTest(
+  'the interface of five hundred paths changes, and the device follows a few times only',
+  async (t, world) => {
+    const hub = world.host('hub', { rows: 512 })
+    const peers = Array.from({ length: 500 }, (_, index) => ({
+      name: `d${index}`,
+      endpoint: `203.0.${index >> 8}.${index & 255}`,
+      public_key: world.publicKey(),
+    }))
+    await world.run(hub.begin({ peers }))
+    const device = deviceOf(hub)
+    let follows = 0
+    const link = device.link.bind(device)
+    device.link = () => {
+      follows++
+      return link()
+    }
+    await world.pass(12_000)
+    t.ok(follows < 40, `${follows} times when all searches have ended without an answer`)
+    for (const [mtuBytes, deviceBytes] of [
+      [1400, 1325],
+      [1500, 1425],
+    ]) {
+      follows = 0
+      hub.attachment.mtuBytes = mtuBytes
+      await world.pass(1_000)
+      t.equal(hub.mtuBytes, deviceBytes)
+      t.ok(follows <= 6, `${follows} times for ${mtuBytes}`)
+    }
+    t.equal(hub.said(/keeps the MTU of all peers/).length, 0, 'no path is narrower than the others')
+    t.same(device.mtus, [1425, 1325, 1425])
+  },
+)

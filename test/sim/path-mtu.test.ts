@@ -1,5 +1,6 @@
 import { renderPeers } from '../../src/cli/peers.js'
-import { simTest } from './world.js'
+import type { SimHost } from './host.js'
+import { type SimWorld, simTest } from './world.js'
 
 /** What sealing, UDP, IPv4 and Ethernet add to a packet of the overlay. */
 const OVERHEAD_BYTES = 75
@@ -136,4 +137,95 @@ simTest('a way that carries not even the least is no reason to give up', async (
   world.between(a, b, { mtuBytes: 1500 })
   await world.pass(60_000)
   t.match(a.peer('b').path_mtu, { bytes: 1500, how: 'acknowledged' })
+})
+
+/** Lets time pass until the path to b has been searched again. */
+async function refreshed(world: SimWorld, a: SimHost): Promise<void> {
+  await world.pass((a.peer('b').path_mtu?.next_s ?? 0) * 1_000 + 20_000)
+}
+
+/** A host and a peer that does not run. A router says that the path is narrow. */
+async function toldOfSilent(world: SimWorld) {
+  const [a, b] = ['a', 'b'].map((name) => world.host(name))
+  b.attachment.asleep = true
+  world.between(a, b, { mtuBytes: 1300, icmp: true })
+  await world.run(a.begin({ peers: [b.asPeer()] }))
+  await world.pass(20_000)
+  return { a, b }
+}
+
+simTest('a path gets wider whose far end answers nothing at all', async (t, world) => {
+  const { a, b } = await toldOfSilent(world)
+  t.match(a.peer('b').path_mtu, { bytes: 1300, how: 'told' })
+  t.equal(a.mtuBytes, 1225)
+  await refreshed(world, a)
+  await refreshed(world, a)
+  t.match(a.peer('b').path_mtu, { bytes: 1300, how: 'told' }, 'while the router says so')
+  world.between(a, b, { mtuBytes: 1500 })
+  await refreshed(world, a)
+  t.match(a.peer('b').path_mtu, { bytes: 1300, how: 'told' }, 'what one search hears is not enough')
+  await refreshed(world, a)
+  t.match(a.peer('b').path_mtu, { bytes: 1500, how: 'assumed' })
+  t.equal(a.mtuBytes, 1425)
+  world.between(a, b, { mtuBytes: 1400 })
+  await refreshed(world, a)
+  t.match(a.peer('b').path_mtu, { bytes: 1400, how: 'told' }, 'a router says so again')
+})
+
+simTest('the answers of a router that are lost now and then do not make a path wider', async (t, world) => {
+  const { a, b } = await toldOfSilent(world)
+  for (const icmp of [false, true, false, true, false]) {
+    world.between(a, b, { icmp })
+    await refreshed(world, a)
+    t.match(a.peer('b').path_mtu, { bytes: 1300, how: 'told' })
+  }
+  t.equal(a.mtuBytes, 1225)
+})
+
+simTest('a trace that could send nothing tells nothing', async (t, world) => {
+  const { a } = await toldOfSilent(world)
+  a.attachment.up = false
+  await refreshed(world, a)
+  await refreshed(world, a)
+  await refreshed(world, a)
+  t.equal(a.peer('b').path_mtu?.bytes, 1300)
+})
+
+simTest('what a narrow interface sends says nothing of a router that refuses more', async (t, world) => {
+  const { a } = await toldOfSilent(world)
+  a.attachment.mtuBytes = 1200
+  for (let search = 0; search < 3; search++) await refreshed(world, a)
+  t.equal(a.peer('b').path_mtu?.bytes, 1200)
+  world.between(a, world.hosts[1], { icmp: false })
+  a.attachment.mtuBytes = 1500
+  await world.pass(20_000)
+  t.match(a.peer('b').path_mtu, { bytes: 1300, how: 'told' })
+})
+
+simTest('of another way nothing is known that was said of the one before', async (t, world) => {
+  const { a, b } = await toldOfSilent(world)
+  a.attachment.up = false
+  await world.pass(2_000)
+  world.between(a, b, { mtuBytes: 1500 })
+  a.attachment.up = true
+  await world.pass(1_100)
+  t.match(a.peer('b').path_mtu, { bytes: 1300, how: 'previous' }, 'until the trace has ended')
+  await world.pass(20_000)
+  t.match(a.peer('b').path_mtu, { bytes: 1500, how: 'assumed' })
+})
+
+simTest('a far end that answered, and answers no more', async (t, world) => {
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => world.host(name))
+  world.between(a, c, { mtuBytes: 1300, icmp: false })
+  a.attachment.mtuBytes = 1400
+  await world.run(a.begin({ peers: [b.asPeer(), c.asPeer()] }))
+  await world.pass(60_000)
+  t.match(a.peer('b').path_mtu, { bytes: 1400, how: 'reached' })
+  t.match(a.peer('c').path_mtu, { bytes: 1300, how: 'reached' })
+  for (const host of [b, c]) host.attachment.asleep = true
+  a.attachment.mtuBytes = 1500
+  await world.pass(20_000)
+  t.match(a.peer('b').path_mtu, { bytes: 1500, how: 'assumed' }, 'only the interface was narrow')
+  for (let search = 0; search < 3; search++) await refreshed(world, a)
+  t.match(a.peer('c').path_mtu, { bytes: 1300, how: 'reached' }, 'nobody ever said what is lost there')
 })

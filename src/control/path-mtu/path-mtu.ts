@@ -2,14 +2,14 @@ import { outerBytes } from '../../encap/encap.js'
 import type { ControlMessage } from '../../wire/control.js'
 import type { Timer } from '../clock.js'
 import { PathMtuSearch, type Probe } from './search.js'
-import type { TraceBasis, TraceResult } from './trace.js'
-import { Tracing, type TracingOptions } from './tracing.js'
+import type { TraceBasis } from './trace.js'
+import { type Traced, Tracing, type TracingOptions } from './tracing.js'
 
 /**
  * How the path MTU is known. `acknowledged`: the far end acknowledges packets of that size. `reached`, `told`:
  * only by ICMP (see trace.ts). `assumed`: it is the interface's MTU, because nothing better is known.
- * `previous`: it is that of the path to the peer's address before. `floor`: packets of even the least size do
- * not pass.
+ * `previous`: it is that of the path before, to another address or by another router. `floor`: packets of even
+ * the least size do not pass.
  */
 export type PathMtuHow = 'acknowledged' | Exclude<TraceBasis, 'silent'> | 'assumed' | 'previous' | 'floor'
 
@@ -52,6 +52,11 @@ export interface PathMtuOptions extends TracingOptions {
 
 /** A later acknowledgement has no use any more. */
 const FORGET_MS = 10_000
+/**
+ * The traces in a row that nobody answers, and in which nobody refuses the full size, until that size is used again. The
+ * answers of one trace may be lost.
+ */
+const SILENT_TRACES = 2
 /** The pause after a fault of this program. Without it, the fault would come again at once, and again. */
 const FAULT_PAUSE_MS = 1_000
 
@@ -68,7 +73,10 @@ export class PathMtu {
   readonly #probes = new Map<bigint, Probe & { readonly frameBytes: number | undefined }>()
   readonly #tracing: Tracing
   /** What ICMP says of the path. */
-  #traced: TraceResult | undefined
+  #traced: Traced | undefined
+  /** Whether the last trace was begun to look again, and not by a hint. Anybody may forge hints. */
+  #looksAgain = false
+  #silentTraces = 0
   #foundMs: number | undefined
   /** Undefined as soon as anything is known, or the search has ended without a result. */
   #previous: number | undefined
@@ -86,7 +94,7 @@ export class PathMtu {
     const sizes = { ceilingBytes, leastBytes, estimateBytes }
     this.#search = new PathMtuSearch({ family, ...sizes, refreshMs, random }, this.#nowMs)
     const onFault = (error: unknown) => this.#options.onFault(error)
-    this.#tracing = new Tracing(options, (result, ended) => this.#takeTraced(result, ended), onFault)
+    this.#tracing = new Tracing(options, (traced) => this.#takeTraced(traced), onFault)
     this.#tracing.start(this.#ceiling)
     this.#turn()
   }
@@ -147,7 +155,7 @@ export class PathMtu {
    */
   hint(sizeBytes: number): void {
     if (this.#acknowledges) this.#search.hint(sizeBytes, this.#nowMs)
-    else if (sizeBytes < this.mtuBytes) this.#tracing.start(this.#ceiling)
+    else if (sizeBytes < this.mtuBytes && this.#tracing.start(this.#ceiling)) this.#looksAgain = false
     this.#run()
   }
 
@@ -155,18 +163,38 @@ export class PathMtu {
   refresh(): void {
     this.#tracing.skipPause()
     this.#search.refresh(this.#nowMs)
-    if (!this.#acknowledges) this.#tracing.start(this.#ceiling)
+    this.#traceAgain()
     this.#run()
+  }
+
+  /** The way there is by another interface or router. What ICMP has said was about the way before. */
+  rerouted(): void {
+    this.#forgetTraced()
+    this.refresh()
   }
 
   /** The egress interface's MTU, or the route, has changed. */
   setCeiling(ceilingBytes: number): void {
     if (ceilingBytes === this.#ceiling) return
+    const traced = this.#traced
+    // Then the interface was the limit, and nothing is known of what is above it.
+    if (traced !== undefined && !traced.refused && traced.mtuBytes >= this.#ceiling) this.#forgetTraced()
     this.#ceiling = ceilingBytes
     this.#search.setCeiling(ceilingBytes, this.#nowMs)
     this.#tracing.skipPause()
-    if (!this.#acknowledges) this.#tracing.start(this.#ceiling)
+    this.#traceAgain()
     this.#run()
+  }
+
+  #traceAgain(): void {
+    if (!this.#acknowledges && this.#tracing.start(this.#ceiling)) this.#looksAgain = true
+  }
+
+  /** Until something is known of the path as it is now, what it carried before is used. */
+  #forgetTraced(): void {
+    if (this.#traced === undefined) return
+    if (this.#traced.basis !== 'silent') this.#previous = this.mtuBytes
+    this.#traced = undefined
   }
 
   status(): PathMtuStatus {
@@ -215,7 +243,7 @@ export class PathMtu {
     const nowMs = this.#nowMs
     const wasDue = nowMs >= this.#search.refreshAtMs
     const probes = this.#search.poll(nowMs)
-    if (wasDue && !this.#acknowledges) this.#tracing.start(this.#ceiling)
+    if (wasDue) this.#traceAgain()
     if (!probes.every((probe) => this.#send(probe))) this.#search.spoiled(nowMs)
     for (const [token, { sentMs }] of this.#probes) {
       if (nowMs - sentMs < FORGET_MS) break
@@ -258,13 +286,25 @@ export class PathMtu {
     return confirmed ? [mtuBytes, 'acknowledged'] : this.#unknown
   }
 
-  #takeTraced(result: TraceResult, ended: boolean): void {
+  #takeTraced(traced: Traced): void {
     if (this.#acknowledges) return
+    if (traced.basis !== 'silent') this.#silentTraces = 0
     // A smaller value is used at once, even if the trace goes on.
-    if (!ended && result.mtuBytes >= this.mtuBytes) return
-    // If nobody answers this time, what ICMP said before is still right.
-    if (result.basis === 'silent' && this.#traced !== undefined) return
-    this.#traced = result
+    if (!traced.ended && traced.mtuBytes >= this.mtuBytes) return
+    if (traced.basis === 'silent' && !this.#outlasts(traced)) return
+    this.#traced = traced
     this.#take()
+  }
+
+  /**
+   * Whether a trace that nobody has answered is more than what ICMP said before. If the answers were lost, or this host
+   * sent nothing, that is still right. But who refused a size would refuse it again.
+   */
+  #outlasts({ sentWhole }: Traced): boolean {
+    if (this.#traced === undefined) return true
+    if (!this.#traced.refused || this.#traced.mtuBytes >= this.#ceiling) return false
+    if (!this.#looksAgain || !sentWhole) return false
+    this.#silentTraces++
+    return this.#silentTraces >= SILENT_TRACES
   }
 }

@@ -75,6 +75,7 @@ export class Tracer {
   readonly #startedMs: number
   #timer: Timer
   #toldBytes: number | undefined
+  #sentWhole = false
   #closed = false
 
   /** @throws KernelError; RangeError for an address whose zone names no interface */
@@ -85,6 +86,16 @@ export class Tracer {
     this.#socket = options.network.openProbes(options.family, options.address, options.from)
     this.#trace = new PathMtuTrace(options, this.#startedMs)
     this.#timer = options.clock.after(LOOK_MS, () => this.#turn())
+  }
+
+  /** Whether somebody has refused a size. */
+  get refused(): boolean {
+    return this.#trace.toldBytes !== undefined
+  }
+
+  /** Whether a packet of the full size has left this host. */
+  get sentWhole(): boolean {
+    return this.#sentWhole
   }
 
   close(): void {
@@ -128,7 +139,10 @@ export class Tracer {
     const sent = { ...probe, port: FIRST_PORT + ((this.#firstPort + probe.id) % PORTS) }
     this.#sent.set(probe.id, sent)
     try {
-      if (this.#socket.send(sent.port, probe.sizeBytes - outerBytes(family))) return
+      if (this.#socket.send(sent.port, probe.sizeBytes - outerBytes(family))) {
+        this.#sentWhole ||= probe.sizeBytes === this.#options.ceilingBytes
+        return
+      }
       let mtuBytes = 0
       for (let answer = this.#socket.next(); answer !== undefined; answer = this.#socket.next()) {
         if (answer.kind === 'local') mtuBytes = answer.mtuBytes

@@ -16,13 +16,22 @@ export interface TracingOptions {
   readonly from: () => string | undefined
 }
 
+/** What a trace has found, or has been told so far. */
+export interface Traced extends TraceResult {
+  readonly ended: boolean
+  /** Whether somebody has refused a size. If nobody has, larger packets are lost without a word, or none are. */
+  readonly refused: boolean
+  /** Whether a packet of the full size has left this host. */
+  readonly sentWhole: boolean
+}
+
 /** The least time between two traces by ICMP, even if hints come. */
 const PAUSE_MS = 2_000
 
 /** Traces the path to one end by ICMP: one trace at a time, and not too often. */
 export class Tracing {
   readonly #options: TracingOptions
-  readonly #onResult: (result: TraceResult, ended: boolean) => void
+  readonly #onResult: (traced: Traced) => void
   readonly #onFault: (error: unknown) => void
   #tracer: Tracer | undefined
   #startedMs = Number.NEGATIVE_INFINITY
@@ -33,7 +42,7 @@ export class Tracing {
    */
   constructor(
     options: TracingOptions,
-    onResult: (result: TraceResult, ended: boolean) => void,
+    onResult: (traced: Traced) => void,
     onFault: (error: unknown) => void,
   ) {
     this.#options = options
@@ -45,21 +54,25 @@ export class Tracing {
     return this.#tracer !== undefined
   }
 
-  /** Begins a trace, unless one runs or the last one has begun only just now. */
-  start(ceilingBytes: number): void {
+  /**
+   * Begins a trace, unless one runs or the last one has begun only just now.
+   * @returns whether it has begun
+   */
+  start(ceilingBytes: number): boolean {
     const { family, address, clock, network, random } = this.#options
     const nowMs = clock.nowMs()
-    if (this.runs || nowMs < this.#startedMs + PAUSE_MS) return
+    if (this.runs || nowMs < this.#startedMs + PAUSE_MS) return false
     this.#startedMs = nowMs
     // The interface is too narrow even for the headers of a datagram.
-    if (ceilingBytes < outerBytes(family)) return
+    if (ceilingBytes < outerBytes(family)) return false
     const from = this.#options.from()
     const estimateBytes = network.kernelPathMtu(family, address, from) ?? ceilingBytes
     const path = { clock, network, random, family, address, from, ceilingBytes, estimateBytes }
-    const onTold = (mtuBytes: number) => this.#onResult({ mtuBytes, basis: 'told' }, false)
+    const onTold = (mtuBytes: number) => this.#tell({ mtuBytes, basis: 'told' }, this.#tracer, false)
     const onEnd = (result: TraceResult) => {
+      const tracer = this.#tracer
       this.#tracer = undefined
-      this.#onResult(result, true)
+      this.#tell(result, tracer, true)
     }
     const onFault = (error: unknown) => {
       this.#tracer = undefined
@@ -71,6 +84,12 @@ export class Tracing {
       // The interface of the address's zone is gone. We try again when there is another one.
       if (!(error instanceof RangeError)) onFault(error)
     }
+    return this.runs
+  }
+
+  #tell(result: TraceResult, tracer: Tracer | undefined, ended: boolean): void {
+    const { refused = false, sentWhole = false } = tracer ?? {}
+    this.#onResult({ ...result, ended, refused, sentWhole })
   }
 
   /** The next trace may begin at once, because something has changed. */

@@ -132,7 +132,7 @@ export class PeerPath {
     if (now !== undefined && this.pathMtu === undefined) this.#search()
     else if (now !== undefined) {
       this.pathMtu?.setCeiling(mtuBytes)
-      if (now !== before || gateway !== gatewayNow) this.pathMtu?.refresh()
+      if (now !== before || gateway !== gatewayNow) this.pathMtu?.rerouted()
     }
     if (now === before && inwards === inwardsBefore) return
     this.#context.tables.limits.allowRuns(this.#peer.row)

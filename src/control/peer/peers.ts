@@ -112,16 +112,20 @@ export class Peers {
     this.#each((peer) => peer.start())
   }
 
-  /**
-   * An ICMP error about a datagram to `sockaddr` says that at most `mtuBytes` bytes pass; 0 if it gives no
-   * size. If several peers have this address, the hint goes to all of them.
-   */
-  hint(sockaddr: Uint8Array, mtuBytes: number): void {
+  /** The address of the peer with this socket address; undefined if no peer is there. */
+  addressOf(sockaddr: Uint8Array): string | undefined {
     const row = this.#context.tables.peers.rowOf(sockaddr)
-    const address = row < 0 ? undefined : this.#roster.at(row)?.endpoint?.address
-    if (address === undefined) return
+    return row < 0 ? undefined : this.#roster.at(row)?.endpoint?.address
+  }
+
+  /**
+   * ICMP errors about datagrams say how many bytes pass at most, by address; 0 if they give no size. If several peers have
+   * an address, the hint goes to all of them.
+   */
+  hint(least: ReadonlyMap<string, number>): void {
     this.#each(({ endpoint, pathMtu }) => {
-      if (endpoint?.address === address) pathMtu?.hint(mtuBytes)
+      const mtuBytes = endpoint && least.get(endpoint.address)
+      if (mtuBytes !== undefined) pathMtu?.hint(mtuBytes)
     })
   }
 

@@ -91,7 +91,9 @@ export class Roster<P extends RosterPeer = RosterPeer> {
 
   /** The greatest MTU of the interfaces that lead to the peers. */
   get longestUnderlayBytes(): number {
-    return Math.max(0, ...this.all.map(({ underlay }) => underlay?.mtuBytes ?? 0))
+    let longest = 0
+    for (const { underlay } of this.all) longest = Math.max(longest, underlay?.mtuBytes ?? 0)
+    return longest
   }
 
   /**
@@ -110,9 +112,13 @@ export class Roster<P extends RosterPeer = RosterPeer> {
   #least(of: (peer: P) => number | undefined): number | undefined {
     const { all } = this
     const alive = all.filter(({ state }) => state !== 'down')
+    let least: number | undefined
     // If all peers are down, their paths are still the best guess.
-    const bytes = (alive.length === 0 ? all : alive).flatMap((peer) => of(peer) ?? [])
-    return bytes.length === 0 ? undefined : Math.min(...bytes)
+    for (const peer of alive.length === 0 ? all : alive) {
+      const bytes = of(peer)
+      if (bytes !== undefined && (least === undefined || bytes < least)) least = bytes
+    }
+    return least
   }
 
   get narrow(): readonly NarrowPeer[] {

@@ -152,6 +152,31 @@ t.test('of many peers the sender is found, and nobody else is', async (t) => {
   t.equal(find(9_000), 7, 'who has not moved is where it was')
 })
 
+t.test('main finds a row, or that there is none, without a look at all rows', async (t) => {
+  const rows = 4_096
+  let looks = 0
+  class CountedTable extends PeerTable {
+    override address(row: number): number {
+      looks++
+      return super.address(row)
+    }
+  }
+  const table = new CountedTable(NativeMemory.allocate(peerTableBytes(rows)), 0, rows)
+  const nameOf = (number: number) =>
+    encodeSockaddr(AF_INET6, { address: `10.${number >>> 8}.${number & 0xff}.1`, port: 5149 })
+  for (let row = 0; row < rows; row++) table.setAddress(row, nameOf(row))
+  looks = 0
+  const strangers = Array.from({ length: 128 }, (_, index) => table.rowOf(nameOf(rows + index)))
+  t.ok(
+    strangers.every((row) => row === -1),
+    'nobody is there',
+  )
+  t.ok(looks <= 128 * 8, `${looks} looks at rows for 128 addresses that nobody has`)
+  looks = 0
+  for (let row = rows - 128; row < rows; row++) if (table.rowOf(nameOf(row)) !== row) t.fail(`no ${row}`)
+  t.ok(looks <= 128 * 8, `${looks} looks at rows for 128 peers`)
+})
+
 t.test('a peer that is removed right after it was heard is nobody', async (t) => {
   const { memory, table } = tableAndName()
   const sockaddr = encodeSockaddr(AF_INET6, { address: '2001:db8::2', port: 5149 })
@@ -185,7 +210,8 @@ t.test('whatever comes, goes and moves, each is found where it is now', async (t
         memory.u8.set(nameOf(at), NAME)
         // Peers with keys may be at one place: any of them is found.
         const there = [...places].filter(([, place]) => place === at).map(([row]) => row)
-        if (!(there.length === 0 ? [-1] : there).includes(table.find(NAME))) return false
+        const right = there.length === 0 ? [-1] : there
+        if (!right.includes(table.find(NAME)) || !right.includes(table.rowOf(nameOf(at)))) return false
       }
     }
     return true
