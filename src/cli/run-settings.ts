@@ -32,15 +32,17 @@ export async function runSettings(
 ): Promise<never> {
   let warnings: readonly string[] = []
   let lines: QuickLines | undefined
-  const readFile = () => {
-    const content = file?.read()
-    if (content !== undefined && 'quick' in content) {
-      warnings = content.warnings
-      lines = content.quick
-    }
-    return content
-  }
-  const read = () => Secret.wipedOnError(() => loadSettings(given, readFile()))
+  const read = () =>
+    Secret.wipedOnError(() => {
+      const content = file?.read()
+      const settings = loadSettings(given, content)
+      // Of a file that is refused, its hooks are not for the settings that stay.
+      if (content !== undefined && 'quick' in content) {
+        warnings = content.warnings
+        lines = content.quick
+      }
+      return settings
+    })
   const settings = read()
 
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)

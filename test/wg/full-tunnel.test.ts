@@ -1,5 +1,5 @@
 /** All traffic of a host through a tunnel: by rules, without a loop, and nothing is left afterwards. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { fstatSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { connect } from '../../src/lab/host.js'
 import { Program } from '../../src/lab/program.js'
@@ -320,7 +320,9 @@ t.test(
     await it.far('--dev', 'far0')
     const state = await hostState(a)
     const file = it.file('0.0.0.0/0, ::/0')
-    const near = await startTunnel(a, '--wireguard', file)
+    // All hosts share /var/run/wireguard, so the name is that of no other.
+    const device = `ft${fstatSync(a.namespace.fd).ino}`
+    const near = await startTunnel(a, '--dev', device, '--wireguard', file)
     for (const address of BEHIND) await untilPing(a, address, 20_000)
     // What leaves for there beside the tunnel.
     const leaks = new Program(a, 'tcpdump', [
@@ -332,13 +334,13 @@ t.test(
     const pinging = BEHIND.map((address) => a.spawn('ping', ['-i', '0.02', address]))
     const stripped = it.keys.write('stripped.conf', await ok(a, process.execPath, PROGRAM, 'strip', file))
     for (const [title, mark, ...args] of [
-      ['another one', 0x1234, 'set', 'tun0', 'fwmark', '0x1234'],
-      ['none, as of a file that has none', 0x1234, 'syncconf', 'tun0', stripped],
-      ['and again another one', 4_321, 'set', 'tun0', 'fwmark', '4321'],
+      ['another one', 0x1234, 'set', device, 'fwmark', '0x1234'],
+      ['none, as of a file that has none', 0x1234, 'syncconf', device, stripped],
+      ['and again another one', 4_321, 'set', device, 'fwmark', '4321'],
     ] as const) {
       await ok(a, 'wg', ...args)
       await until('the rules follow', async () => {
-        const { tables, fwmark } = await near.status('tun0')
+        const { tables, fwmark } = await near.status(device)
         return fwmark === mark && tables.join() === String(mark)
       })
       for (const [address, family] of [
@@ -347,7 +349,7 @@ t.test(
       ] as const) {
         t.match(
           await ok(a, 'ip', family, 'route', 'get', address),
-          new RegExp(`dev tun0 table ${mark} `),
+          new RegExp(`dev ${device} table ${mark} `),
           title,
         )
         await untilPing(a, address)
