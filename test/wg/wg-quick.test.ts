@@ -174,7 +174,7 @@ t.test('without a file the log goes to the system log', async (t) => {
   // In a mount namespace of its own, /dev has nothing but what the program needs, and a system log.
   const script = [
     'mount -t tmpfs none "$1"; cp -a /dev/null /dev/zero /dev/urandom /dev/random /dev/net "$1"',
-    'mount --bind "$1" /dev; python3 "$2" /dev/log > "$3/said" & p=$!',
+    'mount --bind "$1" /dev; : > "$3/said"; python3 "$2" /dev/log > "$3/said" & p=$!',
     'until grep -q ready "$3/said"; do sleep 0.05; done; env -u UDPTUN_LOG_FILE "$4" "$5" "$6" && wait $p',
   ].join('\n')
   const dev = t.testdir({})
