@@ -260,10 +260,11 @@ t.test('a hook that fails', async (t) => {
 t.test('a file that a reload refuses gives no hooks', async (t) => {
   using pair = twoHosts()
   await using a = new End(pair.a)
+  await using b = new End(pair.b)
   const hook = (name: string) => `PostDown = echo ${name} >> "$RECORD"`
   a.write(['Address = 10.9.0.1/24', hook('first')])
   t.equal((await a.up('--allow-hooks')).code, 0)
-  a.write(['Address = 10.9.0.1/24', hook('refused')], peer(a, '10.9.0.9:1', 'AllowedIPs = 10.9.0.9/32'))
+  a.write(['Address = 10.9.0.1/24', hook('refused')], peer(b, '10.9.0.9:1', 'AllowedIPs = 10.9.0.9/32'))
   const { code, stderr } = await a.run('reload', a.device)
   t.equal(code, 1)
   t.match(stderr, /10\.9\.0\.9/)

@@ -326,7 +326,7 @@ t.test('what is taken', async (t) => {
     [
       'the address, IPv6 and written otherwise',
       ['2001:DB8:0::0:1', REMOTE, '--listen', '6006', '--dev', 'tap4'],
-      taken('2001:DB8:0::0:1', 'eth0'),
+      taken('2001:db8::1', 'eth0'),
     ],
     [
       'the port',
