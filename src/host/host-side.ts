@@ -183,7 +183,7 @@ export class HostSide {
     const before = this.#rules.get(family)
     if (!this.#addRoutes(prefixes, table) || before?.table === table) return
     const { netlink } = this.#options
-    const [old, kept] = apart(before?.changes ?? [], ({ kind }) => kind === 'rule')
+    const [old, kept] = split(before?.changes ?? [], ({ kind }) => kind === 'rule')
     // The rules come last: from then on, packets go this way.
     const firewall = await this.#makeFirewall(family, table, kept)
     const sysctls = before === undefined && family === 'ipv4' ? await this.#heedMarks() : []
@@ -355,6 +355,6 @@ function reasonOf({ errno, message }: KernelError): string {
 }
 
 /** Those for which `is` holds, and the others. */
-function apart<T>(all: readonly T[], is: (it: T) => boolean): [T[], T[]] {
+function split<T>(all: readonly T[], is: (it: T) => boolean): [T[], T[]] {
   return [all.filter(is), all.filter((it) => !is(it))]
 }
