@@ -5,6 +5,7 @@ import type { DropReason, PeerStatus, StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
 import { programFile } from '../package/files.js'
 import { ADDRESSES, type Datapath, Lab, type Side } from './lab.js'
+import { settledMs } from './settled.js'
 import type { Received } from './tcp.js'
 
 const PING = fileURLToPath(programFile('demo/ping.js'))
@@ -12,7 +13,6 @@ const TCP = fileURLToPath(programFile('demo/tcp.js'))
 const TCP_PORT = 5201
 
 const PING_INTERVAL_MS = 100
-const IDLE_PINGS = 10
 
 /** Number of samples while TCP runs: about one for each column of a chart. */
 const SAMPLES = 60
@@ -35,8 +35,8 @@ export interface Measured {
   readonly datapath: Carrier
   /** What the receiver got from one TCP stream from a to b. */
   readonly tcp: { readonly gbit_per_s: number; readonly bytes: number; readonly seconds: number }
-  /** Medians before TCP and during TCP; null if none came back. */
-  readonly round_trip_ms: { readonly idle: number | null; readonly loaded: number | null }
+  /** Medians before TCP, as soon as the times have settled, and during TCP; null if none came back. */
+  readonly round_trip_ms: { readonly idle: number; readonly loaded: number | null }
   readonly frames: Frames
   /** Frames dropped on both hosts, by reason. A reason without drops has no key. */
   readonly drops: Partial<Record<DropReason, number>>
@@ -108,9 +108,15 @@ async function* measure(
   yield { event: 'tunnels', took_s, mtu_bytes: (await lab.status()).a.mtu_bytes, datapath: by }
 
   const ping = pinging(lab)
-  for (let i = 0; i < IDLE_PINGS; i++) yield { event: 'ping', round_trip_ms: await ping.next() }
-  if (ping.median() === null) throw new UserError('no ping came back through the tunnel')
-  const idle = ping.median()
+  const times: (number | null)[] = []
+  let idle: number | null | undefined
+  while (idle === undefined) {
+    const round_trip_ms = await ping.next()
+    times.push(round_trip_ms)
+    yield { event: 'ping', round_trip_ms }
+    idle = settledMs(times)
+  }
+  if (idle === null) throw new UserError('no ping came back through the tunnel')
   ping.goOn()
 
   const tcp = yield* transfer(lab, seconds, signal)
@@ -136,22 +142,25 @@ async function carrier(lab: Lab): Promise<Carrier> {
 /** Pings from a to b: at first one by one, then continuously. */
 function pinging(lab: Lab) {
   const { line, stop } = lab.spawn('a', PING, [ADDRESSES.b.overlay, String(PING_INTERVAL_MS)])
-  let times: number[] = []
+  const times: number[] = []
   const next = async () => {
     const roundTripMs = JSON.parse(await line()) as number | null
-    if (roundTripMs === null) return null
-    times.push(round(roundTripMs))
-    return round(roundTripMs)
+    return roundTripMs === null ? null : round(roundTripMs)
   }
   return {
     next,
-    /** Forgets the earlier times, and continues by itself until the end. */
+    /** Continues by itself until the end. */
     goOn() {
-      times = []
-      const again = (): Promise<void> => next().then(again)
+      const again = async () => {
+        for (;;) {
+          const time = await next()
+          if (time !== null) times.push(time)
+        }
+      }
       again().catch(() => {})
     },
     stop,
+    /** The median since {@link goOn}, in milliseconds; null if no ping has come back. */
     median: () => (times.length === 0 ? null : times.toSorted((a, b) => a - b)[times.length >>> 1]),
   }
 }

@@ -117,7 +117,8 @@ t.test('it runs to its end, with figures that can be, and leaves nothing', async
   const names = demo.events.map(({ event }) => event)
   t.same([...new Set(names)], ['hosts', 'tunnels', 'ping', 'sample', 'result'])
   t.equal(names.filter((name) => name === 'tunnels').length, 2, 'by the kernel, and then through the workers')
-  t.equal(names.filter((name) => name === 'ping').length, 20)
+  const pings = names.filter((name) => name === 'ping').length
+  t.ok(pings >= 20 && pings <= 80, 'pings until they settle')
   t.ok(names.filter((name) => name === 'sample').length > 3, 'it showed how it went')
 
   const result = demo.events.at(-1)
@@ -139,7 +140,7 @@ function figuresCanBe(t: Test, measured: Measured | null): void {
     'which is bytes in that time',
   )
   const { idle, loaded } = round_trip_ms
-  t.ok(idle !== null && idle > 0.01 && idle < 100, 'a round trip that can be')
+  t.ok(idle > 0.01 && idle < 100, 'a round trip that can be')
   t.ok(loaded === null || (loaded > 0.01 && loaded < 2_000), 'under load, too')
   // A frame holds the MTU of 1458 bytes less at least 40 of IP and TCP headers.
   t.ok(frames.a_to_b >= tcp.bytes / 1418, 'there were frames for all the bytes')
