@@ -15,7 +15,7 @@ import { unsetNames } from './names.js'
  * Takes one change back. What is not there any more, or what somebody else has changed since, stays as it is.
  * @param needed what other runs still need
  */
-export async function undo(netlink: Netlink, change: Change, needed: NeededSysctls): Promise<void> {
+async function undo(netlink: Netlink, change: Change, needed: NeededSysctls): Promise<void> {
   switch (change.kind) {
     case 'route':
       return unlessGone(() => removeDeviceRoute(netlink, change))
@@ -32,6 +32,18 @@ export async function undo(netlink: Netlink, change: Change, needed: NeededSysct
     case 'hosts':
       await forgetHosts(change)
   }
+}
+
+/** Takes back what this run has changed, the last change first, and drops it from the journal. */
+export async function takeBack(
+  netlink: Netlink,
+  journal: Journal,
+  changes: readonly Change[],
+): Promise<void> {
+  if (changes.length === 0) return
+  const needed = changes.some(({ kind }) => kind === 'sysctl') ? await neededSysctls(journal) : new Map()
+  for (const change of [...changes].reverse()) await undo(netlink, change, needed)
+  journal.drop(changes)
 }
 
 /** If the file cannot be written, or is gone, the names stay. */

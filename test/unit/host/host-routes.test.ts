@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
 import { parsePrefix } from '../../../src/config/addresses.js'
-import { HostSide } from '../../../src/host/host-side.js'
+import { HostRoutes } from '../../../src/host/host-routes.js'
 import type { Journal } from '../../../src/host/journal.js'
 import {
   RT_TABLE_MAIN,
@@ -42,7 +42,7 @@ for (const table of ['auto', 7] as const)
       add: (all: readonly unknown[]) => written.push(...all.map((it) => `+${JSON.stringify(it)}`)),
       drop: (all: readonly unknown[]) => written.push(...all.map((it) => `-${JSON.stringify(it)}`)),
     } as unknown as Journal
-    const side = new HostSide({
+    const side = new HostRoutes({
       netlink,
       journal,
       device: { name: 'tun0', index: 5 },
