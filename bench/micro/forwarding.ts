@@ -1,7 +1,7 @@
 import { NativeMemory } from '../../src/linux/memory.js'
 import { ACCESS_RULES_BYTES, AccessRules, ANY } from '../../src/memory/access-rules.js'
-import { Fdb } from '../../src/memory/fdb.js'
 import { fdbBytes } from '../../src/memory/fdb-layout.js'
+import { FdbUpkeep } from '../../src/memory/fdb-upkeep.js'
 import { Flows, flowsBytes } from '../../src/memory/flows.js'
 import type { Route } from '../../src/memory/prefixes.js'
 import { Routes, routesBytes } from '../../src/memory/routes.js'
@@ -32,7 +32,7 @@ const FLOWS = RULES + ACCESS_RULES_BYTES
 const PACKETS = FLOWS + flowsBytes(ROWS)
 
 const memory = NativeMemory.allocate(PACKETS + PEERS * FRAME_BYTES)
-const fdb = new Fdb(memory, FDB, ROWS)
+const fdb = new FdbUpkeep(memory, FDB, ROWS)
 const routes = new Routes(memory, ROUTES, ROUTE_LIMIT)
 const storm = new StormLimit(memory, STORM)
 const it = new Switch(memory, { fdb, addresses: routes, storm, peers: { inUse: () => true }, relay: false })

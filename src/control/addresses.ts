@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import type { PeerSettings, Settings } from '../config/schema.js'
-import { Fdb, type FdbCounts, type FdbEntry, type Pin } from '../memory/fdb.js'
+import { type FdbCounts, type FdbEntry, FdbUpkeep, type Pin } from '../memory/fdb-upkeep.js'
 import { Flows } from '../memory/flows.js'
 import type { Route } from '../memory/prefixes.js'
 import { Routes } from '../memory/routes.js'
@@ -46,7 +46,7 @@ export interface FdbSummary extends FdbCounts {
 
 /** Main's part of the address tables. Tells the workers the configured addresses, and forgets old ones. */
 export class Addresses {
-  readonly #fdb: Fdb
+  readonly #fdb: FdbUpkeep
   readonly #routes: Routes
   readonly #heirs: Routes
   readonly #mode: Settings['mode']
@@ -63,7 +63,7 @@ export class Addresses {
     this.#mode = mode
     this.#clock = clock
     this.#startedMs = clock.nowMs()
-    this.#fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+    this.#fdb = new FdbUpkeep(memory, plan.fdb, plan.peerRows)
     this.#fdb.initialise(() => platform.random(4).readUInt32LE())
     Flows.initialise(memory, plan.flows, platform.random(4).readInt32LE())
     this.#routes = new Routes(memory, plan.routes, plan.routeLimit)

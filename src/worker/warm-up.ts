@@ -17,6 +17,7 @@ import { LOCAL_BYTES, SOCKADDR_BYTES } from '../linux/sockaddr.js'
 import { virtio_net_hdr } from '../linux/structs.js'
 import { AccessRules } from '../memory/access-rules.js'
 import { Fdb } from '../memory/fdb.js'
+import { FdbUpkeep } from '../memory/fdb-upkeep.js'
 import { KeypairTable } from '../memory/keypair-table.js'
 import { Offloads } from '../memory/offloads.js'
 import { PeerTable } from '../memory/peer-table.js'
@@ -125,7 +126,7 @@ class SmallTunnel {
   readonly #overlay: number
   /** The socket that stands for the network, on the device's side. */
   readonly #near: number
-  readonly #fdbs: readonly Fdb[]
+  readonly #fdbs: readonly FdbUpkeep[]
   readonly #bursts: readonly (readonly Uint8Array[])[]
   readonly #long: readonly Uint8Array[]
   readonly #control: Uint8Array
@@ -188,10 +189,12 @@ class SmallTunnel {
   }
 
   /** One end's FDB, in which the destination of all frames is at `port`. */
-  #database(at: number, port: number): Fdb {
-    const fdb = new Fdb(this.#memory, at, this.#plan.peerRows)
+  #database(at: number, port: number): FdbUpkeep {
+    const { peerRows } = this.#plan
+    const fdb = new FdbUpkeep(this.#memory, at, peerRows)
     fdb.initialise(() => randomInt(2 ** 32))
-    fdb.learn(MAC_HIGH, DESTINATION_LOW, port)
+    // V8 must see only the class that the loops have.
+    new Fdb(this.#memory, at, peerRows).learn(MAC_HIGH, DESTINATION_LOW, port)
     return fdb
   }
 

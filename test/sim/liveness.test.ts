@@ -1,4 +1,4 @@
-import { Fdb } from '../../src/memory/fdb.js'
+import { FdbUpkeep } from '../../src/memory/fdb-upkeep.js'
 import { isControl, writeControl } from '../../src/wire/control.js'
 import type { SimPlatform } from './platform.js'
 import { simTest } from './world.js'
@@ -137,14 +137,14 @@ simTest(
     )
     await world.pass(10 * SECONDS)
     const { memory, plan } = hub.platform as SimPlatform
-    const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+    const fdb = new FdbUpkeep(memory, plan.fdb, plan.peerRows)
     for (const row of hub.rowsInUse) fdb.learn(0x02aa, row, row)
     const { size } = fdb
     for (const host of others) host.crash()
     const looks: number[] = []
-    const { forgetAll } = Fdb.prototype
-    t.intercept(Fdb.prototype, 'forgetAll', {
-      value(this: Fdb, ports: Iterable<number>) {
+    const { forgetAll } = FdbUpkeep.prototype
+    t.intercept(FdbUpkeep.prototype, 'forgetAll', {
+      value(this: FdbUpkeep, ports: Iterable<number>) {
         looks.push(world.time.nowMs)
         forgetAll.call(this, ports)
       },

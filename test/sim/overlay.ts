@@ -1,4 +1,4 @@
-import { Fdb } from '../../src/memory/fdb.js'
+import { FdbUpkeep } from '../../src/memory/fdb-upkeep.js'
 import { formatMac, type MacAddress } from '../../src/wire/ethernet.js'
 import type { IpFamily } from '../../src/wire/ip.js'
 import type { DeviceMode } from '../../src/wire/mode.js'
@@ -50,7 +50,7 @@ export class SimOverlay {
   offer({ workers, memory, plan }: SimPlatform, to: SimOverlay, text: string, bytes?: number): void {
     if (this.mode === 'tun') workers.path?.route(packetOf(this.ipv4, to.ipv4, text, { bytes }))
     else {
-      const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+      const fdb = new FdbUpkeep(memory, plan.fdb, plan.peerRows)
       const [a, b, c, d, e, f] = to.mac
       const row = fdb.find((a << 8) | b, (c << 24) | (d << 16) | (e << 8) | f)
       if (row >= 0) workers.path?.offer(row, frameOf(to.mac, this.mac, text, bytes))

@@ -1,7 +1,7 @@
 /** A thread of test/unit/memory/fdb.test.ts. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { NativeMemory } from '../../src/linux/memory.js'
-import { Fdb } from '../../src/memory/fdb.js'
+import { FdbUpkeep } from '../../src/memory/fdb-upkeep.js'
 import { FLOOD } from '../../src/memory/target.js'
 
 export interface FdbTask {
@@ -34,7 +34,7 @@ const HIGH = 0x025a
 const ROUNDS = 100
 
 const { role, memory, peers, macs, ports, forMs, beginning, threads } = workerData as FdbTask
-const fdb = new Fdb(new NativeMemory(memory), 0, peers)
+const fdb = new FdbUpkeep(new NativeMemory(memory), 0, peers)
 const found = macs.map(() => 0)
 let done = 0
 let wrong = 0

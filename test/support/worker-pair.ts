@@ -14,7 +14,7 @@ import { encodeSockaddr, SOCKADDR_BYTES, sockaddrLength } from '../../src/linux/
 import { virtio_net_hdr } from '../../src/linux/structs.js'
 import { openUdp, sendDatagram, type UdpSocket } from '../../src/linux/udp.js'
 import { C, type CounterName, counterBlock } from '../../src/memory/counters.js'
-import { Fdb } from '../../src/memory/fdb.js'
+import { FdbUpkeep } from '../../src/memory/fdb-upkeep.js'
 import { KeypairTable } from '../../src/memory/keypair-table.js'
 import { Mailbox } from '../../src/memory/mailbox.js'
 import { Offloads } from '../../src/memory/offloads.js'
@@ -53,7 +53,7 @@ export class WorkerPair {
   readonly words: StateWords
   readonly offloads: Offloads
   readonly storm: StormLimit
-  readonly fdb: Fdb
+  readonly fdb: FdbUpkeep
   readonly rows: PeerRows
   readonly control: Mailbox
   readonly rings: { readonly outbound: Ring; readonly inbound: Ring }
@@ -91,7 +91,7 @@ export class WorkerPair {
     memory.i32[state + StateWord.paddingLimit] = 1500
     this.offloads = new Offloads(memory, plan.offloads)
     this.offloads.set('udp_segment', true)
-    this.fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+    this.fdb = new FdbUpkeep(memory, plan.fdb, plan.peerRows)
     this.fdb.initialise(() => randomInt(2 ** 32))
     this.memory = memory
     this.table = new PeerTable(memory, plan.peers, plan.peerRows)

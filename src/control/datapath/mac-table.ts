@@ -1,4 +1,4 @@
-import type { FdbEntry } from '../../memory/fdb.js'
+import type { FdbEntry } from '../../memory/fdb-upkeep.js'
 import { DEVICE } from '../../memory/target.js'
 import type { KernelPath } from './kernel-path.js'
 

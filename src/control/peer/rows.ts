@@ -1,4 +1,4 @@
-import { Fdb } from '../../memory/fdb.js'
+import { FdbUpkeep } from '../../memory/fdb-upkeep.js'
 import type { Ring } from '../../memory/ring.js'
 import { StormLimit } from '../../memory/storm-limit.js'
 import { FreeRows } from '../free-rows.js'
@@ -38,7 +38,7 @@ export class PeerRows {
   readonly #queues: readonly Passing[]
   readonly #tables: RowTables
   readonly #storm: StormLimit
-  readonly #fdb: Fdb
+  readonly #fdb: FdbUpkeep
   readonly #free: FreeRows
   readonly #retired: number[] = []
   #settling: Promise<void> | undefined
@@ -50,7 +50,7 @@ export class PeerRows {
     this.#rings = [tables.rings.outbound, tables.rings.inbound]
     this.#queues = [tables.control, tables.handshakes]
     this.#storm = new StormLimit(memory, plan.storm)
-    this.#fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+    this.#fdb = new FdbUpkeep(memory, plan.fdb, plan.peerRows)
     this.#free = new FreeRows(plan.peerRows, LEAST_FREE)
   }
 

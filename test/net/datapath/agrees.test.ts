@@ -11,8 +11,8 @@ import { PrefixTable } from '../../../src/control/datapath/prefix-table.js'
 import { TCX_NEXT } from '../../../src/linux/bpf.js'
 import { TC_ACT_REDIRECT, TC_ACT_SHOT } from '../../../src/linux/constants.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import { Fdb } from '../../../src/memory/fdb.js'
 import { fdbBytes } from '../../../src/memory/fdb-layout.js'
+import { FdbUpkeep } from '../../../src/memory/fdb-upkeep.js'
 import type { Route } from '../../../src/memory/prefixes.js'
 import { Routes, routesBytes } from '../../../src/memory/routes.js'
 import { StormLimit, stormBytes } from '../../../src/memory/storm-limit.js'
@@ -90,7 +90,7 @@ t.test('mode tap: the programs and the switch', async (t) => {
   for (const way of Object.values(WAYS)) {
     using end = new End(way)
     const memory = NativeMemory.allocate(STORMS + stormBytes(PEERS))
-    const fdb = new Fdb(memory, FDB, PEERS)
+    const fdb = new FdbUpkeep(memory, FDB, PEERS)
     fdb.initialise(() => 12_345)
     const at = (mac: MacAddress, port: number) => ({ macHigh: high(mac), macLow: low(mac) >>> 0, port })
     fdb.pin([at(PINNED.device, DEVICE), at(PINNED.carried, ROW), at(PINNED.others, OTHER_ROW)])

@@ -5,7 +5,8 @@ import { renderFdb } from '../../../src/cli/fdb.js'
 import { loadSettings } from '../../../src/config/load.js'
 import { Addresses, type PeerRow } from '../../../src/control/addresses.js'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import { Fdb, LEARN } from '../../../src/memory/fdb.js'
+import { LEARN } from '../../../src/memory/fdb.js'
+import { FdbUpkeep } from '../../../src/memory/fdb-upkeep.js'
 import { planMemory } from '../../../src/memory/plan.js'
 import { Routes } from '../../../src/memory/routes.js'
 import { DEVICE, FLOOD } from '../../../src/memory/target.js'
@@ -23,7 +24,7 @@ function make(mode: 'tap' | 'tun') {
   const clock = new SimClock(time)
   const addresses = new Addresses({ clock, random: randomBytes, memory, plan }, mode)
   addresses.setOwnMac(OWN)
-  const fdb = new Fdb(memory, plan.fdb, plan.peerRows)
+  const fdb = new FdbUpkeep(memory, plan.fdb, plan.peerRows)
   const routes = new Routes(memory, plan.routes, plan.routeLimit)
   const whose = (text: string) => {
     const bytes = ipaddr.parse(text).toByteArray()
@@ -95,7 +96,7 @@ t.test("in tap mode a peer's MACs are its, and the device's are this host's", as
 
 t.test('peers that go down in one turn are forgotten in one look at the table', async (t) => {
   const { addresses, time, find, learn } = make('tap')
-  const forgotten = t.capture(Fdb.prototype, 'forgetAll', Fdb.prototype.forgetAll)
+  const forgotten = t.capture(FdbUpkeep.prototype, 'forgetAll', FdbUpkeep.prototype.forgetAll)
   const macs = [1, 2, 3].map((row) => `02:00:00:00:00:0${row}`)
   const downs = () => {
     for (const [index, mac] of macs.entries()) learn(mac, index + 1)

@@ -3,8 +3,10 @@ import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import t from 'tap'
 import { NativeMemory } from '../../../src/linux/memory.js'
-import { AGEING_S, Fdb, HOLD_S, LEARN, MOVES, MOVES_WITHIN_S } from '../../../src/memory/fdb.js'
+import { LEARN } from '../../../src/memory/fdb.js'
+import { HOLD_S, MOVES, MOVES_WITHIN_S } from '../../../src/memory/fdb-entries.js'
 import { fdbBytes, PORT_LIMIT, shareOf } from '../../../src/memory/fdb-layout.js'
+import { AGEING_S, FdbUpkeep } from '../../../src/memory/fdb-upkeep.js'
 import { DEVICE, FLOOD } from '../../../src/memory/target.js'
 import type { FdbTask, FdbTold } from '../../support/fdb-worker.js'
 import { interrupted } from '../../support/interrupted.js'
@@ -14,7 +16,7 @@ const WATCHDOG_MS = 30_000
 
 function database(peers = PEERS) {
   const memory = NativeMemory.allocate(fdbBytes(peers))
-  const fdb = new Fdb(memory, 0, peers)
+  const fdb = new FdbUpkeep(memory, 0, peers)
   fdb.initialise(() => randomInt(2 ** 32))
   return { memory, fdb }
 }
@@ -305,7 +307,7 @@ t.test(
 )
 
 /** Fills port 3, and finds two addresses that are given the same place. */
-function neighbours(memory: NativeMemory, fdb: Fdb): { first: number; second: number } {
+function neighbours(memory: NativeMemory, fdb: FdbUpkeep): { first: number; second: number } {
   for (let mac = 1; mac <= PORT_LIMIT; mac++) fdb.learn(0x0200, key(mac), 3)
   const placeOf = (mac: number) => {
     fdb.learn(high(), key(mac), 0)
@@ -353,7 +355,7 @@ t.test('several threads may change it at once', async (t) => {
 t.test('of thousands of peers, some have many addresses, and each has its share', async (t) => {
   const peers = 4_096
   const memory = NativeMemory.allocate(fdbBytes(peers))
-  const fdb = new Fdb(memory, 0, peers)
+  const fdb = new FdbUpkeep(memory, 0, peers)
   fdb.initialise(() => randomInt(2 ** 32))
   const share = shareOf(peers)
   let mac = 0

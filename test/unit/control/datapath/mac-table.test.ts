@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { KernelPath } from '../../../../src/control/datapath/kernel-path.js'
 import { MacTable } from '../../../../src/control/datapath/mac-table.js'
-import type { FdbEntry } from '../../../../src/memory/fdb.js'
+import type { FdbEntry } from '../../../../src/memory/fdb-upkeep.js'
 import { DEVICE } from '../../../../src/memory/target.js'
 
 const hex = (mac: Uint8Array) => Buffer.from(mac).toString('hex')

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto'
 import t from 'tap'
 import { NativeMemory } from '../../../../src/linux/memory.js'
-import { Fdb } from '../../../../src/memory/fdb.js'
 import { fdbBytes } from '../../../../src/memory/fdb-layout.js'
+import { FdbUpkeep } from '../../../../src/memory/fdb-upkeep.js'
 import { Routes, routesBytes } from '../../../../src/memory/routes.js'
 import { STORM_BURST_FRAMES, StormLimit, stormBytes } from '../../../../src/memory/storm-limit.js'
 import { DEVICE, FILTERED, FLOOD, NOT_ALLOWED, STORM } from '../../../../src/memory/target.js'
@@ -32,7 +32,7 @@ const mac = (number: number): MacAddress => [0x02, 0, 0, 0, 0, number]
 /** A switch, whose clock stands still: frames are put to it one by one, each a run of its own. */
 function make(relay = false) {
   const memory = NativeMemory.allocate(STORMS + stormBytes(PEERS))
-  const fdb = new Fdb(memory, FDB, PEERS)
+  const fdb = new FdbUpkeep(memory, FDB, PEERS)
   fdb.initialise(() => randomInt(2 ** 32))
   const addresses = new Routes(memory, ROUTES, 8)
   const storm = new StormLimit(memory, STORMS, () => 1_000_000)
