@@ -59,6 +59,7 @@ async function lineFormat(plain: boolean, json: boolean): Promise<(line: string)
 }
 
 async function prettyLines(): Promise<(line: string) => string> {
-  const { prettyFactory } = await import('pino-pretty')
-  return prettyFactory({ hideObject: true, translateTime: 'SYS:HH:MM:ss' })
+  // The package is CommonJS: bundled, it has only a default export.
+  const { default: pretty } = await import('pino-pretty')
+  return pretty.prettyFactory({ hideObject: true, translateTime: 'SYS:HH:MM:ss' })
 }

@@ -1,9 +1,20 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { stripVTControlCharacters } from 'node:util'
 import t from 'tap'
 import type { Host } from '../../../src/lab/host.js'
+import { Program } from '../../../src/lab/program.js'
 import { getLink } from '../../../src/linux/interface.js'
-import { ok, pings, RunningTunnel, startTunnel, twoHosts, untilPing } from '../../support/hosts/lab.js'
+import {
+  ok,
+  PROGRAM,
+  pings,
+  RunningTunnel,
+  startTunnel,
+  twoHosts,
+  until,
+  untilPing,
+} from '../../support/hosts/lab.js'
 
 const linkOf = (host: Host, device: string) => host.netlink((netlink) => getLink(netlink, device))
 
@@ -47,6 +58,25 @@ t.test(
     t.throws(() => linkOf(pair.a, 'tap0'), /ENODEV/, 'the device is gone')
   },
 )
+
+t.test('on a terminal its lines are for people', async (t) => {
+  using pair = twoHosts()
+  const start = [process.execPath, PROGRAM, 'start', '10.9.0.1', pair.underlay.b, '--warm-up', 'off'].join(
+    ' ',
+  )
+  const options = ['--quiet', '--return', '--command', `exec ${start}`, '/dev/null']
+  const { child } = new Program(pair.a, 'script', options, { stdio: ['pipe', 'pipe', 'pipe'] })
+  let said = ''
+  child.stdout?.on('data', (chunk) => {
+    said += stripVTControlCharacters(String(chunk))
+  })
+  await until('it is up, or has ended', () => said.includes('not private') || child.exitCode !== null)
+  t.match(said, /^\[\d\d:\d\d:\d\d\] INFO: tap0 is up: 10\.9\.0\.1\/24, MTU 1458, /)
+  t.match(said, /\n\[\d\d:\d\d:\d\d\] WARN: this tunnel is not private/)
+  child.stdin?.write('\x03')
+  await until('it has ended', () => child.exitCode !== null)
+  t.equal(child.exitCode, 0)
+})
 
 t.test('a host has several overlay addresses, IPv4 and IPv6, all of use at once', async (t) => {
   using pair = twoHosts()
