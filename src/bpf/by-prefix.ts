@@ -72,7 +72,10 @@ export function routeInbound(a: Assembler, maps: MapFds, packet: number, { key, 
     .load(4, R2, FP, packet + IPV4.source)
   a.alu('or', R1, R2)
   tellProbe(a, maps.news, entry)
+  // The table has the addresses of probes (0.0.x.y), too. Nobody owns them, so the workers look at such a packet.
   a.label('noProbe')
+    .load(2, R1, FP, packet + IPV4.source)
+    .jumpIf(R1, '==', 0, 'next')
   findOwner(a, { map: maps.prefixes4, words: 1, missing }, key, () => {
     a.load(4, R1, FP, packet + IPV4.source)
   })

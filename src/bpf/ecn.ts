@@ -98,7 +98,9 @@ function changeEcn(a: Assembler, version: 4 | 6, l2Bytes: number, { mark, word }
       .move(R5, 2)
     a.call(BPF_FUNC_l3_csum_replace).jumpIf(R0, '!=', 0, 'drop')
   }
-  at(a, R2, l2Bytes).move(R1, R6).move(R3, FP).alu('add', R3, word).move(R4, 2).move(R5, BPF_F_RECOMPUTE_CSUM)
+  at(a, R2, l2Bytes).move(R1, R6).move(R3, FP).alu('add', R3, word).move(R4, 2)
+  // The sum of an IPv4 packet stays as it is, because its header's checksum has changed, too.
+  a.move(R5, version === 4 ? 0 : BPF_F_RECOMPUTE_CSUM)
   a.call(BPF_FUNC_skb_store_bytes).jumpIf(R0, '!=', 0, 'drop').jump('unmarked')
 }
 

@@ -122,10 +122,17 @@ export class Datapath {
     const mayCarry = [...this.#entries.values()].some(({ capable }) => capable)
     const hindrance = mayCarry ? (path.hindrance as WorkerReason | undefined) : undefined
     const isPolicied = path.policies()
+    let failure: KernelError | undefined
     for (const peer of roster.all) {
       const entry = this.#entryOf(peer)
-      this.#ask(path, isPolicied, entry, nowMs)
-      this.#follow(path, entry, hindrance, nowMs)
+      try {
+        this.#ask(path, isPolicied, entry, nowMs)
+        this.#follow(path, entry, hindrance, nowMs)
+      } catch (error) {
+        // The others need not wait for it. It is tried again at the next look.
+        if (!(error instanceof KernelError)) throw error
+        failure ??= error
+      }
     }
     this.#learn(path)
     if (nowMs - this.#seenMs >= SEEN_MS) {
@@ -136,6 +143,7 @@ export class Datapath {
     this.#macs?.follow(addresses.entries(), isCarried)
     this.#prefixes?.follow(addresses.routes, isCarried)
     path.carry(hindrance === undefined && [...this.#entries.values()].some(({ way }) => way !== undefined))
+    if (failure !== undefined) throw failure
   }
 
   /** Why the workers carry the peer in this row; undefined if the kernel does. */
@@ -180,8 +188,14 @@ export class Datapath {
     if (entry.way !== undefined) this.#counters?.look(entry.peer.row)
     if (entry.watch?.look()) entry.passage.heard(nowMs)
     const before = entry.reason
-    entry.reason = this.#reason(path, entry, hindrance, nowMs)
-    if ((before === undefined) !== (entry.reason === undefined)) this.#tell(entry)
+    try {
+      entry.reason = this.#reason(path, entry, hindrance, nowMs)
+    } catch (error) {
+      entry.reason = 'unproved'
+      throw error
+    } finally {
+      if ((before === undefined) !== (entry.reason === undefined)) this.#tell(entry)
+    }
   }
 
   #reason(
@@ -194,7 +208,8 @@ export class Datapath {
     if (peer.row >= path.rows) return 'rows'
     const there = wayTo(this.#context, peer)
     // What netfilter or IPsec would not let in, the programs must not, either.
-    const takes = there !== undefined && passage.isHeard(nowMs) && entry.hindrance !== 'ipsec'
+    const mayTake = entry.hindrance !== 'ipsec' && hindrance !== 'device_down'
+    const takes = there !== undefined && passage.isHeard(nowMs) && mayTake
     // A peer of VXLAN may have nothing to say.
     const way = takes || watch !== undefined ? there : undefined
     if (takes !== entry.takes || !isDeepStrictEqual(way, entry.way)) {
@@ -203,11 +218,11 @@ export class Datapath {
       // What it sends may come another way meanwhile, where the program does not take it.
       const moved = !same && entry.way !== undefined && entry.capable
       if (moved) entry.settledMs = nowMs + SETTLE_MS
-      entry.way = way
-      entry.takes = takes
       if (moved) this.#greet(entry, nowMs)
+      entry.way = undefined
+      entry.takes = takes
       if (way === undefined) path.removePeer(peer.row)
-      else if (!path.setPeer(peer.row, way, takes)) entry.way = undefined
+      else if (path.setPeer(peer.row, way, takes)) entry.way = way
     }
     if (watch !== undefined) return vxlanReason(entry, there, hindrance)
     if (there === undefined) return 'no_way'
@@ -219,7 +234,7 @@ export class Datapath {
     if (due) this.#greet(entry, nowMs)
     if (entry.hindrance !== undefined) return entry.hindrance
     if (entry.notNow) return 'other_end'
-    if (way === undefined) return 'unproved'
+    if (way === undefined) return hindrance ?? 'unproved'
     if (entry.way === undefined) return 'underlay'
     if (hindrance !== undefined) return hindrance
     if (due && proof.mayProbe(nowMs)) this.#probe(path, entry)

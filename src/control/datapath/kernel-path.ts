@@ -2,8 +2,9 @@ import type { Route } from '../../memory/prefixes.js'
 
 /** A peer's place, as the kernel's own datapath must know it. */
 export interface KernelWay {
-  /** The interface on the underlay. */
+  /** The interface on the underlay. If it is made anew, it has another number. */
   readonly interface: string
+  readonly ifindex: number
   /** Addresses, without a zone. */
   readonly source: string
   readonly destination: string
@@ -55,8 +56,11 @@ export interface KernelPath {
   /** Where a MAC is: at a peer's row, or at the device. @returns false if there is no room for one more */
   setMac(mac: Uint8Array, port: number, of: MacFlags): boolean
   removeMac(mac: Uint8Array): void
-  /** Whose a prefix is, in mode tun. @param carried whether frames for it may go by the kernel */
-  setPrefix(route: Route, carried: boolean): void
+  /**
+   * Whose a prefix is, in mode tun. @param carried whether frames for it may go by the kernel
+   * @returns false if there is no room for one more
+   */
+  setPrefix(route: Route, carried: boolean): boolean
   removePrefix(route: Omit<Route, 'row'>): void
   /** Seconds since a frame from there was seen; undefined if none was. */
   seenS(mac: Uint8Array): number | undefined

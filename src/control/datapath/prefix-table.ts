@@ -21,18 +21,23 @@ export class PrefixTable {
   /** @param routes of two with the same prefix, the later one counts @param isCarried whether the kernel carries a row */
   follow(routes: readonly Route[], isCarried: (row: number) => boolean): void {
     const wanted = new Map(routes.map((route) => [nameOf(route), route]))
-    for (const [name, route] of wanted) {
-      const carried = isCarried(route.row)
-      const known = this.#known.get(name)
-      if (known?.route.row === route.row && known.carried === carried) continue
-      this.#path.setPrefix(route, carried)
-      this.#known.set(name, { route, carried })
-    }
+    // First the new ones, so that nothing is without its peer meanwhile. If there is room for them only afterwards, then they come last.
+    const crowded = [...wanted].filter(([name, route]) => !this.#set(name, route, isCarried(route.row)))
     for (const [name, { route }] of this.#known) {
       if (wanted.has(name)) continue
       this.#path.removePrefix(route)
       this.#known.delete(name)
     }
+    for (const [name, route] of crowded) this.#set(name, route, isCarried(route.row))
+  }
+
+  /** @returns false if there is no room. It is tried again at the next look */
+  #set(name: string, route: Route, carried: boolean): boolean {
+    const known = this.#known.get(name)
+    if (known?.route.row === route.row && known.carried === carried) return true
+    if (!this.#path.setPrefix(route, carried)) return false
+    this.#known.set(name, { route, carried })
+    return true
   }
 }
 

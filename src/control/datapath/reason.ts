@@ -9,6 +9,7 @@ export const WORKER_REASONS = {
   mss_clamp: 'the MSS is lowered',
   kernel: 'this kernel cannot, or this process may not',
   capture: 'somebody captures on the device',
+  device_down: 'the device is down',
   checksum: 'VXLAN over IPv6 has checksums, which the workers write',
   forbidden: 'this host refuses to send datagrams to the peer',
   ipsec: 'an IPsec policy of this host is for this way',

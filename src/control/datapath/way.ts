@@ -16,7 +16,8 @@ export function wayTo(
   { encap, platform, tables }: WayContext,
   { row, endpoint, underlay, source }: RosterPeer,
 ): KernelWay | undefined {
-  if (endpoint === undefined || underlay?.interface === undefined || source === undefined) return undefined
+  if (endpoint === undefined || source === undefined) return undefined
+  if (underlay?.interface === undefined || underlay.index === undefined) return undefined
   const family = familyOf(endpoint.address)
   if (familyOf(source) !== family) return undefined
   if (encap.vni !== undefined && family !== 'ipv4') return undefined
@@ -25,6 +26,7 @@ export function wayTo(
   if (longestFrameBytes <= 0 || platform.socket.local.port === 0) return undefined
   return {
     interface: underlay.interface,
+    ifindex: underlay.index,
     source,
     destination: endpoint.address,
     destinationPort: endpoint.port,

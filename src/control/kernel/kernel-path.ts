@@ -27,8 +27,8 @@ import {
   type Way,
 } from '../../bpf/values.js'
 import { BPF_TCX_EGRESS, BPF_TCX_INGRESS, type BpfMap, BpfProgram } from '../../linux/bpf.js'
-import { E2BIG, ENODEV, KernelError } from '../../linux/errno.js'
-import { getLink } from '../../linux/interface.js'
+import { E2BIG, ENOSPC, KernelError } from '../../linux/errno.js'
+import { linkIfThere } from '../../linux/interface.js'
 import { close } from '../../linux/libc.js'
 import type { Netlink } from '../../linux/netlink.js'
 import { PacketSender } from '../../linux/packet-sender.js'
@@ -121,6 +121,7 @@ export class LinuxKernelPath implements KernelPath {
   get hindrance(): string | undefined {
     const { netlink, device, socket } = this.#options
     if (socket.mark !== this.#mark) return 'mark'
+    if (linkIfThere(netlink, device.index)?.up !== true) return 'device_down'
     if (isCaptured(device.index)) return 'capture'
     return isShaped(netlink, device.index) ? 'qdisc' : undefined
   }
@@ -144,21 +145,16 @@ export class LinuxKernelPath implements KernelPath {
   setMac(mac: Uint8Array, port: number, { pinned = false, carried = false }: MacFlags): boolean {
     const flags = (pinned ? PORT_PINNED : 0) | (carried ? PORT_CARRIED : 0)
     const place = (port === DEVICE ? PORT_DEVICE : port) | flags
-    try {
-      this.#maps.macs.set(macKey(mac), macValue(mac, place, 0n))
-    } catch (error) {
-      if (error instanceof KernelError && error.errno === E2BIG) return false
-      throw error
-    }
-    return true
+    return hadRoom(E2BIG, () => this.#maps.macs.set(macKey(mac), macValue(mac, place, 0n)))
   }
 
   removeMac(mac: Uint8Array): void {
     this.#maps.macs.delete(macKey(mac))
   }
 
-  setPrefix({ address, prefixLength, row }: Route, carried: boolean): void {
-    this.#prefixes(address).set(prefixKey(address, prefixLength), prefixValue(row, carried))
+  setPrefix({ address, prefixLength, row }: Route, carried: boolean): boolean {
+    const key = prefixKey(address, prefixLength)
+    return hadRoom(ENOSPC, () => this.#prefixes(address).set(key, prefixValue(row, carried)))
   }
 
   removePrefix({ address, prefixLength }: Omit<Route, 'row'>): void {
@@ -173,8 +169,8 @@ export class LinuxKernelPath implements KernelPath {
   }
 
   setPeer(row: number, way: KernelWay, takes: boolean): boolean {
-    const ifindex = this.#ethernet(way.interface)
-    if (ifindex === undefined) {
+    const { ifindex } = way
+    if (!this.#isEthernet(ifindex)) {
       this.removePeer(row)
       return false
     }
@@ -277,20 +273,22 @@ export class LinuxKernelPath implements KernelPath {
     }
   }
 
-  #ethernet(name: string): number | undefined {
-    try {
-      const { index, mac } = getLink(this.#options.netlink, name)
-      return mac === undefined || mac.length !== ETHERNET_MAC_TEXT || /^(00:?)+$/.test(mac)
-        ? undefined
-        : index
-    } catch (error) {
-      if (error instanceof KernelError && error.errno === ENODEV) return undefined
-      throw error
-    }
+  #isEthernet(ifindex: number): boolean {
+    const mac = linkIfThere(this.#options.netlink, ifindex)?.mac
+    return mac !== undefined && !/^(00:?)+$/.test(mac)
   }
 }
 
-const ETHERNET_MAC_TEXT = '00:00:00:00:00:00'.length
+/** Whether a map has taken something. @param full the error if it is full */
+function hadRoom(full: number, set: () => void): boolean {
+  try {
+    set()
+    return true
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === full) return false
+    throw error
+  }
+}
 
 /**
  * Whether somebody captures on an interface, or on all (packet(7), /proc/net/packet): a packet socket for all

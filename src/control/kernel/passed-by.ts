@@ -1,6 +1,5 @@
 import ipaddr from 'ipaddr.js'
 import { Conntrack } from '../../linux/conntrack.js'
-import { if_nametoindex } from '../../linux/libc.js'
 import type { UdpFlow } from '../../linux/udp-flow.js'
 import { isFor, XfrmPolicies, type XfrmPolicy } from '../../linux/xfrm.js'
 import type { KernelWay } from '../datapath/kernel-path.js'
@@ -35,9 +34,9 @@ export class PassedBy {
     return (way) => {
       all ??= this.#policies.read().map((policy) => this.#forAny(policy))
       if (all.length === 0) return false
-      const [flow, ifindex] = [flowOf(way, this.#port), if_nametoindex(way.interface)]
+      const flow = flowOf(way, this.#port)
       // One that this program cannot read may be for anything.
-      return all.some((policy) => policy === undefined || isFor(policy, flow, ifindex))
+      return all.some((policy) => policy === undefined || isFor(policy, flow, way.ifindex))
     }
   }
 

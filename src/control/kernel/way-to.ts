@@ -31,7 +31,7 @@ export function wayTo(
   if (deviceIndex !== undefined && leavesBy(netlink, link, deviceIndex, mark)) return inside
   const mtuBytes = Math.min(link.mtuBytes, MAX_PACKET_BYTES)
   const virtual = linkKind(link.info) !== ''
-  const underlay = { interface: link.name, gateway, mtuBytes, virtual }
+  const underlay = { interface: link.name, index: link.index, gateway, mtuBytes, virtual }
   const kind = kindOf(egress)
   if (kind !== 'host' || deviceIndex === undefined || !isPortOf(netlink, deviceIndex, link.index))
     return { kind, underlay, source }

@@ -7,6 +7,8 @@ import { IPV4_MIN_MTU_BYTES, IPV6_MIN_MTU_BYTES, type IpFamily } from '../../wir
 export interface Underlay {
   /** Undefined while there is no route to the address. */
   readonly interface: string | undefined
+  /** The interface's number in the kernel. */
+  readonly index?: number
   /** The next router; undefined if there is none, or if there is no route. */
   readonly gateway: string | undefined
   readonly mtuBytes: number

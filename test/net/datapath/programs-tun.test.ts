@@ -94,6 +94,15 @@ for (const [version, way] of Object.entries(WAYS)) {
     t.equal(it.news(), undefined)
   })
 
+  t.test(`${version}: nobody's packets come from the address of a probe`, async (t) => {
+    using it = end()
+    it.prefix([0, 0, 0, ROW], 32, ROW)
+    it.prefix([0, 0, 0, 0], 32, ROW)
+    for (const address of [[0, 0, 0, ROW], Array(4).fill(0)])
+      t.equal(it.in.try(coming(from(address), way, 'tun'), CONTEXT).result, TCX_NEXT, address.join('.'))
+    t.equal(it.count('inFrames'), 0)
+  })
+
   t.test(`${version}: what is no IP packet is the socket's`, async (t) => {
     using it = end()
     const short = from(THEIRS6).subarray(0, 39)
