@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { askStatus, listRunning } from '../command/client.js'
 import { listSockets } from '../command/path.js'
 import { NAMES } from '../host/namespace.js'
+import { examples } from './examples.js'
 
 const EXAMPLES = `
 Examples:
@@ -30,7 +31,7 @@ export function addComplete(program: Command): void {
     })
     .summary('complete words in a shell')
     .description('Prints a script for a shell, which then completes the words of this program.')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
   for (const [name, command] of allCommands(program)) {
     const words = completion.commands.get(name)
     if (words === undefined) continue

@@ -6,6 +6,7 @@ import { usageError } from '../errors.js'
 import { signalOnParentDeath } from '../linux/process.js'
 import { stderrColors } from './colors.js'
 import { advance, draw, drawResult, EMPTY_SCENE } from './demo-picture.js'
+import { examples } from './examples.js'
 import { outputFailure } from './output.js'
 import { requireWorkingDirectory } from './surroundings.js'
 
@@ -30,7 +31,7 @@ export function addDemo(program: Command): void {
     )
     .option('--seconds <n>', 'how long TCP runs', '5')
     .option('--json', 'print JSON also on a terminal: one event a line; the last has the figures')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(demo)
 }
 

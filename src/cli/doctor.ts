@@ -5,9 +5,9 @@ import { findingsOf } from '../doctor/checks.js'
 import { collectFacts } from '../doctor/collect.js'
 import type { Finding, Severity } from '../doctor/finding.js'
 import { usageError } from '../errors.js'
-
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
+import { examples } from './examples.js'
 import { end } from './fail.js'
 import { endIfOutputFails, outputWritten } from './output.js'
 
@@ -32,7 +32,7 @@ export function addDoctor(program: Command): void {
     )
     .option('--port <port>', 'the port to look at if no tunnel runs', parsePort, DEFAULT_PORT)
     .option('--json', 'print JSON also on a terminal')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(doctor)
 }
 

@@ -3,6 +3,7 @@ import { ask } from '../command/client.js'
 import type { FdbReport } from '../control/addresses.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
+import { terminalColumns, wrapped } from './fitted.js'
 import { duration, table } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
@@ -19,11 +20,15 @@ export function addFdb(program: Command): void {
 
 async function fdb(argument: string | undefined, flags: WatchFlags & { dev?: string }): Promise<void> {
   const device = await chosenDevice(argument, flags.dev)
-  await show(flags, async () => (await ask(device, { command: 'fdb' })) as FdbReport, renderFdb)
+  await show(
+    flags,
+    async () => (await ask(device, { command: 'fdb' })) as FdbReport,
+    (report) => renderFdb(report, terminalColumns()),
+  )
 }
 
 /** The FDB as text for a person, sorted by peer, and what is wrong with it. */
-export function renderFdb({ entries, counts }: FdbReport): string {
+export function renderFdb({ entries, counts }: FdbReport, columns = Number.POSITIVE_INFINITY): string {
   const sorted = [...entries].sort(
     (a, b) => (a.peer ?? '').localeCompare(b.peer ?? '') || a.mac.localeCompare(b.mac) || a.vlan - b.vlan,
   )
@@ -41,6 +46,6 @@ export function renderFdb({ entries, counts }: FdbReport): string {
   if (counts.full > 0) wrong.push(`${counts.full} times a MAC was not learnt: its peer has as many as it may`)
   return [
     table([['MAC', 'VLAN', 'behind', 'seen'], ...rows]),
-    ...wrong.map((it) => stdoutColors.yellow(`! ${it}`)),
+    ...wrong.map((it) => wrapped(stdoutColors.yellow(`! ${it}`), columns)),
   ].join('\n')
 }

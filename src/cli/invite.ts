@@ -4,6 +4,7 @@ import { ask } from '../command/client.js'
 import type { InviteReport } from '../control/members/inviter.js'
 import { stderrColors } from './colors.js'
 import { chosenDevice } from './device.js'
+import { examples } from './examples.js'
 import { endIfOutputFails } from './output.js'
 import { collect } from './repeated.js'
 
@@ -48,7 +49,7 @@ export function addInvite(program: Command): void {
     )
     .option('--wireguard', "print a file for wg-quick and WireGuard's apps instead, in mode tun")
     .option('--json', 'print JSON')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(invite)
 }
 

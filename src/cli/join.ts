@@ -6,6 +6,7 @@ import { findInvitation } from '../invitation/mend.js'
 import { type Joined, joinNetwork } from '../join/join.js'
 import { makeUndumpable } from '../linux/process.js'
 import { stderrColors } from './colors.js'
+import { examples } from './examples.js'
 import { endIfOutputFails } from './output.js'
 import { startMember } from './start-member.js'
 
@@ -38,7 +39,7 @@ export function addJoin(program: Command): void {
     .option('--network <name>', 'what the network is called here (default: as the introducer calls it)')
     .option('--directory <directory>', 'where the files are written', DIRECTORY)
     .option('--now', 'start it, too: by systemd if that is here, or else in the background')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(join)
 }
 

@@ -7,6 +7,7 @@ import { formatKey, parseKey, secretBytes, secretKeyLine } from '../key-text.js'
 import { makeUndumpable } from '../linux/process.js'
 import { clampPrivateKey, derivePublicKey } from '../noise/keys.js'
 import { stderrColors } from './colors.js'
+import { examples } from './examples.js'
 import { endIfOutputFails } from './output.js'
 
 const EXAMPLES = `
@@ -22,7 +23,7 @@ export function addKeygen(program: Command): void {
     .summary('make a private key')
     .description('Prints a new private key, like wg genkey.')
     .option('--preshared', 'make a key for two hosts to share, like wg genpsk')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(keygen)
 }
 
@@ -31,7 +32,7 @@ export function addPubkey(program: Command): void {
     .command('pubkey')
     .summary('tell the public key of a private one')
     .description('Reads a private key from standard input and prints its public key, like wg pubkey.')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(pubkey)
 }
 

@@ -5,8 +5,9 @@ import { parsePublicKey } from '../config/values.js'
 import type { MemberReport } from '../control/members/report.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
+import { fittedTable, terminalColumns } from './fitted.js'
 import { endIfOutputFails } from './output.js'
-import { duration, table } from './table.js'
+import { duration } from './table.js'
 
 export function addMembers(program: Command): void {
   takesDevice(program.command('members'))
@@ -46,7 +47,9 @@ async function members(argument: string | undefined, flags: Flags): Promise<void
     return
   }
   const json = flags.json === true || !process.stdout.isTTY
-  process.stdout.write(json ? `${JSON.stringify(all, null, 2)}\n` : `${renderMembers(all, Date.now())}\n`)
+  process.stdout.write(
+    json ? `${JSON.stringify(all, null, 2)}\n` : `${renderMembers(all, Date.now(), terminalColumns())}\n`,
+  )
 }
 
 async function remove(name: string, flags: Flags): Promise<void> {
@@ -56,7 +59,14 @@ async function remove(name: string, flags: Flags): Promise<void> {
   process.stdout.write(`${name} is no member any more\n`)
 }
 
-export function renderMembers(all: readonly MemberReport[], nowMs: number): string {
+/** Columns that a narrow terminal has no room for, the least useful first. */
+const LEAST = ['public key', 'joined', 'by', 'groups', 'record', 'way']
+
+export function renderMembers(
+  all: readonly MemberReport[],
+  nowMs: number,
+  columns = Number.POSITIVE_INFINITY,
+): string {
   const since = (time: string | null) =>
     time === null ? '' : `${duration(Math.max(0, (nowMs - Date.parse(time)) / 1000))} ago`
   const rows = all.map(
@@ -72,10 +82,8 @@ export function renderMembers(all: readonly MemberReport[], nowMs: number): stri
       public_key ?? '',
     ],
   )
-  return table([
-    ['member', 'addresses', 'groups', 'by', 'joined', 'seen', 'way', 'record', 'public key'],
-    ...rows,
-  ])
+  const head = ['member', 'addresses', 'groups', 'by', 'joined', 'seen', 'way', 'record', 'public key']
+  return fittedTable([head, ...rows], { columns, least: LEAST })
 }
 
 /** What signs the records of those who wait for a signature, on the computer that has the network key. */

@@ -17,6 +17,7 @@ import { AF_INET6 } from '../linux/constants.js'
 import { Netlink } from '../linux/netlink.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice } from './device.js'
+import { examples } from './examples.js'
 import { endIfOutputFails } from './output.js'
 import { table } from './table.js'
 
@@ -37,7 +38,7 @@ export function addMtu(program: Command): void {
     .option('--refresh', 'make the running tunnel look again')
     .option('--dev <name>', 'with --refresh, the device (default: the only one)')
     .option('--json', 'print JSON also on a terminal')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(mtu)
 }
 

@@ -22,6 +22,7 @@ import { derivePublicKey, deriveSigningKey } from '../noise/keys.js'
 import { MAX_END_S, MAX_SERIAL, type SignedRecord } from '../wire/signed-record.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice } from './device.js'
+import { examples } from './examples.js'
 import { endIfOutputFails } from './output.js'
 import { collect } from './repeated.js'
 import { show } from './watch.js'
@@ -50,7 +51,7 @@ export function addNetwork(program: Command): void {
     .description(
       'Makes a network key, and signs with it who the members of a network are. Members with the setting network_key believe nothing else.',
     )
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
   network
     .command('key')
     .summary('make a network key')

@@ -5,7 +5,8 @@ import type { PeerState } from '../control/peer/liveness.js'
 import type { PeerStatus, StatusReport } from '../control/status.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
-import { duration, milliseconds, si, table } from './table.js'
+import { fittedTable, terminalColumns, wrapped } from './fitted.js'
+import { duration, milliseconds, si } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
 export function addPeers(program: Command): void {
@@ -24,7 +25,7 @@ async function peers(argument: string | undefined, flags: WatchFlags & { dev?: s
   await show(
     flags,
     () => askStatus(device),
-    renderPeers,
+    (report) => renderPeers(report, terminalColumns()),
     ({ peers }) => peers,
   )
 }
@@ -36,10 +37,13 @@ export const STATE_COLORS: Readonly<Record<PeerState, (text: string) => string>>
   down: stdoutColors.red,
 }
 
+/** Columns that a narrow terminal has no room for, the least useful first. A complaint says why the workers carry a peer. */
+const LEAST = ['carried by', 'MTU', 'heard', 'dropped', 'round trip', 'from it', 'to it']
+
 type PeersReport = Pick<StatusReport, 'mtu_bytes' | 'mtu_by' | 'peers'>
 
 /** The peers as text for a person, with a line for each thing that is wrong. */
-export function renderPeers(report: PeersReport): string {
+export function renderPeers(report: PeersReport, columns = Number.POSITIVE_INFINITY): string {
   const { peers } = report
   const choice = peers.some(({ datapath }) => datapath.reason !== 'setting')
   const introduced = peers.some(({ introduced_by }) => introduced_by != null)
@@ -71,11 +75,13 @@ export function renderPeers(report: PeersReport): string {
   ]
   const wrong = peers.flatMap((peer) => complaints(peer, report).map((text) => `${peer.name}: ${text}`))
   return [
-    table([head, ...rows]),
-    ...invited(peers),
-    ...introductions(peers),
-    ...relays(peers),
-    ...wrong.map((text) => stdoutColors.yellow(`! ${text}`)),
+    fittedTable([head, ...rows], { columns, least: LEAST }),
+    ...[
+      ...invited(peers),
+      ...introductions(peers),
+      ...relays(peers),
+      ...wrong.map((text) => stdoutColors.yellow(`! ${text}`)),
+    ].map((text) => wrapped(text, columns)),
   ].join('\n')
 }
 

@@ -12,6 +12,7 @@ import { ECHO_DATA_BYTES } from '../linux/icmp.js'
 import { ICMP_HEADER_BYTES } from '../wire/icmp.js'
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES } from '../wire/ip.js'
 import { chosenDevice } from './device.js'
+import { examples } from './examples.js'
 import { end } from './fail.js'
 import { endIfOutputFails, outputWritten } from './output.js'
 import { Echoes } from './ping/echoes.js'
@@ -45,7 +46,7 @@ export function addPing(program: Command): void {
     .option('-W, --timeout <s>', 'how many seconds to wait for an answer', secondsOf(0.001), 2)
     .option('-d, --dev <name>', 'the device of the tunnel (default: the only one)')
     .option('--json', 'print JSON also on a terminal')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(ping)
 }
 

@@ -5,6 +5,7 @@ import { makeBundle } from '../doctor/bundle.js'
 import { UserError } from '../errors.js'
 import { takesDevice } from './device.js'
 import { deviceIfAny } from './doctor.js'
+import { examples } from './examples.js'
 import { endIfOutputFails } from './output.js'
 
 const EXAMPLES = `
@@ -31,7 +32,7 @@ export function addReport(program: Command): void {
       'where to write it; - for standard output (default: a new file in this directory)',
     )
     .option('--mask-addresses', 'write a mask for each address, the same for the same address')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(report)
 }
 

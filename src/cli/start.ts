@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { descriptionOf, ENCAPS, MODES } from '../config/schema.js'
 import { usageError } from '../errors.js'
+import { examples } from './examples.js'
 import { collect } from './repeated.js'
 import { runSettings, type SettingsFile } from './run-settings.js'
 import { requireWorkingDirectory } from './surroundings.js'
@@ -52,7 +53,7 @@ export function addStart(program: Command): void {
     .option('--port-mapping', descriptionOf('port_mapping'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
     .option('--wireguard <wg0.conf>', 'read settings from a file for wg-quick(8); implies --mode tun')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(start)
   for (const option of [...tunnelOptions(), ...hookOptions('with --wireguard: '), ...logOptions()])
     command.addOption(option)

@@ -11,6 +11,8 @@ import { RT_TABLE_MAIN } from '../linux/constants.js'
 import { check } from './check.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
+import { examples } from './examples.js'
+import { tableWithText, terminalColumns, wrapped } from './fitted.js'
 import { endIfOutputFails } from './output.js'
 import { duration, milliseconds, si, table } from './table.js'
 import { show, type WatchFlags } from './watch.js'
@@ -31,7 +33,7 @@ export function addStatus(program: Command): void {
     .option('--json', 'print JSON also on a terminal')
     .option('--watch', 'print it again every second, with rates')
     .option('--check', 'print one line; exit with 1 if a peer is down, or the tunnel does not work')
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(status)
 }
 
@@ -49,12 +51,20 @@ async function status(argument: string | undefined, flags: Flags): Promise<void>
     process.stdout.write(`${await check(device)}\n`)
     return
   }
-  await show(flags, () => askStatus(device), render)
+  await show(
+    flags,
+    () => askStatus(device),
+    (report, before) => render(report, before, terminalColumns()),
+  )
 }
 
 /** The report as text for a person. With an earlier report, also the rates between the two. */
-export function render(report: StatusReport, before?: StatusReport): string {
-  const lines = [
+export function render(
+  report: StatusReport,
+  before?: StatusReport,
+  columns = Number.POSITIVE_INFINITY,
+): string {
+  const facts = [
     `${stdoutColors.bold(report.device)} ${report.mode}${vxlanText(report)}${netnsText(report)}  ${report.local.join(', ') || 'no address'}  MTU ${report.mtu_bytes}${mtuBy(report)}  up ${duration(report.uptime_s)}`,
     peersLine(report),
     ...carrierLines(report),
@@ -66,14 +76,9 @@ export function render(report: StatusReport, before?: StatusReport): string {
     ...pathLines(report),
     ...faultLines(report),
     offloadLine(report),
-    '',
-    trafficTable(report, before),
-    '',
-    workerTable(report),
-    '',
-    dropTable(report, before),
   ]
-  return lines.join('\n')
+  const tables = [trafficTable(report, before), workerTable(report), dropTable(report, columns, before)]
+  return [...facts.map((line) => wrapped(line, columns)), ...tables.map((it) => `\n${it}`)].join('\n')
 }
 
 function vxlanText({ vni }: StatusReport): string {
@@ -278,19 +283,21 @@ function workerTable({ workers, rings }: StatusReport): string {
   ])
 }
 
-function dropTable(report: StatusReport, before?: StatusReport): string {
+function dropTable(report: StatusReport, columns: number, before?: StatusReport): string {
   const reasons = (Object.keys(report.drops) as DropReason[]).filter((reason) => report.drops[reason] > 0)
   const { unreachable, too_big, other, unread } = report.icmp
   const more = unread === 0 ? '' : `, ${unread} more than were looked at`
   const icmp = `ICMP errors: ${unreachable} unreachable, ${too_big} too big, ${other} other${more}`
-  if (reasons.length === 0) return `${stdoutColors.green('nothing dropped')}  ${stdoutColors.dim(icmp)}`
+  if (reasons.length === 0)
+    return wrapped(`${stdoutColors.green('nothing dropped')}  ${stdoutColors.dim(icmp)}`, columns)
   const rows = reasons.map((reason) => {
     const fresh = before === undefined ? 0 : report.drops[reason] - before.drops[reason]
     const count =
       fresh > 0 ? stdoutColors.red(`${report.drops[reason]} (+${fresh})`) : `${report.drops[reason]}`
     return [reason, count, describe(reason)]
   })
-  return `${table([['dropped', 'frames', 'because'], ...rows])}\n${stdoutColors.dim(icmp)}`
+  const all = [['dropped', 'frames', 'because'], ...rows]
+  return `${tableWithText(all, columns)}\n${stdoutColors.dim(wrapped(icmp, columns))}`
 }
 
 /** What was dropped, or why, as text for a person. */

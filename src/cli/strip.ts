@@ -4,6 +4,7 @@ import { stripWgQuick } from '../config/wg-split.js'
 import { existingWgTarget } from '../config/wg-target.js'
 import { usageError } from '../errors.js'
 import { stderrColors } from './colors.js'
+import { examples } from './examples.js'
 import { endIfOutputFails, outputWritten } from './output.js'
 
 /** How up, down, save and strip describe their argument. */
@@ -22,7 +23,7 @@ export function addStrip(program: Command): void {
       'Prints a file for wg-quick(8) without the keys that wg(8) does not know. Private keys are in it.',
     )
     .argument('<file-or-name>', FILE_OR_NAME)
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action(strip)
 }
 

@@ -1,8 +1,14 @@
 import Table from 'cli-table3'
 import { stdoutColors } from './colors.js'
 
-/** A table without borders. The first row is the head. The first column is aligned left, the others right. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** Between two columns of a table. */
+export const GAP_COLUMNS = 2
+
+/**
+ * A table without borders. The first row is the head.
+ * @param texts the columns that are aligned left. The others are aligned right
+ */
+export function table(rows: readonly (readonly string[])[], texts: readonly number[] = [0]): string {
   const [head, ...body] = rows
   const none = Object.fromEntries(
     [
@@ -24,8 +30,8 @@ export function table(rows: readonly (readonly string[])[]): string {
   )
   const out = new Table({
     head: head.map((cell) => stdoutColors.dim(cell)),
-    chars: { ...none, middle: '  ' },
-    colAligns: head.map((_, column) => (column === 0 ? 'left' : 'right')),
+    chars: { ...none, middle: ' '.repeat(GAP_COLUMNS) },
+    colAligns: head.map((_, column) => (texts.includes(column) ? 'left' : 'right')),
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
   })
   for (const row of body) out.push([...row])

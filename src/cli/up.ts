@@ -9,6 +9,7 @@ import { Netlink } from '../linux/netlink.js'
 import { startInBackground } from './background.js'
 import { openLogTarget } from './background-log.js'
 import { stderrColors } from './colors.js'
+import { examples } from './examples.js'
 import { runSettings } from './run-settings.js'
 import { FILE_OR_NAME } from './strip.js'
 import { requireWorkingDirectory } from './surroundings.js'
@@ -49,7 +50,7 @@ export function addUp(program: Command): void {
         'in the background: a file that the log is added to (default: the system log)',
       ).env('UDPTUN_LOG_FILE'),
     )
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', examples(EXAMPLES))
     .action((argument: string, flags: Flags) => up(argument, flags, command))
   for (const option of [...hookOptions(), ...tunnelOptions(), ...logOptions()]) command.addOption(option)
 }

@@ -1,4 +1,5 @@
 /** What udptun-fast-wg does: what wireguard-go does for wg-quick(8), with this program's data path. */
+
 import { constants } from 'node:os'
 import { Command, Option } from 'commander'
 import { loadSettings } from '../config/load.js'
@@ -11,6 +12,7 @@ import { PUBLIC_KEY_BYTES } from '../wire/wireguard.js'
 import { startInBackground } from './background.js'
 import { openLogTarget } from './background-log.js'
 import { stderrColors } from './colors.js'
+import { examples } from './examples.js'
 import { createLog } from './log.js'
 import { ofOurs, runCommand } from './run-command.js'
 import { runTunnel } from './run-tunnel.js'
@@ -53,7 +55,7 @@ const program = ofOurs(new Command(NAME))
       .env('UDPTUN_LOG_LEVEL'),
   )
   .addOption(new Option('--metrics <[addr:]port|socket>', descriptionOf('metrics')).env('UDPTUN_METRICS'))
-  .addHelpText('after', EXAMPLES)
+  .addHelpText('after', examples(EXAMPLES))
   .action((device: string, flags: Flags) => (flags.foreground ? stay(device, flags) : go(device, flags)))
 
 await runCommand(program)
