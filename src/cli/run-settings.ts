@@ -21,6 +21,32 @@ export interface SettingsFile {
   readonly saves: boolean
 }
 
+/** What flags and a file say together. */
+export interface ReadSettings {
+  readonly settings: Settings
+  /** What the file warns of. */
+  readonly warnings: readonly string[]
+  /** Only of a file for wg-quick(8). */
+  readonly lines: QuickLines | undefined
+}
+
+/** @param given under the keys of the schema @throws UserError, and no secret is left in memory then */
+export function readSettings(
+  given: Readonly<Record<string, unknown>>,
+  file: SettingsFile | undefined,
+): ReadSettings {
+  return Secret.wipedOnError(() => {
+    const content = file?.read()
+    const settings = loadSettings(given, content)
+    const isQuick = content !== undefined && 'quick' in content
+    return {
+      settings,
+      warnings: isQuick ? content.warnings : [],
+      lines: isQuick ? content.quick : undefined,
+    }
+  })
+}
+
 /**
  * Runs a tunnel by flags and a file until it is asked to end, and ends the program.
  * @param given under the keys of the schema
@@ -30,20 +56,9 @@ export async function runSettings(
   given: Readonly<Record<string, unknown>>,
   file: SettingsFile | undefined,
 ): Promise<never> {
-  let warnings: readonly string[] = []
-  let lines: QuickLines | undefined
-  const read = () =>
-    Secret.wipedOnError(() => {
-      const content = file?.read()
-      const settings = loadSettings(given, content)
-      // Of a file that is refused, its hooks are not for the settings that stay.
-      if (content !== undefined && 'quick' in content) {
-        warnings = content.warnings
-        lines = content.quick
-      }
-      return settings
-    })
-  const settings = read()
+  // Of a file that is refused, its hooks are not for the settings that stay.
+  let last = readSettings(given, file)
+  const { settings } = last
 
   if (process.env.npm_command === 'exec') signalOnParentDeath(constants.signals.SIGTERM)
   const lost = noLostLines()
@@ -52,7 +67,7 @@ export async function runSettings(
   const told = new Set<string>()
   /** Logs what the file warns of, each sentence once. */
   const warn = () => {
-    for (const sentence of warnings) {
+    for (const sentence of last.warnings) {
       if (told.has(sentence)) continue
       told.add(sentence)
       log.warn(sentence)
@@ -63,15 +78,15 @@ export async function runSettings(
   if (file === undefined) return runTunnel({ settings, log, faults, names })
   const reread = () => {
     requireRereadable(file.path)
-    const settings = read()
+    last = readSettings(given, file)
     warn()
-    return settings
+    return last.settings
   }
   const { path, saves } = file
-  const quickLines = () => lines as QuickLines
+  const quickLines = () => last.lines as QuickLines
   const { dev: device = `${settings.mode}0` } = settings
   const quick =
-    lines === undefined
+    last.lines === undefined
       ? undefined
       : new (await import('./quick-tunnel.js')).QuickTunnel({
           path,

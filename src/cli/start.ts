@@ -18,6 +18,7 @@ Examples:
   udptun-fast start 10.9.0.1 host-b --private-key-file a.key --peer-key <key>   nobody else can read it
   udptun-fast start --wireguard wg0.conf                as a WireGuard peer
   udptun-fast start --config tunnel.yaml --mtu safe     settings from a file; a flag wins
+  udptun-fast start --config tunnel.yaml --check        is the file right? nothing is started
 `
 
 export function addStart(program: Command): void {
@@ -52,6 +53,7 @@ export function addStart(program: Command): void {
     .option('--relay-limit <mbits>', descriptionOf('relay_limit'))
     .option('--port-mapping', descriptionOf('port_mapping'))
     .option('--config <file.yaml>', 'read settings from a YAML file')
+    .option('--check', 'say whether the settings are right, and start nothing')
     .option('--wireguard <wg0.conf>', 'read settings from a file for wg-quick(8); implies --mode tun')
     .addHelpText('after', examples(EXAMPLES))
     .action(start)
@@ -62,6 +64,7 @@ export function addStart(program: Command): void {
 /** Those that are read here. The others are settings. */
 interface Flags {
   peer?: readonly string[]
+  check?: boolean
   config?: string
   wireguard?: string
   skipHooks?: boolean
@@ -92,7 +95,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
       `"${addresses[0]}" is not enough; give an overlay address and the remote, such as: udptun-fast start 10.9.0.1 198.51.100.2`,
     )
   }
-  const { config, wireguard, skipHooks, allowHooks, ...settings } = flags
+  const { check, config, wireguard, skipHooks, allowHooks, ...settings } = flags
   if (config !== undefined && wireguard !== undefined)
     throw usageError('--config and --wireguard are two files of settings; leave one of them out')
   refuseBoth(flags)
@@ -106,5 +109,7 @@ async function start(addresses: string[], flags: Flags): Promise<void> {
     local: addresses.length === 0 ? undefined : local,
     remote,
   }
-  await runSettings(given, await fileOf(flags))
+  const file = await fileOf(flags)
+  if (check) return (await import('./check-settings.js')).checkSettings(given, file)
+  await runSettings(given, file)
 }
