@@ -150,6 +150,17 @@ export class Fields {
     return ipaddr.fromByteArray([...this.take(bytes)]).toString()
   }
 
+  /** At least one, and each with a port: a newcomer has no other way to the introducer. */
+  endpoints(): Remote[] {
+    const all = this.list(() => {
+      const bytes = this.byte()
+      const host = bytes === 0 ? this.text(HOST) : this.address(bytes)
+      return { host, port: this.take(2).readUInt16BE() }
+    })
+    if (all.length === 0 || all.some(({ port }) => port === 0)) throw new RangeError('nobody is found there')
+    return all
+  }
+
   network(): Network {
     const [bytes, prefixLength] = [this.byte(), this.byte()]
     const address = this.address(bytes)
@@ -173,11 +184,7 @@ function read(body: Buffer): Invitation | undefined {
       network: fields.text(),
       name: fields.text(),
       introducer: fields.text(),
-      endpoints: fields.list(() => {
-        const bytes = fields.byte()
-        const host = bytes === 0 ? fields.text(HOST) : fields.address(bytes)
-        return { host, port: fields.take(2).readUInt16BE() }
-      }),
+      endpoints: fields.endpoints(),
       addresses: fields.list(() => fields.network()),
     }
   } catch (error) {

@@ -61,6 +61,14 @@ t.test('an endpoint may have the longest name of DNS', async (t) => {
   )
 })
 
+t.test('a line that leads nowhere is not taken: without an endpoint, or with port 0', async (t) => {
+  const [first, ...others] = invitation.endpoints
+  for (const endpoints of [[], [{ ...first, port: 0 }], [first, { ...others[1], port: 0 }]])
+    t.equal(findInvitation(formatInvitation({ ...invitation, endpoints })), 'mangled', `${endpoints.length}`)
+  const one = { ...invitation, endpoints: [{ ...first, port: 1 }] }
+  t.same(findInvitation(formatInvitation(one)), one)
+})
+
 t.test('what a mail program, a chat or a person does to it is mended', async (t) => {
   const wrapped = line.replace(/(.{60})/g, '$1\n')
   for (const [what, text] of Object.entries({
