@@ -11,7 +11,7 @@ import type { Invitation } from '../invitation/invitation.js'
 import { secretBytes, secretKeyLine } from '../key-text.js'
 import { clampPrivateKey, derivePublicKey, deriveSigningKey } from '../noise/keys.js'
 import { removeHalf, writeWhole } from './new-file.js'
-import { settingsFile } from './settings-file.js'
+import { MARK, settingsFile } from './settings-file.js'
 import { tellIntroducer, timeOf, WITHIN_MS } from './tell.js'
 
 export interface JoinOptions {
@@ -36,9 +36,6 @@ export interface Joined {
 
 /** It is the name of files, and of a unit for systemd. */
 const NETWORK = /^[a-z0-9][a-z0-9_-]{0,31}$/i
-
-/** How files begin that this program may write again. */
-const MARK = '# Written by udptun-fast join'
 
 /**
  * Makes this host a member: its key is on the disk before it is told, and its settings are written when it is a member. So

@@ -14,21 +14,39 @@ export function textOf(place: Uint8Array): string {
   return formatEndpoint({ address, port })
 }
 
-export function remoteOf(place: Uint8Array): Remote {
-  const [host, port] = decode(place)
+/** Where the introducer may be. */
+export interface Place {
+  readonly bytes: Buffer
+  /** The endpoint of the line that leads there. */
+  readonly given: Remote
+}
+
+/**
+ * How to call the place that has answered: by a name of the line that leads there, because its address may change; else
+ * by its address.
+ */
+export function endpointAt(answered: Uint8Array, places: readonly Place[]): Remote {
+  const there = places.filter(({ bytes }) => bytes.equals(answered))
+  // A NAT may have the answer come from elsewhere. If all was sent to one name, that name has led there.
+  const isOne = there.length === 0 && places.every(({ given }) => given === places[0].given)
+  const named = (isOne ? places : there).find(({ given }) => !isAddress(given.host))
+  if (named !== undefined) return named.given
+  const [host, port] = decode(answered)
   return { host, port }
 }
 
 /** Where these endpoints are. @returns also why some are not found */
 export async function placesOf(
   endpoints: readonly Remote[],
-): Promise<{ places: Buffer[]; unknown: string[] }> {
+): Promise<{ places: Place[]; unknown: string[] }> {
   const unknown: string[] = []
   const all = await Promise.all(
-    endpoints.map(async ({ host, port }) => {
-      if (isAddress(host)) return [encode(host, port)]
+    endpoints.map(async (given) => {
+      const { host, port } = given
+      const place = (address: string) => ({ bytes: encode(address, port), given })
+      if (isAddress(host)) return [place(host)]
       try {
-        return (await lookup(host, { all: true })).map(({ address }) => encode(address, port))
+        return (await lookup(host, { all: true })).map(({ address }) => place(address))
       } catch (error) {
         unknown.push(`${host} (${(error as NodeJS.ErrnoException).code})`)
         return []

@@ -6,10 +6,13 @@ import { formatKey } from '../key-text.js'
 /** The longest name of a device (IFNAMSIZ, if(7), less its zero). */
 const MAX_DEVICE_CHARACTERS = 15
 
+/** How files begin that this program may write again. */
+export const MARK = '# Written by udptun-fast join'
+
 export interface JoinedNetwork {
   readonly invitation: Invitation
   readonly membership: Membership
-  /** Where the introducer has answered. */
+  /** Where the introducer has answered, with the name that led there. */
   readonly endpoint: Remote
   /** The name of the network on this host. */
   readonly network: string
@@ -27,14 +30,14 @@ export function settingsFile(joined: JoinedNetwork): string {
   const hosts = membership.introducer.map(({ address }) => address)
   const prefixes = networks.map((it) => formatPrefix(parsePrefix(formatPrefix(it))))
   return [
-    `# Written by udptun-fast join: ${name} in the network ${invitation.network} of ${introducer}.`,
+    `${MARK}: ${name} in the network ${invitation.network} of ${introducer}.`,
     `mode: ${mode}`,
     ...(network.length <= MAX_DEVICE_CHARACTERS ? [`dev: ${text(network)}`] : []),
     `local: ${list(addresses.map(formatPrefix))}`,
     `private_key_file: ${text(keyFile)}`,
     'peers:',
     `  - name: ${text(introducer)}`,
-    `    endpoint: ${text(endpointOf(invitation, endpoint))}`,
+    `    endpoint: ${text(formatEndpoint({ address: endpoint.host, port: endpoint.port }))}`,
     `    public_key: ${text(formatKey(invitation.publicKey))}`,
     `    preshared_key_file: ${text(presharedKeyFile)}`,
     `    addresses: ${list(hosts)}`,
@@ -43,12 +46,4 @@ export function settingsFile(joined: JoinedNetwork): string {
     '    introducer: true',
     '',
   ].join('\n')
-}
-
-/** A name stays one, because its address may change. */
-function endpointOf({ endpoints }: Invitation, found: Remote): string {
-  const [first] = endpoints
-  const isName = first !== undefined && !/^[0-9.]+$|:/.test(first.host)
-  const { host, port } = isName ? first : found
-  return formatEndpoint({ address: host, port })
 }

@@ -12,7 +12,7 @@ import { TIMES } from '../noise/times.js'
 import { readControl, writeControl } from '../wire/control.js'
 import { MESSAGE } from '../wire/wireguard.js'
 import { FewKeypairs } from './keypairs.js'
-import { placesOf, remoteOf, Sockets, textOf } from './places.js'
+import { endpointAt, type Place, placesOf, Sockets, textOf } from './places.js'
 
 /** How often it is looked whether something is to be sent again, and how often it is. */
 const TICK_MS = 100
@@ -24,9 +24,10 @@ const PATIENCE = 3
 /** Long enough for a handshake that is lost twice. */
 export const WITHIN_MS = 15_000
 
-/** What the introducer says, and where it is. */
+/** What the introducer says, and where it is found. */
 export interface Told {
   readonly answer: Answer
+  /** With a name, if one of the line led there. */
   readonly endpoint: Remote
 }
 
@@ -58,7 +59,7 @@ export async function tellIntroducer(
 class Newcomer {
   readonly #invitation: Invitation
   readonly #keys: JoinKeys
-  readonly #places: readonly Buffer[]
+  readonly #places: readonly Place[]
   readonly #keypairs = new FewKeypairs(randomBytes(4).readUInt32BE())
   readonly #handshakes: Handshakes
   readonly #sockets: Sockets
@@ -69,7 +70,7 @@ class Newcomer {
   #soughtMs = Number.NEGATIVE_INFINITY
   #resolve: (told: Told | undefined) => void = () => {}
 
-  constructor(invitation: Invitation, keys: JoinKeys, places: readonly Buffer[]) {
+  constructor(invitation: Invitation, keys: JoinKeys, places: readonly Place[]) {
     this.#invitation = invitation
     this.#keys = keys
     this.#places = places
@@ -115,7 +116,7 @@ class Newcomer {
   /** A sentence about who says nothing. */
   silence(unknown: readonly string[]): string {
     const { introducer, untilS } = this.#invitation
-    const where = [...this.#places.map(textOf), ...unknown].join(', ')
+    const where = [...this.#places.map(({ bytes }) => textOf(bytes)), ...unknown].join(', ')
     if (this.#place !== undefined)
       return `${introducer} knows this line, and does not say whether this host may join; look at its log, and try again`
     const { trouble } = this.#sockets
@@ -139,7 +140,10 @@ class Newcomer {
       if (nowMs - this.#soughtMs < AGAIN_MS) return
       this.#soughtMs = nowMs
       this.#unanswered = 0
-      peer?.seek(this.#places, nowMs)
+      peer?.seek(
+        this.#places.map(({ bytes }) => bytes),
+        nowMs,
+      )
     } else if (nowMs - this.#toldMs >= AGAIN_MS) this.#tell(nowMs)
   }
 
@@ -176,7 +180,7 @@ class Newcomer {
     const frame = bytes < 0 ? undefined : readControl(mode, plain.subarray(0, bytes), bytes)
     if (frame?.type !== 'joined' || frame.content === undefined) return
     const answer = readJoined(frame.content)
-    if (answer !== undefined) this.#resolve({ answer, endpoint: remoteOf(this.#place) })
+    if (answer !== undefined) this.#resolve({ answer, endpoint: endpointAt(this.#place, this.#places) })
   }
 }
 
