@@ -86,17 +86,33 @@ export function invitationIn(text: string): Invitation {
   return found
 }
 
+/** What is said of a host that has become a member. */
 export function explain(joined: Joined, directory: string, starts: boolean): string[] {
-  const { name, network, introducer, path, addresses, isKept } = joined
-  const start =
-    directory === DIRECTORY && existsSync('/run/systemd/system')
-      ? `systemctl enable --now udptun-fast@${network}`
-      : `udptun-fast start --config ${path}`
+  const { name, network, introducer, path, addresses, wasThere } = joined
+  const hasSystemd = directory === DIRECTORY && existsSync('/run/systemd/system')
+  const unit = `udptun-fast@${network}`
+  const start = hasSystemd ? `systemctl enable --now ${unit}` : `udptun-fast start --config ${path}`
+  const again = hasSystemd ? `systemctl restart ${unit}` : 'udptun-fast reload'
   return [
     `This host is ${name}, a member of ${network} (${introducer}), with ${addresses.join(', ') || 'no address of its own'}.`,
-    isKept
-      ? `${path} was there before and was not written by join, so it is as it was.`
-      : `Its settings are in ${path}.`,
+    ...explainFile(joined),
     ...(starts ? [] : [`Start it with: ${start}`]),
+    ...(starts || !wasThere ? [] : [`If it runs already, give it its new key with: ${again}`]),
+  ]
+}
+
+function explainFile({ path, isKept, settings, former }: Joined): string[] {
+  const list = settings.join(', ')
+  if (isKept)
+    return [
+      `${path} was there before and was not written by join, so it is as it was. Only its preshared key is new.`,
+      ...(settings.length === 0
+        ? []
+        : [`The introducer says something else about: ${list}. Mend that there if it is wrong.`]),
+    ]
+  if (former === undefined) return [`Its settings are in ${path}.`]
+  return [
+    `Its settings are in ${path}. ${settings.length === 0 ? 'Only its first line is new' : `New in there: ${list}`}; the rest stays.`,
+    `The file that was there is now ${former}.`,
   ]
 }

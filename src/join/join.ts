@@ -3,15 +3,15 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join as path, resolve } from 'node:path'
 import { formatPrefix } from '../config/addresses.js'
 import { readKeyFile } from '../config/key-file.js'
-import { parsePublicKey } from '../config/values.js'
-import { readConfigFile } from '../config/yaml-file.js'
 import { UserError, usageError } from '../errors.js'
 import type { JoinKeys, Verdict } from '../invitation/answer.js'
 import type { Invitation } from '../invitation/invitation.js'
 import { secretBytes, secretKeyLine } from '../key-text.js'
 import { clampPrivateKey, derivePublicKey, deriveSigningKey } from '../noise/keys.js'
-import { removeHalf, writeWhole } from './new-file.js'
-import { MARK, settingsFile } from './settings-file.js'
+import { keepFormer, removeHalf, writeWhole } from './new-file.js'
+import { differences, renew } from './renew.js'
+import { settingsFile } from './settings-file.js'
+import { requireFile, type SettingsThere, settingsThere } from './settings-there.js'
 import { tellIntroducer, timeOf, WITHIN_MS } from './tell.js'
 
 export interface JoinOptions {
@@ -21,6 +21,8 @@ export interface JoinOptions {
   /** The name of the network on this host; undefined: as the introducer calls it. */
   readonly network: string | undefined
   readonly withinMs?: number
+  /** How the introducer is told; tests give another way. */
+  readonly tell?: typeof tellIntroducer
 }
 
 export interface Joined {
@@ -30,8 +32,14 @@ export interface Joined {
   /** The file of settings. */
   readonly path: string
   readonly addresses: readonly string[]
-  /** Whether the file was there, with other settings of the same network, and is as it was. */
+  /** Whether this host had settings of the network before. */
+  readonly wasThere: boolean
+  /** Whether they were not written by join, and so are as they were. */
   readonly isKept: boolean
+  /** The settings that were there and that the introducer says otherwise. If they are kept, they are not changed. */
+  readonly settings: readonly string[]
+  /** Where the file is now that was there; undefined if nothing of it has changed. */
+  readonly former: string | undefined
 }
 
 /** It is the name of files, and of a unit for systemd. */
@@ -43,7 +51,7 @@ const NETWORK = /^[a-z0-9][a-z0-9_-]{0,31}$/i
  * @throws UserError
  */
 export async function joinNetwork(options: JoinOptions): Promise<Joined> {
-  const { invitation, directory, withinMs = WITHIN_MS } = options
+  const { invitation, directory, withinMs = WITHIN_MS, tell = tellIntroducer } = options
   const network = options.network ?? invitation.network
   if (!NETWORK.test(network))
     throw usageError(
@@ -51,25 +59,24 @@ export async function joinNetwork(options: JoinOptions): Promise<Joined> {
     )
   const file = (name: string) => path(resolve(directory), name)
   const settings = file(`${network}.yaml`)
-  const before = settingsOf(settings, invitation)
-  const keyFile = before?.keyFile ?? file(`${network}.key`)
-  const presharedKeyFile = file(`${network}.psk`)
+  const ownKeyFile = file(`${network}.key`)
+  const there = settingsThere(settings, ownKeyFile, invitation)
+  const keyFile = there?.keyFile ?? ownKeyFile
+  const presharedKeyFile = there?.presharedKeyFile ?? file(`${network}.psk`)
+  requireFile(presharedKeyFile)
   // A join makes its own key first. So without that, this file is not what a join has left that was killed.
-  if (before === undefined && existsSync(presharedKeyFile) && !existsSync(keyFile))
+  if (there === undefined && existsSync(presharedKeyFile) && !existsSync(keyFile))
     throw new UserError(
       `${presharedKeyFile} is there, and is of another network; give this network another name here with --network`,
     )
   return await orRefused(async () => {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const { answer, endpoint } = await tellIntroducer(invitation, ownKeys(keyFile), withinMs)
+    const { answer, endpoint } = await tell(invitation, ownKeys(keyFile), withinMs)
     if (answer.verdict !== 'member') throw new UserError(refusal(answer.verdict, invitation, network))
     const { membership } = answer
     const text = settingsFile({ invitation, membership, endpoint, network, keyFile, presharedKeyFile })
-    const isKept = before !== undefined && !before.text.startsWith(MARK)
-    if (!isKept) {
-      writePresharedKey(presharedKeyFile, membership.presharedKey, before !== undefined)
-      writeWhole(settings, text, before !== undefined)
-    }
+    // The introducer makes another one each time, so it is written also where the settings stay.
+    writePresharedKey(presharedKeyFile, membership.presharedKey, there?.presharedKeyFile !== undefined)
     const { name, introducer } = invitation
     return {
       network,
@@ -77,30 +84,31 @@ export async function joinNetwork(options: JoinOptions): Promise<Joined> {
       introducer,
       path: settings,
       addresses: membership.addresses.map(formatPrefix),
-      isKept,
+      wasThere: there !== undefined,
+      ...writeSettings(settings, text, there),
     }
   }, directory)
 }
 
-/** The settings that are there already, of the same network. @throws UserError if they are of another one */
-function settingsOf(file: string, { publicKey, introducer }: Invitation) {
-  if (!existsSync(file)) return undefined
-  const text = readFileSync(file, 'utf8')
-  const { peers = [], private_key_file } = readConfigFile(file).values
-  const keys = (Array.isArray(peers) ? peers : []).map((peer: unknown) => Object(peer).public_key)
-  if (!keys.some((key) => isKey(key, publicKey)))
-    throw new UserError(
-      `${file} is there, and is of another network: ${introducer} is no peer in it; give this network another name here with --network`,
-    )
-  return { text, keyFile: typeof private_key_file === 'string' ? private_key_file : undefined }
-}
-
-function isKey(text: unknown, key: Uint8Array): boolean {
-  try {
-    return parsePublicKey(String(text)).equals(key)
-  } catch {
-    return false
+/** What a person has written is not lost: it stays in the file, or the file stays beside the new one. */
+function writeSettings(
+  path: string,
+  fresh: string,
+  there: SettingsThere | undefined,
+): Pick<Joined, 'isKept' | 'settings' | 'former'> {
+  if (there === undefined) {
+    writeWhole(path, fresh, false)
+    return { isKept: false, settings: [], former: undefined }
   }
+  const { isJoins, at } = there
+  if (!isJoins) return { isKept: true, settings: differences(there.text, fresh, at), former: undefined }
+  const { text, settings } = renew(there.text, fresh, at)
+  if (text === there.text) return { isKept: false, settings, former: undefined }
+  if (readFileSync(path, 'utf8') !== there.text)
+    throw new UserError(`${path} was changed while this host joined; join with the same line again`)
+  const former = keepFormer(path, there.text)
+  writeWhole(path, text, true)
+  return { isKept: false, settings, former }
 }
 
 /** This host's public keys. Its private one is made if it is not there, and is never written over. */

@@ -1,4 +1,15 @@
-import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 /** Only its owner may read a file with keys. */
@@ -39,5 +50,19 @@ export function writeWhole(path: string, content: string | Uint8Array, replaces:
     }
   } finally {
     rmSync(temporary, { force: true })
+  }
+}
+
+/**
+ * Keeps what a file was before it is written anew: beside it as `<file>.old`, or with a number if that name has another
+ * content.
+ * @returns where it is
+ */
+export function keepFormer(path: string, text: string): string {
+  for (let number = 1; ; number++) {
+    const place = `${path}.old${number === 1 ? '' : number}`
+    if (!existsSync(place)) writeWhole(place, text, false)
+    // A run that was killed has left it, or has written the same.
+    if (statSync(place).isFile() && readFileSync(place, 'utf8') === text) return place
   }
 }
