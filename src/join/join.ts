@@ -103,10 +103,10 @@ function writeSettings(
   const { isJoins, at } = there
   if (!isJoins) return { isKept: true, settings: differences(there.text, fresh, at), former: undefined }
   const { text, settings } = renew(there.text, fresh, at)
-  if (text === there.text) return { isKept: false, settings, former: undefined }
   if (readFileSync(path, 'utf8') !== there.text)
     throw new UserError(`${path} was changed while this host joined; join with the same line again`)
-  const former = keepFormer(path, there.text)
+  const former = text === there.text ? undefined : keepFormer(path, there.text)
+  // Also if nothing is new: a run may have left it that was killed before it was on the disk.
   writeWhole(path, text, true)
   return { isKept: false, settings, former }
 }

@@ -61,8 +61,13 @@ export function writeWhole(path: string, content: string | Uint8Array, replaces:
 export function keepFormer(path: string, text: string): string {
   for (let number = 1; ; number++) {
     const place = `${path}.old${number === 1 ? '' : number}`
-    if (!existsSync(place)) writeWhole(place, text, false)
-    // A run that was killed has left it, or has written the same.
-    if (statSync(place).isFile() && readFileSync(place, 'utf8') === text) return place
+    if (existsSync(place) && !hasText(place, text)) continue
+    // Also if it is there: a run may have left it that was killed before it was on the disk.
+    writeWhole(place, text, true)
+    return place
   }
+}
+
+function hasText(path: string, text: string): boolean {
+  return statSync(path).isFile() && readFileSync(path, 'utf8') === text
 }

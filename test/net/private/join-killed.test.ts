@@ -1,10 +1,10 @@
 /** Both sides of an invitation are killed at every write, and the same line makes the same member. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Host } from '../../../src/lab/host.js'
-import { PROGRAM, RunningTunnel, run, startTunnel, untilPing } from '../../support/hosts/lab.js'
+import { ok, PROGRAM, RunningTunnel, run, startTunnel, untilPing } from '../../support/hosts/lab.js'
 import { Network } from '../../support/hosts/network.js'
 import { invite, members, office, program } from '../../support/hosts/office.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
@@ -63,6 +63,43 @@ t.test('join is killed at every write, and the same line makes the same member',
   await untilPing(alice, '10.9.0.1')
   await Promise.all([hub, tunnel].map((it) => it.stop()))
 })
+
+t.test(
+  'join is killed at every write into settings that a person has changed, and nothing is lost',
+  async (t) => {
+    using keys = new KeyFolder()
+    using network = new Network(2)
+    const [hubHost, alice] = network.hosts
+    const { hub } = await office(network, keys, [])
+    const directory = join(keys.path, 'alice')
+    const read = (name: string) => readFileSync(join(directory, name), 'utf8')
+    const first = await program(alice, 'join', await invite(hubHost, 'alice'), '--directory', directory)
+    t.equal(first.code, 0, first.stderr)
+    const edited = `${read('office.yaml')}mtu: 1300\n`
+    writeFileSync(join(directory, 'office.yaml'), edited)
+    await ok(hubHost, process.execPath, PROGRAM, 'remove', 'alice')
+    const line = await invite(hubHost, 'alicia', '--address', '10.9.0.44')
+    let step = 1
+    for (; step < 60; step++) {
+      const { code } = await killedAt(alice, `${step} before`, directory, [
+        'join',
+        line,
+        '--directory',
+        directory,
+      ])
+      if (!read('office.yaml').endsWith('\nmtu: 1300\n')) t.fail(`lost at step ${step}`)
+      if (read('office.yaml') !== edited && read('office.yaml.old') !== edited)
+        t.fail(`not kept at step ${step}`)
+      if (code === 0) break
+    }
+    t.ok(step > 10, `${step - 1} kills`)
+    t.same(readdirSync(directory).sort(), ['office.key', 'office.psk', 'office.yaml', 'office.yaml.old'])
+    t.match(read('office.yaml'), '10.9.0.44/24')
+    const tunnel = await startTunnel(alice, '--config', join(directory, 'office.yaml'))
+    await untilPing(alice, '10.9.0.1')
+    await Promise.all([hub, tunnel].map((it) => it.stop()))
+  },
+)
 
 t.test('the introducer is killed at every write, and the same line makes the same member', async (t) => {
   using keys = new KeyFolder()
