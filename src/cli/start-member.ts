@@ -1,43 +1,57 @@
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { promisify } from 'node:util'
+import { ask } from '../command/client.js'
+import type { ReloadReport } from '../control/reload.js'
 import { UserError } from '../errors.js'
 import type { Joined } from '../join/join.js'
 import { startInBackground } from './background.js'
 import { openLogTarget } from './background-log.js'
-
-const run = promisify(execFile)
+import { type Running, runningByFile } from './running-by-file.js'
+import { hasUnit, startUnit } from './systemd-unit.js'
 
 /**
- * Starts the tunnel of a new member: by its unit of systemd, or else in the background.
+ * Starts the tunnel of a new member: by its unit of systemd, or else in the background. If it runs already, it takes the
+ * new settings.
  * @param isUsual whether its settings are where the unit looks for them
  * @returns a sentence
  * @throws UserError
  */
-export async function startMember({ network, path }: Joined, isUsual: boolean): Promise<string> {
+export async function startMember({ network, path, wasThere }: Joined, isUsual: boolean): Promise<string> {
   const unit = `udptun-fast@${network}.service`
   if (isUsual && (await hasUnit(unit))) {
-    try {
-      await run('systemctl', ['enable', '--now', unit])
-    } catch (error) {
-      const { stderr = '' } = error as { stderr?: string }
+    const trouble = await startUnit(unit)
+    if (trouble !== undefined)
       throw new UserError(
-        `this host is a member now, but ${unit} does not start: ${stderr.trim().split('\n')[0]}; see: systemctl status ${unit}`,
+        `this host is a member now, but ${unit} does not start: ${trouble}; see: systemctl status ${unit}`,
       )
-    }
     return `It runs, and starts at each boot: ${unit}.`
   }
+  const running = await runningByFile(path)
+  if (running !== undefined) return await reloadMember(running, path)
   const log = openLogTarget({ file: undefined, tag: 'udptun-fast' })
-  const pid = await startInBackground({ script: 'cli/main.js', args: ['start', '--config', path], log })
+  const pid = await startInBackground({
+    script: 'cli/main.js',
+    args: ['start', '--config', path],
+    log,
+    // What a person has written may have names that count from here.
+    ...(wasThere ? { cwd: process.cwd() } : {}),
+  })
   return `It runs in the background, as process ${pid}.`
 }
 
-async function hasUnit(unit: string): Promise<boolean> {
-  if (!existsSync('/run/systemd/system')) return false
+/** @throws UserError if that is not enough */
+async function reloadMember({ device, pid }: Running, path: string): Promise<string> {
+  let report: ReloadReport
   try {
-    await run('systemctl', ['cat', unit])
-    return true
-  } catch {
-    return false
+    report = (await ask(device, { command: 'reload' })) as ReloadReport
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    throw new UserError(
+      `this host is a member now, but its tunnel (process ${pid}) does not take the new settings: ${error.message}`,
+    )
   }
+  const { needs_restart } = report
+  if (needs_restart.length > 0)
+    throw new UserError(
+      `this host is a member now, but its tunnel (process ${pid}) takes ${needs_restart.join(', ')} only when it starts; end it with: kill ${pid}; then start it with: udptun-fast start --config ${path}`,
+    )
+  return `It ran already, as process ${pid}, and has taken the new settings.`
 }
