@@ -25,11 +25,13 @@ for (const mode of ['tun', 'tap'] as const)
     const file = hubFile(keys, network, mode)
     const hub = await startTunnel(hubHost, '--config', file)
     const running: RunningTunnel[] = []
-    for (const [host, name, address] of [
-      [alice, 'alice', '10.9.0.2'],
-      [bob, 'bob', '10.9.0.3'],
+    const found = `${network.underlay(0)}:5149`
+    const twoPlaces = ['--endpoint', 'hub.invalid', '--endpoint', network.underlay(0)]
+    for (const [host, name, address, flags] of [
+      [alice, 'alice', '10.9.0.2', []],
+      [bob, 'bob', '10.9.0.3', twoPlaces],
     ] as const) {
-      const line = await invite(hubHost, name)
+      const line = await invite(hubHost, name, ...flags)
       t.match(line, /^udptun\.[\w-]+$/)
       const directory = join(keys.path, name)
       const { code, stdout, stderr } = await program(host, 'join', line, '--directory', directory)
@@ -40,6 +42,7 @@ for (const mode of ['tun', 'tap'] as const)
       for (const it of [settings, join(directory, 'office.key'), join(directory, 'office.psk')])
         t.equal(statSync(it).mode & 0o777, 0o600, it)
       t.match(readFileSync(settings, 'utf8'), `local: ["${address}/24"]`)
+      t.match(readFileSync(settings, 'utf8'), `endpoint: "${found}"`, 'the one that has answered')
       running.push(await startTunnel(host, '--config', settings))
     }
     await untilPing(alice, '10.9.0.1')

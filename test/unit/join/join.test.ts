@@ -162,6 +162,16 @@ t.test('what a person has added stays when the host joins again, and the former 
   t.equal(desk.read('office.yaml.old'), edited)
 })
 
+t.test(
+  'the endpoint that has answered is written, and not a name that comes first in the line',
+  async (t) => {
+    const desk = new Desk(t)
+    const endpoints = [{ host: 'hub.example.net', port: 5149 }, ENDPOINT]
+    await desk.join(membership(), { invitation: { ...invitation, endpoints } })
+    t.match(readConfigFile(desk.file('office.yaml')).values.peers, [{ endpoint: '198.51.100.1:5149' }])
+  },
+)
+
 t.test('what the introducer says comes before what a person has made of it', async (t) => {
   const desk = new Desk(t)
   await desk.join()
