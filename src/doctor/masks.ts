@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { withoutKeyRuns } from '../key-text.js'
+import { maskWithColons } from './colons.js'
 
 /** A key of 32 bytes in base64, as wg(8) writes it. */
 const KEY = /(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=/g
@@ -16,8 +17,6 @@ export function maskKeys(text: string): string {
   )
 }
 
-const MAC = /(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])/g
-const IPV6 = /(?<![0-9A-Za-z:.])[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*/g
 const IPV4 = /(?<![0-9A-Za-z.])(?:\d{1,3}\.){3}\d{1,3}(?![0-9A-Za-z]|\.\d)/g
 
 /** Says nothing of anybody: unspecified, loopback, broadcast and multicast. */
@@ -27,23 +26,20 @@ const COMMON: ReadonlySet<string> = new Set(['unspecified', 'loopback', 'broadca
 export class AddressMasks {
   readonly #masks = new Map<string, string>()
 
-  /** `text` with a mask in place of each IPv4, IPv6 and MAC address. Ports and prefix lengths stay. */
+  /** `text` with a mask in place of each IPv4, IPv6 and link-layer address. Ports and prefix lengths stay. */
   mask(text: string): string {
-    return text
-      .replace(MAC, (mac) =>
-        /^(00:){5}00$|^(ff:){5}ff$/i.test(mac) ? mac : this.#of('mac', mac.toLowerCase()),
-      )
-      .replace(IPV6, (found) => this.#ip(found))
-      .replace(IPV4, (found) => this.#ip(found))
+    return maskWithColons(text, (address) =>
+      isIPv6(address) ? this.#ip(address) : this.#mac(address),
+    ).replace(IPV4, (found) => (isIPv4(found) ? this.#ip(found) : found))
+  }
+
+  #mac(found: string): string {
+    return /^(00:)+00$|^(ff:)+ff$/i.test(found) ? found : this.#of('mac', found.toLowerCase())
   }
 
   #ip(found: string): string {
-    // A sentence may end after it, or go on with a colon.
-    const text = isIPv6(found) || isIPv4(found) ? found : found.replace(/[:.]$/, '')
-    if (!isIPv6(text) && !isIPv4(text)) return found
-    const address = ipaddr.process(text)
-    if (COMMON.has(address.range())) return found
-    return `${this.#of(address.kind(), address.toString())}${found.slice(text.length)}`
+    const address = ipaddr.process(found)
+    return COMMON.has(address.range()) ? found : this.#of(address.kind(), address.toString())
   }
 
   #of(kind: string, value: string): string {
