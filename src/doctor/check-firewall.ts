@@ -33,7 +33,7 @@ export function checkFirewall(facts: Facts): Finding[] {
   const sourcePorts = status?.source_ports ?? [port]
   const found = cases.flatMap((peer) => ofPeer(ruleset, { port, sourcePorts }, peer))
   if (found.length > 0) return [...found, ...legacy]
-  const unseen = 'XDP, tc, IPsec and firewalls on the way cannot be seen from here'
+  const unseen = 'XDP, tc, IPsec, rules for bridges and firewalls on the way cannot be seen from here'
   return [fine('firewall.open', `no rule of nftables drops the tunnel's datagrams; ${unseen}`), ...legacy]
 }
 

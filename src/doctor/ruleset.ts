@@ -1,8 +1,9 @@
+import { baseChains } from './base-chains.js'
 import { allOf, compare, type Datagram, field, fieldOf, matches, type Truth } from './nft-match.js'
 
 /** What a ruleset does with a datagram. */
 export interface Fate {
-  /** `maybe`: it depends on something that this program cannot see. */
+  /** `unknown`: it depends on something that this program cannot see. */
   readonly dropped: Truth
   /** The chain that drops it, as nft names it: `inet filter input`. Undefined if none does. */
   readonly chain: string | undefined
@@ -14,23 +15,19 @@ type End = 'accept' | 'drop' | 'return' | 'on'
 const DEEPEST = 16
 
 /**
- * What becomes of a datagram in the base chains at its hook, by `nft -j list ruleset`. Rules that this program cannot
- * decide are followed both ways. Chains of other hooks and of the families netdev, bridge and arp are not looked at.
+ * What becomes of a datagram in the base chains on its way, by `nft -j list ruleset`. Rules that this program cannot
+ * decide are followed both ways. Chains of the families bridge and arp are not looked at.
  */
 export function fateOf(ruleset: readonly unknown[], datagram: Datagram): Fate {
-  const chains = ruleset.map((it) => field(it, 'chain')).filter((it) => it !== undefined)
   const rules = ruleset.map((it) => field(it, 'rule')).filter((it) => it !== undefined)
-  const families = datagram.family === 'ipv4' ? ['inet', 'ip'] : ['inet', 'ip6']
-  const isBase = (chain: unknown) =>
-    field(chain, 'hook') === datagram.hook && families.includes(String(field(chain, 'family')))
   let maybe: string | undefined
-  for (const chain of chains.filter(isBase)) {
-    const place = ['family', 'table', 'name'].map((key) => String(field(chain, key)))
-    const ends = walk(rules, place, datagram, 0)
-    if (ends.delete('on') || ends.delete('return'))
-      ends.add(field(chain, 'policy') === 'drop' ? 'drop' : 'accept')
+  for (const { place, drops, isPassed, datagram: seen } of baseChains(ruleset, datagram)) {
+    if (isPassed === 'no') continue
+    const ends = walk(rules, place, seen, 0)
+    // Both go, so each is asked.
+    if ([ends.delete('on'), ends.delete('return')].includes(true)) ends.add(drops ? 'drop' : 'accept')
     if (!ends.has('drop')) continue
-    if (ends.size === 1) return { dropped: 'yes', chain: place.join(' ') }
+    if (ends.size === 1 && isPassed === 'yes') return { dropped: 'yes', chain: place.join(' ') }
     maybe ??= place.join(' ')
   }
   return maybe === undefined ? { dropped: 'no', chain: undefined } : { dropped: 'unknown', chain: maybe }
@@ -73,8 +70,11 @@ function holdsIn(statement: unknown, datagram: Datagram): Truth {
   return NEUTRAL.includes(key) || isVerdict(key) ? 'yes' : 'unknown'
 }
 
+/** What changes addresses or ports. The kernel then looks at no other rule of the chain. */
+const NAT = ['dnat', 'snat', 'masquerade', 'redirect']
+
 function isVerdict(key: string): boolean {
-  return ['accept', 'drop', 'reject', 'queue', 'return', 'jump', 'goto', 'vmap'].includes(key)
+  return ['accept', 'drop', 'reject', 'queue', 'return', 'jump', 'goto', 'vmap', ...NAT].includes(key)
 }
 
 function verdictsOf(
@@ -85,7 +85,7 @@ function verdictsOf(
   depth: number,
 ): Set<End> {
   const [key = ''] = Object.keys(Object(statement))
-  if (key === 'accept') return new Set(['accept'])
+  if (key === 'accept' || NAT.includes(key)) return new Set(['accept'])
   if (key === 'drop' || key === 'reject') return new Set(['drop'])
   if (key === 'return') return new Set(['return'])
   // A program decides.
