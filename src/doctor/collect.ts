@@ -12,6 +12,7 @@ import { egressTo } from '../linux/interface.js'
 import { Netlink } from '../linux/netlink.js'
 import { hasCapability } from '../linux/process.js'
 import { splitEndpoint } from './check-firewall.js'
+import { withoutDormant } from './dormant.js'
 import { CAPABILITIES, type Capability, type Facts, type FirewallFacts } from './facts.js'
 
 /**
@@ -106,11 +107,15 @@ function isPortTaken(port: number): boolean {
 
 async function firewallFacts(): Promise<FirewallFacts> {
   const legacy = ['/proc/net/ip_tables_names', '/proc/net/ip6_tables_names'].some((it) => textOf(it) !== '')
-  const printed = await printedBy('nft', ['-j', 'list', 'ruleset'])
+  const [printed, text] = await Promise.all([
+    printedBy('nft', ['-j', 'list', 'ruleset']),
+    printedBy('nft', ['-t', 'list', 'ruleset']),
+  ])
   if ('why' in printed) return { ruleset: undefined, why: printed.why, legacy }
   try {
     const { nftables } = JSON.parse(printed.text)
-    if (Array.isArray(nftables)) return { ruleset: nftables, why: null, legacy }
+    const shown = 'text' in text ? text.text : ''
+    if (Array.isArray(nftables)) return { ruleset: withoutDormant(nftables, shown), why: null, legacy }
   } catch {
     // It is told below.
   }

@@ -40,7 +40,7 @@ export interface Facts {
 }
 
 export interface FirewallFacts {
-  /** The list `nftables` of `nft -j list ruleset`; undefined if it cannot be had. */
+  /** The list `nftables` of `nft -j list ruleset`, without dormant tables; undefined if it cannot be had. */
   readonly ruleset: readonly unknown[] | undefined
   /** Why it cannot be had. */
   readonly why: string | null
