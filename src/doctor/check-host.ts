@@ -63,7 +63,9 @@ function checkCapabilities({ capabilities, status }: Facts): Finding[] {
   )
 }
 
-function checkPort({ port, portTaken, status }: Facts): Finding[] {
+function checkPort({ port, portTaken, status, noAnswer }: Facts): Finding[] {
+  // It may have this port itself, or another one.
+  if (noAnswer !== null) return []
   const trouble = status?.listen_trouble ?? null
   if (status !== undefined && trouble !== null)
     return [
@@ -95,10 +97,15 @@ function checkReversePath({ reversePath: { filters, dropped }, status }: Facts):
   const others = strict.filter((it) => !ways.has(it))
   const waits = status?.peers.some(({ state }) => state !== 'up') === true
   const text = `strict reverse-path filtering is on for ${strict.join(', ')}, and this host has several interfaces: what comes by one is dropped if the way back is by another`
-  const advice = `if that is not meant, make it loose: ${strict.map((it) => `sysctl net.ipv4.conf.${it}.rp_filter=2`).join('; ')}`
+  const advice = `if that is not meant, make it loose: ${strict.map(loosened).join('; ')}`
   if (dropped > 0 && waits && others.length > 0)
     return [wrong('rp_filter.drops', `${text}; it has dropped ${dropped} packets`, advice)]
   return [doubtful('rp_filter.strict', text, advice)]
+}
+
+/** sysctl(8) wants a slash for a dot that is part of a name. */
+function loosened(name: string): string {
+  return `sysctl net.ipv4.conf.${name.replaceAll('.', '/')}.rp_filter=2`
 }
 
 /** So much of the table in use is close to full. */

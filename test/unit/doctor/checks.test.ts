@@ -94,9 +94,12 @@ t.test('the host', async (t) => {
   ])
   t.same(found({ clock: { nowMs: Date.UTC(1970, 0, 2), leastMs: 0 } }), ['!clock.behind'])
   t.same(found({ clock: { nowMs: Date.UTC(2026, 5, 1), leastMs: Date.UTC(2026, 6, 1) } }), ['!clock.behind'])
-  t.same(found({ noAnswer: 'it does not answer', status: undefined, portTaken: false }), [
-    '!tunnel.no_answer',
-  ])
+})
+
+t.test('the port of a tunnel that does not answer is not said to be taken by another program', async (t) => {
+  const facts = { noAnswer: 'it does not answer', status: undefined }
+  t.same(found({ ...facts, portTaken: true }), ['!tunnel.no_answer'])
+  t.same(found({ ...facts, portTaken: false }), ['!tunnel.no_answer'])
 })
 
 t.test('reverse-path filtering matters only with several interfaces', async (t) => {
@@ -106,6 +109,12 @@ t.test('reverse-path filtering matters only with several interfaces', async (t) 
   t.same(found({ reversePath }), ['rp_filter.strict'])
   const status = { ...STATUS, peers: [{ ...PEER, state: 'silent' }] } as StatusReport
   t.same(found({ reversePath, status }), ['!peer.silent b', '!rp_filter.drops'])
+})
+
+t.test('sysctl has a slash for a dot in the name of an interface', async (t) => {
+  const reversePath = { filters: { 'e1.100': 1, eth0: 0 }, dropped: 0 }
+  const finding = findingsOf({ ...WELL, reversePath }).find(({ id }) => id === 'rp_filter.strict')
+  t.match(finding?.advice, /: sysctl net\.ipv4\.conf\.e1\/100\.rp_filter=2$/)
 })
 
 t.test('peers, and why nothing comes from them', async (t) => {
