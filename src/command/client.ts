@@ -1,6 +1,7 @@
 import type { Health } from '../control/health.js'
 import type { StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
+import { listenerOf } from '../linux/unix-listener.js'
 import { exchange, isListening } from './exchange.js'
 import { listSockets, type StatusSocket } from './path.js'
 
@@ -34,10 +35,7 @@ export async function ask(
   request: Readonly<{ command: string } & Record<string, unknown>>,
   onSaid?: (text: string) => void,
 ): Promise<unknown> {
-  // A device that this namespace has comes before one that it had.
-  const candidates = listSockets()
-    .filter((it) => it.device === device)
-    .sort((a, b) => Number(b.present) - Number(a.present))
+  const candidates = candidatesOf(device)
   await refuseSeveral(device, candidates)
   for (const { path } of candidates) {
     const answer = await answerOf(path, device, JSON.stringify(request), onSaid)
@@ -48,6 +46,23 @@ export async function ask(
   throw new UserError(
     `no tunnel runs on ${device} here; start one with: udptun-fast start <local-ip> <remote>`,
   )
+}
+
+/**
+ * The process of the tunnel on `device`. The number in its status is that of its own namespace of processes.
+ * @returns its number in this one; undefined if it is not in this one, or no tunnel runs
+ */
+export function processOf(device: string): number | undefined {
+  const listeners = candidatesOf(device).map(({ path }) => listenerOf(path))
+  const first = listeners.find((it) => it !== undefined)
+  return first === 0 ? undefined : first
+}
+
+/** A device that this namespace has comes before one that it had. */
+function candidatesOf(device: string): StatusSocket[] {
+  return listSockets()
+    .filter((it) => it.device === device)
+    .sort((a, b) => Number(b.present) - Number(a.present))
 }
 
 /** Devices of one name may be in several namespaces, with a tunnel each that was started here. @throws UserError */

@@ -33,7 +33,7 @@ export async function makeBundle(
     findings: findingsOf(facts),
     status: facts.status ?? facts.noAnswer,
     fdb: facts.status === undefined ? null : await answer(facts.status.device, 'fdb'),
-    arguments: facts.status === undefined ? null : argumentsOf(facts.status.pid),
+    arguments: facts.pid === undefined ? null : argumentsOf(facts.pid),
     ip: await ipFacts(),
     sysctls: Object.fromEntries(SYSCTLS.map((name) => [name, sysctl(name)])),
   }
@@ -60,9 +60,7 @@ function distribution(): string | null {
 
 /** What the tunnel was called with. The settings in its file are not read, because of the keys in such files. */
 function argumentsOf(pid: number): string[] | null {
-  const words = textOf(`/proc/${pid}/cmdline`)?.split('\0').slice(0, -1)
-  // In a namespace of processes of its own, the number is another program's.
-  return words?.some((it) => it.includes('udptun-fast') || it.endsWith('/main.js')) ? words : null
+  return textOf(`/proc/${pid}/cmdline`)?.split('\0').slice(0, -1) ?? null
 }
 
 const IP: Readonly<Record<string, readonly string[]>> = {

@@ -48,6 +48,14 @@ const WITHOUT: Readonly<Record<Capability, string>> = {
 }
 
 function checkCapabilities({ capabilities, status }: Facts): Finding[] {
+  if (capabilities === undefined)
+    return [
+      doubtful(
+        'capability.not_seen',
+        "the tunnel's capabilities are not known, because its process cannot be seen from here",
+        'start doctor where the tunnel was started, such as in its container',
+      ),
+    ]
   const names = Object.keys(CAPABILITIES) as Capability[]
   const isPrivate = status !== undefined && status.privacy !== null
   // The kernel's own datapath is not for private tunnels.

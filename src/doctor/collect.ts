@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import ipaddr from 'ipaddr.js'
-import { askStatus } from '../command/client.js'
+import { askStatus, processOf } from '../command/client.js'
 import { listSockets } from '../command/path.js'
 import type { StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
@@ -23,13 +23,15 @@ import { CAPABILITIES, type Capability, type Facts, type FirewallFacts } from '.
 export async function collectFacts(device: string | undefined, port: number): Promise<Facts> {
   const answer = device === undefined ? undefined : await statusOrWhy(device)
   const status = typeof answer === 'object' ? answer : undefined
-  if (status !== undefined) requireSockets(status)
+  const pid = status === undefined ? undefined : processOf(status.device)
+  if (status !== undefined) requireSockets(status, pid)
   const listened = splitPort(status?.listen) ?? port
   return {
     status,
     noAnswer: typeof answer === 'string' ? answer : null,
+    pid,
     tun: tunFacts(),
-    capabilities: capabilitiesOf(status?.pid),
+    capabilities: capabilitiesOf(status === undefined ? 'self' : pid),
     port: listened,
     portTaken: isPortTaken(listened),
     firewall: await firewallFacts(),
@@ -45,11 +47,11 @@ export async function collectFacts(device: string | undefined, port: number): Pr
 }
 
 /** Firewall, ports and ways are those of the namespace of the tunnel's sockets. @throws UserError in another one */
-function requireSockets({ device, netns, pid }: StatusReport): void {
+function requireSockets({ device, netns }: StatusReport, pid: number | undefined): void {
   if (netns === null || listSockets().some((it) => it.elsewhere && it.device === device)) return
-  throw new UserError(
-    `the sockets of the tunnel on ${device} are in another network namespace, so ask there: nsenter --target ${pid} --net udptun-fast doctor ${device}`,
-  )
+  const enter =
+    pid === undefined ? '' : `, so ask there: nsenter --target ${pid} --net udptun-fast doctor ${device}`
+  throw new UserError(`the sockets of the tunnel on ${device} are in another network namespace${enter}`)
 }
 
 /** @returns a sentence if it does not answer */
@@ -78,17 +80,14 @@ function tunFacts(): Facts['tun'] {
   }
 }
 
-function capabilitiesOf(pid: number | undefined): Facts['capabilities'] {
-  const entries = Object.entries(CAPABILITIES).map(([name, number]) => [name, has(number, pid)])
-  return Object.fromEntries(entries) as Record<Capability, boolean>
-}
-
-/** A tunnel in another namespace of processes has a number that means nothing here. */
-function has(number: number, pid: number | undefined): boolean {
+/** @returns undefined if there is no such process here, or this user may not see it */
+function capabilitiesOf(pid: number | 'self' | undefined): Facts['capabilities'] {
+  if (pid === undefined) return undefined
   try {
-    return hasCapability(number, pid)
+    const entries = Object.entries(CAPABILITIES).map(([name, number]) => [name, hasCapability(number, pid)])
+    return Object.fromEntries(entries) as Record<Capability, boolean>
   } catch {
-    return hasCapability(number)
+    return undefined
   }
 }
 

@@ -11,10 +11,12 @@ export interface Facts {
   readonly status: StatusReport | undefined
   /** Why there is no answer of a tunnel that was asked for; null if there is one, or none was asked for. */
   readonly noAnswer: string | null
+  /** The number of the tunnel's process here; undefined if none runs, or it cannot be seen from here. */
+  readonly pid: number | undefined
   /** `/dev/net/tun`: the device node and the driver. */
   readonly tun: { readonly node: 'usable' | 'missing' | 'forbidden'; readonly driver: boolean }
-  /** Of the tunnel's process, or else of this one. */
-  readonly capabilities: Readonly<Record<Capability, boolean>>
+  /** Of the tunnel's process, or of this one if there is no answer of a tunnel; undefined if they are not known. */
+  readonly capabilities: Readonly<Record<Capability, boolean>> | undefined
   /** The UDP port that the tunnel listens on, or would listen on. */
   readonly port: number
   /** Whether any socket of this network namespace has this port. */

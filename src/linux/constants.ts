@@ -52,6 +52,7 @@ export const SOL_SOCKET = 1
 export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_PASSCRED = 16
+export const SO_PEERCRED = 17
 export const SO_BINDTODEVICE = 25
 export const SO_MARK = 36
 export const SO_NETNS_COOKIE = 71

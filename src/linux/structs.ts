@@ -48,6 +48,8 @@ export const sockaddr_in6 = layout('netinet/in.h', 28, {
 
 export const sockaddr_un = layout('sys/un.h', 110, { sun_family: 0, sun_path: 2 })
 
+export const ucred = layout('sys/socket.h', 12, { pid: 0, uid: 4, gid: 8 })
+
 export const in_pktinfo = layout('netinet/in.h', 12, { ipi_ifindex: 0, ipi_spec_dst: 4, ipi_addr: 8 })
 
 export const in6_pktinfo = layout('netinet/in.h', 20, { ipi6_addr: 0, ipi6_ifindex: 16 })
@@ -229,6 +231,7 @@ export const STRUCTS: Readonly<Record<string, StructLayout>> = {
   sockaddr_in,
   sockaddr_in6,
   sockaddr_un,
+  ucred,
   in_pktinfo,
   in6_pktinfo,
   addrinfo,

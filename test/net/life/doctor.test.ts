@@ -6,7 +6,7 @@ import t from 'tap'
 import type { Finding } from '../../../src/doctor/finding.js'
 import type { Host } from '../../../src/lab/host.js'
 import { createLink, getLink } from '../../../src/linux/interface.js'
-import { ok, PROGRAM, run, startTunnel, twoHosts, until } from '../../support/hosts/lab.js'
+import { ok, PROGRAM, RunningTunnel, run, startTunnel, twoHosts, until } from '../../support/hosts/lab.js'
 import { KeyFolder } from '../../support/hosts/wireguard-go.js'
 
 /** This machine is busy at times. */
@@ -72,6 +72,29 @@ t.test('a tunnel that works; then a rule drops its port, and the way is a loop',
 
   await ok(pair.a, 'ip', 'route', 'add', '192.0.2.2/32', 'dev', 'tap0')
   t.match(await untilFound(pair.a, 'route.loop'), { severity: 'wrong', peer: '192.0.2.2' })
+})
+
+t.test('a tunnel in a namespace of processes of its own, without a capability', async (t) => {
+  using pair = twoHosts()
+  const command = [
+    ...['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', 'setpriv', '--bounding-set=-bpf'],
+    ...[process.execPath, PROGRAM],
+  ] as [string, ...string[]]
+  const tunnel = new RunningTunnel(pair.a, ['10.9.0.1', pair.underlay.b], [], { command })
+  await tunnel.said(/ is up: /)
+  t.equal((await tunnel.status()).pid, 1, 'its own number')
+  const { findings } = await doctor(pair.a)
+  t.match(
+    findings.find(({ id }) => id === 'capability.bpf'),
+    { text: /^the tunnel does not have CAP_BPF/ },
+  )
+  t.notOk(findings.some(({ id }) => id === 'capability.all'))
+  const report = await ok(pair.a, process.execPath, PROGRAM, 'report', '--output', '-')
+  t.same(JSON.parse(report).arguments.slice(1), [PROGRAM, 'start', '10.9.0.1', pair.underlay.b])
+
+  const elsewhere = ['--pid', '--fork', '--kill-child', '--mount-proc', process.execPath, PROGRAM, 'doctor']
+  const seen: Finding[] = JSON.parse((await run(pair.a, 'unshare', elsewhere)).stdout)
+  t.ok(seen.some(({ id }) => id === 'capability.not_seen'))
 })
 
 t.test('strict reverse-path filtering, where the way back is by another interface', async (t) => {

@@ -49,6 +49,7 @@ const STATUS = {
 const WELL: Facts = {
   status: STATUS,
   noAnswer: null,
+  pid: 1,
   tun: { node: 'usable', driver: true },
   capabilities: { NET_ADMIN: true, NET_RAW: true, BPF: true },
   port: 5149,
@@ -94,6 +95,7 @@ t.test('the host', async (t) => {
   ])
   t.same(found({ clock: { nowMs: Date.UTC(1970, 0, 2), leastMs: 0 } }), ['!clock.behind'])
   t.same(found({ clock: { nowMs: Date.UTC(2026, 5, 1), leastMs: Date.UTC(2026, 6, 1) } }), ['!clock.behind'])
+  t.same(found({ capabilities: undefined }), ['capability.not_seen'])
 })
 
 t.test('the port of a tunnel that does not answer is not said to be taken by another program', async (t) => {
