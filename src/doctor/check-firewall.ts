@@ -1,4 +1,5 @@
-import type { PeerStatus } from '../control/status.js'
+import { isIPv6 } from 'node:net'
+import type { PeerStatus, StatusReport } from '../control/status.js'
 import type { Facts } from './facts.js'
 import { doubtful, type Finding, fine, wrong } from './finding.js'
 import type { Datagram } from './nft-match.js'
@@ -6,7 +7,7 @@ import { type Fate, fateOf } from './ruleset.js'
 
 /** Whether the rules of this network namespace drop the tunnel's datagrams. */
 export function checkFirewall(facts: Facts): Finding[] {
-  const { firewall, port, status } = facts
+  const { firewall, status } = facts
   const legacy = firewall.legacy
     ? [
         doubtful(
@@ -26,44 +27,44 @@ export function checkFirewall(facts: Facts): Finding[] {
       ),
       ...legacy,
     ]
-  const cases =
-    status === undefined || status.peers.length === 0
-      ? [undefined]
-      : status.peers.filter((it) => it.endpoint !== null)
-  const sourcePorts = status?.source_ports ?? [port]
-  const found = cases.flatMap((peer) => ofPeer(ruleset, { port, sourcePorts }, peer))
-  if (found.length > 0) return [...found, ...legacy]
+  const known = status?.peers.filter((it) => it.endpoint !== null) ?? []
+  const found = known.flatMap((peer) => ofPeer(ruleset, facts, peer))
+  const anybody = areAllKnown(status) ? [] : ofPeer(ruleset, facts, undefined)
+  const more = anybody.filter(({ id }) => !found.some((it) => it.id === id))
+  if (found.length + more.length > 0) return [...found, ...more, ...legacy]
   const unseen = 'XDP, tc, IPsec, rules for bridges and firewalls on the way cannot be seen from here'
   return [fine('firewall.open', `no rule of nftables drops the tunnel's datagrams; ${unseen}`), ...legacy]
 }
 
-/** The tunnel's own ports. */
-interface OwnPorts {
-  /** Where it listens. */
-  readonly port: number
-  /** Those that it sends from. With VXLAN they are several, those of a peer may be any, and all ends listen on one port. */
-  readonly sourcePorts: readonly number[]
+/** Whether nobody else may come. What is for all is for each of the peers, so it is not looked at again then. */
+function areAllKnown(status: StatusReport | undefined): boolean {
+  const peers = status?.peers ?? []
+  return peers.length > 0 && peers.every((it) => it.endpoint !== null)
 }
 
-function ofPeer(
-  ruleset: readonly unknown[],
-  { port, sourcePorts }: OwnPorts,
-  peer: PeerStatus | undefined,
-): Finding[] {
+/** @param peer undefined for whoever may come */
+function ofPeer(ruleset: readonly unknown[], facts: Facts, peer: PeerStatus | undefined): Finding[] {
+  const { port, status, own } = facts
+  // With VXLAN, it sends from several ports, those of a peer may be any, and all ends listen on one port.
+  const sourcePorts = status?.source_ports ?? [port]
   const name = peer?.name ?? null
   const { address, port: far } = splitEndpoint(peer?.endpoint ?? undefined)
+  const isV6 = isIPv6(address ?? onlyAddress(status))
+  const here = own.addresses.filter((it) => isIPv6(it) === isV6)
   const common = {
-    family: address?.includes(':') ? 'ipv6' : 'ipv4',
-    interface: peer?.underlay?.interface ?? undefined,
+    family: isV6 ? 'ipv6' : 'ipv4',
+    interface: peer?.underlay?.interface ?? listed(own.interfaces),
   } as const
   const hasOwnPort = sourcePorts.includes(port)
   const sourcePort = hasOwnPort ? far : undefined
-  const input = { ...common, hook: 'input', source: address, sourcePort, destinationPort: port } as const
+  const ends = { source: address, sourcePort, destination: listed(here), destinationPort: port }
   const output = { ...common, hook: 'output', destination: address, destinationPort: far } as const
-  const outward = sourcePorts.map((it) => fates(ruleset, { ...output, sourcePort: it }))
+  // A tunnel that knows nobody to send to only answers.
+  const state = peer === undefined && status !== undefined ? 'established' : 'new'
+  const outward = sourcePorts.map((it) => fates(ruleset, { ...output, sourcePort: it }, state))
   const worst = outward.find(({ first, answer }) => [first, answer].some(({ dropped }) => dropped === 'yes'))
   return [
-    ...verdict('in', fates(ruleset, input), name, `udp dport ${port}`, port),
+    ...verdict('in', fates(ruleset, { ...common, ...ends, hook: 'input' }), name, `udp dport ${port}`, port),
     ...verdict(
       'out',
       worst ?? outward[0],
@@ -74,9 +75,24 @@ function ofPeer(
   ]
 }
 
-function fates(ruleset: readonly unknown[], datagram: Omit<Datagram, 'state'>) {
+/** Where the tunnel listens; an IPv4 address if that is everywhere. */
+function onlyAddress(status: StatusReport | undefined): string {
+  const { address = '::' } = splitEndpoint(status?.listen)
+  return address === '::' ? '0.0.0.0' : address
+}
+
+function listed(all: readonly string[]): readonly string[] | undefined {
+  return all.length === 0 ? undefined : all
+}
+
+/** @param state of the first datagram */
+function fates(
+  ruleset: readonly unknown[],
+  datagram: Omit<Datagram, 'state'>,
+  state: Datagram['state'] = 'new',
+) {
   return {
-    first: fateOf(ruleset, { ...datagram, state: 'new' }),
+    first: fateOf(ruleset, { ...datagram, state }),
     answer: fateOf(ruleset, { ...datagram, state: 'established' }),
   }
 }

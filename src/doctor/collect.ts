@@ -25,18 +25,20 @@ export async function collectFacts(device: string | undefined, port: number): Pr
   const status = typeof answer === 'object' ? answer : undefined
   const pid = status === undefined ? undefined : processOf(status.device)
   if (status !== undefined) requireSockets(status, pid)
+  const ownDevice = status?.netns === null ? status.device : undefined
   const listened = splitPort(status?.listen) ?? port
   return {
     status,
     noAnswer: typeof answer === 'string' ? answer : null,
     pid,
+    own: ownFacts(ownDevice),
     tun: tunFacts(),
     capabilities: capabilitiesOf(status === undefined ? 'self' : pid),
     port: listened,
     portTaken: isPortTaken(listened),
     firewall: await firewallFacts(),
     reversePath: {
-      filters: reversePathFilters(status?.netns === null ? status.device : undefined),
+      filters: reversePathFilters(ownDevice),
       dropped: netstat('IPReversePathFilter'),
     },
     conntrack: conntrackFacts(),
@@ -78,6 +80,15 @@ function tunFacts(): Facts['tun'] {
   } catch {
     return { node: existsSync('/dev/net/tun') ? 'forbidden' : 'missing', driver }
   }
+}
+
+function ownFacts(device: string | undefined): Facts['own'] {
+  const interfaces = Object.entries(networkInterfaces()).filter(([name]) => name !== device)
+  // The loopback interface may have addresses that others send to.
+  const addresses = interfaces
+    .flatMap(([, all = []]) => all.map(({ address }) => address))
+    .filter((it) => ipaddr.parse(it).range() !== 'loopback')
+  return { addresses, interfaces: interfaces.map(([name]) => name).filter((it) => it !== 'lo') }
 }
 
 /** @returns undefined if there is no such process here, or this user may not see it */

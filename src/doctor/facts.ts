@@ -13,6 +13,8 @@ export interface Facts {
   readonly noAnswer: string | null
   /** The number of the tunnel's process here; undefined if none runs, or it cannot be seen from here. */
   readonly pid: number | undefined
+  /** Where datagrams of other hosts may come to: not to loopback, and not to the tunnel's own device. */
+  readonly own: { readonly addresses: readonly string[]; readonly interfaces: readonly string[] }
   /** `/dev/net/tun`: the device node and the driver. */
   readonly tun: { readonly node: 'usable' | 'missing' | 'forbidden'; readonly driver: boolean }
   /** Of the tunnel's process, or of this one if there is no answer of a tunnel; undefined if they are not known. */

@@ -74,6 +74,72 @@ t.test('a tunnel that works; then a rule drops its port, and the way is a loop',
   t.match(await untilFound(pair.a, 'route.loop'), { severity: 'wrong', peer: '192.0.2.2' })
 })
 
+/** None of these drops a datagram of UDP over IPv4. */
+const HARMLESS = `
+table inet t {
+  chain pre {
+    type filter hook prerouting priority raw; policy accept;
+    tcp dport != 22 drop
+    tcp dport != { 22, 80 } drop
+    tcp flags & (fin | syn | rst | ack) != syn drop
+    icmp type != echo-request drop
+    ip6 saddr != fe80::/10 drop
+    ip daddr 172.17.0.2 drop
+    fib saddr . iif oif missing drop
+    fib daddr . iif type != { local, broadcast, multicast } drop
+  }
+}
+table inet sleeping {
+  flags dormant
+  chain in {
+    type filter hook input priority filter; policy drop;
+  }
+}
+`
+
+t.test('rules that only look as if they dropped the port, and drops at other hooks', async (t) => {
+  using pair = twoHosts()
+  const load = (rules: string) => ok(pair.a, 'sh', '-c', `nft -f - <<'E'\n${rules}\nE`)
+  await load(HARMLESS)
+  await startTunnel(pair.a, '10.9.0.1', pair.underlay.b)
+  await startTunnel(pair.b, '10.9.0.2', pair.underlay.a)
+  await untilFound(pair.a, 'peer.up')
+  const { findings } = await doctor(pair.a)
+  t.ok(
+    findings.some(({ id }) => id === 'firewall.open'),
+    JSON.stringify(findings),
+  )
+
+  await load('table inet late { chain pre { type filter hook prerouting priority filter; policy drop; }; }')
+  const inward = (await doctor(pair.a)).findings.find(({ id }) => id === 'firewall.drops_in')
+  t.match(inward, { severity: 'wrong', text: /chain "inet late pre" drops/ })
+  await load(
+    'delete table inet late; table ip out { chain post { type filter hook postrouting priority filter; policy drop; }; }',
+  )
+  const outward = (await doctor(pair.a)).findings.find(({ id }) => id === 'firewall.drops_out')
+  t.match(outward, { severity: 'wrong', text: /chain "ip out post" drops/ })
+})
+
+t.test('a hub that waits for its first peer', async (t) => {
+  using pair = twoHosts()
+  using keys = new KeyFolder()
+  const [a, b] = ['a', 'b'].map((name) => keys.make(name))
+  await ok(pair.a, 'nft', 'add table inet t')
+  await ok(pair.a, 'nft', 'add chain inet t in { type filter hook input priority 0; policy drop; }')
+  const file = join(t.testdir({}), 'hub.yaml')
+  writeFileSync(
+    file,
+    `local: [10.9.0.1/24]\nprivate_key_file: ${a.file}\npeers:\n  - { name: b, public_key: ${b.publicKey} }\n`,
+  )
+  await startTunnel(pair.a, '--config', file)
+  const { code, findings } = await doctor(pair.a)
+  t.equal(code, 1)
+  t.match(
+    findings.find(({ id }) => id === 'firewall.drops_in'),
+    { severity: 'wrong', peer: null, text: /UDP port 5149/ },
+  )
+})
+
 t.test('a tunnel in a namespace of processes of its own, without a capability', async (t) => {
   using pair = twoHosts()
   const command = [

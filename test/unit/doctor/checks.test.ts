@@ -50,6 +50,7 @@ const WELL: Facts = {
   status: STATUS,
   noAnswer: null,
   pid: 1,
+  own: { addresses: ['192.0.2.1', '2001:db8::1'], interfaces: ['eth0'] },
   tun: { node: 'usable', driver: true },
   capabilities: { NET_ADMIN: true, NET_RAW: true, BPF: true },
   port: 5149,
@@ -170,6 +171,67 @@ t.test('the firewall', async (t) => {
   const unseen = { ruleset: undefined, why: 'there is no program nft', legacy: true }
   t.same(found({ firewall: unseen }), ['firewall.not_seen', 'firewall.legacy'])
   t.same(splitEndpoint('[fe80::1%eth0]:7000'), { address: 'fe80::1', port: 7000 })
+})
+
+t.test('the firewall, where peers come from anywhere', async (t) => {
+  const chain = (hook: string, policy: string) => ({
+    chain: { family: 'inet', table: 't', name: hook, hook, type: 'filter', policy },
+  })
+  const rule = (name: string, left: object, right: unknown, verdict: string) => ({
+    rule: {
+      family: 'inet',
+      table: 't',
+      chain: name,
+      expr: [{ match: { op: '==', left, right } }, { [verdict]: null }],
+    },
+  })
+  const iif = { meta: { key: 'iifname' } }
+  const ct = { ct: { key: 'state' } }
+  const saddr = { payload: { protocol: 'ip', field: 'saddr' } }
+  const relayed = { relayed: { by: 'b', why: 'no way' }, privacy: { handshake_s: 3 } }
+  const away = { ...PEER, name: 'c', endpoint: null, ...relayed }
+  const seen = (ruleset: unknown[], peers: object[], listen = '[::]:5149') =>
+    found({
+      status: { ...STATUS, peers, listen } as unknown as StatusReport,
+      firewall: { ruleset, why: null, legacy: false },
+    })
+  const closed = [chain('input', 'drop'), rule('input', iif, 'lo', 'accept')]
+  t.same(seen(closed, [away]), ['!firewall.drops_in'])
+  t.same(seen(closed, []), ['!firewall.drops_in'])
+  t.same(seen(closed, [PEER, away]), ['!firewall.drops_in b'], 'once')
+  t.same(seen([...closed, rule('input', iif, 'eth0', 'accept')], [away]), [])
+  const listed = [...closed, rule('input', saddr, '192.0.2.2', 'accept')]
+  t.same(seen(listed, [PEER]), [], 'nobody else may come')
+  t.same(seen(listed, [PEER, away]), ['firewall.may_drop_in'])
+  const answers = [chain('output', 'drop'), rule('output', ct, 'established', 'accept')]
+  t.same(seen(answers, [away]), [], 'it only answers')
+  t.same(seen(answers, [PEER]), ['!firewall.drops_out b'])
+  t.same(seen([chain('output', 'drop')], [away]), ['!firewall.drops_out'])
+  const six = [chain('input', 'drop'), rule('input', { meta: { key: 'nfproto' } }, 'ipv4', 'accept')]
+  t.same(seen(six, [away]), [])
+  t.same(seen(six, [away], '[2001:db8::1]:5149'), ['!firewall.drops_in'])
+})
+
+t.test('rules for what goes to another address of this host', async (t) => {
+  // As Docker has them, for each of its containers.
+  const chain = { family: 'ip', table: 'raw', name: 'PREROUTING', hook: 'prerouting', prio: -300 }
+  const daddr = { payload: { protocol: 'ip', field: 'daddr' } }
+  const rule = (right: string) => ({
+    rule: {
+      family: 'ip',
+      table: 'raw',
+      chain: 'PREROUTING',
+      expr: [{ match: { op: '==', left: daddr, right } }, { drop: null }],
+    },
+  })
+  const seen = (right: string, addresses: string[]) =>
+    found({
+      own: { ...WELL.own, addresses },
+      firewall: { ruleset: [{ chain }, rule(right)], why: null, legacy: false },
+    })
+  t.same(seen('172.17.0.2', ['192.0.2.1', '172.17.0.1']), [])
+  t.same(seen('172.17.0.1', ['192.0.2.1', '172.17.0.1']), ['firewall.may_drop_in b'])
+  t.same(seen('192.0.2.1', ['192.0.2.1', '2001:db8::1']), ['!firewall.drops_in b'])
 })
 
 t.test('every finding is for people: short, without a full stop, and the worst come first', async (t) => {
