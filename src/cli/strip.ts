@@ -30,7 +30,7 @@ export function addStrip(program: Command): void {
 async function strip(argument: string): Promise<void> {
   endIfOutputFails()
   const { path } = existingWgTarget(argument)
-  const { bytes, open } = readWgQuickBytes(path)
+  const { bytes, open } = readWgQuickBytes(path, { called: path })
   if (open !== undefined) process.stderr.write(`${stderrColors.yellow('udptun-fast:')} ${open}\n`)
   try {
     const stripped = stripWgQuick(bytes)

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
+import { isatty } from 'node:tty'
 import { looksLikeKey, parseKey, secretBytes } from '../key-text.js'
 import { makeUndumpable } from '../linux/process.js'
 import { Secret } from './secret.js'
@@ -36,6 +37,16 @@ function refuseOfAnother(path: string, owner: number): void {
   )
 }
 
+/**
+ * Refuses a folder or a device, before its mode is looked at: no chmod makes it a file. What comes through a pipe or from
+ * a terminal is read like a file.
+ */
+function refuseNoFile(path: string, fd: number, stats: Stats): void {
+  if (stats.isDirectory()) throw new RangeError(`"${path}" is a folder; give the name of a file in it`)
+  if (stats.isBlockDevice() || (stats.isCharacterDevice() && !isatty(fd)))
+    throw new RangeError(`"${path}" is a device, and no file; check its name`)
+}
+
 /** Root, the user of this process, and the user who called it through sudo(8). */
 function ownersAllowed(): readonly number[] {
   const self = process.geteuid?.() ?? ROOT
@@ -45,17 +56,25 @@ function ownersAllowed(): readonly number[] {
     : [ROOT, self]
 }
 
+interface SecretFileOptions {
+  /** Is given the file's mode, and refuses it by a RangeError. */
+  readonly checkMode?: (mode: number) => void
+  /** What a file that cannot be opened is called. The default is not its name, which may be the secret itself. */
+  readonly called?: string | undefined
+}
+
 /**
  * Reads a whole secret file into memory that the caller must wipe. From then on this process writes no core
- * dump. The message for a missing file does not repeat the file's name, because the name may be the secret
- * itself.
- * @param checkMode is given the file's mode, and refuses it by a RangeError
+ * dump.
  * @throws RangeError, like {@link refuseOpenToOthers}
  */
 export function readSecretFile(
   path: string,
   maxBytes: number,
-  checkMode = (mode: number) => refuseOpenToOthers(path, mode),
+  {
+    checkMode = (mode) => refuseOpenToOthers(path, mode),
+    called = 'the file that it names',
+  }: SecretFileOptions = {},
 ): Buffer {
   makeUndumpable()
   let fd: number
@@ -63,13 +82,14 @@ export function readSecretFile(
     fd = openSync(path, 'r')
   } catch (error) {
     throw new RangeError(
-      `the file that it names cannot be read (${(error as NodeJS.ErrnoException).code}); check its name and who may read it`,
+      `${called} cannot be read (${(error as NodeJS.ErrnoException).code}); check its name and who may read it`,
     )
   }
   try {
-    const { mode, uid }: Stats = fstatSync(fd)
-    checkMode(mode)
-    refuseOfAnother(path, uid)
+    const stats = fstatSync(fd)
+    refuseNoFile(path, fd, stats)
+    checkMode(stats.mode)
+    refuseOfAnother(path, stats.uid)
     const buffer = secretBytes(maxBytes)
     let length = 0
     try {
@@ -102,8 +122,9 @@ export function readKeyFile(path: string): Secret {
   } finally {
     bytes.fill(0)
   }
+  // It may be a file of another kind, so the advice must not write over it.
   throw new RangeError(
-    `"${path}" does not hold a key, which is one line of 44 characters; make one with: udptun-fast keygen > ${path}`,
+    `"${path}" does not hold a key, which is one line of 44 characters; check its name; for a new key: udptun-fast keygen > <a new file>`,
   )
 }
 

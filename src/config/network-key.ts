@@ -93,7 +93,9 @@ export function readNetworkKey(path: string): KeyObject {
   } finally {
     bytes.fill(0)
   }
-  throw new UserError(`"${path}" does not hold a network key; make one with: udptun-fast network key ${path}`)
+  throw new UserError(
+    `"${path}" does not hold a network key; check its name; for a new key: udptun-fast network key <a new file>`,
+  )
 }
 
 /** A public part, as {@link makeNetworkKey} gives it. @throws RangeError: the rest of a sentence */

@@ -13,7 +13,7 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
  * @throws UserError (exit code 2), with the line
  */
 export function readWgQuick(path: string, options: WgQuickOptions = {}): WgQuickFile {
-  const { bytes, open } = readWgQuickBytes(path, '--wireguard: ')
+  const { bytes, open } = readWgQuickBytes(path, { about: '--wireguard: ' })
   try {
     const file = Secret.wipedOnError(() => parseWgQuick(path, bytes, options))
     return open === undefined ? file : { ...file, warnings: [open, ...file.warnings] }
@@ -24,17 +24,21 @@ export function readWgQuick(path: string, options: WgQuickOptions = {}): WgQuick
 
 /**
  * Reads such a file whole.
- * @param about begins the sentence about a file that cannot be read
+ * @param naming `about` begins the sentence about a file that cannot be read; `called` is its name in that sentence
  * @returns bytes that the caller wipes; and a sentence if other users can read the file
  * @throws UserError (exit code 2)
  */
-export function readWgQuickBytes(path: string, about = ''): { bytes: Buffer; open: string | undefined } {
+export function readWgQuickBytes(
+  path: string,
+  { about = '', called }: { readonly about?: string; readonly called?: string },
+): { bytes: Buffer; open: string | undefined } {
   let open: string | undefined
   let bytes: Buffer
   try {
-    bytes = readSecretFile(path, MAX_BYTES, (mode) => {
+    const checkMode = (mode: number) => {
       open = openToOthers(path, mode)
-    })
+    }
+    bytes = readSecretFile(path, MAX_BYTES, { checkMode, called })
   } catch (error) {
     throw usageError(`${about}${(error as Error).message}`)
   }

@@ -84,8 +84,10 @@ const NO_KEY_FILES: readonly (readonly [what: string, path: () => string, says: 
   [
     'without a key',
     () => keyFile('empty.key', 'none\n'),
-    /: "\S+empty.key" does not hold a key, .*: udptun-fast keygen > \S+empty.key\n?$/,
+    /: "\S+empty.key" does not hold a key, .*: udptun-fast keygen > <a new file>\n?$/,
   ],
+  ['a folder', () => folder, /: "\S+" is a folder; give the name of a file in it\n?$/],
+  ['a device', () => '/dev/null', /: "\/dev\/null" is a device, and no file; check its name\n?$/],
   ...(process.getuid?.() === 0
     ? ([
         [
@@ -161,7 +163,7 @@ t.test(
 
 t.test('what is no key file is said to be none, without its content', async (t) => {
   t.throws(() => readKeyFile(join(folder, 'none')), { message: /cannot be read \(ENOENT\)/ })
-  t.throws(() => readKeyFile(folder), { message: /cannot be read|can be read or written by others/ })
+  t.throws(() => readKeyFile(folder), { message: /is a folder/ })
   const path = keyFile('long.key', `${OWN}\n${OWN}\n`)
   t.throws(() => readKeyFile(path), { message: /does not hold a key/ })
   for (const text of [OWN, `${OWN} `, OWN.slice(1), OWN.slice(0, -1), `${OWN}=`]) {
@@ -176,6 +178,45 @@ t.test('what is no key file is said to be none, without its content', async (t) 
     t.match(asPublic, /"\(a key\)" is not a public key/)
   }
 })
+
+t.test('a key may come through a pipe', async (t) => {
+  const run = (line: string, input = '') =>
+    execaSync('bash', ['-c', line], { input, reject: false, env: { NODE_OPTIONS: '' } })
+  const request = `${process.execPath} ${PROGRAM} network request`
+  const { stdout } = run(`${request} ${keyFile('piped.key', OWN)}`)
+  t.match(stdout, /^udptun-request:/)
+  t.equal(run(`echo ${OWN} | ${request} /dev/stdin`).stdout, stdout)
+  t.equal(run(`${request} <(echo ${OWN})`).stdout, stdout)
+})
+
+t.test('what advises a new key spares the file that was named', async (t) => {
+  const path = keyFile('other.conf', '[Interface]\n')
+  for (const args of [
+    ['request', path],
+    ['sign', path, '--name', 'a', '--public-key', OTHER],
+  ]) {
+    const { stderr } = program(['network', ...args])
+    t.match(stderr, /does not hold a (network )?key.*; for a new key: .* <a new file>$/)
+    t.equal(stderr.split(path).length, 2, `it is named once, and not in a command: ${stderr}`)
+  }
+})
+
+t.test(
+  'strip says which file it cannot read',
+  { skip: process.getuid?.() !== 0 && 'root reads all files' },
+  async (t) => {
+    const path = keyFile('unread.conf', '[Interface]\n')
+    chmodSync(folder, 0o755)
+    const { stderr, exitCode } = execaSync(
+      'setpriv',
+      ['--reuid', '65534', '--clear-groups', process.execPath, PROGRAM, 'strip', path],
+      { reject: false, env: { NODE_OPTIONS: '' } },
+    )
+    chmodSync(folder, 0o700)
+    t.equal(stderr, `udptun-fast: ${path} cannot be read (EACCES); check its name and who may read it`)
+    t.equal(exitCode, 2)
+  },
+)
 
 t.test('a key where none belongs is not repeated, in whatever form', async (t) => {
   const messages = Object.entries(FORMS).flatMap(([form, formOf]) => [
