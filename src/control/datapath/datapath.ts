@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { Settings } from '../../config/schema.js'
 import type { Encap } from '../../encap/encap.js'
-import { UserError } from '../../errors.js'
+import { UserError, usageError } from '../../errors.js'
 import { KernelError } from '../../linux/errno.js'
 import { CAN_KERNEL, type ControlMessage, NOT_NOW } from '../../wire/control.js'
 import type { Addresses } from '../addresses.js'
@@ -75,7 +75,7 @@ export class Datapath {
     if (this.#none === undefined) {
       this.#device = device
       if (wanted) this.#load(device)
-    } else if (wanted) throw new UserError(refusalOf(this.#none))
+    } else if (wanted) throw usageError(refusalOf(this.#none))
   }
 
   /** @throws UserError if the settings want the kernel's datapath, and there is none */

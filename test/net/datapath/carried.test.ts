@@ -148,7 +148,7 @@ t.test('what it does not go with is refused in a sentence', async (t) => {
       '10.9.0.1',
       pair.underlay.b,
     ])
-    t.equal(code, 1)
+    t.equal(code, 2)
     t.equal(stderr, `udptun-fast: --datapath kernel does not go with ${what}; leave one of them out\n`)
   }
 })

@@ -122,6 +122,10 @@ const USAGE: readonly Case[] = [
     ['--log-level', 'loud'],
     "option '--log-level <level>' argument 'loud' is invalid: allowed choices are debug, info, warn, error, silent; see udptun-fast --help",
   ),
+  flag(
+    ['--datapath', 'kernel', '--relay'],
+    '--datapath kernel does not go with --relay; leave one of them out',
+  ),
   flag(['--mut', '1400'], "unknown option '--mut' (Did you mean --mtu?); see udptun-fast --help"),
   flag(['--dev'], "option '--dev <name>' argument missing; see udptun-fast --help"),
   {

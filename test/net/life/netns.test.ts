@@ -88,7 +88,7 @@ t.test("the kernel's own datapath is not used, and status says why", async (t) =
   const inside = await named(t)
   const args = ['10.9.0.1', pair.underlay.b, '--netns', inside.name, '--datapath']
   t.match(await udptun(pair.a, 'start', ...args, 'kernel'), {
-    code: 1,
+    code: 2,
     stderr: /--datapath kernel does not go with --netns/,
   })
   await startTunnel(pair.a, ...args, 'auto')

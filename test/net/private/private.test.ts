@@ -265,7 +265,7 @@ t.test('a start with a key that nobody can talk to ends with one sentence, and l
   ] as const) {
     const args = ['start', '10.9.0.1', pair.underlay.b, '--private-key-file', own.file, '--peer-key', key]
     const { code, stderr } = await run(pair.a, process.execPath, [PROGRAM, ...args])
-    t.equal(code, 1)
+    t.equal(code, 2)
     t.match(stderr, complaint)
     t.equal(stderr.trim().split('\n').length, 1)
     t.same(leftIn(pair.a), [])
