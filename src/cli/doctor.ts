@@ -45,7 +45,7 @@ function parsePort(text: string): number {
 
 async function doctor(argument: string | undefined, flags: DoctorFlags): Promise<void> {
   endIfOutputFails()
-  const device = await deviceIfAny(argument, flags.dev)
+  const device = await deviceIfAny('doctor', argument, flags.dev)
   const findings = findingsOf(await collectFacts(device, flags.port))
   const json = flags.json === true || !process.stdout.isTTY
   process.stdout.write(json ? `${JSON.stringify(findings, null, 2)}\n` : `${renderFindings(findings)}\n`)
@@ -54,10 +54,10 @@ async function doctor(argument: string | undefined, flags: DoctorFlags): Promise
 }
 
 /** The same as {@link chosenDevice}; undefined if none was asked for, and none runs. @throws UserError */
-export async function deviceIfAny(argument: string | undefined, flag: string | undefined) {
+export async function deviceIfAny(command: string, argument: string | undefined, flag: string | undefined) {
   const isAsked = argument !== undefined || flag !== undefined
   if (!isAsked && (await listRunning()).length === 0) return undefined
-  return chosenDevice(argument, flag)
+  return chosenDevice(command, argument, flag)
 }
 
 const MARKS: Readonly<Record<Severity, string>> = {

@@ -19,7 +19,7 @@ export function addFdb(program: Command): void {
 }
 
 async function fdb(argument: string | undefined, flags: WatchFlags & { dev?: string }): Promise<void> {
-  const device = await chosenDevice(argument, flags.dev)
+  const device = await chosenDevice('fdb', argument, flags.dev)
   await show(
     flags,
     async () => (await ask(device, { command: 'fdb' })) as FdbReport,

@@ -55,7 +55,7 @@ export function addInvite(program: Command): void {
 
 async function invite(name: string, flags: Flags): Promise<void> {
   endIfOutputFails()
-  const device = await chosenDevice(undefined, flags.dev)
+  const device = await chosenDevice(`invite ${name} --dev`, undefined, flags.dev)
   const { address: addresses, group: groups, hours, endpoint: endpoints, wireguard } = flags
   const request = { command: 'invite', name, addresses, groups, hours, endpoints, wireguard }
   const report = (await ask(device, request)) as InviteReport

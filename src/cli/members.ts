@@ -40,7 +40,7 @@ interface Flags {
 
 async function members(argument: string | undefined, flags: Flags): Promise<void> {
   endIfOutputFails()
-  const device = await chosenDevice(argument, flags.dev)
+  const device = await chosenDevice('members', argument, flags.dev)
   const all = (await ask(device, { command: 'members' })) as readonly MemberReport[]
   if (flags.unsigned === true) {
     for (const line of commandsToSign(all)) process.stdout.write(`${line}\n`)
@@ -54,7 +54,7 @@ async function members(argument: string | undefined, flags: Flags): Promise<void
 
 async function remove(name: string, flags: Flags): Promise<void> {
   endIfOutputFails()
-  const device = await chosenDevice(undefined, flags.dev)
+  const device = await chosenDevice(`remove ${name} --dev`, undefined, flags.dev)
   await ask(device, { command: 'remove', name })
   process.stdout.write(`${name} is no member any more\n`)
 }

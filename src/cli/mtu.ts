@@ -54,7 +54,7 @@ async function mtu(remote: string | undefined, flags: Flags): Promise<void> {
   if (flags.refresh === true) {
     if (remote !== undefined)
       throw usageError(`"${remote}" and --refresh do not go together; give one of them`)
-    return refresh(await chosenDevice(undefined, flags.dev), json)
+    return refresh(await chosenDevice('mtu --refresh --dev', undefined, flags.dev), json)
   }
   if (remote === undefined)
     throw usageError('say whose path: udptun-fast mtu <remote>, or --refresh for the running tunnel')

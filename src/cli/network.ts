@@ -194,7 +194,7 @@ interface ShowFlags {
 async function addRecord(argument: string | undefined, flags: { readonly dev?: string }): Promise<void> {
   endIfOutputFails()
   const line = formatRecord(await readRecordOf(argument))
-  const device = await chosenDevice(undefined, flags.dev)
+  const device = await chosenDevice('network add --dev', undefined, flags.dev)
   const { name } = (await ask(device, { command: 'record', line })) as AddedRecord
   process.stdout.write(`the record of ${name} is kept, and the other members are told\n`)
 }

@@ -21,7 +21,7 @@ export function addPeers(program: Command): void {
 }
 
 async function peers(argument: string | undefined, flags: WatchFlags & { dev?: string }): Promise<void> {
-  const device = await chosenDevice(argument, flags.dev)
+  const device = await chosenDevice('peers', argument, flags.dev)
   await show(
     flags,
     () => askStatus(device),

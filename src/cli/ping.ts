@@ -88,7 +88,11 @@ function sizeOf(text: string): number {
 type Ask = () => Promise<PingReport>
 
 async function ping(asked: string | undefined, flags: Flags): Promise<void> {
-  const device = await chosenDevice(undefined, flags.dev)
+  const device = await chosenDevice(
+    asked === undefined ? 'ping --dev' : `ping ${asked} --dev`,
+    undefined,
+    flags.dev,
+  )
   const report = await askStatus(device)
   const target = pingTarget(report, asked)
   endIfOutputFails()

@@ -17,7 +17,7 @@ export function addReload(program: Command): void {
 
 async function reload(argument: string | undefined, flags: { dev?: string; json?: boolean }): Promise<void> {
   endIfOutputFails()
-  const device = await chosenDevice(argument, flags.dev)
+  const device = await chosenDevice('reload', argument, flags.dev)
   const report = (await ask(device, { command: 'reload' })) as ReloadReport
   const json = flags.json === true || !process.stdout.isTTY
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${render(report)}\n`)

@@ -38,7 +38,7 @@ export function addReport(program: Command): void {
 
 async function report(argument: string | undefined, flags: ReportFlags): Promise<void> {
   endIfOutputFails()
-  const device = await deviceIfAny(argument, flags.dev)
+  const device = await deviceIfAny('report', argument, flags.dev)
   const bundle = await makeBundle(device, DEFAULT_PORT, flags.maskAddresses === true)
   const text = `${JSON.stringify(bundle, null, 2)}\n`
   const file = flags.output ?? `udptun-fast-report-${new Date().toISOString().replace(/[-:]|\..*/g, '')}.json`

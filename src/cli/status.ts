@@ -45,7 +45,7 @@ interface Flags extends WatchFlags {
 async function status(argument: string | undefined, flags: Flags): Promise<void> {
   if (flags.check && (flags.json || flags.watch))
     throw usageError('--check prints one line; leave --json and --watch out')
-  const device = await chosenDevice(argument, flags.dev)
+  const device = await chosenDevice('status', argument, flags.dev)
   if (flags.check) {
     endIfOutputFails()
     process.stdout.write(`${await check(device)}\n`)

@@ -25,7 +25,7 @@ export function addTop(program: Command): void {
 
 async function top(argument: string | undefined, flags: { dev?: string }): Promise<void> {
   requireTerminal()
-  const device = await chosenDevice(argument, flags.dev)
+  const device = await chosenDevice('top', argument, flags.dev)
   // An error before the first report leaves the terminal as it is.
   const report = await askStatus(device)
   endIfOutputFails()

@@ -2,15 +2,24 @@ import type { Health } from '../control/health.js'
 import type { StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
 import { listenerOf } from '../linux/unix-listener.js'
-import { exchange, isListening } from './exchange.js'
+import { exchange, isListening, tryConnect } from './exchange.js'
 import { listSockets, type StatusSocket } from './path.js'
 
-/** The devices of this network namespace whose tunnel runs. */
+/**
+ * The devices of this network namespace whose tunnel runs.
+ * @throws UserError if there is none that this user may ask, but others may be
+ */
 export async function listRunning(): Promise<string[]> {
   const sockets = listSockets()
-  const runs = await Promise.all(sockets.map(({ path }) => isListening(path)))
-  return sockets.filter((_, index) => runs[index]).map(({ device }) => device)
+  const answers = await Promise.all(sockets.map(({ path }) => tryConnect(path)))
+  const devicesThat = (answer: (typeof answers)[number]) =>
+    sockets.filter((_, index) => answers[index] === answer).map(({ device }) => device)
+  const [running, hidden] = [devicesThat('connected'), devicesThat('forbidden')]
+  if (running.length === 0 && hidden.length > 0) throw onlyRoot(hidden.join(', '))
+  return running
 }
+
+const onlyRoot = (devices: string) => new UserError(`only root may ask the tunnel on ${devices}; run as root`)
 
 /** Asks the tunnel on `device` in this network namespace for its status. @throws UserError if there is none */
 export async function askStatus(device: string): Promise<StatusReport> {
@@ -88,7 +97,7 @@ async function answerOf(
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined
-    if (code === 'EACCES') throw new UserError(`only root may ask the tunnel on ${device}; run as root`)
+    if (code === 'EACCES') throw onlyRoot(device)
     throw new UserError(`the tunnel on ${device} does not answer (${message})`)
   }
 }

@@ -10,12 +10,17 @@ interface Line {
 
 /** Whether somebody listens at this Unix socket. */
 export async function isListening(path: string): Promise<boolean> {
+  return (await tryConnect(path)) === 'connected'
+}
+
+/** @returns `forbidden` if this user may not find out whether somebody listens there */
+export async function tryConnect(path: string): Promise<'connected' | 'nobody' | 'forbidden'> {
   const socket = connect(path)
   try {
     await once(socket, 'connect')
-    return true
-  } catch {
-    return false
+    return 'connected'
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EACCES' ? 'forbidden' : 'nobody'
   } finally {
     socket.destroy()
   }
