@@ -1,6 +1,6 @@
 import { askHealth, askStatus } from '../command/client.js'
 import type { Health } from '../control/health.js'
-import type { PeerStatus, StatusReport } from '../control/status.js'
+import { isHost, type PeerStatus, type StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
 import { statusText } from '../service/status-text.js'
 import { complaints } from './peers.js'
@@ -27,9 +27,11 @@ export function whatIsWrong(report: StatusReport, { reasons }: Pick<Health, 'rea
   return [
     ...reasons,
     ...(trouble === null ? [] : [`it cannot listen on ${listen}: ${trouble}`]),
-    ...peers.filter(peerIsWrong).map((peer) => {
-      const what = peer.state === 'down' ? 'is down' : 'is not there'
-      return [`peer ${peer.name} ${what}`, complaints(peer, report).join(', ')].join(': ')
-    }),
+    ...peers
+      .filter((peer) => isHost(peer) && peerIsWrong(peer))
+      .map((peer) => {
+        const what = peer.state === 'down' ? 'is down' : 'is not there'
+        return [`peer ${peer.name} ${what}`, complaints(peer, report).join(', ')].join(': ')
+      }),
   ]
 }

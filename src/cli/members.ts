@@ -13,7 +13,7 @@ export function addMembers(program: Command): void {
   takesDevice(program.command('members'))
     .summary('show who is in this network')
     .description(
-      'Shows the hosts of the network, as this host knows them: who has made them peers, their addresses and keys, when they joined, and when they were seen last.',
+      'Shows the hosts of the network, as this host knows them: who has made them peers, their addresses and keys, when they joined, and when they were seen last. Whoever is invited and has not joined yet is shown, too.',
     )
     .option('--unsigned', 'print the commands that sign the records of those who wait for that')
     .option('--json', 'print JSON also on a terminal')
@@ -25,7 +25,7 @@ export function addRemove(program: Command): void {
     .command('remove')
     .summary('take a member out of this network')
     .description(
-      'On an introducer: takes out a member that was invited. This host ends its session at once, and tells the other members. What was to invite it is good no more.',
+      'On an introducer: takes out a member that was invited, or withdraws an invitation. This host ends its session at once, and tells the other members. What was to invite it is good no more.',
     )
     .argument('<member>', 'the name of the member')
     .option('--dev <name>', 'the device of the tunnel (default: the only one)')
@@ -76,7 +76,7 @@ export function renderMembers(
       groups.join(' '),
       source,
       since(joined),
-      until !== null && seen === null ? `must come until ${until}` : since(seen),
+      until !== null && seen === null ? comes(source, until) : since(seen),
       way === 'direct' ? stdoutColors.green(way) : stdoutColors.dim(way),
       signed === null ? '' : signed ? 'signed' : stdoutColors.yellow('waits for a signature'),
       public_key ?? '',
@@ -84,6 +84,11 @@ export function renderMembers(
   )
   const head = ['member', 'addresses', 'groups', 'by', 'joined', 'seen', 'way', 'record', 'public key']
   return fittedTable([head, ...rows], { columns, least: LEAST })
+}
+
+/** Until when somebody must come who never has. */
+function comes(source: MemberReport['source'], until: string): string {
+  return `${source === 'invitation' ? 'invited' : 'must come'} until ${until}`
 }
 
 /** What signs the records of those who wait for a signature, on the computer that has the network key. */

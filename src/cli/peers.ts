@@ -118,7 +118,8 @@ function relays(peers: readonly PeerStatus[]): string[] {
 export function complaints(peer: PeerStatus, { mtu_bytes, mtu_by, peers }: PeersReport): string[] {
   const { host, trouble, underlay, state, heard_s, keepalives, privacy } = peer
   const isPlaced = wayTo(peer) !== ''
-  if (peer.source === 'invitation') return ['it is an invitation, and nobody has joined by it yet']
+  if (peer.source === 'invitation')
+    return ['it is no host, but the line of an invitation; udptun-fast members shows who may still join']
   // Who asks an older tunnel hears nothing of introductions.
   if (!isPlaced && trouble === null && peer.introduced_by != null)
     return [`${peer.introduced_by} has introduced it, and it has not answered at any place that is known`]

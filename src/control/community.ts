@@ -4,7 +4,7 @@ import type { SourceStatus } from './discovery/source.js'
 import type { NetworkNames } from './members/context.js'
 import type { InviteReport } from './members/inviter.js'
 import { Members } from './members/members.js'
-import { type MemberReport, reportMembers } from './members/report.js'
+import { type MemberReport, reportInvitations, reportMembers } from './members/report.js'
 import type { AddedRecord } from './mesh/add-record.js'
 import type { PortMappingStatus } from './mesh/mapping.js'
 import { Mesh } from './mesh/mesh.js'
@@ -81,13 +81,14 @@ export class Community {
 
   report(): readonly MemberReport[] {
     const { access, platform, roster } = this.#context
-    return reportMembers(
+    const hosts = reportMembers(
       roster.all,
       (key) => this.#members?.of(key),
       platform.clock.unixMs(),
       (peer) => this.#mesh?.isSigned(peer),
       ({ settings }) => access.groupsOf(settings),
     )
+    return [...hosts, ...reportInvitations(this.#members?.open ?? [])]
   }
 
   /** @throws UserError; nothing has changed then */

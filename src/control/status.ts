@@ -134,6 +134,11 @@ export interface RingStatus {
 
 export type PeerSource = 'settings' | 'member' | 'invitation' | 'introduction'
 
+/** Whether a peer is a host. The other ones only wait for somebody with the line of an invitation. */
+export function isHost({ source }: { readonly source: PeerSource }): boolean {
+  return source !== 'invitation'
+}
+
 /** One peer. The counts are since it became a peer. */
 export interface PeerStatus {
   readonly name: string

@@ -11,6 +11,7 @@ import { IcmpWatch } from './icmp-watch.js'
 import type { NetworkNames } from './members/context.js'
 import { openDevice } from './open-device.js'
 import { makeParts, type Parts, type PartsOptions } from './parts.js'
+import { sourceOf } from './peer/peer-report.js'
 import { PeerRoutes } from './peer-routes.js'
 import { Reloader, type ReloadReport } from './reload.js'
 import { Reporter } from './report.js'
@@ -183,7 +184,7 @@ export class Tunnel {
   /** Cheap: nothing is asked of the kernel. */
   summary(): TunnelSummary {
     const { listening, roster } = this.#parts
-    const peers = roster.all.map(({ name, state }) => ({ name, state }))
+    const peers = roster.all.map(({ name, state, settings }) => ({ name, state, source: sourceOf(settings) }))
     return {
       device: this.#opened.name,
       peers,

@@ -1,5 +1,5 @@
 import { WORKER_REASONS, type WorkerReason } from '../control/datapath/reason.js'
-import type { PeerStatus, StatusReport } from '../control/status.js'
+import { isHost, type PeerStatus, type StatusReport } from '../control/status.js'
 import type { Facts } from './facts.js'
 import { doubtful, type Finding, fine, wrong } from './finding.js'
 
@@ -16,11 +16,13 @@ export function checkTunnel({ status, noAnswer, looped }: Facts): Finding[] {
   return [
     ...faulty,
     ...checkDeviceMtu(status),
-    ...peers.flatMap((peer) => [
-      ...checkPeer(peer, status, looped.includes(peer.name)),
-      ...checkPath(peer),
-      ...checkDatapath(peer),
-    ]),
+    ...peers
+      .filter(isHost)
+      .flatMap((peer) => [
+        ...checkPeer(peer, status, looped.includes(peer.name)),
+        ...checkPath(peer),
+        ...checkDatapath(peer),
+      ]),
   ]
 }
 

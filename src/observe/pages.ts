@@ -1,7 +1,7 @@
 import Negotiator from 'negotiator'
 import type { Faults } from '../control/faults.js'
 import type { Health } from '../control/health.js'
-import type { StatusReport } from '../control/status.js'
+import { isHost, type StatusReport } from '../control/status.js'
 import { expose, FORMS, type Form, formFor } from './exposition.js'
 import type { Family } from './family.js'
 import type { Answer, Page } from './http-server.js'
@@ -61,7 +61,9 @@ export class Pages {
     const observed = this.#observed
     const health = await this.#health.get()
     if (observed === undefined || health === undefined) return undefined
-    const report = observed.status()
+    const status = observed.status()
+    // Whoever alerts on peers that are not up does not mean those who have not joined yet.
+    const report = { ...status, peers: status.peers.filter(isHost) }
     return expose(familiesOf(report, health, this.#startS), form)
   }
 

@@ -1,10 +1,12 @@
+import { isHost } from '../control/status.js'
 import type { TunnelSummary } from '../control/summary.js'
 
 /** So many peers are named. */
 const NAMED = 3
 
 /** A tunnel's state as one line for a person, such as `tap0: 2 of 3 peers up, not up: office (silent)`. */
-export function statusText({ device, peers, listenTrouble, reloadTrouble }: TunnelSummary): string {
+export function statusText({ device, peers: all, listenTrouble, reloadTrouble }: TunnelSummary): string {
+  const peers = all.filter(isHost)
   const others = peers.filter(({ state }) => state !== 'up')
   const up = peers.length - others.length
   const named = others.slice(0, NAMED).map(({ name, state }) => `${name} (${WORDS[state] ?? state})`)

@@ -72,9 +72,8 @@ export class Members {
 
   /** With thousands of members, this takes milliseconds, and it is often asked. So the last answer is kept. */
   #beside({ peers: own }: Settings): Beside {
-    const nowMs = this.#context.platform.clock.unixMs()
     const { book } = this.#file
-    const open = book.lines.filter((line) => isOpen(line, nowMs))
+    const { open } = this
     const last = this.#last
     const isSame = last?.book === book && last.own === own && last.open.length === open.length
     if (isSame && last.open.every((line, at) => line === open[at])) return last
@@ -108,7 +107,7 @@ export class Members {
     if (book === undefined) {
       if (wanted().peers.some((it) => it.name === name))
         throw new UserError(`${name} is in the settings of this host; take it out of the file, and reload`)
-      const names = this.#file.book.members.map((it) => it.name).join(', ')
+      const names = [...this.#file.book.members, ...this.open].map((it) => it.name).join(', ')
       throw new UserError(
         `there is no member ${name} that this host has invited; ${names === '' ? 'there is none' : `there are: ${names}`}`,
       )
@@ -117,6 +116,12 @@ export class Members {
     await this.#follow()
     log.info({ name }, `removed ${name}`)
     return { removed: name }
+  }
+
+  /** The lines with which a newcomer may come. */
+  get open(): readonly Line[] {
+    const nowMs = this.#context.platform.clock.unixMs()
+    return this.#file.book.lines.filter((line) => isOpen(line, nowMs))
   }
 
   /** What is known of a member beside what is known of any peer, by its public key in base64. */

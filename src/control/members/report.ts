@@ -3,7 +3,7 @@ import { networksOf } from '../../config/told-networks.js'
 import { formatKey } from '../../key-text.js'
 import type { Peer } from '../peer/peer.js'
 import type { PeerSource } from '../status.js'
-import type { Member } from './book.js'
+import type { Line, Member } from './book.js'
 
 /** A host of the network, as `udptun-fast members` shows it. */
 export interface MemberReport {
@@ -12,14 +12,14 @@ export interface MemberReport {
   readonly addresses: readonly string[]
   /** As this host knows them, for its rules of access. */
   readonly groups: readonly string[]
-  /** In base64; null in a tunnel without keys. */
+  /** In base64; null in a tunnel without keys, and of an invitation. */
   readonly public_key: string | null
   /** In base64: with it the member signs where it is. Null if this host does not know it. */
   readonly signing_key: string | null
   /** In ISO 8601; null if that is not known here. */
   readonly joined: string | null
   readonly seen: string | null
-  /** Of a client of WireGuard that has not come yet: until when it must. */
+  /** Of an invitation, and of a client of WireGuard that has not come yet: until when it must. */
   readonly until: string | null
   /** `direct`: there is a session with it; `relayed`: an introducer carries that; `away`: there is none. */
   readonly way: 'direct' | 'relayed' | 'away'
@@ -57,6 +57,23 @@ export function reportMembers(
       signed: isSigned(peer) ?? null,
     }
   })
+}
+
+/** The invitations by which a newcomer may still join. They have no keys of a host yet. */
+export function reportInvitations(open: readonly Line[]): MemberReport[] {
+  return open.map(({ name, addresses, groups, untilMs }) => ({
+    name,
+    source: 'invitation',
+    addresses,
+    groups,
+    public_key: null,
+    signing_key: null,
+    joined: null,
+    seen: null,
+    until: timeOf(untilMs),
+    way: 'away',
+    signed: null,
+  }))
 }
 
 function textOf(network: Network): string {

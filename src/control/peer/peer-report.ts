@@ -54,7 +54,7 @@ export function reportPeer(
   }
 }
 
-function sourceOf({ introduced_by, invited }: PeerSettings): PeerSource {
+export function sourceOf({ introduced_by, invited }: PeerSettings): PeerSource {
   if (introduced_by !== undefined) return 'introduction'
   if (invited === undefined) return 'settings'
   return invited === 'line' || invited === 'spent' ? 'invitation' : 'member'

@@ -54,6 +54,10 @@ t.test('a member that was introduced and never met is not down; one that was met
   ])
 })
 
+t.test('an invitation is not down, although somebody came by its line and went', async (t) => {
+  t.same(whatIsWrong(status({ source: 'invitation', state: 'down', heard_s: 20 }), HEALTHY), [])
+})
+
 t.test('the tunnel itself', async (t) => {
   const report = { ...status({}), listen: 'ppp0:5149', listen_trouble: 'ppp0 has no address' }
   t.same(whatIsWrong(report, { reasons: ['the device tap0 is gone'] }), [

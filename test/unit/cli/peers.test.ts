@@ -53,6 +53,6 @@ t.test('whom this host has invited, and who has not come', async (t) => {
   t.ok(lines(reportOf({ peers })).includes('invited by this host: alice, bob'))
   const peer = peerOf('dave:AbCdEf', { source: 'invitation', endpoint: null, state: 'new' })
   t.same(complaints(peer, reportOf({ peers: [peer] })), [
-    'it is an invitation, and nobody has joined by it yet',
+    'it is no host, but the line of an invitation; udptun-fast members shows who may still join',
   ])
 })

@@ -145,6 +145,12 @@ t.test('peers, and why nothing comes from them', async (t) => {
   t.same(withPeer({ ...far, state: 'down' }), ['!peer.down b'])
 })
 
+t.test('an invitation is no peer that is missed', async (t) => {
+  const invited = { name: 'al:CD7Hj0', host: 'al:CD7Hj0', endpoint: null, state: 'new', privacy: {} }
+  t.same(withPeer(invited), ['peer.not_come al:CD7Hj0'])
+  t.same(withPeer({ ...invited, source: 'invitation' }), [])
+})
+
 t.test('MTU', async (t) => {
   t.same(withPeer({ carried_mtu_bytes: 1358 }), ['!mtu.over_path b'])
   t.same(withPeer({ carried_mtu_bytes: 1358 }, { mtu_by: 'bridge' }), [])

@@ -41,6 +41,18 @@ t.test('metrics are served while the tunnel does not work, too', async (t) => {
   t.match(await get('/metrics', 'application/openmetrics-text'), { type: /openmetrics/, body: /# EOF\n$/ })
 })
 
+t.test('an invitation has no series: nobody is down', async (t) => {
+  const sample = sampleStatus()
+  const [peer] = sample.peers
+  const peers = [peer, { ...peer, name: 'al:CD7Hj0', source: 'invitation' as const }]
+  const { observe, get } = pages(undefined, () => ({ ...sample, peers }))
+  observe()
+  const { body } = await get('/metrics')
+  t.match(body, /^udptun_peers 1$/m)
+  t.match(body, `udptun_peer_up{peer="${peer.name}"}`)
+  t.notMatch(body, /CD7Hj0/)
+})
+
 t.test('before the tunnel is up, and when it stops', async (t) => {
   const { all, observe, get } = pages()
   for (const path of ['/metrics', '/healthz'])

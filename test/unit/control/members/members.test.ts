@@ -4,6 +4,7 @@ import { type Book, withLine } from '../../../../src/control/members/book.js'
 import { writeBook } from '../../../../src/control/members/book-text.js'
 import type { MembersContext } from '../../../../src/control/members/context.js'
 import { Members } from '../../../../src/control/members/members.js'
+import { reportInvitations } from '../../../../src/control/members/report.js'
 
 const key = (letter: string) => Buffer.alloc(32, letter).toString('base64')
 const ALICE = {
@@ -85,6 +86,20 @@ t.test('what others are judged by has no preshared keys, and stays the same obje
   )
   await members.remove('alice')
   t.equal(members.knownBeside(settings).peers.length, 2, 'another book')
+})
+
+t.test('open invitations are reported and offered, until they end or are withdrawn', async (t) => {
+  const { members, clock } = made()
+  t.match(reportInvitations(members.open), [
+    { name: 'bob', source: 'invitation', addresses: ['10.9.0.3'], until: '1970-01-01T00:00:01.000Z' },
+  ])
+  await t.rejects(members.remove('nobody'), /there are: alice, bob$/)
+  clock.nowS = 1
+  t.same(members.open, [], 'it is over')
+  await t.rejects(members.remove('nobody'), /there are: alice$/)
+  clock.nowS = 0
+  await members.remove('bob')
+  t.same(members.open, [], 'it is withdrawn')
 })
 
 t.test('who takes peers has preshared keys of its own', async (t) => {
