@@ -1,5 +1,6 @@
 import { formatEndpoint, formatPrefix } from '../config/addresses.js'
 import { vxlanOf } from '../config/vxlan.js'
+import { numeric, reservedAs } from './mesh/networks.js'
 import type { Parts, PartsOptions } from './parts.js'
 
 /** This warning is logged once. */
@@ -48,12 +49,19 @@ function fieldsOf({ peers, roster }: Announced): Record<string, unknown> {
   return { peers: peers.status().map(({ name, endpoint }) => ({ name, endpoint })) }
 }
 
-/** The lines after that: what this tunnel is without. */
+/** The lines after that: what this tunnel is without, and what will hardly work. */
 export function announceLacks(
-  { platform, log }: Pick<PartsOptions, 'platform' | 'log'>,
+  { settings, platform, log }: Pick<PartsOptions, 'settings' | 'platform' | 'log'>,
   { privateSide, roster }: Pick<Parts, 'privateSide' | 'roster'>,
 ): void {
   if (privateSide === undefined) log.warn(PLAIN)
+  for (const local of settings.local) {
+    const reserved = reservedAs(numeric(local))
+    if (reserved !== undefined)
+      log.warn(
+        `${formatPrefix(local)} is the ${reserved} of its network, which no host can have; give this host another address`,
+      )
+  }
   const { deaf } = platform.network.icmp
   if (deaf !== undefined)
     log.info(

@@ -20,6 +20,22 @@ export function numeric(network: Network): NumericNetwork {
   }
 }
 
+/**
+ * What an address is in its network if no host can have it: its number, or its broadcast address. IPv6 has no broadcasts. A
+ * network of two addresses has neither (RFC 3021, RFC 6164).
+ */
+export function reservedAs({
+  bits,
+  value,
+  prefixLength,
+}: Omit<NumericNetwork, 'text'>): 'number' | 'broadcast address' | undefined {
+  const size = 1n << BigInt(bits - prefixLength)
+  const host = value & (size - 1n)
+  if (size <= 2n) return undefined
+  if (host === 0n) return 'number'
+  return bits === 32 && host === size - 1n ? 'broadcast address' : undefined
+}
+
 /** Whether they have addresses in common. One is then a part of the other, or the same. */
 export function overlaps(a: NumericNetwork, b: NumericNetwork): boolean {
   if (a.bits !== b.bits) return false
