@@ -9,7 +9,7 @@ export function addReload(program: Command): void {
   takesDevice(program.command('reload'))
     .summary('make a running tunnel read its file again')
     .description(
-      'Makes a running tunnel read its --config or --wireguard file again: peers are added, removed and changed, and those that stay lose no frame. SIGHUP does the same.',
+      'Makes a running tunnel read its --config or --wireguard file again: peers are added, removed and changed, and those that stay lose no frame. SIGHUP does the same. A tunnel that was started without a file has nothing to read: this refuses then, and SIGHUP ends the tunnel.',
     )
     .option('--json', 'print JSON also on a terminal')
     .action(reload)

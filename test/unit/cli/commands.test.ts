@@ -21,6 +21,15 @@ t.test('every flag and every argument of every command is described', async (t) 
   )
 })
 
+t.test('reload says what SIGHUP does to a tunnel without a file', async (t) => {
+  const program = new Command()
+  ;(await COMMANDS.reload())(program)
+  t.match(
+    program.commands[0].description(),
+    /SIGHUP does the same\. .* without a file .* SIGHUP ends the tunnel\.$/,
+  )
+})
+
 t.test('every command about a running tunnel takes its device in the same way', async (t) => {
   for (const name of ['status', 'peers', 'top', 'fdb', 'reload', 'doctor', 'report']) {
     const program = new Command()
