@@ -1,8 +1,10 @@
 import { readdirSync } from 'node:fs'
 import tab from '@bomb.sh/tab/commander'
 import type { Command } from 'commander'
-import { askStatus, listRunning } from '../command/client.js'
+import { ask, askStatus, listRunning } from '../command/client.js'
 import { listSockets } from '../command/path.js'
+import type { MemberReport } from '../control/members/report.js'
+import { isHost } from '../control/status.js'
 import { NAMES } from '../host/namespace.js'
 import { examples } from './examples.js'
 
@@ -14,6 +16,9 @@ Examples:
   udptun-fast complete fish > /etc/fish/completions/udptun-fast.fish
 `
 
+/** Those that a test completes words in. */
+const SHELLS = ['bash', 'zsh', 'fish']
+
 type Suggest = (value: string, description: string) => void
 
 /**
@@ -23,16 +28,22 @@ type Suggest = (value: string, description: string) => void
 export function addComplete(program: Command): void {
   const completion = tab(program)
   let peers: readonly string[] = []
-  program.commands
-    .find((it) => it.name() === 'complete')
+  const own = program.commands.find((it) => it.name() === 'complete')
+  const shell = own?.registeredArguments[0]
+  if (shell !== undefined) shell.description = 'bash, zsh or fish'
+  own
     // The library does not wait for what suggests words.
     ?.hook('preAction', async (_, { args }) => {
-      if (args[0] === 'ping' || args[0] === 'remove') peers = await namesOfPeers(args[0] === 'remove')
+      if (args[0] === 'ping') peers = await namesOfPeers()
+      if (args[0] === 'remove') peers = await namesToRemove()
     })
     .summary('complete words in a shell')
     .description('Prints a script for a shell, which then completes the words of this program.')
     .addHelpText('after', examples(EXAMPLES))
+  suggestWords(completion.commands.get('complete')?.arguments.get('shell'), SHELLS)
+  suggestWords(completion.commands.get('help')?.arguments.get('command'), namesIn(program))
   for (const [name, command] of allCommands(program)) {
+    suggestWords(completion.commands.get(`${name} help`)?.arguments.get('command'), namesIn(command))
     const words = completion.commands.get(name)
     if (words === undefined) continue
     words.description = command.summary()
@@ -57,6 +68,16 @@ export function addComplete(program: Command): void {
   }
 }
 
+const namesIn = (command: Command) => command.commands.map((it) => it.name())
+
+/** @param argument undefined: the library does not know it */
+function suggestWords(argument: { handler?: unknown } | undefined, words: readonly string[]): void {
+  if (argument !== undefined)
+    argument.handler = (suggest: Suggest) => {
+      for (const word of words) suggest(word, '')
+    }
+}
+
 /** All commands by their names; those of a command with its name before theirs. */
 export function allCommands(program: Command): [name: string, command: Command][] {
   return program.commands.flatMap((command) => [
@@ -79,19 +100,27 @@ function suggestNamespaces(suggest: Suggest): void {
   for (const { name } of filesIn(NAMES)) suggest(name, 'a network namespace')
 }
 
-/** The peers of all tunnels that run here, or only the invited members. A tunnel that does not answer has none. */
-async function namesOfPeers(isMember: boolean): Promise<string[]> {
-  const devices = await listRunning().catch(() => [])
-  const reports = await Promise.all(devices.map((device) => askStatus(device).catch(() => undefined)))
-  return [
-    ...new Set(
-      reports.flatMap(
-        (report) =>
-          report?.peers.filter(({ source }) => !isMember || source === 'member').map(({ name }) => name) ??
-          [],
-      ),
+/** The peers of all tunnels that run here. */
+function namesOfPeers(): Promise<string[]> {
+  return namesOfAll(async (device) => (await askStatus(device)).peers.filter(isHost))
+}
+
+/** Whom the tunnels that run here have invited, come or not. */
+function namesToRemove(): Promise<string[]> {
+  return namesOfAll(async (device) =>
+    ((await ask(device, { command: 'members' })) as readonly MemberReport[]).filter(
+      ({ source }) => source === 'member' || source === 'invitation',
     ),
-  ]
+  )
+}
+
+/** A tunnel that does not answer has nobody. */
+async function namesOfAll(
+  namedOf: (device: string) => Promise<readonly { readonly name: string }[]>,
+): Promise<string[]> {
+  const devices = await listRunning().catch(() => [])
+  const all = await Promise.all(devices.map((device) => namedOf(device).catch(() => [])))
+  return [...new Set(all.flat().map(({ name }) => name))]
 }
 
 /** The library keeps shells from completing files themselves, so that this does. */

@@ -6,12 +6,18 @@ import { fail } from './fail.js'
 import { errorLines } from './journal.js'
 import { endIfOutputFails, outputWritten } from './output.js'
 
-/** Runs what the command line asks a program for, and ends this process if that fails, or if only a text was asked for. */
-export async function runCommand(program: Command): Promise<void> {
+/**
+ * Runs what the command line asks a program for, and ends this process if that fails, or if only a text was asked for.
+ * @param words behind the name of the program
+ */
+export async function runCommand(
+  program: Command,
+  words: readonly string[] = process.argv.slice(2),
+): Promise<void> {
   // Node.js's own end of the process would wait for the workers, which nobody stops any more.
   process.on('uncaughtException', (error) => void fail(error))
   try {
-    await program.parseAsync()
+    await program.parseAsync(words, { from: 'user' })
   } catch (error) {
     // Commander has already printed its message. --help and --version are not mistakes.
     if (!(error instanceof CommanderError)) await fail(error)

@@ -42,6 +42,11 @@ t.test('it knows all commands, their flags, and the values that a flag may have'
   t.same(suggested('network', '').sort(), ['add', 'help', 'key', 'request', 'show', 'sign'])
   t.same(suggested('start', '--datapath', ''), ['auto', 'kernel', 'workers'])
   t.same(suggested('start', '--datapath', 'w'), ['workers'])
+  t.same(suggested('complete', ''), ['bash', 'zsh', 'fish'])
+  t.same(suggested('complete', 'z'), ['zsh'])
+  t.same(suggested('help', '').sort(), commands.map((it) => it.name()).sort())
+  t.same(suggested('help', 'netw'), ['network'])
+  t.same(suggested('network', 'help', 's').sort(), ['show', 'sign'])
 })
 
 t.test('a flag for a file is completed with files, and folders end in a slash', async (t) => {
