@@ -6,7 +6,10 @@ import { listSockets } from '../command/path.js'
 import type { MemberReport } from '../control/members/report.js'
 import { isHost } from '../control/status.js'
 import { NAMES } from '../host/namespace.js'
+import { BASH_COMPLETION } from './bash-completion.js'
 import { examples } from './examples.js'
+import { end } from './fail.js'
+import { endIfOutputFails, outputWritten } from './output.js'
 
 const EXAMPLES = `
 Examples:
@@ -34,6 +37,7 @@ export function addComplete(program: Command): void {
   own
     // The library does not wait for what suggests words.
     ?.hook('preAction', async (_, { args }) => {
+      if (args[0] === 'bash' && process.argv[3] === 'bash') return tellBash()
       if (args[0] === 'ping') peers = await namesOfPeers()
       if (args[0] === 'remove') peers = await namesToRemove()
     })
@@ -66,6 +70,14 @@ export function addComplete(program: Command): void {
       if (option !== undefined && name === 'dev' && isRunning) option.handler = suggestDevices
     }
   }
+}
+
+/** In the place of what the library would print. */
+async function tellBash(): Promise<void> {
+  endIfOutputFails()
+  process.stdout.write(BASH_COMPLETION)
+  await outputWritten()
+  await end(0)
 }
 
 const namesIn = (command: Command) => command.commands.map((it) => it.name())

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -75,6 +75,36 @@ print -r -- "$seen"
 t.test('bash completes a word by it', async (t) => {
   const setUp = '. /usr/share/bash-completion/bash_completion; . <(udptun-fast complete bash)'
   t.match(seenIn('bash --norc --noprofile -i', setUp), /asked to start --datapath workers/)
+})
+
+/** What bash would put in the place of the last of these words. They are split as it does, also at `=`. */
+function repliesOfBash(...words: string[]): string[] {
+  const line = ['udptun-fast', ...words].join(' ').replace(/ = ?/, '=')
+  const script = `
+. /usr/share/bash-completion/bash_completion; . <(udptun-fast complete bash)
+compopt() { :; }
+COMP_LINE=$1; COMP_POINT=\${#COMP_LINE}; COMP_WORDS=("\${@:2}"); COMP_CWORD=$(($# - 2))
+__udptun_fast_complete
+printf '%s\\n' "\${COMPREPLY[@]}"`
+  const out = execFileSync('bash', ['--norc', '-c', script, 'bash', line, 'udptun-fast', ...words], {
+    env,
+    encoding: 'utf8',
+    cwd: folder,
+  })
+  return out.trimEnd().split('\n')
+}
+
+t.test('bash completes a value behind =', async (t) => {
+  t.same(repliesOfBash('start', '--datapath', '=', 'w'), ['workers'])
+  t.same(repliesOfBash('start', '--datapath', '='), ['auto', 'kernel', 'workers'])
+})
+
+t.test('bash does not run what a file is called', async (t) => {
+  const inside = join(folder, 'odd')
+  mkdirSync(inside)
+  writeFileSync(join(inside, '$(touch run).yaml'), '')
+  t.same(repliesOfBash('start', '--config', 'odd/'), ['odd/\\$\\(touch\\ run\\).yaml'])
+  t.notOk(existsSync(join(folder, 'run')))
 })
 
 t.test('zsh completes a word by it', async (t) => {
