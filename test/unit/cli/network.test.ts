@@ -123,7 +123,7 @@ t.test('a key is made once, for its owner alone, and signs records that can be s
     stderr: /standard input: this is not a signed record/,
   })
   chmodSync(record, 0o600)
-  t.match(run(['sign', record, ...who]), { status: 1, stderr: /does not hold a network key; make one with/ })
+  t.match(run(['sign', record, ...who]), { status: 1, stderr: /does not hold a network key; check its name/ })
 })
 
 t.test('for a person', async (t) => {
