@@ -1,7 +1,8 @@
 import { BPF_FUNC_map_lookup_elem } from '../linux/constants.js'
 import { ETHERNET } from '../wire/ethernet.js'
+import { PROBE_MAC } from '../wire/kernel-probe.js'
 import { type Assembler, FP, R0, R1, R2, R3, R7, R9, type Register } from './assembler.js'
-import { MAC_ENTRY, type MapFds, PORT_CARRIED, PORT_DEVICE, PORT_PINNED, PROBE_MAC } from './layout.js'
+import { MAC_ENTRY, type MapFds, PORT_CARRIED, PORT_DEVICE, PORT_PINNED } from './layout.js'
 import { tellMain, tellProbe } from './pieces.js'
 
 /**
@@ -11,7 +12,7 @@ import { tellMain, tellProbe } from './pieces.js'
 
 const MAC_MASK = 0xffff_ffff_ffffn
 /** The first four bytes of a probe's destination, as a little-endian processor reads them. */
-const PROBE_WORD = Buffer.from(PROBE_MAC).readUInt32LE()
+export const PROBE_WORD = Buffer.from(PROBE_MAC).readUInt32LE()
 
 /** Offsets on the stack of 64-bit words. */
 export interface Scratch {

@@ -2,8 +2,9 @@ import { BPF_FUNC_map_lookup_elem, BPF_FUNC_skb_load_bytes } from '../linux/cons
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES } from '../wire/ip.js'
 import { IPV4 } from '../wire/ipv4.js'
 import { IPV6 } from '../wire/ipv6.js'
+import { PROBE_PROTOCOL } from '../wire/kernel-probe.js'
 import { type Assembler, FP, R0, R1, R2, R3, R4, R6, R7, R8, R9 } from './assembler.js'
-import { type MapFds, PREFIX_CARRIED, PREFIX_ENTRY, PROBE_PROTOCOL } from './layout.js'
+import { type MapFds, PREFIX_CARRIED, PREFIX_ENTRY } from './layout.js'
 import { mustRead, packetVersion, tellProbe } from './pieces.js'
 
 /**

@@ -36,20 +36,24 @@ export const PREFIX_CARRIED = 0x1_0000
 /** An outer header that main has prepared: IPv6 and UDP are the longest. */
 const OUTER_BYTES = 48
 
+/** `struct bpf_redir_neigh` (<linux/bpf.h>) has 20, and maps have values of whole words of 64 bits. */
+const NEXT_HOP_BYTES = 24
+
 /**
  * How to reach a peer. Key: its row. Value: the row again; {@link PEER_FLAGS}; the interface on the underlay; the
  * longest frame that the path carries, in bytes; the sum of the outer IPv4 header's words without its length; the
- * outer header, without lengths and checksums.
+ * outer header, without lengths and checksums; the next hop (`struct bpf_redir_neigh`): its family, and its address.
  */
 export const PEER_ENTRY = {
   keyBytes: 4,
-  valueBytes: 24 + OUTER_BYTES,
+  valueBytes: 24 + OUTER_BYTES + NEXT_HOP_BYTES,
   row: 0,
   flags: 4,
   ifindex: 8,
   longestFrameBytes: 12,
   headerSum: 16,
   outer: 24,
+  nextHop: 24 + OUTER_BYTES,
 } as const
 
 export const PEER_FLAGS = { ipv6: 1 } as const
@@ -101,19 +105,6 @@ export const TRIAL_NS = 2_000_000_000
  */
 export const NEWS = { keyBytes: 0, valueBytes: 8, row: 6 } as const
 export const NEWS_PROBE = 0x8000
-
-/**
- * The destination of probes in mode tap: these bytes, and the row of the peer at the sender, big-endian. A probe is an
- * IPv4 packet that goes out by the device as any other frame does. Its source is a random MAC, by which its answer names
- * it. The program at the other end tells main of it, and the device does not get it.
- */
-export const PROBE_MAC = [0x02, 0x75, 0x64, 0x70] as const
-
-/**
- * The same in mode tun: an IPv4 packet of this protocol (RFC 3692, for experiments) to 0.0.x.y, which is no host (RFC
- * 1122, 3.2.1.3), if x.y is the row. Its source address and its identification are the six bytes of the name.
- */
-export const PROBE_PROTOCOL = 253
 
 /** The maps of a tunnel, by their file descriptors. */
 export interface MapFds {

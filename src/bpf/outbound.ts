@@ -25,7 +25,7 @@ import type { DeviceMode } from '../wire/mode.js'
 import { UDP } from '../wire/udp.js'
 import { VXLAN_FIRST_FLOW_PORT, VXLAN_FLAG_I, VXLAN_HEADER_BYTES, VXLAN_VNI, vniWord } from '../wire/vxlan.js'
 import { Assembler, FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9 } from './assembler.js'
-import { switchOutbound } from './by-mac.js'
+import { PROBE_WORD, switchOutbound } from './by-mac.js'
 import { routeOutbound } from './by-prefix.js'
 import { innerDsField, writeOuterDsField } from './ecn.js'
 import { COUNTS, type MapFds, PEER_ENTRY, PEER_FLAGS } from './layout.js'
@@ -52,6 +52,13 @@ const BYTE = -24
 const HEADERS = -32
 /** The outer header with VXLAN's, and in mode tap behind it the copy of the frame's own Ethernet header. */
 const OUTER = -96
+/** `struct bpf_redir_neigh`. */
+const NEXT_HOP = -120
+const NEXT_HOP_BYTES = 20
+/** The first bytes of the destination, by which a probe is known. */
+const DESTINATION = -100
+/** Not that of a probe. */
+const ANY = 1
 /** Needed before the outer header is. */
 const PREFIX_KEY = OUTER
 const NOW = OUTER
@@ -91,11 +98,14 @@ export function outboundProgram(maps: MapFds, { mode, mac, dsMask, mark, vni }: 
   if (mode === 'tap') {
     a.load(2, R1, R7, ETHERNET.type).jumpIf(R1, '==', bigEndian16(ETHERTYPE_IPV4), 'ip')
     a.jumpIf(R1, '!=', bigEndian16(ETHERTYPE_IPV6), 'next').label('ip')
+    a.load(4, R1, R7, ETHERNET.destination).store(4, FP, DESTINATION, R1)
     lengthOfFrame(a, l2Bytes)
     clock(a, NOW)
     switchOutbound(a, maps, mac, { key: KEY, entry: BYTE, now: NOW })
   } else {
-    packetVersion(a).jumpIf(R1, '==', 4, 'ip').jumpIf(R1, '!=', 6, 'next')
+    a.store(4, FP, DESTINATION, ANY)
+    packetVersion(a).jumpIf(R1, '==', 6, 'ip').jumpIf(R1, '!=', 4, 'next')
+    a.load(2, R1, R7, IPV4.destination).store(4, FP, DESTINATION, R1)
     a.label('ip')
     lengthOfFrame(a, l2Bytes)
     routeOutbound(a, maps, PREFIX_KEY)
@@ -119,10 +129,14 @@ export function outboundProgram(maps: MapFds, { mode, mac, dsMask, mark, vni }: 
   }
 
   a.label('send')
+  // A probe is no frame of anybody, and the other end does not count it either.
+  a.load(4, R1, FP, DESTINATION).jumpIf(R1, '==', mode === 'tap' ? PROBE_WORD : 0, 'counted')
   count(a, maps.counts)
   // The mark chooses the route on the underlay, and what the frame has is the overlay's.
   a.store(4, R6, __sk_buff.mark, mark | 0)
-  a.move(R1, R8).move(R2, 0).move(R3, 0).move(R4, 0).call(BPF_FUNC_redirect_neigh).exit()
+  // The kernel would look for a route without regard to ports. Main knows the one of the tunnel's own datagrams.
+  a.move(R1, R8).move(R2, FP).alu('add', R2, NEXT_HOP).move(R3, NEXT_HOP_BYTES).move(R4, 0)
+  a.call(BPF_FUNC_redirect_neigh).exit()
   a.label('drop').move(R0, TC_ACT_SHOT).exit()
   a.label('next').move(R0, TCX_NEXT).exit()
   return a.assemble()
@@ -153,6 +167,8 @@ function wrap(a: Assembler, outer: 4 | 6, l2Bytes: number, vni: number | undefin
   if (l2Bytes > 0) copyEthernetHeader(a, [R7, 0], [FP, OUTER + outerBytes])
   a.load(4, R5, R8, PEER_ENTRY.headerSum)
   writeOuterDsField(a, outer, OUTER)
+  for (let at = 0; at < NEXT_HOP_BYTES; at += 4)
+    a.load(4, R1, R8, PEER_ENTRY.nextHop + at).store(4, FP, NEXT_HOP + at, R1)
   // The entry may have become another peer's. What was copied is right only if it has not.
   a.load(4, R1, FP, ROW).load(4, R2, R8, PEER_ENTRY.row)
   a.load(4, R8, R8, PEER_ENTRY.ifindex).jumpIf(R1, '!=', R2, 'next')

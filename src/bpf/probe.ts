@@ -2,7 +2,7 @@ import { internetChecksum } from '../wire/checksum.js'
 import { ETHERNET, ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4 } from '../wire/ethernet.js'
 import { IPV4_HEADER_BYTES } from '../wire/ip.js'
 import { IPV4 } from '../wire/ipv4.js'
-import { PROBE_MAC, PROBE_PROTOCOL } from './layout.js'
+import { PROBE_MAC, PROBE_PROTOCOL } from '../wire/kernel-probe.js'
 
 /** What shows that the programs of both ends carry frames: layout.ts says how the other end knows it. */
 export interface Probe {

@@ -1,3 +1,4 @@
+import { AF_INET, AF_INET6 } from '../linux/constants.js'
 import type { UdpFlow } from '../linux/udp-flow.js'
 import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES } from '../wire/ip.js'
 import { IPV4, IPV4_DF } from '../wire/ipv4.js'
@@ -10,6 +11,8 @@ import { MAC_ENTRY, PEER_ENTRY, PEER_FLAGS, PREFIX_CARRIED, PREFIX_ENTRY, SOURCE
 /** A flow over the underlay, and the interface that it takes. */
 export interface Way extends UdpFlow {
   readonly ifindex: number
+  /** The address of the next router; undefined if there is none. */
+  readonly gateway?: Uint8Array | undefined
   /** What comes from there may have any source port. */
   readonly fromAnyPort?: boolean | undefined
 }
@@ -60,6 +63,9 @@ export function peerValue(row: number, way: Way, longestFrameBytes: number): Uin
   const view = new DataView(value.buffer)
   const outer = new DataView(value.buffer, PEER_ENTRY.outer)
   const ipv6 = way.source.length === 16
+  const nextHop = way.gateway ?? way.destination
+  view.setUint32(PEER_ENTRY.nextHop, nextHop.length === 16 ? AF_INET6 : AF_INET, true)
+  value.set(nextHop, PEER_ENTRY.nextHop + 4)
   view.setUint32(PEER_ENTRY.row, row, true)
   view.setUint32(PEER_ENTRY.flags, ipv6 ? PEER_FLAGS.ipv6 : 0, true)
   view.setUint32(PEER_ENTRY.ifindex, way.ifindex, true)

@@ -41,9 +41,10 @@ export interface Network {
    * How datagrams leave this host for an address.
    * @param isBehindPeer whether the tunnel's switch has learnt a MAC address behind a peer
    * @param from the source address of the datagrams, if the kernel does not choose it
+   * @param port where they go to: it may decide about the route (ip-rule(8))
    * @throws KernelError
    */
-  wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string): Way
+  wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string, port?: number): Way
   /** Whether what other programs send to an address leaves by the tunnel's device. @throws KernelError */
   leavesByDevice(address: string): boolean
   /** The addresses of an interface; undefined if there is none of that name. @throws KernelError */

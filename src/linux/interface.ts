@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+import { IPPROTO_UDP } from '../wire/udp.js'
 import {
   AF_INET,
   AF_INET6,
@@ -18,12 +19,16 @@ import {
   NLM_F_DUMP,
   NLM_F_EXCL,
   RT_TABLE_MAIN,
+  RTA_DPORT,
   RTA_DST,
   RTA_GATEWAY,
+  RTA_IP_PROTO,
   RTA_MARK,
   RTA_OIF,
   RTA_PREFSRC,
+  RTA_SPORT,
   RTA_SRC,
+  RTA_VIA,
   RTM_GETLINK,
   RTM_GETROUTE,
   RTM_NEWLINK,
@@ -167,13 +172,29 @@ export interface Egress {
   readonly source: string | undefined
 }
 
-/**
- * How packets to `address` leave; undefined while there is no route.
- * @param from their source address. It may decide about the route. If this host does not have it, there is no route
- *   for IPv4.
- * @param mark of the packets (ip-rule(8)); 0 for none
- */
-export function egressTo(netlink: Netlink, address: string, from?: string, mark = 0): Egress | undefined {
+/** Ports of UDP datagrams. */
+export interface UdpPorts {
+  /** Undefined if they have several. */
+  readonly source: number | undefined
+  readonly destination: number
+}
+
+/** What may decide about the route of packets beside their destination (ip-rule(8)). */
+export interface RoutedFlow {
+  /** Their source address. If this host does not have it, there is no route for IPv4. */
+  readonly from?: string | undefined
+  /** 0 for none. */
+  readonly mark?: number
+  /** Only of UDP. */
+  readonly ports?: UdpPorts | undefined
+}
+
+/** How packets to `address` leave; undefined while there is no route. */
+export function egressTo(
+  netlink: Netlink,
+  address: string,
+  { from, mark = 0, ports }: RoutedFlow = {},
+): Egress | undefined {
   const [text, zone] = address.split('%') as [string, string?]
   const bytes = Buffer.from(ipaddr.parse(text).toByteArray())
   try {
@@ -185,6 +206,7 @@ export function egressTo(netlink: Netlink, address: string, from?: string, mark 
       ...(zoneLink === undefined ? [] : ([[RTA_OIF, u32(zoneLink.index)]] as const)),
       ...(from === undefined ? [] : ([[RTA_SRC, Buffer.from(ipaddr.parse(from).toByteArray())]] as const)),
       ...(mark === 0 ? [] : ([[RTA_MARK, u32(mark)]] as const)),
+      ...(ports === undefined ? [] : portAttributes(ports)),
     ])
     const attributes = decodeAttributes(reply.body.subarray(rtmsg.size))
     const type = reply.body.readUInt8(rtmsg.rtm_type)
@@ -193,7 +215,7 @@ export function egressTo(netlink: Netlink, address: string, from?: string, mark 
     if (zoneLink !== undefined) return { link: zoneLink, gateway: undefined, type, source }
     const oif = attributes.get(RTA_OIF)
     if (oif === undefined) return undefined
-    const via = attributes.get(RTA_GATEWAY)
+    const via = attributes.get(RTA_GATEWAY) ?? attributes.get(RTA_VIA)?.subarray(RTVIA_ADDRESS)
     const gateway = via === undefined ? undefined : ipaddr.fromByteArray([...via]).toString()
     return { link: getLink(netlink, oif.readUInt32LE()), gateway, type, source }
   } catch (error) {
@@ -201,6 +223,22 @@ export function egressTo(netlink: Netlink, address: string, from?: string, mark 
     throw error
   }
 }
+
+/** Since Linux 4.19. Older kernels ignore them. */
+function portAttributes({ source, destination }: UdpPorts): Attribute[] {
+  return [
+    [RTA_IP_PROTO, Buffer.of(IPPROTO_UDP)],
+    ...(source === undefined || source === 0 ? [] : [[RTA_SPORT, bigEndian16(source)] satisfies Attribute]),
+    [RTA_DPORT, bigEndian16(destination)],
+  ]
+}
+
+function bigEndian16(value: number): Buffer {
+  return Buffer.of(value >>> 8, value & 0xff)
+}
+
+/** `struct rtvia` (<linux/rtnetlink.h>): a family in two bytes, then the address. */
+const RTVIA_ADDRESS = 2
 
 /** More layers of interfaces than any host has. */
 const MAX_LAYERS = 8
@@ -234,7 +272,7 @@ function below(netlink: Netlink, { index, lowerIndex, info }: Link, mark: number
   if (lowerIndex && lowerIndex !== index) return getLink(netlink, lowerIndex)
   const remote = info === undefined ? undefined : tunnelRemote(info)
   if (info === undefined || remote === undefined) return undefined
-  return egressTo(netlink, remote, undefined, keepsMark(info) ? mark : 0)?.link
+  return egressTo(netlink, remote, { mark: keepsMark(info) ? mark : 0 })?.link
 }
 
 /** Adds a route through `gateway` to `destination/prefixLength`. @throws KernelError */

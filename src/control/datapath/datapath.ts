@@ -213,7 +213,7 @@ export class Datapath {
     // A peer of VXLAN may have nothing to say.
     const way = takes || watch !== undefined ? there : undefined
     if (takes !== entry.takes || !isDeepStrictEqual(way, entry.way)) {
-      const same = isDeepStrictEqual({ ...way, longestFrameBytes: 0 }, { ...entry.way, longestFrameBytes: 0 })
+      const same = isDeepStrictEqual(endsOf(way), endsOf(entry.way))
       if (!same || way === undefined) proof.reset()
       // What it sends may come another way meanwhile, where the program does not take it.
       const moved = !same && entry.way !== undefined && entry.capable
@@ -262,6 +262,8 @@ export class Datapath {
     // Locally administered, and no group.
     mac[0] = (mac[0] & 0xfc) | 0x02
     proof.probed(numberOf(mac))
+    // Or the workers would take it, and send it as a frame.
+    path.carry(true)
     path.probe(peer.row, mac)
   }
 
@@ -316,6 +318,11 @@ export class Datapath {
       `${peer.name} is carried by the ${by} now`,
     )
   }
+}
+
+/** What a proof is good for. Another router on the way may be proved in its time. */
+function endsOf(way: KernelWay | undefined) {
+  return way && { ...way, longestFrameBytes: 0, gateway: undefined }
 }
 
 function numberOf(mac: Uint8Array): bigint {

@@ -5,6 +5,8 @@ export interface KernelWay {
   /** The interface on the underlay. If it is made anew, it has another number. */
   readonly interface: string
   readonly ifindex: number
+  /** The next router; undefined if there is none. */
+  readonly gateway: string | undefined
   /** Addresses, without a zone. */
   readonly source: string
   readonly destination: string

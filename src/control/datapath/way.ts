@@ -27,6 +27,7 @@ export function wayTo(
   return {
     interface: underlay.interface,
     ifindex: underlay.index,
+    gateway: underlay.gateway,
     source,
     destination: endpoint.address,
     destinationPort: endpoint.port,

@@ -41,7 +41,7 @@ import type { KernelCounts, KernelNews, KernelPath, KernelWay, MacFlags } from '
 import type { Device } from '../device.js'
 import type { DataSocket } from '../platform.js'
 import type { Resources } from '../resources.js'
-import { flowOf, PassedBy } from './passed-by.js'
+import { bytesOf, flowOf, PassedBy } from './passed-by.js'
 
 /** MACs that the map has room for. More are carried by the workers. */
 const MACS = 65_536
@@ -175,7 +175,8 @@ export class LinuxKernelPath implements KernelPath {
       return false
     }
     const { socket, mode, vni } = this.#options
-    const next = { ...flowOf(way, socket.local.port), ifindex, fromAnyPort: vni !== undefined }
+    const gateway = way.gateway === undefined ? undefined : bytesOf(way.gateway)
+    const next = { ...flowOf(way, socket.local.port), ifindex, gateway, fromAnyPort: vni !== undefined }
     const before = this.#ways.get(row)
     // First the new one, because nothing is to miss its peer meanwhile.
     if (takes) this.#maps.sources.set(sourceKey(next), sourceValue(next, row))

@@ -1,4 +1,5 @@
 import { ENODEV, KernelError } from '../../linux/errno.js'
+import type { UdpPorts } from '../../linux/interface.js'
 import { getLink } from '../../linux/interface.js'
 import { type Netlink, RouteMonitor } from '../../linux/netlink.js'
 import { rootQdiscs } from '../../linux/qdisc.js'
@@ -27,13 +28,15 @@ export class LinuxNetwork implements Network {
   readonly openProbes: Network['openProbes']
   #device: OwnDevice | undefined
   readonly #netlink: Netlink
-  readonly #socket: Pick<DataSocket, 'mark'>
+  readonly #socket: Pick<DataSocket, 'mark' | 'local'>
+  readonly #commonPort: boolean
   readonly #routes = [new RouteMonitor()]
 
   /** @param commonPort whether all ends have the data socket's port, and datagrams any source port */
   constructor(netlink: Netlink, socket: Pick<DataSocket, 'family' | 'local' | 'mark'>, commonPort: boolean) {
     this.#netlink = netlink
     this.#socket = socket
+    this.#commonPort = commonPort
     const { kernelPathMtu, openProbes } = probingWith(() => socket.mark)
     this.kernelPathMtu = kernelPathMtu
     this.openProbes = openProbes
@@ -46,8 +49,18 @@ export class LinuxNetwork implements Network {
     if (device.place.elsewhere !== undefined) this.#routes.push(device.place.run(() => new RouteMonitor()))
   }
 
-  wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string) {
-    return wayTo(this.#netlink, address, this.#indexHere, isBehindPeer, from, this.#socket.mark)
+  wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string, port?: number) {
+    const flow = {
+      from,
+      mark: this.#socket.mark,
+      ports: port === undefined ? undefined : this.#portsTo(port),
+    }
+    return wayTo(this.#netlink, address, this.#indexHere, isBehindPeer, flow)
+  }
+
+  /** With VXLAN, datagrams have many source ports. */
+  #portsTo(destination: number): UdpPorts {
+    return { source: this.#commonPort ? undefined : this.#socket.local.port, destination }
   }
 
   leavesByDevice(address: string): boolean {

@@ -65,6 +65,7 @@ export function flowOf({ source, destination, destinationPort }: KernelWay, port
   }
 }
 
-function bytesOf(address: string): Uint8Array {
+/** An address, perhaps with a zone, as it is on the wire. */
+export function bytesOf(address: string): Uint8Array {
   return Uint8Array.from(ipaddr.process(address.split('%')[0]).toByteArray())
 }

@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { RTN_ANYCAST, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from '../../linux/constants.js'
 import { ENODEV, KernelError } from '../../linux/errno.js'
-import { type Egress, egressTo, getLink, leavesBy } from '../../linux/interface.js'
+import { type Egress, egressTo, getLink, leavesBy, type RoutedFlow } from '../../linux/interface.js'
 import { linkKind } from '../../linux/link-kind.js'
 import { resolvedNeighbours } from '../../linux/neighbours.js'
 import type { Netlink } from '../../linux/netlink.js'
@@ -12,8 +12,7 @@ import { NO_UNDERLAY, type Underlay, type Way, type WayKind } from '../peer/unde
  * How datagrams leave this host for an address.
  * @param deviceIndex the index of the tunnel's own device, if it exists
  * @param isBehindPeer whether the tunnel's switch has learnt a MAC address behind a peer
- * @param from the source address of the datagrams, if the kernel does not choose it
- * @param mark of the datagrams (ip-rule(8)); 0 for none
+ * @param flow what else of the datagrams may decide about the route
  * @throws KernelError from rtnetlink
  */
 export function wayTo(
@@ -21,14 +20,13 @@ export function wayTo(
   remoteAddress: string,
   deviceIndex: number | undefined,
   isBehindPeer: (mac: Uint8Array) => boolean = () => false,
-  from?: string,
-  mark = 0,
+  flow: RoutedFlow = {},
 ): Way {
-  const egress = egressTo(netlink, remoteAddress, from, mark)
+  const egress = egressTo(netlink, remoteAddress, flow)
   if (egress === undefined) return { kind: 'unroutable', underlay: NO_UNDERLAY }
   const { link, gateway, source } = egress
   const inside: Way = { kind: 'inside', underlay: NO_UNDERLAY, inwards: link.name }
-  if (deviceIndex !== undefined && leavesBy(netlink, link, deviceIndex, mark)) return inside
+  if (deviceIndex !== undefined && leavesBy(netlink, link, deviceIndex, flow.mark)) return inside
   const mtuBytes = Math.min(link.mtuBytes, MAX_PACKET_BYTES)
   const virtual = linkKind(link.info) !== ''
   const underlay = { interface: link.name, index: link.index, gateway, mtuBytes, virtual }

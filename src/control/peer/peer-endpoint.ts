@@ -191,22 +191,22 @@ export class PeerEndpoint {
     const known = this.#isOnlyPort(sockaddr) ? this.#way : undefined
     // At another address it has not spoken to this host yet.
     const { way, from } =
-      known === undefined ? this.#route(endpoint.address, NOT_SPOKEN_TO) : { way: known, from: this.#from }
+      known === undefined ? this.#route(endpoint, NOT_SPOKEN_TO) : { way: known, from: this.#from }
     if (heard && way.kind === 'unknown') return 'untold'
     return refusalOf({ endpoint, kind: way.kind, listen: socket.local }) ?? { endpoint, sockaddr, way, from }
   }
 
-  /** The route to an address, and the source address of what is sent there. */
-  #route(address: string, spokenTo = this.#local): Pick<Place, 'way' | 'from'> {
+  /** The route to an endpoint, and the source address of what is sent there. */
+  #route({ address, port }: Endpoint, spokenTo = this.#local): Pick<Place, 'way' | 'from'> {
     const { platform, isBehindPeer } = this.#context
     const { network } = platform
-    const way = network.wayTo(address, isBehindPeer)
+    const way = network.wayTo(address, isBehindPeer, undefined, port)
     const local = decodeLocal(spokenTo)
     if (local === undefined || local === way.source || familyOf(local) !== familyOf(address))
       return { way, from: undefined }
     // Not a broadcast or multicast address, nor one that has gone.
     if (network.wayTo(local, isBehindPeer).kind !== 'own') return { way, from: undefined }
-    const chosen = network.wayTo(address, isBehindPeer, local)
+    const chosen = network.wayTo(address, isBehindPeer, local, port)
     return chosen.kind === 'unroutable' ? { way, from: undefined } : { way: chosen, from: local }
   }
 
@@ -250,24 +250,24 @@ export class PeerEndpoint {
   /** Follows the route to the endpoint. It may change at any time. @throws KernelError from rtnetlink */
   follow(): void {
     if (this.#endpoint === undefined) return
-    const { address } = this.#endpoint
+    const endpoint = this.#endpoint
     const { underlay: before, from: fromBefore } = this
     const isNews = this.#isNews
     this.#isNews = false
-    let { way, from } = this.#route(address)
+    let { way, from } = this.#route(endpoint)
     if (from !== undefined && !isNews && way.underlay.interface !== before?.interface) {
       // An address that was good for the way before need not be for this one. The peer may speak to it again.
       this.#local = NOT_SPOKEN_TO
-      ;({ way, from } = this.#route(address))
+      ;({ way, from } = this.#route(endpoint))
     }
     this.#way = way
     this.#from = from
     const mtuBytes = before?.mtuBytes
     // A loop carries nothing, so what was known of the way before is kept.
     if (this.inwards !== undefined) this.turnsInwards(this.inwards, mtuBytes ?? this.#way.underlay.mtuBytes)
-    const zoned = this.underlay?.interface !== undefined && address.includes('%')
+    const zoned = this.underlay?.interface !== undefined && endpoint.address.includes('%')
     // The interface of the zone may have been created anew, with another index.
-    if (zoned) this.#sockaddr = encode(this.#context.platform.socket, this.#endpoint)
+    if (zoned) this.#sockaddr = encode(this.#context.platform.socket, endpoint)
     if (zoned || from !== fromBefore) this.#publish()
   }
 

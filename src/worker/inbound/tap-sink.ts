@@ -22,6 +22,7 @@ import { isControl } from '../../wire/control.js'
 import { marksInner } from '../../wire/ecn.js'
 import { ETHERNET_HEADER_BYTES } from '../../wire/ethernet.js'
 import { looksLikeIp } from '../../wire/ip.js'
+import { isKernelProbe } from '../../wire/kernel-probe.js'
 import { VXLAN_HEADER_BYTES, vniOf } from '../../wire/vxlan.js'
 import type { Relay } from '../outbound/relay.js'
 import { DONE, MORE, type Progress, type Sink } from '../port.js'
@@ -65,6 +66,8 @@ export class TapSink implements Sink, JoinTarget {
   readonly #ethernet: boolean
   /** Bytes of a message before the frame in it. */
   readonly #headerBytes: number
+  /** Whether a program in the other end's kernel may have sent a frame. */
+  readonly #mayProbe: boolean
   /** VXLAN's network, -1 if there is none. */
   readonly #vni: number
   readonly #peers: PeerTable
@@ -100,6 +103,8 @@ export class TapSink implements Sink, JoinTarget {
     this.#l2Bytes = options.encap.l2Bytes
     this.#ethernet = options.encap.ethernet
     this.#headerBytes = options.encap.headerBytes
+    // Only a plain tunnel has nothing before a frame.
+    this.#mayProbe = options.encap.headerBytes === 0
     this.#vni = options.encap.vni ?? -1
     this.#peers = options.peers
     this.#offloads = options.offloads
@@ -235,6 +240,10 @@ export class TapSink implements Sink, JoinTarget {
       return
     }
     const { memory } = this.#scratch
+    if (this.#mayProbe && isKernelProbe(memory.view, frame, bytes, this.#ethernet)) {
+      this.#countNoFrame(row, messageBytes)
+      return
+    }
     if (marksInner(dsField) && !takeEcn(memory.view, frame, bytes, this.#l2Bytes, dsField)) {
       this.#drops.inbound(C.dropCongested, row, 1)
       return

@@ -1,10 +1,15 @@
 /** What happens to the kernel's own datapath if something on the host changes, or on the way. */
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { probeFor } from '../../../src/bpf/probe.js'
 import { ECN } from '../../../src/wire/ecn.js'
+import { sendDatagrams } from '../../support/hosts/datagrams.js'
 import {
+  ONE_OF_FIVE,
   ok,
   type Pair,
+  PROGRAM,
   pings,
   type RunningTunnel,
   startTunnel,
@@ -72,6 +77,74 @@ t.test('the interface of the underlay is made anew under the same name', async (
     t.ok(await pings(pair.a, '10.9.0.2'), `round ${round}`)
   }
 })
+
+for (const [what, version, hop] of [
+  ['IPv4', 4, 4],
+  ['IPv6', 6, 6],
+  ['IPv4 by a router with an IPv6 address', 4, 6],
+] as const)
+  t.test(
+    `${what}: frames take the router of the program's datagrams, if a rule looks at ports`,
+    async (t) => {
+      using pair = twoHosts()
+      const { a, b, a6, b6 } = pair.underlay
+      const [from, to] = version === 4 ? [a, b] : [a6, b6]
+      const addresses = JSON.parse(await ok(pair.b, 'ip', '-j', 'addr', 'show', 'dev', 'eth0'))[0].addr_info
+      const linkLocal = addresses.find(({ scope }: { scope: string }) => scope === 'link').local
+      const router = hop === 4 ? '192.0.2.254' : linkLocal
+      if (hop === 4) await ok(pair.b, 'ip', 'addr', 'add', `${router}/32`, 'dev', 'eth0')
+      const via = ['via', ...(hop === version ? [] : ['inet6']), router, 'dev', 'eth0', 'onlink']
+      await ok(pair.a, 'ip', `-${version}`, 'route', 'add', to, ...via, 'table', '100')
+      const rule = ['ipproto', 'udp', 'dport', '5149', 'lookup', '100']
+      await ok(pair.a, 'ip', `-${version}`, 'rule', 'add', ...rule)
+      // All else would go there, and come to nobody.
+      const nobody = ['lladdr', '02:00:00:00:00:99', 'dev', 'eth0', 'nud', 'permanent']
+      await ok(pair.a, 'ip', 'neigh', 'replace', to, ...nobody)
+      t.notOk(await pings(pair.a, to, '-W', '0.3'))
+      const tunnels = await startBoth(pair, { ...pair.underlay, a: from, b: to })
+      t.ok(await pings(pair.a, '10.9.0.2', ...ONE_OF_FIVE))
+      await carried(...tunnels)
+    },
+  )
+
+t.test('probes are no frames: an end has sent what the other one has got', async (t) => {
+  using pair = twoHosts()
+  const [a, b] = await startBoth(pair)
+  const read = async () => {
+    const reports = [await a.status(), await b.status()]
+    return reports.map(({ peers: [{ outbound, inbound }] }) => ({ outbound, inbound }))
+  }
+  const before = await read()
+  await ok(pair.a, 'ping', '-q', '-c', '20', '-i', '0.01', '10.9.0.2')
+  await sleep(4_000)
+  const after = await read()
+  const since = (end: 0 | 1, way: 'outbound' | 'inbound') =>
+    (['frames', 'bytes'] as const).map((what) => after[end][way][what] - before[end][way][what])
+  t.same(since(0, 'outbound'), since(1, 'inbound'))
+  t.same(since(1, 'outbound'), since(0, 'inbound'))
+  t.ok(since(0, 'outbound')[0] >= 20)
+})
+
+for (const mode of ['tap', 'tun'] as const)
+  t.test(
+    `mode ${mode}: a probe that comes by the socket is no frame, and nothing is learnt of it`,
+    async (t) => {
+      using pair = twoHosts()
+      const to = { address: pair.underlay.b, port: 5149 }
+      const b = await startTunnel(pair.b, '--mode', mode, '--dev', 'tap0', '10.9.0.2', pair.underlay.a)
+      const { frame, packet } = probeFor(0, Uint8Array.of(2, 0, 0, 0, 0, 9))
+      const probe = Buffer.from(mode === 'tap' ? frame : packet)
+      const heard = async () => (await b.status()).peers[0].heard_s !== null
+      await sendDatagrams(pair.a, { address: pair.underlay.a, port: 5149 }, to, [probe, probe])
+      await until('they have come', heard)
+      const { inbound, drops, peers } = await b.status()
+      t.same(inbound, { frames: 0, bytes: 0 })
+      t.equal(peers[0].inbound.frames, 0)
+      t.equal(drops.not_allowed, 0)
+      if (mode === 'tap')
+        t.notMatch(await ok(pair.b, process.execPath, PROGRAM, 'fdb', 'tap0'), /02:00:00:00:00:09/)
+    },
+  )
 
 /** The ECN of UDP datagrams, as a socket of b gets them. They left a with ECT(0). */
 async function ecnOf(pair: Pair, count: number): Promise<number[]> {

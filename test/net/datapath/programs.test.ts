@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { Assembler } from '../../../src/bpf/assembler.js'
-import { PORT_CARRIED, PROBE_MAC } from '../../../src/bpf/layout.js'
+import { PORT_CARRIED } from '../../../src/bpf/layout.js'
 import {
   macKey,
   macValue,
@@ -19,6 +19,7 @@ import { BpfProgram, TCX_NEXT, VerifierError } from '../../../src/linux/bpf.js'
 import { TC_ACT_REDIRECT, TC_ACT_SHOT } from '../../../src/linux/constants.js'
 import { internetChecksum } from '../../../src/wire/checksum.js'
 import { CONGESTED, innerEcn } from '../../../src/wire/ecn.js'
+import { PROBE_MAC } from '../../../src/wire/kernel-probe.js'
 import {
   CONTEXT,
   coming,

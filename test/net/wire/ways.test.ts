@@ -50,7 +50,7 @@ t.test('the way from another address of this host may be another one', async (t)
   await ok(a, 'ip', 'route', 'add', 'unreachable', '203.0.113.0/24', 'table', '77')
   await ok(a, 'ip', 'rule', 'add', 'from', second, 'lookup', '77')
   a.netlink((netlink) => {
-    const way = (to: string, from?: string) => wayTo(netlink, to, undefined, undefined, from)
+    const way = (to: string, from?: string) => wayTo(netlink, to, undefined, undefined, { from })
     t.equal(way(underlay.b).source, underlay.a, 'the choice of the kernel')
     t.equal(way(underlay.b6).source, second6, 'which for IPv6 is the newest')
     t.match(way(underlay.b, second), { kind: 'host', underlay: { interface: 'eth0' }, source: undefined })

@@ -5,6 +5,7 @@ import { Passage } from '../../../../src/control/datapath/passage.js'
 const WAY: KernelWay = {
   interface: 'eth0',
   ifindex: 2,
+  gateway: undefined,
   source: '192.0.2.1',
   destination: '192.0.2.2',
   destinationPort: 5149,

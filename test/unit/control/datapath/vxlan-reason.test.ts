@@ -6,6 +6,7 @@ import { vxlanReason } from '../../../../src/control/datapath/vxlan-reason.js'
 const WAY: KernelWay = {
   interface: 'eth0',
   ifindex: 2,
+  gateway: undefined,
   source: '192.0.2.1',
   destination: '192.0.2.2',
   destinationPort: 4789,
