@@ -65,11 +65,14 @@ async function invite(name: string, flags: Flags): Promise<void> {
   }
   process.stdout.write(report.text.endsWith('\n') ? report.text : `${report.text}\n`)
   if (process.stdout.isTTY) process.stdout.write(`\n${encodeQR(report.text, 'ascii', { ecc: 'low' })}\n`)
-  for (const line of explain(report)) process.stderr.write(`${line}\n`)
+  for (const line of explain(report, endpoints !== undefined)) process.stderr.write(`${line}\n`)
 }
 
-/** Whom it is for and until when, and what may be wrong. */
-export function explain(report: InviteReport): string[] {
+/**
+ * Whom it is for and until when, and what may be wrong.
+ * @param isGiven whether a person has said where this host is
+ */
+export function explain(report: InviteReport, isGiven: boolean): string[] {
   const {
     name,
     network,
@@ -104,10 +107,12 @@ export function explain(report: InviteReport): string[] {
           `When ${name} has joined, it waits for a signature with the network key before others are told of it: udptun-fast members --unsigned`,
         ]
       : []),
-    ...(is_private
-      ? [
-          `${warn} Nobody outside of this site reaches these addresses; if ${name} is outside, give --endpoint.`,
-        ]
-      : []),
+    ...(is_private ? [`${warn} ${ofSite(name, isGiven)}`] : []),
   ]
 }
+
+/** Whoever has given an endpoint need not be told to give one. */
+const ofSite = (name: string, isGiven: boolean) =>
+  isGiven
+    ? `Only hosts of this site reach what --endpoint says; ${name} must be one of them.`
+    : `Nobody outside of this site reaches these addresses; if ${name} is outside, give --endpoint.`
