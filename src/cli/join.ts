@@ -1,20 +1,16 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
-import { usageError } from '../errors.js'
-import type { Flaw, Invitation } from '../invitation/invitation.js'
-import { findInvitation } from '../invitation/mend.js'
 import { type Joined, joinNetwork } from '../join/join.js'
 import { makeUndumpable } from '../linux/process.js'
+import { askForLine } from './ask-for-line.js'
 import { stderrColors } from './colors.js'
 import { examples } from './examples.js'
+import { invitationIn, MAX_CHARACTERS } from './invitation-in.js'
 import { endIfOutputFails } from './output.js'
 import { startMember } from './start-member.js'
 
 /** Where the unit of systemd looks for settings. */
 const DIRECTORY = '/etc/udptun-fast'
-
-/** Longer than any mail with an invitation. */
-const MAX_CHARACTERS = 256 * 1024
 
 const EXAMPLES = `
 Examples:
@@ -59,31 +55,15 @@ async function join(line: string | undefined, flags: Flags): Promise<void> {
   if (flags.now === true) process.stdout.write(`${await startMember(joined, directory === DIRECTORY)}\n`)
 }
 
+/** Only a person at a terminal can be asked again. */
 async function standardInput(): Promise<string> {
-  if (process.stdin.isTTY) process.stderr.write('The line of the invitation: ')
+  if (process.stdin.isTTY) return askForLine(process.stdin, (text) => process.stderr.write(text))
   let text = ''
   for await (const chunk of process.stdin.setEncoding('utf8')) {
     text += chunk
-    // A person at a terminal does not end the input.
-    if (process.stdin.isTTY && typeof findInvitation(text) !== 'string') break
     if (text.length > MAX_CHARACTERS) break
   }
   return text
-}
-
-const FLAWS: Readonly<Record<Flaw, string>> = {
-  none: 'there is no invitation in what was given; it is one line that begins with udptun. and that udptun-fast invite has printed',
-  cut: 'the line of this invitation is cut: its end is missing; copy all of it, or ask for another one',
-  mangled:
-    'the line of this invitation has been changed on the way, such as by a mail program; send it again as plain text or as a file',
-  version: 'this invitation was made by another version of udptun-fast; bring both hosts to the same one',
-}
-
-/** @throws UserError (exit code 2) with what is wrong */
-export function invitationIn(text: string): Invitation {
-  const found = findInvitation(text)
-  if (typeof found === 'string') throw usageError(FLAWS[found])
-  return found
 }
 
 /** What is said of a host that has become a member. */
