@@ -2,15 +2,27 @@ import type { Commands, Say } from '../command/server.js'
 import type { Tunnel } from '../control/tunnel.js'
 import { UserError } from '../errors.js'
 import type { Asker, QuickTunnel } from './quick-tunnel.js'
+import { refusalToStop, type Started } from './refusal-to-stop.js'
 
 /** Somebody who waits for the end by the command `stop`. */
 interface Waiting extends Asker {
   readonly done: (failure: unknown) => void
 }
 
-/** How a tunnel of a file for wg-quick(8) is saved and ended by commands, and what is done around its end. */
+export interface EndingOptions {
+  /** What is done by a file for wg-quick(8); undefined if the tunnel is not of one. */
+  readonly quick: QuickTunnel | undefined
+  readonly started: Started
+  /** Ends a hook that runs. */
+  readonly rush: AbortSignal
+  /** Ends the tunnel, which then calls {@link Ending.finish}. */
+  readonly ask: () => void
+}
+
+/** How a tunnel is saved and ended by commands, and what is done around its end. */
 export class Ending {
-  readonly #quick: QuickTunnel
+  readonly #quick: QuickTunnel | undefined
+  readonly #startedAs: Started
   readonly #rush: AbortSignal
   readonly #ask: () => void
   readonly #waiting = new Set<Waiting>()
@@ -18,12 +30,9 @@ export class Ending {
   /** Undefined if nobody has asked for the end yet. */
   #prepared: Promise<void> | undefined
 
-  /**
-   * @param rush ends a hook that runs
-   * @param ask ends the tunnel, which then calls {@link finish}
-   */
-  constructor(quick: QuickTunnel, rush: AbortSignal, ask: () => void) {
+  constructor({ quick, started, rush, ask }: EndingOptions) {
     this.#quick = quick
+    this.#startedAs = started
     this.#rush = rush
     this.#ask = ask
   }
@@ -35,10 +44,16 @@ export class Ending {
 
   readonly commands: Commands = {
     save: async ({ path }) => {
-      await this.#quick.save(this.#started(path))
+      if (this.#quick === undefined)
+        throw new UserError(
+          'this tunnel was not started from a file for wg-quick, so there is none to save it in',
+        )
+      await this.#quick.save(this.#running(path))
     },
-    stop: async ({ path, directory }, say) => {
-      this.#started(path)
+    stop: async ({ path, directory, process }, say) => {
+      const refusal = refusalToStop(this.#startedAs, typeof process === 'number' ? process : undefined)
+      if (refusal !== undefined) throw new UserError(refusal)
+      this.#running(path)
       const failure = await new Promise((done) => {
         const waiting = { say, done, directory: typeof directory === 'string' ? directory : undefined }
         this.#waiting.add(waiting)
@@ -64,13 +79,13 @@ export class Ending {
   }
 
   async #prepare(): Promise<void> {
-    await this.#quick.run('PreDown', this.#rush, this.#asker)
-    await this.#quick.saveAtEnd(this.#started())
+    await this.#quick?.run('PreDown', this.#rush, this.#asker)
+    await this.#quick?.saveAtEnd(this.#running())
   }
 
   /** The tunnel is gone. Runs PostDown. @throws UserError */
   async afterwards(): Promise<void> {
-    await this.#quick.run('PostDown', this.#rush, this.#asker)
+    await this.#quick?.run('PostDown', this.#rush, this.#asker)
   }
 
   /** All is done. Whoever waits is told, whatever has ended the tunnel. */
@@ -88,9 +103,11 @@ export class Ending {
   }
 
   /** @param path the file that a person means; a name stands for the tunnel's own @throws UserError */
-  #started(path?: unknown): Tunnel {
-    if (path !== undefined && path !== this.#quick.path)
-      throw new UserError(`this tunnel was started from ${this.#quick.path}, not from ${path}`)
+  #running(path?: unknown): Tunnel {
+    if (path !== undefined && path !== this.#quick?.path)
+      throw new UserError(
+        `this tunnel was started from ${this.#quick?.path ?? 'other settings'}, not from ${path}`,
+      )
     if (this.#tunnel === undefined) throw new UserError('this tunnel is still starting; try again')
     return this.#tunnel
   }

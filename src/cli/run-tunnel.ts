@@ -1,4 +1,4 @@
-import { answersWritten, type Commands } from '../command/server.js'
+import { answersWritten } from '../command/server.js'
 import { startTunnel } from '../control/assembly.js'
 import { deferred } from '../control/deferred.js'
 import type { TunnelOptions } from '../control/tunnel.js'
@@ -8,6 +8,7 @@ import type { Supervision } from '../service/supervision.js'
 import { Ending } from './ending.js'
 import { end } from './fail.js'
 import type { QuickTunnel } from './quick-tunnel.js'
+import { startedHere } from './refusal-to-stop.js'
 import { onStarterGone, tellStarter } from './starter.js'
 import { explainLimits } from './surroundings.js'
 
@@ -61,8 +62,14 @@ export async function runTunnel({ quick, ...options }: RunOptions): Promise<neve
     throw explainLimits(error)
   }
   await quick?.run('PreUp', abort.signal).catch(orEnd)
-  const ending = quick && new Ending(quick, rush.signal, () => ask({ command: 'udptun-fast down' }))
-  const commands = ending?.commands ?? NO_FILE
+  const { settings, wgDevice } = options
+  const ending = new Ending({
+    quick,
+    started: startedHere(quick !== undefined, wgDevice && settings.dev),
+    rush: rush.signal,
+    ask: () => ask({ command: 'udptun-fast down' }),
+  })
+  const { commands } = ending
   const tunnel = await startTunnel({ ...options, commands, signal: abort.signal }).catch(orEnd)
   const readFileAgain = async () => {
     try {
@@ -84,7 +91,7 @@ export async function runTunnel({ quick, ...options }: RunOptions): Promise<neve
   observer?.attach(tunnel)
   if (observer !== undefined)
     log.info({ metrics: observer.where }, `metrics and health are served at ${observer.where}`)
-  ending?.begin(tunnel)
+  ending.begin(tunnel)
   await tellStarter({ up: true })
 
   const reason = await Promise.race([asked, tunnel.ended])
@@ -95,12 +102,12 @@ export async function runTunnel({ quick, ...options }: RunOptions): Promise<neve
     failure ??= error
   }
   // Without the device, what comes before its end makes no sense.
-  if (isAsked) await ending?.prepare().catch(note)
+  if (isAsked) await ending.prepare().catch(note)
   observer?.detach()
   await tunnel.stop().catch(note)
   observer?.close()
-  await ending?.afterwards().catch(note)
-  ending?.finish(failure)
+  await ending.afterwards().catch(note)
+  ending.finish(failure)
   await answersWritten()
   if (reason instanceof Error) throw reason
   if (failure !== undefined) throw failure
@@ -108,11 +115,3 @@ export async function runTunnel({ quick, ...options }: RunOptions): Promise<neve
   else log.info(reason, `stopped by ${'signal' in reason ? reason.signal : reason.command}`)
   return end(0)
 }
-
-const refuse = () => {
-  throw new UserError(
-    'this tunnel was not started from a file for wg-quick; end it where it was started, such as with Ctrl-C',
-  )
-}
-
-const NO_FILE: Commands = { save: refuse, stop: refuse }

@@ -19,7 +19,10 @@ export interface StarterLine {
   readonly said: string
 }
 
-let isAwaited = process.env[AWAITED] !== undefined
+/** Whether this program itself has put this process into the background. */
+export const isInBackground = process.env[AWAITED] !== undefined
+
+let isAwaited = isInBackground
 delete process.env[AWAITED]
 
 const givenDirectory = process.env[CALLER_DIRECTORY]
