@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { accessSync, closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Writable } from 'node:stream'
+import { Option } from 'commander'
 import { UserError } from '../errors.js'
 
 /** Where the output of a process in the background goes. */
@@ -40,6 +41,18 @@ export function openLogTarget({ file, tag }: LogTargetOptions): LogTarget {
   if (journal !== undefined) return { stdio: journal, name: 'the journal', close: () => {} }
   return toSystemLog(tag) ?? { stdio: 'ignore', name: undefined, close: () => {} }
 }
+
+/** What a person is told if the output is lost; undefined if it is not. */
+export function lostLog({ name }: Pick<LogTarget, 'name'>): string | undefined {
+  if (name !== undefined) return undefined
+  return 'there is no system log here, so nobody reads the log of this tunnel; keep it with --log-file'
+}
+
+/** The flag for the file. @param when in which case it counts */
+export const logFileOption = (when: string) =>
+  new Option('--log-file <file>', `${when}: a file that the log is added to (default: the system log)`).env(
+    'UDPTUN_LOG_FILE',
+  )
 
 function toFile(file: string): LogTarget {
   try {

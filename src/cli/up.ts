@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { listRunning } from '../command/client.js'
 import { existingWgTarget, wgTarget } from '../config/wg-target.js'
 import { UserError } from '../errors.js'
@@ -7,7 +7,7 @@ import { inNamespace } from '../host/namespace.js'
 import { linkIfThere } from '../linux/interface.js'
 import { Netlink } from '../linux/netlink.js'
 import { startInBackground } from './background.js'
-import { openLogTarget } from './background-log.js'
+import { logFileOption, lostLog, openLogTarget } from './background-log.js'
 import { stderrColors } from './colors.js'
 import { examples } from './examples.js'
 import { runSettings } from './run-settings.js'
@@ -44,12 +44,7 @@ export function addUp(program: Command): void {
     )
     .argument('<file-or-name>', FILE_OR_NAME)
     .option('-f, --foreground', 'stay in the foreground, and log on standard output')
-    .addOption(
-      new Option(
-        '--log-file <file>',
-        'in the background: a file that the log is added to (default: the system log)',
-      ).env('UDPTUN_LOG_FILE'),
-    )
+    .addOption(logFileOption('in the background'))
     .addHelpText('after', examples(EXAMPLES))
     .action((argument: string, flags: Flags) => up(argument, flags, command))
   for (const option of [...hookOptions(), ...tunnelOptions(), ...logOptions()]) command.addOption(option)
@@ -87,10 +82,8 @@ async function stay(device: string, path: string, flags: Flags): Promise<never> 
 async function go(argument: string, flags: Flags, command: Command): Promise<void> {
   const log = openLogTarget({ file: flags.logFile, tag: 'udptun-fast' })
   const tell = (line: string) => process.stderr.write(`${line}\n`)
-  if (log.name === undefined)
-    tell(
-      `${stderrColors.yellow('udptun-fast:')} there is no system log here, so nobody reads the log of this tunnel; keep it with --log-file`,
-    )
+  const lost = lostLog(log)
+  if (lost !== undefined) tell(`${stderrColors.yellow('udptun-fast:')} ${lost}`)
   await startInBackground({
     script: 'cli/main.js',
     // A link to the file has the device's name.

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { openLogTarget } from '../../../src/cli/background-log.js'
+import { lostLog, openLogTarget } from '../../../src/cli/background-log.js'
 import { UserError } from '../../../src/errors.js'
 
 t.test('a file is added to, and only its owner reads it', async (t) => {
@@ -32,4 +32,9 @@ t.test('the journal, only if the output of this process goes there', async (t) =
   t.not(log.name, 'the journal')
   log.close()
   closeSync(fd)
+})
+
+t.test('a person is told if nobody reads the log', async (t) => {
+  t.match(lostLog({ name: undefined }), /nobody reads the log.*--log-file$/)
+  t.equal(lostLog({ name: 'the journal' }), undefined)
 })
