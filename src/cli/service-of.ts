@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 
-/** The line of systemd's own hierarchy: the only one of version 2, or a named one of version 1 (cgroups(7)). */
-const OF_SYSTEMD = /^(?:0:|\d+:name=systemd):(\/.*)$/m
+/** The lines of hierarchies that systemd may have: that of version 2, and a named one of version 1 (cgroups(7)). */
+const OF_SYSTEMD = /^(?:0:|\d+:name=systemd):(\/.*)$/gm
 
 /**
  * The service of the system's systemd whose control group has this process, such as `udptun-fast@office.service`. A
@@ -18,9 +18,10 @@ export function serviceOf(pid: number | 'self'): string | undefined {
 
 /** @param groups what is in /proc/PID/cgroup */
 export function serviceIn(groups: string): string | undefined {
-  const path = OF_SYSTEMD.exec(groups)?.[1]
-  // A user has a systemd of her own, which systemctl(1) asks only with --user.
-  if (path === undefined || path.startsWith('/user.slice/')) return undefined
-  const last = path.slice(path.lastIndexOf('/') + 1)
-  return last.endsWith('.service') ? last : undefined
+  const services = [...groups.matchAll(OF_SYSTEMD)].map(([, path]) => {
+    // A user has a systemd of her own, which systemctl(1) asks only with --user.
+    const last = path.startsWith('/user.slice/') ? '' : path.slice(path.lastIndexOf('/') + 1)
+    return last.endsWith('.service') ? last : undefined
+  })
+  return services.find((it) => it !== undefined)
 }

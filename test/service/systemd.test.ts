@@ -78,6 +78,14 @@ t.test('it is ready when its device is up, and its status is in words', async (t
   await untilStatus('b', 'tap1: 1 of 1 peer up')
 })
 
+t.test('down leaves a service to systemctl, and says so', async (t) => {
+  for (const name of ['tap0', 'a', '/etc/udptun-fast/a.yaml']) {
+    const { code, stderr } = await machine.run('udptun-fast', 'down', name)
+    t.match([code, stderr], [1, `end it with: systemctl stop ${unit('a').replace('.service', '')}\n`], name)
+  }
+  t.equal(await machine.property(unit('a'), 'ActiveState'), 'active')
+})
+
 t.test('the hardening leaves it what it needs, and nothing more', async (t) => {
   const pid = await machine.property(unit('a'), 'MainPID')
   const status = await machine.ok('cat', `/proc/${pid}/status`)
