@@ -39,8 +39,14 @@ export function loadSettings(flags: Readonly<Record<string, unknown>>, file?: Co
     throw usageError(`${name(['local'])} is missing; ${howToGive('local', file)}`)
   // Peers may be added to such a file, and come with a reload. An introducer may invite all, and etcd may know all.
   const isAlone = settled.peers.length === 0 && !settled.introduce && settled.discovery === undefined
-  if (isAlone && !file?.wireguard)
+  if (!isAlone || file?.wireguard) return settled
+  if (parsed.data.peers === undefined)
     throw usageError(`${name(['remote'])} is missing; ${howToGive('remote', file)}`)
+  // Keys tell who is who, so the last peer of a private tunnel can be taken out.
+  if (settled.private_key_file === undefined)
+    throw usageError(
+      `${name(['peers'])}: is an empty list, and a tunnel without keys needs a peer; give at least one, such as [host-b]`,
+    )
   return settled
 }
 

@@ -148,9 +148,12 @@ export const settingsSchema = z.strictObject({
     .default([])
     .describe('overlay addresses of this host, with prefix; mode tap needs none'),
   remote: text(parsePeerEndpoint, 'the other host: name or address, and port').optional(),
-  peers: list(peerSchema, 'host-b, host-c')
-    .min(1, 'give at least one peer, such as [host-b]')
-    .max(MAX_PEERS, `give at most ${MAX_PEERS} peers`)
+  // Who takes the last peer out of a file may leave the key behind, without a value.
+  peers: z
+    .preprocess(
+      (value) => (value === null ? [] : value),
+      list(peerSchema, 'host-b, host-c').max(MAX_PEERS, `give at most ${MAX_PEERS} peers`),
+    )
     .describe('the other hosts, if there are several')
     .optional(),
   mode: choice(MODES).default('tap').describe('tap: Ethernet frames; tun: IP packets'),

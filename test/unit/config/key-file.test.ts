@@ -339,6 +339,14 @@ function messageOf(work: () => unknown): string {
   return ''
 }
 
+t.test('the last peer of a private tunnel can be taken out of the file', async (t) => {
+  const key = keyFile('last.key', OWN)
+  for (const peers of ['peers:', 'peers: []', 'peers: # nobody']) {
+    const path = keyFile('last.yaml', `local: [10.9.0.1]\nprivate_key_file: ${key}\n${peers}\n`)
+    t.same(loadSettings({}, readConfigFile(path)).peers, [], peers)
+  }
+})
+
 t.test('settings that make no private tunnel are refused with what is missing', async (t) => {
   const key = keyFile('a.key', OWN)
   const base = { local: ['10.9.0.1'], remote: '198.51.100.2' }

@@ -591,7 +591,11 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
   ],
   [
     ['local: [10.9.0.1]', 'peers: []'],
-    ':2: peers: [] is not right; give at least one peer, such as [host-b]',
+    ':2: peers: is an empty list, and a tunnel without keys needs a peer; give at least one, such as [host-b]',
+  ],
+  [
+    ['local: [10.9.0.1]', 'peers:'],
+    ':2: peers: is an empty list, and a tunnel without keys needs a peer; give at least one, such as [host-b]',
   ],
   [
     ['local: [10.9.0.1]', 'peers: host-b'],
