@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import { askStatus } from '../command/client.js'
-import { WORKER_REASONS } from '../control/datapath/reason.js'
 import type { PeerState } from '../control/peer/liveness.js'
 import type { PeerStatus, StatusReport } from '../control/status.js'
 import { stdoutColors } from './colors.js'
@@ -8,6 +7,7 @@ import { chosenDevice, takesDevice } from './device.js'
 import { fittedTable, terminalColumns, wrapped } from './fitted.js'
 import { duration, milliseconds, si } from './table.js'
 import { show, type WatchFlags } from './watch.js'
+import { mayBeKernel, workerComplaint } from './worker-complaint.js'
 
 export function addPeers(program: Command): void {
   takesDevice(program.command('peers'))
@@ -37,7 +37,7 @@ export const STATE_COLORS: Readonly<Record<PeerState, (text: string) => string>>
   down: stdoutColors.red,
 }
 
-/** Columns that a narrow terminal has no room for, the least useful first. A complaint says why the workers carry a peer. */
+/** Columns that a narrow terminal has no room for, the least useful first. A complaint says why the workers carry a peer, if they need not. */
 const LEAST = ['carried by', 'MTU', 'heard', 'dropped', 'round trip', 'from it', 'to it']
 
 type PeersReport = Pick<StatusReport, 'mtu_bytes' | 'mtu_by' | 'peers'>
@@ -45,7 +45,7 @@ type PeersReport = Pick<StatusReport, 'mtu_bytes' | 'mtu_by' | 'peers'>
 /** The peers as text for a person, with a line for each thing that is wrong. */
 export function renderPeers(report: PeersReport, columns = Number.POSITIVE_INFINITY): string {
   const { peers } = report
-  const choice = peers.some(({ datapath }) => datapath.reason !== 'setting')
+  const choice = peers.some(mayBeKernel)
   const introduced = peers.some(({ introduced_by }) => introduced_by != null)
   const rows = peers.map((peer) => [
     peer.name,
@@ -126,9 +126,8 @@ export function complaints(peer: PeerStatus, { mtu_bytes, mtu_by, peers }: Peers
   if (!isPlaced && privacy !== null && host === peer.name) return ['it has not come yet']
   if (!isPlaced) return [`not found yet: ${trouble ?? `${host} is being looked up`}`]
   const found: string[] = trouble === null ? [] : [trouble]
-  const { reason } = peer.datapath
-  if (reason !== null && reason !== 'setting')
-    found.push(`the workers carry its frames, because ${WORKER_REASONS[reason]}`)
+  const byWorkers = workerComplaint(peer)
+  if (byWorkers !== undefined) found.push(byWorkers)
   if (underlay?.interface === null) found.push('there is no route to it')
   if (privacy?.handshake_s === null) found.push('no handshake with it, so no keys to send it anything')
   if (state === 'new') found.push('nothing has come from it yet')

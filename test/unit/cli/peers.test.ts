@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import t from 'tap'
 import { complaints, renderPeers } from '../../../src/cli/peers.js'
+import type { WorkerReason } from '../../../src/control/datapath/reason.js'
 import { peerOf, reportOf } from './top/report.js'
 
 const lines = (report: Parameters<typeof renderPeers>[0]) =>
@@ -54,5 +55,35 @@ t.test('whom this host has invited, and who has not come', async (t) => {
   const peer = peerOf('dave:AbCdEf', { source: 'invitation', endpoint: null, state: 'new' })
   t.same(complaints(peer, reportOf({ peers: [peer] })), [
     'it is no host, but the line of an invitation; udptun-fast members shows who may still join',
+  ])
+})
+
+t.test('the workers carry a peer: a complaint only if somebody can mend it', async (t) => {
+  const complaintsOf = (reason: WorkerReason, state: 'up' | 'down' = 'up') => {
+    const peer = peerOf('b', { state, datapath: { by: 'workers', reason } })
+    return complaints(peer, reportOf({ peers: [peer] }))
+  }
+  for (const reason of [
+    'setting',
+    'private',
+    'netns',
+    'relay',
+    'mss_clamp',
+    'checksum',
+    'underlay',
+  ] as const) {
+    t.same(complaintsOf(reason), [], reason)
+    const peer = peerOf('b', { datapath: { by: 'workers', reason } })
+    t.notMatch(lines(reportOf({ peers: [peer] }))[0], /carried by/, reason)
+  }
+  const carried = (why: string) => `the workers carry its frames, because ${why}`
+  t.same(complaintsOf('qdisc'), [carried('the device has a queueing discipline')])
+  t.match(lines(reportOf({ peers: [peerOf('b')] }))[0], /carried by/)
+  const down = 'it answers no keepalives, and was last heard 1 s ago'
+  t.same(complaintsOf('private', 'down'), [down], 'which is no reason to be down')
+  t.same(complaintsOf('qdisc', 'down'), [down])
+  t.same(complaintsOf('forbidden', 'down'), [
+    carried('this host refuses to send datagrams to the peer'),
+    down,
   ])
 })
