@@ -44,7 +44,7 @@ export const DROP_REASONS = {
   no_route: ['dropNoRoute', "for an address that is no peer's"],
   filtered: [
     'filtered',
-    'its destination is where it comes from, or behind another peer that gets it directly',
+    'its destination is where it comes from, behind another peer that gets it directly, or in mode tun multicast that nobody routes',
   ],
   malformed: ['dropMalformed', 'a super-frame from the device with a header that makes no sense'],
   control_full: [

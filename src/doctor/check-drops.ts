@@ -2,7 +2,7 @@ import type { DropReason } from '../control/status.js'
 import type { Facts } from './facts.js'
 import { doubtful, type Finding, fine } from './finding.js'
 
-/** What drops of a reason mean, and what to do. Other reasons say nothing by themselves. */
+/** What drops of a reason mean, after "2 frames or messages", and what to do. Other reasons say nothing by themselves. */
 const TELLING: Partial<Readonly<Record<DropReason, readonly [text: string, advice: string]>>> = {
   foreign: [
     'came from an address or port that is no peer',
@@ -15,19 +15,19 @@ const TELLING: Partial<Readonly<Record<DropReason, readonly [text: string, advic
   ],
   not_private: ['were not of the private protocol', 'give the other end keys, or close the port for others'],
   wrong_mac1: [
-    'were handshakes for another public key',
+    'belonged to handshakes for another public key',
     'give the peers the public key that udptun-fast status shows here',
   ],
   handshake_unknown_peer: [
-    'were handshakes of a host that is no peer',
+    'belonged to handshakes of a host that is no peer',
     'add it as a peer, or correct its key here',
   ],
   handshake_refused: [
-    'were handshakes that are forged, repeated, or came too often',
+    'belonged to handshakes that are forged, repeated, or came too often',
     "if it goes on: the peer's clock may have gone back, or the preshared keys differ",
   ],
   handshake_misplaced: [
-    'were handshakes from where no peer can be, such as inside the tunnel',
+    'belonged to handshakes from where no peer can be, such as inside the tunnel',
     'look for a route on the peer that leads into the tunnel',
   ],
   not_allowed: [
@@ -35,7 +35,7 @@ const TELLING: Partial<Readonly<Record<DropReason, readonly [text: string, advic
     'add the address or prefix to the peer in the settings, or stop that host from using it',
   ],
   no_route: ["were for an address that is no peer's", 'add the address or prefix to a peer in the settings'],
-  storm: ['were broadcasts over the limit', 'look for a loop of bridges, or for a host that floods'],
+  storm: ['went over the limit of broadcasts', 'look for a loop of bridges, or for a host that floods'],
   checksum: [
     'had a wrong checksum',
     'look for a faulty network card, or use --datapath workers at the other end',
@@ -60,15 +60,20 @@ const BUSY: Partial<Readonly<Record<DropReason, string>>> = {
 }
 const BUSY_SHARE = 0.01
 
+/** @param text as in {@link TELLING}, for several */
+function counted(count: number, text: string): string {
+  return count === 1
+    ? `1 frame or message ${text.replace(/^were /, 'was ')}`
+    : `${count} frames or messages ${text}`
+}
+
 /** Drops that say something. */
 export function checkDrops({ status }: Facts): Finding[] {
   if (status === undefined) return []
   const { drops, inbound, outbound } = status
   const told = (Object.keys(TELLING) as DropReason[]).flatMap((reason) => {
     const [text, advice] = TELLING[reason] ?? ['', '']
-    return drops[reason] > 0
-      ? [doubtful(`drop.${reason}`, `${drops[reason]} frames or messages ${text}`, advice)]
-      : []
+    return drops[reason] > 0 ? [doubtful(`drop.${reason}`, counted(drops[reason], text), advice)] : []
   })
   const frames = inbound.frames + outbound.frames
   const busy = (Object.keys(BUSY) as DropReason[])

@@ -9,7 +9,8 @@ export const DEVICE = -1
 export const FLOOD = -2
 
 /**
- * Nowhere: the target is where the frame came from, or another peer that gets no frames of this peer from here.
+ * Nowhere: the target is where the frame came from, another peer that gets no frames of this peer from here, or in mode
+ * tun all hosts of the device's own link.
  */
 export const FILTERED = -3
 

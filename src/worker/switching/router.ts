@@ -1,10 +1,14 @@
 import type { NativeMemory } from '../../linux/memory.js'
 import type { Routes } from '../../memory/routes.js'
-import { DEVICE, FLOOD, MALFORMED, NO_ROUTE, NOT_ALLOWED } from '../../memory/target.js'
+import { DEVICE, FILTERED, FLOOD, MALFORMED, NO_ROUTE, NOT_ALLOWED } from '../../memory/target.js'
 import { looksLikeIp } from '../../wire/ip.js'
 import { IPV4 } from '../../wire/ipv4.js'
 import { IPV6 } from '../../wire/ipv6.js'
 import type { Forwarding } from './forwarding.js'
+
+/** 224.0.0.0/24 without the last byte, and ff02::/16 without the flags of the group. */
+const LINK_MULTICAST4 = 0xe00000
+const LINK_MULTICAST6 = 0xff02
 
 /**
  * Forwards IP packets by the peers' prefixes. A packet from the device goes to the peer with the longest prefix
@@ -45,13 +49,24 @@ export class Router implements Forwarding {
   fromDevice(packet: number, bytes: number): number {
     if (!looksLikeIp(this.#u8, packet, bytes)) return MALFORMED
     const row = this.#owner(packet, IPV4.destination, IPV6.destination)
-    return row === FLOOD ? NO_ROUTE : row
+    if (row !== FLOOD) return row
+    return this.#isForLink(packet) ? FILTERED : NO_ROUTE
   }
 
   fromPeer(packet: number, bytes: number, row: number): number {
     if (!looksLikeIp(this.#u8, packet, bytes)) return MALFORMED
     if (this.#owner(packet, IPV4.source, IPV6.source) === row) return DEVICE
     return this.#heir(packet) === row ? DEVICE : NOT_ALLOWED
+  }
+
+  /**
+   * Whether the destination is a multicast address of the link alone (RFC 5771, RFC 4291), which nobody routes. Hosts
+   * send such packets by themselves, to look for routers and names. So they say nothing of the settings.
+   */
+  #isForLink(packet: number): boolean {
+    if (this.#u8[packet] >>> 4 === 4)
+      return this.#view.getUint32(packet + IPV4.destination) >>> 8 === LINK_MULTICAST4
+    return (this.#view.getUint16(packet + IPV6.destination) & 0xff0f) === LINK_MULTICAST6
   }
 
   /** Who else may send from the source address of a packet. */

@@ -164,6 +164,14 @@ t.test('drops that say something, and those of a busy host', async (t) => {
   t.same(withStatus(drops({ socket_buffer_full: 300 })), ['drop.socket_buffer_full'])
 })
 
+t.test('drops are counted in right English', async (t) => {
+  const text = (more: object) =>
+    findingsOf({ ...WELL, status: { ...STATUS, ...drops(more) } as StatusReport })[0].text
+  t.equal(text({ no_route: 1 }), "1 frame or message was for an address that is no peer's")
+  t.equal(text({ no_route: 2 }), "2 frames or messages were for an address that is no peer's")
+  t.match(text({ handshake_unknown_peer: 1 }), /^1 frame or message belonged to handshakes of /)
+})
+
 t.test('the firewall', async (t) => {
   const chain = (hook: string, policy: string) => [
     { chain: { family: 'inet', table: 't', name: 'c', hook, type: 'filter', policy } },

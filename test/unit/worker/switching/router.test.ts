@@ -2,7 +2,7 @@ import t from 'tap'
 import { NativeMemory } from '../../../../src/linux/memory.js'
 import type { Route } from '../../../../src/memory/prefixes.js'
 import { Routes, routesBytes } from '../../../../src/memory/routes.js'
-import { DEVICE, MALFORMED, NO_ROUTE, NOT_ALLOWED } from '../../../../src/memory/target.js'
+import { DEVICE, FILTERED, MALFORMED, NO_ROUTE, NOT_ALLOWED } from '../../../../src/memory/target.js'
 import { Router } from '../../../../src/worker/switching/router.js'
 import { ipv4, ipv6 } from '../../../support/hosts/frames.js'
 
@@ -70,6 +70,30 @@ t.test('the destination decides where a packet from the device goes', async (t) 
   t.equal(fromDevice(Buffer.alloc(40)), MALFORMED)
   t.equal(fromDevice(packet4().subarray(0, 19)), MALFORMED)
   t.equal(fromDevice(packet6().subarray(0, 39)), MALFORMED)
+})
+
+t.test('multicast of the link is for nobody behind the tunnel, unless a peer has that prefix', async (t) => {
+  const { fromDevice, routes, router } = make([four(0, 24, 0)])
+  const to4 = (...address: number[]) => {
+    const bytes = packet4()
+    bytes.set(address, 16)
+    return fromDevice(bytes)
+  }
+  const to6 = (first: number, second: number) => {
+    const bytes = packet6()
+    bytes.set([first, second], 24)
+    return fromDevice(bytes)
+  }
+  t.equal(to4(224, 0, 0, 251), FILTERED, 'a question of mDNS')
+  t.equal(to4(224, 0, 1, 1), NO_ROUTE)
+  t.equal(to4(225, 0, 0, 1), NO_ROUTE)
+  t.equal(to6(0xff, 0x02), FILTERED, 'a router solicitation, say')
+  t.equal(to6(0xff, 0x12), FILTERED, 'a group of its own')
+  t.equal(to6(0xff, 0x05), NO_ROUTE, 'that is for the site')
+  t.equal(to6(0xfe, 0x02), NO_ROUTE)
+  routes.set([{ address: [224, 0, 0, 0], prefixLength: 24, row: 3 }])
+  router.begin()
+  t.equal(to4(224, 0, 0, 251), 3)
 })
 
 t.test('a packet from a peer must come from an address whose longest prefix is its', async (t) => {
