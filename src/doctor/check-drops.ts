@@ -1,4 +1,4 @@
-import type { DropReason } from '../control/status.js'
+import type { DropReason, StatusReport } from '../control/status.js'
 import type { Facts } from './facts.js'
 import { doubtful, type Finding, fine } from './finding.js'
 
@@ -67,11 +67,26 @@ function counted(count: number, text: string): string {
     : `${count} frames or messages ${text}`
 }
 
+/** A port of a bridge has the bridge's MTU, so that ICMP can tell the hosts behind it what passes. */
+function overPathOfPort({ drops, path, peers }: StatusReport): Finding[] {
+  const clamps = path.mss_clamped > 0 || peers.some(({ datapath }) => datapath.reason === 'mss_clamp')
+  if (drops.over_path === 0 || clamps) return []
+  const text = `${counted(drops.over_path, 'were longer than the path carries')}, as hosts behind a bridge may send`
+  return [
+    fine(
+      'drop.over_path',
+      text,
+      'with mss_clamp: true, if it is not set yet, TCP sends what is short enough',
+    ),
+  ]
+}
+
 /** Drops that say something. */
 export function checkDrops({ status }: Facts): Finding[] {
   if (status === undefined) return []
   const { drops, inbound, outbound } = status
   const told = (Object.keys(TELLING) as DropReason[]).flatMap((reason) => {
+    if (reason === 'over_path' && status.mtu_by === 'bridge') return overPathOfPort(status)
     const [text, advice] = TELLING[reason] ?? ['', '']
     return drops[reason] > 0 ? [doubtful(`drop.${reason}`, counted(drops[reason], text), advice)] : []
   })

@@ -120,14 +120,20 @@ function likely({ endpoint, privacy }: PeerStatus, { drops, icmp }: StatusReport
 
 function checkDeviceMtu(status: StatusReport): Finding[] {
   const { mtu_bytes, mtu_by, bridge, device, peers } = status
-  // A bridge's frames may be longer than any path carries.
-  const over =
-    mtu_by === 'bridge' ? [] : peers.filter((it) => (it.carried_mtu_bytes ?? mtu_bytes) < mtu_bytes)
+  const over = peers.filter((it) => (it.carried_mtu_bytes ?? mtu_bytes) < mtu_bytes)
   if (over.length === 0) {
     const by = bridge === null ? '' : `, as a port of ${bridge}`
     return [fine('mtu.fits', `the MTU of ${device} is ${mtu_bytes}${by}, and the paths carry it`)]
   }
   const least = Math.min(...over.map((it) => it.carried_mtu_bytes ?? mtu_bytes))
+  // A bridge's frames may be longer than any path carries.
+  if (mtu_by === 'bridge')
+    return [
+      fine(
+        'mtu.bridge',
+        `the MTU of ${device} is ${mtu_bytes}, that of ${bridge}; the paths carry ${least}, and what is longer is answered with ICMP or goes in fragments`,
+      ),
+    ]
   return over.map(({ name, carried_mtu_bytes }) =>
     wrong(
       'mtu.over_path',

@@ -42,6 +42,7 @@ const STATUS = {
   outbound: { frames: 1000, bytes: 1 },
   icmp: { unreachable: 0, too_big: 0, other: 0, unread: 0 },
   faults: { count: 0 },
+  path: { fragmented: 0, too_big_answers: 0, mss_clamped: 0 },
   drops: NO_DROPS,
   peers: [PEER],
 } as unknown as StatusReport
@@ -156,6 +157,38 @@ t.test('MTU', async (t) => {
   t.same(withPeer({ carried_mtu_bytes: 1358 }, { mtu_by: 'bridge' }), [])
   t.same(withPeer({ path_mtu: { bytes: 576, how: 'floor' } }), ['!mtu.floor b'])
   t.same(withPeer({ path_mtu: { bytes: 1400, how: 'acknowledged' } }), [])
+})
+
+t.test('a port of a bridge has an MTU that the paths need not carry', async (t) => {
+  const seen = (more: object, peer: object = {}) =>
+    findingsOf({
+      ...WELL,
+      status: {
+        ...STATUS,
+        ...{ mtu_bytes: 1500, mtu_by: 'bridge', bridge: 'br0' },
+        ...{ peers: [{ ...PEER, carried_mtu_bytes: 1425, ...peer }], ...more },
+      } as StatusReport,
+    }).filter(({ id }) => /^mtu\.(fits|bridge|over)|over_path/.test(id))
+  t.match(seen({}), [
+    {
+      severity: 'fine',
+      text: 'the MTU of tap0 is 1500, that of br0; the paths carry 1425, and what is longer is answered with ICMP or goes in fragments',
+    },
+  ])
+  t.match(seen({}, { carried_mtu_bytes: 1500 }), [
+    { id: 'mtu.fits', text: 'the MTU of tap0 is 1500, as a port of br0, and the paths carry it' },
+  ])
+  const dropped = drops({ over_path: 1 })
+  t.match(seen(dropped).slice(1), [
+    {
+      severity: 'fine',
+      text: '1 frame or message was longer than the path carries, as hosts behind a bridge may send',
+      advice: 'with mss_clamp: true, if it is not set yet, TCP sends what is short enough',
+    },
+  ])
+  t.equal(seen({ ...dropped, path: { ...STATUS.path, mss_clamped: 1 } }).length, 1, 'it is set')
+  t.equal(seen(dropped, { datapath: { by: 'workers', reason: 'mss_clamp' } }).length, 1)
+  t.match(withStatus(dropped), ['drop.over_path'], 'without a bridge, that is doubtful')
 })
 
 t.test('drops that say something, and those of a busy host', async (t) => {
