@@ -172,7 +172,8 @@ export function conflictOfPeers(
   pathOf: (index: number) => SettingPath,
   silent: number,
 ): Conflict | undefined {
-  const { peers, mode, private_key_file } = settings
+  const { peers, mode, local, private_key_file } = settings
+  const own = new Set(local.map(({ address }) => address))
   for (const [index, peer] of peers.entries()) {
     const path = pathOf(index)
     const wrong = conflictOfEndpoint(settings, peer.endpoint?.host, path)
@@ -183,6 +184,13 @@ export function conflictOfPeers(
         `"${peer.name}" has neither addresses nor prefixes, and in mode tun those decide where a packet goes; give it some`,
       ]
     }
+    // Prefixes may contain the own address: those of wg-quick often do.
+    const mine = peer.addresses.find((address) => own.has(address))
+    if (mine !== undefined)
+      return [
+        [...path, 'addresses'],
+        `"${mine}" is this host's own overlay address, as local says; give the address of the peer`,
+      ]
     if (mode === 'tun' && peer.macs.length > 0)
       return [[...path, 'macs'], 'make no sense with mode tun, which has no Ethernet; leave them out']
     if (mode === 'tap' && peer.prefixes.length > 0)

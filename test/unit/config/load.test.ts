@@ -623,6 +623,10 @@ const REFUSED_FILES: readonly (readonly [lines: readonly string[], message: stri
     ],
     ':4: peers[1].addresses: "10.9.0.2" is given twice; leave one of them out',
   ],
+  [
+    ['local: [10.9.0.2/24, fd00::2]', 'peers:', '  - endpoint: a', '    addresses: [10.9.0.1, fd00:0::2]'],
+    ':4: peers[0].addresses: "fd00::2" is this host\'s own overlay address, as local says; give the address of the peer',
+  ],
   [['local: [10.9.0.1]', 'peers: [b, b]'], ':2: peers[1]: "b" is given twice; leave one of them out'],
   [
     ['local: [10.9.0.1]', 'peers: [b, {name: c, endpoint: b}]'],

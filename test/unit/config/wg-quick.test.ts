@@ -127,6 +127,11 @@ t.test('a file without peers is an interface that waits for some', async (t) => 
   t.match(load(`[Interface]\nPrivateKey = ${OWN}\nListenPort = 7\n`), { peers: [], listen: { port: 7 } })
 })
 
+t.test("a peer's AllowedIPs may have this host's own address, as with wg", async (t) => {
+  const text = `[Interface]\nPrivateKey = ${OWN}\nAddress = 10.9.0.1/24\n[Peer]\nPublicKey = ${OTHER}\nAllowedIPs = 10.9.0.1/32, 10.9.0.0/24\n`
+  t.match(load(text).peers, [{ addresses: [] }])
+})
+
 t.test("this host's own key as a peer is left out and takes no network, as in wg", async (t) => {
   const self = `[Peer]\nPublicKey = ${formatKey(derivePublicKey(SECRET))}\nPresharedKey = ${PSK}\nAllowedIPs = 10.1.0.0/16\n`
   const { warnings } = parse(`${file('', 'AllowedIPs = 10.1.0.0/16')}${self}`)
