@@ -195,6 +195,23 @@ simTest('a tunnel without peers is up, and takes some with a reload', async (t, 
   t.same([a.status().peers, a.texts, a.faults], [[], [], 0])
 })
 
+for (const secret of [false, true])
+  simTest(
+    `${secret ? 'private' : 'plain'}: a peer that is added right after the start is placed at once, and takes frames`,
+    async (t, world) => {
+      const [a, b, c] = ['a', 'b', 'c'].map((name) => world.host(`${name}-${secret}`, { secret }))
+      await a.start({ peers: [c.asPeer()] })
+      await b.start({ peers: [a.asPeer()] })
+      await world.pass(300)
+      await a.reload({ peers: [c.asPeer(), b.asPeer()] })
+      await world.pass(50)
+      t.type(a.peer(b.name).endpoint, 'string', 'without a wait for the next second')
+      a.offer(b, 'first')
+      await world.pass(200)
+      t.same(b.texts, ['first'])
+    },
+  )
+
 simTest('another key in the file: sessions begin again, without a restart', async (t, world) => {
   const [a, b] = ['a', 'b'].map((name) => world.host(name, { secret: true }))
   const [asA, asB] = [a.asPeer({ persistent_keepalive: 1 }), b.asPeer({ persistent_keepalive: 1 })]

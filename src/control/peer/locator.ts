@@ -44,7 +44,8 @@ export class Locator {
   #discovery: Discovery | undefined
   /** The search that is running, and which discovery it asks. */
   #search: { readonly discovery: Discovery; readonly end: Promise<void> } | undefined
-  #askedMs = 0
+  /** When it was asked last. The clock begins with the program, so 0 would not be long ago. */
+  #askedMs = Number.NEGATIVE_INFINITY
   /** All addresses that the last look-up has given. */
   addresses: readonly string[] = []
   /** Whether nothing comes from the present endpoint, so that another one must be tried. */
