@@ -13,6 +13,11 @@ export interface Device {
   setOffloads(wanted: boolean): { readonly tso: boolean; readonly uso: boolean }
   /** @throws KernelError */
   setMtu(bytes: number): void
+  /**
+   * Gives it again the overlay addresses that it was given when it was made, if they are gone. When a device is set down,
+   * the kernel takes those of IPv6 away. @throws KernelError
+   */
+  restoreAddresses(): void
   /** The device as it is now; undefined if it has just gone. @throws KernelError */
   link(): DeviceLink | undefined
   /** The kernel's counters; undefined if the device has just gone. @throws KernelError */

@@ -116,6 +116,16 @@ export function sentenceOf(
   return `${sentences.join('. Also, ')}${why === '' ? '' : ` (refused: ${why})`}`
 }
 
+/** The same, while the device is down. */
+export function sentenceOfDown({ simple, around }: MissingRoutes, device: string): string | undefined {
+  const missing = [...around, ...simple]
+  if (missing.length === 0) return undefined
+  const leak = around.some(({ prefixLength }) => prefixLength === 0)
+    ? ': traffic goes out by the old default route, unencrypted'
+    : ''
+  return `${device} is down, and so the kernel has removed its routes. Nothing is tunnelled by ${list(missing)}${leak}`
+}
+
 function list(prefixes: readonly Prefix[]): string {
   return prefixes.map(formatPrefix).join(', ')
 }

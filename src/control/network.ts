@@ -58,6 +58,11 @@ export interface Network {
   openGateway(address: string, port: number, onMessage: (bytes: Uint8Array) => void): GatewaySocket
   /** Whether a route, an address or an interface has changed since the last call. */
   changed(): boolean
+  /**
+   * Whether the tunnel's device was down, or a route by it was removed, since the last call; as far as {@link changed} has
+   * heard.
+   */
+  deviceHasLost(): boolean
   /** The drops of interfaces, given by name. Names of interfaces that have gone are left out. */
   dropsOf(names: Iterable<string>): Map<string, InterfaceDrops>
   /** The path MTU that the kernel's cache or the route gives; undefined if there is none. */

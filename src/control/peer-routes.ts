@@ -7,11 +7,20 @@ import type { NamedHost } from '../host/hosts-block.js'
 import { KernelError } from '../linux/errno.js'
 import type { Device } from './device.js'
 import type { Faults } from './faults.js'
-import { type MissingRoutes, missingRoutes, prefixesOf, sentenceOf } from './missing-routes.js'
+import {
+  type MissingRoutes,
+  missingRoutes,
+  prefixesOf,
+  sentenceOf,
+  sentenceOfDown,
+} from './missing-routes.js'
 import type { Peer } from './peer/peer.js'
 import type { Roster } from './peer/roster.js'
 import type { HostSide, Platform } from './platform.js'
 import { SaidOnce } from './said-once.js'
+
+/** So many networks are named in one line of the log. */
+const MOST_NAMES = 5
 
 export interface PeerRoutesOptions {
   readonly settings: Settings
@@ -80,6 +89,7 @@ export class PeerRoutes {
       const outcome = await this.#hostSide.setRoutes([...this.#prefixes.values()], this.#endpoints)
       this.#refused = outcome.refused
       for (const note of outcome.notes) this.#once.say(note)
+      this.#tellRestored(outcome)
       if (typeof settings.table === 'number') this.#tellRefused(settings.table, outcome)
     } catch (error) {
       if (error instanceof KernelError)
@@ -116,7 +126,7 @@ export class PeerRoutes {
     // Who uses a table of its own has rules that lead there, or will have them.
     if (settings.mode !== 'tun' || settings.table !== 'auto') return
     const missing = faults.run('routes', () => this.#find())
-    const sentence = missing && sentenceOf(missing, device.name, this.#refused)
+    const sentence = missing && faults.run('routes', () => this.#sentenceOf(missing))
     const names = missing === undefined ? [] : [...missing.around, ...missing.simple].map(formatPrefix)
     const before = this.#missing
     this.#missing = new Set(names)
@@ -132,6 +142,24 @@ export class PeerRoutes {
     } catch (error) {
       faults.take('routes', error)
     }
+  }
+
+  #sentenceOf(missing: MissingRoutes): string | undefined {
+    if (missing.simple.length + missing.around.length === 0) return undefined
+    const { device } = this.#options
+    const { name } = device
+    // The kernel makes no route by a device that is down.
+    return device.link()?.up === false
+      ? sentenceOfDown(missing, name)
+      : sentenceOf(missing, name, this.#refused)
+  }
+
+  #tellRestored({ restored }: RoutesOutcome): void {
+    if (restored.length === 0) return
+    const { name } = this.#options.device
+    const names = restored.slice(0, MOST_NAMES).join(', ')
+    const more = restored.length > MOST_NAMES ? ` and ${restored.length - MOST_NAMES} more` : ''
+    this.#options.log.warn(`routes by ${name} to ${names}${more} had been removed, and are made again`)
   }
 
   #tellRefused(table: number, { refused }: RoutesOutcome): void {

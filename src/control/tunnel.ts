@@ -6,6 +6,7 @@ import { announce, announceLacks } from './announce.js'
 import { tunnelCommands } from './commands.js'
 import { Community } from './community.js'
 import type { Device } from './device.js'
+import { DeviceWatch } from './device-watch.js'
 import { type Health, Vitals } from './health.js'
 import { IcmpWatch } from './icmp-watch.js'
 import type { NetworkNames } from './members/context.js'
@@ -68,6 +69,7 @@ export class Tunnel {
   readonly #underlayDrops = new UnderlayDrops()
   readonly #icmp: IcmpWatch
   readonly #watches: Watches
+  readonly #deviceWatch: DeviceWatch
   readonly #reloader: Reloader
   readonly #reporter: Reporter
   readonly #routes: PeerRoutes
@@ -109,6 +111,14 @@ export class Tunnel {
     })
     resources.defer(() => this.#community.close())
     this.#routes = new PeerRoutes({ settings, platform, device: opened, roster, log, faults })
+    this.#deviceWatch = new DeviceWatch({
+      device: opened,
+      network: platform.network,
+      clock: platform.clock,
+      log,
+      onDown: () => this.#routes.look(),
+      onLoss: () => void this.#followRoutes().then(() => this.#routes.look()),
+    })
     const [routes, underlayDrops] = [this.#routes, this.#underlayDrops]
     const portMapping = () => this.#community.portMapping
     const discovery = () => this.#community.discovery
@@ -297,6 +307,7 @@ export class Tunnel {
         const changed = faults.run('routes', () => network.changed())
         if (changed === false) return
         faults.run('routes', () => listening.look())
+        faults.run('device', () => this.#deviceWatch.look())
         this.#community.ownChanged()
         device.followAfter(() => peers.followUnderlays())
       }),
@@ -316,6 +327,7 @@ export class Tunnel {
     faults.run('routes', () => listening.look())
     device.followAfter(() => peers.tick())
     void this.#followRoutes(() => this.#routes.followFound())
+    faults.run('device', () => this.#deviceWatch.look())
     faults.run('underlay', () => this.#lookAtUnderlays())
     this.#watches.look()
     this.#community.tick()

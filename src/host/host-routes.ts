@@ -30,6 +30,8 @@ export interface HostRoutesOptions {
 export interface RoutesOutcome {
   /** The networks to which no route could be made, and why. */
   readonly refused: ReadonlyMap<string, string>
+  /** The networks whose routes were made before, had gone, and are made again. */
+  readonly restored: readonly string[]
   readonly notes: readonly string[]
 }
 
@@ -54,6 +56,8 @@ export class HostRoutes {
   /** What leads to the tunnel's own table, for each family that has a route there. */
   readonly #rules = new Map<Family, Lead>()
   readonly #refused = new Map<string, string>()
+  /** The routes that were found gone in this turn. */
+  readonly #gone: string[] = []
   readonly #notes: string[] = []
 
   constructor(options: HostRoutesOptions) {
@@ -72,6 +76,7 @@ export class HostRoutes {
    */
   async setRoutes(prefixes: readonly Prefix[], endpoints: readonly string[]): Promise<RoutesOutcome> {
     this.#refused.clear()
+    this.#gone.length = 0
     this.#notes.length = 0
     const { table } = this.#options
     if (table === 'auto') await this.#setAuto(prefixes, endpoints)
@@ -80,7 +85,11 @@ export class HostRoutes {
       this.#note(
         'the state directory cannot be written, so what is set on this host stays if this program is killed; make /var/lib/udptun-fast writable',
       )
-    return { refused: new Map(this.#refused), notes: [...this.#notes] }
+    const restored = this.#gone.flatMap((key) => {
+      const route = this.#routes.get(key)
+      return route === undefined ? [] : [formatPrefix(route)]
+    })
+    return { refused: new Map(this.#refused), restored, notes: [...this.#notes] }
   }
 
   async #setIn(table: number, prefixes: readonly Prefix[]): Promise<void> {
@@ -130,6 +139,7 @@ export class HostRoutes {
       ([key, it]) => it.table === table && it.address.includes(':') === (family === 'ipv6') && !keys.has(key),
     )
     for (const [key] of gone) this.#routes.delete(key)
+    this.#gone.push(...gone.map(([key]) => key))
     journal.drop(gone.map(([, route]) => route))
     return present
   }

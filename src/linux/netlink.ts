@@ -1,5 +1,6 @@
 import {
   AF_NETLINK,
+  IFF_UP,
   NETLINK_GET_STRICT_CHK,
   NETLINK_ROUTE,
   NLM_F_ACK,
@@ -7,6 +8,9 @@ import {
   NLM_F_REQUEST,
   NLMSG_DONE,
   NLMSG_ERROR,
+  RTA_OIF,
+  RTM_DELROUTE,
+  RTM_NEWLINK,
   RTMGRP_IPV4_IFADDR,
   RTMGRP_IPV4_ROUTE,
   RTMGRP_IPV6_IFADDR,
@@ -19,7 +23,7 @@ import {
 } from './constants.js'
 import { EAGAIN, ENOBUFS, KernelError } from './errno.js'
 import { bind, close, lastErrno, must, recv, send, setsockopt, socket } from './libc.js'
-import { nlmsgerr, nlmsghdr, rtattr, sockaddr_nl } from './structs.js'
+import { ifinfomsg, nlmsgerr, nlmsghdr, rtattr, rtmsg, sockaddr_nl } from './structs.js'
 
 /** One attribute: its type, then a value in host byte order or nested attributes. */
 export type Attribute = readonly [type: number, value: Uint8Array | readonly Attribute[]]
@@ -158,11 +162,14 @@ export class Netlink {
 
 /**
  * Tells that interfaces, addresses or routes of this network namespace have changed (rtnetlink(7)). It does not
- * tell how.
+ * tell how, but for what one interface has lost.
  */
 export class RouteMonitor {
   readonly #fd: number
   readonly #buffer = Buffer.alloc(65_536)
+  /** The interface whose losses count. */
+  #index: number | undefined
+  #hasLost = false
 
   constructor() {
     this.#fd = must('socket', () =>
@@ -181,15 +188,56 @@ export class RouteMonitor {
   changed(): boolean {
     let changed = false
     for (;;) {
-      if (recv(this.#fd, this.#buffer, this.#buffer.length, 0) >= 0) changed = true
-      else if (lastErrno() === EAGAIN) return changed
-      // ENOBUFS: there were more messages than the socket could hold.
-      else if (lastErrno() === ENOBUFS) changed = true
+      const received = recv(this.#fd, this.#buffer, this.#buffer.length, 0)
+      if (received >= 0) {
+        changed = true
+        this.#lookForLoss(received)
+      } else if (lastErrno() === EAGAIN) return changed
+      // ENOBUFS: there were more messages than the socket could hold. Any of them may have been a loss.
+      else if (lastErrno() === ENOBUFS) changed = this.#hasLost = true
       else return changed
+    }
+  }
+
+  /** From now on, {@link hasLost} tells of this interface. */
+  watch(index: number): void {
+    this.#index = index
+  }
+
+  /**
+   * Whether the watched interface was down, or a route by it was removed, since the last call; as far as {@link changed}
+   * has heard. When an interface goes down, the kernel does not tell which routes of IPv4 it removes.
+   */
+  hasLost(): boolean {
+    const lost = this.#hasLost
+    this.#hasLost = false
+    return lost
+  }
+
+  #lookForLoss(received: number): void {
+    if (this.#index === undefined) return
+    for (let at = 0; at + nlmsghdr.size <= received; ) {
+      const length = this.#buffer.readUInt32LE(at + nlmsghdr.nlmsg_len)
+      if (length < nlmsghdr.size) return
+      const type = this.#buffer.readUInt16LE(at + nlmsghdr.nlmsg_type)
+      const body = this.#buffer.subarray(at + nlmsghdr.size, Math.min(at + length, received))
+      if (isLossOf(this.#index, type, body)) this.#hasLost = true
+      at += align4(length)
     }
   }
 
   close(): void {
     close(this.#fd)
   }
+}
+
+/** Whether a message says that an interface is down, or that a route by it is gone. */
+function isLossOf(index: number, type: number, body: Buffer): boolean {
+  if (type === RTM_NEWLINK)
+    return (
+      body.readInt32LE(ifinfomsg.ifi_index) === index &&
+      (body.readUInt32LE(ifinfomsg.ifi_flags) & IFF_UP) === 0
+    )
+  if (type !== RTM_DELROUTE) return false
+  return decodeAttributes(body.subarray(rtmsg.size)).get(RTA_OIF)?.readUInt32LE() === index
 }

@@ -33,6 +33,8 @@ export class SimDevice implements Device {
     this.onChange()
   }
 
+  restoreAddresses(): void {}
+
   /** Somebody sets its MTU. */
   byHand(bytes: number): void {
     this.#handBytes = bytes

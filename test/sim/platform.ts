@@ -117,7 +117,7 @@ export class SimPlatform implements Platform {
       tables: [],
       setRoutes: async (prefixes) => {
         this.network.routed = prefixes
-        return { refused: new Map(), notes: [] }
+        return { refused: new Map(), restored: [], notes: [] }
       },
       setNames: async () => undefined,
       setHosts: async () => [],

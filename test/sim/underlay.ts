@@ -137,6 +137,11 @@ export class SimUnderlay implements Network {
     return changed
   }
 
+  /** Nobody sets a simulated device down. */
+  deviceHasLost(): boolean {
+    return false
+  }
+
   dropsOf(names: Iterable<string>): Map<string, InterfaceDrops> {
     return new Map([...names].map((name) => [name, { index: 2, txDropped: 0, qdisc: undefined }]))
   }

@@ -1,5 +1,6 @@
 /** All traffic of a host through a tunnel: by rules, without a loop, and nothing is left afterwards. */
 import { fstatSync, readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { connect } from '../../src/lab/host.js'
 import { Program } from '../../src/lab/program.js'
@@ -126,6 +127,42 @@ t.test('both families inside and outside, and the default route changes', async 
     t.equal((await near.status('tun0')).faults.count, 0)
     await near.stop()
   }
+  await far.stop()
+})
+
+t.test('the device is set down and up: routes and addresses come back, and the log says it', async (t) => {
+  using it = await new Meeting().start()
+  const { a } = it.path
+  const far = await it.far()
+  const near = await startTunnel(a, '--wireguard', it.file('0.0.0.0/0, ::/0'))
+  for (const address of BEHIND) await untilPing(a, address, 20_000)
+  const routes = async () => {
+    const show = ['route', 'show', 'table', 'all', 'dev', 'tun0']
+    return [await ok(a, 'ip', '-4', ...show), await ok(a, 'ip', '-6', ...show)]
+  }
+  const before = await routes()
+  const said = (pattern: RegExp) => warnings(near).filter((it) => pattern.test(it)).length
+
+  await ok(a, 'ip', 'link', 'set', 'tun0', 'down')
+  await near.said(/^tun0 is down, so nothing passes/)
+  await near.said(/^tun0 is down, and so .* by 0\.0\.0\.0\/0, ::\/0: traffic goes out .*unencrypted$/)
+  await ok(a, 'ip', 'link', 'set', 'tun0', 'up')
+  await near.said(/^tun0 is up again$/)
+  for (const address of BEHIND) await untilPing(a, address, 20_000)
+  t.match(await ok(a, 'ip', '-6', 'addr', 'show', 'dev', 'tun0'), /inet6 fd66::2\/64 /)
+  t.same(await routes(), before)
+  t.equal(said(/^routes by tun0 to 0\.0\.0\.0\/0, ::\/0 had been removed, and are made again$/), 1)
+
+  t.comment('so fast that nobody has seen it; then by hand')
+  await sleep(1_000)
+  await ok(a, 'sh', '-c', 'ip link set tun0 down; ip link set tun0 up')
+  for (const address of BEHIND) await untilPing(a, address, 20_000)
+  await until('it is said again', () => said(/are made again$/) === 2)
+  await ok(a, 'ip', 'route', 'flush', 'table', '51820')
+  await until('it is said again', () => said(/are made again$/) === 3)
+  t.match(await ok(a, 'ip', 'route', 'get', BEHIND[0]), /dev tun0 table 51820/)
+  t.equal((await near.status('tun0')).faults.count, 0)
+  await near.stop()
   await far.stop()
 })
 

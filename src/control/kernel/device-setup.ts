@@ -42,6 +42,17 @@ export class DeviceSetup {
     this.#added.push(local)
   }
 
+  /** Gives the device again the addresses of IPv6 that it was given, if it has them no more. @throws KernelError */
+  restoreAddresses(): void {
+    for (const { address, prefixLength } of this.#added.filter(({ family }) => family === 'ipv6')) {
+      try {
+        addAddress(this.#netlink, this.#index, address, prefixLength)
+      } catch (error) {
+        if (!(error instanceof KernelError && error.errno === EEXIST)) throw error
+      }
+    }
+  }
+
   /** Sets a file in /proc/sys/net. If it is read-only (in a container), nothing happens. */
   setSysctl(name: string, value: string): void {
     const file = `/proc/sys/net/${name}`

@@ -58,6 +58,10 @@ export class LinuxDevice implements Device {
     setLink(this.#netlink, this.index, { mtuBytes: bytes })
   }
 
+  restoreAddresses(): void {
+    this.#setup.restoreAddresses()
+  }
+
   link(): DeviceLink | undefined {
     return deviceLink(this.#netlink, this.index)
   }

@@ -47,6 +47,7 @@ export class LinuxNetwork implements Network {
   setDevice(device: OwnDevice): void {
     this.#device = device
     if (device.place.elsewhere !== undefined) this.#routes.push(device.place.run(() => new RouteMonitor()))
+    this.#routes.at(-1)?.watch(device.index)
   }
 
   wayTo(address: string, isBehindPeer: (mac: Uint8Array) => boolean, from?: string, port?: number) {
@@ -83,6 +84,10 @@ export class LinuxNetwork implements Network {
 
   changed(): boolean {
     return this.#routes.map((it) => it.changed()).includes(true)
+  }
+
+  deviceHasLost(): boolean {
+    return this.#routes.at(-1)?.hasLost() === true
   }
 
   dropsOf(names: Iterable<string>): Map<string, InterfaceDrops> {

@@ -18,6 +18,10 @@ interface Scene {
   /** Prefixes to which a route leads. */
   routed?: readonly string[]
   prefixes: readonly string[]
+  /** Whether somebody has set the device down. */
+  isDown?: boolean
+  /** What had gone, and is made again. */
+  restored?: readonly string[]
   /** Whether the peer has not been found yet. */
   isLost?: boolean
 }
@@ -54,7 +58,7 @@ function routesFor(scene: Scene) {
       setRoutes: async (prefixes: readonly Prefix[], endpoints: readonly string[]) => {
         if (scene.fails !== undefined) throw scene.fails
         asked.push({ prefixes: prefixes.map(formatPrefix), endpoints })
-        return { refused: scene.refused ?? new Map(), notes: ['a note'] }
+        return { refused: scene.refused ?? new Map(), restored: scene.restored ?? [], notes: ['a note'] }
       },
       setHosts: async (suffix: string, hosts: readonly { name: string }[]) => {
         given.push([suffix, ...hosts.map(({ name }) => name)])
@@ -68,7 +72,7 @@ function routesFor(scene: Scene) {
   const options = {
     settings: { mode, table, dns, hosts, local: [] },
     platform,
-    device: { name: 'tun7' },
+    device: { name: 'tun7', link: () => ({ up: scene.isDown !== true }) },
     roster,
     log,
     faults,
@@ -190,6 +194,34 @@ t.test(
     t.same(without.given, [])
   },
 )
+
+t.test('while the device is down, no command is advised that the kernel would refuse', async (t) => {
+  const scene: Scene = { prefixes: ['0.0.0.0/0', '10.1.0.0/16'], routed: ['10.', '64.', '192.'] }
+  const { routes, warned } = routesFor(scene)
+  routes.look()
+  t.same(warned, [])
+  scene.isDown = true
+  scene.routed = []
+  routes.look()
+  routes.look()
+  t.same(warned, [
+    'tun7 is down, and so the kernel has removed its routes. Nothing is tunnelled by 0.0.0.0/0, 10.1.0.0/16: traffic goes out by the old default route, unencrypted',
+  ])
+})
+
+t.test('routes that are made again are said each time', async (t) => {
+  const scene: Scene = { prefixes: ['10.1.0.0/16'] }
+  const { routes, warned } = routesFor(scene)
+  await routes.follow()
+  scene.restored = ['10.1.0.0/16']
+  await routes.follow()
+  scene.restored = [1, 2, 3, 4, 5, 6, 7].map((it) => `10.${it}.0.0/16`)
+  await routes.follow()
+  t.same(warned.slice(1), [
+    'routes by tun7 to 10.1.0.0/16 had been removed, and are made again',
+    'routes by tun7 to 10.1.0.0/16, 10.2.0.0/16, 10.3.0.0/16, 10.4.0.0/16, 10.5.0.0/16 and 2 more had been removed, and are made again',
+  ])
+})
 
 t.test('names that cannot be set are said', async (t) => {
   const { routes, warned } = routesFor({ prefixes: [], dns: ['10.9.0.53'], mode: 'tap' })

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
-import { parsePrefix } from '../../../src/config/addresses.js'
+import { formatPrefix, parsePrefix } from '../../../src/config/addresses.js'
 import { HostRoutes } from '../../../src/host/host-routes.js'
 import type { Journal } from '../../../src/host/journal.js'
 import {
@@ -55,17 +55,17 @@ for (const table of ['auto', 7] as const)
     const number = table === 'auto' ? RT_TABLE_MAIN : table
     const all = ['10.9.3.0/24', '10.9.4.7/32', 'fd00:9::/64'].map((it) => `${it} ${number}`)
     const follow = () => side.setRoutes(prefixes, ['192.0.2.1'])
-    t.same((await follow()).refused, new Map())
+    t.match(await follow(), { refused: new Map(), restored: [] })
     t.same([...routes.keys()].sort(), all)
     const before = written.length
     await follow()
     t.equal(written.length, before, 'what is there stays')
 
     routes.clear()
-    await follow()
+    t.same([...(await follow()).restored].sort(), prefixes.map(formatPrefix).sort(), 'it says which')
     t.same([...routes.keys()].sort(), all, 'the device was set down and up')
     routes.delete(all[2])
-    await follow()
+    t.same((await follow()).restored, ['fd00:9::/64'])
     t.same([...routes.keys()].sort(), all, 'only one is gone')
     t.equal(
       written.filter((it) => it.startsWith('+')).length - written.filter((it) => it.startsWith('-')).length,
