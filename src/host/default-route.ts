@@ -1,7 +1,7 @@
 import type { Settings } from '../config/schema.js'
 import { RT_TABLE_MAIN } from '../linux/constants.js'
 import type { Netlink } from '../linux/netlink.js'
-import { listRoutes } from '../linux/route.js'
+import { hasRoutes } from '../linux/route.js'
 import { type Rule, rulePriorities } from '../linux/rule.js'
 
 /** The first table that wg-quick(8) tries, and the first mark. */
@@ -10,8 +10,7 @@ const FIRST_TABLE = 51_820
 /** The first number, from that of wg-quick(8) on, of a table without any route. @throws KernelError */
 export function freeTable(netlink: Netlink): number {
   const isUsed = (table: number) =>
-    listRoutes(netlink, { family: 'ipv4', table }).length > 0 ||
-    listRoutes(netlink, { family: 'ipv6', table }).length > 0
+    hasRoutes(netlink, { family: 'ipv4', table }) || hasRoutes(netlink, { family: 'ipv6', table })
   let table = FIRST_TABLE
   while (isUsed(table)) table++
   return table

@@ -77,9 +77,28 @@ export interface RouteFilter {
  */
 export function listRoutes(
   netlink: Netlink,
-  { family, table, index }: RouteFilter,
+  filter: RouteFilter,
 ): { readonly address: string; readonly prefixLength: number }[] {
-  const [any, number] = family === 'ipv4' ? (['0.0.0.0', AF_INET] as const) : (['::', AF_INET6] as const)
+  const any = filter.family === 'ipv4' ? '0.0.0.0' : '::'
+  return routesOf(netlink, filter).flatMap(({ body, attributes }) => {
+    if (body.readUInt8(rtmsg.rtm_type) !== RTN_UNICAST) return []
+    const bytes = attributes.get(RTA_DST)
+    const address = bytes === undefined ? any : ipaddr.fromByteArray([...bytes]).toString()
+    return [{ address, prefixLength: body.readUInt8(rtmsg.rtm_dst_len) }]
+  })
+}
+
+/**
+ * Whether a table has a route of any type: one that drops what it matches (`blackhole`, `prohibit`, `unreachable`) is also
+ * in the way. @param netlink a strict one @throws KernelError
+ */
+export function hasRoutes(netlink: Netlink, filter: RouteFilter): boolean {
+  return routesOf(netlink, filter).length > 0
+}
+
+/** The routes of all types. */
+function routesOf(netlink: Netlink, { family, table, index }: RouteFilter) {
+  const number = family === 'ipv4' ? AF_INET : AF_INET6
   const filter: Attribute[] = [
     [RTA_TABLE, u32(table)],
     ...(index === undefined ? [] : ([[RTA_OIF, u32(index)]] as const)),
@@ -89,13 +108,9 @@ export function listRoutes(
     // Kernels before 4.20 do not know the filter.
     const other =
       body.readUInt8(rtmsg.rtm_family) !== number ||
-      body.readUInt8(rtmsg.rtm_type) !== RTN_UNICAST ||
       attributes.get(RTA_TABLE)?.readUInt32LE() !== table ||
       (index !== undefined && attributes.get(RTA_OIF)?.readUInt32LE() !== index)
-    if (other) return []
-    const bytes = attributes.get(RTA_DST)
-    const address = bytes === undefined ? any : ipaddr.fromByteArray([...bytes]).toString()
-    return [{ address, prefixLength: body.readUInt8(rtmsg.rtm_dst_len) }]
+    return other ? [] : [{ body, attributes }]
   })
 }
 

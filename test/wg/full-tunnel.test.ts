@@ -228,6 +228,28 @@ t.test('two full tunnels: the last one restores what was there before the first'
   t.same(await hostState(a), before)
 })
 
+for (const [type, family] of [
+  ['blackhole', '-4'],
+  ['unreachable', '-4'],
+  ['prohibit', '-6'],
+] as const)
+  t.test(
+    `a table with a route of type ${type} (${family}) is not empty, so the next one is taken`,
+    async (t) => {
+      using it = await new Meeting().start()
+      const { a } = it.path
+      await ok(a, 'ip', family, 'route', 'add', type, 'default', 'table', '51820')
+      const before = await hostState(a)
+      const near = await startTunnel(a, '--wireguard', it.file('0.0.0.0/0, ::/0'))
+      t.same((await near.status('tun0')).tables, [51_821])
+      for (const [index, flag] of ['-4', '-6'].entries())
+        t.match(await ok(a, 'ip', flag, 'route', 'get', BEHIND[index]), /dev tun0 table 51821/)
+      t.same(warnings(near), [])
+      await near.stop()
+      t.same(await hostState(a), before)
+    },
+  )
+
 t.test("by the kernel's own datapath", async (t) => {
   using it = await new Meeting().start()
   const { a, b, underlay } = it.path
