@@ -1,19 +1,16 @@
 import { constants } from 'node:os'
 import type { Command } from 'commander'
-import { createLogUpdate } from 'log-update'
 import { type DemoEvent, runDemo } from '../demo/run.js'
 import { usageError } from '../errors.js'
 import { signalOnParentDeath } from '../linux/process.js'
 import { stderrColors } from './colors.js'
 import { advance, draw, drawResult, EMPTY_SCENE } from './demo-picture.js'
 import { examples } from './examples.js'
+import { liveText } from './live-text.js'
 import { outputFailure } from './output.js'
 import { requireWorkingDirectory } from './surroundings.js'
 
 const MAX_SECONDS = 600
-
-/** For a terminal that does not report its size. */
-const DEFAULT_COLUMNS = 80
 
 const EXAMPLES = `
 Examples:
@@ -88,9 +85,9 @@ const PRINTER: Viewer = {
  * Draws everything that has happened so far over the drawing before. At the end, prints the figures below it.
  */
 function painter(): Viewer {
-  const screen = createLogUpdate(process.stdout)
+  const screen = liveText()
   let scene = EMPTY_SCENE
-  const paint = () => screen(draw(scene, process.stdout.columns || DEFAULT_COLUMNS))
+  const paint = () => screen.draw(draw(scene, process.stdout.columns))
   paint()
   return {
     show(event) {
@@ -98,7 +95,7 @@ function painter(): Viewer {
       paint()
     },
     end() {
-      screen.done()
+      screen.leave()
       if (scene.result !== undefined) process.stdout.write(`${drawResult(scene.result)}\n`)
     },
   }

@@ -26,14 +26,12 @@ export async function show<T>(
     process.stdout.write(json ? `${JSON.stringify(toJson(answer), null, 2)}\n` : `${render(answer)}\n`)
     return
   }
-  // A serial console reports a size of zero. On zero rows nothing would be shown.
-  if (process.stdout.rows === 0) Object.assign(process.stdout, { rows: 24, columns: 80 })
   // It takes 30 ms to load, and most commands show their answer once.
-  const screen = (await import('log-update')).createLogUpdate(process.stdout)
+  const screen = json ? undefined : (await import('./live-text.js')).liveText()
   for (let before: T | undefined; ; ) {
     const answer = await ask()
-    if (json) process.stdout.write(`${JSON.stringify(toJson(answer))}\n`)
-    else screen(render(answer, before))
+    if (screen === undefined) process.stdout.write(`${JSON.stringify(toJson(answer))}\n`)
+    else screen.draw(render(answer, before))
     before = answer
     await sleep(WATCH_MS)
   }

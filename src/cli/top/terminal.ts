@@ -31,6 +31,7 @@ export interface TerminalEvents {
  */
 export class Terminal {
   readonly #events: TerminalEvents
+  readonly #onStop = () => this.suspend()
   #isOurs = false
 
   constructor(events: TerminalEvents) {
@@ -63,6 +64,8 @@ export class Terminal {
   /** Gives the terminal back, and stops this process until a shell continues it. */
   suspend(): void {
     this.close()
+    // Without a listener, the signal stops the process.
+    process.off('SIGTSTP', this.#onStop)
     process.kill(process.pid, 'SIGTSTP')
   }
 
@@ -87,6 +90,9 @@ export class Terminal {
     process.stdin.resume()
     writeSync(STDOUT, OUR_SCREEN)
     this.#isOurs = true
+    // A process may be continued that was not stopped.
+    process.off('SIGTSTP', this.#onStop)
+    process.on('SIGTSTP', this.#onStop)
     this.#events.onDraw()
   }
 }

@@ -1,73 +1,8 @@
 /** The live view in a real terminal (tmux), beside a tunnel that carries a ping. */
-import { randomBytes } from 'node:crypto'
 import { stripVTControlCharacters } from 'node:util'
 import t from 'tap'
-import type { Host } from '../../../src/lab/host.js'
-import { ok, PLAIN, PROGRAM, run, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
-
-/** A shell in a terminal of tmux, in a host. */
-class Screen implements AsyncDisposable {
-  readonly #host: Host
-  readonly #socket = `udptun-${randomBytes(6).toString('hex')}`
-
-  constructor(host: Host) {
-    this.#host = host
-  }
-
-  async open(columns: number, rows: number, environment: readonly string[] = []): Promise<void> {
-    const size = ['-x', String(columns), '-y', String(rows)]
-    const shell = ['env', 'PS1=$ ', ...environment, 'bash', '--norc', '--noprofile', '-i'].map(
-      (it) => `'${it}'`,
-    )
-    await this.#tmux('-f', '/dev/null', 'new-session', '-d', ...size, shell.join(' '))
-    await this.shows(/^\$ *$/m)
-  }
-
-  keys(...keys: readonly string[]): Promise<string> {
-    return this.#tmux('send-keys', ...keys)
-  }
-
-  resize(columns: number, rows: number): Promise<string> {
-    return this.#tmux('resize-window', '-x', String(columns), '-y', String(rows))
-  }
-
-  /** What is on the screen. @param escapes such as `-e`, which keeps the colours */
-  text(...flags: readonly string[]): Promise<string> {
-    return this.#tmux('capture-pane', '-p', ...flags)
-  }
-
-  /** What tmux knows of the terminal, such as `#{alternate_on}`. */
-  async asks(format: string): Promise<string> {
-    return (await this.#tmux('display-message', '-p', format)).trim()
-  }
-
-  async shows(pattern: RegExp): Promise<string> {
-    let text = ''
-    try {
-      await until(`the screen shows ${pattern}`, async () => {
-        text = await this.text()
-        return pattern.test(text)
-      })
-    } catch (error) {
-      throw new Error(`the screen does not show ${pattern}:\n${text}`, { cause: error })
-    }
-    return text
-  }
-
-  /** The shell's own line, with the terminal's modes, says how the program has left it. */
-  async isRestored(): Promise<boolean> {
-    const flags = await this.asks('#{alternate_on} #{cursor_flag}')
-    return flags === '0 1'
-  }
-
-  #tmux(...args: string[]): Promise<string> {
-    return ok(this.#host, 'tmux', '-L', this.#socket, ...args)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await run(this.#host, 'tmux', ['-L', this.#socket, 'kill-server'])
-  }
-}
+import { PLAIN, PROGRAM, run, startTunnel, twoHosts, until, untilPing } from '../../support/hosts/lab.js'
+import { Screen } from '../../support/hosts/screen.js'
 
 const TOP = `${PLAIN.join(' ')} ${process.execPath} ${PROGRAM} top`
 
@@ -160,6 +95,13 @@ t.test('it shows a tunnel, sorts, chooses, fits again, and gives the terminal ba
   t.ok(await screen.isRestored(), 'while it is suspended, too')
   await screen.keys('fg', 'Enter')
   await screen.shows(/^outbound/m)
+  for (const time of ['once', 'again']) {
+    await run(pair.a, 'kill', ['-TSTP', await pidOf(screen)])
+    await screen.shows(/Stopped/)
+    t.ok(await screen.isRestored(), `by a signal, ${time}`)
+    await screen.keys('clear; fg', 'Enter')
+    await screen.shows(/^outbound/m)
+  }
   await a.stop()
   await screen.shows(/udptun-fast: no tunnel runs on tap0 any more/)
   t.ok(await screen.isRestored())

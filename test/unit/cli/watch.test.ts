@@ -1,0 +1,27 @@
+/** What is shown again and again, on real terminals (tmux), of a tunnel that only answers. */
+import t from 'tap'
+import { FAKE_DEVICE, FakeTunnel } from '../../support/fake-tunnel.js'
+import { Screen } from '../../support/hosts/screen.js'
+import { PROGRAM } from '../../support/program.js'
+import { reportOf } from './top/report.js'
+
+const WATCH = `${process.execPath} ${PROGRAM} status ${FAKE_DEVICE} --watch`
+
+t.test(
+  'Ctrl-Z leaves the shell its cursor, and fg shows the answer below what the shell wrote',
+  async (t) => {
+    using tunnel = new FakeTunnel({ status: reportOf() })
+    await using screen = new Screen()
+    await screen.open(100, 40, [tunnel.variable])
+    await screen.keys(WATCH, 'Enter')
+    await screen.shows(/^nothing dropped/m)
+    await screen.keys('C-z')
+    await screen.shows(/Stopped/)
+    t.equal(await screen.asks('#{cursor_flag}'), '1')
+    await screen.keys('echo mine; fg', 'Enter')
+    t.match(
+      await screen.shows(/mine[\s\S]*^nothing dropped/m),
+      /^nothing dropped[\s\S]*Stopped[\s\S]*^mine$/m,
+    )
+  },
+)
