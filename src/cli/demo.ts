@@ -12,6 +12,9 @@ import { requireWorkingDirectory } from './surroundings.js'
 
 const MAX_SECONDS = 600
 
+/** For a terminal that does not say how wide it is. */
+const DEFAULT_COLUMNS = 80
+
 const EXAMPLES = `
 Examples:
   sudo udptun-fast demo                      see it work
@@ -81,18 +84,21 @@ const PRINTER: Viewer = {
   end() {},
 }
 
+/** What is drawn on a terminal that cannot draw over it. */
+const STEPS: readonly DemoEvent['event'][] = ['hosts', 'tunnels', 'result']
+
 /**
  * Draws everything that has happened so far over the drawing before. At the end, prints the figures below it.
  */
 function painter(): Viewer {
   const screen = liveText()
   let scene = EMPTY_SCENE
-  const paint = () => screen.draw(draw(scene, process.stdout.columns))
+  const paint = () => screen.draw(draw(scene, process.stdout.columns || DEFAULT_COLUMNS))
   paint()
   return {
     show(event) {
       scene = advance(scene, event)
-      paint()
+      if (!screen.isPlain || STEPS.includes(event.event)) paint()
     },
     end() {
       screen.leave()

@@ -5,9 +5,18 @@ const USUAL = { columns: 80, rows: 24 }
 
 /** Draws texts on the terminal of standard output, each over the one before. */
 export interface LiveText {
+  /** Whether each is below the one before, because the terminal cannot do more. Then fewer texts are better. */
+  readonly isPlain: boolean
   draw(text: string): void
   /** What is written then comes below the last text. */
   leave(): void
+}
+
+/** Such as a shell in Emacs: it shows what would place the cursor. */
+const PLAIN: LiveText = {
+  isPlain: true,
+  draw: (text) => process.stdout.write(`${text.trim()}\n\n`),
+  leave() {},
 }
 
 /**
@@ -15,10 +24,11 @@ export interface LiveText {
  * A serial console reports a size of zero. On zero rows nothing would be shown, so it is given the usual size.
  */
 export function liveText(): LiveText {
+  if (process.env.TERM === 'dumb') return PLAIN
   const { stdout } = process
   if (!(stdout.columns > 0 && stdout.rows > 0)) Object.assign(stdout, USUAL)
   const screen = createLogUpdate(stdout, { showCursor: true })
   // Meanwhile the shell has written below the last text.
   process.on('SIGCONT', () => screen.done())
-  return { draw: (text) => screen(text), leave: () => screen.done() }
+  return { isPlain: false, draw: (text) => screen(text), leave: () => screen.done() }
 }

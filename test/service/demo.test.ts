@@ -38,8 +38,8 @@ class Demo {
   }
 
   /** In a terminal of its own, as script(1) makes one; what is written to its standard input is typed. */
-  static inTerminal(...args: readonly string[]): Demo {
-    const line = `stty cols 100 rows 45; exec ${[process.execPath, PROGRAM, 'demo', ...args].join(' ')}`
+  static inTerminal(args: readonly string[], { size = 'cols 100 rows 45', term = 'xterm' } = {}): Demo {
+    const line = `stty ${size}; TERM=${term} exec ${[process.execPath, PROGRAM, 'demo', ...args].join(' ')}`
     return new Demo(['script', '--quiet', '--return', '--command', line, '/dev/null'])
   }
 
@@ -150,7 +150,7 @@ function figuresCanBe(t: Test, measured: Measured | null): void {
 }
 
 t.test('in a terminal it draws, and says the figures below when all is gone', async (t) => {
-  const demo = Demo.inTerminal('--seconds', '1')
+  const demo = Demo.inTerminal(['--seconds', '1'])
   await demo.printed(/Gbit\/s/)
   t.equal(await demo.ended(), 0)
   const text = stripVTControlCharacters(demo.stdout)
@@ -166,8 +166,27 @@ t.test('in a terminal it draws, and says the figures below when all is gone', as
   await demo.leavesNothing(t)
 })
 
+t.test('a terminal that cannot place text gets a picture of each step, without any code', async (t) => {
+  const demo = Demo.inTerminal(['--seconds', '1'], { term: 'dumb' })
+  await demo.printed(/Gbit\/s/)
+  t.equal(await demo.ended(), 0)
+  t.notMatch(demo.stdout, '\x1b')
+  // The hosts and each of the two tunnels are there, and the end.
+  t.equal(demo.stdout.split('host a').length - 1, 5, 'at the start, too')
+  t.match(demo.stdout, /Both hosts are gone again/)
+  await demo.leavesNothing(t)
+})
+
+t.test('a terminal that has no size gets the usual one', async (t) => {
+  const demo = Demo.inTerminal(['--seconds', '1'], { size: 'cols 0 rows 0' })
+  await demo.printed(/Gbit\/s/)
+  t.equal(await demo.ended(), 0)
+  t.match(stripVTControlCharacters(demo.stdout), /host a +host b/)
+  await demo.leavesNothing(t)
+})
+
 t.test('a Ctrl-C in the terminal ends it, and leaves nothing', async (t) => {
-  const demo = Demo.inTerminal('--seconds', '60')
+  const demo = Demo.inTerminal(['--seconds', '60'])
   await demo.printed(/Gbit\/s/)
   demo.child.stdin?.write('\x03')
   t.equal(await demo.ended(), 130)

@@ -1,6 +1,9 @@
 /** What is shown again and again, on real terminals (tmux), of a tunnel that only answers. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import t from 'tap'
 import { FAKE_DEVICE, FakeTunnel } from '../../support/fake-tunnel.js'
+import { until } from '../../support/hosts/lab.js'
 import { Screen } from '../../support/hosts/screen.js'
 import { PROGRAM } from '../../support/program.js'
 import { reportOf } from './top/report.js'
@@ -25,3 +28,21 @@ t.test(
     )
   },
 )
+
+t.test('a terminal that cannot place text gets one answer below the other, without any code', async (t) => {
+  using tunnel = new FakeTunnel({ status: reportOf() })
+  const [name, folder] = tunnel.variable.split('=')
+  const { NODE_OPTIONS: _, ...others } = process.env
+  const child = spawn('script', ['--quiet', '--return', '--command', `exec ${WATCH}`, '/dev/null'], {
+    env: { ...others, [name]: folder, TERM: 'dumb' },
+  })
+  let text = ''
+  child.stdout.on('data', (chunk) => {
+    text += chunk
+  })
+  await until('there are two', () => text.split('nothing dropped').length > 2)
+  child.kill()
+  await once(child, 'close')
+  t.match(text, /nothing dropped.*\r\n\r\nfake0 tap/)
+  t.notMatch(text, '\x1b')
+})
