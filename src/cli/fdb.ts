@@ -3,8 +3,8 @@ import { ask } from '../command/client.js'
 import type { FdbReport } from '../control/addresses.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
-import { terminalColumns, wrapped } from './fitted.js'
-import { duration, table } from './table.js'
+import { fittedTable, terminalColumns, wrapped } from './fitted.js'
+import { duration } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
 export function addFdb(program: Command): void {
@@ -45,7 +45,7 @@ export function renderFdb({ entries, counts }: FdbReport, columns = Number.POSIT
     )
   if (counts.full > 0) wrong.push(`${counts.full} times a MAC was not learnt: its peer has as many as it may`)
   return [
-    table([['MAC', 'VLAN', 'behind', 'seen'], ...rows]),
+    fittedTable([['MAC', 'VLAN', 'behind', 'seen'], ...rows], { columns, least: ['seen', 'VLAN'] }),
     ...wrong.map((it) => wrapped(stdoutColors.yellow(`! ${it}`), columns)),
   ].join('\n')
 }

@@ -1,4 +1,5 @@
 import { createLogUpdate } from 'log-update'
+import { cut } from './cut.js'
 
 /** For a terminal that does not say how large it is. */
 const USUAL = { columns: 80, rows: 24 }
@@ -7,16 +8,19 @@ const USUAL = { columns: 80, rows: 24 }
 export interface LiveText {
   /** Whether each is below the one before, because the terminal cannot do more. Then fewer texts are better. */
   readonly isPlain: boolean
+  /** Draws the end of a text that does not fit. */
   draw(text: string): void
+  /** Draws the beginning of a text that does not fit, and says how much is missing. */
+  drawBeginning(text: string): void
   /** What is written then comes below the last text. */
   leave(): void
 }
 
 /** Such as a shell in Emacs: it shows what would place the cursor. */
-const PLAIN: LiveText = {
-  isPlain: true,
-  draw: (text) => process.stdout.write(`${text.trim()}\n\n`),
-  leave() {},
+const PLAIN: LiveText = { isPlain: true, draw: print, drawBeginning: print, leave() {} }
+
+function print(text: string): void {
+  process.stdout.write(`${text.trim()}\n\n`)
 }
 
 /**
@@ -30,5 +34,10 @@ export function liveText(): LiveText {
   const screen = createLogUpdate(stdout, { showCursor: true })
   // Meanwhile the shell has written below the last text.
   process.on('SIGCONT', () => screen.done())
-  return { isPlain: false, draw: (text) => screen(text), leave: () => screen.done() }
+  return {
+    isPlain: false,
+    draw: (text) => screen(text),
+    drawBeginning: (text) => screen(cut(text, stdout)),
+    leave: () => screen.done(),
+  }
 }

@@ -12,9 +12,9 @@ import { check } from './check.js'
 import { stdoutColors } from './colors.js'
 import { chosenDevice, takesDevice } from './device.js'
 import { examples } from './examples.js'
-import { tableWithText, terminalColumns, wrapped } from './fitted.js'
+import { fittedTable, tableWithText, terminalColumns, wrapped } from './fitted.js'
 import { endIfOutputFails } from './output.js'
-import { duration, milliseconds, si, table } from './table.js'
+import { duration, milliseconds, si } from './table.js'
 import { show, type WatchFlags } from './watch.js'
 
 const EXAMPLES = `
@@ -77,7 +77,11 @@ export function render(
     ...faultLines(report),
     offloadLine(report),
   ]
-  const tables = [trafficTable(report, before), workerTable(report), dropTable(report, columns, before)]
+  const tables = [
+    trafficTable(report, columns, before),
+    workerTable(report, columns),
+    dropTable(report, columns, before),
+  ]
   return [...facts.map((line) => wrapped(line, columns)), ...tables.map((it) => `\n${it}`)].join('\n')
 }
 
@@ -253,7 +257,7 @@ function offloadLine({ offloads }: StatusReport): string {
   return `${stdoutColors.dim('offloads')} ${names(true) || 'none'}${off === '' ? '' : stdoutColors.yellow(`  off: ${off}`)}`
 }
 
-function trafficTable(report: StatusReport, before?: StatusReport): string {
+function trafficTable(report: StatusReport, columns: number, before?: StatusReport): string {
   const seconds = before === undefined ? undefined : report.uptime_s - before.uptime_s
   const row = (key: 'outbound' | 'inbound', superFrames: number) => {
     const now = report[key]
@@ -266,21 +270,20 @@ function trafficTable(report: StatusReport, before?: StatusReport): string {
   const rates = before === undefined ? [] : ['frame rate', 'bit rate']
   const { read, written } = report.super_frames
   const head = ['traffic', 'frames', 'bytes', 'super-frames', ...rates]
-  return table([head, row('outbound', read), row('inbound', written)])
+  const least = ['super-frames', 'frames', 'bytes', 'frame rate']
+  return fittedTable([head, row('outbound', read), row('inbound', written)], { columns, least })
 }
 
-function workerTable({ workers, rings }: StatusReport): string {
+function workerTable({ workers, rings }: StatusReport, columns: number): string {
   const row = (name: 'tap' | 'udp', ring: 'outbound' | 'inbound') => {
     const { syscalls, wake_ups, doorbells, ring_full } = workers[name]
     const { used_bytes, high_water_bytes, bytes } = rings[ring]
     const use = `${Math.round((used_bytes / bytes) * 100)} %, most ${Math.round((high_water_bytes / bytes) * 100)} %`
     return [name, si(syscalls, ''), si(wake_ups, ''), si(doorbells, ''), si(ring_full, ''), use]
   }
-  return table([
-    ['worker', 'syscalls', 'wake-ups', 'doorbells', 'ring full', 'ring it fills'],
-    row('tap', 'outbound'),
-    row('udp', 'inbound'),
-  ])
+  const head = ['worker', 'syscalls', 'wake-ups', 'doorbells', 'ring full', 'ring it fills']
+  const least = ['doorbells', 'syscalls', 'wake-ups', 'ring full']
+  return fittedTable([head, row('tap', 'outbound'), row('udp', 'inbound')], { columns, least })
 }
 
 function dropTable(report: StatusReport, columns: number, before?: StatusReport): string {

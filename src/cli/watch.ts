@@ -31,7 +31,7 @@ export async function show<T>(
   for (let before: T | undefined; ; ) {
     const answer = await ask()
     if (screen === undefined) process.stdout.write(`${JSON.stringify(toJson(answer))}\n`)
-    else screen.draw(render(answer, before))
+    else screen.drawBeginning(render(answer, before))
     before = answer
     await sleep(WATCH_MS)
   }

@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from 'node:util'
+import stringWidth from 'string-width'
 import t from 'tap'
 import { render } from '../../../src/cli/status.js'
 import { reportOf } from './top/report.js'
@@ -33,4 +35,17 @@ t.test('a peer source: whether it answers, since when, whom it knows, and what w
     render(reportOf({ discovery: away })),
     /^etcd away for 2 h 0 min it cannot be reached {2}5 members/m,
   )
+})
+
+t.test('no line is wider than a narrow terminal, also with rates', async (t) => {
+  const report = reportOf({ drops: { ...reportOf().drops, runt: 3 } })
+  const later = { ...report, uptime_s: report.uptime_s + 1 }
+  for (const before of [undefined, report]) {
+    const lines = stripVTControlCharacters(render(later, before, 40)).split('\n')
+    t.same(
+      lines.filter((line) => stringWidth(line) > 40),
+      [],
+    )
+    t.match(lines.join('\n'), /^worker .*ring it fills\n.*\n.*\nnot shown in 40 columns: /m)
+  }
 })

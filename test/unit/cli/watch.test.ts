@@ -6,7 +6,7 @@ import { FAKE_DEVICE, FakeTunnel } from '../../support/fake-tunnel.js'
 import { until } from '../../support/hosts/lab.js'
 import { Screen } from '../../support/hosts/screen.js'
 import { PROGRAM } from '../../support/program.js'
-import { reportOf } from './top/report.js'
+import { peerOf, reportOf } from './top/report.js'
 
 const WATCH = `${process.execPath} ${PROGRAM} status ${FAKE_DEVICE} --watch`
 
@@ -45,4 +45,16 @@ t.test('a terminal that cannot place text gets one answer below the other, witho
   await once(child, 'close')
   t.match(text, /nothing dropped.*\r\n\r\nfake0 tap/)
   t.notMatch(text, '\x1b')
+})
+
+t.test('of many peers the first ones are shown, and how many lines are missing', async (t) => {
+  const peers = Array.from({ length: 200 }, (_, at) => peerOf(`peer${at}`))
+  using tunnel = new FakeTunnel({ status: reportOf({ peers }) })
+  await using screen = new Screen()
+  await screen.open(80, 24, [tunnel.variable])
+  await screen.keys(WATCH.replace(' status ', ' peers '), 'Enter')
+  const text = await screen.shows(/more lines/)
+  t.match(text, /^peer +state/)
+  t.match(text, /^peer20 +up/m)
+  t.match(text, /^… 180 more lines \(all without --watch\)$/m)
 })

@@ -1,0 +1,15 @@
+import wrapAnsi from 'wrap-ansi'
+
+/**
+ * The beginning of a text, if it is longer than a terminal has lines. The last line says how much is missing.
+ * @param rows all lines of the terminal; the cursor needs one of them
+ */
+export function cut(text: string, { columns, rows }: { columns: number; rows: number }): string {
+  // The terminal would wrap longer lines just so.
+  const lines = wrapAnsi(text, columns, { trim: false, hard: true, wordWrap: false }).split('\n')
+  const room = Math.max(1, rows - 1)
+  if (lines.length <= room) return text
+  const shown = lines.slice(0, room - 1)
+  const note = `… ${lines.length - shown.length} more lines (all without --watch)`
+  return [...shown, note.slice(0, columns)].join('\n')
+}
