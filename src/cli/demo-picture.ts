@@ -1,4 +1,6 @@
 import asciichart from 'asciichart'
+import stringWidth from 'string-width'
+import wrapAnsi from 'wrap-ansi'
 import type { DemoEvent, DemoResult, Measured } from '../demo/run.js'
 import { stdoutColors } from './colors.js'
 import { si } from './table.js'
@@ -178,23 +180,34 @@ function stretch(samples: readonly EventOf<'sample'>[], columns: number): number
   })
 }
 
-/** The final figures, as text for a person. */
-export function drawResult(result: DemoResult): string {
+/** The final figures, as text for a person on a terminal of `columns` columns. */
+export function drawResult(result: DemoResult, columns: number): string {
   const parts = result.workers === null ? [result] : [result, result.workers]
   const texts = parts.map((measured) => {
     const title = stdoutColors.bold(`  ${CARRIED[measured.datapath]}`)
-    return [...(parts.length > 1 ? [title] : []), ...linesOf(measured)].join('\n')
+    return [...(parts.length > 1 ? [title] : []), ...linesOf(measured, columns)].join('\n')
   })
-  return `
-${texts.join('\n\n')}
-
-  Both hosts are gone again. The same between two of yours:
-    ${stdoutColors.cyan('udptun-fast start 10.9.0.1 <address of b>')}  on a
-    ${stdoutColors.cyan('udptun-fast start 10.9.0.2 <address of a>')}  on b
-`
+  const start = (own: string, other: string, on: string) =>
+    `    ${stdoutColors.cyan(`udptun-fast start ${own} <address of ${other}>`)}  on ${on}`
+  const then = [
+    '  Both hosts are gone again. The same between two of yours:',
+    start('10.9.0.1', 'b', 'a'),
+    start('10.9.0.2', 'a', 'b'),
+  ]
+  return `\n${texts.join('\n\n')}\n\n${then.map((line) => indented(line, columns)).join('\n')}\n`
 }
 
-function linesOf({ tcp, round_trip_ms, frames, drops }: Measured): readonly string[] {
+/** A line in as many as it needs, which begin as far from the left. */
+function indented(line: string, columns: number): string {
+  const margin = line.slice(0, line.search(/\S/))
+  const text = wrapAnsi(line.slice(margin.length), columns - margin.length)
+  return text
+    .split('\n')
+    .map((it) => `${margin}${it}`)
+    .join('\n')
+}
+
+function linesOf({ tcp, round_trip_ms, frames, drops }: Measured, columns: number): readonly string[] {
   const ms = (value: number | null) => (value === null ? 'none came back' : `${value.toFixed(2)} ms`)
   const dropped = Object.entries(drops).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`)
   const rows: readonly (readonly [string, string, string])[] = [
@@ -211,7 +224,11 @@ function linesOf({ tcp, round_trip_ms, frames, drops }: Measured): readonly stri
     ],
     ['dropped', dropped.length === 0 ? 'none' : dropped.join(', '), ''],
   ]
-  return rows.map(([name, figure, detail]) =>
-    `  ${stdoutColors.dim(name.padEnd(12))}${stdoutColors.bold(figure.trim().padEnd(14))}${stdoutColors.dim(detail)}`.trimEnd(),
-  )
+  return rows.map(([name, figure, detail]) => {
+    const text = `  ${stdoutColors.dim(name.padEnd(12))}${stdoutColors.bold(figure.trim().padEnd(14))}`
+    const whole = `${text}${stdoutColors.dim(detail)}`.trimEnd()
+    if (stringWidth(whole) <= columns) return whole
+    const below = detail === '' ? [] : [`    ${stdoutColors.dim(detail)}`]
+    return [text, ...below].map((it) => indented(it, columns)).join('\n')
+  })
 }

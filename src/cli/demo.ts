@@ -93,7 +93,8 @@ const STEPS: readonly DemoEvent['event'][] = ['hosts', 'tunnels', 'result']
 function painter(): Viewer {
   const screen = liveText()
   let scene = EMPTY_SCENE
-  const paint = () => screen.draw(draw(scene, process.stdout.columns || DEFAULT_COLUMNS))
+  const columns = () => process.stdout.columns || DEFAULT_COLUMNS
+  const paint = () => screen.draw(draw(scene, columns()))
   paint()
   return {
     show(event) {
@@ -102,7 +103,7 @@ function painter(): Viewer {
     },
     end() {
       screen.leave()
-      if (scene.result !== undefined) process.stdout.write(`${drawResult(scene.result)}\n`)
+      if (scene.result !== undefined) process.stdout.write(`${drawResult(scene.result, columns())}\n`)
     },
   }
 }

@@ -95,16 +95,16 @@ t.test('no line is wider than the terminal, down to 64 columns', async (t) => {
 })
 
 t.test('the figures at the end', async (t) => {
-  const drawn = stripVTControlCharacters(drawResult(RESULT))
+  const drawn = stripVTControlCharacters(drawResult(RESULT, 80))
   t.match(drawn, /throughput {2}4\.32 Gbit\/s {3}one TCP stream, 4\.0 s, 2\.16 GB\n/)
   t.match(drawn, /round trip {2}0\.31 ms {7}with TCP beside it 1\.25 ms\n/)
   t.match(drawn, /frames {6}1\.57 M {8}1\.54 M there, 34\.5 k back\n/)
   t.match(drawn, /dropped {5}none\n/)
   const drops = { send_buffer_full: 12, device_queue_full: 3 }
   const lossy = { ...RESULT, round_trip_ms: { idle: 0.3, loaded: null }, drops }
-  t.match(stripVTControlCharacters(drawResult(lossy)), /with TCP beside it none came back\n/)
+  t.match(stripVTControlCharacters(drawResult(lossy, 80)), /with TCP beside it none came back\n/)
   t.match(
-    stripVTControlCharacters(drawResult(lossy)),
+    stripVTControlCharacters(drawResult(lossy, 80)),
     /dropped {5}12 send buffer full, 3 device queue full\n/,
   )
 })
@@ -120,10 +120,22 @@ t.test(
     )
     t.match(text(both), /Gbit\/s {2}carried by the kernel {2}carried by the workers\n\n +13\.0┤/)
     const workers = { ...RESULT, tcp: { gbit_per_s: 4.5, bytes: 2_250_000_000, seconds: 4 } }
-    const figures = stripVTControlCharacters(drawResult({ ...RESULT, datapath: 'kernel', workers }))
+    const figures = stripVTControlCharacters(drawResult({ ...RESULT, datapath: 'kernel', workers }, 80))
     t.match(
       figures,
       /carried by the kernel\n {2}throughput {2}4\.32 Gbit\/s.*\n(?:.*\n)*.*carried by the workers\n {2}throughput {2}4\.50 Gbit\/s/,
     )
   },
 )
+
+t.test('no line of the figures is wider than a narrow terminal', async (t) => {
+  const drops = { send_buffer_full: 12, device_queue_full: 3, underlay_queue_full: 1 }
+  const figures = stripVTControlCharacters(drawResult({ ...RESULT, drops, workers: RESULT }, 40))
+  t.same(
+    figures.split('\n').filter((line) => line.length > 40),
+    [],
+  )
+  t.match(figures, /throughput {2}4\.32 Gbit\/s\n {4}one TCP stream, 4\.0 s, 2\.16 GB\n/)
+  t.match(figures, /underlay queue\n {2}full\n\n {2}carried/)
+  t.match(figures, /\n {4}udptun-fast start 10\.9\.0\.1 <address\n {4}of b> {2}on a\n/)
+})
