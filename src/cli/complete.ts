@@ -10,6 +10,7 @@ import { BASH_COMPLETION } from './bash-completion.js'
 import { examples } from './examples.js'
 import { end } from './fail.js'
 import { endIfOutputFails, outputWritten } from './output.js'
+import { ZSH_COMPLETION } from './zsh-completion.js'
 
 const EXAMPLES = `
 Examples:
@@ -18,6 +19,9 @@ Examples:
   udptun-fast complete zsh > /usr/local/share/zsh/site-functions/_udptun-fast
   udptun-fast complete fish > /etc/fish/completions/udptun-fast.fish
 `
+
+/** In the place of the library's own. */
+const OWN_SCRIPTS: Readonly<Record<string, string>> = { bash: BASH_COMPLETION, zsh: ZSH_COMPLETION }
 
 /** Those that a test completes words in. */
 const SHELLS = ['bash', 'zsh', 'fish']
@@ -37,7 +41,10 @@ export function addComplete(program: Command): void {
   own
     // The library does not wait for what suggests words.
     ?.hook('preAction', async (_, { args }) => {
-      if (args[0] === 'bash' && process.argv[3] === 'bash') return tellBash()
+      // The library does not notice that its own script for fish is not written.
+      endIfOutputFails()
+      const script = process.argv[3] === args[0] ? OWN_SCRIPTS[args[0]] : undefined
+      if (script !== undefined) return tell(script)
       if (args[0] === 'ping') peers = await namesOfPeers()
       if (args[0] === 'remove') peers = await namesToRemove()
     })
@@ -73,9 +80,8 @@ export function addComplete(program: Command): void {
 }
 
 /** In the place of what the library would print. */
-async function tellBash(): Promise<void> {
-  endIfOutputFails()
-  process.stdout.write(BASH_COMPLETION)
+async function tell(script: string): Promise<void> {
+  process.stdout.write(script)
   await outputWritten()
   await end(0)
 }

@@ -58,24 +58,61 @@ t.test('a flag for a file is completed with files, and folders end in a slash', 
   t.same(suggested('network', 'sign', `${folder}/a`), [join(folder, 'a.yaml')])
 })
 
-/** Types a line with a tabulator into a shell on a terminal (zsh's zpty). @returns what is run and seen then */
-function seenIn(shell: string, setUp: string): string {
+/** Types a line and a tabulator into a shell on a terminal (zsh's zpty). @returns what is run and seen then */
+function seenIn({ shell, setUp }: typeof BASH, line = 'start --datapath w'): string {
   const script = `
 zmodload zsh/zpty
 zpty shell ${shell}
 zpty -w shell ${JSON.stringify(`PS1=; stty -echo; ${setUp}; echo REA''DY`)}
 zpty -r -m shell seen '*READY*'
-zpty -w shell 'udptun-fast start --datapath w'$'\\t'
+zpty -w shell "udptun-fast $1"$'\\t'
 zpty -r -m shell seen $'*asked to *\\r*'
 print -r -- "$seen"
 `
-  return execFileSync('zsh', ['-f', '-c', script], { env, encoding: 'utf8', timeout: 60_000 })
+  return execFileSync('zsh', ['-f', '-c', script, 'zsh', line], {
+    env,
+    encoding: 'utf8',
+    timeout: 60_000,
+    cwd: folder,
+  })
 }
 
-t.test('bash completes a word by it', async (t) => {
-  const setUp = '. /usr/share/bash-completion/bash_completion; . <(udptun-fast complete bash)'
-  t.match(seenIn('bash --norc --noprofile -i', setUp), /asked to start --datapath workers/)
-})
+const BASH = {
+  shell: 'bash --norc --noprofile -i',
+  setUp: '. /usr/share/bash-completion/bash_completion; . <(udptun-fast complete bash)',
+}
+const ZSH = {
+  shell: 'zsh -f -i',
+  setUp: 'autoload -U compinit; compinit -u -D; . <(udptun-fast complete zsh)',
+}
+
+/** What is typed, and what the program gets then. */
+const ODD: readonly (readonly [typed: string, got: string])[] = [
+  ['start --config strange/off', 'start --config strange/off$ice'],
+  ['start --config strange/off\\$', 'start --config strange/off$ice'],
+  ['start --config strange/br:', 'start --config strange/br:anch'],
+  ['start --config=strange/br:a', 'start --config=strange/br:anch'],
+  ['start --config strange/r', 'start --config strange/r$(touch run)'],
+  ['start --config=strange/r', 'start --config=strange/r$(touch run)'],
+  ['start --config "strange/two w', 'start --config strange/two words'],
+  ["start --config='strange/tw", 'start --config=strange/two words'],
+]
+
+for (const [name, shell] of Object.entries({ bash: BASH, zsh: ZSH })) {
+  t.test(`${name} completes a word by it`, async (t) => {
+    t.match(seenIn(shell), /asked to start --datapath workers/)
+  })
+
+  t.test(`${name} gives the program what a file is called, and runs none of it`, async (t) => {
+    const strange = join(folder, 'strange')
+    mkdirSync(strange)
+    for (const file of ['off$ice', 'br:anch', 'r$(touch run)', 'two words'])
+      writeFileSync(join(strange, file), '')
+    for (const [typed, got] of ODD) t.match(seenIn(shell, typed), `asked to ${got}\r`, typed)
+    t.notOk(existsSync(join(folder, 'run')))
+    rmSync(strange, { recursive: true })
+  })
+}
 
 /** What bash would put in the place of the last of these words. They are split as it does, also at `=`. */
 function repliesOfBash(...words: string[]): string[] {
@@ -105,11 +142,6 @@ t.test('bash does not run what a file is called', async (t) => {
   writeFileSync(join(inside, '$(touch run).yaml'), '')
   t.same(repliesOfBash('start', '--config', 'odd/'), ['odd/\\$\\(touch\\ run\\).yaml'])
   t.notOk(existsSync(join(folder, 'run')))
-})
-
-t.test('zsh completes a word by it', async (t) => {
-  const setUp = 'autoload -U compinit; compinit -u -D; . <(udptun-fast complete zsh)'
-  t.match(seenIn('zsh -f -i', setUp), /asked to start --datapath workers/)
 })
 
 t.test('fish completes a word by it', async (t) => {

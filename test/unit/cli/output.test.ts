@@ -22,6 +22,9 @@ t.test('an answer that does not fit is an error', async (t) => {
     'start --help',
     '--version',
     'keygen',
+    'complete bash',
+    'complete zsh',
+    'complete fish',
     'mtu 127.0.0.1 --json',
     'mtu 127.0.0.1',
   ])
