@@ -14,7 +14,7 @@ import { markFor } from '../host/default-route.js'
 import { HostSide } from '../host/host-side.js'
 import { Journal } from '../host/journal.js'
 import { presentOwner } from '../host/owner.js'
-import { undoLeftovers } from '../host/undo.js'
+import { type Taken, undoLeftovers } from '../host/undo.js'
 import { abiFault } from '../linux/abi-check.js'
 import { VerifierError } from '../linux/bpf.js'
 import { ENOSYS, KernelError } from '../linux/errno.js'
@@ -75,7 +75,10 @@ interface HostTools {
   readonly journal: Journal
 }
 
-/** Takes back what killed runs have left on this host, too. @throws UserError if this machine is none of ours */
+/**
+ * Takes back what killed runs have left on this host, too: where the device will be, and where this program runs.
+ * @throws UserError if this machine is none of ours
+ */
 async function openHostTools({ settings, log }: OpenOptions, resources: Resources): Promise<HostTools> {
   const fault = abiFault()
   if (fault !== undefined) throw new UserError(fault)
@@ -84,10 +87,25 @@ async function openHostTools({ settings, log }: OpenOptions, resources: Resource
   const netlink = place.run(() => new Netlink().beStrict())
   resources.defer(() => netlink.close())
   const journal = new Journal(new StateDirectory(), place.run(presentOwner))
-  const counts = await undoLeftovers(netlink, journal, (work) => place.run(work))
-  const text = [...counts].map(([kind, count]) => `${count} ${KINDS[kind]}`).join(', ')
-  if (counts.size > 0) log.info(`taken back what a killed tunnel had left on this host: ${text}`)
+  tellTaken(log, await undoLeftovers(netlink, journal, (work) => place.run(work)))
+  // A tunnel that had its device here has left its changes here. It may have been this one, with other settings.
+  if (place.elsewhere !== undefined) tellTaken(log, await undoLeftoversHere())
   return { place, netlink, journal }
+}
+
+/** In this program's own network namespace. */
+async function undoLeftoversHere(): Promise<Taken> {
+  const netlink = new Netlink().beStrict()
+  try {
+    return await undoLeftovers(netlink, new Journal(new StateDirectory(), presentOwner()))
+  } finally {
+    netlink.close()
+  }
+}
+
+function tellTaken(log: Logger, taken: Taken): void {
+  const text = [...taken].map(([kind, count]) => `${count} ${KINDS[kind]}`).join(', ')
+  if (taken.size > 0) log.info(`taken back what a killed tunnel had left on this host: ${text}`)
 }
 
 /** This host. Only here are sockets, the device and threads made. */

@@ -92,18 +92,20 @@ export function writeSysctl(name: string, value: string): void {
   writeFileSync(`/proc/sys/${name}`, value)
 }
 
+/** How many changes were taken back, by kind. */
+export type Taken = ReadonlyMap<Change['kind'], number>
+
 /**
  * Takes back what killed runs have left in a network namespace, and what they have left in files anywhere.
  * @param netlink of that namespace
  * @param journal of that namespace
  * @param inside calls a function there. What {@link undo} does there, it does before it first waits
- * @returns how many changes, by kind
  */
 export async function undoLeftovers(
   netlink: Netlink,
   journal: Journal,
   inside: <T>(work: () => T) => T = (work) => work(),
-): Promise<ReadonlyMap<Change['kind'], number>> {
+): Promise<Taken> {
   const counts = new Map<Change['kind'], number>()
   const needed = await neededSysctls(journal)
   const living = await blocksOfOthers(journal)

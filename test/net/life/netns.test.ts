@@ -140,6 +140,33 @@ t.test('a default route in the namespace of the device needs no rules and no mar
   t.same(journals(), [])
 })
 
+t.test('what a killed tunnel has left is taken back here and there', async (t) => {
+  using pair = twoHosts()
+  const inside = await named(t)
+  const folder = new KeyFolder()
+  t.teardown(() => folder[Symbol.dispose]())
+  const [here, there, noted] = [await hostState(pair.a), await hostState(inside), journals()]
+  const config = folder.write(
+    'full.yaml',
+    `mode: tun\nlocal: [10.9.0.1/24]\npeers: [{endpoint: ${pair.underlay.b}, prefixes: [0.0.0.0/0]}]\n`,
+  )
+  const start = (host: Host, ...args: string[]) => startTunnel(host, '--config', config, ...args)
+  await (await start(pair.a)).stop('SIGKILL')
+  const left = await hostState(pair.a)
+  for (const part of ['rules', 'firewall', 'srcValidMark'] as const) t.not(left[part], here[part], part)
+  const away = await start(pair.a, '--netns', inside.name)
+  await away.said(/taken back what a killed tunnel had left on this host: 2 rules, .*1 settings/)
+  t.same(await hostState(pair.a), here, 'what was left where the program runs')
+  t.equal((await away.stop()).code, 0)
+  t.same(journals(), noted)
+
+  await (await start(inside)).stop('SIGKILL')
+  t.not((await hostState(inside)).rules, there.rules)
+  t.equal((await (await start(pair.a, '--netns', inside.name)).stop()).code, 0)
+  t.same(await hostState(inside), there, 'what was left where the device is')
+  t.same(journals(), noted)
+})
+
 t.test('a file for wg-quick: up, wg, save and down', async (t) => {
   using pair = twoHosts()
   const inside = await named(t)
