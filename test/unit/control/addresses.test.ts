@@ -137,7 +137,7 @@ t.test('fdb says who has what, and what is not as it should be', async (t) => {
   t.match(text, /02:00:00:00:00:ff +b +0 s ago/)
   t.match(text, /02:00:00:00:00:d0 +this host +configured/)
   t.notMatch(text, /!/)
-  t.match(renderFdb(report, 30), /02:00:00:00:00:ff +b\n[\s\S]*not shown in 30 columns: seen;/)
+  t.match(renderFdb(report, 30), /02:00:00:00:00:ff +b\n[\s\S]*not shown in 30 columns:\s+seen;/)
   for (let move = 0; move < 10; move++) learn('02:00:00:00:00:ff', 1 + (move % 2))
   t.match(renderFdb(addresses.report(() => undefined)), /! \d moves were not followed/)
 })
