@@ -1,4 +1,5 @@
 import { askHealth, askStatus } from '../command/client.js'
+import { firstFew } from '../control/first-few.js'
 import type { Health } from '../control/health.js'
 import { isHost, type PeerStatus, type StatusReport } from '../control/status.js'
 import { UserError } from '../errors.js'
@@ -19,7 +20,7 @@ export async function check(device: string): Promise<string> {
 
 /** Sentences without a full stop. A peer that was not heard yet, or is silent, may be well: not each one answers. */
 export function whatIsWrong(report: StatusReport, { reasons }: Pick<Health, 'reasons'>): string[] {
-  const { listen, listen_trouble: trouble, peers } = report
+  const { device, device_up, listen, listen_trouble: trouble, missing_routes: missing, peers } = report
   // A member that was introduced need not be on, or reachable at all, so one that was never met is not down.
   const wasNeverMet = ({ introduced_by, heard_s }: PeerStatus) => introduced_by !== null && heard_s === null
   const peerIsWrong = (peer: PeerStatus) =>
@@ -27,6 +28,8 @@ export function whatIsWrong(report: StatusReport, { reasons }: Pick<Health, 'rea
   return [
     ...reasons,
     ...(trouble === null ? [] : [`it cannot listen on ${listen}: ${trouble}`]),
+    // A device that is down has no routes, and is itself a reason.
+    ...(missing.length === 0 || !device_up ? [] : [`no route leads to ${device} for ${firstFew(missing)}`]),
     ...peers
       .filter((peer) => isHost(peer) && peerIsWrong(peer))
       .map((peer) => {

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { askStatus } from '../command/client.js'
 import { WORKER_REASONS } from '../control/datapath/reason.js'
 import { FAULT_PLACES, type FaultPlace, LINE_LOSSES, type LineLoss } from '../control/faults.js'
+import { firstFew } from '../control/first-few.js'
 import { OFFLOADS } from '../control/offload.js'
 import type { PathMtuHow, PathMtuStatus } from '../control/path-mtu/path-mtu.js'
 import { PEER_STATES } from '../control/peer/liveness.js'
@@ -176,12 +177,13 @@ function listenLines({ listen, listen_trouble: trouble }: StatusReport): string[
 }
 
 /** Where the routes to the peers are, and what lets the tunnel's own datagrams pass by them. */
-function routeLines({ tables, fwmark }: StatusReport): string[] {
-  const { dim } = stdoutColors
+function routeLines({ device, tables, fwmark, missing_routes: missing }: StatusReport): string[] {
+  const { dim, red } = stdoutColors
+  const lacks = missing.length === 0 ? [] : [red(`no route leads to ${device} for ${firstFew(missing)}`)]
   const routes = tables.length === 0 ? [] : [`${dim('routes in table')} ${tables.map(tableName).join(', ')}`]
   const mark = fwmark === null ? [] : [`${dim('mark')} 0x${fwmark.toString(16)}`]
   const parts = [...routes, ...mark]
-  return parts.length === 0 ? [] : [parts.join('  ')]
+  return [...(parts.length === 0 ? [] : [parts.join('  ')]), ...lacks]
 }
 
 const tableName = (table: number) => (table === RT_TABLE_MAIN ? 'main' : String(table))

@@ -7,6 +7,7 @@ import type { NamedHost } from '../host/hosts-block.js'
 import { KernelError } from '../linux/errno.js'
 import type { Device } from './device.js'
 import type { Faults } from './faults.js'
+import { firstFew } from './first-few.js'
 import {
   type MissingRoutes,
   missingRoutes,
@@ -18,9 +19,6 @@ import type { Peer } from './peer/peer.js'
 import type { Roster } from './peer/roster.js'
 import type { HostSide, Platform } from './platform.js'
 import { SaidOnce } from './said-once.js'
-
-/** So many networks are named in one line of the log. */
-const MOST_NAMES = 5
 
 export interface PeerRoutesOptions {
   readonly settings: Settings
@@ -60,6 +58,11 @@ export class PeerRoutes {
   /** The tables that have routes to the peers that were made here, by their numbers. */
   get tables(): readonly number[] {
     return this.#hostSide.tables
+  }
+
+  /** The networks of peers that were not led by the device at the last look. */
+  get missing(): readonly string[] {
+    return [...this.#missing]
   }
 
   /** Makes the routes to the peers that there are, and takes back those to others. One call after the other. */
@@ -157,9 +160,7 @@ export class PeerRoutes {
   #tellRestored({ restored }: RoutesOutcome): void {
     if (restored.length === 0) return
     const { name } = this.#options.device
-    const names = restored.slice(0, MOST_NAMES).join(', ')
-    const more = restored.length > MOST_NAMES ? ` and ${restored.length - MOST_NAMES} more` : ''
-    this.#options.log.warn(`routes by ${name} to ${names}${more} had been removed, and are made again`)
+    this.#options.log.warn(`routes by ${name} to ${firstFew(restored)} had been removed, and are made again`)
   }
 
   #tellRefused(table: number, { refused }: RoutesOutcome): void {

@@ -28,7 +28,7 @@ export interface ReportContext {
   readonly opened: Device
   readonly device: TunnelDevice
   readonly privateSide: PrivateSide | undefined
-  readonly routes: Pick<PeerRoutes, 'tables'>
+  readonly routes: Pick<PeerRoutes, 'tables' | 'missing'>
   readonly underlayDrops: UnderlayDrops
   readonly faults: Faults
   readonly portMapping: () => StatusReport['port_mapping']
@@ -84,6 +84,7 @@ export class Reporter {
       mtu_by: device.mtuRule,
       bridge: device.bridge ?? null,
       tables: this.#context.routes.tables,
+      missing_routes: this.#context.routes.missing,
       fwmark: platform.socket.mark === 0 ? null : platform.socket.mark,
       port_mapping: this.#context.portMapping(),
       discovery: this.#context.discovery(),

@@ -227,6 +227,8 @@ export interface StatusReport {
   readonly bridge: string | null
   /** The tables with routes to the peers that this program has made, by their numbers, the least first. */
   readonly tables: readonly number[]
+  /** The networks of peers whose packets the kernel does not send by the device; none are looked for with another `--table`. */
+  readonly missing_routes: readonly string[]
   /** The mark of all that the tunnel sends on the underlay; null if there is none. */
   readonly fwmark: number | null
   /** The mapping that a router is asked for; null if none is. */

@@ -188,6 +188,8 @@ export class Tunnel {
     faults.run('icmp', () => this.#icmp.look())
     faults.run('underlay', () => this.#lookAtUnderlays())
     faults.run('datapath', () => this.#parts.datapath.look())
+    // Somebody may have set one by hand.
+    if (this.#routes.missing.length > 0) this.#routes.lookAtOthers()
     return this.#reporter.report()
   }
 

@@ -1,5 +1,6 @@
 import { WORKER_REASONS, type WorkerReason } from '../control/datapath/reason.js'
 import { isHost, type PeerStatus, type StatusReport } from '../control/status.js'
+import { checkDevice } from './check-device.js'
 import type { Facts } from './facts.js'
 import { doubtful, type Finding, fine, wrong } from './finding.js'
 
@@ -15,6 +16,7 @@ export function checkTunnel({ status, noAnswer, looped }: Facts): Finding[] {
       : [doubtful('tunnel.faults', `the tunnel has gone on after ${faults.count} errors of its own`, REPORT)]
   return [
     ...faulty,
+    ...checkDevice(status),
     ...checkDeviceMtu(status),
     ...peers
       .filter(isHost)

@@ -5,7 +5,7 @@ import t from 'tap'
 import { connect } from '../../src/lab/host.js'
 import { Program } from '../../src/lab/program.js'
 import { hostState, journals } from '../support/hosts/host-state.js'
-import { ok, PROGRAM, RunningTunnel, startTunnel, until, untilPing } from '../support/hosts/lab.js'
+import { ok, PROGRAM, RunningTunnel, run, startTunnel, until, untilPing } from '../support/hosts/lab.js'
 import { asksItsHost, NAME, serveNames } from '../support/hosts/names.js'
 import { type Path, pathOf } from '../support/hosts/path.js'
 import { KeyFolder, WireGuardGo } from '../support/hosts/wireguard-go.js'
@@ -146,6 +146,10 @@ t.test('the device is set down and up: routes and addresses come back, and the l
   await ok(a, 'ip', 'link', 'set', 'tun0', 'down')
   await near.said(/^tun0 is down, so nothing passes/)
   await near.said(/^tun0 is down, and so .* by 0\.0\.0\.0\/0, ::\/0: traffic goes out .*unencrypted$/)
+  t.same((await near.status('tun0')).missing_routes, ['0.0.0.0/0', '::/0'])
+  const { code, stdout } = await run(a, process.execPath, [PROGRAM, 'doctor'])
+  t.equal(code, 1)
+  t.match(stdout, /"id":\s*"device\.down"/)
   await ok(a, 'ip', 'link', 'set', 'tun0', 'up')
   await near.said(/^tun0 is up again$/)
   for (const address of BEHIND) await untilPing(a, address, 20_000)
@@ -161,7 +165,7 @@ t.test('the device is set down and up: routes and addresses come back, and the l
   await ok(a, 'ip', 'route', 'flush', 'table', '51820')
   await until('it is said again', () => said(/are made again$/) === 3)
   t.match(await ok(a, 'ip', 'route', 'get', BEHIND[0]), /dev tun0 table 51820/)
-  t.equal((await near.status('tun0')).faults.count, 0)
+  t.match(await near.status('tun0'), { faults: { count: 0 }, missing_routes: [] })
   await near.stop()
   await far.stop()
 })

@@ -5,8 +5,10 @@ import {
   IN_VAIN,
   ok,
   type Pair,
+  PROGRAM,
   pings,
   type RunningTunnel,
+  run,
   startTunnel,
   twoHosts,
   until,
@@ -75,11 +77,21 @@ t.test('each route is made, also after a reload, and one that cannot be made is 
   await until('it is said', () => warnings(near).length === 1, 20_000)
   t.same(commandsIn(warnings(near)[0]), ['ip route add 192.168.78.0/24 dev tun0'])
   t.match(warnings(near)[0], /\(refused: 192\.168\.78\.0\/24: there is another route/)
+  const missing = async () => (await near.status('tun0')).missing_routes
+  t.same(await missing(), ['192.168.78.0/24'])
+  t.match(await run(a, process.execPath, [PROGRAM, 'status', '--check']), {
+    code: 1,
+    stderr: 'udptun-fast: tun0: no route leads to tun0 for 192.168.78.0/24\n',
+  })
+  const { code, stdout } = await run(a, process.execPath, [PROGRAM, 'doctor'])
+  t.equal(code, 1)
+  t.match(stdout, /"id":\s*"route\.missing"/)
   await ok(a, 'ip', 'route', 'del', '192.168.78.0/24')
   near.child.kill('SIGHUP')
   await until('it is read again', () => reloads(near) === 2, 20_000)
   await untilPing(a, '192.168.78.1')
   t.equal(warnings(near).length, 1, 'and nothing is missing now')
+  t.same(await missing(), [])
   await near.stop()
   await far.stop()
 })

@@ -23,6 +23,7 @@ function status(...peers: Partial<PeerStatus>[]): StatusReport {
     ...SAMPLE,
     source_ports: [5149],
     listen_trouble: null,
+    missing_routes: [],
     mtu_bytes: 1400,
     peers: peers.map((peer, index) => ({ ...WELL, name: `p${index}`, ...peer })),
   }
@@ -64,4 +65,13 @@ t.test('the tunnel itself', async (t) => {
     'the device tap0 is gone',
     'it cannot listen on ppp0:5149: ppp0 has no address',
   ])
+})
+
+t.test('networks that no route leads to, unless the device is down anyway', async (t) => {
+  const missing_routes = [1, 2, 3, 4, 5, 6].map((it) => `10.${it}.0.0/16`)
+  const report = { ...status({}), device: 'tun7', missing_routes }
+  t.same(whatIsWrong(report, HEALTHY), [
+    'no route leads to tun7 for 10.1.0.0/16, 10.2.0.0/16, 10.3.0.0/16, 10.4.0.0/16, 10.5.0.0/16 and 1 more',
+  ])
+  t.same(whatIsWrong({ ...report, device_up: false }, { reasons: ['it is down'] }), ['it is down'])
 })

@@ -11,6 +11,10 @@ t.test('tables of routes and the mark are shown if there are any', async (t) => 
     /^routes in table main, 51820 {2}mark 0xca6c$/m,
   )
   t.match(render(reportOf({ fwmark: 7 })), /^mark 0x7$/m)
+  t.match(
+    render(reportOf({ device: 'tun7', tables: [254], missing_routes: ['10.77.0.0/16', 'fd77::/48'] })),
+    /^routes in table main\nno route leads to tun7 for 10\.77\.0\.0\/16, fd77::\/48$/m,
+  )
 })
 
 t.test('a peer source: whether it answers, since when, whom it knows, and what was refused', async (t) => {

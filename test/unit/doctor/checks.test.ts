@@ -31,6 +31,9 @@ const PEER = {
 const STATUS = {
   pid: 1,
   device: 'tap0',
+  device_up: true,
+  netns: null,
+  missing_routes: [],
   listen: '[::]:5149',
   source_ports: [5149],
   listen_trouble: null,
@@ -144,6 +147,20 @@ t.test('peers, and why nothing comes from them', async (t) => {
   const far = { endpoint: null, relayed, privacy: { handshake_s: 3 } }
   t.same(withPeer(far), [], 'a relayed peer is up, although it is nowhere')
   t.same(withPeer({ ...far, state: 'down' }), ['!peer.down b'])
+})
+
+t.test('a device that is down, and networks that are not routed into it', async (t) => {
+  const missing_routes = ['10.77.0.0/16', 'fd77::/48']
+  t.same(withStatus({ device_up: false, missing_routes }), ['!device.down'])
+  t.same(withStatus({ missing_routes }), ['!route.missing'])
+  const first = (more: object) => findingsOf({ ...WELL, status: { ...STATUS, ...more } as StatusReport })[0]
+  const { text, advice } = first({ missing_routes })
+  t.match(text, /^no route leads to tap0 for 10\.77\.0\.0\/16, fd77::\/48, so /)
+  t.match(advice, /: ip route get 10\.77\.0\.0;/)
+  const down = (netns: string | null) => first({ device_up: false, netns }).advice
+  t.equal(down(null), 'set it up with: ip link set tap0 up')
+  t.equal(down('blue'), 'set it up with: ip -n blue link set tap0 up')
+  t.equal(down('/proc/7/ns/net'), 'set it up with: nsenter --net=/proc/7/ns/net ip link set tap0 up')
 })
 
 t.test('an invitation is no peer that is missed', async (t) => {

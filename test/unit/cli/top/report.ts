@@ -62,6 +62,7 @@ export function reportOf({ drops, ...changes }: Changes = {}): StatusReport {
     mtu_by: 'paths',
     bridge: null,
     tables: [],
+    missing_routes: [],
     fwmark: null,
     privacy: null,
     offloads: {} as StatusReport['offloads'],
