@@ -5,7 +5,7 @@ const TEXT = `
 Examples:
   udptun-fast status           the one tunnel
   udptun-fast status --watch   its rates
-  udptun-fast status --json | jq .drops
+  udptun-fast status --json > status.json
 `
 
 t.test('examples that fit are as they were written', async (t) => {
@@ -21,7 +21,7 @@ Examples:
       the one tunnel
   udptun-fast status --watch
       its rates
-  udptun-fast status --json | jq .drops
+  udptun-fast status --json > status.json
 `,
   )
 })
