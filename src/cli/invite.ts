@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import encodeQR from 'qr'
 import { ask } from '../command/client.js'
 import type { InviteReport } from '../control/members/inviter.js'
+import { inviteRequestOf } from '../control/members/request.js'
 import { stderrColors } from './colors.js'
 import { chosenDevice } from './device.js'
 import { examples } from './examples.js'
@@ -55,9 +56,11 @@ export function addInvite(program: Command): void {
 
 async function invite(name: string, flags: Flags): Promise<void> {
   endIfOutputFails()
-  const device = await chosenDevice(`invite ${name} --dev`, undefined, flags.dev)
   const { address: addresses, group: groups, hours, endpoint: endpoints, wireguard } = flags
   const request = { command: 'invite', name, addresses, groups, hours, endpoints, wireguard }
+  // A tunnel's refusal does not say whether the command line is wrong, so that is found out before it is asked.
+  inviteRequestOf(request)
+  const device = await chosenDevice(`invite ${name} --dev`, undefined, flags.dev)
   const report = (await ask(device, request)) as InviteReport
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)

@@ -19,10 +19,12 @@ export async function runCommand(
   try {
     await program.parseAsync(words, { from: 'user' })
   } catch (error) {
-    // Commander has already printed its message. --help and --version are not mistakes.
+    // --help and --version are not mistakes.
     if (!(error instanceof CommanderError)) await fail(error)
-    else if (error.exitCode !== 0) process.exit(2)
-    else {
+    else if (error.exitCode !== 0) {
+      tellMistake(error, program, words)
+      process.exit(2)
+    } else {
       endIfOutputFails()
       await outputWritten()
       process.exit(0)
@@ -32,20 +34,39 @@ export async function runCommand(
 
 /** Gives a program its version, and its mistakes our form. A command copies that when it is added. */
 export function ofOurs(program: Command): Command {
-  const command = program.name()
-  return program
-    .version(version)
-    .configureOutput({ outputError: (text, write) => write(asSentence(command, text)) })
-    .exitOverride()
+  return (
+    program
+      .version(version)
+      // Commander does not say whose mistake it is.
+      .configureOutput({ outputError() {} })
+      .exitOverride()
+  )
+}
+
+/** Says what is wrong, and which command's help says how it is right. */
+function tellMistake({ code, message }: CommanderError, program: Command, words: readonly string[]): void {
+  // Without a command, Commander has printed all help.
+  if (code === 'commander.help') return
+  const path = pathOf(program, words)
+  process.stderr.write(
+    errorLines(
+      `${stderrColors.red(`${program.name()}:`)} ${withoutKeys(asSentence(message))}; see ${path} --help\n`,
+    ),
+  )
+}
+
+/** The names of the commands that the words begin with, such as `udptun-fast network sign`. */
+function pathOf(command: Command, [word, ...rest]: readonly string[]): string {
+  const inner = command.commands.find((it) => it.name() === word)
+  return inner === undefined ? command.name() : `${command.name()} ${pathOf(inner, rest)}`
 }
 
 /** Brings Commander's `error: …`, of one or two lines, into the form of all other messages here. */
-function asSentence(command: string, text: string): string {
-  const said = text
+function asSentence(message: string): string {
+  return message
     .replace(/^error: /, '')
     .trim()
     .replaceAll('\n', ' ')
     .replace(/\. ([A-Z])/, (_, letter) => `: ${letter.toLowerCase()}`)
     .replace(/\.$/, '')
-  return errorLines(`${stderrColors.red(`${command}:`)} ${withoutKeys(said)}; see ${command} --help\n`)
 }

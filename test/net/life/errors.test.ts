@@ -116,18 +116,18 @@ const USAGE: readonly Case[] = [
   ),
   flag(
     ['--mode', 'bridge'],
-    "option '--mode <mode>' argument 'bridge' is invalid: allowed choices are tap, tun; see udptun-fast --help",
+    "option '--mode <mode>' argument 'bridge' is invalid: allowed choices are tap, tun; see udptun-fast start --help",
   ),
   flag(
     ['--log-level', 'loud'],
-    "option '--log-level <level>' argument 'loud' is invalid: allowed choices are debug, info, warn, error, silent; see udptun-fast --help",
+    "option '--log-level <level>' argument 'loud' is invalid: allowed choices are debug, info, warn, error, silent; see udptun-fast start --help",
   ),
   flag(
     ['--datapath', 'kernel', '--relay'],
     '--datapath kernel does not go with --relay; leave one of them out',
   ),
-  flag(['--mut', '1400'], "unknown option '--mut' (Did you mean --mtu?); see udptun-fast --help"),
-  flag(['--dev'], "option '--dev <name>' argument missing; see udptun-fast --help"),
+  flag(['--mut', '1400'], "unknown option '--mut' (Did you mean --mtu?); see udptun-fast start --help"),
+  flag(['--dev'], "option '--dev <name>' argument missing; see udptun-fast start --help"),
   {
     what: 'an unknown command',
     args: ['nonsense'],
