@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js'
 import { addressBits, contains, formatPrefix, type LocalAddress, type Prefix } from '../config/addresses.js'
 import type { PeerSettings } from '../config/schema.js'
+import type { Refusal } from '../host/host-routes.js'
 
 export interface RouteQuestion {
   /** What the settings give to the peers. */
@@ -88,11 +89,14 @@ function samplesOf({ address, family, prefixLength }: Prefix): string[] {
 export function sentenceOf(
   { simple, around }: MissingRoutes,
   device: string,
-  refused: ReadonlyMap<string, string> = new Map(),
+  refused: ReadonlyMap<string, Refusal> = new Map(),
 ): string | undefined {
-  const commands = simple.map((prefix) => `ip route add ${formatPrefix(prefix)} dev ${device}`)
+  // To add a route where another one is would be refused again.
+  const isTaken = (prefix: Prefix) => refused.get(formatPrefix(prefix))?.isTaken === true
   const all = around.filter(({ prefixLength }) => prefixLength === 0)
   const parts = around.filter(({ prefixLength }) => prefixLength > 0)
+  const free = simple.filter((it) => !isTaken(it))
+  const taken = simple.filter(isTaken)
   const sentences = [
     ...(all.length === 0
       ? []
@@ -102,18 +106,38 @@ export function sentenceOf(
     ...(parts.length === 0
       ? []
       : [
-          `nothing is tunnelled by ${list(parts)}, because no route leads to ${device}; the peer's endpoint lies inside, so give it a route of its own before you add that one`,
+          `nothing is tunnelled by ${list(parts)}, because no route leads to ${device}${parts.every(isTaken) ? '' : "; the peer's endpoint lies inside, so give it a route of its own before you add that one"}`,
         ]),
-    ...(commands.length === 0
+    ...(free.length === 0
       ? []
       : [
-          `no route leads to ${device} for ${list(simple)}, so nothing is tunnelled there; set what is missing with: ${commands.join('; ')}`,
+          `no route leads to ${device} for ${list(free)}, so nothing is tunnelled there; set what is missing with: ${free.map((it) => `ip route add ${formatPrefix(it)} dev ${device}`).join('; ')}`,
+        ]),
+    ...(taken.length === 0
+      ? []
+      : [
+          `no route leads to ${device} for ${list(taken)}, so nothing is tunnelled there: another route is in the way, which you find with: ${taken.map(showCommand).join('; ')}`,
         ]),
   ]
   if (sentences.length === 0) return undefined
-  const reasons = [...simple, ...around].map(formatPrefix).filter((name) => refused.has(name))
-  const why = reasons.map((name) => `${name}: ${refused.get(name)}`).join('; ')
-  return `${sentences.join('. Also, ')}${why === '' ? '' : ` (refused: ${why})`}`
+  const remedy = [...simple, ...around].some(isTaken)
+    ? `; remove what is in the way, and then: udptun-fast reload ${device}`
+    : ''
+  // What is said already needs no other reason.
+  return `${sentences.join('. Also, ')}${reasons([...free, ...around], refused)}${remedy}`
+}
+
+function reasons(prefixes: readonly Prefix[], refused: ReadonlyMap<string, Refusal>): string {
+  const all = prefixes.map(formatPrefix).flatMap((name) => {
+    const refusal = refused.get(name)
+    return refusal === undefined ? [] : [`${name}: ${refusal.why}`]
+  })
+  return all.length === 0 ? '' : ` (refused: ${all.join('; ')})`
+}
+
+/** If ip(8) is not told the family, it shows routes of IPv4 only. */
+function showCommand(prefix: Prefix): string {
+  return `ip ${prefix.family === 'ipv6' ? '-6 ' : ''}route show ${formatPrefix(prefix)}`
 }
 
 /** The same, while the device is down. */

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { formatPrefix, type Prefix } from '../config/addresses.js'
 import type { Settings } from '../config/schema.js'
-import type { RoutesOutcome } from '../host/host-routes.js'
+import type { Refusal, RoutesOutcome } from '../host/host-routes.js'
 import type { NamedHost } from '../host/hosts-block.js'
 import { KernelError } from '../linux/errno.js'
 import type { Device } from './device.js'
@@ -41,7 +41,7 @@ export class PeerRoutes {
   /** What the kernel sent by the device when it was asked. */
   #led: ReadonlySet<string> = new Set()
   /** Why routes could not be made at the last try, by network. */
-  #refused: ReadonlyMap<string, string> = new Map()
+  #refused: ReadonlyMap<string, Refusal> = new Map()
   /** The peers that had not been found at the last call of {@link follow}, and whose routes wait. */
   #waited: ReadonlySet<Peer> = new Set()
   /** What was given names last. */
@@ -165,7 +165,7 @@ export class PeerRoutes {
 
   #tellRefused(table: number, { refused }: RoutesOutcome): void {
     if (refused.size === 0) return
-    const each = [...refused].map(([name, why]) => `${name} (${why})`).join(', ')
+    const each = [...refused].map(([name, { why }]) => `${name} (${why})`).join(', ')
     this.#once.say(`table ${table} has no routes by ${this.#options.device.name} to ${each}`)
   }
 

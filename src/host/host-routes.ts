@@ -26,10 +26,17 @@ export interface HostRoutesOptions {
   readonly socket: { readonly mark: number; setMark(mark: number): void }
 }
 
+/** Why something could not be made. */
+export interface Refusal {
+  /** Whether something of the same kind is in its way, so that a person has to remove that first. */
+  readonly isTaken: boolean
+  readonly why: string
+}
+
 /** What could not be made, and a sentence for each thing that a person should know. */
 export interface RoutesOutcome {
   /** The networks to which no route could be made, and why. */
-  readonly refused: ReadonlyMap<string, string>
+  readonly refused: ReadonlyMap<string, Refusal>
   /** The networks whose routes were made before, had gone, and are made again. */
   readonly restored: readonly string[]
   readonly notes: readonly string[]
@@ -55,7 +62,7 @@ export class HostRoutes {
   readonly #routes = new Map<string, Change & DeviceRoute>()
   /** What leads to the tunnel's own table, for each family that has a route there. */
   readonly #rules = new Map<Family, Lead>()
-  readonly #refused = new Map<string, string>()
+  readonly #refused = new Map<string, Refusal>()
   /** The routes that were found gone in this turn. */
   readonly #gone: string[] = []
   readonly #notes: string[] = []
@@ -174,7 +181,7 @@ export class HostRoutes {
     const refused = routes.filter((route) => {
       const error = errorOf(() => addDeviceRoute(netlink, route))
       if (error === undefined) this.#routes.set(keyOf(route), route)
-      else this.#refused.set(formatPrefix(route), reasonOf(error))
+      else this.#refused.set(formatPrefix(route), refusalOf(error))
       return error !== undefined
     })
     journal.drop(refused)
@@ -196,7 +203,7 @@ export class HostRoutes {
     for (const rule of defaultRulesNow(netlink, family, table)) {
       const error = this.#addRule(rule, made)
       if (error === undefined) continue
-      for (const prefix of prefixes) this.#refused.set(formatPrefix(prefix), reasonOf(error))
+      for (const prefix of prefixes) this.#refused.set(formatPrefix(prefix), refusalOf(error))
       await this.#takeBack(made)
       if (before === undefined) await this.#takeBack(beside)
       else await this.#makeFirewall(family, before.table, kept)
@@ -286,8 +293,9 @@ function errorOf(work: () => void): KernelError | undefined {
   }
 }
 
-function reasonOf({ errno, message }: KernelError): string {
-  return errno === EEXIST ? 'there is another route or rule of the same kind already' : message
+function refusalOf({ errno, message }: KernelError): Refusal {
+  const isTaken = errno === EEXIST
+  return { isTaken, why: isTaken ? 'there is another route or rule of the same kind already' : message }
 }
 
 /** Those for which `is` holds, and the others. */

@@ -2,6 +2,7 @@ import ipaddr from 'ipaddr.js'
 import t from 'tap'
 import { formatPrefix, parseLocalAddress, parsePrefix } from '../../../src/config/addresses.js'
 import { missingRoutes, prefixesOf, sentenceOf } from '../../../src/control/missing-routes.js'
+import type { Refusal } from '../../../src/host/host-routes.js'
 
 interface World {
   readonly prefixes: readonly string[]
@@ -98,4 +99,34 @@ t.test('the sentence has the commands, and says what goes out unencrypted', asyn
   const all = say(['10.1.0.0/16'], ['0.0.0.0/0', '128.0.0.0/1']) ?? ''
   t.match(all, /by 0\.0\.0\.0\/0, because .* by 128\.0\.0\.0\/1, because .* 10\.1\.0\.0\/16 dev tun7$/)
   t.notMatch(all, /ip route add (0|128)/)
+})
+
+t.test('where another route is in the way, no command is advised that would be refused again', async (t) => {
+  const say = (simple: string[], around: string[], taken: string[], others: string[] = []) =>
+    sentenceOf(
+      { simple: simple.map(parsePrefix), around: around.map(parsePrefix) },
+      'tun7',
+      new Map<string, Refusal>([
+        ...taken.map((it) => [it, { isTaken: true, why: 'it is there' }] as const),
+        ...others.map((it) => [it, { isTaken: false, why: 'EPERM' }] as const),
+      ]),
+    )
+  t.equal(
+    say(['10.1.0.0/16', 'fd00::/64'], [], ['10.1.0.0/16', 'fd00::/64']),
+    'no route leads to tun7 for 10.1.0.0/16, fd00::/64, so nothing is tunnelled there: another route is in the way, which you find with: ip route show 10.1.0.0/16; ip -6 route show fd00::/64; remove what is in the way, and then: udptun-fast reload tun7',
+  )
+  const mixed = say(['10.1.0.0/16', '10.2.0.0/16'], [], ['10.2.0.0/16'], ['10.1.0.0/16']) ?? ''
+  t.match(
+    mixed,
+    /: ip route add 10\.1\.0\.0\/16 dev tun7\. Also, .*: ip route show 10\.2\.0\.0\/16 \(refused: /,
+  )
+  t.match(
+    mixed,
+    / \(refused: 10\.1\.0\.0\/16: EPERM\); remove what is in the way, and then: \S+ reload tun7$/,
+  )
+  t.notMatch(mixed, /add 10\.2/)
+  const around = say([], ['0.0.0.0/0', '128.0.0.0/1'], ['0.0.0.0/0', '128.0.0.0/1']) ?? ''
+  t.match(around, / \(refused: 0\.0\.0\.0\/0: it is there; 128\.0\.0\.0\/1: it is there\); remove what /)
+  t.notMatch(around, /before you add that one/)
+  t.match(say([], ['128.0.0.0/1'], [], ['128.0.0.0/1']), /before you add that one \(refused: 128.*EPERM\)$/)
 })

@@ -3,6 +3,7 @@ import t from 'tap'
 import { formatPrefix, type Prefix, parsePrefix } from '../../../src/config/addresses.js'
 import { Faults } from '../../../src/control/faults.js'
 import { PeerRoutes, type PeerRoutesOptions } from '../../../src/control/peer-routes.js'
+import type { Refusal } from '../../../src/host/host-routes.js'
 import { EPERM, KernelError } from '../../../src/linux/errno.js'
 
 interface Scene {
@@ -13,7 +14,7 @@ interface Scene {
   /** Of the peer. */
   addresses?: readonly string[]
   /** What the host refuses. */
-  refused?: ReadonlyMap<string, string>
+  refused?: ReadonlyMap<string, Refusal>
   fails?: Error
   /** Prefixes to which a route leads. */
   routed?: readonly string[]
@@ -95,13 +96,16 @@ t.test('the routes are those to the peers that there are, and a note is said onc
 })
 
 t.test('what is missing is said when it is new, with the reason', async (t) => {
-  const scene: Scene = { prefixes: ['10.1.0.0/16'], refused: new Map([['10.1.0.0/16', 'it is taken']]) }
+  const scene: Scene = {
+    prefixes: ['10.1.0.0/16'],
+    refused: new Map([['10.1.0.0/16', { isTaken: false, why: 'it may not' }]]),
+  }
   const { routes, warned } = routesFor(scene)
   await routes.follow()
   routes.look()
   routes.look()
   t.match(warned.slice(1), [
-    /^no route leads to tun7 for 10\.1\.0\.0\/16.* \(refused: 10\.1\.0\.0\/16: it is taken\)$/,
+    /^no route leads to tun7 for 10\.1\.0\.0\/16.* \(refused: 10\.1\.0\.0\/16: it may not\)$/,
   ])
   t.equal(warned.length, 2)
   scene.routed = ['10.1.']
@@ -134,7 +138,7 @@ t.test(
 t.test(
   'a table of its own has no look, only what was refused; with off and in mode tap there is nothing',
   async (t) => {
-    const refused = new Map([['10.1.0.0/16', 'it is taken']])
+    const refused = new Map([['10.1.0.0/16', { isTaken: true, why: 'it is taken' }]])
     const numbered = routesFor({ prefixes: ['10.1.0.0/16'], table: 77, refused })
     await numbered.routes.follow()
     numbered.routes.look()
