@@ -10,6 +10,7 @@ import {
 } from '../../../src/linux/constants.js'
 import { Netlink } from '../../../src/linux/netlink.js'
 import type { UdpFlow } from '../../../src/linux/udp-flow.js'
+import { because as becauseWithin, carriedWithin, carrier } from '../../support/hosts/carried.js'
 import {
   ONE_OF_FIVE,
   ok,
@@ -26,15 +27,9 @@ import { PacketSocket } from '../../support/hosts/packet-socket.js'
 const AUTO = ['--datapath', 'auto']
 const PORT = 5149
 
-const carrier = async (tunnel: RunningTunnel) => (await tunnel.status()).peers[0].datapath
+const carried = carriedWithin(15_000)
 
-async function carried(...tunnels: readonly RunningTunnel[]): Promise<void> {
-  for (const tunnel of tunnels)
-    await until('the kernel carries it', async () => (await carrier(tunnel)).by === 'kernel', 15_000)
-}
-
-const because = (tunnel: RunningTunnel, reason: string) =>
-  until(`the reason is ${reason}`, async () => (await carrier(tunnel)).reason === reason, 5_000)
+const because = (tunnel: RunningTunnel, reason: string) => becauseWithin(tunnel, reason, 5_000)
 
 /** Both tunnels, carried by the kernel. */
 async function startBoth({ a, b, underlay }: Pair): Promise<[RunningTunnel, RunningTunnel]> {

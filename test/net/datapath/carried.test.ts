@@ -2,12 +2,12 @@
 import t from 'tap'
 import { BPF_TCX_INGRESS } from '../../../src/linux/bpf.js'
 import { attachedTo } from '../../support/hosts/attached.js'
+import { carriedWithin, carrier } from '../../support/hosts/carried.js'
 import {
   ONE_OF_FIVE,
   ok,
   PROGRAM,
   pings,
-  type RunningTunnel,
   run,
   startTunnel,
   twoHosts,
@@ -18,12 +18,7 @@ import { transfer } from '../../support/hosts/transfer.js'
 
 const KERNEL = ['--datapath', 'kernel']
 
-const carrier = async (tunnel: RunningTunnel) => (await tunnel.status()).peers[0].datapath
-
-async function carried(...tunnels: readonly RunningTunnel[]): Promise<void> {
-  for (const tunnel of tunnels)
-    await until('the kernel carries it', async () => (await carrier(tunnel)).by === 'kernel', 10_000)
-}
+const carried = carriedWithin(10_000)
 
 for (const [mode, underlay] of [
   ['tap', 'IPv4'],

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { probeFor } from '../../../src/bpf/probe.js'
 import { ECN } from '../../../src/wire/ecn.js'
+import { because, carriedWithin, carrier } from '../../support/hosts/carried.js'
 import { sendDatagrams } from '../../support/hosts/datagrams.js'
 import {
   ONE_OF_FIVE,
@@ -20,15 +21,7 @@ import {
 
 const KERNEL = ['--datapath', 'kernel']
 
-const carrier = async (tunnel: RunningTunnel) => (await tunnel.status()).peers[0].datapath
-
-async function carried(...tunnels: readonly RunningTunnel[]): Promise<void> {
-  for (const tunnel of tunnels)
-    await until('the kernel carries it', async () => (await carrier(tunnel)).by === 'kernel', 15_000)
-}
-
-const because = (tunnel: RunningTunnel, reason: string) =>
-  until(`the reason is ${reason}`, async () => (await carrier(tunnel)).reason === reason)
+const carried = carriedWithin(15_000)
 
 async function startBoth(pair: Pair, to = pair.underlay): Promise<readonly [RunningTunnel, RunningTunnel]> {
   const a = await startTunnel(pair.a, ...KERNEL, '10.9.0.1', to.b)

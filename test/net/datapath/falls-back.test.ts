@@ -1,6 +1,7 @@
 /** Where the kernel's own datapath cannot be: the workers carry, and it is said once why. */
 import { readdirSync, readlinkSync } from 'node:fs'
 import t from 'tap'
+import { carrier } from '../../support/hosts/carried.js'
 import {
   ONE_OF_FIVE,
   PLAIN,
@@ -27,8 +28,6 @@ function bpfFds({ pid }: RunningTunnel): string[] {
     .map((fd) => readlinkSync(`${folder}/${fd}`))
     .filter((it) => it.includes('bpf'))
 }
-
-const carrier = async (tunnel: RunningTunnel) => (await tunnel.status()).peers[0].datapath
 
 t.test('CAP_BPF beside CAP_NET_ADMIN and CAP_NET_RAW is enough; without it the workers carry', async (t) => {
   using pair = twoHosts()

@@ -8,6 +8,7 @@ import { connect, Host } from '../../../src/lab/host.js'
 import { BPF_TCX_INGRESS } from '../../../src/linux/bpf.js'
 import { getLink, setLink } from '../../../src/linux/interface.js'
 import { attachedTo } from '../../support/hosts/attached.js'
+import { carriedWithin } from '../../support/hosts/carried.js'
 import {
   ONE_OF_FIVE,
   ok,
@@ -21,15 +22,7 @@ import { bridge, Network, OVERLAY_MTU_BYTES } from '../../support/hosts/network.
 
 const KERNEL = ['--datapath', 'kernel']
 
-/** Waits until the kernels of these tunnels carry all their peers. */
-async function carried(...tunnels: readonly RunningTunnel[]): Promise<void> {
-  for (const tunnel of tunnels)
-    await until(
-      'the kernel carries all peers',
-      async () => (await tunnel.status()).peers.every(({ datapath }) => datapath.by === 'kernel'),
-      15_000,
-    )
-}
+const carried = carriedWithin(15_000)
 
 t.test('three hosts, and one behind a bridge that moves from end to end', async (t) => {
   using network = new Network(3)

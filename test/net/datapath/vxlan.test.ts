@@ -1,6 +1,7 @@
 /** VXLAN by the kernel's own datapath, with devices of the kernel at the other end. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { carriedWithin } from '../../support/hosts/carried.js'
 import {
   ONE_OF_FIVE,
   ok,
@@ -30,11 +31,7 @@ const BYTES = 20_000_000
 
 const carrier = async (tunnel: RunningTunnel, peer = 0) => (await tunnel.status()).peers[peer].datapath
 
-async function carried(tunnel: RunningTunnel): Promise<void> {
-  await until('the kernel carries all', async () =>
-    (await tunnel.status()).peers.every(({ datapath }) => datapath.by === 'kernel'),
-  )
-}
+const carried = carriedWithin()
 
 /** A device of the kernel on `b`, and a tunnel on `a` whose peer it is. */
 async function start({ a, b, underlay }: Pair, sums = true): Promise<RunningTunnel> {
