@@ -1,10 +1,11 @@
 import wrapAnsi from 'wrap-ansi'
+import type { Size } from './top/size.js'
 
 /**
  * The beginning of a text, if it is longer than a terminal has lines. The last line says how much is missing.
  * @param rows all lines of the terminal; the cursor needs one of them
  */
-export function cut(text: string, { columns, rows }: { columns: number; rows: number }): string {
+export function beginningOf(text: string, { columns, rows }: Size): string {
   // The terminal would wrap longer lines just so.
   const lines = wrapAnsi(text, columns, { trim: false, hard: true, wordWrap: false }).split('\n')
   const room = Math.max(1, rows - 1)

@@ -1,7 +1,6 @@
 import { formatPrefix } from '../config/addresses.js'
-import { forbiddenBy, refusalOf } from '../control/datapath/reason.js'
+import { refuseRuledOut } from '../control/datapath/reason.js'
 import { checkPeer } from '../control/private/known-peer.js'
-import { UserError, usageError } from '../errors.js'
 import { OwnIdentity } from '../noise/keys.js'
 import { stdoutColors } from './colors.js'
 import { endIfOutputFails } from './output.js'
@@ -17,12 +16,7 @@ export function checkSettings(
   file: SettingsFile | undefined,
 ): void {
   const read = readSettings(given, file)
-  try {
-    refuse(read)
-  } catch (error) {
-    if (error instanceof UserError) throw usageError(error.message)
-    throw error
-  }
+  refuse(read)
   endIfOutputFails()
   process.stdout.write(
     process.stdout.isTTY ? textOf(read, file?.path) : `${JSON.stringify(reportOf(read))}\n`,
@@ -31,8 +25,7 @@ export function checkSettings(
 
 /** What a start finds out of the settings once it has begun. */
 function refuse({ settings }: ReadSettings): void {
-  const reason = settings.datapath === 'kernel' ? forbiddenBy(settings) : undefined
-  if (reason !== undefined) throw new UserError(refusalOf(reason))
+  refuseRuledOut(settings)
   const key = settings.private_key_file?.reveal()
   const own = key && new OwnIdentity(key)
   for (const peer of settings.peers) if (peer.public_key !== undefined) checkPeer(peer, own)

@@ -9,11 +9,9 @@ import { examples } from './examples.js'
 import { liveText } from './live-text.js'
 import { outputFailure } from './output.js'
 import { requireWorkingDirectory } from './surroundings.js'
+import { USUAL } from './top/size.js'
 
 const MAX_SECONDS = 600
-
-/** For a terminal that does not say how wide it is. */
-const DEFAULT_COLUMNS = 80
 
 const EXAMPLES = `
 Examples:
@@ -93,7 +91,7 @@ const STEPS: readonly DemoEvent['event'][] = ['hosts', 'tunnels', 'result']
 function painter(): Viewer {
   const screen = liveText()
   let scene = EMPTY_SCENE
-  const columns = () => process.stdout.columns || DEFAULT_COLUMNS
+  const columns = () => process.stdout.columns || USUAL.columns
   const paint = () => screen.draw(draw(scene, columns()))
   paint()
   return {

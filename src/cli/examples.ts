@@ -1,12 +1,11 @@
-/** What a help text is set in, if nobody says how wide the terminal is. */
-const USUAL_COLUMNS = 80
+import { USUAL } from './top/size.js'
 
 /**
  * Examples below a help text, as wide as the terminal. If a line does not fit, what the commands do stands below each.
  * @param text lines, each with a command, and what it does behind two spaces or more
  */
 export function examples(text: string): () => string {
-  return () => fitted(text, process.stdout.columns || USUAL_COLUMNS)
+  return () => fitted(text, process.stdout.columns || USUAL.columns)
 }
 
 export function fitted(text: string, columns: number): string {

@@ -19,7 +19,7 @@ export interface Fitting {
 /** A table that fits into the terminal. A line below it says which columns were left out. @param rows the first is the head */
 export function fittedTable(rows: readonly (readonly string[])[], { columns, least }: Fitting): string {
   const [head] = rows
-  const widths = head.map((_, at) => Math.max(...rows.map((row) => stringWidth(row[at]))))
+  const widths = widthsOf(rows)
   const kept = new Set(head.keys())
   const width = () => [...kept].reduce((sum, at) => sum + widths[at] + GAP_COLUMNS, -GAP_COLUMNS)
   const left: string[] = []
@@ -36,13 +36,21 @@ export function fittedTable(rows: readonly (readonly string[])[], { columns, lea
   return left.length === 0 ? text : `${text}\n${stdoutColors.dim(wrapped(note, columns))}`
 }
 
+/** How wide each column of a table is. */
+function widthsOf(rows: readonly (readonly string[])[]): number[] {
+  return rows[0].map((_, at) => Math.max(...rows.map((row) => stringWidth(row[at]))))
+}
+
+/** A text of fewer would be mostly line ends. */
+const LEAST_TEXT_COLUMNS = 20
+
 /** A table whose last column is a text. It has as many lines as it needs. @param rows the first is the head */
 export function tableWithText(rows: readonly (readonly string[])[], columns: number): string {
   const last = rows[0].length - 1
-  const before = rows[0]
+  const before = widthsOf(rows)
     .slice(0, last)
-    .map((_, at) => Math.max(...rows.map((row) => stringWidth(row[at]))) + GAP_COLUMNS)
-  const left = Math.max(20, columns - before.reduce((sum, width) => sum + width, 0))
+    .reduce((sum, width) => sum + width + GAP_COLUMNS, 0)
+  const left = Math.max(LEAST_TEXT_COLUMNS, columns - before)
   const cells = rows.map((row) => [...row.slice(0, last), wrapped(row[last], left)])
   return table(cells, [0, last])
 }

@@ -1,8 +1,6 @@
 import { createLogUpdate } from 'log-update'
-import { cut } from './cut.js'
-
-/** For a terminal that does not say how large it is. */
-const USUAL = { columns: 80, rows: 24 }
+import { beginningOf } from './beginning.js'
+import { USUAL } from './top/size.js'
 
 /** Draws texts on the terminal of standard output, each over the one before. */
 export interface LiveText {
@@ -37,7 +35,7 @@ export function liveText(): LiveText {
   return {
     isPlain: false,
     draw: (text) => screen(text),
-    drawBeginning: (text) => screen(cut(text, stdout)),
+    drawBeginning: (text) => screen(beginningOf(text, stdout)),
     leave: () => screen.done(),
   }
 }

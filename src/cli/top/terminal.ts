@@ -2,14 +2,11 @@ import { writeSync } from 'node:fs'
 import { emitKeypressEvents } from 'node:readline'
 import ansi from 'ansi-escapes'
 import type { Key } from './keys.js'
-import type { Size } from './size.js'
+import { type Size, USUAL } from './size.js'
 
 const STDOUT = 1
 const OUR_SCREEN = `${ansi.enterAlternativeScreen}${ansi.cursorHide}`
 const THEIR_SCREEN = `${ansi.cursorShow}${ansi.exitAlternativeScreen}`
-
-/** A terminal may say that it has no size, as a serial console does. */
-const USUAL: Size = { columns: 80, rows: 24 }
 
 /** Terminals wait so long for what may come after an escape, in milliseconds. */
 const ESCAPE_MS = 50

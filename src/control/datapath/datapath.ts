@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { Settings } from '../../config/schema.js'
 import type { Encap } from '../../encap/encap.js'
-import { UserError, usageError } from '../../errors.js'
+import { UserError } from '../../errors.js'
 import { KernelError } from '../../linux/errno.js'
 import { CAN_KERNEL, type ControlMessage, NOT_NOW } from '../../wire/control.js'
 import type { Addresses } from '../addresses.js'
@@ -16,7 +16,7 @@ import { KernelCounters } from './kernel-counters.js'
 import type { KernelPath, KernelWay } from './kernel-path.js'
 import { MacTable } from './mac-table.js'
 import { PrefixTable } from './prefix-table.js'
-import { forbiddenBy, refusalOf, type WorkerReason } from './reason.js'
+import { forbiddenBy, refuseRuledOut, type WorkerReason } from './reason.js'
 import { SocketWatch } from './socket-watch.js'
 import { vxlanReason } from './vxlan-reason.js'
 import { wayTo } from './way.js'
@@ -71,11 +71,11 @@ export class Datapath {
    * @throws UserError if the settings want the kernel's datapath, and there is none
    */
   open(device: Device): void {
-    const wanted = this.#context.settings.datapath === 'kernel'
-    if (this.#none === undefined) {
-      this.#device = device
-      if (wanted) this.#load(device)
-    } else if (wanted) throw usageError(refusalOf(this.#none))
+    const { settings } = this.#context
+    refuseRuledOut(settings)
+    if (this.#none !== undefined) return
+    this.#device = device
+    if (settings.datapath === 'kernel') this.#load(device)
   }
 
   /** @throws UserError if the settings want the kernel's datapath, and there is none */

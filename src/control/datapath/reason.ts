@@ -1,4 +1,5 @@
 import type { Settings } from '../../config/schema.js'
+import { usageError } from '../../errors.js'
 
 /** Why a peer is carried by the workers. The key is for the status; the value tells a person. */
 export const WORKER_REASONS = {
@@ -36,8 +37,14 @@ export function forbiddenBy(settings: Settings): WorkerReason | undefined {
   return settings.mss_clamp ? 'mss_clamp' : undefined
 }
 
+/** @throws UserError if the settings want the kernel's datapath, and rule it out */
+export function refuseRuledOut(settings: Settings): void {
+  const reason = settings.datapath === 'kernel' ? forbiddenBy(settings) : undefined
+  if (reason !== undefined) throw usageError(refusalOf(reason))
+}
+
 /** Why a start with `--datapath kernel` fails. @param reason of {@link forbiddenBy} */
-export function refusalOf(reason: WorkerReason): string {
+function refusalOf(reason: WorkerReason): string {
   const what = {
     private: 'a private tunnel',
     netns: '--netns',
