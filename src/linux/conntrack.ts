@@ -22,7 +22,7 @@ import {
   NLA_F_NESTED,
 } from './constants.js'
 import { EAFNOSUPPORT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, KernelError } from './errno.js'
-import { type Attribute, decodeAttributes, Netlink } from './netlink.js'
+import { type Attribute, be16, decodeAttributes, Netlink } from './netlink.js'
 import { nfgenmsg } from './structs.js'
 import { answersTo, type UdpFlow } from './udp-flow.js'
 
@@ -83,8 +83,8 @@ export function conntrackOf(flow: UdpFlow): readonly [Buffer, readonly Attribute
   ]
   const protocol: readonly Attribute[] = [
     [CTA_PROTO_NUM, Uint8Array.of(IPPROTO_UDP)],
-    [CTA_PROTO_SRC_PORT, bigEndian(flow.sourcePort)],
-    [CTA_PROTO_DST_PORT, bigEndian(flow.destinationPort)],
+    [CTA_PROTO_SRC_PORT, be16(flow.sourcePort)],
+    [CTA_PROTO_DST_PORT, be16(flow.destinationPort)],
   ]
   const tuple: readonly Attribute[] = [
     [CTA_TUPLE_IP | NLA_F_NESTED, ip],
@@ -97,8 +97,4 @@ export function conntrackOf(flow: UdpFlow): readonly [Buffer, readonly Attribute
 export function isNat({ body }: { readonly body: Buffer }): boolean {
   const status = decodeAttributes(body.subarray(nfgenmsg.size)).get(CTA_STATUS)
   return status !== undefined && status.length === 4 && (status.readUInt32BE() & IPS_NAT_MASK) !== 0
-}
-
-function bigEndian(port: number): Uint8Array {
-  return Uint8Array.of(port >>> 8, port & 0xff)
 }

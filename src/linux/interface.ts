@@ -38,7 +38,15 @@ import {
   VETH_INFO_PEER,
 } from './constants.js'
 import { EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH, ENODEV, KernelError } from './errno.js'
-import { type Attribute, cString, decodeAttributes, encodeAttributes, type Netlink, u32 } from './netlink.js'
+import {
+  type Attribute,
+  be16,
+  cString,
+  decodeAttributes,
+  encodeAttributes,
+  type Netlink,
+  u32,
+} from './netlink.js'
 import { ifinfomsg, rtmsg, rtnl_link_stats64 } from './structs.js'
 import { keepsMark, tunnelRemote } from './tunnel-remote.js'
 
@@ -228,13 +236,9 @@ export function egressTo(
 function portAttributes({ source, destination }: UdpPorts): Attribute[] {
   return [
     [RTA_IP_PROTO, Buffer.of(IPPROTO_UDP)],
-    ...(source === undefined || source === 0 ? [] : [[RTA_SPORT, bigEndian16(source)] satisfies Attribute]),
-    [RTA_DPORT, bigEndian16(destination)],
+    ...(source === undefined || source === 0 ? [] : [[RTA_SPORT, be16(source)] satisfies Attribute]),
+    [RTA_DPORT, be16(destination)],
   ]
-}
-
-function bigEndian16(value: number): Buffer {
-  return Buffer.of(value >>> 8, value & 0xff)
 }
 
 /** `struct rtvia` (<linux/rtnetlink.h>): a family in two bytes, then the address. */

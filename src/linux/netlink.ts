@@ -36,6 +36,11 @@ export interface NetlinkReply {
 
 const align4 = (bytes: number) => (bytes + 3) & ~3
 
+/** `__be16`, such as a port. */
+export function be16(value: number): Buffer {
+  return Buffer.of(value >>> 8, value & 0xff)
+}
+
 export function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4)
   bytes.writeUInt32LE(value >>> 0)

@@ -1,6 +1,5 @@
 import { ENODEV, KernelError } from '../../linux/errno.js'
-import type { UdpPorts } from '../../linux/interface.js'
-import { getLink } from '../../linux/interface.js'
+import { getLink, type UdpPorts } from '../../linux/interface.js'
 import { type Netlink, RouteMonitor } from '../../linux/netlink.js'
 import { rootQdiscs } from '../../linux/qdisc.js'
 import type { HostAddress, InterfaceDrops, Network } from '../network.js'
